@@ -1,0 +1,42 @@
+# Everything a user or a contributor runs. `make run` and `make test` work on a fresh checkout with Python >= 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: run test install check bench soak lock clean
+
+run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CONFIG it is the demo
+	@exec $(BIN)/python -m tests.simulator.run
+
+test: install         ## the suite, against a real server that it starts itself
+	@$(BIN)/python -m pytest -m "not soak"
+
+install: $(VENV)/installed
+
+$(VENV)/installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wecom-welcome needs Python 3.11 or newer: make PYTHON=python3.12 install")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: install        ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: install        ## the product beside a reference, in one run
+	@$(BIN)/python -m tests.bench
+
+soak: install         ## the long fault scenarios behind the reliability table
+	@$(BIN)/python -m pytest -m soak
+
+lock:                 ## needs uv on PATH; writes both lock files anew
+	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .venv-reference .pytest_cache .mypy_cache .ruff_cache

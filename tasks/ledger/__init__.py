@@ -1,0 +1,278 @@
+"""The ledger: what became of each event, and who works on it now. Redis holds it; five Lua scripts change it.
+
+    a row is …     which means                                        is in `due` with the time at which …
+    waiting        stored, nobody has it                              it was received
+    claimed        a worker has it, under a lease                     the lease ends and another worker takes it
+    settled        it has an outcome; the welcome code is erased      (no longer in `due`)
+
+So `due` holds every unfinished event, and one rule finds both the new and the stranded: its time has come.
+
+    accept   nothing → waiting      stores the row, its place in `due` and the message that wakes a worker, atomically
+    claim    waiting, or claimed and past its lease → claimed         counts up the claim's number
+    hold     claimed → claimed      for the claim's number alone: notes that a try begins (before the bytes leave), or
+                                    that one was answered, and moves the lease's end
+    settle   → settled              the first outcome stays (but `unconfirmed` may become `sent`)
+    rouse    queues a message when somebody was left behind: run by every worker twice a second
+
+Times are milliseconds of Redis' own clock: hosts' clocks differ.
+"""
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import redis
+
+from tasks import wake
+from tasks.connections import Redis
+from tasks.events import ContactAdded
+
+PREFIX = "welcome:event:"  # + id: the row, a hash
+DUE = "welcome:due"  # id → ms at which a worker may take it
+EVENTS = "welcome:events"  # id → ms of receipt: the order of the deliveries
+ATTENDED = "welcome:attended"  # ms until which a worker comes by itself
+CONSUMED = "welcome:consumed"  # ms at which a worker last took a message
+COUNTERS = "welcome:counters"  # see tasks.metrics
+BOOK = "welcome:book:"  # + app: the number of the current revision; see tasks.templates.store
+VERIFICATION = "welcome:verification:"  # + app: what was wrong with the last callback that was refused, and when
+DAYS = "welcome:day:"  # + date: app|outcome → how many; kept when the rows are gone
+
+OUTCOMES: Mapping[str, str] = {
+    "sent": "WeCom took the greeting",
+    "unconfirmed": "delivered for all we know: our answer was lost",
+    "lost": "another app greeted, or the two already chat",
+    "no_code": "WeCom gave no welcome code",
+    "no_template": "no welcome is stored for this app, or no rule applies",
+    "expired": "the window was over before a try could begin",
+    "stale": "WeCom announced the customer minutes late",
+    "refused": "WeCom refused the greeting",
+    "failed": "WeCom could not be reached, to the end",
+    "dead": "worker after worker died with it",
+    "rehearsed": "a rehearsal: everything but the send",
+}
+CLAIM_LEASE = 3.0  # seconds from a claim to its first try: names are fetched in between
+WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
+LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
+CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old."""
+
+    event: ContactAdded
+    number: int  # 1 for the first worker that has it
+    attempts: int  # tries begun before this claim
+    answers: int  # of these, answered
+    received_at: int  # ms
+    revision: int | None  # of the app's welcome book; None: none is stored
+    claimed_at: float
+    age: float
+    window: float
+
+    @property
+    def id(self) -> str:
+        return self.event.id
+
+    @property
+    def recoveries(self) -> int:
+        return self.number - 1
+
+    @property
+    def deadline(self) -> float:
+        """The time of `time.monotonic` at which the welcome code dies."""
+        return self.claimed_at + self.window - self.age
+
+    def left(self) -> float:
+        """Seconds until the welcome code dies."""
+        return self.deadline - time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since receipt."""
+        return self.age + time.monotonic() - self.claimed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt."""
+
+    outcome: str
+    reason: str = ""
+    errcode: int | None = None
+    template: str = ""
+    rule: str = ""
+    variant: str = ""
+    revision: int = 0
+    steps: Mapping[str, int] = field(default_factory=dict)
+
+
+class Ledger:
+    """The ledger in one Redis. Thread-safe. Every method raises redis.RedisError when Redis cannot be asked."""
+
+    def __init__(self, client: Redis, keep_days: int, window: float, timezone: ZoneInfo) -> None:
+        self._redis = client
+        self._life = keep_days * 86400
+        self._window = window
+        self._timezone = timezone
+        source = resources.files(__name__)
+        self._accept, self._claim, self._hold, self._settle, self._rouse = (
+            client.register_script(source.joinpath(f"{name}.lua").read_text())
+            for name in ("accept", "claim", "hold", "settle", "rouse")
+        )
+
+    def accept(self, event: ContactAdded) -> bool:
+        """Store an event and wake a worker. False: it was there already, and nothing is queued."""
+        row: list[str | int] = [
+            *("app", event.app, "corp_id", event.corp_id, "change", event.change, "user_id", event.user_id),
+            *("external_user_id", event.external_user_id, "state", event.state),
+            *("created_at", event.created_at, "welcome_code", event.welcome_code),
+            *("rehearsal", int(event.rehearsal), "claims", 0, "attempts", 0, "answers", 0),
+        ]
+        identity = event.id
+        return bool(
+            self._accept(
+                keys=[PREFIX + identity, DUE, EVENTS, wake.QUEUE, ATTENDED],
+                args=[identity, self._life, WAITING_MESSAGES, wake.message(identity), *row],
+            )
+        )
+
+    def claim(self, most: int, attend: float = 0.0) -> list[Claim]:
+        """Take up to `most` events that are due, oldest first.
+
+        `attend` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
+        """
+        asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
+        now, *rows = self._claim(
+            keys=[DUE, ATTENDED, CONSUMED],
+            args=[PREFIX, most, int(CLAIM_LEASE * 1000), int(attend * 1000), BOOK],
+        )
+        claims = []
+        for flat, revision in zip(rows[::2], rows[1::2], strict=True):
+            row = dict(zip(flat[::2], flat[1::2], strict=True))
+            claims.append(
+                Claim(
+                    event=_event(row),
+                    number=int(row["claims"]),
+                    attempts=int(row["attempts"]),
+                    answers=int(row["answers"]),
+                    received_at=int(row["received_at"]),
+                    revision=int(revision) if revision else None,
+                    claimed_at=asked_at,
+                    age=(now - int(row["received_at"])) / 1000,
+                    window=self._window,
+                )
+            )
+        return claims
+
+    def begin_try(self, claim: Claim, timeout: float) -> bool:
+        """Note that a try begins, and hold the claim for its time-out and a second. False: it is not ours any more."""
+        return self._held(claim, timeout + 1.0, "attempts")
+
+    def answered(self, claim: Claim, wait: float) -> bool:
+        """Note that the last try was answered, and hold the claim for a wait of so many seconds, and a second."""
+        return self._held(claim, wait + 1.0, "answers")
+
+    def settle(self, event: ContactAdded, settlement: Settlement, counts: Mapping[str, int] | None = None) -> bool:
+        """Write the outcome, erase the code, add `counts` to the counters. False: another outcome was first."""
+        counts = counts or {}
+        fields: dict[str, Any] = {
+            "outcome": settlement.outcome,
+            "reason": settlement.reason,
+            "errcode": "" if settlement.errcode is None else settlement.errcode,
+            "template": settlement.template,
+            "rule": settlement.rule,
+            "variant": settlement.variant,
+            "revision": settlement.revision,
+            "steps": json.dumps(settlement.steps),
+        }
+        day = datetime.now(self._timezone).date().isoformat()
+        return bool(
+            self._settle(
+                keys=[PREFIX + event.id, DUE, COUNTERS, DAYS + day],
+                args=[
+                    event.id,
+                    len(fields),
+                    *(part for pair in fields.items() for part in pair),
+                    len(counts),
+                    *(part for pair in counts.items() for part in pair),
+                    "" if event.rehearsal else f"{event.app}|{settlement.outcome}",
+                ],
+            )
+        )
+
+    def rouse(self) -> int:
+        """Wake a worker if somebody was left behind or the queue was silent. → how many were left behind."""
+        return int(
+            self._rouse(
+                keys=[DUE, wake.QUEUE, CONSUMED],
+                args=[int(LEFT_BEHIND * 1000), int(CANARY * 1000), WAITING_MESSAGES, wake.message(uuid.uuid4().hex)],
+            )
+        )
+
+    def note_verification(self, app: str, verdict: str) -> None:
+        """Keep what was wrong with WeCom's last attempt at an app's callback URL; "" when nothing was."""
+        with contextlib.suppress(redis.RedisError):  # said in the log already
+            self._redis.hset(VERIFICATION + app, mapping={"at": int(time.time()), "verdict": verdict})
+
+    # --- reading ---
+
+    def last_verification(self, app: str) -> tuple[int, str] | None:
+        """(Unix seconds, verdict) of the last attempt that was noted; None if there was none."""
+        at, verdict = self._redis.hmget(VERIFICATION + app, "at", "verdict")
+        return (int(at), str(verdict)) if at else None
+
+    def row(self, identity: str) -> dict[str, str] | None:
+        """A row as stored, without the welcome code; None if there is none."""
+        row = self._redis.hgetall(PREFIX + identity)
+        row.pop("welcome_code", None)
+        return {"id": identity, **row} if row else None
+
+    def rows(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[dict[str, str]]:
+        """Rows received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
+        most: float | str = "+inf" if until is None else until
+        start = 0
+        while True:
+            ids = self._redis.zrevrangebyscore(EVENTS, most, since, start=start, num=batch)
+            if not ids:
+                return
+            with self._redis.pipeline(transaction=False) as pipe:
+                for identity in ids:
+                    pipe.hgetall(PREFIX + identity)
+                for identity, row in zip(ids, pipe.execute(), strict=True):
+                    if row:
+                        row.pop("welcome_code", None)
+                        yield {"id": identity, **row}
+            start += batch
+
+    def trim(self) -> int:
+        """Take rows that are past their life out of the list of deliveries. → how many."""
+        return int(self._redis.zremrangebyscore(EVENTS, "-inf", self.now() - self._life * 1000))
+
+    def now(self) -> int:
+        """Redis' clock, in ms."""
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def _held(self, claim: Claim, lease: float, count: str) -> bool:
+        return bool(self._hold(keys=[PREFIX + claim.id, DUE], args=[claim.id, claim.number, int(lease * 1000), count]))
+
+
+def _event(row: Mapping[str, str]) -> ContactAdded:
+    return ContactAdded(
+        app=row["app"],
+        corp_id=row["corp_id"],
+        change=row["change"],
+        user_id=row["user_id"],
+        external_user_id=row["external_user_id"],
+        created_at=int(row["created_at"]),
+        welcome_code=row.get("welcome_code", ""),
+        state=row["state"],
+        rehearsal=row["rehearsal"] == "1",
+    )

@@ -1,0 +1,20 @@
+-- Store an event and wake a worker, in one atomic step. An event that is already there changes nothing.
+-- KEYS  row, due, events, queue, attended
+-- ARGV  id, row's life (s), limit of waiting messages, the message, then field, value, ...
+-- → 1 stored, 0 already there
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HINCRBY', KEYS[1], 'resent', 1)
+  return 0
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'received_at', now, unpack(ARGV, 5))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+redis.call('ZADD', KEYS[3], now, ARGV[1])
+-- A worker that is attending comes by itself within milliseconds. A message in the queue is a worker still to come,
+-- and every worker takes all that is due, so more than a few messages would find nothing left to do.
+if tonumber(redis.call('GET', KEYS[5]) or 0) < now and redis.call('LLEN', KEYS[4]) < tonumber(ARGV[3]) then
+  redis.call('LPUSH', KEYS[4], ARGV[4])
+end
+return 1

@@ -1,0 +1,26 @@
+-- Take what is due, oldest first, each under a lease: due again when the lease ends.
+-- KEYS  due, attended, consumed
+-- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers
+-- → now (ms), then per event: its row as a flat list, the number of its app's book ('' if there is none)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local result = { now }
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
+  local row = ARGV[1] .. id
+  if redis.call('EXISTS', row) == 0 then -- forgotten, or past its life
+    redis.call('ZREM', KEYS[1], id)
+  else
+    redis.call('HINCRBY', row, 'claims', 1) -- the claim's number fences off the one before
+    redis.call('ZADD', KEYS[1], now + ARGV[3], id)
+    result[#result + 1] = redis.call('HGETALL', row)
+    result[#result + 1] = redis.call('GET', ARGV[5] .. redis.call('HGET', row, 'app')) or ''
+  end
+end
+local taken = (#result - 1) / 2
+if tonumber(ARGV[4]) > 0 and taken < tonumber(ARGV[2]) then
+  redis.call('SET', KEYS[2], now + ARGV[4], 'PX', ARGV[4])
+else
+  redis.call('DEL', KEYS[2])
+end
+redis.call('SET', KEYS[3], now) -- proof that a message went through the queue and a worker took it
+return result

@@ -1,0 +1,80 @@
+"""What to do next with an event: pure functions over frozen values, so that every case is a row in a table of tests.
+
+before_greeting(claim)            → a Settlement when no call may be made, else None
+try_timeout(number, left)         → seconds for this try, or None when no try may begin any more
+after_try(error, number, ...)     → a Settlement, or the seconds to wait before the next try
+"""
+
+from tasks.ledger import Claim, Settlement
+from tasks.wecom import errors
+
+LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
+STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
+MOST_RECOVERIES = 5  # of an event whose worker died; then it is probably the event that kills them
+
+# Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
+# end 12 s after the first began: a hung one leaves time for at least three more.
+TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the later ones get what is left
+UNUSABLE_WAIT = 0.1  # seconds after a lost answer: the time is spent already
+NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
+BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
+RACING_WAIT = (1.0, 2.0, 3.0)  # 41096: while another app's welcome is delivered (doc 92599 names no delay)
+LIMITED_WAIT = (2.0, 4.0)  # 45009: over after a minute as a rule, so seldom worth more
+
+
+def before_greeting(claim: Claim) -> Settlement | None:
+    """The outcome of an event for which WeCom is not called."""
+    event = claim.event
+    if claim.recoveries > MOST_RECOVERIES:
+        return Settlement("dead", f"{claim.recoveries} workers died with it")
+    late = claim.received_at / 1000 - event.created_at
+    if late > STALE and not event.rehearsal:
+        return Settlement("stale", f"WeCom announced it {late:.0f} s after it happened")
+    if not event.welcome_code and not event.rehearsal:
+        return Settlement("no_code", "WeCom gave no welcome code")
+    if claim.left() < LEAST:
+        where = "in the queue" if claim.attempts == 0 else f"in {claim.attempts} tries before a worker died"
+        return Settlement("expired", f"{claim.age:.1f} s {where}")
+    return None
+
+
+def try_timeout(number: int, left: float) -> float | None:
+    """Seconds for try `number` (from 1) with `left` seconds until the code dies; None: too late to begin one."""
+    if left < LEAST:
+        return None
+    return min(TIMEOUTS[number - 1], left) if number <= len(TIMEOUTS) else left
+
+
+def after_try(error: Exception, number: int, unanswered: bool, left: float, jitter: float) -> Settlement | float:
+    """What follows a try that failed.
+
+    `number`: how many tries were begun for this event; `unanswered`: an answer to one of them was lost, so that the
+    greeting may have been delivered; `left`: seconds until the code dies; `jitter`: 0 to 1.
+    """
+    if isinstance(error, errors.WeComAPIError):
+        code, reason = error.errcode, error.reason
+        if code in (41050, 41051) and unanswered:
+            return Settlement("unconfirmed", "an answer was lost, and now WeCom says that the code is used", code)
+        if code == 41051:
+            return Settlement("lost", reason, code)
+        if isinstance(error, errors.Busy):
+            wait = _pick(RACING_WAIT if code == 41096 else BUSY_WAIT, number)
+        elif isinstance(error, errors.Limited):
+            wait = _pick(LIMITED_WAIT, number)
+        elif isinstance(error, errors.TokenRefused):
+            wait = _pick(BUSY_WAIT, number)
+        else:
+            return Settlement("refused", reason, code)
+    else:
+        code, reason = None, getattr(error, "reason", type(error).__name__)
+        wait = UNUSABLE_WAIT if isinstance(error, errors.NoAnswer) else _pick(NOT_SENT_WAIT, number)
+    wait *= 0.75 + jitter / 2
+    if left - wait >= LEAST:
+        return wait
+    if code == 41096:
+        return Settlement("lost", "another app was sending its welcome to the end", code)
+    return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}", code)
+
+
+def _pick(waits: tuple[float, ...], number: int) -> float:
+    return waits[min(number, len(waits)) - 1]

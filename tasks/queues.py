@@ -1,0 +1,62 @@
+"""How the queues stand: depth, the oldest, whether workers consume. One pipelined read of fixed keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.connections import Redis
+from tasks.ledger import CONSUMED, DUE, PREFIX
+from tasks.wecom import WeComClient
+
+UPKEEP = "upkeep"  # the slow queue: everything but greetings
+SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the queues stand. Seconds and counts; None: not known."""
+
+    waiting: int
+    in_flight: int
+    oldest: float | None
+    silence: float | None
+    upkeep: int
+    memory: int | None
+    tokens: Mapping[str, float | None]  # app → seconds left
+
+    @property
+    def consuming(self) -> bool:
+        return self.silence is not None and self.silence < SILENT
+
+
+class Queues:
+    """Reads how the queues stand."""
+
+    def __init__(self, client: Redis, clients: Mapping[str, WeComClient]) -> None:
+        self._redis = client
+        self._clients = clients
+
+    def read(self) -> Reading:
+        """Raises redis.RedisError."""
+        seconds, micros = self._redis.time()
+        now = int(seconds) * 1000 + int(micros) // 1000
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(DUE)
+            pipe.zcount(DUE, "-inf", now)
+            pipe.zrange(DUE, 0, 0)
+            pipe.get(CONSUMED)
+            pipe.llen(UPKEEP)
+            pipe.info("memory")
+            unfinished, waiting, first, consumed, upkeep, memory = pipe.execute()
+        oldest = None
+        if waiting and first:
+            received = self._redis.hget(PREFIX + first[0], "received_at")
+            oldest = (now - int(received)) / 1000 if received else None
+        return Reading(
+            waiting=waiting,
+            in_flight=unfinished - waiting,
+            oldest=oldest if waiting else 0.0,
+            silence=(now - int(consumed)) / 1000 if consumed else None,
+            upkeep=upkeep,
+            memory=memory.get("used_memory"),
+            tokens={app: client.tokens.left() for app, client in self._clients.items()},
+        )

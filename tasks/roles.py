@@ -1,0 +1,103 @@
+"""The worker roles: each puts its parts together and runs in the foreground until SIGTERM, which drains.
+
+welcome   the 20-second task, in threads          upkeep   the slow queue          beat   the schedule
+"""
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+
+from tasks import upkeep, wake
+from tasks.app import SCHEDULE, make_app
+from tasks.assembly import Parts, assemble, import_books
+from tasks.people import People
+from tasks.queues import UPKEEP
+from tasks.reaper import Reaper
+from tasks.settings import Settings
+from tasks.welcome import Dispatcher, Greeter
+
+log = logging.getLogger(__name__)
+
+UPKEEP_THREADS = 4
+WELCOME_THREADS = 2  # one dispatches; the other holds the message that came meanwhile
+
+
+def welcome(settings: Settings) -> None:
+    """Greet, until SIGTERM; then finish what is in flight."""
+    parts = assemble(settings)
+    _import_books(parts)
+    people = People(parts.redis, settings.timezone)
+    greeter = Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters)
+    dispatcher = Dispatcher(parts.ledger, greeter.greet, settings.concurrency)
+    app = make_app(str(settings.redis_url))
+    app.task(name=wake.TASK)(dispatcher.run)
+    _work(app, parts, wake.QUEUE, WELCOME_THREADS, on_stop=dispatcher.stop)
+
+
+def upkeep_worker(settings: Settings) -> None:
+    """Run the slow queue's tasks, until SIGTERM."""
+    parts = assemble(settings)
+    app = make_app(str(settings.redis_url))
+    for name in SCHEDULE:
+        _register(app, name, parts)
+    # a first token now: nobody is to wait a minute for the schedule
+    signals.worker_ready.connect(lambda **_: app.send_task("tasks.upkeep.refresh_tokens"), weak=False)
+    _work(app, parts, UPKEEP, UPKEEP_THREADS, on_stop=lambda: None)
+
+
+def beat(settings: Settings) -> None:
+    """Send the scheduled tasks, until SIGTERM."""
+    app = make_app(str(settings.redis_url))
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    app.Beat(quiet=True, loglevel="WARNING").run()
+
+
+def _import_books(parts: Parts) -> None:
+    while True:
+        try:
+            import_books(parts)
+        except redis.RedisError as error:
+            log.warning("waiting for Redis: %s", type(error).__name__)
+            time.sleep(1)
+        else:
+            return
+
+
+def _register(app: Celery, name: str, parts: Parts) -> None:
+    work = getattr(upkeep, name.rpartition(".")[2])
+
+    @app.task(name=name)
+    def task() -> None:
+        work(parts)
+
+
+def _work(app: Celery, parts: Parts, queue: str, threads: int, on_stop: Callable[[], None]) -> None:
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    signals.worker_shutting_down.connect(lambda **_: on_stop(), weak=False)
+    reaper = Reaper(parts.ledger, parts.counters.flush)
+    reaper.start()
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's about root: it is for pickle, this is JSON
+    worker = app.Worker(
+        pool="threads",
+        concurrency=threads,
+        queues=[queue],
+        hostname=f"{queue}@%h",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    reaper.stop()
+    sys.exit(worker.exitcode)
+
+
+def _keep_logging(**_: Any) -> None:
+    """Celery leaves logging alone when somebody listens to this signal."""

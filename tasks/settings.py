@@ -1,0 +1,312 @@
+"""Every variable of every process: one table, read once, all that is wrong reported at once. Pure but for `load`.
+
+    environment + .env  ── load ──▶  Settings (frozen)  ──▶  every process gets it as an argument
+
+An empty variable counts as unset. The environment wins over `.env`, with an empty one too. No secret has a default.
+"""
+
+import base64
+import binascii
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+
+DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
+
+
+class SettingsError(Exception):
+    """`problems`: one line each, by the variable's name, with the cure; never a value that could be a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One self-built app of one corp. `agent_id` is "" unless members are to be messaged; `book`: to import."""
+
+    name: str
+    corp_id: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+    encoding_aes_key: str = field(repr=False)
+    agent_id: str = ""
+    book: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What VARIABLES say, read and checked. `redis_url` None: the embedded server in `data_dir`."""
+
+    apps: Mapping[str, App]
+    api_base: str
+    redis_url: str | None = field(repr=False)
+    data_dir: Path
+    public_url: str | None
+    window: float  # seconds
+    timezone: ZoneInfo
+    keep_days: int
+    media_mb: int
+    concurrency: int
+    console_password: str | None = field(repr=False)
+    console_bind: str | None
+    metrics_bind: str | None
+    trusted_proxies: int
+    secret_key: str | None = field(repr=False)
+    log_level: str
+    log_format: str | None  # None: text on a terminal, else json
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A row of the table. `read` turns text into a value; ValueError says what it should look like."""
+
+    name: str
+    default: str | None
+    read: Callable[[str], object]
+    meaning: str
+
+
+def _url(value: str, *schemes: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not (parts.netloc or parts.path):
+        raise ValueError("must start with " + " or ".join(f"{s}://" for s in schemes))
+    return value.rstrip("/")
+
+
+def _http_url(value: str) -> str:
+    return _url(value, "http", "https")
+
+
+def _redis_url(value: str) -> str:
+    if value.startswith("sentinel://") and not re.fullmatch(r"sentinel://(:[^@]*@)?[^/]+:\d+/[^/]+(/\d+)?", value):
+        raise ValueError("must look like sentinel://[:password@]host1:26379,host2:26379/master/0")
+    return _url(value, "redis", "rediss", "unix", "sentinel")
+
+
+def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def read(value: str) -> float:
+        try:
+            number = kind(value)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        return number
+
+    return read
+
+
+def _zone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (OSError, ValueError):
+        raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return value.lower()
+
+    return read
+
+
+def _bind(value: str) -> str:
+    if not re.fullmatch(r"[^:\s]*:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", value):
+        raise ValueError("must be host:port")
+    return value
+
+
+def _corp_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{4,64}", value):
+        raise ValueError("must be the 企业ID of 我的企业, such as ww0123456789abcdef")
+    return value
+
+
+def _token(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value):
+        raise ValueError("must be 1 to 32 letters and digits, as entered in 接收消息 (doc 90930)")
+    return value
+
+
+def _aes_key(value: str) -> str:
+    try:
+        if len(value) != 43:
+            raise ValueError
+        base64.b64decode(value + "=", validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"must be the 43 characters of EncodingAESKey (doc 90930); it has {len(value)}") from None
+    return value
+
+
+def _agent_id(value: str) -> str:
+    if not value.isdigit():
+        raise ValueError("must be the app's AgentId, a number")
+    return value
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("WECOM_CORP_ID", None, _corp_id, "企业ID"),
+    Variable("WECOM_CORP_SECRET", None, str, "secret of the app listed in 客户联系 → 可调用接口的应用"),
+    Variable("WECOM_TOKEN", None, _token, "callback Token"),
+    Variable("WECOM_ENCODING_AES_KEY", None, _aes_key, "callback EncodingAESKey, 43 characters"),
+    Variable("WECOM_AGENT_ID", None, _agent_id, "that app's id, needed only to message members"),
+    Variable("WELCOME_CONFIG", None, str, "a TOML file with several apps, instead of the WECOM_* app variables"),
+    Variable("WECOM_API_BASE", "https://qyapi.weixin.qq.com", _http_url, "API host, for a proxy or a stand-in"),
+    Variable("REDIS_URL", None, _redis_url, "redis://, rediss://, unix:// or sentinel://; unset: the embedded server"),
+    Variable("WELCOME_DATA_DIR", "./var", Path, "the embedded server's files"),
+    Variable("WELCOME_PUBLIC_URL", None, _http_url, "what WeCom reaches, to print the callback URL"),
+    Variable("WELCOME_BOOK", None, Path, "a welcome book to import at start if none is stored yet"),
+    Variable("WELCOME_WINDOW_S", "20", _number(float, 1, 3600), "seconds a welcome code lives"),
+    Variable("WELCOME_TIMEZONE", "Asia/Shanghai", _zone, "for rules with hours and dates"),
+    Variable("WELCOME_KEEP_DAYS", "30", _number(int, 1, 3650), "days a ledger row is kept; then daily totals only"),
+    Variable("WELCOME_MEDIA_MB", "512", _number(int, 1, 1_000_000), "cap on stored media"),
+    Variable("WELCOME_CONCURRENCY", "32", _number(int, 1, 512), "greetings in flight per worker"),
+    Variable("CONSOLE_PASSWORD", None, str, "operators' password; unset: no console"),
+    Variable("CONSOLE_BIND", None, _bind, "host:port of the console's own; unset: with the callback"),
+    Variable("METRICS_BIND", None, _bind, "host:port of the metrics' own; unset: with the callback"),
+    Variable("TRUSTED_PROXIES", "0", _number(int, 0, 16), "hops whose forwarded headers count"),
+    Variable("SECRET_KEY", None, str, "session signing; unset: generated once, kept in Redis"),
+    Variable("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "what is logged"),
+    Variable("LOG_FORMAT", None, _one_of("text", "json"), "unset: text on a terminal, else json"),
+)
+
+_REQUIRED_TOGETHER = ("WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY")
+_APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_APP_KEYS: Mapping[str, Callable[[str], str]] = {
+    "corp_id": _corp_id,
+    "secret": str,
+    "token": _token,
+    "encoding_aes_key": _aes_key,
+    "agent_id": _agent_id,
+    "book": str,
+}
+_APP_OPTIONAL = ("agent_id", "book")
+
+
+def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> Settings:
+    """Settings from the environment and from `.env` in `directory` (default: the working directory).
+
+    Raises SettingsError with everything that is missing or malformed.
+    """
+    directory = directory or Path.cwd()
+    given = {**dotenv_values(directory / ".env", interpolate=False), **environ}
+    return read({name: value for name, value in given.items() if value}, directory)
+
+
+def read(given: Mapping[str, str], directory: Path) -> Settings:
+    """As `load`, from a mapping alone. Relative paths start at `directory`."""
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    for variable in VARIABLES:
+        text = given.get(variable.name) or variable.default
+        try:
+            values[variable.name] = None if text is None else variable.read(text)
+        except ValueError as error:
+            problems.append(f"{variable.name} {error}")
+            values[variable.name] = None
+    apps = _apps(given, values, directory, problems)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(
+        apps=apps,
+        api_base=values["WECOM_API_BASE"],  # type: ignore[arg-type]
+        redis_url=values["REDIS_URL"],  # type: ignore[arg-type]
+        data_dir=directory / values["WELCOME_DATA_DIR"],  # type: ignore[operator]
+        public_url=values["WELCOME_PUBLIC_URL"],  # type: ignore[arg-type]
+        window=values["WELCOME_WINDOW_S"],  # type: ignore[arg-type]
+        timezone=values["WELCOME_TIMEZONE"],  # type: ignore[arg-type]
+        keep_days=values["WELCOME_KEEP_DAYS"],  # type: ignore[arg-type]
+        media_mb=values["WELCOME_MEDIA_MB"],  # type: ignore[arg-type]
+        concurrency=values["WELCOME_CONCURRENCY"],  # type: ignore[arg-type]
+        console_password=values["CONSOLE_PASSWORD"],  # type: ignore[arg-type]
+        console_bind=values["CONSOLE_BIND"],  # type: ignore[arg-type]
+        metrics_bind=values["METRICS_BIND"],  # type: ignore[arg-type]
+        trusted_proxies=values["TRUSTED_PROXIES"],  # type: ignore[arg-type]
+        secret_key=values["SECRET_KEY"],  # type: ignore[arg-type]
+        log_level=values["LOG_LEVEL"],  # type: ignore[arg-type]
+        log_format=values["LOG_FORMAT"],  # type: ignore[arg-type]
+    )
+
+
+def _apps(
+    given: Mapping[str, str], values: Mapping[str, object], directory: Path, problems: list[str]
+) -> Mapping[str, App]:
+    named = [name for name in (*_REQUIRED_TOGETHER, "WECOM_AGENT_ID") if given.get(name)]
+    config = given.get("WELCOME_CONFIG")
+    if config and named:
+        problems.append(f"WELCOME_CONFIG and {', '.join(named)} are both set: use one or the other")
+        return {}
+    book = directory / values["WELCOME_BOOK"] if isinstance(values["WELCOME_BOOK"], Path) else None
+    if config:
+        return _apps_of_file(directory / config, book, problems)
+    missing = [name for name in _REQUIRED_TOGETHER if not given.get(name)]
+    if missing:
+        problems.extend(
+            f"{name} is not set ({next(v.meaning for v in VARIABLES if v.name == name)})"
+            + ("" if named else "; or set WELCOME_CONFIG for several apps")
+            for name in missing
+        )
+        return {}
+    app = App(
+        name=DEFAULT_APP,
+        corp_id=str(values["WECOM_CORP_ID"]),
+        secret=str(values["WECOM_CORP_SECRET"]),
+        token=str(values["WECOM_TOKEN"]),
+        encoding_aes_key=str(values["WECOM_ENCODING_AES_KEY"]),
+        agent_id=str(values["WECOM_AGENT_ID"] or ""),
+        book=book,
+    )
+    return {app.name: app}
+
+
+def _apps_of_file(file: Path, default_book: Path | None, problems: list[str]) -> Mapping[str, App]:
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"WELCOME_CONFIG: {file}: {error.strerror}")
+        return {}
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        place = re.search(r"line \d+, column \d+", str(error))  # the rest of the message may quote a secret
+        problems.append(f"WELCOME_CONFIG: {file} is not TOML{f': see {place.group()}' if place else ''}")
+        return {}
+    tables = document.get("apps")
+    if not isinstance(tables, dict) or not tables:
+        problems.append(f"WELCOME_CONFIG: {file} has no [apps.NAME] table")
+        return {}
+    apps = {}
+    for name, table in tables.items():
+        at = f"WELCOME_CONFIG: apps.{name}"
+        if not _APP_NAME.fullmatch(name):
+            problems.append(f"{at}: an app's name has lower-case letters, digits, - and _, at most 32")
+        if not isinstance(table, dict):
+            problems.append(f"{at} is not a table")
+            continue
+        unknown = [key for key in table if key not in _APP_KEYS]
+        problems.extend(f"{at}.{key} is not a setting; there are {', '.join(_APP_KEYS)}" for key in unknown)
+        fields: dict[str, str] = {}
+        for key, reader in _APP_KEYS.items():
+            value = table.get(key, "")
+            if value == "":
+                if key not in _APP_OPTIONAL:
+                    problems.append(f"{at}.{key} is not set")
+                continue
+            try:
+                fields[key] = reader(str(value))
+            except ValueError as error:
+                problems.append(f"{at}.{key} {error}")
+        if all(key in fields for key in _APP_KEYS if key not in _APP_OPTIONAL):
+            book = file.parent / fields.pop("book") if "book" in fields else default_book
+            apps[name] = App(name=name, book=book, **fields)
+    return apps

@@ -1,0 +1,40 @@
+"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory.
+
+Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
+"""
+
+import logging
+import time
+
+from tasks.assembly import Parts
+from tasks.wecom import WeComError
+
+log = logging.getLogger(__name__)
+
+TOKEN_AHEAD = 600.0  # seconds before its end at which a token is renewed, so that no greeting waits for it
+MEMORY_ALARM = 0.8  # of Redis' maxmemory
+
+
+def refresh_tokens(parts: Parts) -> None:
+    """Renew every app's token that ends within ten minutes."""
+    for name, client in parts.clients.items():
+        try:
+            client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
+        except WeComError as error:
+            log.error("no access token for app %s: %s", name, error)
+
+
+def trim_ledger(parts: Parts) -> None:
+    """Take the rows that are past their life out of the list of deliveries."""
+    trimmed = parts.ledger.trim()
+    if trimmed:
+        log.info("%s rows are past their %s days", trimmed, parts.settings.keep_days)
+
+
+def watch_memory(parts: Parts) -> None:
+    """Say loudly when Redis fills up: a full one refuses customers."""
+    memory = parts.redis.info("memory")
+    most = int(memory.get("maxmemory", 0))
+    used = int(memory["used_memory"])
+    if most and used > MEMORY_ALARM * most:
+        log.error("Redis uses %.0f %% of its memory; give it more, or lower WELCOME_KEEP_DAYS", 100 * used / most)

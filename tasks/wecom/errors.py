@@ -1,0 +1,160 @@
+"""What can go wrong with a call of WeCom's API, sorted by what the caller can do about it.
+
+    WeComError
+    ├── NotSent            nothing left this machine: no address, refused, no TLS, no time  → try again
+    ├── NoAnswer           the request may have taken effect, the answer is lost or unusable → try again, expect "used"
+    └── WeComAPIError      WeCom answered with an errcode other than 0
+        ├── Busy           a moment of WeCom's or of ours                                   → try again soon
+        ├── Limited        a frequency limit, over after its unit of time                   → try again later
+        ├── TokenRefused   the access token has died                                        → renew it once, again
+        ├── MediaRefused   a media id or mini-program is not accepted                       → renew or drop it, again
+        ├── Misconfigured  the installation: secret, permission, IP, visible range          → a person must act
+        ├── BadRequest     the content                                                      → fix the request
+        └── Final          the state of the world; trying again changes nothing
+
+Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret, a query or a body. Codes: docs 90313,
+90455; `CODES` holds their meaning and cure, for `check`, the console and the records.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class WeComError(Exception):
+    """A call that brought no result. `path` is the path below /cgi-bin/."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class NotSent(WeComError):
+    """Nothing has left this machine."""
+
+
+class NoAnswer(WeComError):
+    """The request left, and no usable answer came: it may have taken effect."""
+
+
+class WeComAPIError(WeComError):
+    """WeCom answered with an errcode other than 0. `errmsg` is WeCom's, its `hint` and addresses left out."""
+
+    def __init__(self, errcode: int, errmsg: str, path: str) -> None:
+        super().__init__(path, f"{errcode} {_clean(errmsg)}")
+        self.errcode = errcode
+        self.errmsg = _clean(errmsg)
+
+
+class Busy(WeComAPIError):
+    """A moment of WeCom's, or two callers at once."""
+
+
+class Limited(WeComAPIError):
+    """A frequency limit; it is released after the same unit of time (minute, hour, day)."""
+
+
+class TokenRefused(WeComAPIError):
+    """The access token has expired or was revoked."""
+
+
+class MediaRefused(WeComAPIError):
+    """A media id, or a mini-program, is not accepted."""
+
+
+class Misconfigured(WeComAPIError):
+    """Secret, permission, IP allow-list or visible range: a person must act."""
+
+
+class BadRequest(WeComAPIError):
+    """WeCom does not accept the request's content."""
+
+
+class Final(WeComAPIError):
+    """Trying again changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One errcode: what the caller can do, what it means, what a person does about it."""
+
+    error: type[WeComAPIError]
+    meaning: str
+    cure: str
+
+
+CODES: Mapping[int, Code] = {
+    -1: Code(Busy, "WeCom is busy", "nothing; it is tried again"),
+    40001: Code(Misconfigured, "the secret is wrong", "compare WECOM_CORP_SECRET with the app's page"),
+    40003: Code(Final, "no such userid", "check the member's id"),
+    40004: Code(BadRequest, "the media type is not accepted", "use a type that WeCom lists"),
+    40005: Code(BadRequest, "the type parameter is not accepted", "use a type that WeCom lists"),
+    40006: Code(BadRequest, "the media's size is not accepted", "keep to WeCom's limits"),
+    40007: Code(MediaRefused, "the media id is not valid, or older than three days", "it is renewed"),
+    40008: Code(BadRequest, "the message type is not accepted", "use a type that WeCom lists"),
+    40009: Code(BadRequest, "the image's size is not accepted", "at most 10 MB, 2 MB for permanent ones"),
+    40011: Code(BadRequest, "the video's size is not accepted", "at most 10 MB"),
+    40013: Code(Misconfigured, "the corp id is wrong", "compare WECOM_CORP_ID with 我的企业 → 企业信息"),
+    40014: Code(TokenRefused, "the access token is not valid", "it is renewed"),
+    40033: Code(BadRequest, "characters that WeCom does not take", "send real UTF-8"),
+    40058: Code(BadRequest, "a parameter is not accepted", "see WeCom's message"),
+    40063: Code(BadRequest, "a required parameter is empty", "see WeCom's message"),
+    40096: Code(Final, "no such external_userid", "check the customer's id"),
+    40098: Code(Final, "the member is not real-name verified", "the member completes it in WeCom"),
+    40123: Code(BadRequest, "the image's content is not accepted", "use a JPG or PNG"),
+    41001: Code(TokenRefused, "no access token was sent", "it is renewed"),
+    41002: Code(Misconfigured, "no corp id was sent", "set WECOM_CORP_ID"),
+    41004: Code(Misconfigured, "no secret was sent", "set WECOM_CORP_SECRET"),
+    41006: Code(BadRequest, "no media id was sent", "name a media id"),
+    41009: Code(BadRequest, "no userid was sent", "name a member"),
+    41049: Code(BadRequest, "no welcome code was sent", "see doc 92137"),
+    41050: Code(Final, "the welcome code is used, unknown or older than 20 seconds", "the member greets by hand"),
+    41051: Code(Final, "already greeted, or already chatting", "nothing; let only one app greet"),
+    41052: Code(Final, "not a time to send at", "see doc 90313"),
+    41053: Code(Final, "the customer has not agreed to the chat archive", "a new code comes with the consent"),
+    41054: Code(Final, "the member is not activated", "the member signs in to WeCom"),
+    41055: Code(Final, "the corp has 100 group welcomes", "delete one"),
+    41058: Code(Final, "another app made this group welcome", "only that app can edit it"),
+    41064: Code(BadRequest, "too many attachments", "at most nine"),
+    41065: Code(BadRequest, "an attachment's type is not accepted", "image, link, miniprogram, video or file"),
+    41088: Code(BadRequest, "the attachments are empty", "leave the list out"),
+    41096: Code(Busy, "another app is sending its welcome", "let only one app greet"),
+    42001: Code(TokenRefused, "the access token has expired", "it is renewed"),
+    44001: Code(BadRequest, "the media is empty", "upload a file of more than 5 bytes"),
+    44004: Code(BadRequest, "the text is empty", "write a text"),
+    45001: Code(BadRequest, "the media is too large", "keep to WeCom's limits"),
+    45002: Code(BadRequest, "the text is too long", "at most 4000 bytes"),
+    45009: Code(Limited, "too many calls", "it recovers by itself; spread the load if it is common"),
+    45033: Code(Busy, "too many calls at once", "lower WELCOME_CONCURRENCY if it is common"),
+    45035: Code(Busy, "two changes at once", "nothing; it is tried again"),
+    48001: Code(Misconfigured, "the app may not use this API", "check the app's permissions"),
+    48002: Code(Misconfigured, "the app is not allowed to call", "tick it in 客户联系 → 可调用接口的应用"),
+    48005: Code(Final, "the API is retired", "update wecom-welcome"),
+    48006: Code(Misconfigured, "the permission was withdrawn", "ask for it anew in WeCom's console"),
+    50002: Code(Misconfigured, "the member is out of the app's range", "widen the app's 可见范围"),
+    50003: Code(Misconfigured, "the app is disabled", "enable it in 应用管理"),
+    50100: Code(BadRequest, "the paging cursor is not valid", "start from the first page"),
+    60011: Code(Misconfigured, "the member is out of range", "widen the app's 可见范围"),
+    60020: Code(Misconfigured, "this server's IP is not allowed", "add it to 企业可信IP; it works a minute later"),
+    60021: Code(Misconfigured, "the member is out of the app's visible range", "widen the app's 可见范围"),
+    60111: Code(Final, "no such member", "check the member's id"),
+    81013: Code(Final, "none of the receivers is valid", "check the ids"),
+    84061: Code(Final, "the two are no contacts", "nothing; the member or the customer removed the other"),
+    84074: Code(Misconfigured, "no permission for customer contact", "give the member 客户联系"),
+    90207: Code(MediaRefused, "the mini-program's appid is not accepted", "link it to the corp, or drop it"),
+    90208: Code(MediaRefused, "the mini-program does not match", "link it to the corp, or drop it"),
+    301002: Code(Misconfigured, "no right to use the app", "check the app and its secret"),
+    701008: Code(Misconfigured, "the member has no licence", "buy or assign one"),
+}
+
+
+def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:
+    """The error of an errcode other than 0. One that is not in CODES is Final: what is not known is not repeated."""
+    known = CODES.get(errcode)
+    return (known.error if known else Final)(errcode, errmsg, path)
+
+
+def _clean(errmsg: str) -> str:
+    """WeCom's message without its hint, address and help link, which name this machine and the request."""
+    return re.split(r",? ?(?:hint|from ip|more info)\b", errmsg, maxsplit=1)[0][:200]

@@ -1,0 +1,173 @@
+"""The access token: one cache for all workers, one renewal for all who need it. Doc 91039.
+
+    get     ── this process' copy ── the shared copy ── one caller fetches, the others wait for the shared copy
+    renew   ── the same, but the token that WeCom refused does not count
+
+A token belongs to one app's secret, so its name in Redis holds a hash of corp id and secret: two apps of a corp never
+share one. A refused secret is remembered: trying it in a loop gets this machine's IP banned for an hour (doc 90455).
+"""
+
+import contextlib
+import hashlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from tasks.wecom.errors import Misconfigured, NoAnswer, NotSent, WeComAPIError, from_answer
+
+log = logging.getLogger(__name__)
+
+MARGIN = 60.0  # seconds before its end that a token is no longer used
+FETCH = 3.0  # seconds for one gettoken call
+WAIT = 0.05  # seconds between looks at the shared copy while another caller fetches
+REFUSED = {40001: 600, 40013: 600}  # errcode → seconds for which the secret is not tried again; others: 60
+
+Fetch = Callable[[float], dict[str, Any]]  # (by) → gettoken's answer with errcode 0; raises WeComError
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and the wall-clock time (Unix seconds) at which it ends."""
+
+    value: str = field(repr=False)
+    ends_at: float
+
+    def left(self) -> float:
+        return self.ends_at - time.time()
+
+
+class TokenStore:
+    """The token of one app. Thread-safe; shared between processes when `redis` is given."""
+
+    def __init__(self, corp_id: str, secret: str, fetch: Fetch, shared: Any = None) -> None:
+        name = hashlib.sha256(f"{corp_id}\0{secret}".encode()).hexdigest()[:24]
+        self._key = f"wecom:token:{name}"
+        self._fetch = fetch
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._refusal: tuple[float, int, str] | None = None  # until (monotonic), errcode, errmsg
+
+    def get(self, by: float) -> str:
+        """A token to send. Raises WeComError if there is none by `by`."""
+        token = self._token
+        if token is not None and token.left() > MARGIN:
+            return token.value
+        return self._obtain(by, refused=None, least=MARGIN)
+
+    def renew(self, refused: str, by: float) -> str:
+        """A token other than `refused`, which WeCom no longer accepts."""
+        return self._obtain(by, refused=refused, least=MARGIN)
+
+    def refresh(self, least: float, by: float) -> float:
+        """Fetch a new token if fewer than `least` seconds are left. → seconds left of the one in use."""
+        self._obtain(by, refused=None, least=least)
+        return self._token.left() if self._token else 0.0
+
+    def left(self) -> float | None:
+        """Seconds for which the shared token is still good, None if there is none. Fetches nothing."""
+        token = self._read() or self._token
+        return token.left() if token is not None and token.left() > 0 else None
+
+    def _obtain(self, by: float, refused: str | None, least: float) -> str:
+        if not self._lock.acquire(timeout=max(0.0, by - time.monotonic())):
+            raise NotSent("gettoken", "no token in time")
+        try:
+            holder = uuid.uuid4().hex
+            while True:
+                for token in (self._token, self._read()):
+                    if token is not None and token.value != refused and token.left() > least:
+                        self._token = token
+                        return token.value
+                self._raise_refusal()
+                if self._lead(holder):
+                    try:
+                        return self._renew(by)
+                    finally:
+                        self._follow(holder)
+                if by - time.monotonic() < WAIT:
+                    raise NotSent("gettoken", "no token in time")
+                time.sleep(WAIT)
+        finally:
+            self._lock.release()
+
+    def _renew(self, by: float) -> str:
+        try:
+            answer = self._fetch(min(by, time.monotonic() + FETCH))
+        except WeComAPIError as error:
+            if isinstance(error, Misconfigured):
+                self._remember(error)
+            raise
+        except NoAnswer as error:
+            raise NotSent(error.path, error.reason) from None  # for the caller's own call nothing has left
+        token = Token(str(answer["access_token"]), time.time() + float(answer["expires_in"]))
+        self._token = token
+        self._write(token)
+        return token.value
+
+    # --- the shared copy; without Redis, or while it is away, each process is on its own ---
+
+    def _read(self) -> Token | None:
+        if self._shared is None:
+            return None
+        try:
+            value, ends_at = self._shared.hmget(self._key, "value", "ends_at")
+        except redis.RedisError:
+            return None
+        return Token(_text(value), float(_text(ends_at))) if value and ends_at else None
+
+    def _write(self, token: Token) -> None:
+        if self._shared is None:
+            return
+        try:
+            with self._shared.pipeline() as pipe:
+                pipe.hset(self._key, mapping={"value": token.value, "ends_at": token.ends_at})
+                pipe.expire(self._key, max(1, int(token.left())))
+                pipe.execute()
+        except redis.RedisError as error:
+            log.warning("the new access token is not shared: %s", type(error).__name__)
+
+    def _lead(self, holder: str) -> bool:
+        if self._shared is None:
+            return True
+        try:
+            return bool(self._shared.set(f"{self._key}:lead", holder, nx=True, px=int((FETCH + 1) * 1000)))
+        except redis.RedisError:
+            return True
+
+    def _follow(self, holder: str) -> None:
+        if self._shared is None:
+            return
+        with contextlib.suppress(redis.RedisError):  # it ends by itself
+            if _text(self._shared.get(f"{self._key}:lead")) == holder:
+                self._shared.delete(f"{self._key}:lead")
+
+    def _remember(self, error: WeComAPIError) -> None:
+        seconds = REFUSED.get(error.errcode, 60)
+        log.error("WeCom refuses this app's secret (%s); not tried again for %s s", error.errcode, seconds)
+        self._refusal = (time.monotonic() + seconds, error.errcode, error.errmsg)
+        if self._shared is not None:
+            with contextlib.suppress(redis.RedisError):  # this process remembers all the same
+                self._shared.set(f"{self._key}:refused", f"{error.errcode} {error.errmsg}", ex=seconds)
+
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None and time.monotonic() < self._refusal[0]:
+            raise from_answer(self._refusal[1], self._refusal[2], "gettoken")
+        if self._shared is not None:
+            try:
+                noted = _text(self._shared.get(f"{self._key}:refused"))
+            except redis.RedisError:
+                return
+            if noted:
+                errcode, _, errmsg = noted.partition(" ")
+                raise from_answer(int(errcode), errmsg, "gettoken")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "")

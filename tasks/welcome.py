@@ -1,0 +1,219 @@
+"""The 20-second task: greet everyone who is due.
+
+    a message on the queue ──▶ Dispatcher.run     takes all that is due, again and again, while there is something to do
+                                  └─▶ Greeter.greet   one event: choose, render, send, try again, settle
+
+A message wakes; it does not name an event. So a burst pays Celery once for hundreds of events, and a message that
+is lost costs nothing that the ledger does not know.
+"""
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import redis
+
+from tasks import policy
+from tasks.ledger import Claim, Ledger, Settlement
+from tasks.logs import about
+from tasks.metrics import Counters, count, latency
+from tasks.people import People
+from tasks.templates.render import message, wanted
+from tasks.templates.select import select
+from tasks.templates.store import BookStore
+from tasks.wecom import WeComClient, WeComError
+from tasks.wecom.errors import NoAnswer
+
+log = logging.getLogger(__name__)
+
+TICK = 0.01  # seconds between looks at what is due, while there is something to do
+ATTEND = 0.1  # seconds for which a look promises the next one: ten ticks, since threads can be late
+LINGER = 0.1  # seconds without anything to do after which the dispatcher ends
+PATIENCE = 60.0  # seconds for which an outcome is offered to a Redis that is away
+PAUSE = 0.2  # seconds between two tries to reach Redis
+
+
+class Greeter:
+    """Greets one customer. Thread-safe."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        books: BookStore,
+        people: People,
+        clients: Mapping[str, WeComClient],
+        counters: Counters,
+    ) -> None:
+        self._ledger = ledger
+        self._books = books
+        self._people = people
+        self._clients = clients
+        self._counters = counters
+
+    def greet(self, claim: Claim) -> None:
+        """Bring one claimed event to its outcome, inside its window. Raises nothing."""
+        with about(event=claim.id, app=claim.event.app):
+            steps = {"started": round(claim.age * 1000)}  # name → ms since receipt
+            try:
+                settlement = policy.before_greeting(claim) or self._greet(claim, steps)
+                if settlement is not None:
+                    self._settle(claim, settlement, steps)
+            except Exception:  # the edge of a worker's thread: the lease ends, and another worker tries
+                log.exception("a greeting ended in an error")
+
+    def _greet(self, claim: Claim, steps: dict[str, int]) -> Settlement | None:
+        """The outcome; None when another worker has the event now."""
+        event = claim.event
+        wecom = self._clients.get(event.app)
+        if wecom is None:
+            return Settlement("refused", f"no app {event.app} is configured")
+        if claim.revision is None:
+            return Settlement("no_template", "no welcome book is stored for this app")
+        choice = select(self._books.book(event.app, claim.revision), event)
+        if choice is None:
+            return Settlement("no_template", "no rule of the welcome book applies", revision=claim.revision)
+        names = wanted(choice.template)
+        body = message(
+            choice.template, self._people.values(wecom, event, names, claim.received_at, claim.deadline - policy.LEAST)
+        )
+        steps["prepared"] = round(claim.elapsed() * 1000)
+        if event.rehearsal:
+            outcome: Settlement | None = Settlement("rehearsed", "everything but the send")
+        else:
+            outcome = self._send(claim, wecom, {"welcome_code": event.welcome_code, **body}, steps)
+        if outcome is None:
+            return None
+        return replace(
+            outcome,
+            template=choice.template.name,
+            rule=choice.rule,
+            variant=choice.variant,
+            revision=claim.revision,
+        )
+
+    def _send(
+        self, claim: Claim, wecom: WeComClient, body: dict[str, object], steps: dict[str, int]
+    ) -> Settlement | None:
+        number = claim.attempts
+        unanswered = claim.attempts > claim.answers
+        while True:
+            number += 1
+            timeout = policy.try_timeout(number, claim.left())
+            if timeout is None:
+                return Settlement("expired", "the names took the rest of the time")
+            if not self._until_redis_answers(partial(self._ledger.begin_try, claim, timeout), claim.left()):
+                return None
+            steps[f"try_{number}"] = round(claim.elapsed() * 1000)
+            try:
+                wecom.until(time.monotonic() + timeout).external_contact.send_welcome_msg(body)
+            except WeComError as error:
+                steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
+                unanswered = unanswered or isinstance(error, NoAnswer)
+                decision = policy.after_try(error, number, unanswered, claim.left(), random.random())
+                log.info("try %s: %s", number, error)
+                if isinstance(decision, Settlement):
+                    return decision
+                if not isinstance(error, NoAnswer):
+                    self._until_redis_answers(
+                        partial(self._ledger.answered, claim, decision),
+                        claim.left(),
+                    )
+                time.sleep(decision)
+            else:
+                steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
+                return Settlement("sent")
+
+    def _settle(self, claim: Claim, settlement: Settlement, steps: dict[str, int]) -> None:
+        event = claim.event
+        seconds = claim.elapsed()
+        counts: dict[str, int] = {}
+        if not event.rehearsal:
+            counts[count("outcomes_total", app=event.app, outcome=settlement.outcome)] = 1
+            if claim.recoveries:
+                counts[count("recoveries_total", app=event.app)] = claim.recoveries
+            if settlement.outcome == "sent":
+                counts |= latency(event.app, seconds)
+        full = replace(settlement, steps=steps)
+        written = self._until_redis_answers(lambda: self._ledger.settle(event, full, counts), PATIENCE)
+        if written:
+            log.info("%s after %.3f s%s", full.outcome, seconds, f": {full.reason}" if full.reason else "")
+        elif written is None:
+            log.error("%s after %.3f s, and Redis cannot be told", full.outcome, seconds)
+
+    def _until_redis_answers(self, ask: Callable[[], bool], patience: float) -> bool | None:
+        """The answer of one step of the ledger; None if Redis gives none for `patience` seconds."""
+        end = time.monotonic() + patience
+        while True:
+            try:
+                return ask()
+            except redis.RedisError as error:
+                log.warning("the ledger does not answer: %s", type(error).__name__)
+                if time.monotonic() + PAUSE >= end:
+                    return None
+                time.sleep(PAUSE)
+
+
+class Dispatcher:
+    """Takes what is due and greets it, at most `concurrency` at a time."""
+
+    def __init__(self, ledger: Ledger, greet: Callable[[Claim], None], concurrency: int) -> None:
+        self._ledger = ledger
+        self._greet = greet
+        self._concurrency = concurrency
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
+        self._turn = threading.Lock()
+        self._count = threading.Lock()
+        self._in_flight = 0
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Greet all that is due, until nothing has been due for LINGER seconds and nothing is in flight.
+
+        While it runs it attends: the hand-over queues no message, since the next look is milliseconds away.
+        """
+        with self._turn:  # a second message of the queue waits: what it would find, the first one takes
+            idle_since = time.monotonic()
+            while not self._stopping.is_set():
+                if self._take(attend=ATTEND) or self._in_flight:
+                    idle_since = time.monotonic()
+                elif time.monotonic() - idle_since > LINGER and not self._take(attend=0):
+                    break  # the last look withdrew the promise: whoever comes now queues a message
+                self._stopping.wait(TICK)
+            while self._in_flight:
+                time.sleep(TICK)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what is in flight has its outcome."""
+        self._stopping.set()
+        with contextlib.suppress(redis.RedisError):  # then the promise ends by itself
+            self._ledger.claim(0)  # withdraws the promise to attend
+
+    def _take(self, attend: float) -> bool:
+        """Claim what is due for the free threads. → whether there was something."""
+        free = self._concurrency - self._in_flight
+        if free == 0:
+            return False
+        try:
+            claims = self._ledger.claim(free, attend)
+        except redis.RedisError as error:
+            log.warning("cannot take what is due: %s", type(error).__name__)
+            self._stopping.wait(PAUSE)
+            return False
+        for claim in claims:
+            with self._count:
+                self._in_flight += 1
+            self._pool.submit(self._one, claim)
+        return bool(claims)
+
+    def _one(self, claim: Claim) -> None:
+        try:
+            self._greet(claim)
+        finally:
+            with self._count:
+                self._in_flight -= 1

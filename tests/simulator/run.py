@@ -1,0 +1,249 @@
+"""What `make run` starts: the product as it is configured, or without a configuration the demo.
+
+The demo is the whole product beside the stand-in. Customers are added through the real, encrypted callback, and each
+greeting is a line on the terminal. It leaves nothing behind: its data directory is a new one, and goes with it.
+"""
+
+import argparse
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from dotenv import dotenv_values
+
+from tests.simulator.client import StandIn
+from tests.simulator.faults import Faults
+from tests.simulator.records import Record
+from tests.simulator.world import App
+
+UP = Path(sys.executable).with_name("wecom-welcome")
+BOOK = Path(__file__).with_name("demo-book.yaml")
+READY_S = 30
+DRAIN_S = 30
+WINDOW_S = 20
+EVERY_S = (2.0, 5.0)  # between two times that customers are added
+
+FAMILIES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+GIVEN = [
+    "芳",
+    "娜",
+    "静",
+    "强",
+    "磊",
+    "洋",
+    "艳",
+    "杰",
+    "涛",
+    "明",
+    "秀英",
+    "建华",
+    "小红",
+    "志强",
+    "文静",
+    "雨桐",
+    "子涵",
+]
+MEMBERS = {"zhangwei": "张伟", "lina": "李娜", "wangqiang": "王强", "liuyang": "刘洋"}
+
+
+class Failed(Exception):
+    """The demo cannot go on. The message says what to do."""
+
+
+def configured() -> bool:
+    """Is there a real app, in the environment or in `.env`? An empty variable counts as unset."""
+    stored = dotenv_values(".env", interpolate=False)
+    return any(os.environ.get(name) or stored.get(name) for name in ("WECOM_CORP_ID", "WELCOME_CONFIG"))
+
+
+def main() -> int:
+    if configured():
+        os.execv(UP, [str(UP), "up", *sys.argv[1:]])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulator.run",
+        description="The demo: the whole product beside a stand-in for WeCom. Set WECOM_CORP_ID or WELCOME_CONFIG, "
+        "here or in .env, to run the product for a real app instead. Further options go to `wecom-welcome up`.",
+        epilog="example: python -m tests.simulator.run --port 8010",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="default %(default)s")
+    given, further = parser.parse_known_args()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        demo(given.host, given.port, further, stop)
+    except Failed as exc:
+        print(f"the demo stops: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def demo(host: str, port: int, further: list[str], stop: threading.Event) -> None:
+    """Run until `stop`. Failed if something is in the way."""
+    check_free(host, port)
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    password = secrets.token_urlsafe(9)
+    say("starting; Ctrl-C stops everything")
+    with StandIn(Faults(latency_ms=80, jitter_ms=20), window_s=WINDOW_S) as wecom, data_directory() as data:
+        app = wecom.register(App.random(callback_url=f"{url}/callback", corp_id=f"ww{secrets.token_hex(6)}demo"))
+        wecom.people(members={user_id: {"name": name} for user_id, name in MEMBERS.items()})
+        environment = {
+            **os.environ,
+            **app.environment(wecom.base_url),
+            "REDIS_URL": "",  # the embedded server: a demo leaves no rows in a real one
+            "WELCOME_BOOK": str(BOOK),
+            "WELCOME_DATA_DIR": str(data),
+            "CONSOLE_PASSWORD": password,
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning",
+        }
+        command = [str(UP), "up", "--host", host, "--port", str(port), *further]
+        with running(command, environment) as product:
+            if wait_until_ready(url, product, stop):
+                introduce(url, wecom.base_url, password)
+                Greetings(wecom, product, stop).watch()
+            say("stopping")
+    say("stopped")
+
+
+def check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            raise Failed(
+                f"cannot listen on {host}:{port}: {exc.strerror}. End what listens there, or choose another port: "
+                f"{sys.executable} -m tests.simulator.run --port {port + 10}"
+            ) from None
+
+
+@contextmanager
+def data_directory() -> Iterator[Path]:
+    """A fresh directory that goes with the demo, unless WELCOME_DATA_DIR names one that is to stay."""
+    if given := os.environ.get("WELCOME_DATA_DIR"):
+        yield Path(given)
+        return
+    Path("var").mkdir(exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="demo-", dir="var")).absolute()
+    try:
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child in a session of its own, so that Ctrl-C reaches it as the SIGTERM by which it drains."""
+    try:
+        child = subprocess.Popen(command, env=environment, start_new_session=True)
+    except OSError as exc:
+        raise Failed(f"cannot start {command[0]}: {exc.strerror}. `make install` puts it there") from None
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(DRAIN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: threading.Event) -> bool:
+    """True once /readyz says 200, False if the demo is stopped before."""
+    give_up_at, reason = time.monotonic() + READY_S, "no answer"
+    while not stop.wait(0.1):
+        check_alive(product)
+        try:
+            answer = look(f"{url}/readyz")
+        except requests.RequestException:
+            reason = "no answer"
+        else:
+            if answer.status_code == 200:
+                return True
+            reason = f"{answer.status_code} {answer.text.strip()[:500]}"
+        if time.monotonic() > give_up_at:
+            raise Failed(f"{url}/readyz is not 200 after {READY_S} s: {reason}. LOG_LEVEL=info tells more")
+    return False
+
+
+def look(url: str) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy between here and loopback
+        return session.get(url, timeout=2, allow_redirects=False)
+
+
+def check_alive(product: subprocess.Popen[bytes]) -> None:
+    if product.poll() is not None:
+        raise Failed(f"`wecom-welcome up` ended with status {product.returncode}; LOG_LEVEL=info tells more")
+
+
+def introduce(url: str, api: str, password: str) -> None:
+    print(f"\n  callback   {url}/callback      where WeCom's stand-in pushes to")
+    print(f"  ready?     {url}/readyz")
+    print(f"  metrics    {url}/metrics")
+    if look(f"{url}/console/").status_code != 404:
+        print(f"  console    {url}/console/      password {password}")
+    print(f"  stand-in   {api}/simulator/summary\n", flush=True)
+
+
+class Greetings:
+    """Adds customers every few seconds and tells what becomes of each."""
+
+    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: threading.Event) -> None:
+        self._wecom, self._product, self._stop = wecom, product, stop
+        self._waiting: dict[int, str] = {}  # record → the customer's name
+
+    def watch(self) -> None:
+        add_at = time.monotonic()
+        while not self._stop.wait(0.1):
+            check_alive(self._product)
+            if time.monotonic() >= add_at:
+                for _ in range(random.randint(1, 3)):
+                    self._add()
+                add_at = time.monotonic() + random.uniform(*EVERY_S)
+            if self._waiting:
+                for record in self._wecom.records(from_id=min(self._waiting)):
+                    self._tell(record)
+
+    def _add(self) -> None:
+        name = random.choice(FAMILIES) + random.choice(GIVEN)
+        customer = "wm" + secrets.token_urlsafe(22)
+        self._wecom.people(customers={customer: {"name": name}})
+        record = self._wecom.add(user_id=random.choice(list(MEMBERS)), external_user_id=customer)
+        self._waiting[record.id] = name
+
+    def _tell(self, record: Record) -> None:
+        if record.id not in self._waiting:
+            return
+        who = f"{self._waiting[record.id]} for {MEMBERS[record.user_id]}"
+        if record.greeted_after is not None:
+            say(f"greeted {who} in {record.greeted_after:.2f} s: {record.content['text']}")
+        elif time.time() - record.planned_at > WINDOW_S:
+            accepted = "the callback accepted it" if record.accepted_at else "the callback never answered 200"
+            tries = ", ".join(str(send.result) for send in record.sends) or "none"
+            say(f"MISSED  {who}: not within {WINDOW_S} s; {accepted}; send_welcome_msg: {tries}")
+        else:
+            return
+        del self._waiting[record.id]
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

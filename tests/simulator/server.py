@@ -1,0 +1,143 @@
+"""HTTP around the API and the control paths; here latency and faults take effect. One process, one event loop."""
+
+import asyncio
+import json
+import time
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl
+
+from aiohttp import web
+
+from tests.simulator import api
+from tests.simulator.control import Control
+from tests.simulator.faults import SEND
+from tests.simulator.records import Send
+from tests.simulator.world import World
+
+API = "/cgi-bin/"
+CONTROL = "/simulator/"
+BODY_LIMIT = 32 << 20  # bytes
+TRICKLE_S = 0.5  # between two bytes
+PAGE = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
+
+ERRCODES = {  # faults that are an ordinary answer
+    "busy": (-1, "system busy"),
+    "limited": (45009, "api freq out of limit"),
+    "racing": (41096, "welcome is being sent"),
+}
+NO_EFFECT = {*ERRCODES, "http_5xx", "not_json", "dropped_before", "hang"}
+
+
+class Server:
+    """One low-level handler for every path: a router's and middlewares' cost would be paid by the system under test."""
+
+    def __init__(self, world: World, control: Control) -> None:
+        self._world = world
+        self._control = control
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port, which is a free one if `port` is 0."""
+        server = web.Server(self._handle, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.2)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, backlog=4096).start()
+        return self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if path.startswith(API) and path[len(API) :] in api.ROUTES:
+            return await self._api(request, path[len(API) :], dict(parse_qsl(query)))
+        if path.startswith(CONTROL):
+            return await self._steer(request, path[len(CONTROL) :], {k: v[0] for k, v in parse_qs(query).items()})
+        return web.Response(status=404)
+
+    async def _api(self, request: web.BaseRequest, path: str, query: dict[str, str]) -> web.StreamResponse:
+        world, now = self._world, time.time()
+        fault, delay = world.dice.draw(path)
+        body = await request.content.read() if request.body_exists else b""
+        content_type = request.headers.get("Content-Type", "")
+        call = api.Call(world, path, request.method, query, body, content_type, now, delay)
+
+        if fault == "revoke":
+            world.revoke(query.get("access_token", ""))
+            fault = None
+        if fault in NO_EFFECT:
+            answer: api.Fields | api.File = api.error(*ERRCODES.get(fault, (-1, "")))
+        else:
+            answer = api.answer(call)
+        errcode = answer["errcode"] if isinstance(answer, dict) else 0
+        result = errcode if fault is None or fault in ERRCODES else fault
+        world.records.answers[path, result] += 1
+        send = self._note(call, result) if path == SEND else None
+
+        if delay:
+            await asyncio.sleep(delay)
+        response, answered = await self._respond(request, fault, answer)
+        if send is not None:
+            send.answered = answered
+        return response
+
+    def _note(self, call: api.Call, result: int | str) -> Send | None:
+        """Enter the call at the code's record."""
+        record = call.record or self._world.records.by_code.get(api.code_in(call.body))
+        if record is None:
+            self._world.records.unknown_codes += 1
+            return None
+        send = Send(call.now, result, spent=call.spent)
+        record.sends.append(send)
+        return send
+
+    async def _respond(
+        self, request: web.BaseRequest, fault: str | None, answer: api.Fields | api.File
+    ) -> tuple[web.StreamResponse, bool]:
+        """(response, can the caller have had it?)"""
+        if fault == "hang":
+            await asyncio.sleep(self._world.dice.faults.hang_s)
+        if fault in ("hang", "dropped_before", "dropped_after"):
+            if request.transport is not None:
+                request.transport.close()
+            return web.Response(), False
+        if fault == "trickle":
+            return await _trickle(request, _encode(answer))
+        here = request.transport is not None and not request.transport.is_closing()
+        if fault in ("http_5xx", "not_json"):
+            status = 502 if fault == "http_5xx" else 200
+            return web.Response(text=PAGE, status=status, content_type="text/html"), here
+        if isinstance(answer, api.File):
+            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{answer.filename}"}
+            return web.Response(body=answer.content, headers=headers), here
+        return web.Response(body=_encode(answer), headers=JSON), here
+
+    async def _steer(self, request: web.BaseRequest, name: str, query: dict[str, str]) -> web.Response:
+        try:
+            body = json.loads(await request.content.read() or b"{}") if request.body_exists else {}
+            answer = await self._control.act(request.method, name, {**query, **body})
+        except LookupError as exc:
+            return web.json_response({"error": f"unknown: {exc}"}, status=404)
+        except (TypeError, ValueError) as exc:
+            return web.json_response({"error": str(exc)}, status=400)
+        return web.Response(body=_encode(answer), headers=JSON)
+
+
+JSON = {"Content-Type": "application/json; charset=UTF-8"}
+
+
+def _encode(answer: Any) -> bytes:
+    return json.dumps(answer, ensure_ascii=False).encode()
+
+
+async def _trickle(request: web.BaseRequest, content: bytes) -> tuple[web.StreamResponse, bool]:
+    response = web.StreamResponse(headers={**JSON, "Content-Length": str(len(content))})
+    try:
+        await response.prepare(request)
+        for n in range(len(content)):
+            await asyncio.sleep(TRICKLE_S)
+            await response.write(content[n : n + 1])
+    except ConnectionError:
+        return response, False
+    return response, True

@@ -1,0 +1,58 @@
+"""`make run`: the product for a real app, or the demo, and clear words when it cannot start."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.client import ROOT
+
+
+def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m tests.simulator.run`, with another program in the place of `wecom-welcome`."""
+    script = f"import sys; from tests.simulator import run; run.UP = {up!r}; sys.exit(run.main())"
+    unset = {"WECOM_CORP_ID": "", "WELCOME_CONFIG": "", "WELCOME_DATA_DIR": ""}
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=where,
+        env={**os.environ, **unset, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_with_an_app_in_the_environment_it_is_the_product(tmp_path: Path) -> None:
+    assert run("/bin/echo", tmp_path, "--port", "8001", WECOM_CORP_ID="ww1").stdout == "up --port 8001\n"
+
+
+def test_with_an_app_in_dot_env_it_is_the_product(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WELCOME_CONFIG=apps.toml\n")
+    assert run("/bin/echo", tmp_path).stdout == "up\n"
+
+
+def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = run("/bin/false", tmp_path, "--port", str(taken.getsockname()[1]))
+    assert ended.returncode == 1
+    assert "Address already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_the_demo_ends_with_the_product_and_leaves_nothing_behind(tmp_path: Path, free_port: int) -> None:
+    (tmp_path / ".env").write_text("WECOM_CORP_ID=\n")  # an empty variable counts as unset
+    ended = run("/bin/false", tmp_path, "--port", str(free_port))
+    assert ended.returncode == 1
+    assert "ended with status 1" in ended.stderr
+    assert list((tmp_path / "var").iterdir()) == []

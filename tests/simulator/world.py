@@ -1,0 +1,164 @@
+"""WeCom's side of things: corps and their apps, tokens, members, customers, media."""
+
+import base64
+import os
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulator.faults import Dice, Faults
+from tests.simulator.records import Record, Records, Summary
+
+Pair = tuple[str, str]  # (member, customer)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One self-built app: what its owner copies from the admin console into the product's settings."""
+
+    name: str = "default"
+    corp_id: str = "ww0000000000000000"
+    secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    encoding_aes_key: str = field(default="", repr=False)
+    callback_url: str = ""  # "" while nothing is to be pushed
+    agent_id: str = "1000002"
+
+    @classmethod
+    def random(cls, name: str = "default", callback_url: str = "", corp_id: str = "") -> "App":
+        """An app with credentials that nobody has used before."""
+        return cls(
+            name=name,
+            corp_id=corp_id or f"ww{secrets.token_hex(8)}",
+            secret=secrets.token_urlsafe(32),
+            token=secrets.token_hex(16),
+            encoding_aes_key=base64.b64encode(os.urandom(32), altchars=b"Aa").decode()[:43],
+            callback_url=callback_url,
+        )
+
+    def environment(self, api_base: str) -> dict[str, str]:
+        """The settings that make the product this app, with the stand-in at `api_base`."""
+        return {
+            "WECOM_CORP_ID": self.corp_id,
+            "WECOM_CORP_SECRET": self.secret,
+            "WECOM_TOKEN": self.token,
+            "WECOM_ENCODING_AES_KEY": self.encoding_aes_key,
+            "WECOM_API_BASE": api_base,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    window_s: float = 20  # a welcome code's life, from the first push of its event
+    token_life_s: float = 7200
+    media_life_s: float = 3 * 86400  # doc 90253
+
+
+@dataclass(slots=True)
+class Token:
+    value: str
+    app: App
+    expires_at: float
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    type: str
+    filename: str
+    content: bytes = field(repr=False)
+    created_at: float = 0
+
+
+@dataclass(slots=True)
+class Corp:
+    """What is common to all apps of a corp."""
+
+    members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    customers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    relations: dict[str, dict[str, Record]] = field(default_factory=dict)  # customer → member → how they met
+    greeted: dict[Pair, float] = field(default_factory=dict)  # since when; deleting the contact forgets it
+    media: dict[str, Media] = field(default_factory=dict)
+    images: set[str] = field(default_factory=set)  # URLs that media/uploadimg gave
+
+    def name_member(self, user_id: str, **fields: Any) -> None:
+        default = {"userid": user_id, "name": user_id, "alias": "", "position": "", "department": [1], "status": 1}
+        self.members[user_id] = {**default, **self.members.get(user_id, {}), **fields}
+
+    def name_customer(self, external_user_id: str, **fields: Any) -> None:
+        default = {"external_userid": external_user_id, "name": f"客户{external_user_id[-4:]}", "type": 1, "gender": 0}
+        self.customers[external_user_id] = {**default, **self.customers.get(external_user_id, {}), **fields}
+
+    def meet(self, record: Record) -> None:
+        """Member and customer became contacts, or (the changes that start with del_) ceased to be."""
+        pair = record.user_id, record.external_user_id
+        if record.change.startswith("del_"):
+            self.relations.get(record.external_user_id, {}).pop(record.user_id, None)
+            self.greeted.pop(pair, None)
+            return
+        if record.user_id not in self.members:
+            self.name_member(record.user_id)
+        if record.external_user_id not in self.customers:
+            self.name_customer(record.external_user_id)
+        self.relations.setdefault(record.external_user_id, {})[record.user_id] = record
+
+
+class World:
+    """Everything the stand-in knows."""
+
+    def __init__(self, settings: Settings, faults: Faults) -> None:
+        self.settings = settings
+        self.dice = Dice(faults)
+        self.apps: dict[str, App] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all but apps, settings and faults."""
+        self.corps: dict[str, Corp] = {app.corp_id: Corp() for app in self.apps.values()}
+        self.records = Records()
+        self.tokens: dict[str, Token] = {}
+        self.current: dict[str, Token] = {}  # app → the token that gettoken gives
+        self.token_fetches: Counter[str] = Counter()
+        self.token_refusals = 0
+
+    def register(self, app: App) -> None:
+        self.apps[app.name] = app
+        self.corps.setdefault(app.corp_id, Corp())
+        self.current.pop(app.name, None)
+
+    def corp(self, app: App) -> Corp:
+        return self.corps[app.corp_id]
+
+    def token_of(self, app: App, now: float) -> Token:
+        """The app's token: the same one as long as it is valid. Doc 91039."""
+        self.token_fetches[app.name] += 1
+        token = self.current.get(app.name)
+        if token is None or token.revoked or token.expires_at <= now:
+            token = Token(secrets.token_urlsafe(96), app, now + self.settings.token_life_s)
+            self.tokens[token.value] = self.current[app.name] = token
+        return token
+
+    def revoke(self, value: str | None = None) -> int:
+        """Revoke one token, or all. How many were revoked."""
+        tokens = list(self.tokens.values()) if value is None else [self.tokens[value]] if value in self.tokens else []
+        for token in tokens:
+            token.revoked = True
+        return len(tokens)
+
+    def kill_media(self, ids: list[str] | None = None) -> int:
+        """Make material die before its time: these ids, or all. How many died."""
+        killed = 0
+        for corp in self.corps.values():
+            for media_id in list(corp.media) if ids is None else ids:
+                killed += corp.media.pop(media_id, None) is not None
+        return killed
+
+    def living(self, app: App, media_id: str, now: float | None = None) -> Media | None:
+        media = self.corp(app).media.get(media_id)
+        now = time.time() if now is None else now
+        return media if media is not None and now - media.created_at < self.settings.media_life_s else None
+
+    def summary(self) -> Summary:
+        return self.records.summary(self.settings.window_s, self.token_fetches, self.token_refusals)

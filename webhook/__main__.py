@@ -1,0 +1,5 @@
+"""`python -m webhook` is `wecom-welcome`."""
+
+from webhook.cli import main
+
+main()

@@ -1,0 +1,365 @@
+"""The command line: `wecom-welcome`. Each command says in one line on stderr what to do when it fails."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import redis
+
+from tasks import logs, settings
+from tasks.embedded import Embedded, EmbeddedError
+from tasks.settings import App, Settings, SettingsError
+from tasks.templates import book as book_file
+
+APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
+
+
+class Failure(click.ClickException):
+    """A failed command: one line on stderr, exit code 1."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"wecom-welcome: {self.format_message()}", err=True)
+
+
+class _Group(click.Group):
+    """Turns what commands raise into one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise Failure("settings: " + "; ".join(error.problems)) from None
+        except EmbeddedError as error:
+            raise Failure(str(error)) from None
+        except redis.RedisError as error:
+            raise Failure(
+                f"Redis does not answer ({type(error).__name__}): is it running, is REDIS_URL right?"
+            ) from None
+        except BrokenPipeError:
+            sys.stderr.close()
+            return None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="wecom-welcome")
+def main() -> None:
+    """Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
+
+    Settings come from the environment and from .env in the working directory; README.md lists them.
+
+    Example:  wecom-welcome up
+    """
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@APP
+def up(host: str, port: int, app_name: str | None) -> None:
+    """The whole system on one machine, supervised.
+
+    Starts an embedded Redis (unless REDIS_URL is set), the web side, the workers and the schedule. A process that dies
+    is back within two seconds. SIGTERM or Ctrl-C: no new events, what is in flight is finished, then it ends.
+
+    Example:  wecom-welcome up --host 0.0.0.0 --port 8000
+    """
+    from webhook import supervisor
+
+    config = settings.load()
+    _named_app(config, app_name)
+    _check_books(config)
+    logs.set_up(config.log_level, config.log_format, "up")
+    try:
+        supervisor.up(config, host, port, announce=lambda line: click.echo(line, err=True))
+    except supervisor.StartError as error:
+        raise Failure(str(error)) from None
+
+
+@main.command()
+@click.argument("name", metavar="web|welcome|upkeep|beat", type=click.Choice(["web", "welcome", "upkeep", "beat"]))
+@click.option("--host", default="127.0.0.1", show_default=True, help="web: the address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port.")
+@APP
+def role(name: str, host: str, port: int, app_name: str | None) -> None:
+    """One role in the foreground: what compose, systemd and Kubernetes start.
+
+    web takes WeCom's callbacks, welcome greets, upkeep does all that is slow, beat keeps the schedule. They meet in
+    Redis alone: set REDIS_URL to the same server for all four.
+
+    Example:  wecom-welcome role welcome
+    """
+    config = _with_redis(settings.load())
+    _named_app(config, app_name)
+    logs.set_up(config.log_level, config.log_format, name)
+    if name == "web":
+        from webhook.server import serve
+
+        serve(config, host, port)
+        return
+    from tasks import roles
+
+    try:
+        {"welcome": roles.welcome, "upkeep": roles.upkeep_worker, "beat": roles.beat}[name](config)
+    except (OSError, book_file.BookError) as error:
+        raise Failure(f"the welcome book cannot be imported: {error}") from None
+
+
+@main.command()
+@APP
+def check(app_name: str | None) -> None:
+    """The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
+
+    Example:  wecom-welcome check
+    """
+    from webhook import doctor
+
+    try:
+        config = settings.load()
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(f"✗ settings: {problem}")
+        raise Failure(f"{len(error.problems)} settings are missing or malformed; see above") from None
+    click.echo("✓ settings")
+    failures = 0
+    for app in [_one_app(config, app_name)] if app_name else config.apps.values():
+        for finding in doctor.examine(config, app):
+            failures += finding.stops
+            click.echo(str(finding))
+    if failures:
+        raise Failure(f"{failures} of these would stop a welcome; the cures are above")
+
+
+@main.command()
+@click.option("--url", help="The callback URL. Default: WELCOME_PUBLIC_URL, else port 8000 of this machine.")
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="How many customers.")
+@click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.1, 200), help="How many a second.")
+@click.option("--member", default="rehearsal", show_default=True, help="The userid of the member who is added.")
+@click.option("--state", default="", help="The channel's State.")
+@APP
+def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:
+    """Rehearse: send signed, encrypted add-contact events to a callback URL.
+
+    Everything runs but the send. The outcome is `rehearsed`; rehearsals stay out of the metrics.
+
+    Example:  wecom-welcome simulate --count 20 --rate 5 --member zhangsan --state douyin-1
+    """
+    from webhook.rehearsal import Delivered, rehearse
+
+    config = settings.load()
+    app = _one_app(config, app_name)
+    url = url or _callback_url(config, app)
+    ledger = _ledger_if_reachable(config)
+
+    def one(number: int) -> Delivered:
+        time.sleep(max(0.0, started + number / rate - time.monotonic()))
+        return rehearse(app, url, member, state)
+
+    failures = 0
+    started = time.monotonic()
+    with ThreadPoolExecutor(16) as pool:
+        for delivered in pool.map(one, range(count)):
+            answer = delivered.reason if delivered.status is None else f"HTTP {delivered.status}"
+            line = f"{delivered.event.id}  {answer} in {delivered.seconds * 1000:.0f} ms"
+            if delivered.status != 200:
+                failures += 1
+            elif ledger is not None:
+                outcome = _await_outcome(ledger, delivered.event.id, config.window)
+                failures += outcome is None or not outcome.startswith("rehearsed")
+                line += f"  {outcome or f'no outcome after {config.window:g} s'}"
+            click.echo(line)
+    if failures:
+        raise Failure(f"{failures} of {count} rehearsals failed; `wecom-welcome check` says why")
+
+
+@main.command()
+@click.option("--outcome", help="Only this outcome, such as expired; `open` for those without one.")
+@click.option("--member", help="Only this member's userid.")
+@click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@APP
+def deliveries(
+    outcome: str | None,
+    member: str | None,
+    since: str | None,
+    limit: int,
+    follow: bool,
+    as_json: bool,
+    app_name: str | None,
+) -> None:
+    """What became of each added customer, newest first.
+
+    Example:  wecom-welcome deliveries --outcome expired --since 2h
+    """
+    from tasks.assembly import assemble
+    from tasks.deliveries import delivery
+
+    config = _with_redis(settings.load())
+    app = _named_app(config, app_name)
+    ledger = assemble(config).ledger
+    start = _moment(since, config)
+
+    def wanted(row: dict[str, str]) -> bool:
+        return (
+            (app is None or row["app"] == app.name)
+            and (member is None or row["user_id"] == member)
+            and (outcome is None or (row.get("outcome") or "open") == outcome)
+        )
+
+    def show(row: dict[str, str]) -> None:
+        values = delivery(row)
+        click.echo(json.dumps(values, ensure_ascii=False) if as_json else _line(values, config))
+
+    shown = 0
+    for row in ledger.rows(since=start):
+        if wanted(row):
+            show(row)
+            shown += 1
+            if shown == limit:
+                break
+    if not shown and not follow and not as_json:
+        click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
+    if follow:
+        for row in _new_outcomes(ledger, ledger.now()):
+            if wanted(row):
+                show(row)
+
+
+@main.group()
+def templates() -> None:
+    """The welcome book: what customers are sent, and who gets what."""
+
+
+@templates.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def validate(file: Path) -> None:
+    """Check a welcome book against WeCom's limits. Changes nothing.
+
+    Example:  wecom-welcome templates validate book.yaml
+    """
+    book = _read_book(file)
+    click.echo(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
+
+
+# --- what several commands need ---
+
+
+def _one_app(config: Settings, name: str | None) -> App:
+    """The app that --app names, or the only one."""
+    app = _named_app(config, name)
+    if app is not None:
+        return app
+    if len(config.apps) > 1:
+        raise Failure(f"several apps are configured; choose one with --app: {', '.join(config.apps)}")
+    return next(iter(config.apps.values()))
+
+
+def _named_app(config: Settings, name: str | None) -> App | None:
+    """The app that --app names; None if it was not given."""
+    if name is not None and name not in config.apps:
+        raise Failure(f"no app {name} is configured; there are {', '.join(config.apps)}")
+    return config.apps[name] if name is not None else None
+
+
+def _with_redis(config: Settings) -> Settings:
+    """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory."""
+    if config.redis_url is not None:
+        return config
+    embedded = Embedded(config.data_dir)
+    if not embedded.socket.exists():
+        raise Failure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
+    return replace(config, redis_url=embedded.url)
+
+
+def _read_book(file: Path) -> Any:
+    try:
+        return book_file.read(file.read_text("utf-8"))
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Failure(f"{file} is not UTF-8") from None
+    except book_file.BookError as error:
+        raise Failure(f"{file}: " + "; ".join(map(str, error.problems))) from None
+
+
+def _check_books(config: Settings) -> None:
+    for app in config.apps.values():
+        if app.book is not None:
+            _read_book(app.book)
+
+
+def _callback_url(config: Settings, app: App) -> str:
+    path = "/callback" if app.name == settings.DEFAULT_APP else f"/callback/{app.name}"
+    return (config.public_url or "http://127.0.0.1:8000") + path
+
+
+def _ledger_if_reachable(config: Settings) -> Any:
+    from tasks.assembly import assemble
+
+    try:
+        ledger = assemble(_with_redis(config)).ledger
+        ledger.now()
+    except (Failure, redis.RedisError):
+        return None
+    return ledger
+
+
+def _await_outcome(ledger: Any, identity: str, patience: float) -> str | None:
+    by = time.monotonic() + patience
+    while time.monotonic() < by:
+        row = ledger.row(identity)
+        if row and row.get("outcome"):
+            steps = json.loads(row.get("steps") or "{}")
+            took = f" in {max(steps.values())} ms" if steps else ""
+            return f"{row['outcome']}{took}" + ("" if row["outcome"] == "rehearsed" else f": {row.get('reason', '')}")
+        time.sleep(0.02)
+    return None
+
+
+def _new_outcomes(ledger: Any, since: int) -> Iterator[dict[str, str]]:
+    """Rows received after `since` (ms), each once, when it has its outcome. Ends with Ctrl-C."""
+    done: set[str] = set()
+    while True:
+        now = ledger.now()
+        for row in sorted(ledger.rows(since=since), key=lambda row: int(row["received_at"])):
+            if row.get("outcome") and row["id"] not in done:
+                done.add(row["id"])
+                yield row
+        since = max(since, now - 60_000)  # every window is over by then
+        time.sleep(1)
+
+
+def _moment(text: str | None, config: Settings) -> int:
+    """ms of a --since value; 0 for none."""
+    if text is None:
+        return 0
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    try:
+        if text[-1] in units and text[:-1].isdigit():
+            at = datetime.now(config.timezone) - timedelta(seconds=int(text[:-1]) * units[text[-1]])
+        else:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo else at.replace(tzinfo=config.timezone)
+    except (ValueError, OverflowError, IndexError):
+        raise Failure("--since takes 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30") from None
+    return int(at.timestamp() * 1000)
+
+
+def _line(values: dict[str, Any], config: Settings) -> str:
+    at = datetime.fromtimestamp(values["received_at"], config.timezone)
+    steps = values["steps"]
+    took = f"{max(steps.values()) / 1000:7.3f} s" if steps else "         "
+    code = f" [{values['errcode']}]" if values["errcode"] is not None else ""
+    return (
+        f"{at:%m-%d %H:%M:%S}  {values['outcome'] or 'open':<11} {took}  {values['user_id']} ← "
+        f"{values['external_user_id']}  {values['state'] or '-'}  {values['template'] or '-'}  {values['id']}"
+        f"{'  ' + values['reason'] if values['reason'] else ''}{code}"
+    )

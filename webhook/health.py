@@ -1,0 +1,58 @@
+"""/healthz, /readyz, /readyz/intake, /metrics: what supervisors, deploys, load balancers and Prometheus ask."""
+
+import redis
+from flask import Blueprint, Response, jsonify
+
+from tasks.assembly import Parts
+from tasks.metrics import exposition
+from tasks.queues import SILENT
+
+PROBE = "welcome:probe"  # written by /readyz/intake: a full or read-only Redis answers a ping all the same
+
+
+def health(parts: Parts) -> Blueprint:
+    """The routes. None of them needs a sign-in, and none tells a secret or a name."""
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/healthz")
+    def alive() -> Response:
+        return Response("ok", mimetype="text/plain")
+
+    @blueprint.get("/readyz/intake")
+    def can_store() -> tuple[Response, int]:
+        try:
+            parts.redis.set(PROBE, 1, ex=60)
+        except redis.RedisError as error:
+            return _answer([f"Redis does not take a write: {type(error).__name__}"])
+        return _answer([])
+
+    @blueprint.get("/readyz")
+    def can_greet() -> tuple[Response, int]:
+        try:
+            parts.redis.set(PROBE, 1, ex=60)
+            reading = parts.queues.read()
+        except redis.RedisError as error:
+            return _answer([f"Redis does not take a write: {type(error).__name__}"])
+        missing = []
+        if not reading.consuming:
+            since = "ever" if reading.silence is None else f"for {reading.silence:.0f} s (allowed: {SILENT:.0f})"
+            missing.append(f"no welcome worker has taken a message {since}: is `role welcome` running?")
+        missing += [
+            f"app {app} has no access token: is `role upkeep` running? what does `wecom-welcome check` say?"
+            for app, left in reading.tokens.items()
+            if left is None
+        ]
+        return _answer(missing, waiting=reading.waiting, in_flight=reading.in_flight, oldest_seconds=reading.oldest)
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        try:
+            return Response(exposition(parts.redis, parts.queues), content_type="text/plain; version=0.0.4")
+        except redis.RedisError as error:
+            return Response(f"Redis does not answer: {type(error).__name__}", 503, mimetype="text/plain")
+
+    return blueprint
+
+
+def _answer(missing: list[str], **details: object) -> tuple[Response, int]:
+    return jsonify(ready=not missing, missing=missing, **details), 503 if missing else 200

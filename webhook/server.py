@@ -1,0 +1,58 @@
+"""The web role: gunicorn around the Flask application, in the foreground until SIGTERM, which drains."""
+
+import os
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from tasks.assembly import assemble
+from tasks.intake import TIMEOUT
+from tasks.reaper import Reaper
+from tasks.settings import Settings
+from webhook import create_app
+
+THREADS = 16
+BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
+KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM. Workers: WEB_CONCURRENCY, gunicorn's own variable, or 1."""
+    bind = [f"{host}:{port}"]
+    if settings.metrics_bind:
+        bind.append(settings.metrics_bind)
+    _Server(
+        settings,
+        {
+            "bind": bind,
+            "workers": int(os.environ.get("WEB_CONCURRENCY") or 1),
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "backlog": BACKLOG,
+            "keepalive": KEEP_ALIVE,
+            "timeout": 30,
+            "graceful_timeout": 20,
+            "control_socket_disable": True,
+            "accesslog": None,
+            "loglevel": "warning",
+            "proc_name": "wecom-welcome web",
+        },
+    ).run()
+
+
+class _Server(BaseApplication):
+    def __init__(self, settings: Settings, options: dict[str, Any]) -> None:
+        self._settings = settings
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Called in each worker process, after the fork: connections and threads are its own."""
+        parts = assemble(self._settings, timeout=TIMEOUT)
+        Reaper(parts.ledger, parts.counters.flush).start()
+        return create_app(parts)
