@@ -33,8 +33,9 @@ def before_greeting(claim: Claim) -> Settlement | None:
     if not event.welcome_code and not event.rehearsal:
         return Settlement("no_code", "WeCom gave no welcome code")
     if claim.left() < LEAST:
-        where = "in the queue" if claim.attempts == 0 else f"in {claim.attempts} tries before a worker died"
-        return Settlement("expired", f"{claim.age:.1f} s {where}")
+        if claim.unanswered:
+            return Settlement("unconfirmed", "a worker died during a try, and the answer with it")
+        return Settlement("expired", f"{claim.age:.1f} s " + ("in tries" if claim.attempts else "in the queue"))
     return None
 
 

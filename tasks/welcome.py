@@ -101,7 +101,7 @@ class Greeter:
         self, claim: Claim, wecom: WeComClient, body: dict[str, object], steps: dict[str, int]
     ) -> Settlement | None:
         number = claim.attempts
-        unanswered = claim.attempts > claim.answers
+        unanswered = claim.unanswered
         while True:
             number += 1
             timeout = policy.try_timeout(number, claim.left())

@@ -1,5 +1,6 @@
 """The web role: gunicorn around the Flask application, in the foreground until SIGTERM, which drains."""
 
+import atexit
 import os
 from typing import Any
 
@@ -54,5 +55,7 @@ class _Server(BaseApplication):
     def load(self) -> Flask:
         """Called in each worker process, after the fork: connections and threads are its own."""
         parts = assemble(self._settings, timeout=TIMEOUT)
-        Reaper(parts.ledger, parts.counters.flush).start()
+        reaper = Reaper(parts.ledger, parts.counters.flush)
+        reaper.start()
+        atexit.register(reaper.stop)
         return create_app(parts)

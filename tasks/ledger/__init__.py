@@ -82,6 +82,11 @@ class Claim:
         return self.event.id
 
     @property
+    def unanswered(self) -> bool:
+        """Whether a worker began a try and died before it noted the answer: the customer may have been greeted."""
+        return self.attempts > self.answers
+
+    @property
     def recoveries(self) -> int:
         return self.number - 1
 
