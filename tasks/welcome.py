@@ -32,9 +32,10 @@ from tasks.wecom.errors import NoAnswer
 
 log = logging.getLogger(__name__)
 
-TICK = 0.01  # seconds between looks at what is due, while there is something to do
-ATTEND = 0.1  # seconds for which a look promises the next one: ten ticks, since threads can be late
+TICK = 0.02  # seconds between looks at what is due, while there is something to do
+ATTEND = 0.1  # seconds for which a look promises the next one: five ticks, since threads can be late
 LINGER = 0.1  # seconds without anything to do after which the dispatcher ends
+PREPARED = 0.5  # seconds from a claim to its first try; if the names took longer, the lease is renewed first
 PATIENCE = 60.0  # seconds for which an outcome is offered to a Redis that is away
 PAUSE = 0.2  # seconds between two tries to reach Redis
 
@@ -102,13 +103,15 @@ class Greeter:
     ) -> Settlement | None:
         number = claim.attempts
         unanswered = claim.unanswered
+        begin = self._ledger.renew if time.monotonic() - claim.claimed_at > PREPARED else None
         while True:
             number += 1
             timeout = policy.try_timeout(number, claim.left())
             if timeout is None:
                 return Settlement("expired", "the names took the rest of the time")
-            if not self._until_redis_answers(partial(self._ledger.begin_try, claim, timeout), claim.left()):
+            if begin and not self._until_redis_answers(partial(begin, claim, timeout), claim.left()):
                 return None
+            begin = self._ledger.begin_try
             steps[f"try_{number}"] = round(claim.elapsed() * 1000)
             try:
                 wecom.until(time.monotonic() + timeout).external_contact.send_welcome_msg(body)
@@ -118,7 +121,7 @@ class Greeter:
                 decision = policy.after_try(error, number, unanswered, claim.left(), random.random())
                 log.info("try %s: %s", number, error)
                 if isinstance(decision, Settlement):
-                    return decision
+                    return replace(decision, attempts=number)
                 if not isinstance(error, NoAnswer):
                     self._until_redis_answers(
                         partial(self._ledger.answered, claim, decision),
@@ -127,7 +130,7 @@ class Greeter:
                 time.sleep(decision)
             else:
                 steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
-                return Settlement("sent")
+                return Settlement("sent", attempts=number)
 
     def _settle(self, claim: Claim, settlement: Settlement, steps: dict[str, int]) -> None:
         event = claim.event
@@ -139,7 +142,7 @@ class Greeter:
                 counts[count("recoveries_total", app=event.app)] = claim.recoveries
             if settlement.outcome == "sent":
                 counts |= latency(event.app, seconds)
-        full = replace(settlement, steps=steps)
+        full = replace(settlement, steps=steps, attempts=max(settlement.attempts, claim.attempts))
         written = self._until_redis_answers(lambda: self._ledger.settle(event, full, counts), PATIENCE)
         if written:
             log.info("%s after %.3f s%s", full.outcome, seconds, f": {full.reason}" if full.reason else "")

@@ -8,9 +8,10 @@
 So `due` holds every unfinished event, and one rule finds both the new and the stranded: its time has come.
 
     accept   nothing → waiting      stores the row, its place in `due` and the message that wakes a worker, atomically
-    claim    waiting, or claimed and past its lease → claimed         counts up the claim's number
-    hold     claimed → claimed      for the claim's number alone: notes that a try begins (before the bytes leave), or
-                                    that one was answered, and moves the lease's end
+    claim    waiting, or claimed and past its lease → claimed         counts up the claim's number, and notes that a try
+                                    begins: before its bytes leave, so that a successor knows of it
+    hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
+                                    answered, and moves the lease's end
     settle   → settled              the first outcome stays (but `unconfirmed` may become `sent`)
     rouse    queues a message when somebody was left behind: run by every worker twice a second
 
@@ -25,7 +26,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import redis
@@ -57,7 +57,7 @@ OUTCOMES: Mapping[str, str] = {
     "dead": "worker after worker died with it",
     "rehearsed": "a rehearsal: everything but the send",
 }
-CLAIM_LEASE = 3.0  # seconds from a claim to its first try: names are fetched in between
+CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
@@ -69,7 +69,7 @@ class Claim:
 
     event: ContactAdded
     number: int  # 1 for the first worker that has it
-    attempts: int  # tries begun before this claim
+    attempts: int  # tries begun, for all we know, before this claim
     answers: int  # of these, answered
     received_at: int  # ms
     revision: int | None  # of the app's welcome book; None: none is stored
@@ -115,6 +115,7 @@ class Settlement:
     rule: str = ""
     variant: str = ""
     revision: int = 0
+    attempts: int = 0  # tries begun in all
     steps: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -177,8 +178,12 @@ class Ledger:
         return claims
 
     def begin_try(self, claim: Claim, timeout: float) -> bool:
-        """Note that a try begins, and hold the claim for its time-out and a second. False: it is not ours any more."""
+        """Note that a further try begins; hold the claim for its time-out and a second. False: not ours any more."""
         return self._held(claim, timeout + 1.0, "attempts")
+
+    def renew(self, claim: Claim, timeout: float) -> bool:
+        """As `begin_try`, for the try that the claim itself has noted."""
+        return self._held(claim, timeout + 1.0, "")
 
     def answered(self, claim: Claim, wait: float) -> bool:
         """Note that the last try was answered, and hold the claim for a wait of so many seconds, and a second."""
@@ -187,15 +192,19 @@ class Ledger:
     def settle(self, event: ContactAdded, settlement: Settlement, counts: Mapping[str, int] | None = None) -> bool:
         """Write the outcome, erase the code, add `counts` to the counters. False: another outcome was first."""
         counts = counts or {}
-        fields: dict[str, Any] = {
-            "outcome": settlement.outcome,
+        said = {
             "reason": settlement.reason,
             "errcode": "" if settlement.errcode is None else settlement.errcode,
             "template": settlement.template,
             "rule": settlement.rule,
             "variant": settlement.variant,
-            "revision": settlement.revision,
+            "revision": settlement.revision or "",
+        }
+        fields = {
+            "outcome": settlement.outcome,
+            "attempts": settlement.attempts,
             "steps": json.dumps(settlement.steps),
+            **{name: value for name, value in said.items() if value != ""},
         }
         day = datetime.now(self._timezone).date().isoformat()
         return bool(

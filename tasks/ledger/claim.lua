@@ -1,7 +1,7 @@
--- Take what is due, oldest first, each under a lease: due again when the lease ends.
+-- Take what is due, oldest first, each under a lease: due again when the lease ends. A claim begins a try.
 -- KEYS  due, attended, consumed
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers
--- → now (ms), then per event: its row as a flat list, the number of its app's book ('' if there is none)
+-- → now (ms), then per event: its row before the try as a flat list, the number of its app's book ('' if there is none)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local result = { now }
@@ -13,6 +13,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
     redis.call('HINCRBY', row, 'claims', 1) -- the claim's number fences off the one before
     redis.call('ZADD', KEYS[1], now + ARGV[3], id)
     result[#result + 1] = redis.call('HGETALL', row)
+    redis.call('HINCRBY', row, 'attempts', 1)
     result[#result + 1] = redis.call('GET', ARGV[5] .. redis.call('HGET', row, 'app')) or ''
   end
 end
