@@ -9,6 +9,7 @@ from tasks.ledger import Ledger
 from tasks.metrics import Counters, count
 from tasks.queues import Queues
 from tasks.settings import App, Settings
+from tasks.templates.files import load
 from tasks.templates.store import BookStore
 from tasks.wecom import WeComClient
 
@@ -39,7 +40,7 @@ def assemble(settings: Settings, timeout: float = TIMEOUT) -> Parts:
         settings=settings,
         redis=client,
         ledger=Ledger(client, settings.keep_days, settings.window, settings.timezone),
-        books=BookStore(client),
+        books=BookStore(client, settings.media_mb),
         clients=clients,
         counters=counters,
         queues=Queues(client, clients),
@@ -47,10 +48,11 @@ def assemble(settings: Settings, timeout: float = TIMEOUT) -> Parts:
 
 
 def import_books(parts: Parts) -> None:
-    """Store each app's book from its file, unless the app has one. Raises OSError or templates.book.BookError."""
+    """Store each app's book from its file, unless the app has one. Raises OSError, BookError or MediaFull."""
     for app in parts.settings.apps.values():
         if app.book is not None and parts.books.current(app.name) is None:
-            parts.books.import_first(app.name, app.book.read_text("utf-8"))
+            _, bundle = load(app.book)
+            parts.books.import_first(app.name, bundle.source, bundle.files)
 
 
 def _wecom(app: App, api_base: str, client: Redis, counters: Counters) -> WeComClient:

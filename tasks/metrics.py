@@ -26,6 +26,7 @@ BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 16, 20)  # seconds from receipt to
 HELP = {
     "callbacks_total": "Callbacks answered, by result",
     "outcomes_total": "What became of the added customers",
+    "variants_total": "What became of them, by rule and variant, where a rule has several",
     "recoveries_total": "Events taken over from a worker that died",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }

@@ -1,68 +1,176 @@
-"""Names of members and customers, for the texts that ask for them: from the cache, or from WeCom on a small budget.
+"""What texts and rules ask about the two: from the cache, or from WeCom on a small budget.
 
-A name that does not come in time is left out, and the text's fallback stands in its place: no greeting waits for it.
+A name that does not come in time is left out, and the text's fallback stands in its place; a rule that asks for a fact
+that does not come does not match, and a later one does: no greeting waits for either.
 """
 
 import contextlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import redis
 
 from tasks.connections import Redis
 from tasks.events import ContactAdded
+from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, CUSTOMER_TYPES, DEPARTMENTS, Contact, Directory
 from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER
-from tasks.wecom import WeComClient, WeComError
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
+from tasks.wecom.errors import Busy, Limited, TokenRefused
 
 log = logging.getLogger(__name__)
 
-BUDGET = 1.5  # seconds for all names of one greeting together
-MEMBER_LIFE = 24 * 3600  # seconds for which a member's names are kept
+BUDGET = 1.5  # seconds for all look-ups of one greeting together
+MEMBER_FRESH = 3600.0  # seconds after which a member's names and departments are asked for anew
+TREE_FRESH = 600.0  # the same for the tree of departments
+DEPARTMENT_FRESH = 24 * 3600.0  # and for a department's name
+REFUSED_FRESH = 300.0  # and for what WeCom would not tell
+KEPT = 7 * 24 * 3600  # seconds for which an old answer stands in for a new one that does not come
+ROOT = 1  # the department that is the corp itself, and has its name
+
 _MEMBER = "welcome:member:"  # + app:userid
+_DEPARTMENT = "welcome:department:"  # + app:id
+_TREE = "welcome:tree:"  # + app
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
 class People:
-    """Looks up what a text may say about the two. Thread-safe."""
+    """Looks up what is said and asked about the two. Thread-safe."""
 
     def __init__(self, client: Redis, timezone: ZoneInfo) -> None:
         self._redis = client
         self._timezone = timezone
 
-    def values(
-        self, wecom: WeComClient, event: ContactAdded, wanted: frozenset[str], received_at: int, by: float
-    ) -> dict[str, str]:
-        """Placeholder → value for the `wanted` ones that are known within the budget and `by`."""
+    def about(self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float) -> "Enquiry":
+        """An enquiry about one event, received at so many ms. Its budget begins now, and ends before `by`."""
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
-        values = {"state": event.state, "date": at.date().isoformat(), "time": at.strftime("%H:%M")}
-        bounded = wecom.until(min(by, time.monotonic() + BUDGET))
+        return Enquiry(self._redis, wecom.until(min(by, time.monotonic() + BUDGET)), event, at)
+
+
+class Enquiry:
+    """What is known about one event's member and customer. Asks for each thing once at most, and only if it must."""
+
+    def __init__(self, client: Redis, wecom: WeComClient, event: ContactAdded, at: datetime) -> None:
+        self._redis = client
+        self._wecom = wecom
+        self._event = event
+        self._at = at
+        self._answers: dict[str, Any] = {}
+
+    def contact(self, facts: frozenset[str] = frozenset()) -> Contact:
+        """The contact as rules see it, with those of the `facts` that come in time."""
+        customer = self._customer() if facts & {ADD_WAY, CUSTOMER_TYPE} else {}
+        return Contact(
+            app=self._event.app,
+            user_id=self._event.user_id,
+            external_user_id=self._event.external_user_id,
+            state=self._event.state,
+            change=self._event.change,
+            at=self._at,
+            directory=self._directory() if DEPARTMENTS in facts else Directory(),
+            customer_type=CUSTOMER_TYPES.get(customer.get("type", 0)),
+            add_way=customer.get("add_way"),
+        )
+
+    def values(self, wanted: frozenset[str]) -> dict[str, str]:
+        """Placeholder → value for the `wanted` ones that are known in time."""
+        at = self._at
+        values = {"state": self._event.state, "date": at.date().isoformat(), "time": at.strftime("%H:%M")}
         if wanted & ABOUT_MEMBER:
-            values |= self._member(bounded, event)
+            member = self._member()
+            values |= {placeholder: str(member.get(placeholder, "")) for placeholder in _MEMBER_FIELDS}
+            if "department" in wanted and member.get("department"):
+                values["department"] = self._department(member["department"])
+        if "corp" in wanted:
+            values["corp"] = self._department(ROOT)
         if wanted & ABOUT_CUSTOMER:
-            try:
-                answer = bounded.external_contact.get(event.external_user_id)
-                values["customer"] = str(answer.get("external_contact", {}).get("name", ""))
-            except WeComError as error:
-                log.warning("greeted without the customer's name: %s", error)
+            values["customer"] = str(self._customer().get("name", ""))
         return values
 
-    def _member(self, wecom: WeComClient, event: ContactAdded) -> dict[str, str]:
-        key = f"{_MEMBER}{event.app}:{event.user_id}"
+    def _customer(self) -> dict[str, Any]:
+        """{name, type, add_way} of the customer, as far as they are known. Never kept: it is a person's."""
+
+        def ask() -> dict[str, Any]:
+            answer = self._wecom.external_contact.get(self._event.external_user_id)
+            contact = answer.get("external_contact", {})
+            followers = answer.get("follow_user", [])
+            ways = [one.get("add_way") for one in followers if one.get("userid") == self._event.user_id]
+            return {
+                "name": contact.get("name", ""),
+                "type": contact.get("type", 0),
+                "add_way": ways[0] if ways else None,
+            }
+
+        if "customer" not in self._answers:
+            self._answers["customer"] = {}
+            try:
+                self._answers["customer"] = ask()
+            except WeComError as error:
+                log.warning("what is asked of the customer is not known: %s", error)
+        return dict(self._answers["customer"])
+
+    def _member(self) -> dict[str, Any]:
+        """{member, alias, position: its names; departments: its ids; department: the main one}, as far as known."""
+
+        def ask() -> dict[str, Any]:
+            answer = self._wecom.user.get(self._event.user_id)
+            names: dict[str, Any] = {ours: str(answer.get(field, "")) for ours, field in _MEMBER_FIELDS.items()}
+            departments = answer.get("department") or []
+            main = answer.get("main_department")
+            first = main if main in departments else next(iter(departments), 0)
+            return names | {"departments": departments, "department": first}
+
+        known = self._kept(f"{_MEMBER}{self._event.app}:{self._event.user_id}", MEMBER_FRESH, ask, "the member")
+        return known if isinstance(known, dict) else {}
+
+    def _department(self, identity: int) -> str:
+        """A department's name; "" if it is not known."""
+
+        def ask() -> str:
+            return str(self._wecom.get("department/get", {"id": identity}).get("department", {}).get("name", ""))
+
+        key = f"{_DEPARTMENT}{self._event.app}:{identity}"
+        return str(self._kept(key, DEPARTMENT_FRESH, ask, "a department's name") or "")
+
+    def _directory(self) -> Directory:
+        """The member's departments, and the corp's tree of them."""
+
+        def ask() -> dict[str, int]:
+            answer = self._wecom.get("department/simplelist")
+            return {str(one["id"]): one["parentid"] for one in answer.get("department_id", [])}
+
+        departments = self._member().get("departments")
+        if not departments:  # a member is in one at least: WeCom does not tell this app
+            return Directory()
+        tree = self._kept(f"{_TREE}{self._event.app}", TREE_FRESH, ask, "the tree of departments")
+        parents = {int(one): parent for one, parent in tree.items()} if tree else None
+        return Directory({self._event.user_id: frozenset(departments)}, parents)
+
+    def _kept(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
+        """An answer that is kept: from Redis while it is fresh, else from WeCom, else the old one; None for none."""
+        if key not in self._answers:
+            self._answers[key] = self._found(key, fresh, ask, what)
+        return self._answers[key]
+
+    def _found(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
+        old: dict[str, Any] = {}
+        with contextlib.suppress(redis.RedisError, ValueError):  # WeCom knows it too
+            old = json.loads(self._redis.get(key) or "{}")
+            if old.get("until", 0.0) > time.time():
+                return old["answer"]
         try:
-            known = self._redis.get(key)
-            if known:
-                return dict(json.loads(str(known)))
-        except redis.RedisError:
-            pass  # WeCom knows it too
-        try:
-            answer = wecom.user.get(event.user_id)
+            answer = ask()
         except WeComError as error:
-            log.warning("greeted without the member's name: %s", error)
-            return {}
-        names = {placeholder: str(answer.get(field, "")) for placeholder, field in _MEMBER_FIELDS.items()}
+            log.warning("%s is not known: %s", what, error)
+            answer = old.get("answer")
+            if not isinstance(error, WeComAPIError) or isinstance(error, Busy | Limited | TokenRefused):
+                return answer
+            fresh = REFUSED_FRESH  # it will be refused again: nobody waits for that
         with contextlib.suppress(redis.RedisError):  # asked again next time
-            self._redis.set(key, json.dumps(names), ex=MEMBER_LIFE)
-        return names
+            kept = {"answer": answer, "until": time.time() + fresh}
+            self._redis.set(key, json.dumps(kept, ensure_ascii=False), ex=KEPT)
+        return answer

@@ -3,6 +3,7 @@
 before_greeting(claim)            → a Settlement when no call may be made, else None
 try_timeout(number, left)         → seconds for this try, or None when no try may begin any more
 after_try(error, number, ...)     → a Settlement, or the seconds to wait before the next try
+suspects(error)                   → the attachments without which a refused greeting is tried again
 """
 
 from tasks.ledger import Claim, Settlement
@@ -20,6 +21,13 @@ NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
 BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
 RACING_WAIT = (1.0, 2.0, 3.0)  # 41096: while another app's welcome is delivered (doc 92599 names no delay)
 LIMITED_WAIT = (2.0, 4.0)  # 45009: over after a minute as a rule, so seldom worth more
+
+NO_ATTACHMENT: frozenset[str] = frozenset()
+WITH_MEDIA = frozenset({"image", "miniprogram", "video", "file"})
+EVERY_ATTACHMENT = WITH_MEDIA | {"link"}
+OF_MEDIA = frozenset({40004, 40005, 40006, 40007, 40009, 40011, 40123, 41006, 44001, 45001})
+OF_MINI_PROGRAMS = frozenset({90207, 90208})
+OF_THE_TEXT = frozenset({40033, 41009, 41049, 44004, 45002, 50100})  # and of the code, and of other calls
 
 
 def before_greeting(claim: Claim) -> Settlement | None:
@@ -75,6 +83,25 @@ def after_try(error: Exception, number: int, unanswered: bool, left: float, jitt
     if code == 41096:
         return Settlement("lost", "another app was sending its welcome to the end", code)
     return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}", code)
+
+
+def suspects(error: Exception) -> frozenset[str]:
+    """The msgtypes of the attachments that may have cost a greeting; empty when it was not an attachment.
+
+    An errcode that nobody lists counts as one: the text alone is worth a try, and a code that is used answers so.
+    """
+    if not isinstance(error, errors.WeComAPIError):
+        return NO_ATTACHMENT
+    code = error.errcode
+    if code in OF_THE_TEXT:
+        return NO_ATTACHMENT
+    if code in OF_MINI_PROGRAMS:
+        return frozenset({"miniprogram"})
+    if code in OF_MEDIA:
+        return WITH_MEDIA
+    if isinstance(error, errors.MediaRefused | errors.BadRequest) or code not in errors.CODES:
+        return EVERY_ATTACHMENT
+    return NO_ATTACHMENT
 
 
 def _pick(waits: tuple[float, ...], number: int) -> float:

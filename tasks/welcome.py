@@ -24,8 +24,9 @@ from tasks.ledger import Claim, Ledger, Settlement
 from tasks.logs import about
 from tasks.metrics import Counters, count, latency
 from tasks.people import People
-from tasks.templates.render import message, wanted
-from tasks.templates.select import select
+from tasks.templates.model import Template
+from tasks.templates.render import Ready, left_out, message, uploads, wanted
+from tasks.templates.select import needs, select
 from tasks.templates.store import BookStore
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import NoAnswer
@@ -76,18 +77,28 @@ class Greeter:
             return Settlement("refused", f"no app {event.app} is configured")
         if claim.revision is None:
             return Settlement("no_template", "no welcome book is stored for this app")
-        choice = select(self._books.book(event.app, claim.revision), event)
+        book = self._books.book(event.app, claim.revision)
+        enquiry = self._people.about(wecom, event, claim.received_at, claim.deadline - policy.LEAST)
+        contact = enquiry.contact()
+        facts = needs(book, contact)
+        choice = select(book, enquiry.contact(facts) if facts else contact)
         if choice is None:
             return Settlement("no_template", "no rule of the welcome book applies", revision=claim.revision)
-        names = wanted(choice.template)
-        body = message(
-            choice.template, self._people.values(wecom, event, names, claim.received_at, claim.deadline - policy.LEAST)
-        )
+        template = choice.template
+        ready = self._ready(event.app, template)
+        body = message(template, enquiry.values(wanted(template)), ready)
         steps["prepared"] = round(claim.elapsed() * 1000)
+        absent = list(left_out(template, ready))
+        if absent:
+            log.warning("greeted without %s: not at WeCom yet", ", ".join(absent))
+            steps["media_not_ready"] = steps["prepared"]
         if event.rehearsal:
             outcome: Settlement | None = Settlement("rehearsed", "everything but the send")
         else:
             outcome = self._send(claim, wecom, {"welcome_code": event.welcome_code, **body}, steps)
+            if outcome is not None and outcome.outcome == "sent" and absent:
+                reasons = [outcome.reason, f"without {', '.join(absent)}: not at WeCom yet"]
+                outcome = replace(outcome, reason="; ".join(filter(None, reasons)))
         if outcome is None:
             return None
         return replace(
@@ -103,6 +114,7 @@ class Greeter:
     ) -> Settlement | None:
         number = claim.attempts
         unanswered = claim.unanswered
+        dropped = ""  # why attachments were left out
         begin = self._ledger.renew if time.monotonic() - claim.claimed_at > PREPARED else None
         while True:
             number += 1
@@ -120,8 +132,15 @@ class Greeter:
                 unanswered = unanswered or isinstance(error, NoAnswer)
                 decision = policy.after_try(error, number, unanswered, claim.left(), random.random())
                 log.info("try %s: %s", number, error)
+                lighter = _without(body, policy.suspects(error))
+                if lighter is not None and policy.try_timeout(number + 1, claim.left()) is not None:
+                    body, decision = lighter, 0.0
+                    dropped = f"without attachments that WeCom refused: {error.reason}"
+                    steps["lighter"] = steps[f"answer_{number}"]
                 if isinstance(decision, Settlement):
-                    return replace(decision, attempts=number)
+                    return replace(
+                        decision, attempts=number, reason="; ".join(filter(None, (decision.reason, dropped)))
+                    )
                 if not isinstance(error, NoAnswer):
                     self._until_redis_answers(
                         partial(self._ledger.answered, claim, decision),
@@ -130,7 +149,15 @@ class Greeter:
                 time.sleep(decision)
             else:
                 steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
-                return Settlement("sent", attempts=number)
+                return Settlement("sent", dropped, attempts=number)
+
+    def _ready(self, app: str, template: Template) -> Ready:
+        """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""
+        try:
+            return self._books.ready.get(app, [upload for one in template.attachments for upload in uploads(one)])
+        except redis.RedisError as error:
+            log.warning("cannot ask for ready media: %s", type(error).__name__)
+            return {}
 
     def _settle(self, claim: Claim, settlement: Settlement, steps: dict[str, int]) -> None:
         event = claim.event
@@ -140,6 +167,9 @@ class Greeter:
             counts[count("outcomes_total", app=event.app, outcome=settlement.outcome)] = 1
             if claim.recoveries:
                 counts[count("recoveries_total", app=event.app)] = claim.recoveries
+            if settlement.variant:
+                labels = {"rule": settlement.rule, "variant": settlement.variant, "outcome": settlement.outcome}
+                counts[count("variants_total", app=event.app, **labels)] = 1
             if settlement.outcome == "sent":
                 counts |= latency(event.app, seconds)
         full = replace(settlement, steps=steps, attempts=max(settlement.attempts, claim.attempts))
@@ -160,6 +190,16 @@ class Greeter:
                 if time.monotonic() + PAUSE >= end:
                     return None
                 time.sleep(PAUSE)
+
+
+def _without(body: Mapping[str, object], msgtypes: frozenset[str]) -> dict[str, object] | None:
+    """A message without its attachments of these types, or without any if it has none of these. None: none to drop."""
+    attachments = body.get("attachments")
+    if not isinstance(attachments, list) or not msgtypes:
+        return None
+    kept = [one for one in attachments if one["msgtype"] not in msgtypes]
+    rest = {name: value for name, value in body.items() if name != "attachments"}
+    return rest | ({"attachments": kept} if kept and len(kept) < len(attachments) else {})
 
 
 class Dispatcher:

@@ -1,80 +1,118 @@
 """The welcome book as a YAML file: text → Book, with line, column and cure for everything that is wrong. Pure.
 
-Every scalar is read as text and converted by what it is for, so `001`, `yes` and `21:30` mean what they look like.
-Aliases and tags are refused: a book is data of its author's, not a program.
+KEYS is the whole of the format: what may stand where. deploy/welcome-book.schema.json says the same to editors.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 
 import yaml
 
-from tasks.templates.model import Book, Rule, Template
-from tasks.templates.render import TEXT_LIMIT, longest, placeholders
+from tasks.events import CHANGES
+from tasks.templates import limits, media_kind, scalars
+from tasks.templates.conditions import CUSTOMER_TYPES
+from tasks.templates.media_kind import Use
+from tasks.templates.model import (
+    ALWAYS,
+    DEFAULT,
+    Attachment,
+    Book,
+    File,
+    FollowUp,
+    GroupWelcome,
+    Image,
+    Link,
+    Media,
+    MediaID,
+    MiniProgram,
+    PicURL,
+    Rule,
+    Tag,
+    Template,
+    Variant,
+    Video,
+    When,
+)
+from tasks.templates.nodes import BOOK_LIMIT, BookError, Nodes, Problem, T, compose, did_you_mean, place
+from tasks.templates.render import barest, literal, longest, looks_like_placeholder, placeholders
 
-BOOK_LIMIT = 1024 * 1024  # bytes
+__all__ = ["BOOK_LIMIT", "KEYS", "BookError", "Look", "Problem", "no_files", "read", "remarks"]
+
 VERSION = "1"
+TAG_GROUP = "欢迎语"  # of a tag that is written without one
+
+KEYS: Mapping[str, tuple[str, ...]] = {  # what → the keys that it may have
+    "book": ("version", "templates", "rules", "group_welcome"),
+    "template": ("text", "attachments", "then"),
+    "attachment": ("image", "link", "miniprogram", "video", "file"),
+    "image": ("file", "pic_url", "media_id"),
+    "link": ("title", "url", "desc", "picurl"),
+    "miniprogram": ("title", "appid", "page", "cover"),
+    "video": ("file", "media_id"),
+    "file": ("file", "media_id"),
+    "then": ("tags", "remark"),
+    "rule": ("name", "when", "use"),
+    "when": (*("member", "department", "state", "hours", "weekdays", "dates", "customer_type", "add_way", "change"),),
+    "group_welcome": ("text", "image", "link", "miniprogram", "file", "video"),
+}
+
+Look = Callable[[str], Media]  # a path beside the book → the file there. ValueError says what is wrong with it
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong in a book. `line` and `column` count from 1."""
-
-    line: int
-    column: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: {self.what}"
+def no_files(path: str) -> Media:
+    """The Look of a book that has no files beside it."""
+    raise ValueError(f"no file {path}; paths are relative to the book")
 
 
-class BookError(ValueError):
-    """`problems`: all that is wrong with a book."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = problems
-
-
-def read(source: str) -> Book:
-    """The book in a YAML text. Raises BookError."""
-    if len(source.encode()) > BOOK_LIMIT:
-        raise BookError([Problem(1, 1, f"more than {BOOK_LIMIT} bytes")])
-    try:
-        for event in yaml.parse(source, Loader=yaml.SafeLoader):
-            mark = event.start_mark
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise BookError([_problem(mark, "aliases and anchors are not used in a book; write it out")])
-            if getattr(event, "tag", None):
-                raise BookError([_problem(mark, "tags are not used in a book; leave it out")])
-        root = yaml.compose(source, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise BookError([_problem(mark, f"not YAML: {error.problem or error.context}")]) from None
-    except (yaml.YAMLError, RecursionError):
-        raise BookError([Problem(1, 1, "not YAML")]) from None
-    if root is None:
-        raise BookError([Problem(1, 1, "the book is empty; it begins with `version: 1`")])
-    reader = _Reader()
+def read(source: str, look: Look = no_files) -> Book:
+    """The book in a YAML text. Raises BookError with everything that is wrong."""
+    root = compose(source)
+    reader = _Reader(look)
     book = reader.book(root)
-    if reader.problems:
-        raise BookError(sorted(reader.problems, key=lambda problem: (problem.line, problem.column)))
+    reader.done()
     return book
 
 
-def _problem(mark: Any, what: str) -> Problem:
-    return Problem(mark.line + 1, mark.column + 1, what) if mark else Problem(1, 1, what)
+def remarks(book: Book, members: frozenset[str] | None = None) -> Iterator[str]:
+    """What is probably not meant, though nothing forbids it. `members`: of the corp; None when they are not known."""
+    final: tuple[int, Rule] | None = None
+    known = None if members is None else {one.lower() for one in members}
+    for number, rule in enumerate(book.rules, 1):
+        at = f"line {rule.line}: rule {rule.label(number)}"
+        if final is not None:
+            yield f"{at} is never reached: rule {final[1].label(final[0])} before it has no conditions"
+        elif rule.when == ALWAYS:
+            final = number, rule
+        for member in rule.when.member:
+            if known is not None and member.lower() not in known:
+                yield f"{at} names {member}, who is no member with 客户联系 in the app's visible range"
+    used = {variant.template for rule in book.rules for variant in rule.variants} | {DEFAULT}
+    for name in book.templates:
+        if name not in used:
+            yield f"template {name} is used by no rule"
+    for attachment in book.attachments():
+        if not isinstance(attachment, Link | MiniProgram) and isinstance(attachment.source, MediaID):
+            yield "a media_id lives three days; with `file:` it is renewed for you"
+            break
 
 
-class _Reader:
+# ------------------------------------------------------------------------------------------------ the reader
+
+
+class _Reader(Nodes):
     """Walks the nodes of one book and gathers its problems."""
 
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self._look = look
+
+    def parts(self, node: yaml.Node, kind: str, what: str) -> dict[str, yaml.Node]:
+        """The entries of a mapping whose keys KEYS lists under `kind`."""
+        return dict(self.entries(node, what, KEYS[kind]))
 
     def book(self, root: yaml.Node) -> Book:
-        parts = dict(self.entries(root, "the book", ("version", "templates", "rules")))
+        parts = self.parts(root, "book", "the book")
         if "version" not in parts or self.text(parts["version"]) != VERSION:
             self.wrong(parts.get("version", root), f"`version: {VERSION}` is required")
         for part in ("templates", "rules"):
@@ -82,66 +120,302 @@ class _Reader:
                 self.wrong(root, f"`{part}` is missing")
         templates = dict(self.templates(parts["templates"])) if "templates" in parts else {}
         rules = tuple(self.rules(parts["rules"], templates)) if "rules" in parts else ()
-        return Book(templates, rules)
+        if rules and DEFAULT not in templates and all(rule.when != ALWAYS for rule in rules):
+            self.wrong(
+                parts["rules"],
+                "some customers would get nothing: end the rules with one without `when`, such as `- use: TEMPLATE`,"
+                f" or call a template {DEFAULT}",
+            )
+        welcomes = dict(self.group_welcomes(parts["group_welcome"])) if "group_welcome" in parts else {}
+        return Book(templates, rules, welcomes)
+
+    def name(self, node: yaml.Node, name: str, what: str) -> None:
+        """Whether a name of the author's can stand in records, metrics and lines."""
+        if not name.strip():
+            self.wrong(node, f"{what} needs a name that is not empty")
+        elif "|" in name or any(unicodedata.category(character).startswith("C") for character in name):
+            self.wrong(node, f"{what}'s name has a | or a control character; leave it out")
+        else:
+            self.wrong(node, limits.too_many_characters(f"{what}'s name", name, limits.NAME_LIMIT))
+
+    # --- templates ---
 
     def templates(self, node: yaml.Node) -> Iterator[tuple[str, Template]]:
         for name, body in self.entries(node, "templates"):
-            parts = dict(self.entries(body, f"template {name}", ("text",)))
-            if "text" not in parts:
-                self.wrong(body, f"template {name} has no text")
-                continue
-            text = self.text(parts["text"])
-            try:
-                placeholders(text)
-            except ValueError as error:
-                self.wrong(parts["text"], str(error))
-                continue
-            if not text.strip():
-                self.wrong(parts["text"], f"template {name} has an empty text")
-            elif (size := longest(text)) > TEXT_LIMIT:
-                self.wrong(
-                    parts["text"],
-                    f"the text of {name} has up to {size} bytes with the longest names, {size - TEXT_LIMIT} more than"
-                    f" the {TEXT_LIMIT} that WeCom takes (a Chinese character has 3); shorten it",
-                )
-            yield name, Template(name, text)
+            what = f"template {name}"
+            self.name(body, name, "a template")
+            parts = self.parts(body, "template", what)
+            text = ""
+            if "text" in parts:
+                text = self.text_with_placeholders(parts["text"], what, name)
+            elif isinstance(body, yaml.MappingNode):
+                self.wrong(body, f"{what} has no text")
+            attachments = self.attachments(parts["attachments"], what) if "attachments" in parts else ()
+            then = self.follow_up(parts["then"], what) if "then" in parts else FollowUp()
+            yield name, Template(name, text, attachments, then)
 
-    def rules(self, node: yaml.Node, templates: dict[str, Template]) -> Iterator[Rule]:
+    def text_with_placeholders(self, node: yaml.Node, what: str, name: str) -> str:
+        problems = len(self.problems)
+        text = self.text(node)
+        if len(self.problems) > problems:
+            return text
+        try:
+            placeholders(text)
+        except ValueError as error:
+            self.wrong(node, str(error))
+            return text
+        if not text.strip():
+            self.wrong(node, f"{what} has an empty text")
+        elif not barest(text).strip():
+            self.wrong(
+                node, f"the text of {name} is empty when no name is known; add a word or a fallback: {{customer|朋友}}"
+            )
+        elif (size := longest(text)) > limits.TEXT_LIMIT:
+            self.wrong(
+                node,
+                f"the text of {name} has up to {size} bytes with the longest names, {size - limits.TEXT_LIMIT} more"
+                f" than the {limits.TEXT_LIMIT} that WeCom takes (a Chinese character has 3); shorten it",
+            )
+        return text
+
+    def follow_up(self, node: yaml.Node, what: str) -> FollowUp:
+        parts = self.parts(node, "then", f"`then` of {what}")
+        tags: list[Tag] = []
+        for item in self.items(parts["tags"]) if "tags" in parts else ():
+            tag = self.tag(item)
+            if tag in tags:
+                self.wrong(item, f"tag {tag.group}/{tag.name} is given twice")
+            tags.append(tag)
+        remark = ""
+        if "remark" in parts:
+            node = parts["remark"]
+            remark = self.text(node)
+            try:
+                placeholders(remark)
+            except ValueError as error:
+                self.wrong(node, str(error))
+            else:
+                self.wrong(node, limits.too_many_characters("the remark", literal(remark), limits.REMARK_LIMIT))
+                if not remark.strip():
+                    self.wrong(node, "the remark is empty; leave `remark` out")
+        return FollowUp(tuple(tags), remark)
+
+    def tag(self, node: yaml.Node) -> Tag:
+        group, slash, name = self.literal(node, "a tag").partition("/")
+        group, name = (group.strip(), name.strip()) if slash else (TAG_GROUP, group.strip())
+        if not group or not name:
+            self.wrong(node, "a tag is written group/tag, or tag alone")
+        for what, part in (("the tag's group", group), ("the tag", name)):
+            self.wrong(node, limits.too_many_characters(what, part, limits.TAG_LIMIT))
+        return Tag(group, name)
+
+    def literal(self, node: yaml.Node, what: str) -> str:
+        """A text that is sent as it is written."""
+        text = self.text(node)
+        found = looks_like_placeholder(text)
+        if found is not None:
+            self.wrong(node, f"{what} is sent as it is written: {found} would stand there; texts and remarks have them")
+        return text
+
+    # --- attachments ---
+
+    def attachments(self, node: yaml.Node, what: str) -> tuple[Attachment, ...]:
+        if not isinstance(node, yaml.SequenceNode):
+            self.wrong(node, f"the attachments of {what} are a list, such as `- image: {{file: hello.png}}`")
+            return ()
+        if len(node.value) > limits.ATTACHMENTS_LIMIT:
+            self.wrong(
+                node.value[limits.ATTACHMENTS_LIMIT],
+                f"{what} has {len(node.value)} attachments; WeCom takes {limits.ATTACHMENTS_LIMIT}",
+            )
+        read = []
+        for item in node.value:
+            parts = self.parts(item, "attachment", "an attachment")
+            if isinstance(item, yaml.MappingNode) and len(item.value) != 1:
+                self.wrong(item, f"an attachment is one of {', '.join(KEYS['attachment'])}; begin each with a dash")
+            read += [self.attachment(kind, body) for kind, body in parts.items()]
+        return tuple(one for one in read if one is not None)
+
+    def attachment(self, kind: str, node: yaml.Node) -> Attachment | None:
+        article = "an" if kind == "image" else "a"
+        parts = self.parts(node, kind, f"{article} {kind}")
+        if kind == "link":
+            return Link(
+                title=self.field(parts, "title", node, limits.TITLE_LIMIT),
+                url=self.url(parts, "url", node),
+                desc=self.field(parts, "desc", None, limits.DESC_LIMIT),
+                picurl=self.url(parts, "picurl", None),
+            )
+        if kind == "miniprogram":
+            return self.miniprogram(parts, node)
+        shown = self.shown(parts, node, kind)
+        if kind == "image":
+            return None if shown is None else Image(shown)
+        if shown is None or isinstance(shown, PicURL):
+            return None
+        return Video(shown) if kind == "video" else File(shown)
+
+    def shown(self, parts: Mapping[str, yaml.Node], node: yaml.Node, kind: str) -> Media | PicURL | MediaID | None:
+        """The one of file, pic_url and media_id that an image, video or file is given by."""
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        given = [key for key in KEYS[kind] if key in parts]
+        if len(given) != 1:
+            if given or not node.value:  # else an unknown key is said already
+                self.wrong(node, f"{kind} needs one of {', '.join(KEYS[kind])}")
+            return None
+        if given == ["file"]:
+            return self.file(
+                parts["file"], {"image": media_kind.IMAGE, "video": media_kind.VIDEO}.get(kind, media_kind.FILE)
+            )
+        if given == ["pic_url"]:
+            return PicURL(self.url(parts, "pic_url", node))
+        return MediaID(self.field(parts, "media_id", node, limits.URL_LIMIT))
+
+    def miniprogram(self, parts: Mapping[str, yaml.Node], node: yaml.Node) -> MiniProgram | None:
+        title = self.field(parts, "title", node, limits.MINIPROGRAM_TITLE_LIMIT)
+        appid = self.field(parts, "appid", node, limits.NAME_LIMIT)
+        if appid and not re.fullmatch(r"[A-Za-z0-9_-]+", appid):
+            self.wrong(parts["appid"], "an appid looks like wx8bd80126147df384")
+        page = self.field(parts, "page", node, limits.PAGE_LIMIT)
+        if "cover" not in parts:
+            self.field(parts, "cover", node, 0)
+            return None
+        cover = parts["cover"]
+        if isinstance(cover, yaml.MappingNode):  # the long form, for a media_id
+            shown = self.shown(self.parts(cover, "file", "a cover"), cover, "file")
+            shown = self.fitting(cover, shown, media_kind.IMAGE) if isinstance(shown, Media) else shown
+        else:
+            shown = self.file(cover, media_kind.IMAGE)
+        return MiniProgram(title, appid, page, shown) if isinstance(shown, Media | MediaID) else None
+
+    def file(self, node: yaml.Node, use: Use) -> Media | None:
+        path = self.text(node)
+        if not path:
+            self.wrong(node, "name a file beside the book")
+            return None
+        outside = scalars.escapes(path)
+        if outside is not None:
+            self.wrong(node, outside)
+            return None
+        media = self.converted(node, self._look)
+        return None if media is None else self.fitting(node, media, use)
+
+    def fitting(self, node: yaml.Node, media: Media, use: Use) -> Media | None:
+        refused = media_kind.refusal(media, use)
+        self.wrong(node, refused)
+        return media if refused is None else None
+
+    def field(self, parts: Mapping[str, yaml.Node], name: str, required_of: yaml.Node | None, limit: int) -> str:
+        """A text of an attachment, within so many bytes; "" if it is not there. `required_of`: what must have it."""
+        if name not in parts:
+            if isinstance(required_of, yaml.MappingNode):
+                self.wrong(required_of, f"`{name}` is missing")
+            return ""
+        text = self.literal(parts[name], f"`{name}`")
+        if not text.strip() and isinstance(parts[name], yaml.ScalarNode):
+            self.wrong(parts[name], f"`{name}` is empty" + ("" if required_of else "; leave it out"))
+        self.wrong(parts[name], limits.too_many_bytes(f"`{name}`", text, limit))
+        return text
+
+    def url(self, parts: Mapping[str, yaml.Node], name: str, required_of: yaml.Node | None) -> str:
+        text = self.field(parts, name, required_of, limits.URL_LIMIT)
+        if text.strip() and not scalars.is_url(text):
+            self.wrong(parts[name], f"`{name}` must be a whole URL, such as https://example.com/book")
+        return text
+
+    # --- rules ---
+
+    def rules(self, node: yaml.Node, templates: Mapping[str, Template]) -> Iterator[Rule]:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             self.wrong(node, "`rules` is a list of at least one rule, such as `- use: default`")
             return
+        names: set[str] = set()
         for item in node.value:
-            parts = dict(self.entries(item, "a rule", ("name", "use")))
-            if "use" not in parts:
-                self.wrong(item, "a rule needs `use: TEMPLATE`")
-                continue
-            use = self.text(parts["use"])
-            if use not in templates:
-                self.wrong(parts["use"], f"no template is called {use}; there are {', '.join(templates) or 'none'}")
-            yield Rule(use, self.text(parts["name"]) if "name" in parts else "")
-
-    def entries(
-        self, node: yaml.Node, what: str, known: tuple[str, ...] | None = None
-    ) -> Iterator[tuple[str, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, f"{what} must be a mapping (name: value)")
-            return
-        seen = set()
-        for key_node, value in node.value:
-            key = self.text(key_node)
-            if key in seen:
-                self.wrong(key_node, f"{key} is given twice")
-            elif known is not None and key not in known:
-                self.wrong(key_node, f"{what} has no `{key}`; there are {', '.join(known)}")
+            parts = self.parts(item, "rule", "a rule")
+            name = self.text(parts["name"]) if "name" in parts else ""
+            if "name" in parts:
+                self.name(parts["name"], name, "a rule")
+                if name in names:
+                    self.wrong(parts["name"], f"two rules are called {name}")
+                names.add(name)
+            variants: tuple[Variant, ...] = ()
+            if "use" in parts:
+                variants = tuple(self.variants(parts["use"], templates))
+                if isinstance(parts["use"], yaml.MappingNode) and "name" not in parts:
+                    self.wrong(item, "a rule with weights needs a name: its results are counted under it")
             else:
-                seen.add(key)
-                yield key, value
+                self.wrong(item, "a rule needs `use: TEMPLATE`")
+            yield Rule(variants, name, self.when(parts["when"]) if "when" in parts else ALWAYS, place(item))
 
-    def text(self, node: yaml.Node) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            self.wrong(node, "must be a text")
-            return ""
-        return str(node.value)
+    def variants(self, node: yaml.Node, templates: Mapping[str, Template]) -> Iterator[Variant]:
+        if isinstance(node, yaml.ScalarNode):
+            self.template(node, self.text(node), templates)
+            yield Variant(self.text(node))
+            return
+        total = 0
+        problems = len(self.problems)
+        for name, weight_node in self.entries(node, "`use`"):
+            self.template(weight_node, name, templates)
+            weight = self.converted(weight_node, scalars.number("a weight", 0, 1_000_000)) or 0
+            total += weight
+            yield Variant(name, weight)
+        if total == 0 and len(self.problems) == problems:
+            self.wrong(node, "no template has a weight above 0")
 
-    def wrong(self, node: yaml.Node, what: str) -> None:
-        self.problems.append(_problem(node.start_mark, what))
+    def template(self, node: yaml.Node, name: str, templates: Mapping[str, Template]) -> None:
+        if name not in templates:
+            near = did_you_mean(name, templates)
+            self.wrong(node, f"no template is called {name}; there are {', '.join(templates) or 'none'}{near}")
+
+    def when(self, node: yaml.Node) -> When:
+        parts = self.parts(node, "when", "`when`")
+        if isinstance(node, yaml.MappingNode) and not node.value:
+            self.wrong(node, "`when` has no condition; leave it out for a rule that always holds")
+
+        def values(name: str, convert: Callable[[str], T]) -> tuple[T, ...]:
+            if name not in parts:
+                return ()
+            items = self.items(parts[name])
+            if not items:
+                self.wrong(parts[name], f"`{name}` is empty; leave it out for any")
+            read = [self.converted(item, convert) for item in items]
+            return tuple(one for one in read if one is not None)
+
+        return When(
+            member=values("member", scalars.user_id),
+            department=values("department", scalars.number("a department's id", 1, 2**32)),
+            state=values("state", str),
+            hours=values("hours", scalars.hours),
+            weekdays=values("weekdays", scalars.weekday),
+            dates=values("dates", scalars.dates),
+            customer_type=values("customer_type", scalars.one_of("customer type", tuple(CUSTOMER_TYPES.values()))),
+            add_way=values("add_way", scalars.number("an add way", 0, 2**31)),
+            change=values("change", scalars.one_of("change", tuple(CHANGES.values()))),
+        )
+
+    # --- group welcomes ---
+
+    def group_welcomes(self, node: yaml.Node) -> Iterator[tuple[str, GroupWelcome]]:
+        if isinstance(node, yaml.MappingNode) and len(node.value) > limits.GROUP_WELCOMES_LIMIT:
+            self.wrong(node, f"{len(node.value)} group welcomes; WeCom takes {limits.GROUP_WELCOMES_LIMIT} of a corp")
+        for name, body in self.entries(node, "group_welcome"):
+            what = f"group welcome {name}"
+            self.name(body, name, "a group welcome")
+            parts = self.parts(body, "group_welcome", what)
+            text = ""
+            if "text" in parts:
+                text = self.literal(parts["text"], "a group's text")
+                self.wrong(
+                    parts["text"],
+                    limits.too_many_bytes(f"the text of {what}", text, limits.GROUP_TEXT_LIMIT)
+                    if text.strip()
+                    else f"{what} has an empty text",
+                )
+            kinds = [kind for kind in parts if kind != "text"]
+            if len(kinds) > 1:
+                self.wrong(body, f"{what} has {' and '.join(kinds)}; WeCom takes one beside the text")
+            elif not parts and isinstance(body, yaml.MappingNode):
+                self.wrong(body, f"{what} is empty; it has a text, an image, link, miniprogram, file or video")
+            items = [self.attachment(kind, parts[kind]) for kind in kinds]
+            yield name, GroupWelcome(name, text, items[0] if items else None)

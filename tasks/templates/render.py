@@ -1,28 +1,52 @@
-"""A template's text and a contact's names → the text that is sent. Pure.
+"""A template and a contact's names → the message that is sent. Pure.
 
     {customer}            the value, or nothing if it is not known
     {customer|朋友}        the value, or 朋友
     {{ and }}             literal braces
 
 One pass: a value that contains {member} stays as it is. Values are cut to their limit, never the author's text.
+Texts and remarks have placeholders; what stands in attachments and tags is sent as it is written.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.templates.model import Template
+from tasks.templates import media_kind
+from tasks.templates.limits import REMARK_LIMIT, TEXT_LIMIT
+from tasks.templates.model import (
+    MSGTYPES,
+    Attachment,
+    Book,
+    File,
+    Image,
+    Link,
+    Media,
+    MediaID,
+    MiniProgram,
+    PicURL,
+    Template,
+    Video,
+    source,
+)
 
-TEXT_LIMIT = 4000  # bytes of UTF-8; doc 92137
+__all__ = ["TEXT_LIMIT"]
+
 CUSTOMER_CHARACTERS = 32
 VALUE_BYTES = 64
-PLACEHOLDERS = ("customer", "member", "alias", "position", "state", "date", "time")
+PLACEHOLDERS = ("customer", "member", "alias", "department", "position", "state", "corp", "date", "time")
 ABOUT_CUSTOMER = frozenset({"customer"})
-ABOUT_MEMBER = frozenset({"member", "alias", "position"})
+ABOUT_MEMBER = frozenset({"member", "alias", "position", "department"})
+ALWAYS_KNOWN = frozenset({"date", "time"})
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}|]*)(?:\|([^{}]*))?\}|[{}]")
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last: halves of characters
+_LOOKS_LIKE_ONE = re.compile(rf"\{{(?:{'|'.join(PLACEHOLDERS)})(?:\|[^{{}}]*)?\}}")
 _LONGEST = {"customer": 4 * CUSTOMER_CHARACTERS, "date": len("2026-10-01"), "time": len("21:30")}
 # bytes of UTF-8, four for each character of a customer's name; all others: VALUE_BYTES
+
+
+# ------------------------------------------------------------------------------------------------ text
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +72,29 @@ def placeholders(text: str) -> list[Placeholder]:
 
 
 def wanted(template: Template) -> frozenset[str]:
-    """The names of the placeholders that a template uses."""
+    """The names of the placeholders that a template's text uses."""
     return frozenset(placeholder.name for placeholder in placeholders(template.text))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced. A value that is missing or "" gives the fallback."""
+    """The text with its placeholders replaced. A value that is missing or blank gives the fallback."""
 
     def replace(token: re.Match[str]) -> str:
         if token.group() in ("{{", "}}"):
             return token.group()[0]
         name = token.group(1)
-        return cut(name, values.get(name, "")) or token.group(2) or ""
+        value = cut(name, values.get(name, ""))
+        return value if value.strip() else token.group(2) or ""
 
     return _TOKEN.sub(replace, text)
 
 
 def cut(name: str, value: str) -> str:
-    """A value within its limit: 32 characters of a customer's name, 64 bytes of all others."""
+    """A value within its limit: 32 characters of a customer's name, 64 bytes of all others.
+
+    Without control characters, which JSON can only say as \\u0007, and WeCom answers 40033 to that.
+    """
+    value = _UNSENDABLE.sub("", value)
     if name == "customer":
         return value[:CUSTOMER_CHARACTERS]
     return value.encode()[:VALUE_BYTES].decode(errors="ignore")
@@ -83,6 +112,119 @@ def longest(text: str) -> int:
     return len(_TOKEN.sub(size, text).encode())
 
 
-def message(template: Template, values: Mapping[str, str]) -> dict[str, object]:
-    """What `send_welcome_msg` takes, but for the welcome code. Doc 92137."""
-    return {"text": {"content": fill(template.text, values)}}
+def barest(text: str) -> str:
+    """The text as it is when nothing is known of the two: fallbacks, and the date and time that always are."""
+    return fill(text, dict.fromkeys(ALWAYS_KNOWN, "0"))
+
+
+def literal(text: str) -> str:
+    """What of a text is the author's own, without placeholders and their fallbacks."""
+    return _TOKEN.sub(lambda token: token.group()[0] if token.group() in ("{{", "}}") else "", text)
+
+
+def looks_like_placeholder(text: str) -> str | None:
+    """The first placeholder in a text that is sent as it is written; None if there is none."""
+    found = _LOOKS_LIKE_ONE.search(text)
+    return found.group() if found else None
+
+
+def remark(template: Template, values: Mapping[str, str]) -> str:
+    """A template's remark, cut to WeCom's 20 characters; "" when there is none. Doc 92115."""
+    return fill(template.then.remark, values).strip()[:REMARK_LIMIT]
+
+
+# ------------------------------------------------------------------------------------------------ attachments
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Upload:
+    """What has to be at WeCom before a message can show it.
+
+    `how`: "url" through media/uploadimg, a permanent URL; "image", "video", "file" through media/upload by that type,
+    a media id for three days. `name` is the file's name where a customer sees it (`how` "file"), else "".
+    """
+
+    sha256: str
+    how: str
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.sha256}:{self.how}" + (f":{self.name}" if self.name else "")
+
+
+Ready = Mapping[Upload, str]  # upload → URL or media id that can be sent now
+
+
+def uploads(attachment: Attachment) -> tuple[Upload, ...]:
+    """What can stand for an attachment's file, the best first; () when it needs no upload of ours."""
+    media = source(attachment)
+    if not isinstance(media, Media):
+        return ()
+    if isinstance(attachment, File):
+        return (Upload(media.sha256, "file", media.name),)
+    if isinstance(attachment, Video):
+        return (Upload(media.sha256, "video"),)
+    temporary = Upload(media.sha256, "image")
+    if isinstance(attachment, Image) and media_kind.fits_permanently(media):
+        return (Upload(media.sha256, "url"), temporary)
+    return (temporary,)
+
+
+def needed(book: Book) -> dict[Upload, Media]:
+    """Every upload that a book wants ready, in its order, with a file that it is made of."""
+    wanted: dict[Upload, Media] = {}
+    for attachment in book.attachments():
+        media = source(attachment)
+        for upload in uploads(attachment)[:1]:
+            if isinstance(media, Media):
+                wanted.setdefault(upload, media)
+    return wanted
+
+
+def attached(attachment: Attachment, ready: Ready) -> dict[str, object] | None:
+    """An attachment as WeCom takes it (doc 92137); None while what it shows is not ready."""
+    msgtype = MSGTYPES[type(attachment)]
+    if isinstance(attachment, Link):
+        optional = {"desc": attachment.desc, "picurl": attachment.picurl}
+        link = {"title": attachment.title, "url": attachment.url} | {k: v for k, v in optional.items() if v}
+        return {"msgtype": msgtype, msgtype: link}
+    shown = _shown(attachment, ready)
+    if shown is None:
+        return None
+    if isinstance(attachment, MiniProgram):
+        program = {"title": attachment.title, "pic_media_id": shown["media_id"]}
+        return {"msgtype": msgtype, msgtype: program | {"appid": attachment.appid, "page": attachment.page}}
+    return {"msgtype": msgtype, msgtype: shown}
+
+
+def _shown(attachment: Attachment, ready: Ready) -> dict[str, str] | None:
+    given = source(attachment)
+    if isinstance(given, PicURL):
+        return {"pic_url": given.url}
+    if isinstance(given, MediaID):
+        return {"media_id": given.media_id}
+    for upload in uploads(attachment):
+        if upload in ready:
+            return {"pic_url" if upload.how == "url" else "media_id": ready[upload]}
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ message
+
+
+def message(template: Template, values: Mapping[str, str], ready: Ready | None = None) -> dict[str, object]:
+    """What `send_welcome_msg` takes, but for the code. An attachment that is not ready is left out. Doc 92137."""
+    body: dict[str, object] = {"text": {"content": fill(template.text, values)}}
+    attachments = [one for one in (attached(each, ready or {}) for each in template.attachments) if one is not None]
+    if attachments:  # an empty list is refused
+        body["attachments"] = attachments
+    return body
+
+
+def left_out(template: Template, ready: Ready) -> Iterator[str]:
+    """Words for each attachment that is not ready: its number, type and file."""
+    for number, attachment in enumerate(template.attachments, 1):
+        media = source(attachment)
+        if isinstance(media, Media) and attached(attachment, ready) is None:
+            yield f"attachment {number} ({MSGTYPES[type(attachment)]} {media.path})"

@@ -1,0 +1,126 @@
+"""A welcome book with the files beside it: read from a folder or a .zip, written to a .zip.
+
+book.yaml                 a book that shows no files
+book.zip                  book.yaml, and its files under the paths that it names
+"""
+
+import io
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from tasks.templates import book as book_file
+from tasks.templates.media import described
+from tasks.templates.media_kind import LARGEST, MB
+from tasks.templates.model import Book, Media
+from tasks.templates.nodes import BookError, Problem
+
+BOOK_NAME = "book.yaml"  # in a .zip that is exported
+
+Fetch = Callable[[str], bytes]  # a path beside the book → the bytes there. ValueError says what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A book's YAML, and path → bytes for every file that it shows."""
+
+    source: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def load(file: Path) -> tuple[Book, Bundle]:
+    """A book from a .yaml or .zip. Raises OSError, UnicodeDecodeError or BookError."""
+    if not zipfile.is_zipfile(file):
+        return gather(file.read_text("utf-8-sig"), beside(file))
+    try:
+        with zipfile.ZipFile(file) as archive:
+            source, fetch = _of_zip(archive)
+            return gather(source, fetch)
+    except zipfile.BadZipFile as error:
+        raise BookError([Problem(1, 1, f"the .zip is broken: {error}")]) from None
+
+
+def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:
+    """The book, and the files that it names, each fetched once. Raises BookError."""
+    contents: dict[str, bytes] = {}
+
+    def look(path: str) -> Media:
+        if path not in contents:
+            contents[path] = fetch(path)
+        return described(path, contents[path])
+
+    return book_file.read(source, look), Bundle(source, contents)
+
+
+def beside(file: Path) -> Fetch:
+    """Files of the book's folder. A path that leads out of it, through a link too, is refused."""
+    folder = file.parent.resolve()
+
+    def fetch(path: str) -> bytes:
+        wanted = folder / path
+        try:
+            real = wanted.resolve(strict=True)
+            if not real.is_relative_to(folder):
+                raise ValueError(f"{path} is a link out of the book's folder; copy the file into it")
+            about = real.stat()
+            if not stat.S_ISREG(about.st_mode):
+                raise ValueError(f"{path} is not a file")
+            _refuse_large(path, about.st_size)
+            return real.read_bytes()
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a ring
+            missing = isinstance(error, FileNotFoundError)
+            why = "" if missing else f" ({getattr(error, 'strerror', None) or error})"
+            raise ValueError(f"no file {path} beside the book{why}; paths are relative to it") from None
+
+    return fetch
+
+
+def to_zip(bundle: Bundle) -> bytes:
+    """A .zip that `load` reads."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(BOOK_NAME, bundle.source)
+        for path, content in bundle.files.items():
+            archive.writestr(path, content)
+    return out.getvalue()
+
+
+def _of_zip(archive: zipfile.ZipFile) -> tuple[str, Fetch]:
+    books = [name for name in archive.namelist() if PurePosixPath(name).suffix in (".yaml", ".yml")]
+    books.sort(key=lambda name: (name.count("/"), PurePosixPath(name).name != BOOK_NAME, name))
+    if not books:
+        raise BookError([Problem(1, 1, f"there is no {BOOK_NAME} in the .zip")])
+    folder = books[0].rpartition("/")[0]
+
+    def fetch(path: str) -> bytes:
+        try:
+            info = archive.getinfo(f"{folder}/{path}" if folder else path)
+        except KeyError:
+            raise ValueError(f"no file {path} in the .zip, beside the book") from None
+        return _unpacked(archive, info, path)
+
+    try:
+        source = _unpacked(archive, archive.getinfo(books[0]), books[0])
+    except ValueError as error:
+        raise BookError([Problem(1, 1, str(error))]) from None
+    return source.decode("utf-8-sig"), fetch
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> bytes:
+    """A member's bytes, however many it claims to have."""
+    _refuse_large(path, info.file_size)
+    try:
+        with archive.open(info) as member:
+            content = member.read(LARGEST + 1)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read from the .zip: {error}") from None
+    _refuse_large(path, len(content))
+    return content
+
+
+def _refuse_large(path: str, size: int) -> None:
+    if size > LARGEST:
+        raise ValueError(f"{path} has {size / MB:.1f} MB; no file may have more than {LARGEST // MB}")
