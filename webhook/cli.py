@@ -5,27 +5,20 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 import redis
 
 from tasks import logs, settings
-from tasks.embedded import Embedded, EmbeddedError
+from tasks.embedded import EmbeddedError
 from tasks.settings import App, Settings, SettingsError
-from tasks.templates import book as book_file
-
-APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
-
-
-class Failure(click.ClickException):
-    """A failed command: one line on stderr, exit code 1."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"wecom-welcome: {self.format_message()}", err=True)
+from tasks.templates.media import MediaFull
+from tasks.templates.nodes import BookError
+from webhook.commands import APP, Failure, named_app, one_app, read_book, with_redis
+from webhook.state_command import backup, forget, restore
+from webhook.templates_command import templates
 
 
 class _Group(click.Group):
@@ -73,7 +66,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     from webhook import supervisor
 
     config = settings.load()
-    _named_app(config, app_name)
+    named_app(config, app_name)
     _check_books(config)
     logs.set_up(config.log_level, config.log_format, "up")
     try:
@@ -95,8 +88,8 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
 
     Example:  wecom-welcome role welcome
     """
-    config = _with_redis(settings.load())
-    _named_app(config, app_name)
+    config = with_redis(settings.load())
+    named_app(config, app_name)
     logs.set_up(config.log_level, config.log_format, name)
     if name == "web":
         from webhook.server import serve
@@ -107,7 +100,7 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
 
     try:
         {"welcome": roles.welcome, "upkeep": roles.upkeep_worker, "beat": roles.beat}[name](config)
-    except (OSError, book_file.BookError) as error:
+    except (OSError, BookError, MediaFull) as error:
         raise Failure(f"the welcome book cannot be imported: {error}") from None
 
 
@@ -128,7 +121,7 @@ def check(app_name: str | None) -> None:
         raise Failure(f"{len(error.problems)} settings are missing or malformed; see above") from None
     click.echo("✓ settings")
     failures = 0
-    for app in [_one_app(config, app_name)] if app_name else config.apps.values():
+    for app in [one_app(config, app_name)] if app_name else config.apps.values():
         for finding in doctor.examine(config, app):
             failures += finding.stops
             click.echo(str(finding))
@@ -153,7 +146,7 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
     from webhook.rehearsal import Delivered, rehearse
 
     config = settings.load()
-    app = _one_app(config, app_name)
+    app = one_app(config, app_name)
     url = url or _callback_url(config, app)
     ledger = _ledger_if_reachable(config)
 
@@ -202,8 +195,8 @@ def deliveries(
     from tasks.assembly import assemble
     from tasks.deliveries import delivery
 
-    config = _with_redis(settings.load())
-    app = _named_app(config, app_name)
+    config = with_redis(settings.load())
+    app = named_app(config, app_name)
     ledger = assemble(config).ledger
     start = _moment(since, config)
 
@@ -233,67 +226,17 @@ def deliveries(
                 show(row)
 
 
-@main.group()
-def templates() -> None:
-    """The welcome book: what customers are sent, and who gets what."""
-
-
-@templates.command()
-@click.argument("file", type=click.Path(path_type=Path))
-def validate(file: Path) -> None:
-    """Check a welcome book against WeCom's limits. Changes nothing.
-
-    Example:  wecom-welcome templates validate book.yaml
-    """
-    book = _read_book(file)
-    click.echo(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
+for command in (templates, backup, restore, forget):
+    main.add_command(command)
 
 
 # --- what several commands need ---
 
 
-def _one_app(config: Settings, name: str | None) -> App:
-    """The app that --app names, or the only one."""
-    app = _named_app(config, name)
-    if app is not None:
-        return app
-    if len(config.apps) > 1:
-        raise Failure(f"several apps are configured; choose one with --app: {', '.join(config.apps)}")
-    return next(iter(config.apps.values()))
-
-
-def _named_app(config: Settings, name: str | None) -> App | None:
-    """The app that --app names; None if it was not given."""
-    if name is not None and name not in config.apps:
-        raise Failure(f"no app {name} is configured; there are {', '.join(config.apps)}")
-    return config.apps[name] if name is not None else None
-
-
-def _with_redis(config: Settings) -> Settings:
-    """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory."""
-    if config.redis_url is not None:
-        return config
-    embedded = Embedded(config.data_dir)
-    if not embedded.socket.exists():
-        raise Failure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
-    return replace(config, redis_url=embedded.url)
-
-
-def _read_book(file: Path) -> Any:
-    try:
-        return book_file.read(file.read_text("utf-8"))
-    except OSError as error:
-        raise Failure(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Failure(f"{file} is not UTF-8") from None
-    except book_file.BookError as error:
-        raise Failure(f"{file}: " + "; ".join(map(str, error.problems))) from None
-
-
 def _check_books(config: Settings) -> None:
     for app in config.apps.values():
         if app.book is not None:
-            _read_book(app.book)
+            read_book(app.book)
 
 
 def _callback_url(config: Settings, app: App) -> str:
@@ -305,7 +248,7 @@ def _ledger_if_reachable(config: Settings) -> Any:
     from tasks.assembly import assemble
 
     try:
-        ledger = assemble(_with_redis(config)).ledger
+        ledger = assemble(with_redis(config)).ledger
         ledger.now()
     except (Failure, redis.RedisError):
         return None

@@ -1,0 +1,73 @@
+"""`wecom-welcome backup`, `restore`, `forget`: state as a whole, and one customer's part of it."""
+
+from pathlib import Path
+
+import click
+import redis
+
+from tasks import settings, state
+from tasks.assembly import Parts, assemble
+from webhook.commands import APP, Failure, named_app, with_redis
+
+PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@APP
+def backup(file: Path, app_name: str | None) -> None:
+    """Write everything that is state to FILE: books with their history and media, the ledger, totals.
+
+    Tokens and welcome codes are not in it. Customers' ids are: keep it where only you can read it. It may be made
+    while everything runs.
+
+    Example:  wecom-welcome backup welcome-2026-11-22.zip
+    """
+    parts = _parts(app_name)
+    try:
+        count = state.backup(parts.redis, file)
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from None
+    click.echo(f"{file}: {count} entries")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the state that is there already.")
+@APP
+def restore(file: Path, force: bool, app_name: str | None) -> None:
+    """Put a backup's state in place. Refused where there is state already, unless forced.
+
+    Example:  wecom-welcome restore welcome-2026-11-22.zip
+    """
+    parts = _parts(app_name)
+    try:
+        count = state.restore(parts.redis, file, force)
+    except state.BackupError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from None
+    except redis.OutOfMemoryError:
+        raise Failure("Redis is full: give it more memory, and run restore --force again") from None
+    click.echo(f"{count} entries restored")
+
+
+@click.command()
+@click.argument("external_userid")
+@APP
+def forget(external_userid: str, app_name: str | None) -> None:
+    """Erase what is kept about a customer, in every app unless --app names one. Totals stay.
+
+    Backups that were made before still have it.
+
+    Example:  wecom-welcome forget wmqfasd1e1927831291723123109r
+    """
+    parts = _parts(app_name)
+    erased = state.forget(parts.redis, external_userid, app_name)
+    click.echo(f"{erased} rows erased" if erased else "nothing is kept about this customer")
+
+
+def _parts(app_name: str | None) -> Parts:
+    config = settings.load()
+    named_app(config, app_name)
+    return assemble(with_redis(config), timeout=PATIENCE)
