@@ -1,0 +1,112 @@
+"""The JSON Schema for editors says what the reader of books says."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.events import CHANGES
+from tasks.templates import limits
+from tasks.templates.book import KEYS, BookError, read
+from tasks.templates.conditions import CUSTOMER_TYPES, WEEKDAYS
+from tests.books import FILES, a_book, a_rule, a_template, looking_at, the_example
+from tests.builders import BOOK
+
+jsonschema = pytest.importorskip("jsonschema")
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "deploy/welcome-book.schema.json").read_text("utf-8"))
+DEFS = SCHEMA["$defs"]
+DEMO = Path(__file__).parents[1] / "simulator/demo-book.yaml"
+VALID = {
+    "the example": the_example(),
+    "the demo's": DEMO.read_text("utf-8"),
+    "the plain one": BOOK,
+    "media by id": a_template(
+        "text: 001\nattachments:\n- image: {pic_url: 'https://a.cn'}\n- video: {media_id: 3a}\n"
+        "- miniprogram: {title: 1, appid: wx1, page: p, cover: {media_id: 3b}}"
+    ),
+    "all conditions": a_rule(
+        "{member: 001, department: [3], state: [a, 1], hours: ['21:00-08:30'], weekdays: sun, dates: 2026-10-01,"
+        " customer_type: [wechat], add_way: 1, change: add}",
+        "{one: 1, two: 0}",
+    ),
+    "a tag alone": a_template("text: t\nthen: {tags: a}"),
+    "a group's image": a_template("text: t") + "group_welcome: {g: {image: {file: media/hello.png}}}\n",
+}
+WRONG = {
+    "no version": "templates: {default: {text: t}}\nrules: [use: default]\n",
+    "a misspelt key": a_template("txt: t"),
+    "two kinds in one": a_template("text: t\nattachments:\n- {image: {media_id: a}, video: {media_id: b}}"),
+    "two sources": a_template("text: t\nattachments: [image: {pic_url: 'https://a.cn', media_id: a}]"),
+    "ten attachments": a_template("text: t\nattachments:\n" + "- video: {media_id: a}\n" * 10),
+    "a link without a URL": a_template("text: t\nattachments: [link: {title: t}]"),
+    "no such weekday": a_rule("{weekdays: monday}"),
+    "no such hours": a_rule("{hours: 21-8}"),
+    "no condition": a_rule("{}"),
+}
+
+
+def validate(source: str) -> None:
+    document: Any = yaml.safe_load(source)
+    as_json = json.loads(
+        json.dumps(document, default=lambda value: value.isoformat() if isinstance(value, date) else 0)
+    )
+    jsonschema.Draft202012Validator(SCHEMA).validate(as_json)
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_it_knows_each_key_that_the_reader_knows_and_no_other(kind: str) -> None:
+    assert set(DEFS[kind]["properties"]) == set(KEYS[kind])
+    assert DEFS[kind]["additionalProperties"] is False
+
+
+def test_it_has_nothing_that_the_reader_does_not_know() -> None:
+    assert set(DEFS) == {*KEYS, "text"}
+
+
+def test_its_lists_of_words_and_its_limits_are_the_readers() -> None:
+    conditions = DEFS["when"]["properties"]
+    words = {name: conditions[name]["anyOf"][0]["enum"] for name in ("weekdays", "customer_type", "change")}
+    assert words == {
+        "weekdays": list(WEEKDAYS),
+        "customer_type": list(CUSTOMER_TYPES.values()),
+        "change": list(CHANGES.values()),
+    }
+    assert DEFS["template"]["properties"]["attachments"]["maxItems"] == limits.ATTACHMENTS_LIMIT
+    assert DEFS["book"]["properties"]["group_welcome"]["maxProperties"] == limits.GROUP_WELCOMES_LIMIT
+    assert DEFS["book"]["properties"]["templates"]["propertyNames"]["maxLength"] == limits.NAME_LIMIT
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_what_the_reader_takes_an_editor_takes(name: str) -> None:
+    a_book(VALID[name])
+    validate(VALID[name])
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_an_editor_marks_the_reader_refuses(name: str) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        validate(WRONG[name])
+    with pytest.raises(BookError):
+        read(WRONG[name], looking_at(FILES))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_what_an_editor_demands_the_reader_demands(kind: str) -> None:
+    """A key that is required is one that the reader misses."""
+    required = DEFS[kind].get("required", [])
+    told = {
+        "book": ["version", "templates", "rules"],
+        "template": ["text"],
+        "link": ["title", "url"],
+        "miniprogram": ["title", "appid", "page", "cover"],
+        "rule": ["use"],
+    }
+    assert required == told.get(kind, [])
