@@ -10,7 +10,7 @@ from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
 STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
-MOST_RECOVERIES = 5  # of an event whose worker died; then it is probably the event that kills them
+MOST_RECOVERIES = 3  # of an event whose worker died; the fourth lease ends inside the window
 
 # Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
 # end 12 s after the first began: a hung one leaves time for at least three more.
@@ -74,7 +74,8 @@ def after_try(error: Exception, number: int, unanswered: bool, left: float, jitt
         return wait
     if code == 41096:
         return Settlement("lost", "another app was sending its welcome to the end", code)
-    return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}", code)
+    doubt = "; an answer may be lost" if unanswered else ""
+    return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}{doubt}", code)
 
 
 def _pick(waits: tuple[float, ...], number: int) -> float:
