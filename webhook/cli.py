@@ -34,6 +34,11 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:  # click's own takes three lines
+            command = error.ctx.command_path if error.ctx else "wecom-welcome"
+            failure = Failure(f"{error.format_message()} See `{command} --help`.")
+            failure.exit_code = error.exit_code
+            raise failure from None
         except SettingsError as error:
             raise Failure("settings: " + "; ".join(error.problems)) from None
         except EmbeddedError as error:
@@ -50,24 +55,26 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="wecom-welcome")
 def main() -> None:
-    """Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
+    r"""Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
 
     Settings come from the environment and from .env in the working directory; README.md lists them.
 
+    \b
     Example:  wecom-welcome up
     """
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
 @APP
 def up(host: str, port: int, app_name: str | None) -> None:
-    """The whole system on one machine, supervised.
+    r"""The whole system on one machine, supervised.
 
     Starts an embedded Redis (unless REDIS_URL is set), the web side, the workers and the schedule. A process that dies
     is back within two seconds. SIGTERM or Ctrl-C: no new events, what is in flight is finished, then it ends.
 
+    \b
     Example:  wecom-welcome up --host 0.0.0.0 --port 8000
     """
     from webhook import supervisor
@@ -88,11 +95,12 @@ def up(host: str, port: int, app_name: str | None) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port.")
 @APP
 def role(name: str, host: str, port: int, app_name: str | None) -> None:
-    """One role in the foreground: what compose, systemd and Kubernetes start.
+    r"""One role in the foreground: what compose, systemd and Kubernetes start.
 
     web takes WeCom's callbacks, welcome greets, upkeep does all that is slow, beat keeps the schedule. They meet in
     Redis alone: set REDIS_URL to the same server for all four.
 
+    \b
     Example:  wecom-welcome role welcome
     """
     config = _with_redis(settings.load())
@@ -105,17 +113,16 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
         return
     from tasks import roles
 
-    try:
-        {"welcome": roles.welcome, "upkeep": roles.upkeep_worker, "beat": roles.beat}[name](config)
-    except (OSError, book_file.BookError) as error:
-        raise Failure(f"the welcome book cannot be imported: {error}") from None
+    _check_books(config)
+    {"welcome": roles.welcome, "upkeep": roles.upkeep_worker, "beat": roles.beat}[name](config)
 
 
 @main.command()
 @APP
 def check(app_name: str | None) -> None:
-    """The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
+    r"""The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
 
+    \b
     Example:  wecom-welcome check
     """
     from webhook import doctor
@@ -144,10 +151,11 @@ def check(app_name: str | None) -> None:
 @click.option("--state", default="", help="The channel's State.")
 @APP
 def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:
-    """Rehearse: send signed, encrypted add-contact events to a callback URL.
+    r"""Rehearse: send signed, encrypted add-contact events to a callback URL.
 
     Everything runs but the send. The outcome is `rehearsed`; rehearsals stay out of the metrics.
 
+    \b
     Example:  wecom-welcome simulate --count 20 --rate 5 --member zhangsan --state douyin-1
     """
     from webhook.rehearsal import Delivered, rehearse
@@ -195,8 +203,9 @@ def deliveries(
     as_json: bool,
     app_name: str | None,
 ) -> None:
-    """What became of each added customer, newest first.
+    r"""What became of each added customer, newest first.
 
+    \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
     """
     from tasks.assembly import assemble
@@ -219,6 +228,7 @@ def deliveries(
         click.echo(json.dumps(values, ensure_ascii=False) if as_json else _line(values, config))
 
     shown = 0
+    asked_at = ledger.now()
     for row in ledger.rows(since=start):
         if wanted(row):
             show(row)
@@ -228,24 +238,30 @@ def deliveries(
     if not shown and not follow and not as_json:
         click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
     if follow:
-        for row in _new_outcomes(ledger, ledger.now()):
+        for row in _new_outcomes(ledger, asked_at, int(config.window + 60) * 1000):
             if wanted(row):
                 show(row)
 
 
 @main.group()
 def templates() -> None:
-    """The welcome book: what customers are sent, and who gets what."""
+    r"""The welcome book: what customers are sent, and who gets what.
+
+    \b
+    Example:  wecom-welcome templates validate book.yaml
+    """
 
 
 @templates.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def validate(file: Path) -> None:
-    """Check a welcome book against WeCom's limits. Changes nothing.
+@APP
+def validate(file: Path, app_name: str | None) -> None:
+    r"""Check a welcome book against WeCom's limits. Changes nothing.
 
+    \b
     Example:  wecom-welcome templates validate book.yaml
     """
-    book = _read_book(file)
+    book = _read_book(file)  # the same for every app
     click.echo(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
 
 
@@ -324,16 +340,15 @@ def _await_outcome(ledger: Any, identity: str, patience: float) -> str | None:
     return None
 
 
-def _new_outcomes(ledger: Any, since: int) -> Iterator[dict[str, str]]:
-    """Rows received after `since` (ms), each once, when it has its outcome. Ends with Ctrl-C."""
-    done: set[str] = set()
+def _new_outcomes(ledger: Any, since: int, life: int) -> Iterator[dict[str, str]]:
+    """Rows that get their outcome after `since` (ms), each once. `life`: ms after which every row has one."""
+    done = {row["id"] for row in ledger.rows(since=since - life) if row.get("outcome")}
     while True:
-        now = ledger.now()
-        for row in sorted(ledger.rows(since=since), key=lambda row: int(row["received_at"])):
+        rows = list(ledger.rows(since=ledger.now() - life))
+        for row in reversed(rows):
             if row.get("outcome") and row["id"] not in done:
-                done.add(row["id"])
                 yield row
-        since = max(since, now - 60_000)  # every window is over by then
+        done = {row["id"] for row in rows if row.get("outcome")}
         time.sleep(1)
 
 

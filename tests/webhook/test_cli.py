@@ -73,14 +73,7 @@ def failure(*arguments: str, **environ: str) -> str:
 
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param(
-            path,
-            id=" ".join(path) or "wecom-welcome",
-            marks=pytest.mark.xfail(strict=True, reason="the group has no example") if path == ("templates",) else (),
-        )
-        for path in COMMANDS
-    ],
+    [pytest.param(path, id=" ".join(path) or "wecom-welcome") for path in COMMANDS],
 )
 def test_every_help_has_an_example(command):
     assert re.search(rf"Example:  wecom-welcome {' '.join(command)}", run(*command, "--help").stdout)
@@ -379,9 +372,6 @@ def test_follow_shows_each_new_delivery_once_when_it_has_its_outcome(ledger, fol
     assert "Traceback" not in following.output()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="followed from its own start: what was listed as open, or came meanwhile, is lost"
-)
 def test_follow_shows_the_outcome_of_what_was_still_open_when_it_began(ledger, following):
     waiting = a_contact()
     ledger.accept(waiting)
@@ -555,7 +545,6 @@ def test_a_redis_that_evicts_stops_a_welcome_and_one_that_forgets_is_remarked(re
     assert "! Redis: keeps nothing over a restart\n" in result.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="NoPermissionError of the write is taken for that of CONFIG GET: 'takes writes'")
 def test_a_redis_user_that_may_not_write_is_found(registered, hurt_server):
     with hurt_server.client() as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@all", "-set")

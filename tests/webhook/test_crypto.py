@@ -210,7 +210,6 @@ def test_wecoms_own_sample_key_has_unused_bits():
         pytest.param(
             AES_KEY[:42] + "=",
             id="published by go-workwx: a needless =",
-            marks=pytest.mark.xfail(strict=True, reason="decode_key gives 31 bytes; AES.new then fails on each call"),
         ),
     ],
 )
