@@ -36,17 +36,17 @@ Read = Callable[[str, Response], Any]  # (path, response) → what the caller ge
 C = TypeVar("C")
 
 
-class _Chapter(Generic[C]):
+class ChapterOf(Generic[C]):
     """Makes a chapter when it is asked for: it holds nothing but the client, so it costs no more than a dict."""
 
     def __init__(self, kind: "Callable[[WeComClient], C]") -> None:
         self.kind = kind
 
     @overload
-    def __get__(self, client: None, owner: type) -> "_Chapter[C]": ...
+    def __get__(self, client: None, owner: type) -> "ChapterOf[C]": ...
     @overload
     def __get__(self, client: "WeComClient", owner: type) -> C: ...
-    def __get__(self, client: "WeComClient | None", owner: type) -> "_Chapter[C] | C":
+    def __get__(self, client: "WeComClient | None", owner: type) -> "ChapterOf[C] | C":
         return self if client is None else self.kind(client)
 
 
@@ -57,11 +57,11 @@ class WeComClient(Network):
     every failed call. Errors: see `tasks.wecom.errors`.
     """
 
-    external_contact = _Chapter(ExternalContact)
-    media = _Chapter(Media)
-    user = _Chapter(Members)
-    department = _Chapter(Departments)
-    message = _Chapter(Messages)
+    external_contact = ChapterOf(ExternalContact)
+    media = ChapterOf(Media)
+    user = ChapterOf(Members)
+    department = ChapterOf(Departments)
+    message = ChapterOf(Messages)
 
     def __init__(
         self,

@@ -37,11 +37,11 @@ class ContactWays(Chapter):
         type: 1 one member, 2 several. scene: 1 in a mini-program, 2 by QR code. style: of the mini-program's button.
         remark: for yourself, at most 30 characters. skip_verify: whether the member need not confirm. state: the
         channel, at most 30 characters; it comes with the event. user: userids; exactly one for type 1, at most 100.
-        party: department ids, for type 2. is_exclusive: a customer can add one member of this way only.
-        For temporary chats (medical corps; type 1): is_temp; expires_in: seconds of the code's life, 7 days unless
-        given, at most 14; chat_expires_in: of the chat's, 24 hours unless given, at most 14 days; unionid: the one who
-        may chat; conclusions: what is sent at the end, {"text": {"content": at most 4000 bytes}} and one of image, link
-        and miniprogram. mark_source: not described in the documentation that we know.
+        party: department ids, for type 2. is_temp: a temporary chat (medical corps, type 1), which the next four are
+        for. expires_in: seconds of the code's life, 7 days unless given, at most 14. chat_expires_in: seconds of the
+        chat's life, 24 hours unless given, at most 14 days. unionid: the one who may chat. conclusions: what is sent at
+        the end, {"text": {"content": at most 4000 bytes}} and one of image, link and miniprogram. is_exclusive: a
+        customer can add one member of this way only. mark_source: not described in the documentation that we know.
         → {"config_id": id, "qr_code": URL, for scene 2}
         Errors: Final 41054 for a member who is not activated, 84074 for one without 客户联系.
         """

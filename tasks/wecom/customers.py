@@ -124,8 +124,9 @@ class Customers(Chapter):
     ) -> Fields:
         """How members dealt with their customers, day by day. Doc 92132.
 
-        userid: at most 100 members; None with partyid: at most 100 departments instead, whose members are summed up.
-        start_time, end_time: Unix seconds, taken down to 0:00; at most 30 days apart, of the last 180.
+        userid: at most 100 members; None where partyid names departments. start_time, end_time: Unix seconds, taken
+        down to 0:00; at most 30 days apart, of the last 180. partyid: at most 100 departments, whose members are summed
+        up.
         → {"behavior_data": [{stat_time, chat_cnt, message_cnt, reply_percentage, avg_reply_time in minutes,
         negative_feedback_cnt, new_apply_cnt, new_contact_cnt}]}; reply_percentage is absent where there was no chat.
         """

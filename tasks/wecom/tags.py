@@ -37,7 +37,7 @@ class Tags(Chapter):
         """Make tags, in a group that there is or a new one. Doc 92117.
 
         tag: at least one {"name": at most 30 characters, "order": the larger, the further in front}. group_id: the
-        group, or group_name: of at most 30 characters; a group of this name is used if there is one. order: of a new
+        group. group_name: instead, at most 30 characters; a group of this name is used if there is one. order: of a new
         group. agentid: for old third-party suites only.
         → {"tag_group": {group_id, group_name, create_time, order, "tag": [{id, name, create_time, order}]}}
         Errors: BadRequest 40071 for a name that is taken; the corp has at most 10 000 tags.
