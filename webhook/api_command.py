@@ -6,13 +6,9 @@ METHOD is the path below /cgi-bin/. Its options are the parameters of the client
 import functools
 import inspect
 import json
-import re
 import sys
-import textwrap
 import time
-import types
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +18,23 @@ from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.calls import File
 from tasks.wecom.catalogue import Entry, calls
 from tasks.wecom.errors import CODES, NoAnswer, NotSent
+from webhook import api_options
 
 Connect = Callable[[str | None], WeComClient]  # (--app's value) → the client of that app
 
 PROGRESS = 2.0  # seconds between two lines of progress
+
+HELP = """Call WeCom's API as one of your apps, and print what it answers as JSON.
+
+METHOD is the path below /cgi-bin/; its options are its parameters. An option that is given again makes a list; an
+object is JSON, or @FILE for JSON in a file.
+
+\b
+Example:  wecom-welcome api externalcontact/get --external_userid wmAAAA
+          wecom-welcome api externalcontact/send_welcome_msg --template @welcome.json
+          wecom-welcome api externalcontact/batch/get_by_user --userid_list lisi --userid_list zhao --all
+          wecom-welcome api media/upload --type image --media @hello.png
+"""
 
 
 class Failed(click.ClickException):
@@ -41,7 +50,7 @@ class Api(click.Group):
     def __init__(self, connect: Connect) -> None:
         super().__init__(
             "api",
-            help=_HELP,
+            help=HELP,
             subcommand_metavar="METHOD [--name value ...]",
             context_settings={"token_normalize_func": lambda name: name.strip("/").replace("-", "_")},
             params=[_list_option()],
@@ -69,25 +78,11 @@ class Api(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise Failed(f"{error.format_message()} `wecom-welcome api METHOD --help` shows them all") from None
+            command = error.ctx.info_name if error.ctx else "METHOD"
+            raise Failed(f"{error.format_message()} `wecom-welcome api {command} --help` shows more") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """None: there are more than a screen holds, so `--list` shows them."""
-
-
-_HELP = """Call WeCom's API as one of your apps, and print what it answers as JSON.
-
-METHOD is the path below /cgi-bin/, and the options are its parameters. An option that is given again makes a list; an
-object is JSON, or @FILE for JSON in a file.
-
-\b
-Examples:  wecom-welcome api --list
-           wecom-welcome api externalcontact/get --help
-           wecom-welcome api externalcontact/get --external_userid wmAAAA
-           wecom-welcome api externalcontact/batch/get_by_user --userid_list zhangsan --userid_list lisi --all
-           wecom-welcome api externalcontact/send_welcome_msg --template @welcome.json
-           wecom-welcome api media/upload --type image --media @hello.png
-"""
 
 
 def _list_option() -> click.Option:
@@ -99,7 +94,9 @@ def _list_option() -> click.Option:
                 click.echo(f"{entry.path:<{width}}  {entry.summary}")
             ctx.exit()
 
-    return click.Option(["--list"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="All methods.")
+    return click.Option(
+        ["--list"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Show all methods, and exit."
+    )
 
 
 def _like(name: str, known: Mapping[str, Entry]) -> str:
@@ -110,29 +107,17 @@ def _like(name: str, known: Mapping[str, Entry]) -> str:
 # ------------------------------------------------------------------------------------------------ a method's command
 
 
-class _Method(click.Command):
-    """Shows its help in the lines in which it is written."""
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write("\n" + textwrap.indent(self.help or "", "  ") + "\n")
-
-
 def _command(entry: Entry, connect: Connect) -> click.Command:
-    about, rest = entry.described()
-    laid_out = any("\n    " in text for text in about.values())  # then it is read as it is, above the options
-    options = [_option(parameter, "" if laid_out else about.get(parameter.name, "")) for parameter in entry.parameters]
-    needed = [parameter.name for parameter in entry.parameters if parameter.default is inspect.Parameter.empty]
+    help_, options = api_options.of(entry)
     downloads = inspect.signature(entry.method).return_annotation is File
     if entry.each is not None:
         options.append(click.Option(["--all"], is_flag=True, help="Every page: one JSON item a line."))
     if downloads:
-        options.append(
-            click.Option(["--output"], required=True, metavar="FILE", help="Where the file goes; - prints it.")
-        )
+        options.append(click.Option(["--output"], required=True, metavar="FILE", help="Where it goes; - prints it."))
     options.append(click.Option(["--app", "app_name"], metavar="NAME", help="Which app, where several are configured."))
 
     def run(app_name: str | None, all: bool = False, output: str = "", **given: Any) -> None:
-        arguments = {name: value for name, value in given.items() if value is not None or name in needed}
+        arguments = {name: value for name, value in given.items() if value is not None or name in entry.needed}
         client = connect(app_name)
         try:
             if all:
@@ -146,20 +131,20 @@ def _command(entry: Entry, connect: Connect) -> click.Command:
         finally:
             client.close()
 
-    return _Method(
-        entry.path, params=list(options), callback=run, help=entry.doc if laid_out else f"{entry.summary}\n\n{rest}"
-    )
+    example = f"\b\nExample:  wecom-welcome api {entry.path}{api_options.example(entry)}"
+    return click.Command(entry.path, params=list(options), callback=run, help=help_, epilog=example)
 
 
 def _print(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=None if not sys.stdout.isatty() else 2))
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
-def _print_each(items: Any) -> None:
+def _print_each(items: Iterable[object]) -> None:
     """A line each; on stderr how far it is, when it takes long."""
     count, told_at = 0, time.monotonic()
-    for count, item in enumerate(items, 1):
+    for item in items:
         click.echo(json.dumps(item, ensure_ascii=False))
+        count += 1
         if time.monotonic() - told_at > PROGRESS:
             told_at = time.monotonic()
             click.echo(f"{count} so far", err=True)
@@ -179,83 +164,8 @@ def _save(file: File, output: str) -> None:
 
 def _line(error: WeComError) -> str:
     """What went wrong, and what to do about it."""
-    cure = {NotSent: "let this machine reach WECOM_API_BASE, or try again", NoAnswer: "try again"}.get(type(error))
     if isinstance(error, WeComAPIError):
         known = CODES.get(error.errcode)
-        cure = f"{known.meaning}: {known.cure}" if known else "see doc 90313 for this errcode"
-    return f"{error}" + (f" ({cure})" if cure else "")
-
-
-# ------------------------------------------------------------------------------------------------ options
-
-
-def _option(parameter: inspect.Parameter, about: str) -> click.Option:
-    wanted = _kinds(parameter.annotation)
-    listed = next((kind for kind in wanted if typing.get_origin(kind) is Sequence), None)
-    kind = _type(typing.get_args(listed) if listed else wanted)
-    required = parameter.default is inspect.Parameter.empty and type(None) not in wanted
-    shown = None if required or parameter.default is None else parameter.default
-
-    def convert(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
-        return list(value) or None if listed else value
-
-    return click.Option(
-        [f"--{parameter.name}", parameter.name],
-        type=kind,
-        required=required,
-        multiple=listed is not None,
-        default=shown if listed is None else None,
-        show_default=shown is not None,
-        callback=convert,
-        help=" ".join((*about.split(), *(["May be given again."] if listed else []))),
-    )
-
-
-def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union, or the one type."""
-    return (
-        typing.get_args(annotation)
-        if typing.get_origin(annotation) in (types.UnionType, typing.Union)
-        else (annotation,)
-    )
-
-
-def _type(kinds: tuple[Any, ...]) -> click.ParamType[Any]:
-    if any(typing.get_origin(kind) is Mapping for kind in kinds):
-        return _Object()
-    if bytes in kinds:
-        return _FileName()
-    kind = kinds[0]
-    return click.BOOL if kind is bool else click.INT if kind is int else click.STRING
-
-
-class _Object(click.ParamType[Any]):
-    """JSON, or @FILE for JSON in a file."""
-
-    name = "json|@file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = value
-        try:
-            if value.startswith("@"):
-                text = Path(value[1:]).read_text("utf-8")
-            found = json.loads(text)
-        except OSError as error:
-            self.fail(f"cannot read {value[1:]}: {error.strerror}", param, ctx)
-        except ValueError as error:
-            self.fail(f"not JSON: {error}", param, ctx)
-        if not isinstance(found, dict):
-            self.fail('a JSON object is needed, such as {"text": {"content": "您好"}}', param, ctx)
-        return found
-
-
-class _FileName(click.ParamType[Any]):
-    """@FILE, or FILE."""
-
-    name = "@file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(re.sub("^@", "", value))
-        if not path.is_file():
-            self.fail(f"no file {path}", param, ctx)
-        return path
+        return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
+    cure = {NotSent: "let this machine reach WECOM_API_BASE, or try again", NoAnswer: "try again"}.get(type(error))
+    return f"{error} ({cure})" if cure else str(error)

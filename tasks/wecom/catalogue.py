@@ -26,6 +26,11 @@ class Entry:
         return list(inspect.signature(self.method).parameters.values())[1:]
 
     @property
+    def needed(self) -> list[str]:
+        """The names of the parameters without a default."""
+        return [parameter.name for parameter in self.parameters if parameter.default is inspect.Parameter.empty]
+
+    @property
     def doc(self) -> str:
         return inspect.getdoc(self.method) or ""
 

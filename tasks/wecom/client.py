@@ -135,9 +135,10 @@ class WeComClient(Network):
             return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
 
     def _fetch_token(self, by: float) -> Answer:
-        answer: Answer = self._send(
-            "GET", "gettoken", {"corpid": self._corp_id, "corpsecret": self._secret}, _json, by, None, None
-        )
+        query = {"corpid": self._corp_id, "corpsecret": self._secret}
+        answer: Answer = self._send("GET", "gettoken", query, _json, by, None, None)
+        if not answer.get("access_token") or not isinstance(answer.get("expires_in"), int | float):
+            raise NoAnswer("gettoken", "the answer holds no token")
         return answer
 
     def _send(
@@ -165,21 +166,25 @@ def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
 
 
 def _encoded(path: str, body: Mapping[str, object]) -> bytes:
-    """JSON in UTF-8: WeCom takes no \\uxxxx (40033)."""
+    """JSON in UTF-8, for WeCom takes no \\uxxxx (40033). Half an emoji, from a name that was cut, becomes `?`."""
     try:
-        return json.dumps(_given(body), ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(_given(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(path, "the body", type(error).__name__, "must be JSON in UTF-8") from None
+        raise InvalidRequest(path, "the body", type(error).__name__, "must be JSON") from None
 
 
 def _json(path: str, response: Response) -> Answer:
+    return _result(path, response.status, response.body)
+
+
+def _result(path: str, status: int, body: bytes) -> Answer:
     """WeCom's JSON. Business errors come as HTTP 200; another status is a gateway's: effect unknown."""
-    if response.status != 200:
-        raise NoAnswer(path, f"HTTP {response.status}")
+    if status != 200:
+        raise NoAnswer(path, f"HTTP {status}")
     try:
-        result: Answer = json.loads(response.body)
+        result: Answer = json.loads(body)
         errcode = int(result.get("errcode", 0))
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         raise NoAnswer(path, "the answer is not WeCom's JSON") from None
     errmsg = str(result.get("errmsg", ""))
     if errcode != 0:

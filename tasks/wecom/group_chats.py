@@ -63,8 +63,8 @@ class GroupChats(Chapter):
 
         scene: 1 in a mini-program, 2 by QR code. chat_id_list: at most 5 group chats. remark: for yourself, cut after
         30 characters. auto_create_room: 1, the default, makes a new chat when these are full, 0 does not.
-        room_base_name: what new chats are called, at most 40 characters, followed by a number that begins with
-        room_base_id. state: the channel, at most 30 characters; it comes with groupchat_get. mark_source: not
+        room_base_name: what new chats are called, at most 40 characters, followed by a number. room_base_id: the
+        first of these numbers. state: the channel, at most 30 characters; it comes with groupchat_get. mark_source: not
         described in the documentation that we know.
         → {"config_id": id}
         """

@@ -19,7 +19,7 @@ class Broken(ValueError):
 def octets(field: str, text: object, most: int, least: int = 0) -> None:
     """Bytes of UTF-8: a Chinese character has three."""
     if text is not None:
-        _measured(field, len(_text(field, text).encode("utf-8", "surrogatepass")), "bytes of UTF-8", least, most)
+        _measured(field, len(_text(field, text).encode("utf-8", "replace")), "bytes of UTF-8", least, most)
 
 
 def characters(field: str, text: object, most: int, least: int = 0) -> None:
