@@ -131,8 +131,9 @@ def _command(entry: Entry, connect: Connect) -> click.Command:
         finally:
             client.close()
 
-    example = f"\b\nExample:  wecom-welcome api {entry.path}{api_options.example(entry)}"
-    return click.Command(entry.path, params=list(options), callback=run, help=help_, epilog=example)
+    return click.Command(
+        entry.path, params=list(options), callback=run, help=help_, epilog=f"\b\n{api_options.example(entry)}"
+    )
 
 
 def _print(value: object) -> None:
