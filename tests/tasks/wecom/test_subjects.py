@@ -15,7 +15,7 @@ from tests.simulator.world import App
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 SAID = {"text": {"content": "您好"}}
-NOW = int(time.time())
+NOW = int(time.time())  # when the tests are collected, which may be minutes ago
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_remark_is_what_the_member_then_sees(client: WeComClient, contact: Ext
 
 
 def test_a_members_days_are_counted(contact: ExternalContact, customers: list[str]) -> None:
-    days = contact.get_user_behavior_data(["zhangsan"], NOW - 86400, NOW)["behavior_data"]
+    days = contact.get_user_behavior_data(["zhangsan"], NOW, NOW + 86400)["behavior_data"]
     assert sum(day["new_contact_cnt"] for day in days) == 3
     assert contact.get_user_behavior_data(None, NOW, NOW, partyid=[1])["behavior_data"]
 
@@ -126,7 +126,7 @@ def test_a_group_message_is_a_task_whose_parts_can_be_followed(contact: External
     sent = list(contact.iter_get_groupmsg_send_result(msgid, "zhangsan", limit=2))
     assert [row["external_userid"] for row in sent] == customers
     assert len(contact.get_group_msg_result(msgid)["detail_list"]) == 3
-    listed = list(contact.iter_get_groupmsg_list_v2("single", NOW - 60, NOW + 60))
+    listed = list(contact.iter_get_groupmsg_list_v2("single", NOW, NOW + 3600))
     assert [message["msgid"] for message in listed] == [msgid]
     for _ in range(3):
         contact.remind_groupmsg_send(msgid)
@@ -265,7 +265,7 @@ def test_a_link_brings_customers(wecom: StandIn, contact: ExternalContact) -> No
     assert customer["external_userid"] == added.external_user_id
     quota = contact.customer_acquisition_quota()
     assert quota["total"] - quota["balance"] == 1
-    assert contact.customer_acquisition_statistic(link_id, NOW - 86400, NOW)["new_customer_cnt"] == 1
+    assert contact.customer_acquisition_statistic(link_id, NOW, NOW + 86400)["new_customer_cnt"] == 1
     assert contact.customer_acquisition_get_chat_info(str(added.id))["chat_info"]["link_id"] == link_id
     contact.customer_acquisition_update_link(link_id, "门店", skip_verify=False)
     shown = contact.customer_acquisition_get(link_id)
