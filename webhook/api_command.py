@@ -32,7 +32,8 @@ object is JSON, or @FILE for JSON in a file.
 \b
 Example:  wecom-welcome api externalcontact/get --external_userid wmAAAA
           wecom-welcome api externalcontact/send_welcome_msg --template @welcome.json
-          wecom-welcome api externalcontact/batch/get_by_user --userid_list a --userid_list b --all
+          wecom-welcome api externalcontact/batch/get_by_user --userid_list a --userid_list b
+          wecom-welcome api externalcontact/contact_list --all
           wecom-welcome api media/upload --type image --media @hello.png
 """
 

@@ -161,6 +161,7 @@ CODES: Mapping[int, Code] = {
     60020: Code(Misconfigured, "this server's IP is not allowed", "add it to 企业可信IP; it works a minute later"),
     60021: Code(Misconfigured, "the member is out of the app's visible range", "widen the app's 可见范围"),
     60111: Code(Final, "no such member", "check the member's id"),
+    60123: Code(Final, "no such department", "check the department's id"),
     81013: Code(Final, "none of the receivers is valid", "check the ids"),
     81017: Code(BadRequest, "too many group owners", "name at most 100 with owner_filter"),
     84061: Code(Final, "the two are no contacts", "nothing; the member or the customer removed the other"),

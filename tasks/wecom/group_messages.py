@@ -74,7 +74,8 @@ class GroupMessages(Chapter):
         chat_type: single or group. start_time, end_time: of their making, Unix seconds, at most a month apart. creator:
         of this member only. filter_type: 0 made by the corp, 1 by members, 2 both, the default. limit: of a page, 50
         unless given, at most 100. cursor: of the next page.
-        → {"group_msg_list": [{msgid, creator, create_time, create_type, text, attachments}], "next_cursor"}
+        → {"group_msg_list": [{msgid, creator, create_time, create_type, text, attachments}], "next_cursor"}; creator is
+        absent from those that were made through the API.
         """
         one_of("chat_type", chat_type, "single", "group")
         days("start_time, end_time", start_time, end_time, 31)
@@ -113,7 +114,7 @@ class GroupMessages(Chapter):
 
         msgid: which. userid: the member. limit: of a page, 500 unless given, at most 1000. cursor: of the next page.
         → {"send_list": [{external_userid, chat_id, userid, status: 0 not sent | 1 sent | 2 no contact any more |
-        3 already had its messages, send_time}], "next_cursor"}
+        3 already had its messages, send_time}], "next_cursor"}; of group chats, only those it was sent to.
         Errors: Busy 41063 right after it was made.
         """
         within("limit", limit, 1, 1000)

@@ -6,8 +6,9 @@
     world.py     corps, apps, tokens, members, customers, media: WeCom's side of things
     calls.py     what a handler of the API gets and gives
     api.py       tokens and the greeting, and the table of all API paths
-    customers.py, contact_ways.py, group_messages.py, tags.py, transfers.py, group_chats.py, welcomes.py,
-    acquisition.py, media.py, directory.py    a subject of the API each: its handlers, and what they keep of a corp
+    customers.py, contact_ways.py, welcomes.py, group_messages.py, moments.py, tags.py, transfers.py, group_chats.py,
+    acquisition.py, product_albums.py, intercept_rules.py, media.py, directory.py
+                 a subject of the API each: its handlers, and what they keep of a corp
     sender.py    callback pushes: sealed, sent on time, re-sent
     control.py   the table of paths below /simulator/, which tests and benchmarks steer it by
     server.py    HTTP around api and control; here the faults take effect

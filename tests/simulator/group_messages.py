@@ -98,7 +98,6 @@ def list_(call: Call) -> Fields:
     rows = [
         {
             "msgid": task.msgid,
-            "creator": task.creator,
             "create_time": task.made_at,
             "create_type": 0,
             "text": {"content": task.content["text"]},
@@ -137,8 +136,10 @@ def result(call: Call) -> Fields:
 
 
 def _sent(task: Task, sender: str) -> list[Fields]:
-    name = "chat_id" if task.chat_type == "group" else "external_userid"
-    return [{name: receiver, "userid": sender, "status": 0} for receiver in task.receivers.get(sender, [])]
+    """Of a message to groups there is nothing to show until the member has chosen them."""
+    if task.chat_type == "group":
+        return []
+    return [{"external_userid": receiver, "userid": sender, "status": 0} for receiver in task.receivers.get(sender, [])]
 
 
 ROUTES = {

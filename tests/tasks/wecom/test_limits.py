@@ -25,6 +25,8 @@ LINK = {"title": "t", "url": "https://example.com"}
 PROGRAM = {"title": "t", "pic_media_id": "m", "appid": "wx1", "page": "p"}
 SAID = {"text": {"content": "您好"}}
 TO = {"sender": "zhangsan"}
+FILM = {"msgtype": "video", "video": {"media_id": "m"}}
+PICTURE = {"msgtype": "image", "image": {"media_id": "m"}}
 MARKDOWN = {"touser": "a", "msgtype": "markdown", "markdown": {"content": "x" * 2049}}
 JOIN = {"scene": 2, "chat_id_list": ["wr1"]}
 
@@ -125,6 +127,21 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str]] = [
     ("customer_acquisition_list_link", (101,), {}, "limit", "at most 100"),
     ("customer_acquisition_customer", ("id", 1001), {}, "limit", "at most 1000"),
     ("customer_acquisition_statistic", ("id", 0, 31 * DAY), {}, "start_time, end_time", "31.0 days, at most 30"),
+    ("add_moment_task", ({},), {}, "text, attachments", "all empty"),
+    ("add_moment_task", ({"text": {"content": "字" * 2001}},), {}, "text.content", "2001 characters, at most 2000"),
+    ("add_moment_task", ({"attachments": [FILM, FILM]},), {}, "attachments of kind video", "2 entries, at most 1"),
+    ("add_moment_task", ({"attachments": [FILM, PICTURE]},), {}, "attachments", "2 kinds, must be of one kind"),
+    ("add_moment_task", ({"attachments": [{"msgtype": "file"}]},), {}, "attachments[0].msgtype", "must be image"),
+    ("get_moment_list", (0, 31 * DAY), {}, "start_time, end_time", "31.0 days, at most 30"),
+    ("get_moment_send_result", ("m", "u", None, 5001), {}, "limit", "at most 5000"),
+    ("add_product_album", ("d" * 301, 1, [{}]), {}, "description", "at most 300"),
+    ("add_product_album", ("d", 5_000_001, [{}]), {}, "price", "at most 5000000"),
+    ("add_product_album", ("d", 1, [{}] * 10), {}, "attachments", "10 entries, at most 9"),
+    ("add_intercept_rule", ("n" * 21, ["w"], 1, {"user_list": ["u"]}), {}, "rule_name", "at most 20"),
+    ("add_intercept_rule", ("n", ["w" * 33], 1, {"user_list": ["u"]}), {}, "word_list[0]", "at most 32"),
+    ("add_intercept_rule", ("n", ["w"] * 301, 1, {"user_list": ["u"]}), {}, "word_list", "at most 300"),
+    ("add_intercept_rule", ("n", ["w"], 3, {"user_list": ["u"]}), {}, "intercept_type", "3, must be 1 or 2"),
+    ("add_intercept_rule", ("n", ["w"], 1, {}), {}, "applicable_range.user_list", "all empty"),
     ("user.list_id", (None, 10_001), {}, "limit", "at most 10000"),
     ("media.upload", ("gif", PNG, "a.png"), {}, "type", "'gif', must be image, voice, video or file"),
     ("media.upload", ("file", b"12345", "a.txt"), {}, "media", "5 bytes, more than 5 and at most 20971520"),

@@ -248,7 +248,8 @@ def test_group_chats_are_listed_shown_joined_and_handed_over(wecom: StandIn, con
     assert contact.groupchat_transfer(["wr1"], "lisi")["failed_chat_list"][0]["errcode"] == 90500
     message = {**SAID, "chat_type": "group", "sender": "zhangsan"}
     msgid = contact.add_msg_template(message)["msgid"]
-    assert [row["chat_id"] for row in contact.iter_get_groupmsg_send_result(msgid, "zhangsan")] == ["wr1", "wr2"]
+    assert list(contact.iter_get_groupmsg_task(msgid)) == [{"userid": "zhangsan", "status": 0}]
+    assert list(contact.iter_get_groupmsg_send_result(msgid, "zhangsan")) == []
     assert contact.opengid_to_chatid("gid")["chat_id"]
 
 
@@ -272,6 +273,43 @@ def test_a_link_brings_customers(wecom: StandIn, contact: ExternalContact) -> No
     assert (shown["link"]["link_name"], shown["link"]["skip_verify"]) == ("门店", False)
     contact.customer_acquisition_delete_link(link_id)
     assert errcode_of(contact.customer_acquisition_get, link_id) == 40058
+
+
+# ------------------------------------------------------------------------------------------------ what is shown
+
+
+def test_a_moment_is_a_task_for_members(client: WeComClient, contact: ExternalContact, customers: list[str]) -> None:
+    picture = client.media.upload_attachment("image", 1, PNG, "a.png")["media_id"]
+    image = {"msgtype": "image", "image": {"media_id": picture}}
+    whom = {"sender_list": {"user_list": ["zhangsan"]}}
+    jobid = contact.add_moment_task({**SAID, "attachments": [image] * 9, "visible_range": whom})["jobid"]
+    moment_id = contact.get_moment_task_result(jobid)["result"]["moment_id"]
+    assert [moment["moment_id"] for moment in contact.iter_get_moment_list(NOW, NOW + 3600)] == [moment_id]
+    assert list(contact.iter_get_moment_task(moment_id)) == [{"userid": "zhangsan", "publish_status": 0}]
+    seen = contact.iter_get_moment_customer_list(moment_id, "zhangsan", limit=1)
+    assert [row["external_userid"] for row in seen] == customers
+    assert list(contact.iter_get_moment_send_result(moment_id, "zhangsan")) == []
+    assert contact.get_moment_comments(moment_id, "zhangsan")["like_list"] == []
+    contact.cancel_moment_task(moment_id)
+    assert errcode_of(contact.get_moment_task, moment_id) == 40058
+
+
+def test_products_and_forbidden_words_live_from_add_to_delete(contact: ExternalContact) -> None:
+    image = {"type": "image", "image": {"media_id": "m"}}
+    product = contact.add_product_album("最好的商品", 30000, [image], "SN1")["product_id"]
+    contact.update_product_album(product, price=29900)
+    assert contact.get_product_album(product)["product"]["price"] == 29900
+    assert [row["product_id"] for row in contact.iter_get_product_album_list()] == [product]
+    contact.delete_product_album(product)
+    assert errcode_of(contact.get_product_album, product) == 40058
+
+    rule = contact.add_intercept_rule("竞品", ["甲", "乙"], 1, {"user_list": ["zhangsan"]}, [1, 3])["rule_id"]
+    contact.update_intercept_rule(rule, "友商", add_applicable_range={"department_list": [2]})
+    shown = contact.get_intercept_rule(rule)["rule"]
+    assert (shown["rule_name"], shown["applicable_range"]["department_list"]) == ("友商", [2])
+    assert [row["rule_id"] for row in contact.get_intercept_rule_list()["rule_list"]] == [rule]
+    contact.del_intercept_rule(rule)
+    assert contact.get_intercept_rule_list()["rule_list"] == []
 
 
 # ------------------------------------------------------------------------------------------------ members
@@ -310,6 +348,11 @@ SAMPLES: dict[str, Any] = {  # parameter → something that keeps to the limits
     "filename": "a.png",
     "attachment_type": 1,
     "media_type": "image",
+    "price": 1,
+    "attachments": [{"type": "image", "image": {"media_id": "m"}}],
+    "word_list": ["w"],
+    "intercept_type": 2,
+    "applicable_range": {"user_list": ["zhangsan"]},
     "message": {"touser": "zhangsan", "agentid": 1000002, "msgtype": "text", "text": {"content": "x"}},
     "card": {"response_code": "c"},
     "template": {**SAID, "welcome_code": "C", "sender": "zhangsan", "template_id": "t"},
