@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tasks import policy
+from tasks.ledger import Settlement
 from tasks.wecom import InvalidRequest, WeComClient, WeComError
 from tests.tasks.wecom.recording import Recorder, _recorded, client, recorder
 
@@ -238,3 +240,11 @@ def test_what_is_no_json_is_refused(value: object, recorder: Recorder, client: W
     with pytest.raises(InvalidRequest, match="the body"):
         client.post("externalcontact/whatever", {"value": value})
     assert recorder.requests == []
+
+
+def test_a_refused_greeting_is_settled_at_once_and_not_tried_again() -> None:
+    error = InvalidRequest("externalcontact/send_welcome_msg", "text.content", "4003 bytes of UTF-8", "at most 4000")
+    settlement = policy.after_try(error, number=1, unanswered=False, left=15.0, jitter=0.5)
+    assert isinstance(settlement, Settlement)
+    assert (settlement.outcome, settlement.errcode) == ("refused", None)
+    assert "text.content" in settlement.reason
