@@ -52,6 +52,8 @@ def after_try(error: Exception, number: int, unanswered: bool, left: float, jitt
     `number`: how many tries were begun for this event; `unanswered`: an answer to one of them was lost, so that the
     greeting may have been delivered; `left`: seconds until the code dies; `jitter`: 0 to 1.
     """
+    if isinstance(error, errors.InvalidRequest):
+        return Settlement("refused", error.reason)
     if isinstance(error, errors.WeComAPIError):
         code, reason = error.errcode, error.reason
         if code in (41050, 41051) and unanswered:

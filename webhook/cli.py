@@ -13,10 +13,12 @@ from typing import Any
 import click
 import redis
 
-from tasks import logs, settings
+from tasks import connections, logs, settings
 from tasks.embedded import Embedded, EmbeddedError
 from tasks.settings import App, Settings, SettingsError
 from tasks.templates import book as book_file
+from tasks.wecom import WeComClient
+from webhook.api_command import Api
 
 APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
 
@@ -268,6 +270,17 @@ def validate(file: Path, app_name: str | None) -> None:
 # --- what several commands need ---
 
 
+def _client(app_name: str | None) -> WeComClient:
+    """The client of the app that --app names, or of the only one. It shares its token where Redis is known."""
+    config = settings.load()
+    app = _one_app(config, app_name)
+    try:
+        shared = connections.connect(str(_with_redis(config).redis_url), timeout=2)
+    except Failure:
+        shared = None
+    return WeComClient(app.corp_id, app.secret, config.api_base, shared)
+
+
 def _one_app(config: Settings, name: str | None) -> App:
     """The app that --app names, or the only one."""
     app = _named_app(config, name)
@@ -378,3 +391,6 @@ def _line(values: dict[str, Any], config: Settings) -> str:
         f"{values['external_user_id']}  {values['state'] or '-'}  {values['template'] or '-'}  {values['id']}"
         f"{'  ' + values['reason'] if values['reason'] else ''}{code}"
     )
+
+
+main.add_command(Api(_client))
