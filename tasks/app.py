@@ -5,7 +5,8 @@
     upkeep    everything else           role upkeep
 
 Celery over Redis is not at-least-once, late acks or not: BRPOP removes a message before it is stored as unacked. So
-a message is never the only trace of something: the ledger is, and `tasks.reaper` sends the message again.
+a message is never the only trace of something: the ledger is, and `tasks.reaper` sends the message again. Acks would
+buy nothing, and they cost: those lost with a connection stay counted, and kombu then asks for no more messages.
 """
 
 import functools
@@ -46,7 +47,8 @@ def make_app(redis_url: str) -> Celery:
         broker_pool_acquire_timeout=1,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        task_queues=[Queue(wake.QUEUE, routing_key=wake.QUEUE), Queue(UPKEEP, routing_key=UPKEEP)],
+        broker_channel_error_retry=True,  # a failover must not end the worker
+        task_queues=[Queue(name, routing_key=name, no_ack=True) for name in (wake.QUEUE, UPKEEP)],
         task_default_queue=UPKEEP,
         task_routes={wake.TASK: {"queue": wake.QUEUE}},
         task_ignore_result=True,
@@ -55,6 +57,7 @@ def make_app(redis_url: str) -> Celery:
         accept_content=["json"],
         worker_consumer=f"{__name__}:{PromptConsumer.__name__}",
         worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a send in flight must finish

@@ -50,7 +50,8 @@ def broker(url: str) -> tuple[str, dict[str, Any]]:
     if url.startswith("unix://"):
         parts = urlsplit(url)
         db = re.search(r"(?:^|&)db=(\d+)", parts.query)
-        return f"redis+socket://{parts.path}?virtual_host={db.group(1) if db else 0}", options | {
+        secret = f":{parts.password}@" if parts.password else ""
+        return f"redis+socket://{secret}{parts.path}?virtual_host={db.group(1) if db else 0}", options | {
             "socket_keepalive": None
         }
     if url.startswith("sentinel://"):

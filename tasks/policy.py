@@ -11,7 +11,7 @@ from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
 STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
-MOST_RECOVERIES = 5  # of an event whose worker died; then it is probably the event that kills them
+MOST_RECOVERIES = 3  # of an event whose worker died; the fourth lease ends inside the window
 
 # Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
 # end 12 s after the first began: a hung one leaves time for at least three more.
@@ -60,6 +60,8 @@ def after_try(error: Exception, number: int, unanswered: bool, left: float, jitt
     `number`: how many tries were begun for this event; `unanswered`: an answer to one of them was lost, so that the
     greeting may have been delivered; `left`: seconds until the code dies; `jitter`: 0 to 1.
     """
+    if isinstance(error, errors.InvalidRequest):
+        return Settlement("refused", error.reason)
     if isinstance(error, errors.WeComAPIError):
         code, reason = error.errcode, error.reason
         if code in (41050, 41051) and unanswered:
@@ -82,7 +84,8 @@ def after_try(error: Exception, number: int, unanswered: bool, left: float, jitt
         return wait
     if code == 41096:
         return Settlement("lost", "another app was sending its welcome to the end", code)
-    return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}", code)
+    doubt = "; an answer may be lost" if unanswered else ""
+    return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}{doubt}", code)
 
 
 def suspects(error: Exception) -> frozenset[str]:
@@ -90,6 +93,8 @@ def suspects(error: Exception) -> frozenset[str]:
 
     An errcode that nobody lists counts as one: the text alone is worth a try, and a code that is used answers so.
     """
+    if isinstance(error, errors.InvalidRequest):  # refused here, before it was sent
+        return EVERY_ATTACHMENT
     if not isinstance(error, errors.WeComAPIError):
         return NO_ATTACHMENT
     code = error.errcode

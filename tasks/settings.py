@@ -6,7 +6,6 @@ An empty variable counts as unset. The environment wins over `.env`, with an emp
 """
 
 import base64
-import binascii
 import math
 import os
 import re
@@ -77,9 +76,14 @@ class Variable:
 
 
 def _url(value: str, *schemes: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in schemes or not (parts.netloc or parts.path):
-        raise ValueError("must start with " + " or ".join(f"{s}://" for s in schemes))
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises for one that is no port
+    except ValueError:  # its message quotes the URL, and so a password
+        raise ValueError("must be a URL with a port from 1 to 65535") from None
+    whole = value.startswith(f"{parts.scheme}://") and (parts.hostname or (parts.scheme == "unix" and parts.path))
+    if parts.scheme not in schemes or not whole:
+        raise ValueError("must start with " + " or ".join(f"{s}://" for s in schemes) + ", and name a host")
     return value.rstrip("/")
 
 
@@ -88,8 +92,10 @@ def _http_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    if value.startswith("sentinel://") and not re.fullmatch(r"sentinel://(:[^@]*@)?[^/]+:\d+/[^/]+(/\d+)?", value):
-        raise ValueError("must look like sentinel://[:password@]host1:26379,host2:26379/master/0")
+    if value.startswith("sentinel://"):  # several hosts: no URL that a library could read
+        if not re.fullmatch(r"sentinel://(:[^@]*@)?[^/@:]+:\d{1,5}(,[^/@:]+:\d{1,5})*/[^/]+(/\d+)?", value):
+            raise ValueError("must look like sentinel://[:password@]host1:26379,host2:26379/master/0")
+        return value
     return _url(value, "redis", "rediss", "unix", "sentinel")
 
 
@@ -109,7 +115,7 @@ def _number(kind: Callable[[str], float], least: float, most: float) -> Callable
 def _zone(value: str) -> ZoneInfo:
     try:
         return ZoneInfo(value)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
 
 
@@ -123,7 +129,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _bind(value: str) -> str:
-    if not re.fullmatch(r"[^:\s]*:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", value):
+    if not re.fullmatch(r"([^:\s]*|\[[0-9a-fA-F:]+\]):\d{1,5}", value) or not 0 < int(value.rpartition(":")[2]) < 65536:
         raise ValueError("must be host:port")
     return value
 
@@ -142,16 +148,15 @@ def _token(value: str) -> str:
 
 def _aes_key(value: str) -> str:
     try:
-        if len(value) != 43:
+        if len(value) != 43 or len(base64.b64decode(value + "=", validate=True)) != 32:
             raise ValueError
-        base64.b64decode(value + "=", validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:  # binascii.Error is one
         raise ValueError(f"must be the 43 characters of EncodingAESKey (doc 90930); it has {len(value)}") from None
     return value
 
 
 def _agent_id(value: str) -> str:
-    if not value.isdigit():
+    if not re.fullmatch(r"[0-9]{1,20}", value):
         raise ValueError("must be the app's AgentId, a number")
     return value
 
@@ -201,7 +206,11 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     Raises SettingsError with everything that is missing or malformed.
     """
     directory = directory or Path.cwd()
-    given = {**dotenv_values(directory / ".env", interpolate=False), **environ}
+    try:
+        stored = dotenv_values(directory / ".env", interpolate=False)
+    except UnicodeDecodeError:
+        raise SettingsError([f"{directory / '.env'} is not UTF-8; save it as UTF-8"]) from None
+    given = {**stored, **environ}
     return read({name: value for name, value in given.items() if value}, directory)
 
 
@@ -273,7 +282,7 @@ def _apps(
 
 def _apps_of_file(file: Path, default_book: Path | None, problems: list[str]) -> Mapping[str, App]:
     try:
-        document = tomllib.loads(file.read_text("utf-8"))
+        document = tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         problems.append(f"WELCOME_CONFIG: {file}: {error.strerror}")
         return {}

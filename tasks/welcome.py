@@ -66,8 +66,11 @@ class Greeter:
                 settlement = policy.before_greeting(claim) or self._greet(claim, steps)
                 if settlement is not None:
                     self._settle(claim, settlement, steps)
-            except Exception:  # the edge of a worker's thread: the lease ends, and another worker tries
+            except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
                 log.exception("a greeting ended in an error")
+                if f"try_{claim.attempts + 1}" not in steps:
+                    with contextlib.suppress(redis.RedisError):
+                        self._ledger.answered(claim, 0)  # the try that the claim has noted did not begin
 
     def _greet(self, claim: Claim, steps: dict[str, int]) -> Settlement | None:
         """The outcome; None when another worker has the event now."""

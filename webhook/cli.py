@@ -11,12 +11,13 @@ from typing import Any
 import click
 import redis
 
-from tasks import logs, settings
+from tasks import connections, logs, settings
 from tasks.embedded import EmbeddedError
 from tasks.settings import App, Settings, SettingsError
 from tasks.templates.media import MediaFull
-from tasks.templates.nodes import BookError
-from webhook.commands import APP, Failure, named_app, one_app, read_book, with_redis
+from tasks.wecom import WeComClient
+from webhook.api_command import Api
+from webhook.commands import APP, Failure, Misuse, named_app, one_app, read_book, with_redis
 from webhook.state_command import backup, forget, restore
 from webhook.templates_command import templates
 
@@ -27,6 +28,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:  # click's own takes three lines
+            command = error.ctx.command_path if error.ctx else "wecom-welcome"
+            raise Misuse(f"{error.format_message()} See `{command} --help`.") from None
         except SettingsError as error:
             raise Failure("settings: " + "; ".join(error.problems)) from None
         except EmbeddedError as error:
@@ -43,24 +47,26 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="wecom-welcome")
 def main() -> None:
-    """Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
+    r"""Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
 
     Settings come from the environment and from .env in the working directory; README.md lists them.
 
+    \b
     Example:  wecom-welcome up
     """
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
 @APP
 def up(host: str, port: int, app_name: str | None) -> None:
-    """The whole system on one machine, supervised.
+    r"""The whole system on one machine, supervised.
 
     Starts an embedded Redis (unless REDIS_URL is set), the web side, the workers and the schedule. A process that dies
     is back within two seconds. SIGTERM or Ctrl-C: no new events, what is in flight is finished, then it ends.
 
+    \b
     Example:  wecom-welcome up --host 0.0.0.0 --port 8000
     """
     from webhook import supervisor
@@ -81,11 +87,12 @@ def up(host: str, port: int, app_name: str | None) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port.")
 @APP
 def role(name: str, host: str, port: int, app_name: str | None) -> None:
-    """One role in the foreground: what compose, systemd and Kubernetes start.
+    r"""One role in the foreground: what compose, systemd and Kubernetes start.
 
     web takes WeCom's callbacks, welcome greets, upkeep does all that is slow, beat keeps the schedule. They meet in
     Redis alone: set REDIS_URL to the same server for all four.
 
+    \b
     Example:  wecom-welcome role welcome
     """
     config = with_redis(settings.load())
@@ -98,17 +105,19 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
         return
     from tasks import roles
 
+    _check_books(config)
     try:
         {"welcome": roles.welcome, "upkeep": roles.upkeep_worker, "beat": roles.beat}[name](config)
-    except (OSError, BookError, MediaFull) as error:
+    except MediaFull as error:
         raise Failure(f"the welcome book cannot be imported: {error}") from None
 
 
 @main.command()
 @APP
 def check(app_name: str | None) -> None:
-    """The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
+    r"""The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
 
+    \b
     Example:  wecom-welcome check
     """
     from webhook import doctor
@@ -137,10 +146,11 @@ def check(app_name: str | None) -> None:
 @click.option("--state", default="", help="The channel's State.")
 @APP
 def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:
-    """Rehearse: send signed, encrypted add-contact events to a callback URL.
+    r"""Rehearse: send signed, encrypted add-contact events to a callback URL.
 
     Everything runs but the send. The outcome is `rehearsed`; rehearsals stay out of the metrics.
 
+    \b
     Example:  wecom-welcome simulate --count 20 --rate 5 --member zhangsan --state douyin-1
     """
     from webhook.rehearsal import Delivered, rehearse
@@ -188,8 +198,9 @@ def deliveries(
     as_json: bool,
     app_name: str | None,
 ) -> None:
-    """What became of each added customer, newest first.
+    r"""What became of each added customer, newest first.
 
+    \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
     """
     from tasks.assembly import assemble
@@ -212,6 +223,7 @@ def deliveries(
         click.echo(json.dumps(values, ensure_ascii=False) if as_json else _line(values, config))
 
     shown = 0
+    asked_at = ledger.now()
     for row in ledger.rows(since=start):
         if wanted(row):
             show(row)
@@ -221,7 +233,7 @@ def deliveries(
     if not shown and not follow and not as_json:
         click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
     if follow:
-        for row in _new_outcomes(ledger, ledger.now()):
+        for row in _new_outcomes(ledger, asked_at, int(config.window + 60) * 1000):
             if wanted(row):
                 show(row)
 
@@ -231,6 +243,17 @@ for command in (templates, backup, restore, forget):
 
 
 # --- what several commands need ---
+
+
+def _client(app_name: str | None) -> WeComClient:
+    """The client of the app that --app names, or of the only one. It shares its token where Redis is known."""
+    config = settings.load()
+    app = one_app(config, app_name)
+    try:
+        shared = connections.connect(str(with_redis(config).redis_url), timeout=2)
+    except Failure:
+        shared = None
+    return WeComClient(app.corp_id, app.secret, config.api_base, shared)
 
 
 def _check_books(config: Settings) -> None:
@@ -267,16 +290,15 @@ def _await_outcome(ledger: Any, identity: str, patience: float) -> str | None:
     return None
 
 
-def _new_outcomes(ledger: Any, since: int) -> Iterator[dict[str, str]]:
-    """Rows received after `since` (ms), each once, when it has its outcome. Ends with Ctrl-C."""
-    done: set[str] = set()
+def _new_outcomes(ledger: Any, since: int, life: int) -> Iterator[dict[str, str]]:
+    """Rows that get their outcome after `since` (ms), each once. `life`: ms after which every row has one."""
+    done = {row["id"] for row in ledger.rows(since=since - life) if row.get("outcome")}
     while True:
-        now = ledger.now()
-        for row in sorted(ledger.rows(since=since), key=lambda row: int(row["received_at"])):
+        rows = list(ledger.rows(since=ledger.now() - life))
+        for row in reversed(rows):
             if row.get("outcome") and row["id"] not in done:
-                done.add(row["id"])
                 yield row
-        since = max(since, now - 60_000)  # every window is over by then
+        done = {row["id"] for row in rows if row.get("outcome")}
         time.sleep(1)
 
 
@@ -306,3 +328,6 @@ def _line(values: dict[str, Any], config: Settings) -> str:
         f"{values['external_user_id']}  {values['state'] or '-'}  {values['template'] or '-'}  {values['id']}"
         f"{'  ' + values['reason'] if values['reason'] else ''}{code}"
     )
+
+
+main.add_command(Api(_client))

@@ -22,6 +22,12 @@ class Failure(click.ClickException):
         click.echo(f"wecom-welcome: {self.format_message()}", err=True)
 
 
+class Misuse(Failure):
+    """A command that was typed wrongly: exit code 2, as click's own."""
+
+    exit_code = click.UsageError.exit_code
+
+
 def one_app(config: Settings, name: str | None) -> App:
     """The app that --app names, or the only one."""
     app = named_app(config, name)

@@ -55,6 +55,8 @@ def decode_key(encoding_aes_key: str) -> bytes:
         key = base64.b64decode(encoding_aes_key + "=", validate=True)
     except binascii.Error:
         raise ValueError("an EncodingAESKey has only letters and digits") from None
+    if len(key) != 32:
+        raise ValueError("an EncodingAESKey decodes to 32 bytes, this one does not")
     return key
 
 

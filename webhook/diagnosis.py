@@ -22,10 +22,10 @@ def diagnose(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> s
     try:
         envelope.check(given, timestamp, nonce, ciphertext)
     except NotSigned:
-        for variant in (ciphertext.replace(" ", "+"), unquote(ciphertext), unquote(ciphertext).replace(" ", "+")):
-            if variant != ciphertext and _signed(envelope, given, timestamp, nonce, variant):
-                return "the query was mangled on its way (+ or % decoded twice): let the proxy pass it on unchanged"
-        return _unsigned(envelope, ciphertext)
+        repaired = unquote(ciphertext).replace(" ", "+")
+        if repaired != ciphertext and _signed(envelope, given, timestamp, nonce, repaired):
+            return "the query was mangled on its way (+ or % decoded twice): let the proxy pass it on unchanged"
+        return _unsigned(envelope, repaired)
     try:
         envelope.open(ciphertext)
     except Unreadable:

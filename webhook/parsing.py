@@ -9,6 +9,7 @@ tolerated, with keys of any case, since the vendor's own samples differ.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from xml.parsers import expat
@@ -20,6 +21,9 @@ DEPTH_LIMIT = 8
 ELEMENT_LIMIT = 512
 ID_LIMIT = 64  # bytes of a userid (doc 90196); external userids, codes and states are shorter than the next
 TEXT_LIMIT = 1024
+
+
+_UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")  # JSON can spell what XML cannot hold
 
 
 class Malformed(ValueError):
@@ -93,8 +97,13 @@ def _fields(document: bytes) -> dict[str, str]:
         document.decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed("not UTF-8") from None
+    if b"\0" in document:
+        raise Malformed("a NUL, as in UTF-16")
     start = document.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return _json_fields(start) if start.startswith(b"{") else _xml_fields(start)
+    fields = _json_fields(start) if start.startswith(b"{") else _xml_fields(start)
+    if any(_UNWANTED.search(text) for text in fields.values()):
+        raise Malformed("a control character, or half a character")
+    return fields
 
 
 def _json_fields(document: bytes) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import socket
+import struct
 from typing import Any
 
 from flask import Flask
@@ -15,6 +17,7 @@ from webhook import create_app
 
 THREADS = 16
 BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
+READ = 3  # seconds; a reverse proxy, which has the whole request before it asks, never needs them
 KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 
 
@@ -35,11 +38,18 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "timeout": 30,
             "graceful_timeout": 20,
             "control_socket_disable": True,
+            "when_ready": _bound_reads,
             "accesslog": None,
             "loglevel": "warning",
             "proc_name": "wecom-welcome web",
         },
     ).run()
+
+
+def _bound_reads(server: Any) -> None:
+    """A thread waits READ seconds for bytes of a request, and no longer. Accepted sockets inherit this on Linux."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ, 0))
 
 
 class _Server(BaseApplication):

@@ -16,11 +16,12 @@ PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 @click.argument("file", type=click.Path(path_type=Path))
 @APP
 def backup(file: Path, app_name: str | None) -> None:
-    """Write everything that is state to FILE: books with their history and media, the ledger, totals.
+    r"""Write everything that is state to FILE: books with their history and media, the ledger, totals.
 
     Tokens and welcome codes are not in it. Customers' ids are: keep it where only you can read it. It may be made
     while everything runs.
 
+    \b
     Example:  wecom-welcome backup welcome-2026-11-22.zip
     """
     parts = _parts(app_name)
@@ -36,8 +37,9 @@ def backup(file: Path, app_name: str | None) -> None:
 @click.option("--force", is_flag=True, help="Replace the state that is there already.")
 @APP
 def restore(file: Path, force: bool, app_name: str | None) -> None:
-    """Put a backup's state in place. Refused where there is state already, unless forced.
+    r"""Put a backup's state in place. Refused where there is state already, unless forced.
 
+    \b
     Example:  wecom-welcome restore welcome-2026-11-22.zip
     """
     parts = _parts(app_name)
@@ -56,10 +58,11 @@ def restore(file: Path, force: bool, app_name: str | None) -> None:
 @click.argument("external_userid")
 @APP
 def forget(external_userid: str, app_name: str | None) -> None:
-    """Erase what is kept about a customer, in every app unless --app names one. Totals stay.
+    r"""Erase what is kept about a customer, in every app unless --app names one. Totals stay.
 
     Backups that were made before still have it.
 
+    \b
     Example:  wecom-welcome forget wmqfasd1e1927831291723123109r
     """
     parts = _parts(app_name)

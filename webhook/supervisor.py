@@ -113,6 +113,8 @@ def _look_at(child: Child, now: float, environ: Mapping[str, str]) -> None:
         if now - child.started_at > SETTLED:
             child.deaths = 0
         return
+    with contextlib.suppress(ProcessLookupError):  # what it has left behind may hold the port
+        os.killpg(child.process.pid, signal.SIGKILL)
     wait = AGAIN_AFTER[min(child.deaths, len(AGAIN_AFTER) - 1)]
     child.deaths += 1
     child.process, child.again_at = None, now + wait

@@ -33,20 +33,23 @@ FORCE = click.option("--force", is_flag=True, help="Even if somebody else has ch
 
 @click.group()
 def templates() -> None:
-    """The welcome book: what customers are sent, and who gets what.
+    r"""The welcome book: what customers are sent, and who gets what.
 
-    Example:  wecom-welcome templates import book.yaml --note "autumn"
+    \b
+    Example:  wecom-welcome templates import book.yaml --note autumn
     """
 
 
 @templates.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def validate(file: Path) -> None:
-    """Check a welcome book (.yaml or .zip) against WeCom's limits. Changes nothing.
+@APP
+def validate(file: Path, app_name: str | None) -> None:
+    r"""Check a welcome book (.yaml or .zip) against WeCom's limits. Changes nothing.
 
+    \b
     Example:  wecom-welcome templates validate book.yaml
     """
-    book, _ = read_book(file)
+    book, _ = read_book(file)  # the same for every app
     click.echo(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
     _remark(book, None)
 
@@ -58,12 +61,13 @@ def validate(file: Path) -> None:
 @FORCE
 @APP
 def import_(file: Path, author: str, note: str, force: bool, app_name: str | None) -> None:
-    """Make a book the current one. Workers use it from the next customer on.
+    r"""Make a book the current one. Workers use it from the next customer on.
 
     FILE is a .yaml with its files beside it, or a .zip as `export` writes it. One that was exported from a revision
     that is no longer the current one is refused, so that nobody's change is lost; --force imports it all the same.
 
-    Example:  wecom-welcome templates import book.yaml --author wang --note "autumn brochure"
+    \b
+    Example:  wecom-welcome templates import book.yaml --author wang --note autumn
     """
     book, bundle = read_book(file)
     app, parts = _parts(app_name)
@@ -92,8 +96,9 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 @click.option("--revision", type=click.IntRange(1), help="Which; default: the current one.")
 @APP
 def export(file: Path | None, revision: int | None, app_name: str | None) -> None:
-    """Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
+    r"""Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
 
+    \b
     Example:  wecom-welcome templates export book.zip
     """
     app, parts = _parts(app_name)
@@ -123,8 +128,9 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
 @templates.command("list")
 @APP
 def list_(app_name: str | None) -> None:
-    """The templates and rules of the current book.
+    r"""The templates and rules of the current book.
 
+    \b
     Example:  wecom-welcome templates list
     """
     app, parts = _parts(app_name)
@@ -149,8 +155,9 @@ def list_(app_name: str | None) -> None:
 @templates.command()
 @APP
 def history(app_name: str | None) -> None:
-    """Every revision: when, by whom, and why; the newest first.
+    r"""Every revision: when, by whom, and why; the newest first.
 
+    \b
     Example:  wecom-welcome templates history
     """
     app, parts = _parts(app_name)
@@ -167,8 +174,9 @@ def history(app_name: str | None) -> None:
 @click.argument("b", required=False, type=click.IntRange(1))
 @APP
 def diff(a: int | None, b: int | None, app_name: str | None) -> None:
-    """What is different between revisions A and B. Default: the one before the current, and the current one.
+    r"""What is different between revisions A and B. Default: the one before the current, and the current one.
 
+    \b
     Example:  wecom-welcome templates diff 3 5
     """
     app, parts = _parts(app_name)
@@ -193,9 +201,10 @@ def diff(a: int | None, b: int | None, app_name: str | None) -> None:
 @NOTE
 @APP
 def rollback(revision: int, author: str, note: str, app_name: str | None) -> None:
-    """Make an earlier revision the current one: as a new revision, so this too can be undone.
+    r"""Make an earlier revision the current one: as a new revision, so this too can be undone.
 
-    Example:  wecom-welcome templates rollback 3 --note "the brochure was wrong"
+    \b
+    Example:  wecom-welcome templates rollback 3 --note wrong-brochure
     """
     app, parts = _parts(app_name)
     before = _current(parts, app)
@@ -230,8 +239,9 @@ def explain_(
     file: Path | None,
     app_name: str | None,
 ) -> None:
-    """Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
+    r"""Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
 
+    \b
     Example:  wecom-welcome templates explain --member zhangsan --state douyin-1 --at 21:30 --customer 王芳
     """
     config = settings.load()

@@ -15,6 +15,8 @@ import yaml
 BOOK_LIMIT = 1024 * 1024  # bytes
 DEPTH_LIMIT = 12  # of what lies in what; a book needs 7, and YAML's scanner is quadratic in it
 
+TOO_DEEP = f"deeper than {DEPTH_LIMIT} levels; no book is"
+
 T = TypeVar("T")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # beside tab and line ends
 
@@ -39,13 +41,38 @@ class BookError(ValueError):
         self.problems = problems
 
 
+class _Loader(yaml.SafeLoader):
+    """Composes nodes, and refuses what no book has. Depth in the scanner already: it looks far ahead of what it tells."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self._depth = 0
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= DEPTH_LIMIT:
+            raise BookError([_problem(self.get_mark(), TOO_DEEP)])
+        super().fetch_flow_collection_start(token)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise BookError([_problem(event.start_mark, "aliases and anchors are not used in a book; write it out")])
+        if getattr(event, "tag", None):
+            raise BookError([_problem(event.start_mark, "tags are not used in a book; leave it out")])
+        if self._depth >= DEPTH_LIMIT:
+            raise BookError([_problem(event.start_mark, TOO_DEEP)])
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
 def compose(source: str) -> yaml.Node:
     """The root node of a YAML text. Raises BookError for what is not YAML, or not a book's YAML."""
     if len(source.encode(errors="replace")) > BOOK_LIMIT:
         raise BookError([Problem(1, 1, f"more than {BOOK_LIMIT} bytes")])
     try:
-        _refuse_what_no_book_has(source)
-        root = yaml.compose(source, Loader=yaml.SafeLoader)
+        root: yaml.Node | None = _Loader(source).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BookError([_problem(mark, f"not YAML: {error.problem or error.context}")]) from None
@@ -56,22 +83,6 @@ def compose(source: str) -> yaml.Node:
     if root is None:
         raise BookError([Problem(1, 1, "the book is empty; it begins with `version: 1`")])
     return root
-
-
-def _refuse_what_no_book_has(source: str) -> None:
-    depth = 0
-    for event in yaml.parse(source, Loader=yaml.SafeLoader):
-        mark = event.start_mark
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise BookError([_problem(mark, "aliases and anchors are not used in a book; write it out")])
-        if getattr(event, "tag", None):
-            raise BookError([_problem(mark, "tags are not used in a book; leave it out")])
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEPTH_LIMIT:
-                raise BookError([_problem(mark, f"deeper than {DEPTH_LIMIT} levels; no book is")])
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 def _problem(mark: Any, what: str) -> Problem:

@@ -12,6 +12,7 @@ editors at once the second is told and does not overwrite.
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -71,6 +72,7 @@ class BookStore:
     def __init__(self, client: Redis, media_mb: int = MEDIA_MB) -> None:
         self._redis = client
         self._read: dict[str, tuple[int, Book]] = {}  # by app: the revision read last
+        self._reading = threading.Lock()
         self._save = client.register_script(_SAVE)
         self.media = MediaStore(client, media_mb * MB)
         self.ready = ReadyMedia(client)
@@ -86,8 +88,11 @@ class BookStore:
         """A revision. Read from Redis once, and then kept until another one is asked for. Raises NoRevision."""
         known = self._read.get(app)
         if known is None or known[0] != number:
-            source, revision = self._stored(app, number)
-            known = self._read[app] = (number, book_file.read(source, _look(revision.files)))
+            with self._reading:  # one thread reads, and the others have it then
+                known = self._read.get(app)
+                if known is None or known[0] != number:
+                    source, revision = self._stored(app, number)
+                    known = self._read[app] = (number, book_file.read(source, _look(revision.files)))
         return known[1]
 
     def source(self, app: str, number: int) -> str:

@@ -1,34 +1,67 @@
 """The WeCom client: token in, JSON out, one deadline a call. Knows WeCom, and nothing of this product.
 
-client.external_contact.send_welcome_msg({...})     a call by WeCom's own name
-client.until(by).external_contact.get(...)           the same, with an absolute deadline for all of it
+client.external_contact.send_welcome_msg({...})     a call by WeCom's own name: externalcontact/send_welcome_msg
+client.external_contact.iter_contact_list()         each entry of a paged call, from the first page to the last
+client.until(by).external_contact.get(...)          the same calls, with an absolute deadline
+client.get("agent/get", {"agentid": 1000002})       any other path
 """
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
+from urllib.parse import unquote
 
-from tasks.wecom.errors import NoAnswer, TokenRefused, from_answer
+from tasks.wecom.calls import Answer, Ask, File, Upload
+from tasks.wecom.errors import InvalidRequest, NoAnswer, TokenRefused, from_answer
 from tasks.wecom.external_contact import ExternalContact
-from tasks.wecom.members import Members
+from tasks.wecom.media import Media
+from tasks.wecom.members import Departments, Members
+from tasks.wecom.messages import Messages
+from tasks.wecom.network import Network
 from tasks.wecom.token import TokenStore
-from tasks.wecom.transport import Transport
+from tasks.wecom.transport import Answer as Response
+from tasks.wecom.transport import Transport, multipart
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0  # seconds for a call that is given no deadline
+FILE_TIMEOUT = 60.0  # the same, for one that carries a file
 
 Observe = Callable[[str, int | str], None]  # (path, errcode or error's name) of every call that failed
+Read = Callable[[str, Response], Any]  # (path, response) → what the caller gets; raises WeComError
+
+C = TypeVar("C")
 
 
-class WeComClient:
+class ChapterOf(Generic[C]):
+    """Makes a chapter when it is asked for: it holds nothing but the client, so it costs no more than a dict."""
+
+    def __init__(self, kind: "Callable[[WeComClient], C]") -> None:
+        self.kind = kind
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "ChapterOf[C]": ...
+    @overload
+    def __get__(self, client: "WeComClient", owner: type) -> C: ...
+    def __get__(self, client: "WeComClient | None", owner: type) -> "ChapterOf[C] | C":
+        return self if client is None else self.kind(client)
+
+
+class WeComClient(Network):
     """Calls of one self-built app of one corp. Thread-safe.
 
     `redis` shares the access token with other processes; without it each process has its own. `observe` is told of
     every failed call. Errors: see `tasks.wecom.errors`.
     """
+
+    external_contact = ChapterOf(ExternalContact)
+    media = ChapterOf(Media)
+    user = ChapterOf(Members)
+    department = ChapterOf(Departments)
+    message = ChapterOf(Messages)
 
     def __init__(
         self,
@@ -44,66 +77,114 @@ class WeComClient:
         self._observe = observe or (lambda path, code: None)
         self._by: float | None = None
         self.tokens = TokenStore(corp_id, secret, self._fetch_token, redis)
-        self._name_chapters()
-
-    def _name_chapters(self) -> None:
-        self.external_contact = ExternalContact(self)
-        self.user = Members(self)
 
     def until(self, by: float) -> "WeComClient":
         """This client with `by`, a time of `time.monotonic`, as the deadline of each of its calls."""
         bound = object.__new__(WeComClient)
         bound.__dict__.update(self.__dict__, _by=by)
-        bound._name_chapters()
         return bound
 
-    def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> Answer:
         """GET a path below /cgi-bin/; a parameter that is None is not sent. → WeCom's JSON."""
-        return self._call("GET", path, query={k: v for k, v in (query or {}).items() if v is not None}, body=None)
+        answer: Answer = self._call("GET", path, _given(query), read=_json)
+        return answer
 
-    def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, object]) -> Answer:
         """POST JSON to a path below /cgi-bin/; a key whose value is None is not sent. → WeCom's JSON."""
-        given = {key: value for key, value in body.items() if value is not None}
-        return self._call("POST", path, query={}, body=json.dumps(given, ensure_ascii=False).encode())
+        answer: Answer = self._call("POST", path, {}, read=_json, body=_encoded(path, body), headers=JSON)
+        return answer
+
+    def upload(self, path: str, upload: Upload) -> Answer:
+        """POST a file to a path below /cgi-bin/. → WeCom's JSON."""
+        body, content_type = multipart("media", upload.filename, upload.content)
+        headers = {"Content-Type": content_type}
+        answer: Answer = self._call("POST", path, _given(upload.query), _json, body, headers, timeout=FILE_TIMEOUT)
+        return answer
+
+    def download(self, path: str, ask: Ask) -> File:
+        """GET a file, or a part of it, from a path below /cgi-bin/."""
+        part = None
+        if ask.first is not None or ask.last is not None:
+            part = {"Range": f"bytes={ask.first or 0}-{'' if ask.last is None else ask.last}"}
+        file: File = self._call("GET", path, _given(ask.query), _file, headers=part, timeout=FILE_TIMEOUT)
+        return file
 
     def close(self) -> None:
         self._transport.close()
 
-    def _call(self, method: str, path: str, query: Mapping[str, object], body: bytes | None) -> dict[str, Any]:
-        by = self._deadline()
+    @property
+    def _client(self) -> "WeComClient":
+        return self
+
+    def _call(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, object],
+        read: Read,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Any:
+        by = time.monotonic() + timeout if self._by is None else self._by
         token = self.tokens.get(by)
         try:
-            return self._send(method, path, {"access_token": token, **query}, body, by)
+            return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
         except TokenRefused:
             token = self.tokens.renew(token, by)  # once: a second refusal is the caller's to see
-            return self._send(method, path, {"access_token": token, **query}, body, by)
+            return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
 
-    def _fetch_token(self, by: float) -> dict[str, Any]:
-        return self._send("GET", "gettoken", {"corpid": self._corp_id, "corpsecret": self._secret}, None, by)
-
-    def _deadline(self) -> float:
-        return time.monotonic() + TIMEOUT if self._by is None else self._by
+    def _fetch_token(self, by: float) -> Answer:
+        query = {"corpid": self._corp_id, "corpsecret": self._secret}
+        answer: Answer = self._send("GET", "gettoken", query, _json, by, None, None)
+        if not answer.get("access_token") or not isinstance(answer.get("expires_in"), int | float):
+            raise NoAnswer("gettoken", "the answer holds no token")
+        return answer
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, object], body: bytes | None, by: float
-    ) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"} if body is not None else None
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, object],
+        read: Read,
+        by: float,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> Any:
         try:
-            answer = self._transport.request(method, path, by=by, query=query, body=body, headers=headers)
-            return _result(path, answer.status, answer.body)
+            return read(path, self._transport.request(verb, path, by=by, query=query, body=body, headers=headers))
         except Exception as error:
             self._observe(path, getattr(error, "errcode", type(error).__name__))
             raise
 
 
-def _result(path: str, status: int, body: bytes) -> dict[str, Any]:
+JSON = {"Content-Type": "application/json"}
+
+
+def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
+    return {name: value for name, value in (fields or {}).items() if value is not None}
+
+
+def _encoded(path: str, body: Mapping[str, object]) -> bytes:
+    """JSON in UTF-8, for WeCom takes no \\uxxxx (40033). Half an emoji, from a name that was cut, becomes `?`."""
+    try:
+        return json.dumps(_given(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(path, "the body", type(error).__name__, "must be JSON") from None
+
+
+def _json(path: str, response: Response) -> Answer:
+    return _result(path, response.status, response.body)
+
+
+def _result(path: str, status: int, body: bytes) -> Answer:
     """WeCom's JSON. Business errors come as HTTP 200; another status is a gateway's: effect unknown."""
     if status != 200:
         raise NoAnswer(path, f"HTTP {status}")
     try:
-        result: dict[str, Any] = json.loads(body)
+        result: Answer = json.loads(body)
         errcode = int(result.get("errcode", 0))
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         raise NoAnswer(path, "the answer is not WeCom's JSON") from None
     errmsg = str(result.get("errmsg", ""))
     if errcode != 0:
@@ -111,3 +192,26 @@ def _result(path: str, status: int, body: bytes) -> dict[str, Any]:
     if errmsg not in ("ok", ""):
         log.warning("%s: WeCom took the call with a remark: %s", path, errmsg[:200])
     return result
+
+
+def _file(path: str, response: Response) -> File:
+    """A file, which Content-Disposition tells from the JSON of an error (a file may itself be JSON)."""
+    named = response.headers.get("Content-Disposition")
+    if response.status not in (200, 206) or named is None:
+        _json(path, response)
+        raise NoAnswer(path, "the answer is no file")
+    whole = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    return File(
+        filename=_filename(named),
+        content_type=response.headers.get("Content-Type", "application/octet-stream"),
+        size=int(whole[1]) if whole else len(response.body),
+        content=response.body,
+    )
+
+
+def _filename(disposition: str) -> str:
+    """From filename*=UTF-8''…, else from filename="…", which WeCom sends in raw UTF-8."""
+    if extended := re.search(r"filename\*\s*=\s*utf-8''([^;]+)", disposition, re.IGNORECASE):
+        return unquote(extended[1].strip())
+    plain = re.search(r'filename\s*=\s*"?([^";]*)', disposition)
+    return plain[1].encode("latin-1", "replace").decode("utf-8", "replace") if plain else ""

@@ -1,6 +1,7 @@
 """What can go wrong with a call of WeCom's API, sorted by what the caller can do about it.
 
     WeComError
+    ├── InvalidRequest     refused here, before it was sent: WeCom cannot accept it     → fix the request
     ├── NotSent            nothing left this machine: no address, refused, no TLS, no time  → try again
     ├── NoAnswer           the request may have taken effect, the answer is lost or unusable → try again, expect "used"
     └── WeComAPIError      WeCom answered with an errcode other than 0
@@ -28,6 +29,17 @@ class WeComError(Exception):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class InvalidRequest(WeComError, ValueError):
+    """Not sent, for WeCom cannot accept it: what is wrong with `field`, and the `limit` that it breaks.
+
+    `value` measures what was given (`4003 bytes of UTF-8`, `11 entries`) and names it only where it is one of few.
+    """
+
+    def __init__(self, path: str, field: str, value: str, limit: str) -> None:
+        super().__init__(path, f"{field}: {value}, {limit}")
+        self.field, self.value, self.limit = field, value, limit
 
 
 class NotSent(WeComError):
@@ -98,10 +110,16 @@ CODES: Mapping[int, Code] = {
     40013: Code(Misconfigured, "the corp id is wrong", "compare WECOM_CORP_ID with 我的企业 → 企业信息"),
     40014: Code(TokenRefused, "the access token is not valid", "it is renewed"),
     40033: Code(BadRequest, "characters that WeCom does not take", "send real UTF-8"),
+    40050: Code(Final, "no such group chat", "check the chat_id, and whether its owner is in the app's range"),
+    40056: Code(Misconfigured, "the agentid is not accepted", "compare WECOM_AGENT_ID with the app's page"),
     40058: Code(BadRequest, "a parameter is not accepted", "see WeCom's message"),
     40063: Code(BadRequest, "a required parameter is empty", "see WeCom's message"),
+    40068: Code(BadRequest, "no such tag", "read the tags anew: get_corp_tag_list"),
+    40071: Code(BadRequest, "the tag's name is not accepted, or taken", "choose another name"),
     40096: Code(Final, "no such external_userid", "check the customer's id"),
+    40097: Code(Final, "the member has not left the corp", "use transfer_customer"),
     40098: Code(Final, "the member is not real-name verified", "the member completes it in WeCom"),
+    40100: Code(Final, "the customer is being handed over already", "nothing; transfer_result tells"),
     40123: Code(BadRequest, "the image's content is not accepted", "use a JPG or PNG"),
     41001: Code(TokenRefused, "no access token was sent", "it is renewed"),
     41002: Code(Misconfigured, "no corp id was sent", "set WECOM_CORP_ID"),
@@ -116,6 +134,7 @@ CODES: Mapping[int, Code] = {
     41054: Code(Final, "the member is not activated", "the member signs in to WeCom"),
     41055: Code(Final, "the corp has 100 group welcomes", "delete one"),
     41058: Code(Final, "another app made this group welcome", "only that app can edit it"),
+    41063: Code(Busy, "the group message is still being distributed", "ask again a little later"),
     41064: Code(BadRequest, "too many attachments", "at most nine"),
     41065: Code(BadRequest, "an attachment's type is not accepted", "image, link, miniprogram, video or file"),
     41088: Code(BadRequest, "the attachments are empty", "leave the list out"),
@@ -126,12 +145,15 @@ CODES: Mapping[int, Code] = {
     45001: Code(BadRequest, "the media is too large", "keep to WeCom's limits"),
     45002: Code(BadRequest, "the text is too long", "at most 4000 bytes"),
     45009: Code(Limited, "too many calls", "it recovers by itself; spread the load if it is common"),
+    45029: Code(BadRequest, "the answer would be too large", "ask for less at once"),
     45033: Code(Busy, "too many calls at once", "lower WELCOME_CONCURRENCY if it is common"),
     45035: Code(Busy, "two changes at once", "nothing; it is tried again"),
+    46004: Code(Final, "no such member", "check the member's id"),
     48001: Code(Misconfigured, "the app may not use this API", "check the app's permissions"),
     48002: Code(Misconfigured, "the app is not allowed to call", "tick it in 客户联系 → 可调用接口的应用"),
     48005: Code(Final, "the API is retired", "update wecom-welcome"),
     48006: Code(Misconfigured, "the permission was withdrawn", "ask for it anew in WeCom's console"),
+    48009: Code(Misconfigured, "contact sync may not read from a new IP", "read with the app's own secret"),
     50002: Code(Misconfigured, "the member is out of the app's range", "widen the app's 可见范围"),
     50003: Code(Misconfigured, "the app is disabled", "enable it in 应用管理"),
     50100: Code(BadRequest, "the paging cursor is not valid", "start from the first page"),
@@ -139,13 +161,16 @@ CODES: Mapping[int, Code] = {
     60020: Code(Misconfigured, "this server's IP is not allowed", "add it to 企业可信IP; it works a minute later"),
     60021: Code(Misconfigured, "the member is out of the app's visible range", "widen the app's 可见范围"),
     60111: Code(Final, "no such member", "check the member's id"),
+    60123: Code(Final, "no such department", "check the department's id"),
     81013: Code(Final, "none of the receivers is valid", "check the ids"),
+    81017: Code(BadRequest, "too many group owners", "name at most 100 with owner_filter"),
     84061: Code(Final, "the two are no contacts", "nothing; the member or the customer removed the other"),
     84074: Code(Misconfigured, "no permission for customer contact", "give the member 客户联系"),
     90207: Code(MediaRefused, "the mini-program's appid is not accepted", "link it to the corp, or drop it"),
     90208: Code(MediaRefused, "the mini-program does not match", "link it to the corp, or drop it"),
     301002: Code(Misconfigured, "no right to use the app", "check the app and its secret"),
     701008: Code(Misconfigured, "the member has no licence", "buy or assign one"),
+    830002: Code(BadRequest, "the media is larger than 20 MB", "read it in ranges"),
 }
 
 

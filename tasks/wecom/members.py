@@ -1,17 +1,82 @@
-"""通讯录: members. Doc 90196."""
+"""通讯录: members and departments. Docs 90196, 90200, 90201, 96067, 95350, 95351, 90208."""
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tasks.wecom.client import WeComClient
+from tasks.wecom.calls import GET, POST, Chapter, Fields, every
+from tasks.wecom.limits import within
 
 
-class Members:
-    """Calls below user/. Each answers WeCom's JSON as a dict."""
+class Members(Chapter):
+    """Calls below user/."""
 
-    def __init__(self, client: "WeComClient") -> None:
-        self._client = client
+    @GET("user/get")
+    def get(self, userid: str) -> Fields:
+        """A member. Doc 90196.
 
-    def get(self, userid: str) -> dict[str, Any]:
-        """A member: {userid, name, alias, position, department: [id], …}, less for some apps. Doc 90196."""
-        return self._client.get("user/get", {"userid": userid})
+        userid: which, in any case of letters.
+        → {userid, name, alias, position, department: [id], main_department, status: 1 active | 2 disabled |
+        4 not activated | 5 left, …}; apps made since 2022-06-20 are not told mobile, email, avatar, gender and address.
+        Errors: Final 60111 no such member, Misconfigured 60011 out of the app's range.
+        """
+        return {"userid": userid}
+
+    @GET("user/simplelist")
+    def simplelist(self, department_id: int) -> Fields:
+        """The members of a department, without those of the departments below it. Doc 90200.
+
+        department_id: which; the root is 1.
+        → {"userlist": [{userid, name, department: [id]}]}
+        """
+        return {"department_id": department_id}
+
+    @GET("user/list")
+    def list(self, department_id: int) -> Fields:
+        """The members of a department with all their fields, without those of the departments below it. Doc 90201.
+
+        department_id: which; the root is 1.
+        → {"userlist": [{as of get}]}
+        Errors: Misconfigured 48009 with the secret of 通讯录同步 from a new IP.
+        """
+        return {"department_id": department_id}
+
+    @POST("user/list_id")
+    def list_id(self, cursor: str | None = None, limit: int | None = None) -> Fields:
+        """The ids of all members, a row for each of a member's departments. Doc 96067.
+
+        cursor: of the next page. limit: of a page, at most 10 000.
+        → {"dept_user": [{userid, department}], "next_cursor"}
+        Errors: Misconfigured 48002 unless the secret is that of 通讯录同步.
+        """
+        within("limit", limit, 1, 10_000)
+        return {"cursor": cursor, "limit": limit}
+
+    iter_list_id = every(list_id, "dept_user")
+
+
+class Departments(Chapter):
+    """Calls below department/."""
+
+    @GET("department/simplelist")
+    def simplelist(self, id: int | None = None) -> Fields:
+        """The ids of a department and of all below it. Doc 95350.
+
+        id: which; everything in the app's range unless given.
+        → {"department_id": [{id, parentid, order}]}
+        """
+        return {"id": id}
+
+    @GET("department/get")
+    def get(self, id: int) -> Fields:
+        """A department. Doc 95351.
+
+        id: which; the root is 1.
+        → {"department": {id, name, name_en, department_leader: [userid], parentid, order}}
+        """
+        return {"id": id}
+
+    @GET("department/list")
+    def list(self, id: int | None = None) -> Fields:
+        """A department and all below it with all their fields; WeCom advises simplelist and get instead. Doc 90208.
+
+        id: which; everything in the app's range unless given.
+        → {"department": [{id, name, name_en, department_leader: [userid], parentid, order}]}
+        """
+        return {"id": id}

@@ -68,6 +68,8 @@ class TokenStore:
     def refresh(self, least: float, by: float) -> float:
         """Fetch a new token if fewer than `least` seconds are left. → seconds left of the one in use."""
         self._obtain(by, refused=None, least=least)
+        if self._token is not None and self._read() is None:
+            self._write(self._token)  # the shared copy was lost, or Redis was away when it was to be written
         return self._token.left() if self._token else 0.0
 
     def left(self) -> float | None:

@@ -9,6 +9,7 @@ at all: names are resolved in a thread of their own, and the last good addresses
 
 import contextlib
 import ipaddress
+import mimetypes
 import socket
 import ssl
 import threading
@@ -28,6 +29,8 @@ CONNECT = 2.0  # seconds at most for one address: a healthy one answers in a ten
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up anew, in the background
 LEAST = 0.05  # seconds below which nothing is started
 
+_under_way = threading.local()  # .by: the deadline of the request that this thread is sending
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,17 +42,24 @@ class Answer:
 
 
 class _Deadline(socket.socket):
-    """Mixed into a socket: no read lasts beyond `deadline`, a time of `time.monotonic`, however the bytes trickle."""
+    """Mixed into a socket: nothing lasts beyond `deadline`, a time of `time.monotonic`, however the bytes trickle."""
 
     deadline = float("inf")
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.limit()
+        return super().recv_into(*args, **kwargs)
+
+    def send(self, *args: Any, **kwargs: Any) -> int:  # of which TLS needs many for a large body
+        self.limit()
+        return super().send(*args, **kwargs)
+
+    def limit(self) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         if left != float("inf"):
             self.settimeout(left)
-        return super().recv_into(*args, **kwargs)
 
 
 class _TLSSocket(_Deadline, ssl.SSLSocket):
@@ -123,6 +133,12 @@ class _Connection(HTTPConnection):
             raise ConnectTimeoutError(self, "no connection in time")
         raise NewConnectionError(self, f"no connection: {error.strerror or type(error).__name__}")
 
+    def send(self, data: Any) -> None:
+        if isinstance(self.sock, _Deadline):  # else the time-out of the connection would be that of an upload
+            self.sock.deadline = _under_way.by
+            self.sock.limit()
+        super().send(data)
+
     def getresponse(self) -> Any:
         if isinstance(self.sock, _Deadline) and self.timeout is not None:
             self.sock.deadline = time.monotonic() + float(self.timeout)
@@ -171,6 +187,7 @@ class Transport:
         left = by - time.monotonic()
         if left < LEAST:
             raise NotSent(path, "no time left")
+        _under_way.by = by
         url = f"{self._prefix}/cgi-bin/{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._pool.urlopen(
@@ -191,6 +208,12 @@ class Transport:
 
     def close(self) -> None:
         self._pool.close()
+
+
+def multipart(name: str, filename: str, content: bytes) -> tuple[bytes, str]:
+    """(body, Content-Type) of a form with one file. The file's name goes as raw UTF-8: WeCom ignores `filename*=`."""
+    kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    return urllib3.encode_multipart_formdata({name: (filename, content, kind)})
 
 
 def _reason(error: Exception) -> str:

@@ -117,10 +117,13 @@ class StandIn:
         self,
         members: dict[str, dict[str, Any]] | None = None,
         customers: dict[str, dict[str, Any]] | None = None,
+        chats: dict[str, dict[str, Any]] | None = None,
+        departments: dict[int, dict[str, Any]] | None = None,
         app: str = "default",
     ) -> None:
-        """Fields of user/get and of external_contact by id: `members={"zhangsan": {"name": "张三"}}`."""
-        self._post("people", {"app": app, "members": members or {}, "customers": customers or {}})
+        """Fields by id, as the API gives them: `members={"zhangsan": {"name": "张三"}}`. Status 5: who left."""
+        people = {"members": members, "customers": customers, "chats": chats, "departments": departments}
+        self._post("people", {"app": app, **{kind: fields or {} for kind, fields in people.items()}})
 
     # -------------------------------------------------------------------------------- what happens
 

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from tests.simulator.directory import Departments
 from tests.simulator.faults import Dice, Faults
+from tests.simulator.group_chats import Chats
 from tests.simulator.sender import Event, Pushing, Sender
 from tests.simulator.world import App, World
 
@@ -44,6 +46,10 @@ class Control:
             corp.name_member(user_id, **fields)
         for external_user_id, fields in body.get("customers", {}).items():
             corp.name_customer(external_user_id, **fields)
+        for chat_id, fields in body.get("chats", {}).items():
+            corp.of(Chats).name(chat_id, **fields)
+        for id_, fields in body.get("departments", {}).items():
+            corp.of(Departments).name(int(id_), **fields)
         return {"members": len(corp.members), "customers": len(corp.customers)}
 
     async def reset(self, _: Body) -> Body:

@@ -77,7 +77,13 @@ def read(body: bytes, usable: Callable[[str, str], bool], uploaded: Callable[[st
         raise Refused(41049, "missing welcome_code")
     if _empty_of_wrong_type(call):
         return Greeting(code, warning=True)
+    return Greeting(code, **content(call, usable, uploaded))
 
+
+def content(
+    call: dict[str, Any], usable: Callable[[str, str], bool], uploaded: Callable[[str], bool]
+) -> dict[str, Any]:
+    """{"text", "attachments"} of a message that a member sends to customers, or Refused. Parameters as of `read`."""
     text = _object(call, "text").get("content", "")
     if not isinstance(text, str):
         raise Refused(40058, "invalid Request Parameter, text.content")
@@ -91,7 +97,7 @@ def read(body: bytes, usable: Callable[[str, str], bool], uploaded: Callable[[st
         raise Refused(*((44004, "empty content") if "text" in call else (40063, "some parameters are empty")))
     for attachment in attachments:
         _check(attachment["msgtype"], attachment[attachment["msgtype"]], usable, uploaded)
-    return Greeting(code, text, attachments)
+    return {"text": text, "attachments": attachments}
 
 
 def _empty_of_wrong_type(call: dict[str, Any]) -> bool:

@@ -61,7 +61,9 @@ class Server:
         fault, delay = world.dice.draw(path)
         body = await request.content.read() if request.body_exists else b""
         content_type = request.headers.get("Content-Type", "")
-        call = api.Call(world, path, request.method, query, body, content_type, now, delay)
+        call = api.Call(
+            world, path, request.method, query, body, content_type, now, delay, request.headers.get("Range", "")
+        )
 
         if fault == "revoke":
             world.revoke(query.get("access_token", ""))
@@ -110,7 +112,11 @@ class Server:
             return web.Response(text=PAGE, status=status, content_type="text/html"), here
         if isinstance(answer, api.File):
             headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{answer.filename}"}
-            return web.Response(body=answer.content, headers=headers), here
+            if answer.part is None:
+                return web.Response(body=answer.content, headers=headers), here
+            first, size = answer.part
+            headers["Content-Range"] = f"bytes {first}-{first + len(answer.content) - 1}/{size}"
+            return web.Response(status=206, body=answer.content, headers=headers), here
         return web.Response(body=_encode(answer), headers=JSON), here
 
     async def _steer(self, request: web.BaseRequest, name: str, query: dict[str, str]) -> web.Response:

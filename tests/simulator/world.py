@@ -6,12 +6,13 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.simulator.faults import Dice, Faults
 from tests.simulator.records import Record, Records, Summary
 
 Pair = tuple[str, str]  # (member, customer)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,14 @@ class Corp:
     greeted: dict[Pair, float] = field(default_factory=dict)  # since when; deleting the contact forgets it
     media: dict[str, Media] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)  # URLs that media/uploadimg gave
+    shelves: dict[type, Any] = field(default_factory=dict)  # what the files of the API's subjects keep, see `of`
+
+    def of(self, kind: type[T]) -> T:
+        """This corp's one `kind`, such as its tags; an empty one at first."""
+        if kind not in self.shelves:
+            self.shelves[kind] = kind()
+        shelf: T = self.shelves[kind]
+        return shelf
 
     def name_member(self, user_id: str, **fields: Any) -> None:
         default = {"userid": user_id, "name": user_id, "alias": "", "position": "", "department": [1], "status": 1}

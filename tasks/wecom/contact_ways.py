@@ -1,0 +1,174 @@
+"""联系我: QR codes and mini-program buttons by which a customer adds a member. Doc 92572."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.wecom import content
+from tasks.wecom.calls import POST, Chapter, Fields, every
+from tasks.wecom.limits import Broken, an_object, characters, days, entries, one_of, within
+
+FORTNIGHT = 14 * 86400  # seconds: the longest life of a temporary chat, and of its code
+
+
+class ContactWays(Chapter):
+    """Calls below externalcontact/ about contact ways, and about the temporary chats that begin with them."""
+
+    @POST("externalcontact/add_contact_way")
+    def add_contact_way(
+        self,
+        type: int,
+        scene: int,
+        style: int | None = None,
+        remark: str | None = None,
+        skip_verify: bool | None = True,
+        state: str | None = None,
+        user: Sequence[str] | None = None,
+        party: Sequence[int] | None = None,
+        is_temp: bool | None = None,
+        expires_in: int | None = None,
+        chat_expires_in: int | None = None,
+        unionid: str | None = None,
+        is_exclusive: bool | None = None,
+        conclusions: Mapping[str, Any] | None = None,
+        mark_source: bool | None = None,
+    ) -> Fields:
+        """Make a contact way. Keep its config_id: the console does not show it. Doc 92572.
+
+        type: 1 one member, 2 several. scene: 1 in a mini-program, 2 by QR code. style: of the mini-program's button.
+        remark: for yourself, at most 30 characters. skip_verify: whether the member need not confirm. state: the
+        channel, at most 30 characters; it comes with the event. user: userids; exactly one for type 1, at most 100.
+        party: department ids, for type 2. is_temp: a temporary chat (medical corps, type 1), which the next four are
+        for. expires_in: seconds of the code's life, 7 days unless given, at most 14. chat_expires_in: seconds of the
+        chat's life, 24 hours unless given, at most 14 days. unionid: the one who may chat. conclusions: what is sent at
+        the end, {"text": {"content": at most 4000 bytes}} and one of image, link and miniprogram. is_exclusive: a
+        customer can add one member of this way only. mark_source: not described in the documentation that we know.
+        → {"config_id": id, "qr_code": URL, for scene 2}
+        Errors: Final 41054 for a member who is not activated, 84074 for one without 客户联系.
+        """
+        one_of("type", type, 1, 2)
+        one_of("scene", scene, 1, 2)
+        _check(remark, state, user, expires_in, chat_expires_in, conclusions)
+        if type == 1 and len(user or ()) != 1:
+            raise Broken("user", f"{len(user or ())} entries", "exactly 1 where type is 1")
+        return {
+            "type": type,
+            "scene": scene,
+            "style": style,
+            "remark": remark,
+            "skip_verify": skip_verify,
+            "state": state,
+            "user": user,
+            "party": party,
+            "is_temp": is_temp,
+            "expires_in": expires_in,
+            "chat_expires_in": chat_expires_in,
+            "unionid": unionid,
+            "is_exclusive": is_exclusive,
+            "conclusions": conclusions,
+            "mark_source": mark_source,
+        }
+
+    @POST("externalcontact/get_contact_way")
+    def get_contact_way(self, config_id: str) -> Fields:
+        """A contact way. Doc 92572.
+
+        config_id: what add_contact_way gave.
+        → {"contact_way": {config_id, type, scene, style, remark, skip_verify, state, qr_code, user, party, is_temp,
+        expires_in, chat_expires_in, unionid, conclusions}}; by some reports a list that holds this object.
+        """
+        return {"config_id": config_id}
+
+    @POST("externalcontact/list_contact_way")
+    def list_contact_way(
+        self,
+        start_time: int | None = None,
+        end_time: int | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Fields:
+        """The contact ways that were made through the API since 2021-07-10, without temporary ones. Doc 92572.
+
+        start_time, end_time: of their making, Unix seconds; the last 90 days unless given. cursor: of the next page.
+        limit: of a page, 100 unless given, at most 1000.
+        → {"contact_way": [{"config_id": id}], "next_cursor"}
+        """
+        days("start_time, end_time", start_time, end_time)
+        within("limit", limit, 1, 1000)
+        return {"start_time": start_time, "end_time": end_time, "cursor": cursor, "limit": limit}
+
+    iter_list_contact_way = every(list_contact_way, "contact_way")
+
+    @POST("externalcontact/update_contact_way")
+    def update_contact_way(
+        self,
+        config_id: str,
+        remark: str | None,
+        skip_verify: bool | None = True,
+        style: int | None = None,
+        state: str | None = None,
+        user: Sequence[str] | None = None,
+        party: Sequence[int] | None = None,
+        expires_in: int | None = None,
+        chat_expires_in: int | None = None,
+        unionid: str | None = None,
+        conclusions: Mapping[str, Any] | None = None,
+        mark_source: bool | None = None,
+    ) -> Fields:
+        """Change a contact way; what is None stays as it is. Doc 92572.
+
+        config_id: which. remark: at most 30 characters. skip_verify: True unless given, as the call has always had it:
+        None leaves it as it is. style, state, user, party, expires_in, chat_expires_in, unionid, conclusions,
+        mark_source: as of add_contact_way; a given user or party replaces the old ones.
+        → {} with errcode 0.
+        """
+        _check(remark, state, user, expires_in, chat_expires_in, conclusions)
+        return {
+            "config_id": config_id,
+            "remark": remark,
+            "skip_verify": skip_verify,
+            "style": style,
+            "state": state,
+            "user": user,
+            "party": party,
+            "expires_in": expires_in,
+            "chat_expires_in": chat_expires_in,
+            "unionid": unionid,
+            "conclusions": conclusions,
+            "mark_source": mark_source,
+        }
+
+    @POST("externalcontact/del_contact_way")
+    def del_contact_way(self, config_id: str) -> Fields:
+        """Delete a contact way: its code leads nowhere from then on. Doc 92572.
+
+        config_id: what add_contact_way gave.
+        → {} with errcode 0.
+        """
+        return {"config_id": config_id}
+
+    @POST("externalcontact/close_temp_chat")
+    def close_temp_chat(self, userid: str, external_userid: str) -> Fields:
+        """End a temporary chat; its conclusions are sent first. Doc 92572.
+
+        userid, external_userid: the two who chat.
+        → {} with errcode 0.
+        """
+        return {"userid": userid, "external_userid": external_userid}
+
+
+def _check(
+    remark: str | None,
+    state: str | None,
+    user: Sequence[str] | None,
+    expires_in: int | None,
+    chat_expires_in: int | None,
+    conclusions: Mapping[str, Any] | None,
+) -> None:
+    characters("remark", remark, 30)
+    characters("state", state, 30)
+    entries("user", user, 100)
+    within("expires_in", expires_in, 1, FORTNIGHT)
+    within("chat_expires_in", chat_expires_in, 1, FORTNIGHT)
+    if conclusions is not None:
+        content.text(an_object("conclusions", conclusions))
+        content.beside(conclusions, content.BESIDE_TEXT)

@@ -1,0 +1,147 @@
+"""Customers: who they are, whose they are, what their member notes of them. Docs 92113, 92114, 92115, 92132."""
+
+from collections.abc import Sequence
+
+from tasks.wecom.calls import GET, POST, Chapter, Fields, every
+from tasks.wecom.limits import characters, days, entries, some, within
+
+
+class Customers(Chapter):
+    """Calls below externalcontact/ about customers."""
+
+    @GET("externalcontact/get_follow_user_list")
+    def get_follow_user_list(self) -> Fields:
+        """The members with 客户联系, cut to the app's visible range. Doc 92571.
+
+        → {"follow_user": [userid]}
+        """
+        return {}
+
+    @GET("externalcontact/list")
+    def list(self, userid: str) -> Fields:
+        """All customers of a member, unpaged. Doc 92113.
+
+        userid: the member, who must have 客户联系: what others add are no customers.
+        → {"external_userid": [external_userid]}
+        Errors: Final 84061, by some reports, for a member without any customer.
+        """
+        return {"userid": userid}
+
+    @GET("externalcontact/get")
+    def get(self, external_userid: str, cursor: str | None = None) -> Fields:
+        """A customer, and the members who have it. Doc 92114.
+
+        external_userid: the customer. cursor: of the next page, for a customer of more than 500 members.
+        → {"external_contact": {external_userid, name, type: 1 WeChat | 2 WeCom, avatar, gender, unionid, corp_name …},
+        "follow_user": [{userid, remark, description, createtime, tags: [{group_name, tag_name, tag_id, type}],
+        remark_mobiles, add_way, oper_userid, state}], "next_cursor"}. Which fields come depends on the app; `add_way`
+        is an open list of numbers: 1 QR code, 3 card, 16 获客链接, 202 assigned …
+        Errors: Final 84061 when nobody in the app's range has this customer, 40096 no such external_userid.
+        """
+        return {"external_userid": external_userid, "cursor": cursor}
+
+    iter_get = every(get, "follow_user")
+
+    @POST("externalcontact/batch/get_by_user")
+    def batch_get_by_user(
+        self, userid_list: Sequence[str], cursor: str | None = None, limit: int | None = None
+    ) -> Fields:
+        """The customers of some members, with what each member notes of them. Doc 92994.
+
+        userid_list: at most 100 members. cursor: of the next page. limit: of a page, 50 unless given; more than 100
+        counts as 100.
+        → {"external_contact_list": [{"external_contact": {…}, "follow_info": {userid, remark, createtime, tag_id: [id],
+        add_way, state …}}], "next_cursor", "fail_info": {"unlicensed_userid_list": [userid]}}
+        Errors: Misconfigured 701008 when none of the members has a licence.
+        """
+        entries("userid_list", userid_list, 100, least=1)
+        within("limit", limit, 1)
+        return {"userid_list": userid_list, "cursor": cursor, "limit": limit}
+
+    iter_batch_get_by_user = every(batch_get_by_user, "external_contact_list")
+
+    @POST("externalcontact/contact_list")
+    def contact_list(self, cursor: str | None = None, limit: int | None = None) -> Fields:
+        """Everybody outside whom members serve, in chats or groups, customer or not. Doc 99434.
+
+        cursor: of the next page. limit: of a page, at most 1000.
+        → {"info_list": [{is_customer, tmp_openid, external_userid, name, follow_userid, chat_id, chat_name, add_time}],
+        "next_cursor"}; who is no customer has a tmp_openid alone.
+        Errors: BadRequest 50100 for a cursor that has ended: start from the first page.
+        """
+        within("limit", limit, 1, 1000)
+        return {"cursor": cursor, "limit": limit}
+
+    iter_contact_list = every(contact_list, "info_list")
+
+    @POST("externalcontact/remark")
+    def remark(
+        self,
+        userid: str,
+        external_userid: str,
+        remark: str | None = None,
+        description: str | None = None,
+        remark_company: str | None = None,
+        remark_mobiles: Sequence[str] | None = None,
+        remark_pic_mediaid: str | None = None,
+    ) -> Fields:
+        """Set what a member notes of a customer; what is not given stays. Doc 92115.
+
+        userid, external_userid: the two. remark: at most 20 characters. description: at most 150. remark_company: at
+        most 20, for WeChat users only. remark_mobiles: replace the old ones; [""] clears them. remark_pic_mediaid: an
+        uploaded image. At least one of the five.
+        → {} with errcode 0. Nothing is pushed to callbacks.
+        Errors: Final 84061 when the two are no contacts.
+        """
+        some(
+            remark=remark is not None,
+            description=description is not None,
+            remark_company=remark_company is not None,
+            remark_mobiles=remark_mobiles is not None,
+            remark_pic_mediaid=remark_pic_mediaid is not None,
+        )
+        characters("remark", remark, 20)
+        characters("description", description, 150)
+        characters("remark_company", remark_company, 20)
+        entries("remark_mobiles", remark_mobiles)
+        return {
+            "userid": userid,
+            "external_userid": external_userid,
+            "remark": remark,
+            "description": description,
+            "remark_company": remark_company,
+            "remark_mobiles": remark_mobiles,
+            "remark_pic_mediaid": remark_pic_mediaid,
+        }
+
+    @POST("externalcontact/get_user_behavior_data")
+    def get_user_behavior_data(
+        self,
+        userid: str | Sequence[str] | None,
+        start_time: int,
+        end_time: int,
+        partyid: Sequence[int] | None = None,
+    ) -> Fields:
+        """How members dealt with their customers, day by day. Doc 92132.
+
+        userid: at most 100 members; None where partyid names departments. start_time, end_time: Unix seconds, taken
+        down to 0:00; at most 30 days apart, of the last 180. partyid: at most 100 departments, whose members are summed
+        up.
+        → {"behavior_data": [{stat_time, chat_cnt, message_cnt, reply_percentage, avg_reply_time in minutes,
+        negative_feedback_cnt, new_apply_cnt, new_contact_cnt}]}; reply_percentage is absent where there was no chat.
+        """
+        if not isinstance(userid, str):
+            entries("userid", userid, 100)
+        entries("partyid", partyid, 100)
+        some(userid=userid, partyid=partyid)
+        days("start_time, end_time", start_time, end_time, 30)
+        return {"userid": userid, "start_time": start_time, "end_time": end_time, "partyid": partyid}
+
+    @POST("externalcontact/opengid_to_chatid")
+    def opengid_to_chatid(self, opengid: str) -> Fields:
+        """The chat_id of a group chat that a mini-program knows by its opengid. Doc 94822.
+
+        opengid: from wx.getGroupEnterInfo, in a mini-program that is linked to the corp.
+        → {"chat_id": chat_id}
+        """
+        return {"opengid": opengid}

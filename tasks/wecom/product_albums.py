@@ -1,0 +1,91 @@
+"""商品图册: the corp's products, which members show in chats. Doc 95096."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.wecom.calls import POST, Chapter, Fields, every
+from tasks.wecom.limits import characters, entries, octets, within
+
+PRICE = 5_000_000  # 分: 50 000 yuan
+
+
+class ProductAlbums(Chapter):
+    """Calls below externalcontact/ about product albums."""
+
+    @POST("externalcontact/add_product_album")
+    def add_product_album(
+        self,
+        description: str,
+        price: int,
+        attachments: Sequence[Mapping[str, Any]],
+        product_sn: str | None = None,
+    ) -> Fields:
+        """Make a product. Doc 95096.
+
+        description: name and features, at most 300 characters. price: in 分, at most 50 000 yuan. attachments: at most
+        9 images, {"type": "image", "image": {"media_id": from media/upload_attachment}}. product_sn: your number, at
+        most 128 letters and digits.
+        → {"product_id": id}
+        """
+        _product(description, price, attachments, product_sn)
+        return {"description": description, "price": price, "product_sn": product_sn, "attachments": attachments}
+
+    @POST("externalcontact/get_product_album")
+    def get_product_album(self, product_id: str) -> Fields:
+        """A product. Doc 95096.
+
+        product_id: which.
+        → {"product": {product_id, description, price, create_time, product_sn, attachments}}
+        """
+        return {"product_id": product_id}
+
+    @POST("externalcontact/get_product_album_list")
+    def get_product_album_list(self, limit: int | None = None, cursor: str | None = None) -> Fields:
+        """All products. Doc 95096.
+
+        limit: of a page, 50 unless given, at most 100. cursor: of the next page.
+        → {"product_list": [{product_id, description, price, product_sn, attachments}], "next_cursor"}
+        """
+        within("limit", limit, 1, 100)
+        return {"limit": limit, "cursor": cursor}
+
+    iter_get_product_album_list = every(get_product_album_list, "product_list")
+
+    @POST("externalcontact/update_product_album")
+    def update_product_album(
+        self,
+        product_id: str,
+        description: str | None = None,
+        price: int | None = None,
+        attachments: Sequence[Mapping[str, Any]] | None = None,
+        product_sn: str | None = None,
+    ) -> Fields:
+        """Change a product of this app's; what is None stays as it is. Doc 95096.
+
+        product_id: which. description, price, attachments, product_sn: as of add_product_album.
+        → {} with errcode 0.
+        """
+        _product(description, price, attachments, product_sn)
+        return {
+            "product_id": product_id,
+            "description": description,
+            "price": price,
+            "product_sn": product_sn,
+            "attachments": attachments,
+        }
+
+    @POST("externalcontact/delete_product_album")
+    def delete_product_album(self, product_id: str) -> Fields:
+        """Delete a product of this app's. Doc 95096.
+
+        product_id: which.
+        → {} with errcode 0.
+        """
+        return {"product_id": product_id}
+
+
+def _product(description: str | None, price: int | None, attachments: Any, product_sn: str | None) -> None:
+    characters("description", description, 300, least=1)
+    within("price", price, 0, PRICE)
+    entries("attachments", attachments, 9, least=1)
+    octets("product_sn", product_sn, 128)

@@ -1,0 +1,104 @@
+"""企业标签: the corp's tags for customers, and marking customers with them. Docs 92117, 92118."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.wecom.calls import POST, Chapter, Fields
+from tasks.wecom.limits import an_object, characters, entries, some, within
+
+NAME = 30  # characters
+ORDER = 2**32 - 1
+
+
+class Tags(Chapter):
+    """Calls below externalcontact/ about tags."""
+
+    @POST("externalcontact/get_corp_tag_list")
+    def get_corp_tag_list(self, tag_id: Sequence[str] | None = None, group_id: Sequence[str] | None = None) -> Fields:
+        """The corp's tags, in their groups; all of them unless some are named. Doc 92117.
+
+        tag_id, group_id: only these tags, or these groups; name one kind, for WeCom heeds but one.
+        → {"tag_group": [{group_id, group_name, create_time, order, deleted, "tag": [{id, name, create_time, order,
+        deleted}]}]}; deleted comes only where ids were named.
+        """
+        entries("tag_id", tag_id)
+        entries("group_id", group_id)
+        return {"tag_id": tag_id, "group_id": group_id}
+
+    @POST("externalcontact/add_corp_tag")
+    def add_corp_tag(
+        self,
+        tag: Sequence[Mapping[str, Any]],
+        group_id: str | None = None,
+        group_name: str | None = None,
+        order: int | None = None,
+        agentid: int | None = None,
+    ) -> Fields:
+        """Make tags, in a group that there is or a new one. Doc 92117.
+
+        tag: at least one {"name": at most 30 characters, "order": the larger, the further in front}. group_id: the
+        group. group_name: instead, at most 30 characters; a group of this name is used if there is one. order: of a new
+        group. agentid: for old third-party suites only.
+        → {"tag_group": {group_id, group_name, create_time, order, "tag": [{id, name, create_time, order}]}}
+        Errors: BadRequest 40071 for a name that is taken; the corp has at most 10 000 tags.
+        """
+        entries("tag", tag, least=1)
+        for number, each in enumerate(tag):
+            characters(f"tag[{number}].name", an_object(f"tag[{number}]", each).get("name", ""), NAME, least=1)
+            within(f"tag[{number}].order", each.get("order"), 0, ORDER)
+        some(group_id=group_id, group_name=group_name)
+        characters("group_name", group_name, NAME)
+        within("order", order, 0, ORDER)
+        return {"group_id": group_id, "group_name": group_name, "order": order, "tag": tag, "agentid": agentid}
+
+    @POST("externalcontact/edit_corp_tag")
+    def edit_corp_tag(
+        self, id: str, name: str | None = None, order: int | None = None, agentid: int | None = None
+    ) -> Fields:
+        """Rename or move a tag or a group of this app's. Doc 92117.
+
+        id: of the tag or the group. name: at most 30 characters. order: the larger, the further in front. agentid: for
+        old third-party suites only.
+        → {} with errcode 0.
+        Errors: BadRequest 40068 no such tag, 40071 a name that is taken.
+        """
+        characters("name", name, NAME, least=1)
+        within("order", order, 0, ORDER)
+        return {"id": id, "name": name, "order": order, "agentid": agentid}
+
+    @POST("externalcontact/del_corp_tag")
+    def del_corp_tag(
+        self,
+        tag_id: Sequence[str] | None = None,
+        group_id: Sequence[str] | None = None,
+        agentid: int | None = None,
+    ) -> Fields:
+        """Delete tags and groups of this app's, and with them their marks. Doc 92117.
+
+        tag_id, group_id: at least one of the two lists; a group goes with its last tag. agentid: for old third-party
+        suites only.
+        → {} with errcode 0.
+        """
+        entries("tag_id", tag_id)
+        entries("group_id", group_id)
+        some(tag_id=tag_id, group_id=group_id)
+        return {"tag_id": tag_id, "group_id": group_id, "agentid": agentid}
+
+    @POST("externalcontact/mark_tag")
+    def mark_tag(
+        self,
+        userid: str,
+        external_userid: str,
+        add_tag: Sequence[str] | None = None,
+        remove_tag: Sequence[str] | None = None,
+    ) -> Fields:
+        """Mark a member's customer with tags, and take marks off. Doc 92118.
+
+        userid, external_userid: the two. add_tag, remove_tag: tag ids, not both empty; a pair has at most 3000 tags.
+        → {} with errcode 0.
+        Errors: Busy 45035 when the pair is being marked at the same time, Final 84061 when the two are no contacts.
+        """
+        entries("add_tag", add_tag, 3000)
+        entries("remove_tag", remove_tag)
+        some(add_tag=add_tag, remove_tag=remove_tag)
+        return {"userid": userid, "external_userid": external_userid, "add_tag": add_tag, "remove_tag": remove_tag}

@@ -1,0 +1,147 @@
+"""继承: handing customers and group chats over to other members. Docs 92124, 92125, 94081, 94082, 94088, 92127."""
+
+from collections.abc import Sequence
+
+from tasks.wecom.calls import POST, Chapter, Fields, every
+from tasks.wecom.limits import Broken, characters, entries, within
+
+ROWS = 50_000  # page_id times page_size stays below
+
+
+class Transfers(Chapter):
+    """Calls below externalcontact/ about handing over."""
+
+    @POST("externalcontact/get_unassigned_list")
+    def get_unassigned_list(self, page_id: int | None, page_size: int | None, cursor: str | None = None) -> Fields:
+        """The customers of members who left. Doc 92124.
+
+        page_id: from 0; page_id times page_size must be below 50 000. page_size: at most 1000; None leaves it to WeCom,
+        which takes 1000. cursor: of the next page, in place of page_id, and without that bound.
+        → {"info": [{handover_userid, external_userid, dimission_time}], "is_last", "next_cursor"}
+        """
+        within("page_id", page_id, 0)
+        within("page_size", page_size, 0, 1000)
+        if cursor is None and (page_id or 0) * (page_size or 0) >= ROWS:
+            raise Broken("page_id", f"{page_id} pages of {page_size}", f"below {ROWS} customers; go on with cursor")
+        return {"page_id": page_id if cursor is None else None, "page_size": page_size, "cursor": cursor}
+
+    iter_get_unassigned_list = every(get_unassigned_list, "info")
+
+    @POST("externalcontact/transfer")
+    def transfer(
+        self,
+        external_userid: str,
+        handover_userid: str,
+        takeover_userid: str,
+        transfer_success_msg: str | None = None,
+    ) -> Fields:
+        """Hand one customer over: WeCom no longer cares for it; see resigned_transfer_customer. Doc 92125.
+
+        external_userid: the customer. handover_userid: the member who left. takeover_userid: the new one.
+        transfer_success_msg: what the customer is told, at most 200 characters.
+        → {} with errcode 0.
+        Errors: Final 40097 while the member has not left, 84061 when the two are no contacts.
+        """
+        characters("transfer_success_msg", transfer_success_msg, 200)
+        return {
+            "external_userid": external_userid,
+            "handover_userid": handover_userid,
+            "takeover_userid": takeover_userid,
+            "transfer_success_msg": transfer_success_msg,
+        }
+
+    @POST("externalcontact/get_transfer_result")
+    def get_transfer_result(self, external_userid: str, handover_userid: str, takeover_userid: str) -> Fields:
+        """How a customer that transfer handed over stands; for later calls see transfer_result. Doc 92973.
+
+        external_userid, handover_userid, takeover_userid: as of transfer.
+        → {"status": as of transfer_result, "takeover_time"}
+        """
+        return {
+            "external_userid": external_userid,
+            "handover_userid": handover_userid,
+            "takeover_userid": takeover_userid,
+        }
+
+    @POST("externalcontact/transfer_customer")
+    def transfer_customer(
+        self,
+        handover_userid: str,
+        takeover_userid: str,
+        external_userid: Sequence[str],
+        transfer_success_msg: str | None = None,
+    ) -> Fields:
+        """Hand customers of a member who stays over to another, 24 hours later, unless they object. Doc 92125.
+
+        handover_userid, takeover_userid: from whom, to whom; both activated, with 客户联系. external_userid: at most
+        100 customers, each at most twice in 90 days. transfer_success_msg: what they are told, at most 200 characters.
+        → {"customer": [{external_userid, errcode}]}: an errcode each, of which 0 says that it is under way.
+        """
+        entries("external_userid", external_userid, 100, least=1)
+        characters("transfer_success_msg", transfer_success_msg, 200)
+        return {
+            "handover_userid": handover_userid,
+            "takeover_userid": takeover_userid,
+            "external_userid": external_userid,
+            "transfer_success_msg": transfer_success_msg,
+        }
+
+    @POST("externalcontact/transfer_result")
+    def transfer_result(self, handover_userid: str, takeover_userid: str, cursor: str | None = None) -> Fields:
+        """How the customers that transfer_customer handed over stand. Doc 94088.
+
+        handover_userid, takeover_userid: as of transfer_customer. cursor: of the next page, which has at most 1000.
+        → {"customer": [{external_userid, status: 1 done | 2 waiting | 3 refused | 4 the new member has too many |
+        5 not known, takeover_time}], "next_cursor"}
+        """
+        return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
+
+    iter_transfer_result = every(transfer_result, "customer")
+
+    @POST("externalcontact/resigned/transfer_customer")
+    def resigned_transfer_customer(
+        self, handover_userid: str, takeover_userid: str, external_userid: Sequence[str]
+    ) -> Fields:
+        """Hand customers of a member who left within the last year over to another. Doc 94081.
+
+        handover_userid: who left. takeover_userid: who takes over. external_userid: at most 100 customers.
+        → {"customer": [{external_userid, errcode}]}
+        Errors: Final 40097 while the member has not left.
+        """
+        entries("external_userid", external_userid, 100, least=1)
+        return {
+            "handover_userid": handover_userid,
+            "takeover_userid": takeover_userid,
+            "external_userid": external_userid,
+        }
+
+    @POST("externalcontact/resigned/transfer_result")
+    def resigned_transfer_result(self, handover_userid: str, takeover_userid: str, cursor: str | None = None) -> Fields:
+        """How the customers that resigned_transfer_customer handed over stand. Doc 94082.
+
+        handover_userid, takeover_userid: as of resigned_transfer_customer. cursor: of the next page.
+        → {"customer": [{external_userid, status as of transfer_result, takeover_time}], "next_cursor"}
+        """
+        return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
+
+    iter_resigned_transfer_result = every(resigned_transfer_result, "customer")
+
+    @POST("externalcontact/groupchat/transfer")
+    def groupchat_transfer(self, chat_id_list: Sequence[str], new_owner: str) -> Fields:
+        """Hand group chats whose owner left over to another member. Doc 92127.
+
+        chat_id_list: 1 to 100 group chats. new_owner: the member, with 客户联系; gets at most 300 a day of one owner's.
+        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not handed over.
+        """
+        entries("chat_id_list", chat_id_list, 100, least=1)
+        return {"chat_id_list": chat_id_list, "new_owner": new_owner}
+
+    @POST("externalcontact/groupchat/onjob_transfer")
+    def groupchat_onjob_transfer(self, chat_id_list: Sequence[str], new_owner: str) -> Fields:
+        """Hand group chats whose owner stays over to another member. Doc 95703.
+
+        chat_id_list: 1 to 100 group chats, each at most twice in 90 days. new_owner: the member, with 客户联系.
+        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not handed over.
+        """
+        entries("chat_id_list", chat_id_list, 100, least=1)
+        return {"chat_id_list": chat_id_list, "new_owner": new_owner}

@@ -1,0 +1,84 @@
+"""Welcomes, for new customers (新客户欢迎语, doc 92137) and for who joins a group chat (入群欢迎语, doc 92366)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tasks.wecom import content
+from tasks.wecom.calls import POST, Chapter, Fields
+from tasks.wecom.limits import an_object, one_of, some
+
+GROUP_TEXT = 3000  # bytes; the page says 3000 for adding and 4000 for editing
+
+
+class Welcomes(Chapter):
+    """Calls below externalcontact/ about welcomes."""
+
+    @POST("externalcontact/send_welcome_msg")
+    def send_welcome_msg(self, template: Mapping[str, Any]) -> Fields:
+        """Greet a customer. The code lives 20 seconds from the event, and works once. Doc 92137.
+
+        template: {"welcome_code": from the event, "text": {"content": at most 4000 bytes}, "attachments": [at most 9]};
+        an attachment is {"msgtype": kind, kind: {…}}, with
+            image         media_id, or a pic_url from media/uploadimg
+            link          title ≤ 128 bytes, url, picurl, desc ≤ 512 bytes
+            miniprogram   title ≤ 64 bytes, pic_media_id, appid, page
+            video, file   media_id
+        The older form, one of image, link and miniprogram (the first counts) beside the text, is passed on as well.
+        Text and attachments must not all be empty.
+        → {} with errcode 0: there is no message id.
+        Errors: Final 41050 for a code that is used, unknown or too old, 41051 when the two already chat, 41053 until
+        the customer agrees to the chat archive; Busy 41096 while another app is sending; MediaRefused 40007 for
+        material older than three days.
+        """
+        some(welcome_code=template.get("welcome_code"))
+        content.message(template)
+        return dict(template)
+
+    @POST("externalcontact/group_welcome_template/add")
+    def group_welcome_template_add(self, template: Mapping[str, Any]) -> Fields:
+        """Make a group welcome, which the owners of group chats can then choose. Doc 92366.
+
+        template: {"text": {"content": at most 3000 bytes, %NICKNAME% stands for the name}} and one of image, link,
+        miniprogram, file, video (the first counts); "notify": 1 tells the members, the default, 0 does not.
+        → {"template_id": id}
+        Errors: Final 41055 when the corp has 100 of them.
+        """
+        _check(template)
+        return dict(template)
+
+    @POST("externalcontact/group_welcome_template/edit")
+    def group_welcome_template_edit(self, template: Mapping[str, Any]) -> Fields:
+        """Replace a group welcome of this app's. Doc 92366.
+
+        template: as of group_welcome_template_add, with "template_id" and without "notify".
+        → {} with errcode 0.
+        Errors: Final 41058 for one that another app made.
+        """
+        some(template_id=template.get("template_id"))
+        _check(template)
+        return dict(template)
+
+    @POST("externalcontact/group_welcome_template/get")
+    def group_welcome_template_get(self, template_id: str) -> Fields:
+        """A group welcome. Doc 92366.
+
+        template_id: what group_welcome_template_add gave.
+        → {"text": {"content"}, "image": {"pic_url"}, "link": {…}, "miniprogram": {…}, "file": {…}, "video": {…}}
+        """
+        return {"template_id": template_id}
+
+    @POST("externalcontact/group_welcome_template/del")
+    def group_welcome_template_del(self, template_id: str, agentid: int | None = None) -> Fields:
+        """Delete a group welcome of this app's. Doc 92366.
+
+        template_id: which. agentid: of the app, for old third-party suites only.
+        → {} with errcode 0.
+        Errors: Final 41058 for one that another app made.
+        """
+        return {"template_id": template_id, "agentid": agentid}
+
+
+def _check(template: Mapping[str, Any]) -> None:
+    content.text(an_object("template", template), GROUP_TEXT)
+    content.beside(template, content.IN_GROUPS)
+    one_of("notify", template.get("notify"), 0, 1)

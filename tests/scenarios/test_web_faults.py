@@ -1,0 +1,137 @@
+"""F20, F23-F27: Redis refuses, hangs, is full or read-only; WeCom sends an event again; a web side dies."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tasks.ledger import PREFIX
+from tests.processes import Product
+from tests.scenarios.judge import assert_all_greeted, calls, row_of, verdict
+from tests.simulator.client import StandIn
+from tests.until import until
+
+ANSWER = 1.5  # seconds within which WeCom is told that an event cannot be stored
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
+    folder = tmp_path_factory.mktemp("web-faults")
+    with Product(folder, stand_in, start=["web", "welcome"], WEB_CONCURRENCY="2") as product:
+        yield product
+
+
+@pytest.fixture
+def product(shared: Product, wecom: StandIn) -> Product:
+    shared.wait_until_consuming()
+    return shared
+
+
+@contextlib.contextmanager
+def refusing(product: Product) -> Iterator[None]:
+    product.redis.kill()
+    yield
+    product.redis.start()
+
+
+@contextlib.contextmanager
+def hanging(product: Product) -> Iterator[None]:
+    product.redis.freeze()
+    yield
+    product.redis.thaw()
+
+
+@contextlib.contextmanager
+def full(product: Product) -> Iterator[None]:
+    with product.redis.client() as client:
+        client.config_set("maxmemory", "1mb")
+        yield
+        client.config_set("maxmemory", "0")
+
+
+@contextlib.contextmanager
+def read_only(product: Product) -> Iterator[None]:
+    with product.redis.client() as client:
+        client.replicaof("127.0.0.1", "1")  # a master that is not there: our data stays, writes are refused
+        yield
+        client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize("ailing", [refusing, hanging, full, read_only])
+def test_f20_f23_f24_while_redis_cannot_store_wecom_is_told_503_in_time_and_sends_again(
+    product: Product, wecom: StandIn, ailing: Callable[[Product], AbstractContextManager[None]]
+) -> None:
+    wecom.pushing(timeout_s=ANSWER, retries=30, spacing_s=0.5)
+    with ailing(product):
+        wecom.load(80, rate=40)
+        until(lambda: all(r.failures for r in wecom.records()), 10, what="an answer to everybody")
+        assert {reason for r in wecom.records() for reason in r.failures} == {"503"}
+        assert wecom.status()["accepted"] == 0
+    back_at = time.time()
+    wecom.wait_until_greeted(80)
+    assert wecom.status()["last_greeted_at"] - back_at < 5
+    assert_all_greeted(wecom, product)
+
+
+def test_f25_an_event_pushed_many_times_at_once_is_stored_and_greeted_once(product: Product, wecom: StandIn) -> None:
+    wecom.faults(latency_ms=50)
+    records = [wecom.add() for _ in range(20)]
+    for record in records:
+        wecom.repeat(record, 3)
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.outcomes == {"sent": 20}
+    assert [calls(record) for record in wecom.records()] == [[0]] * 20
+    with product.redis.client() as client:
+        stored = [client.hgetall(PREFIX + row_of(product, record)["id"]) for record in records]
+    assert [row["resent"] for row in stored] == ["3"] * 20
+
+
+def test_f26_an_event_replayed_after_its_greeting_changes_nothing(product: Product, wecom: StandIn) -> None:
+    wecom.pushing(fresh=False)  # the very same bytes, as somebody who listened in would send them
+    record = wecom.add()
+    wecom.wait_until_greeted(1)
+    until(lambda: product.unfinished() == 0, what="the outcome")
+    before = row_of(product, record)
+    wecom.repeat(record, 5)
+    wecom.wait_until_pushed()
+    product.wait_until_consuming()
+    assert row_of(product, record) == before
+    assert calls(wecom.record(record)) == [0]
+    with product.redis.client() as client:  # so it is after an hour: the row that tells them apart is kept for days
+        assert client.ttl(PREFIX + before["id"]) > 24 * 3600
+
+
+def test_f27_a_web_side_that_dies_between_storing_and_answering_stores_the_event_once(
+    tmp_path_factory: pytest.TempPathFactory, wecom: StandIn
+) -> None:
+    crash = {"web": "tasks.ledger:Ledger.accept@after"}
+    folder = tmp_path_factory.mktemp("web-dies")
+    with Product(folder, wecom, start=["web", "welcome"], crash=crash) as product:
+        record = wecom.add()
+        wecom.wait_until_greeted(1)
+        wecom.wait_until_pushed()
+        record = wecom.record(record)
+        assert (record.pushes, record.failures) == (2, ["closed"])
+        found = assert_all_greeted(wecom, product)
+        assert found.outcomes == {"sent": 1}
+        assert calls(record) == [0]
+
+
+def test_f27_a_web_side_killed_again_and_again_loses_nobody_whom_it_answered(
+    tmp_path_factory: pytest.TempPathFactory, wecom: StandIn
+) -> None:
+    wecom.pushing(retries=20, spacing_s=0.5)
+    with Product(tmp_path_factory.mktemp("web-killed"), wecom, start=["web", "welcome"]) as product:
+        wecom.load(250, rate=50)
+        for _ in range(4):
+            time.sleep(1)
+            product.roles["web"].kill()
+            product.roles["web"].start()
+        wecom.wait_until_pushed()
+        found = verdict(wecom, product)
+        assert (found.lost, found.missed, found.double) == ([], [], [])
+        assert found.greeted == found.accepted == found.events
+        assert all(calls(record) == [0] for record in wecom.records())

@@ -1,0 +1,130 @@
+"""继承. A member with status 5 has left; what is handed over waits its 24 hours. Docs 92124, 92125, 94081, 92127."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.simulator.calls import Call, Fields, Route, characters, entries, ok
+from tests.simulator.customers import contacts
+from tests.simulator.greeting import Refused
+from tests.simulator.group_chats import Chats
+
+LEFT = 5  # a member's status
+WAITING, UNKNOWN = 2, 5  # a transfer's
+DAY = 86400
+
+
+@dataclass(slots=True)
+class Transfers:
+    """(who had it, who gets it) → customer → when it was asked for."""
+
+    begun: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+
+
+def unassigned(call: Call) -> Fields:
+    body = call.json()
+    size = body.get("page_size", 1000)
+    if not 0 < size <= 1000:
+        raise Refused(40058, "invalid Request Parameter, page_size")
+    start = body.get("page_id", 0) * size
+    if start >= 50_000 and not body.get("cursor"):
+        raise Refused(40058, "invalid Request Parameter, page_id")
+    left = [member for member, fields in call.corp.members.items() if fields["status"] == LEFT]
+    rows = [
+        {"handover_userid": member, "external_userid": customer, "dimission_time": int(call.now - DAY)}
+        for member in left
+        for customer in contacts(call, member)
+    ]
+    rows = rows if body.get("cursor") else rows[start:]
+    page, cursor = call.page({"cursor": body.get("cursor"), "limit": size}, rows, 1000)
+    return ok(info=page, is_last=not cursor, next_cursor=cursor)
+
+
+def _ends(call: Call, left: bool) -> tuple[str, str, Fields]:
+    """(handover, takeover, body). `left`: whether the first must have left."""
+    body = call.json("handover_userid", "takeover_userid")
+    handover, takeover = body["handover_userid"], body["takeover_userid"]
+    for member in (handover, takeover):
+        if member not in call.corp.members:
+            raise Refused(60111, f"userid not found, {member}")
+    if left and call.corp.members[handover]["status"] != LEFT:
+        raise Refused(40097, "this user has not left the corp")
+    characters(body, "transfer_success_msg", 200)
+    return handover, takeover, body
+
+
+def _begin(call: Call, ends: tuple[str, str], customer: str) -> int:
+    """The errcode for one customer."""
+    begun = call.corp.of(Transfers).begun.setdefault(ends, {})
+    if customer not in contacts(call, ends[0]):
+        return 84061
+    if customer in begun:
+        return 40100
+    begun[customer] = call.now
+    return 0
+
+
+def one(call: Call) -> Fields:
+    """The old call."""
+    handover, takeover, body = _ends(call, left=True)
+    errcode = _begin(call, (handover, takeover), body.get("external_userid", ""))
+    if errcode:
+        raise Refused(errcode, "cannot be handed over")
+    return ok()
+
+
+def one_result(call: Call) -> Fields:
+    handover, takeover, body = _ends(call, left=False)
+    at = call.corp.of(Transfers).begun.get((handover, takeover), {}).get(body.get("external_userid", ""))
+    return ok(status=UNKNOWN) if at is None else ok(status=WAITING, takeover_time=int(at + DAY))
+
+
+def many(left: bool) -> Callable[[Call], Fields]:
+    def handler(call: Call) -> Fields:
+        handover, takeover, body = _ends(call, left)
+        call.json("external_userid")
+        wanted = entries(body, "external_userid", 100)
+        return ok(
+            customer=[{"external_userid": c, "errcode": _begin(call, (handover, takeover), c)} for c in wanted],
+        )
+
+    return handler
+
+
+def results(call: Call) -> Fields:
+    handover, takeover, body = _ends(call, left=False)
+    begun = call.corp.of(Transfers).begun.get((handover, takeover), {})
+    rows = [{"external_userid": c, "status": WAITING, "takeover_time": int(at + DAY)} for c, at in begun.items()]
+    page, cursor = call.page({"cursor": body.get("cursor")}, rows, 1000)
+    return ok(customer=page, next_cursor=cursor)
+
+
+def chats(left: bool) -> Callable[[Call], Fields]:
+    def handler(call: Call) -> Fields:
+        body, known = call.json("chat_id_list", "new_owner"), call.corp.of(Chats).by_id
+        if body["new_owner"] not in call.corp.members:
+            raise Refused(60111, "userid not found")
+        failed = []
+        for chat_id in entries(body, "chat_id_list", 100):
+            chat = known.get(chat_id)
+            if chat is None:
+                failed.append({"chat_id": chat_id, "errcode": 90501, "errmsg": "chat is not external group chat"})
+            elif left != (call.corp.members[chat["owner"]]["status"] == LEFT):
+                failed.append({"chat_id": chat_id, "errcode": 90500, "errmsg": "the owner's status does not fit"})
+            else:
+                chat["owner"] = body["new_owner"]
+        return ok(failed_chat_list=failed)
+
+    return handler
+
+
+ROUTES = {
+    "externalcontact/get_unassigned_list": Route("POST", unassigned),
+    "externalcontact/transfer": Route("POST", one),
+    "externalcontact/get_transfer_result": Route("POST", one_result),
+    "externalcontact/transfer_customer": Route("POST", many(left=False)),
+    "externalcontact/transfer_result": Route("POST", results),
+    "externalcontact/resigned/transfer_customer": Route("POST", many(left=True)),
+    "externalcontact/resigned/transfer_result": Route("POST", results),
+    "externalcontact/groupchat/transfer": Route("POST", chats(left=True)),
+    "externalcontact/groupchat/onjob_transfer": Route("POST", chats(left=False)),
+}

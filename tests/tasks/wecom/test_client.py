@@ -1,0 +1,307 @@
+"""The client: token in, JSON out, each errcode an error by what the caller can do."""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
+from tasks.wecom.errors import (
+    CODES,
+    BadRequest,
+    Busy,
+    Final,
+    Limited,
+    MediaRefused,
+    Misconfigured,
+    NoAnswer,
+    NotSent,
+    TokenRefused,
+    from_answer,
+)
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.tasks.wecom.servers import OK, Server, answering, nobody, silent, then, whole
+
+TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
+
+
+@pytest.fixture
+def client(wecom: StandIn) -> Iterator[WeComClient]:
+    app = wecom.register(App.random())
+    with contextlib.closing(WeComClient(app.corp_id, app.secret, wecom.base_url)) as client:
+        yield client
+
+
+def against(server: Server, **different: Any) -> WeComClient:
+    return WeComClient("ww0", "SECRET-1234", server.url, **different)
+
+
+def saying(*answers: bytes) -> Any:
+    """gettoken works; then these answers, the last one again and again."""
+    return answering(lambda number: TOKEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
+
+
+def said(body: bytes, status: str = "200 OK") -> WeComError:
+    """The error that a call ends with when this is WeCom's answer."""
+    with (
+        Server(saying(whole(body, status))) as server,
+        contextlib.closing(against(server)) as client,
+        pytest.raises(WeComError) as error,
+    ):
+        client.get("user/get", {"userid": "zhangsan"})
+    return error.value
+
+
+# ------------------------------------------------------------------------------------------------ results
+
+
+def test_a_call_gives_wecoms_json(wecom: StandIn, client: WeComClient) -> None:
+    wecom.people(members={"zhangsan": {"name": "张三"}})
+    assert client.user.get("zhangsan")["name"] == "张三"
+    assert client.external_contact.get_follow_user_list()["follow_user"] == ["zhangsan"]
+
+
+def test_a_greeting_reaches_the_customer(wecom: StandIn, client: WeComClient) -> None:
+    added = wecom.add(push=False)
+    text = "您好😀 \\u4f60 \"'\n"
+    client.external_contact.send_welcome_msg({"welcome_code": added.welcome_code, "text": {"content": text}})
+    assert wecom.record(added).content["text"] == text
+
+
+def test_text_goes_over_the_wire_as_real_utf8() -> None:
+    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+        client.post("some/path", {"text": {"content": "您好😀"}})
+    head, _, body = server.requests[1].partition(b"\r\n\r\n")
+    assert body == '{"text": {"content": "您好😀"}}'.encode()
+    assert b"Content-Type: application/json" in head
+
+
+def test_what_is_none_is_not_sent() -> None:
+    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+        client.post("some/path", {"a": None, "b": 0, "c": "", "d": []})
+        client.get("some/path", {"a": None, "b": 0, "c": ""})
+    assert json.loads(server.requests[1].partition(b"\r\n\r\n")[2]) == {"b": 0, "c": "", "d": []}
+    assert server.requests[2].startswith(b"GET /cgi-bin/some/path?access_token=TOKEN-1234&b=0&c= HTTP")
+
+
+@pytest.mark.parametrize(("errmsg", "remarked"), [("ok", False), ("Warning: wrong json format", True)])
+def test_a_remark_of_wecoms_is_logged(errmsg: str, remarked: bool, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"errcode": 0, "errmsg": errmsg}).encode()
+    with Server(saying(whole(body))) as server, contextlib.closing(against(server)) as client:
+        assert client.get("some/path")["errmsg"] == errmsg
+    assert ("Warning: wrong json format" in caplog.text) is remarked
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+KINDS = {
+    Busy: [-1, 41096, 45033, 45035],
+    Limited: [45009],
+    TokenRefused: [40014, 42001, 41001],
+    MediaRefused: [40007, 90207, 90208],
+    Misconfigured: [40001, 40013, 48001, 48002, 50002, 50003, 60020, 60021, 84074, 301002, 701008],
+    BadRequest: [40058, 40063, 41064, 45002, 44004, 40033],
+    Final: [41050, 41051, 41053, 41054, 84061, 60111, 40096, 123456],
+}
+
+
+@pytest.mark.parametrize(("kind", "errcode"), [(kind, code) for kind, codes in KINDS.items() for code in codes])
+def test_an_errcode_says_what_the_caller_can_do(kind: type, errcode: int) -> None:
+    error = from_answer(errcode, "said WeCom", "some/path")
+    assert type(error) is kind
+    assert isinstance(error, WeComAPIError)
+    assert (error.errcode, error.errmsg, error.path) == (errcode, "said WeCom", "some/path")
+
+
+def test_every_code_has_its_meaning_and_its_cure() -> None:
+    assert all(code.meaning and code.cure and issubclass(code.error, WeComAPIError) for code in CODES.values())
+
+
+@pytest.mark.parametrize("errcode", [-1, 45009, 60111, 99])
+def test_an_errcode_over_the_wire(errcode: int) -> None:
+    error = said(json.dumps({"errcode": errcode, "errmsg": "said WeCom"}).encode())
+    assert type(error) is type(from_answer(errcode, "", ""))
+
+
+def test_an_error_leaves_wecoms_hint_out() -> None:
+    body = {"errcode": 60020, "errmsg": "not allow to access from your ip, hint: [1234], from ip: 10.9.8.7, more info"}
+    error = said(json.dumps(body).encode())
+    assert str(error) == "user/get: 60020 not allow to access from your ip"
+
+
+@pytest.mark.parametrize("status", ["500 Oh", "502 Bad Gateway", "404 Not Found", "301 Moved", "204 No Content"])
+def test_another_status_is_a_gateways_and_its_effect_unknown(status: str) -> None:
+    error = said(b"<html>" if status[0] != "2" else b"", status)
+    assert (type(error), error.reason) == (NoAnswer, f"HTTP {status[:3]}")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"null", b'"ok"', b"{", b"\xff\xfe", b'{"errcode": "x"}', b"[" * 100_000]
+)
+def test_what_is_not_wecoms_json_is_no_answer(body: bytes) -> None:
+    error = said(body)
+    assert (type(error), error.reason) == (NoAnswer, "the answer is not WeCom's JSON")
+
+
+def test_an_answer_that_is_cut_within_its_headers_is_no_answer() -> None:
+    def cut(server: Server, connection: Any) -> None:
+        server.request(connection)
+        connection.sendall(TOKEN if len(server.requests) == 1 else whole()[:40])
+
+    with Server(cut) as server, contextlib.closing(against(server)) as client, pytest.raises(NoAnswer):
+        client.get("some/path")
+
+
+@pytest.mark.xfail(strict=True, raises=OverflowError, reason="int() of an infinite errcode raises what _result lets by")
+def test_an_infinite_errcode_is_no_answer() -> None:
+    assert type(said(b'{"errcode": 1e999}')) is NoAnswer
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["errcode", "errmsg"]), inner),
+    max_leaves=5,
+)
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+@settings(max_examples=200, deadline=None)
+def test_whatever_wecom_says_is_a_result_or_an_error_of_ours(body: bytes) -> None:
+    from tasks.wecom.client import _result
+
+    with contextlib.suppress(WeComError):
+        assert isinstance(_result("some/path", 200, body), dict)
+
+
+def test_a_call_that_is_not_sent_says_so() -> None:
+    with nobody() as url, pytest.raises(NotSent) as error:
+        WeComClient("ww0", "secret", url).get("user/get")
+    assert error.value.path == "gettoken"
+
+
+@pytest.mark.parametrize("fields", [{}, {"access_token": "x"}, {"access_token": "x", "expires_in": None}])
+@pytest.mark.xfail(strict=True, raises=(KeyError, TypeError), reason="gettoken without its fields is no WeComError")
+def test_a_token_that_is_none_is_an_error_of_ours(fields: dict[str, Any]) -> None:
+    answer = whole(json.dumps({"errcode": 0, "errmsg": "ok", **fields}).encode())
+    with Server(answering(answer)) as server, pytest.raises(WeComError):
+        against(server).get("user/get")
+
+
+@pytest.mark.xfail(strict=True, raises=UnicodeEncodeError, reason="half an emoji in a name stops the whole greeting")
+def test_half_an_emoji_is_sent_as_something() -> None:
+    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+        client.post("some/path", {"text": {"content": "您好\ud83d"}})
+
+
+# ------------------------------------------------------------------------------------------------ renewal
+
+
+def test_a_token_that_dies_is_renewed_and_the_call_made_again(wecom: StandIn, client: WeComClient) -> None:
+    wecom.add(push=False)
+    client.user.get("zhangsan")
+    wecom.revoke_tokens()
+    assert client.user.get("zhangsan")["errcode"] == 0
+    assert wecom.summary().token_fetches == {"default": 2}
+
+
+def test_many_calls_at_once_renew_a_dead_token_once(wecom: StandIn, client: WeComClient) -> None:
+    wecom.add(push=False)
+    client.user.get("zhangsan")
+    wecom.revoke_tokens()
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: client.user.get("zhangsan")["errcode"] == 0, range(40)))
+    assert wecom.summary().token_fetches == {"default": 2}
+
+
+def test_a_token_that_is_refused_again_is_not_renewed_again(wecom: StandIn, client: WeComClient) -> None:
+    wecom.faults(revoke=1, paths=("user/get",))
+    with pytest.raises(TokenRefused):
+        client.user.get("zhangsan")
+    summary = wecom.summary()
+    assert summary.token_fetches == {"default": 2}
+    assert summary.answers["user/get"] == {"40014": 2}
+
+
+# ------------------------------------------------------------------------------------------------ deadlines
+
+
+def test_a_deadline_is_for_the_call_with_its_token_and_renewal() -> None:
+    """Each answer takes 0.2 s: gettoken, a refusal, gettoken, and there the time is over."""
+
+    def serve(server: Server, connection: Any) -> None:
+        while True:
+            request = server.request(connection)
+            time.sleep(0.2)
+            connection.sendall(TOKEN if b"gettoken" in request else whole(b'{"errcode": 42001}'))
+
+    with Server(serve) as server, contextlib.closing(against(server)) as client:
+        began = time.monotonic()
+        with pytest.raises(WeComError):
+            client.until(time.monotonic() + 0.5).get("user/get")
+        assert 0.4 < time.monotonic() - began < 0.8
+
+
+def test_a_deadline_binds_the_calls_of_one_client_and_not_the_others() -> None:
+    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+        hurried = client.until(time.monotonic() - 1)
+        with pytest.raises(NotSent):
+            hurried.user.get("zhangsan")
+        assert client.user.get("zhangsan")["errcode"] == 0
+        assert hurried.tokens is client.tokens
+
+
+def test_a_silent_gettoken_is_not_sent_since_nothing_of_the_call_was() -> None:
+    with Server(silent) as server, contextlib.closing(against(server)) as client, pytest.raises(NotSent):
+        client.until(time.monotonic() + 0.3).user.get("zhangsan")
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+def test_every_failed_call_is_observed_by_path_and_code(wecom: StandIn) -> None:
+    seen: list[tuple[str, int | str]] = []
+    app = wecom.register(App.random())
+    client = WeComClient(app.corp_id, app.secret, wecom.base_url, observe=lambda *what: seen.append(what))
+    with contextlib.closing(client):
+        wecom.faults(busy=1, paths=("user/get",))
+        with contextlib.suppress(WeComError):
+            client.user.get("zhangsan")
+        wecom.faults(http_5xx=1, paths=("user/get",))
+        with contextlib.suppress(WeComError):
+            client.user.get("zhangsan")
+        wecom.faults()
+        client.external_contact.get_follow_user_list()
+    assert seen == [("user/get", -1), ("user/get", "NoAnswer")]
+
+
+def test_neither_token_nor_secret_is_in_any_error_log_or_repr(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("tasks", "urllib3"):  # as the product has it at its loudest: see tasks.logs
+        caplog.set_level(logging.DEBUG if name == "tasks" else logging.WARNING, name)
+    told, body = "", {"welcome_code": "-".join(["CODE", "1234"])}
+    bad = [
+        silent,
+        then(lambda connection: connection.close()),
+        answering(whole(b'{"errcode": 40001, "errmsg": "invalid credential"}')),
+        saying(whole(b'{"errcode": 42001, "errmsg": "access_token expired"}')),
+        saying(whole(b"<html>", "502 Bad Gateway")),
+        saying(whole(b"<html>")),
+        saying(OK[:5]),
+    ]
+    for serve in bad:
+        with Server(serve) as server, contextlib.closing(against(server)) as client:
+            with pytest.raises(WeComError) as error:
+                client.until(time.monotonic() + 0.3).external_contact.send_welcome_msg(body)
+            told += f"{error.value} {error.value!r} {vars(error.value)} {error.getrepr(style='native')} {client!r}"
+            told += repr(client.tokens) + repr(client.tokens._token)
+    assert "40001" in told
+    for secret in ("TOKEN-1234", "SECRET-1234", "CODE-1234"):
+        assert secret not in told + caplog.text

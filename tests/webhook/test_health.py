@@ -1,0 +1,197 @@
+"""What supervisors, deploys, load balancers and Prometheus are told, and that it is true."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tasks.assembly import assemble
+from tasks.ledger import CONSUMED, Settlement
+from tasks.metrics import count, latency
+from tasks.queues import SILENT
+from tasks.wecom import WeComError
+from tests.builders import AES_KEY, ENVIRONMENT, a_contact, some_settings
+from tests.simulator.world import App
+from tests.until import until
+from tests.webhook.pushes import TOKEN, a_push, an_event, xml
+
+
+def worker_took_a_message(web, seconds_ago: float = 0) -> None:
+    web.parts.redis.set(CONSUMED, web.parts.ledger.now() - int(seconds_ago * 1000))
+
+
+def token_is_fetched(web, wecom, lives: int = 7200) -> None:
+    """By another process, as the upkeep worker does it."""
+    settings = web.parts.settings
+    app = settings.apps["default"]
+    wecom.settings(token_life_s=lives)
+    wecom.register(App(corp_id=app.corp_id, secret=app.secret))
+    assemble(replace(settings, api_base=wecom.base_url)).clients["default"].tokens.get(time.monotonic() + 5)
+
+
+def metrics(web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """(name, labels) → value."""
+    answer = web.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+# --- /healthz, /readyz
+
+
+def test_a_process_is_alive_whatever_else_is_wrong(web):
+    answer = web.get("/healthz")
+    assert (answer.status_code, answer.data) == (200, b"ok")
+
+
+def test_with_a_consuming_worker_and_a_token_it_is_ready(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom)
+    answer = web.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json == {"ready": True, "missing": [], "waiting": 0, "in_flight": 0, "oldest_seconds": 0}
+
+
+def test_nothing_is_ready_before_its_time_and_everything_missing_is_named_at_once(web):
+    answer = web.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["ready"] is False
+    worker, token = answer.json["missing"]
+    assert worker == "no welcome worker has taken a message ever: is `role welcome` running?"
+    assert token.startswith("app default has no access token: is `role upkeep` running?")
+
+
+def test_a_worker_that_is_connected_but_does_not_consume_is_not_ready(web, wecom):
+    token_is_fetched(web, wecom)
+    worker_took_a_message(web, SILENT + 2)
+    answer = web.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["missing"] == [
+        "no welcome worker has taken a message for 8 s (allowed: 6): is `role welcome` running?"
+    ]
+
+
+def test_without_a_token_nobody_can_be_greeted(web):
+    worker_took_a_message(web)
+    answer = web.get("/readyz")
+    assert answer.status_code == 503
+    assert [line.split(":")[0] for line in answer.json["missing"]] == ["app default has no access token"]
+
+
+def test_a_token_that_ended_does_not_count(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom, lives=2)
+    assert web.get("/readyz").status_code == 200
+    until(lambda: web.get("/readyz").status_code == 503, 5, what="the token's end")
+
+
+def test_readiness_says_who_waits_and_for_how_long(web):
+    web.post(a_push())
+    web.post(a_push())
+    web.parts.ledger.claim(1)
+    answer = web.get("/readyz").json
+    assert (answer["waiting"], answer["in_flight"]) == (1, 1)
+    assert 0 <= answer["oldest_seconds"] < 5
+
+
+def test_intake_is_ready_without_any_worker(web):
+    answer = web.get("/readyz/intake")
+    assert (answer.status_code, answer.json) == (200, {"ready": True, "missing": []})
+
+
+def test_no_health_page_tells_a_secret_or_who_was_added(web, wecom):
+    fields = an_event()
+    web.post(a_push(xml(fields)))
+    token_is_fetched(web, wecom)
+    (key,) = web.parts.redis.keys("wecom:token:*")
+    secrets = [TOKEN, AES_KEY, ENVIRONMENT["WECOM_CORP_SECRET"], web.parts.redis.hget(key, "value")]
+    for path in ("/healthz", "/readyz", "/readyz/intake", "/metrics"):
+        page = web.get(path).text
+        for secret in (*secrets, fields["ExternalUserID"], fields["UserID"], fields["WelcomeCode"]):
+            assert secret not in page
+
+
+# --- /metrics
+
+
+def test_an_empty_system_has_metrics_and_what_is_not_known_is_left_out_never_zero(web):
+    samples = metrics(web)
+    assert samples[("wecom_welcome_queue_waiting", ())] == 0
+    assert ("wecom_welcome_worker_silence_seconds", ()) not in samples
+    assert not [name for name, _ in samples if name == "wecom_welcome_token_left_seconds"]
+
+
+def test_every_metric_has_the_prefix_and_a_base_unit(web):
+    web.post(a_push())
+    worker_took_a_message(web)
+    web.counted()
+    for name, _ in metrics(web):
+        assert name.startswith("wecom_welcome_")
+        assert not name.endswith(("_ms", "_milliseconds", "_minutes", "_kb", "_mb"))
+
+
+def test_callbacks_are_counted_by_app_and_result(web):
+    message = xml(an_event())
+    for _ in range(3):
+        web.post(a_push(message))
+    web.get("/callback")
+    web.counted()
+    samples = metrics(web)
+    name = "wecom_welcome_callbacks_total"
+    assert samples[(name, (("app", "default"), ("result", "stored")))] == 1
+    assert samples[(name, (("app", "default"), ("result", "duplicate")))] == 2
+    assert samples[(name, (("app", "default"), ("result", "forged")))] == 1
+
+
+def test_what_waits_is_in_flight_or_silent_is_seen(web, wecom):
+    token_is_fetched(web, wecom)
+    worker_took_a_message(web, 3)
+    web.post(a_push())
+    web.post(a_push())
+    samples = metrics(web)
+    assert samples[("wecom_welcome_queue_waiting", ())] == 2
+    assert samples[("wecom_welcome_queue_in_flight", ())] == 0
+    assert 0 <= samples[("wecom_welcome_queue_oldest_seconds", ())] < 5
+    assert 3 <= samples[("wecom_welcome_worker_silence_seconds", ())] < 8
+    assert 7000 < samples[("wecom_welcome_token_left_seconds", (("app", "default"),))] <= 7200
+    assert samples[("wecom_welcome_redis_memory_bytes", ())] > 100_000
+    web.parts.ledger.claim(2)
+    assert metrics(web)[("wecom_welcome_queue_in_flight", ())] == 2
+
+
+def test_the_latency_is_a_histogram_from_receipt_to_wecoms_ok(web):
+    ledger = web.parts.ledger
+    for seconds in (0.05, 0.3, 19.0, 25.0):
+        event = a_contact()
+        ledger.accept(event)
+        counts = latency("default", seconds) | {count("outcomes_total", app="default", outcome="sent"): 1}
+        ledger.settle(event, Settlement("sent"), counts)
+    samples = metrics(web)
+    name = "wecom_welcome_greeting_seconds"
+
+    def bucket(limit: str) -> float:
+        return samples[(f"{name}_bucket", (("app", "default"), ("le", limit)))]
+
+    assert [bucket(limit) for limit in ("0.1", "0.25", "0.5", "16", "20", "+Inf")] == [1, 1, 2, 2, 3, 4]
+    assert samples[(f"{name}_count", (("app", "default"),))] == 4
+    assert samples[(f"{name}_sum", (("app", "default"),))] == pytest.approx(44.35)
+    outcome = ("wecom_welcome_outcomes_total", (("app", "default"), ("outcome", "sent")))
+    assert samples[outcome] == 4
+
+
+def test_a_refused_secret_is_counted_by_path_and_errcode(web, wecom):
+    token_is_fetched(web, wecom)
+    parts = assemble(
+        some_settings(REDIS_URL=web.parts.settings.redis_url, WECOM_API_BASE=wecom.base_url, WECOM_CORP_SECRET="old")
+    )
+    with pytest.raises(WeComError):
+        parts.clients["default"].tokens.get(time.monotonic() + 5)
+    parts.counters.flush()
+    labels = (("app", "default"), ("code", "40001"), ("path", "gettoken"))
+    assert metrics(web)[("wecom_welcome_api_errors_total", labels)] == 1
