@@ -42,7 +42,7 @@ class BookError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes, and refuses what no book has. Depth in the scanner already: it looks far ahead of what it tells."""
+    """Composes nodes, and refuses what no book has: depth in the scanner already, which looks far ahead."""
 
     def __init__(self, source: str) -> None:
         super().__init__(source)

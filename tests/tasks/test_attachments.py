@@ -223,6 +223,22 @@ def test_one_look_up_serves_the_rule_and_the_name(here: Installation) -> None:
     assert here.wecom.summary().answers["externalcontact/get"] == {"0": 1}
 
 
+@pytest.mark.parametrize(("department", "rule"), [(5, "first"), (3, "first"), (1, "2")])
+def test_a_member_below_a_department_is_in_it(here: Installation, department: int, rule: str) -> None:
+    here.book(a_rule("{department: 3}").replace("{text: '1'}", "{text: '欢迎来到{corp}{department}'}"))
+    here.wecom.people(
+        members={"zhangsan": {"department": [department]}},
+        departments={3: {"name": "东区"}, 5: {"name": "东区二组", "parentid": 3}},
+    )
+    row, _, record = here.greeted()
+    assert row["rule"] == rule
+    if department == 5:
+        assert (record.content or {})["text"] == "欢迎来到公司东区二组"
+        here.greeted()
+        asked = {path: sum(count.values()) for path, count in here.wecom.summary().answers.items()}
+        assert (asked["user/get"], asked["department/simplelist"], asked["department/get"]) == (1, 1, 2)
+
+
 def test_a_fact_that_does_not_come_falls_through_to_the_next_rule_within_the_budget(here: Installation) -> None:
     here.book(a_rule("{customer_type: wechat}"))
     here.wecom.faults(hang=1, paths=("externalcontact/get",))
