@@ -44,7 +44,7 @@ class People:
         if wanted & ABOUT_CUSTOMER:
             try:
                 answer = bounded.external_contact.get(event.external_user_id)
-                values["customer"] = str(answer.get("external_contact", {}).get("name", ""))
+                values["customer"] = str((answer.get("external_contact") or {}).get("name") or "")
             except WeComError as error:
                 log.warning("greeted without the customer's name: %s", error)
         return values
@@ -62,7 +62,7 @@ class People:
         except WeComError as error:
             log.warning("greeted without the member's name: %s", error)
             return {}
-        names = {placeholder: str(answer.get(field, "")) for placeholder, field in _MEMBER_FIELDS.items()}
+        names = {placeholder: str(answer.get(field) or "") for placeholder, field in _MEMBER_FIELDS.items()}
         with contextlib.suppress(redis.RedisError):  # asked again next time
             self._redis.set(key, json.dumps(names), ex=MEMBER_LIFE)
         return names

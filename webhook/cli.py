@@ -30,6 +30,12 @@ class Failure(click.ClickException):
         click.echo(f"wecom-welcome: {self.format_message()}", err=True)
 
 
+class Misused(Failure):
+    """A command that was called wrongly: exit code 2."""
+
+    exit_code = 2
+
+
 class _Group(click.Group):
     """Turns what commands raise into one line."""
 
@@ -38,9 +44,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:  # click's own takes three lines
             command = error.ctx.command_path if error.ctx else "wecom-welcome"
-            failure = Failure(f"{error.format_message()} See `{command} --help`.")
-            failure.exit_code = error.exit_code
-            raise failure from None
+            raise Misused(f"{error.format_message()} See `{command} --help`.") from None
         except SettingsError as error:
             raise Failure("settings: " + "; ".join(error.problems)) from None
         except EmbeddedError as error:

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from tasks.templates.model import Book, Rule, Template
-from tasks.templates.render import TEXT_LIMIT, longest, placeholders
+from tasks.templates.render import TEXT_LIMIT, fill, longest, placeholders
 
 BOOK_LIMIT = 1024 * 1024  # bytes
+DEPTH_LIMIT = 16  # levels; YAML's own reader takes quadratic time for each
 VERSION = "1"
 
 
@@ -42,8 +43,12 @@ def read(source: str) -> Book:
     if len(source.encode()) > BOOK_LIMIT:
         raise BookError([Problem(1, 1, f"more than {BOOK_LIMIT} bytes")])
     try:
+        depth = 0
         for event in yaml.parse(source, Loader=yaml.SafeLoader):
             mark = event.start_mark
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH_LIMIT:
+                raise BookError([_problem(mark, f"more than {DEPTH_LIMIT} levels deep")])
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise BookError([_problem(mark, "aliases and anchors are not used in a book; write it out")])
             if getattr(event, "tag", None):
@@ -95,9 +100,12 @@ class _Reader:
                 placeholders(text)
             except ValueError as error:
                 self.wrong(parts["text"], str(error))
+                yield name, Template(name, text)
                 continue
-            if not text.strip():
-                self.wrong(parts["text"], f"template {name} has an empty text")
+            if not fill(text, {}).strip():
+                self.wrong(
+                    parts["text"], f"the text of {name} is empty when no name is known; add a word or a fallback"
+                )
             elif (size := longest(text)) > TEXT_LIMIT:
                 self.wrong(
                     parts["text"],

@@ -68,7 +68,7 @@ def cut(name: str, value: str) -> str:
     """A value within its limit: 32 characters of a customer's name, 64 bytes of all others."""
     if name == "customer":
         return value[:CUSTOMER_CHARACTERS]
-    return value.encode()[:VALUE_BYTES].decode(errors="ignore")
+    return value.encode(errors="replace")[:VALUE_BYTES].decode(errors="ignore")
 
 
 def longest(text: str) -> int:
