@@ -41,7 +41,7 @@ class People:
         bounded = wecom.until(min(by, time.monotonic() + BUDGET))
         if wanted & ABOUT_MEMBER:
             values |= self._member(bounded, event)
-        if wanted & ABOUT_CUSTOMER:
+        if wanted & ABOUT_CUSTOMER and not event.rehearsal:  # a rehearsal's customer does not exist
             try:
                 answer = bounded.external_contact.get(event.external_user_id)
                 values["customer"] = str((answer.get("external_contact") or {}).get("name") or "")
