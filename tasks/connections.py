@@ -33,7 +33,8 @@ def connect(url: str, *, timeout: float, retries: int = 1) -> Redis:
         options["socket_keepalive"] = True
     if url.startswith("sentinel://"):
         group = SentinelURL.read(url)
-        sentinel = Sentinel(list(group.hosts), socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2)
+        patience = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0)}
+        sentinel = Sentinel(list(group.hosts), sentinel_kwargs={**patience, "protocol": 2}, protocol=2)
         return sentinel.master_for(group.master, db=group.db, password=group.password, **options)
     return redis.Redis.from_url(url, **options)
 

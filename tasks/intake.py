@@ -34,9 +34,10 @@ class Intake:
 
     def submit(self, event: ContactAdded) -> bool:
         """True: stored, with its place in the queue, in one step. False: it was there already. Raises Unavailable."""
-        if self._failed_at is None:
+        failed_at = self._failed_at
+        if failed_at is None:
             return self._submit(event)
-        if time.monotonic() - self._failed_at < HOLD_OFF or not self._asking.acquire(blocking=False):
+        if time.monotonic() - failed_at < HOLD_OFF or not self._asking.acquire(blocking=False):
             raise Unavailable("Redis did not answer a moment ago")
         try:
             return self._submit(event)

@@ -72,7 +72,7 @@ class Enquiry:
             change=self._event.change,
             at=self._at,
             directory=self._directory() if DEPARTMENTS in facts else Directory(),
-            customer_type=CUSTOMER_TYPES.get(customer.get("type", 0)),
+            customer_type=CUSTOMER_TYPES.get(customer.get("type")),
             add_way=customer.get("add_way"),
         )
 
@@ -96,15 +96,17 @@ class Enquiry:
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.external_contact.get(self._event.external_user_id)
-            contact = answer.get("external_contact", {})
-            followers = answer.get("follow_user", [])
+            contact = answer.get("external_contact") or {}
+            followers = answer.get("follow_user") or []
             ways = [one.get("add_way") for one in followers if one.get("userid") == self._event.user_id]
             return {
-                "name": contact.get("name", ""),
-                "type": contact.get("type", 0),
+                "name": contact.get("name") or "",
+                "type": contact.get("type"),
                 "add_way": ways[0] if ways else None,
             }
 
+        if self._event.rehearsal:  # whose customer does not exist
+            return {}
         if "customer" not in self._answers:
             self._answers["customer"] = {}
             try:
@@ -118,7 +120,7 @@ class Enquiry:
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.user.get(self._event.user_id)
-            names: dict[str, Any] = {ours: str(answer.get(field, "")) for ours, field in _MEMBER_FIELDS.items()}
+            names: dict[str, Any] = {ours: str(answer.get(field) or "") for ours, field in _MEMBER_FIELDS.items()}
             departments = answer.get("department") or []
             main = answer.get("main_department")
             first = main if main in departments else next(iter(departments), 0)
@@ -131,7 +133,8 @@ class Enquiry:
         """A department's name; "" if it is not known."""
 
         def ask() -> str:
-            return str(self._wecom.get("department/get", {"id": identity}).get("department", {}).get("name", ""))
+            answer = self._wecom.get("department/get", {"id": identity})
+            return str((answer.get("department") or {}).get("name") or "")
 
         key = f"{_DEPARTMENT}{self._event.app}:{identity}"
         return str(self._kept(key, DEPARTMENT_FRESH, ask, "a department's name") or "")
@@ -141,7 +144,7 @@ class Enquiry:
 
         def ask() -> dict[str, int]:
             answer = self._wecom.get("department/simplelist")
-            return {str(one["id"]): one["parentid"] for one in answer.get("department_id", [])}
+            return {str(one["id"]): one["parentid"] for one in answer.get("department_id") or []}
 
         departments = self._member().get("departments")
         if not departments:  # a member is in one at least: WeCom does not tell this app

@@ -3,6 +3,7 @@
 before_greeting(claim)            → a Settlement when no call may be made, else None
 try_timeout(number, left)         → seconds for this try, or None when no try may begin any more
 after_try(error, number, ...)     → a Settlement, or the seconds to wait before the next try
+too_late(unanswered)              → a Settlement, when no further try may begin
 suspects(error)                   → the attachments without which a refused greeting is tried again
 """
 
@@ -47,6 +48,13 @@ def before_greeting(claim: Claim) -> Settlement | None:
     return None
 
 
+def too_late(unanswered: bool) -> Settlement:
+    """The outcome when names, or a Redis that was away, have used up the time for another try."""
+    if unanswered:
+        return Settlement("unconfirmed", "an answer was lost, and then the window was over")
+    return Settlement("expired", "the names, or Redis, took the rest of the time")
+
+
 def try_timeout(number: int, left: float) -> float | None:
     """Seconds for try `number` (from 1) with `left` seconds until the code dies; None: too late to begin one."""
     if left < LEAST:
@@ -83,6 +91,8 @@ def after_try(error: Exception, number: int, unanswered: bool, left: float, jitt
     if left - wait >= LEAST:
         return wait
     if code == 41096:
+        if unanswered:
+            return Settlement("unconfirmed", "an answer was lost, and to the end a welcome was being sent", code)
         return Settlement("lost", "another app was sending its welcome to the end", code)
     doubt = "; an answer may be lost" if unanswered else ""
     return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}{doubt}", code)

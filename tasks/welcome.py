@@ -118,14 +118,18 @@ class Greeter:
         number = claim.attempts
         unanswered = claim.unanswered
         dropped = ""  # why attachments were left out
-        begin = self._ledger.renew if time.monotonic() - claim.claimed_at > PREPARED else None
+        # the claim has noted the first try, with a lease for that; a successor's time-outs are longer
+        late = time.monotonic() - claim.claimed_at > PREPARED
+        begin = self._ledger.renew if late or claim.attempts else None
         while True:
             number += 1
             timeout = policy.try_timeout(number, claim.left())
+            if begin is not None and timeout is not None:
+                if not self._until_redis_answers(partial(begin, claim, timeout), claim.left()):
+                    return None
+                timeout = policy.try_timeout(number, claim.left())  # Redis may have taken its time
             if timeout is None:
-                return Settlement("expired", "the names took the rest of the time")
-            if begin and not self._until_redis_answers(partial(begin, claim, timeout), claim.left()):
-                return None
+                return policy.too_late(unanswered)
             begin = self._ledger.begin_try
             steps[f"try_{number}"] = round(claim.elapsed() * 1000)
             try:

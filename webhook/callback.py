@@ -4,7 +4,6 @@
     400  well signed, yet unreadable                                                  WeCom sends it again, in vain
     403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
     404  no such app                                                                  (not WeCom)
-    408  its body does not come                                                       (not WeCom)
     413  larger than any callback                                                     (not WeCom)
     503  cannot be stored now                                                         WeCom sends it again
 
@@ -110,11 +109,8 @@ def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, 
 
 
 def _read_body() -> bytes:
-    """The body, at most BODY_LIMIT: a longer one is 413, one that does not come is 408."""
-    try:
-        body = request.get_data(cache=False)
-    except OSError:  # the server's time-out for one read
-        abort(408)
+    """The body, at most BODY_LIMIT: a longer one is 413, one that does not come (server.READ) is 400."""
+    body = request.get_data(cache=False)
     if request.content_length is None and len(body) >= parsing.BODY_LIMIT:
         abort(413)  # chunked: what is beyond the limit is cut off without a word
     return body

@@ -12,7 +12,7 @@ So `due` holds every unfinished event, and one rule finds both the new and the s
                                     begins: before its bytes leave, so that a successor knows of it
     hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
                                     answered, and moves the lease's end
-    settle   → settled              the first outcome stays (but `unconfirmed` may become `sent`)
+    settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another)
     rouse    queues a message when somebody was left behind: run by every worker twice a second
 
 Times are milliseconds of Redis' own clock: hosts' clocks differ.
@@ -251,19 +251,22 @@ class Ledger:
     def rows(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[dict[str, str]]:
         """Rows received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
         most: float | str = "+inf" if until is None else until
+        seen: set[str] = set()  # who comes meanwhile pushes the rest down, to be met a second time
         start = 0
         while True:
             ids = self._redis.zrevrangebyscore(EVENTS, most, since, start=start, num=batch)
             if not ids:
                 return
+            start += batch
+            fresh = [identity for identity in ids if identity not in seen]
+            seen.update(fresh)
             with self._redis.pipeline(transaction=False) as pipe:
-                for identity in ids:
+                for identity in fresh:
                     pipe.hgetall(PREFIX + identity)
-                for identity, row in zip(ids, pipe.execute(), strict=True):
+                for identity, row in zip(fresh, pipe.execute(), strict=True):
                     if row:
                         row.pop("welcome_code", None)
                         yield {"id": identity, **row}
-            start += batch
 
     def trim(self) -> int:
         """Take rows that are past their life out of the list of deliveries. → how many."""

@@ -1,5 +1,5 @@
--- Write what became of an event. The first outcome stays; only `unconfirmed` can become `sent`, when the answer that
--- was thought lost arrives after all.
+-- Write what became of an event. The first outcome stays; only `sent`, which is WeCom's own word, replaces another:
+-- the answer that was thought lost arrived after all.
 -- KEYS  row, due, counters, day
 -- ARGV  id, number of pairs n, n × (field, value) of the row, number of counts m, m × (field of `counters`, amount),
 --       the day's field or ''
@@ -14,9 +14,10 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
 local before = redis.call('HGET', KEYS[1], 'outcome')
-if before and not (before == 'unconfirmed' and outcome == 'sent') then
+if before and (before == 'sent' or outcome ~= 'sent') then
   return 0
 end
+redis.call('HDEL', KEYS[1], 'reason', 'errcode')
 redis.call('HSET', KEYS[1], unpack(ARGV, 3, pairs_end))
 redis.call('HDEL', KEYS[1], 'welcome_code') -- a one-use secret: gone with its use
 redis.call('ZREM', KEYS[2], ARGV[1])

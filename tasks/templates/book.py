@@ -147,14 +147,14 @@ class _Reader(Nodes):
             parts = self.parts(body, "template", what)
             text = ""
             if "text" in parts:
-                text = self.text_with_placeholders(parts["text"], what, name)
+                text = self.text_with_placeholders(parts["text"], name)
             elif isinstance(body, yaml.MappingNode):
                 self.wrong(body, f"{what} has no text")
             attachments = self.attachments(parts["attachments"], what) if "attachments" in parts else ()
             then = self.follow_up(parts["then"], what) if "then" in parts else FollowUp()
             yield name, Template(name, text, attachments, then)
 
-    def text_with_placeholders(self, node: yaml.Node, what: str, name: str) -> str:
+    def text_with_placeholders(self, node: yaml.Node, name: str) -> str:
         problems = len(self.problems)
         text = self.text(node)
         if len(self.problems) > problems:
@@ -164,12 +164,8 @@ class _Reader(Nodes):
         except ValueError as error:
             self.wrong(node, str(error))
             return text
-        if not text.strip():
-            self.wrong(node, f"{what} has an empty text")
-        elif not barest(text).strip():
-            self.wrong(
-                node, f"the text of {name} is empty when no name is known; add a word or a fallback: {{customer|朋友}}"
-            )
+        if not barest(text).strip():
+            self.wrong(node, f"the text of {name} is empty when no name is known; add a word or a fallback")
         elif (size := longest(text)) > limits.TEXT_LIMIT:
             self.wrong(
                 node,

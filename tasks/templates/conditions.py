@@ -14,7 +14,7 @@ from types import MappingProxyType
 from tasks.templates.model import Hours, When
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-CUSTOMER_TYPES = {1: "wechat", 2: "wecom"}  # WeCom's `type` of an external_contact, doc 92114
+CUSTOMER_TYPES: Mapping[int | None, str] = {1: "wechat", 2: "wecom"}  # WeCom's `type` of an external_contact, doc 92114
 DEPARTMENTS, CUSTOMER_TYPE, ADD_WAY = "departments", "customer_type", "add_way"  # the facts that need a look-up
 FACTS = {"department": DEPARTMENTS, "customer_type": CUSTOMER_TYPE, "add_way": ADD_WAY}  # by the condition that asks
 

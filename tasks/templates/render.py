@@ -97,7 +97,7 @@ def cut(name: str, value: str) -> str:
     value = _UNSENDABLE.sub("", value)
     if name == "customer":
         return value[:CUSTOMER_CHARACTERS]
-    return value.encode()[:VALUE_BYTES].decode(errors="ignore")
+    return value.encode(errors="replace")[:VALUE_BYTES].decode(errors="ignore")
 
 
 def longest(text: str) -> int:

@@ -7,7 +7,6 @@ A token belongs to one app's secret, so its name in Redis holds a hash of corp i
 share one. A refused secret is remembered: trying it in a loop gets this machine's IP banned for an hour (doc 90455).
 """
 
-import contextlib
 import hashlib
 import logging
 import threading
@@ -15,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -28,6 +27,7 @@ FETCH = 3.0  # seconds for one gettoken call
 WAIT = 0.05  # seconds between looks at the shared copy while another caller fetches
 REFUSED = {40001: 600, 40013: 600}  # errcode → seconds for which the secret is not tried again; others: 60
 
+T = TypeVar("T")
 Fetch = Callable[[float], dict[str, Any]]  # (by) → gettoken's answer with errcode 0; raises WeComError
 
 
@@ -53,6 +53,7 @@ class TokenStore:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._refusal: tuple[float, int, str] | None = None  # until (monotonic), errcode, errmsg
+        self._away_until = 0.0  # (monotonic) while Redis is not asked
 
     def get(self, by: float) -> str:
         """A token to send. Raises WeComError if there is none by `by`."""
@@ -83,14 +84,13 @@ class TokenStore:
         try:
             holder = uuid.uuid4().hex
             while True:
-                for token in (self._token, self._read()):
-                    if token is not None and token.value != refused and token.left() > least:
-                        self._token = token
-                        return token.value
+                known = self._known(refused, least)
+                if known is not None:
+                    return known
                 self._raise_refusal()
                 if self._lead(holder):
-                    try:
-                        return self._renew(by)
+                    try:  # look again: another's renewal may have ended between the look and the lead
+                        return self._known(refused, least) or self._renew(by)
                     finally:
                         self._follow(holder)
                 if by - time.monotonic() < WAIT:
@@ -98,6 +98,13 @@ class TokenStore:
                 time.sleep(WAIT)
         finally:
             self._lock.release()
+
+    def _known(self, refused: str | None, least: float) -> str | None:
+        for token in (self._token, self._read()):
+            if token is not None and token.value != refused and token.left() > least:
+                self._token = token
+                return token.value
+        return None
 
     def _renew(self, by: float) -> str:
         try:
@@ -115,60 +122,55 @@ class TokenStore:
 
     # --- the shared copy; without Redis, or while it is away, each process is on its own ---
 
-    def _read(self) -> Token | None:
-        if self._shared is None:
-            return None
+    def _ask(self, question: Callable[[Any], T], otherwise: T) -> T:
+        """Redis' answer; `otherwise` if there is no Redis. One that is silent is asked again after a second only."""
+        if self._shared is None or time.monotonic() < self._away_until:
+            return otherwise
         try:
-            value, ends_at = self._shared.hmget(self._key, "value", "ends_at")
-        except redis.RedisError:
-            return None
+            return question(self._shared)
+        except redis.RedisError as error:
+            log.warning("the access token is not shared for a moment: %s", type(error).__name__)
+            self._away_until = time.monotonic() + 1.0
+            return otherwise
+
+    def _read(self) -> Token | None:
+        value, ends_at = self._ask(lambda shared: shared.hmget(self._key, "value", "ends_at"), (None, None))
         return Token(_text(value), float(_text(ends_at))) if value and ends_at else None
 
     def _write(self, token: Token) -> None:
-        if self._shared is None:
-            return
-        try:
-            with self._shared.pipeline() as pipe:
+        def write(shared: Any) -> None:
+            with shared.pipeline() as pipe:
                 pipe.hset(self._key, mapping={"value": token.value, "ends_at": token.ends_at})
                 pipe.expire(self._key, max(1, int(token.left())))
                 pipe.execute()
-        except redis.RedisError as error:
-            log.warning("the new access token is not shared: %s", type(error).__name__)
+
+        self._ask(write, None)
 
     def _lead(self, holder: str) -> bool:
-        if self._shared is None:
-            return True
-        try:
-            return bool(self._shared.set(f"{self._key}:lead", holder, nx=True, px=int((FETCH + 1) * 1000)))
-        except redis.RedisError:
-            return True
+        life = int((FETCH + 1) * 1000)
+        return bool(self._ask(lambda shared: shared.set(f"{self._key}:lead", holder, nx=True, px=life), True))
 
     def _follow(self, holder: str) -> None:
-        if self._shared is None:
-            return
-        with contextlib.suppress(redis.RedisError):  # it ends by itself
-            if _text(self._shared.get(f"{self._key}:lead")) == holder:
-                self._shared.delete(f"{self._key}:lead")
+        def follow(shared: Any) -> None:
+            if _text(shared.get(f"{self._key}:lead")) == holder:
+                shared.delete(f"{self._key}:lead")
+
+        self._ask(follow, None)  # else it ends by itself
 
     def _remember(self, error: WeComAPIError) -> None:
         seconds = REFUSED.get(error.errcode, 60)
         log.error("WeCom refuses this app's secret (%s); not tried again for %s s", error.errcode, seconds)
         self._refusal = (time.monotonic() + seconds, error.errcode, error.errmsg)
-        if self._shared is not None:
-            with contextlib.suppress(redis.RedisError):  # this process remembers all the same
-                self._shared.set(f"{self._key}:refused", f"{error.errcode} {error.errmsg}", ex=seconds)
+        note = f"{error.errcode} {error.errmsg}"
+        self._ask(lambda shared: shared.set(f"{self._key}:refused", note, ex=seconds), None)
 
     def _raise_refusal(self) -> None:
         if self._refusal is not None and time.monotonic() < self._refusal[0]:
             raise from_answer(self._refusal[1], self._refusal[2], "gettoken")
-        if self._shared is not None:
-            try:
-                noted = _text(self._shared.get(f"{self._key}:refused"))
-            except redis.RedisError:
-                return
-            if noted:
-                errcode, _, errmsg = noted.partition(" ")
-                raise from_answer(int(errcode), errmsg, "gettoken")
+        noted = self._ask(lambda shared: _text(shared.get(f"{self._key}:refused")), "")
+        if noted:
+            errcode, _, errmsg = noted.partition(" ")
+            raise from_answer(int(errcode), errmsg, "gettoken")
 
 
 def _text(value: Any) -> str:

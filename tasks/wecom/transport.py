@@ -9,6 +9,7 @@ at all: names are resolved in a thread of their own, and the last good addresses
 
 import contextlib
 import ipaddress
+import logging
 import mimetypes
 import socket
 import ssl
@@ -28,8 +29,10 @@ from tasks.wecom.errors import NoAnswer, NotSent
 CONNECT = 2.0  # seconds at most for one address: a healthy one answers in a tenth of that
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up anew, in the background
 LEAST = 0.05  # seconds below which nothing is started
+ANSWER_LIMIT = 32 * 1024 * 1024  # bytes; the largest media has 20 MB
+CHUNK = 256 * 1024  # bytes read at a time
 
-_under_way = threading.local()  # .by: the deadline of the request that this thread is sending
+_under_way = threading.local()  # this thread's request: `by`, its deadline, and `sent`, whether bytes of it have left
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,9 @@ class _Connection(HTTPConnection):
         raise NewConnectionError(self, f"no connection: {error.strerror or type(error).__name__}")
 
     def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        _under_way.sent = True
         if isinstance(self.sock, _Deadline):  # else the time-out of the connection would be that of an upload
             self.sock.deadline = _under_way.by
             self.sock.limit()
@@ -153,6 +159,7 @@ class Transport:
     """Requests to one base URL over kept-alive connections, shared by threads."""
 
     def __init__(self, base_url: str, connections: int = 64) -> None:
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # its warnings quote the URL, and so the token
         parts = urlsplit(base_url)
         self._prefix = parts.path.rstrip("/")
         host = parts.hostname or ""
@@ -187,7 +194,7 @@ class Transport:
         left = by - time.monotonic()
         if left < LEAST:
             raise NotSent(path, "no time left")
-        _under_way.by = by
+        _under_way.by, _under_way.sent = by, False
         url = f"{self._prefix}/cgi-bin/{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._pool.urlopen(
@@ -198,13 +205,12 @@ class Transport:
                 timeout=urllib3.Timeout(connect=min(left, CONNECT), total=left),
                 retries=False,
                 redirect=False,
+                preload_content=False,
             )
-        except (NewConnectionError, ConnectTimeoutError) as error:
-            # from None: the library's message holds the URL, and so the token
-            raise NotSent(path, _reason(error)) from None
+            return Answer(response.status, response.headers, _read(response))
         except (HTTPError, OSError) as error:
-            raise NoAnswer(path, _reason(error)) from None
-        return Answer(response.status, response.headers, response.data)
+            kind = NoAnswer if _under_way.sent else NotSent
+            raise kind(path, _reason(error)) from None  # the library's own message holds the URL, and so the token
 
     def close(self) -> None:
         self._pool.close()
@@ -216,13 +222,26 @@ def multipart(name: str, filename: str, content: bytes) -> tuple[bytes, str]:
     return urllib3.encode_multipart_formdata({name: (filename, content, kind)})
 
 
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The body, at most ANSWER_LIMIT bytes of it; the connection goes back to the pool."""
+    parts, size = [], 0
+    while part := response.read(CHUNK):  # the last, empty one makes urllib3 look whether the body was whole
+        parts.append(part)
+        size += len(part)
+        if size > ANSWER_LIMIT:
+            response.close()
+            raise HTTPError("an answer without end")
+    response.release_conn()
+    return b"".join(parts)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, NameResolutionError):
         return "the host's name has no address"
+    if isinstance(error, NewConnectionError):  # to urllib3 it is a ConnectTimeoutError too
+        return "the connection is refused"
     if isinstance(error, ConnectTimeoutError):
         return "no connection in time"
-    if isinstance(error, NewConnectionError):
-        return "the connection is refused"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return "no answer in time"
     if isinstance(error, urllib3.exceptions.SSLError):

@@ -133,7 +133,6 @@ def test_a_master_that_no_sentinel_knows_is_said_soon(sentinel: int) -> None:
     assert seconds_until_refused(f"sentinel://127.0.0.1:{sentinel}/other", 0.5) < 1.2
 
 
-@pytest.mark.xfail(strict=True, reason="the Sentinels' own clients retry ten times: they are made without our policy")
 @pytest.mark.parametrize("first", ["away", "silent"])
 def test_a_sentinel_that_is_no_help_costs_its_time_out_at_most(sentinel: int, first: str) -> None:
     with Server(silent) as server:

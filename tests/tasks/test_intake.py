@@ -96,7 +96,6 @@ def test_what_is_said_holds_neither_code_nor_address(server: RedisServer) -> Non
     assert str(server.socket) not in str(error.value)
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="submit reads _failed_at twice: the recovery comes in between")
 def test_a_redis_that_returns_between_two_looks_is_no_error(server: RedisServer) -> None:
     class Interrupted(Intake):
         """Another thread's success comes between any two reads of `_failed_at`."""

@@ -13,6 +13,7 @@ from tests.until import until
 from tests.webhook.conftest import WebProcess, stored
 from tests.webhook.pushes import ENVELOPE, TOKEN, a_push, a_verification, an_event, xml
 from webhook.parsing import BODY_LIMIT, parse
+from webhook.server import READ, THREADS
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,20 @@ def test_its_log_has_the_events_key_and_no_secret(process, redis_url):
     secrets = [TOKEN, AES_KEY, ENVIRONMENT["WECOM_CORP_SECRET"], fields["WelcomeCode"], push.query["msg_signature"]]
     for secret in (*secrets, "the-echo", "a-signature", "an-echo", ENVELOPE.seal(b"", "1", "2")[1][:20]):
         assert secret not in log
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"POST /callback HTTP/1.1\r\nHost: x\r\nConte",
+        b"POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+    ],
+    ids=["head", "body"],
+)
+def test_requests_that_stop_half_way_hold_the_threads_for_some_seconds_only(process, beginning):
+    stalled = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(THREADS)]
+    for connection in stalled:
+        connection.sendall(beginning)
+    until(lambda: process.get("/healthz") == 200, 5 + READ, what="an answer beside the stalled requests")
+    for connection in stalled:
+        connection.close()

@@ -168,8 +168,9 @@ def test_what_is_wrong_is_said_with_its_place(name: str) -> None:
         ),
         ("您好{", 11, "a single { at character 3; write {{"),
         ("您好}", 11, "a single } at character 3; write }}"),
-        ("'  '", 11, "template default has an empty text"),
-        ("''", 11, "template default has an empty text"),
+        ("'  '", 11, "the text of default is empty when no name is known; add a word or a fallback"),
+        ("'{customer}'", 11, "the text of default is empty when no name is known; add a word or a fallback"),
+        ("''", 11, "the text of default is empty when no name is known; add a word or a fallback"),
         ("[a]", 11, "must be a text"),
     ],
 )

@@ -68,7 +68,6 @@ def test_a_dead_token_is_fetched_once_by_eight_threads_in_each_of_three_processe
     assert wecom.summary().token_fetches["default"] - before == 1
 
 
-@pytest.mark.xfail(strict=True, reason="_obtain looks, then takes the lead: a renewal that ends in between is repeated")
 def test_a_renewal_that_ended_a_moment_ago_is_not_repeated(wecom: StandIn, app: App, redis_client: Any) -> None:
     quick = a_client(wecom, app, redis_client)
 
@@ -288,7 +287,6 @@ def test_a_refusal_is_remembered_while_redis_is_away(wecom: StandIn, app: App, a
     assert wecom.summary().token_refusals == 1
 
 
-@pytest.mark.xfail(strict=True, reason="each question to a silent Redis costs its time-out, whatever `by` says")
 def test_a_silent_redis_holds_nobody_beyond_the_deadline() -> None:
     with Server(silent) as stalled, Server(answering(whole())) as wecom:
         shared = connections.connect(f"redis://127.0.0.1:{stalled.port}", timeout=0.3, retries=0)

@@ -143,7 +143,6 @@ def test_a_port_where_nobody_listens_is_not_sent() -> None:
     assert seconds < 0.2
 
 
-@pytest.mark.xfail(strict=True, reason="to urllib3 a NewConnectionError is a ConnectTimeoutError too")
 def test_a_refused_connection_is_called_refused() -> None:
     with nobody() as url:
         error, _ = fails(url)
@@ -162,14 +161,12 @@ def test_a_machine_that_does_not_answer_is_not_sent() -> None:
     assert 0.25 < seconds < 0.3 + SLACK
 
 
-@pytest.mark.xfail(strict=True, reason="a handshake that times out is NoAnswer, though nothing has left")
 def test_a_handshake_that_never_ends_is_not_sent() -> None:
     with Server(silent) as server:
         error, _ = fails(server.url.replace("http", "https"))
     assert type(error) is NotSent
 
 
-@pytest.mark.xfail(strict=True, reason="a certificate that is not trusted is NoAnswer, though nothing has left")
 def test_a_certificate_that_is_not_trusted_is_not_sent(pem: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
@@ -179,7 +176,6 @@ def test_a_certificate_that_is_not_trusted_is_not_sent(pem: Path) -> None:
     assert (type(error), error.reason) == (NotSent, "no TLS connection")
 
 
-@pytest.mark.xfail(strict=True, reason="a server that speaks no TLS is NoAnswer, though nothing has left")
 def test_a_server_that_speaks_no_tls_is_not_sent() -> None:
     with Server(lambda _, connection: connection.sendall(whole())) as server:
         error, _ = fails(server.url.replace("http", "https"))
@@ -298,7 +294,6 @@ def test_what_is_not_http_is_no_answer_or_an_answer_and_nothing_else(name: str) 
         assert ask(server.url, 0.5).status == 200
 
 
-@pytest.mark.xfail(strict=True, reason="an answer's size is bounded by time alone: gigabytes within one deadline")
 def test_an_answer_without_end_is_not_read_into_memory() -> None:
     sent = []
 
@@ -313,9 +308,6 @@ def test_an_answer_without_end_is_not_read_into_memory() -> None:
     assert len(sent) < 50  # MiB; the largest answer that WeCom gives is a media file's 20 MB
 
 
-@pytest.mark.xfail(
-    strict=True, reason="http.client asks for as much memory as the header says: MemoryError, not NoAnswer"
-)
 def test_a_length_beyond_all_memory_is_no_answer() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n"
     with Server(then(lambda connection: connection.sendall(answer))) as server:
@@ -342,7 +334,6 @@ def test_no_error_holds_the_query(name: str, caplog: pytest.LogCaptureFixture) -
     assert str(error).startswith("some/path: ")
 
 
-@pytest.mark.xfail(strict=True, reason="urllib3 warns of a malformed header with the URL, and so with the token")
 def test_a_malformed_header_brings_no_token_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     answer = b"HTTP/1.1 200 OK\r\nno header at all\r\nContent-Length: 2\r\n\r\n{}"
