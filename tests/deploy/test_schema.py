@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -14,8 +15,6 @@ from tasks.templates.book import KEYS, BookError, read
 from tasks.templates.conditions import CUSTOMER_TYPES, WEEKDAYS
 from tests.books import FILES, a_book, a_rule, a_template, looking_at, the_example
 from tests.builders import BOOK
-
-jsonschema = pytest.importorskip("jsonschema")
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "deploy/welcome-book.schema.json").read_text("utf-8"))
 DEFS = SCHEMA["$defs"]
