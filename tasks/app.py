@@ -21,6 +21,7 @@ from tasks.queues import UPKEEP
 
 SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.refresh_tokens": 60.0,
+    "tasks.upkeep.import_books": 60.0,
     "tasks.upkeep.trim_ledger": 600.0,
     "tasks.upkeep.watch_memory": 60.0,
 }

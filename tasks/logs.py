@@ -8,6 +8,8 @@ import contextvars
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
+from functools import partial
 from types import MappingProxyType
 
 from pythonjsonlogger.json import JsonFormatter
@@ -25,27 +27,31 @@ def about(**keys: str) -> Iterator[None]:
         _about.reset(token)
 
 
-def set_up(level: str, style: str | None, role: str) -> None:
-    """Log to stderr. `style`: "text", "json", or None for text on a terminal and json elsewhere."""
+def set_up(level: str, style: str | None, role: str, zone: tzinfo = UTC) -> None:
+    """Log to stderr, times in `zone`. `style`: "text", "json", or None for text on a terminal and json elsewhere."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_keys)
     if (style or ("text" if sys.stderr.isatty() else "json")) == "text":
-        handler.setFormatter(_Text(role))
+        formatter: logging.Formatter = _Text(role)
     else:
-        handler.setFormatter(
-            JsonFormatter(
-                "{asctime}{levelname}{name}{message}",
-                style="{",
-                rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-                static_fields={"role": role},
-                json_ensure_ascii=False,
-            )
+        formatter = JsonFormatter(
+            "{asctime}{levelname}{name}{message}",
+            style="{",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            static_fields={"role": role},
+            json_ensure_ascii=False,
         )
+    formatter.formatTime = partial(_time, zone)  # type: ignore[method-assign]
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("celery", "kombu", "urllib3", "gunicorn"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def _time(zone: tzinfo, record: logging.LogRecord, _datefmt: str | None = None) -> str:
+    return datetime.fromtimestamp(record.created, zone).isoformat(timespec="milliseconds")
 
 
 def _add_keys(record: logging.LogRecord) -> bool:

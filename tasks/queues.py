@@ -8,6 +8,7 @@ from tasks.ledger import CONSUMED, DUE, PREFIX
 from tasks.wecom import WeComClient
 
 UPKEEP = "upkeep"  # the slow queue: everything but greetings
+RAN = "welcome:ran:"  # + a scheduled task's name: Unix seconds of its last run
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
 
 

@@ -24,13 +24,19 @@ class Reaper(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        rounds = 0
+        rounds, away = 0, False
         while not self._stopping.wait(INTERVAL):
             rounds += 1
             try:
                 self._ledger.rouse()
             except redis.RedisError as error:
-                log.warning("cannot look for events that were left behind: %s", type(error).__name__)
+                if not away:
+                    log.error("Redis does not answer (%s); trying on", type(error).__name__)
+                away = True
+            else:
+                if away:
+                    log.warning("Redis answers again")
+                away = False
             if rounds % FLUSH_EVERY == 0:
                 self._flush()
 

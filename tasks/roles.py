@@ -12,13 +12,13 @@ from typing import Any
 
 import redis
 from celery import Celery, signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import upkeep, wake
 from tasks.app import SCHEDULE, make_app
 from tasks.assembly import Parts, assemble, import_books
 from tasks.people import People
-from tasks.queues import UPKEEP
+from tasks.queues import RAN, UPKEEP
 from tasks.reaper import Reaper
 from tasks.settings import Settings
 from tasks.welcome import Dispatcher, Greeter
@@ -76,6 +76,7 @@ def _register(app: Celery, name: str, parts: Parts) -> None:
     @app.task(name=name)
     def task() -> None:
         work(parts)
+        parts.redis.set(RAN + name, time.time())
 
 
 def _work(app: Celery, parts: Parts, queue: str, threads: int, on_stop: Callable[[], None]) -> None:
@@ -84,6 +85,7 @@ def _work(app: Celery, parts: Parts, queue: str, threads: int, on_stop: Callable
     reaper = Reaper(parts.ledger, parts.counters.flush)
     reaper.start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's about root: it is for pickle, this is JSON
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that `tasks.app` does make
     worker = app.Worker(
         pool="threads",
         concurrency=threads,

@@ -6,6 +6,7 @@ Each may run twice, late or not at all for a while: two schedulers at once, or n
 import logging
 import time
 
+from tasks import assembly
 from tasks.assembly import Parts
 from tasks.wecom import WeComError
 
@@ -22,6 +23,11 @@ def refresh_tokens(parts: Parts) -> None:
             client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
         except WeComError as error:
             log.error("no access token for app %s: %s", name, error)
+
+
+def import_books(parts: Parts) -> None:
+    """Store the book of an app that has none from its file, as at a worker's start: Redis may have come back empty."""
+    assembly.import_books(parts)
 
 
 def trim_ledger(parts: Parts) -> None:

@@ -20,7 +20,7 @@ from functools import partial
 import redis
 
 from tasks import policy
-from tasks.ledger import Claim, Ledger, Settlement
+from tasks.ledger import MISSED, Claim, Ledger, Settlement
 from tasks.logs import about
 from tasks.metrics import Counters, count, latency
 from tasks.people import People
@@ -78,6 +78,8 @@ class Greeter:
         wecom = self._clients.get(event.app)
         if wecom is None:
             return Settlement("refused", f"no app {event.app} is configured")
+        if event.rehearsal:  # whose member and customer may not exist: that is no error of WeCom's
+            wecom = wecom.unobserved()
         if claim.revision is None:
             return Settlement("no_template", "no welcome book is stored for this app")
         book = self._books.book(event.app, claim.revision)
@@ -182,7 +184,8 @@ class Greeter:
         full = replace(settlement, steps=steps, attempts=max(settlement.attempts, claim.attempts))
         written = self._until_redis_answers(lambda: self._ledger.settle(event, full, counts), PATIENCE)
         if written:
-            log.info("%s after %.3f s%s", full.outcome, seconds, f": {full.reason}" if full.reason else "")
+            level = logging.ERROR if full.outcome in MISSED else logging.INFO
+            log.log(level, "%s after %.3f s%s", full.outcome, seconds, f": {full.reason}" if full.reason else "")
         elif written is None:
             log.error("%s after %.3f s, and Redis cannot be told", full.outcome, seconds)
 

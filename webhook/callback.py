@@ -13,7 +13,7 @@ WeCom waits 1 s (GET) or 5 s (POST) and sends again up to three times what was n
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from flask import Blueprint, Response, abort, request
@@ -26,7 +26,7 @@ from tasks.metrics import Counters, count
 from tasks.settings import DEFAULT_APP
 from webhook import parsing
 from webhook.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
-from webhook.diagnosis import diagnose
+from webhook.diagnosis import diagnose, is_proven
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ DIAGNOSIS_INTERVAL = 1.0  # seconds between two diagnoses for one app: a flood o
 def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, counters: Counters) -> Blueprint:
     """The routes /callback and /callback/<app>."""
     blueprint = Blueprint("callback", __name__)
-    diagnoses = _Diagnoses(ledger)
+    diagnoses = _Diagnoses(ledger, envelopes)
 
     def envelope_of(app: str) -> Envelope:
         envelope = envelopes.get(app)
@@ -69,7 +69,7 @@ def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, 
         except EnvelopeError as error:
             return refuse(app, envelope, echo, error)
         counters.add(count("callbacks_total", app=app, result="verified"))
-        return answer(200, message, partial(ledger.note_verification, app, ""))
+        return answer(200, message, partial(diagnoses.clear, app))
 
     @blueprint.post("/callback")
     @blueprint.post("/callback/<app>")
@@ -101,9 +101,10 @@ def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, 
                 counters.add(count("callbacks_total", app=app, result="unavailable"))
                 log.error("not stored, WeCom will send it again: %s", error)
                 return answer(503, "not stored")
-            counters.add(count("callbacks_total", app=app, result="stored" if stored else "duplicate"))
+            result = "rehearsal" if event.rehearsal else "stored" if stored else "duplicate"
+            counters.add(count("callbacks_total", app=app, result=result))
             log.info("stored" if stored else "already stored: WeCom sent it again")
-        return answer(200, "success")
+        return answer(200, "success", partial(diagnoses.clear, app))
 
     return blueprint
 
@@ -127,10 +128,11 @@ def _open(envelope: Envelope, ciphertext: str) -> bytes:
 class _Diagnoses:
     """At most one diagnosis a second for each app: to the log, and to the ledger for `check` and the console."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, apps: Iterable[str]) -> None:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
+        self._standing = set(apps)  # those whose last verdict may not be "all is well": at first, all
 
     def make(self, app: str, envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> None:
         with self._lock:
@@ -140,4 +142,11 @@ class _Diagnoses:
             self._next[app] = now + DIAGNOSIS_INTERVAL
         verdict = diagnose(envelope, query, ciphertext)
         log.warning("a callback of app %s was refused: %s", app, verdict)
-        self._ledger.note_verification(app, verdict)
+        self._standing.add(app)
+        self._ledger.note_verification(app, verdict, is_proven(verdict))
+
+    def clear(self, app: str) -> None:
+        """A callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""
+        if app in self._standing:
+            self._standing.discard(app)
+            self._ledger.note_verification(app, "")

@@ -1,6 +1,8 @@
 """The command line: `wecom-welcome`. Each command says in one line on stderr what to do when it fails."""
 
+import contextlib
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import redis
 
 from tasks import connections, logs, settings
 from tasks.embedded import EmbeddedError
+from tasks.ledger import OUTCOMES
 from tasks.settings import App, Settings, SettingsError
 from tasks.templates.media import MediaFull
 from tasks.wecom import WeComClient
@@ -47,7 +50,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="wecom-welcome")
 def main() -> None:
-    r"""Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
+    """Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
 
     Settings come from the environment and from .env in the working directory; README.md lists them.
 
@@ -61,7 +64,7 @@ def main() -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
 @APP
 def up(host: str, port: int, app_name: str | None) -> None:
-    r"""The whole system on one machine, supervised.
+    """The whole system on one machine, supervised.
 
     Starts an embedded Redis (unless REDIS_URL is set), the web side, the workers and the schedule. A process that dies
     is back within two seconds. SIGTERM or Ctrl-C: no new events, what is in flight is finished, then it ends.
@@ -74,7 +77,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     config = settings.load()
     named_app(config, app_name)
     _check_books(config)
-    logs.set_up(config.log_level, config.log_format, "up")
+    logs.set_up(config.log_level, config.log_format, "up", config.timezone)
     try:
         supervisor.up(config, host, port, announce=lambda line: click.echo(line, err=True))
     except supervisor.StartError as error:
@@ -87,7 +90,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port.")
 @APP
 def role(name: str, host: str, port: int, app_name: str | None) -> None:
-    r"""One role in the foreground: what compose, systemd and Kubernetes start.
+    """One role in the foreground: what compose, systemd and Kubernetes start.
 
     web takes WeCom's callbacks, welcome greets, upkeep does all that is slow, beat keeps the schedule. They meet in
     Redis alone: set REDIS_URL to the same server for all four.
@@ -97,7 +100,7 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     """
     config = with_redis(settings.load())
     named_app(config, app_name)
-    logs.set_up(config.log_level, config.log_format, name)
+    logs.set_up(config.log_level, config.log_format, name, config.timezone)
     if name == "web":
         from webhook.server import serve
 
@@ -115,7 +118,7 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
 @main.command()
 @APP
 def check(app_name: str | None) -> None:
-    r"""The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
+    """The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
 
     \b
     Example:  wecom-welcome check
@@ -129,6 +132,7 @@ def check(app_name: str | None) -> None:
             click.echo(f"✗ settings: {problem}")
         raise Failure(f"{len(error.problems)} settings are missing or malformed; see above") from None
     click.echo("✓ settings")
+    logging.getLogger().addHandler(logging.NullHandler())  # the findings say it
     failures = 0
     for app in [one_app(config, app_name)] if app_name else config.apps.values():
         for finding in doctor.examine(config, app):
@@ -146,7 +150,7 @@ def check(app_name: str | None) -> None:
 @click.option("--state", default="", help="The channel's State.")
 @APP
 def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:
-    r"""Rehearse: send signed, encrypted add-contact events to a callback URL.
+    """Rehearse: send signed, encrypted add-contact events to a callback URL.
 
     Everything runs but the send. The outcome is `rehearsed`; rehearsals stay out of the metrics.
 
@@ -164,7 +168,7 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
         time.sleep(max(0.0, started + number / rate - time.monotonic()))
         return rehearse(app, url, member, state)
 
-    failures = 0
+    failures = unanswered = 0
     started = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         for delivered in pool.map(one, range(count)):
@@ -172,17 +176,19 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
             line = f"{delivered.event.id}  {answer} in {delivered.seconds * 1000:.0f} ms"
             if delivered.status != 200:
                 failures += 1
+                unanswered += 1
             elif ledger is not None:
                 outcome = _await_outcome(ledger, delivered.event.id, config.window)
                 failures += outcome is None or not outcome.startswith("rehearsed")
                 line += f"  {outcome or f'no outcome after {config.window:g} s'}"
             click.echo(line)
     if failures:
-        raise Failure(f"{failures} of {count} rehearsals failed; `wecom-welcome check` says why")
+        cure = f"is {url} right, and is `up` running with these settings?" if unanswered else "`deliveries` says why"
+        raise Failure(f"{failures} of {count} rehearsals failed: {cure}")
 
 
 @main.command()
-@click.option("--outcome", help="Only this outcome, such as expired; `open` for those without one.")
+@click.option("--outcome", type=click.Choice([*OUTCOMES, "open"]), help="Only this one; `open`: none yet.", metavar="O")
 @click.option("--member", help="Only this member's userid.")
 @click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
@@ -198,7 +204,10 @@ def deliveries(
     as_json: bool,
     app_name: str | None,
 ) -> None:
-    r"""What became of each added customer, newest first.
+    """What became of each added customer, newest first.
+
+    A line holds: time in WELCOME_TIMEZONE, outcome, seconds since receipt, member ← customer, State, template, event
+    id, reason.
 
     \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
@@ -233,9 +242,10 @@ def deliveries(
     if not shown and not follow and not as_json:
         click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
     if follow:
-        for row in _new_outcomes(ledger, asked_at, int(config.window + 60) * 1000):
-            if wanted(row):
-                show(row)
+        with contextlib.suppress(KeyboardInterrupt):  # how one ends it
+            for row in _new_outcomes(ledger, asked_at, int(config.window + 60) * 1000):
+                if wanted(row):
+                    show(row)
 
 
 for command in (templates, backup, restore, forget):
@@ -259,7 +269,10 @@ def _client(app_name: str | None) -> WeComClient:
 def _check_books(config: Settings) -> None:
     for app in config.apps.values():
         if app.book is not None:
-            read_book(app.book)
+            try:
+                read_book(app.book)
+            except Failure as error:
+                raise Failure(f"WELCOME_BOOK of app {app.name}: {error.message}") from None
 
 
 def _callback_url(config: Settings, app: App) -> str:

@@ -37,6 +37,11 @@ def diagnose(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> s
     return "nothing is wrong"
 
 
+def is_proven(verdict: str) -> bool:
+    """Whether it was WeCom that was refused: only who holds our Token or our AES key can cause such a verdict."""
+    return not verdict.startswith(("neither", "the query has no", "there is no"))
+
+
 def _unsigned(envelope: Envelope, ciphertext: str) -> str:
     try:
         _, receiver = decrypt(envelope.key, ciphertext)

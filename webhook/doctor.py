@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import redis
+import requests
 
+from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
 from tasks.embedded import Embedded
-from tasks.queues import SILENT
+from tasks.queues import RAN, SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES
 from webhook.crypto import decode_key
+from webhook.diagnosis import is_proven
+from webhook.rehearsal import verify
 
 SKEW = 5.0  # seconds between two clocks that are worth a word
 PATIENCE = 10.0  # seconds for each question to WeCom
@@ -62,7 +66,18 @@ def _callback_url(settings: Settings, app: App) -> Finding:
             f"https://YOUR-HOST{path}",
             "set WELCOME_PUBLIC_URL to what WeCom reaches, to see it whole",
         )
-    return Finding("callback URL", True, f"{settings.public_url}{path}, to be entered in 接收消息 → 设置API接收")
+    url = settings.public_url + path
+    try:
+        verified = verify(app, url)
+    except requests.RequestException as error:
+        why = f"{url} does not answer from here ({type(error).__name__})"
+        return Finding(
+            "callback URL", None, why, "start `wecom-welcome up`; look at the proxy, or at WELCOME_PUBLIC_URL"
+        )
+    if verified != "":
+        cure = "let the proxy pass path, query and body on unchanged to `role web`, started with these settings"
+        return Finding("callback URL", False, f"{url} {verified}", cure)
+    return Finding("callback URL", True, f"{url} verifies; enter it in 接收消息 → 设置API接收")
 
 
 def _parts(settings: Settings) -> Parts | None:
@@ -110,11 +125,17 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
     if parts.books.current(app.name) is not None:
         yield Finding("welcome book", True, f"revision {parts.books.current(app.name)}")
     else:
-        yield Finding("welcome book", False, "none is stored", "set WELCOME_BOOK to a file and start a worker")
+        app_option = "" if app.name == DEFAULT_APP else f" --app {app.name}"
+        yield Finding("welcome book", False, "none is stored", f"wecom-welcome templates import FILE{app_option}")
+    ran = parts.redis.get(RAN + "tasks.upkeep.refresh_tokens")
+    if ran is None or time.time() - float(ran) > 3 * SCHEDULE["tasks.upkeep.refresh_tokens"]:
+        yield Finding("schedule", None, "nothing has run for minutes", "start `role upkeep` and `role beat`, or `up`")
+    else:
+        yield Finding("schedule", True, f"ran {time.time() - float(ran):.0f} s ago")
     noted = parts.ledger.last_verification(app.name)
     if noted is not None and noted[1]:
         at = datetime.fromtimestamp(noted[0], parts.settings.timezone)
-        yield Finding("last refused callback", None, f"{at:%m-%d %H:%M:%S}", noted[1])
+        yield Finding("callback refused", False if is_proven(noted[1]) else None, f"at {at:%m-%d %H:%M:%S}", noted[1])
 
 
 def _wecom(client: WeComClient) -> Iterator[Finding]:
@@ -145,4 +166,4 @@ def _refused(what: str, error: WeComError) -> Finding:
     if isinstance(error, WeComAPIError):
         code = CODES.get(error.errcode)
         return Finding(what, False, error.reason, code.cure if code else "see doc 90313 for this errcode")
-    return Finding(what, False, error.reason, "let this machine reach WECOM_API_BASE over HTTPS")
+    return Finding("WeCom's API", False, error.reason, "let this machine reach WECOM_API_BASE")

@@ -37,12 +37,19 @@ def health(parts: Parts) -> Blueprint:
         if not reading.consuming:
             since = "ever" if reading.silence is None else f"for {reading.silence:.0f} s (allowed: {SILENT:.0f})"
             missing.append(f"no welcome worker has taken a message {since}: is `role welcome` running?")
-        missing += [
-            f"app {app} has no access token: is `role upkeep` running? what does `wecom-welcome check` say?"
-            for app, left in reading.tokens.items()
-            if left is None
+        missing += [_tokenless(parts, app) for app, left in reading.tokens.items() if left is None]
+        remarks = [
+            f"app {app} has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"
+            for app in parts.settings.apps
+            if parts.books.current(app) is None
         ]
-        return _answer(missing, waiting=reading.waiting, in_flight=reading.in_flight, oldest_seconds=reading.oldest)
+        return _answer(
+            missing,
+            remarks=remarks,
+            waiting=reading.waiting,
+            in_flight=reading.in_flight,
+            oldest_seconds=reading.oldest,
+        )
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
@@ -52,6 +59,13 @@ def health(parts: Parts) -> Blueprint:
             return Response(f"Redis does not answer: {type(error).__name__}", 503, mimetype="text/plain")
 
     return blueprint
+
+
+def _tokenless(parts: Parts, app: str) -> str:
+    refusal = parts.clients[app].tokens.refusal()
+    if refusal is not None:
+        return f"app {app} has no access token, WeCom refuses it ({refusal.errcode}): see `wecom-welcome check`"
+    return f"app {app} has no access token: is `role upkeep` running? does it reach WECOM_API_BASE?"
 
 
 def _answer(missing: list[str], **details: object) -> tuple[Response, int]:

@@ -57,6 +57,22 @@ def rehearse(app: App, url: str, member: str, state: str) -> Delivered:
     return Delivered(event, response.status_code, time.monotonic() - started)
 
 
+def verify(app: App, url: str) -> str:
+    """Verify a callback URL as WeCom does when it is saved: "" if it answers as it must, else what it does instead.
+
+    Raises requests.RequestException if nobody answers.
+    """
+    echo = secrets.token_hex(8)
+    timestamp, nonce = str(int(time.time())), secrets.token_hex(8)
+    envelope = Envelope.of(app.token, app.encoding_aes_key, app.corp_id)
+    ciphertext, signature = envelope.seal(echo.encode(), timestamp, nonce)
+    query = {"msg_signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": ciphertext}
+    response = requests.get(url, params=query, timeout=TIMEOUT, allow_redirects=False)
+    if response.status_code != 200:
+        return f"answers HTTP {response.status_code}"
+    return "" if response.text == echo else "answers something else than the decrypted echo"
+
+
 def _document(event: ContactAdded) -> str:
     fields = {
         "ToUserName": event.corp_id,

@@ -16,7 +16,7 @@ PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 @click.argument("file", type=click.Path(path_type=Path))
 @APP
 def backup(file: Path, app_name: str | None) -> None:
-    r"""Write everything that is state to FILE: books with their history and media, the ledger, totals.
+    """Write everything that is state to FILE: books with their history and media, the ledger, totals.
 
     Tokens and welcome codes are not in it. Customers' ids are: keep it where only you can read it. It may be made
     while everything runs.
@@ -37,7 +37,7 @@ def backup(file: Path, app_name: str | None) -> None:
 @click.option("--force", is_flag=True, help="Replace the state that is there already.")
 @APP
 def restore(file: Path, force: bool, app_name: str | None) -> None:
-    r"""Put a backup's state in place. Refused where there is state already, unless forced.
+    """Put a backup's state in place. Refused where there is state already, unless forced.
 
     \b
     Example:  wecom-welcome restore welcome-2026-11-22.zip
@@ -58,7 +58,7 @@ def restore(file: Path, force: bool, app_name: str | None) -> None:
 @click.argument("external_userid")
 @APP
 def forget(external_userid: str, app_name: str | None) -> None:
-    r"""Erase what is kept about a customer, in every app unless --app names one. Totals stay.
+    """Erase what is kept about a customer, in every app unless --app names one. Totals stay.
 
     Backups that were made before still have it.
 

@@ -6,6 +6,7 @@ embedded server ── web ── welcome ── upkeep ── beat         each
 
 import contextlib
 import ctypes
+import json
 import logging
 import os
 import signal
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +32,8 @@ LOOK = 0.1  # seconds between two looks at the children
 AGAIN_AFTER = (0.0, 0.2, 0.5, 1.0)  # seconds before a child that died is started again; the last one repeats
 SETTLED = 10.0  # seconds of life after which a child's deaths are forgotten
 STOP_WITHIN = 25.0  # seconds for one stage to drain: longer than a welcome's window
+_ANY = "0.0.0.0"  # noqa: S104
+READY_WITHIN = 20.0  # seconds after which it is said what is missing
 SERVER_START = 10.0  # seconds for the embedded server to answer; a large append-only file takes its time
 
 
@@ -79,13 +84,33 @@ def up(settings: Settings, host: str, port: int, announce: Callable[[str], None]
         Child("upkeep", [*_command(), "role", "upkeep"], stage=1),
         Child("beat", [*_command(), "role", "beat"], stage=0),
     ]
-    announce(f"wecom-welcome is starting on http://{host}:{port}; ready when /readyz answers 200")
+    announce(f"wecom-welcome is starting on http://{host}:{port}")
+    threading.Thread(target=_announce_ready, args=(host, port, announce), daemon=True).start()
     try:
         _watch(children, environ)
     finally:
         _stop(children)
         if lock is not None:
             lock.close()
+
+
+def _announce_ready(host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Say once that the system is ready, or after a while what is missing."""
+    url = f"http://{'127.0.0.1' if host == _ANY else host}:{port}/readyz"
+    answer = "no answer"
+    by = time.monotonic() + READY_WITHIN
+    while time.monotonic() < by:
+        time.sleep(0.25)
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                remarks = json.load(response).get("remarks", [])
+            announce("wecom-welcome is ready" + "".join(f"; but {remark}" for remark in remarks))
+            return
+        except urllib.error.HTTPError as error:
+            answer = "; ".join(json.load(error)["missing"])
+        except (OSError, ValueError, KeyError):
+            continue
+    announce(f"wecom-welcome is not ready after {READY_WITHIN:.0f} s: {answer}")
 
 
 def _watch(children: Sequence[Child], environ: Mapping[str, str]) -> None:

@@ -33,7 +33,7 @@ FORCE = click.option("--force", is_flag=True, help="Even if somebody else has ch
 
 @click.group()
 def templates() -> None:
-    r"""The welcome book: what customers are sent, and who gets what.
+    """The welcome book: what customers are sent, and who gets what.
 
     \b
     Example:  wecom-welcome templates import book.yaml --note autumn
@@ -44,7 +44,7 @@ def templates() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @APP
 def validate(file: Path, app_name: str | None) -> None:
-    r"""Check a welcome book (.yaml or .zip) against WeCom's limits. Changes nothing.
+    """Check a welcome book (.yaml or .zip) against WeCom's limits. Changes nothing.
 
     \b
     Example:  wecom-welcome templates validate book.yaml
@@ -61,7 +61,7 @@ def validate(file: Path, app_name: str | None) -> None:
 @FORCE
 @APP
 def import_(file: Path, author: str, note: str, force: bool, app_name: str | None) -> None:
-    r"""Make a book the current one. Workers use it from the next customer on.
+    """Make a book the current one. Workers use it from the next customer on.
 
     FILE is a .yaml with its files beside it, or a .zip as `export` writes it. One that was exported from a revision
     that is no longer the current one is refused, so that nobody's change is lost; --force imports it all the same.
@@ -96,7 +96,7 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 @click.option("--revision", type=click.IntRange(1), help="Which; default: the current one.")
 @APP
 def export(file: Path | None, revision: int | None, app_name: str | None) -> None:
-    r"""Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
+    """Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
 
     \b
     Example:  wecom-welcome templates export book.zip
@@ -128,7 +128,7 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
 @templates.command("list")
 @APP
 def list_(app_name: str | None) -> None:
-    r"""The templates and rules of the current book.
+    """The templates and rules of the current book.
 
     \b
     Example:  wecom-welcome templates list
@@ -155,7 +155,7 @@ def list_(app_name: str | None) -> None:
 @templates.command()
 @APP
 def history(app_name: str | None) -> None:
-    r"""Every revision: when, by whom, and why; the newest first.
+    """Every revision: when, by whom, and why; the newest first.
 
     \b
     Example:  wecom-welcome templates history
@@ -174,7 +174,7 @@ def history(app_name: str | None) -> None:
 @click.argument("b", required=False, type=click.IntRange(1))
 @APP
 def diff(a: int | None, b: int | None, app_name: str | None) -> None:
-    r"""What is different between revisions A and B. Default: the one before the current, and the current one.
+    """What is different between revisions A and B. Default: the one before the current, and the current one.
 
     \b
     Example:  wecom-welcome templates diff 3 5
@@ -201,7 +201,7 @@ def diff(a: int | None, b: int | None, app_name: str | None) -> None:
 @NOTE
 @APP
 def rollback(revision: int, author: str, note: str, app_name: str | None) -> None:
-    r"""Make an earlier revision the current one: as a new revision, so this too can be undone.
+    """Make an earlier revision the current one: as a new revision, so this too can be undone.
 
     \b
     Example:  wecom-welcome templates rollback 3 --note wrong-brochure
@@ -239,10 +239,10 @@ def explain_(
     file: Path | None,
     app_name: str | None,
 ) -> None:
-    r"""Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
+    """Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
 
     \b
-    Example:  wecom-welcome templates explain --member zhangsan --state douyin-1 --at 21:30 --customer 王芳
+    Example:  wecom-welcome templates explain --member zhangsan --state douyin-1 --at 21:30
     """
     config = settings.load()
     app = one_app(config, app_name)

@@ -57,6 +57,7 @@ OUTCOMES: Mapping[str, str] = {
     "dead": "worker after worker died with it",
     "rehearsed": "a rehearsal: everything but the send",
 }
+MISSED = frozenset({"no_template", "expired", "stale", "refused", "failed", "dead"})  # for all we know, not greeted
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
@@ -230,17 +231,25 @@ class Ledger:
             )
         )
 
-    def note_verification(self, app: str, verdict: str) -> None:
-        """Keep what was wrong with WeCom's last attempt at an app's callback URL; "" when nothing was."""
+    def note_verification(self, app: str, verdict: str, proven: bool = True) -> None:
+        """Keep what was wrong with the last callback of an app that was refused; "": one was accepted, and all is well.
+
+        One that is not `proven` to be WeCom's never replaces one that is.
+        """
+        kind = "verdict" if proven else "doubt"
+        noted = {"at": int(time.time()), "verdict": "", "doubt": ""} if not verdict else {}
         with contextlib.suppress(redis.RedisError):  # said in the log already
-            self._redis.hset(VERIFICATION + app, mapping={"at": int(time.time()), "verdict": verdict})
+            self._redis.hset(VERIFICATION + app, mapping=noted or {f"{kind}_at": int(time.time()), kind: verdict})
 
     # --- reading ---
 
     def last_verification(self, app: str) -> tuple[int, str] | None:
-        """(Unix seconds, verdict) of the last attempt that was noted; None if there was none."""
-        at, verdict = self._redis.hmget(VERIFICATION + app, "at", "verdict")
-        return (int(at), str(verdict)) if at else None
+        """(Unix seconds, verdict) of what was noted last, "" when all was well since; None if nothing was noted."""
+        noted = self._redis.hgetall(VERIFICATION + app)
+        for kind in ("verdict", "doubt"):
+            if noted.get(kind):
+                return int(noted[f"{kind}_at"]), noted[kind]
+        return (int(noted["at"]), "") if "at" in noted else None
 
     def row(self, identity: str) -> dict[str, str] | None:
         """A row as stored, without the welcome code; None if there is none."""

@@ -84,6 +84,12 @@ class WeComClient(Network):
         bound.__dict__.update(self.__dict__, _by=by)
         return bound
 
+    def unobserved(self) -> "WeComClient":
+        """This client, telling nobody of its failures."""
+        silent = object.__new__(WeComClient)
+        silent.__dict__.update(self.__dict__, _observe=lambda path, code: None)
+        return silent
+
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Answer:
         """GET a path below /cgi-bin/; a parameter that is None is not sent. → WeCom's JSON."""
         answer: Answer = self._call("GET", path, _given(query), read=_json)

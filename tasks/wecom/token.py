@@ -78,6 +78,14 @@ class TokenStore:
         token = self._read() or self._token
         return token.left() if token is not None and token.left() > 0 else None
 
+    def refusal(self) -> WeComAPIError | None:
+        """Why WeCom gives this app no token, while that is remembered; None if it was not refused. Fetches nothing."""
+        try:
+            self._raise_refusal()
+        except WeComAPIError as error:
+            return error
+        return None
+
     def _obtain(self, by: float, refused: str | None, least: float) -> str:
         if not self._lock.acquire(timeout=max(0.0, by - time.monotonic())):
             raise NotSent("gettoken", "no token in time")
@@ -159,7 +167,7 @@ class TokenStore:
 
     def _remember(self, error: WeComAPIError) -> None:
         seconds = REFUSED.get(error.errcode, 60)
-        log.error("WeCom refuses this app's secret (%s); not tried again for %s s", error.errcode, seconds)
+        log.error("WeCom refuses this corp id or secret (%s); it is not tried again for %s s", error.errcode, seconds)
         self._refusal = (time.monotonic() + seconds, error.errcode, error.errmsg)
         note = f"{error.errcode} {error.errmsg}"
         self._ask(lambda shared: shared.set(f"{self._key}:refused", note, ex=seconds), None)

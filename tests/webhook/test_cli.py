@@ -416,10 +416,11 @@ def test_the_public_url_is_where_a_rehearsal_goes_by_itself(product):
 
 def test_a_rehearsal_that_is_refused_fails(product):
     environ = product.environ | {"WECOM_TOKEN": "anotherToken"}
-    result = run("simulate", "--url", f"{product.url}/callback", **environ)
+    url = f"{product.url}/callback"
+    result = run("simulate", "--url", url, **environ)
     assert result.exit_code == 1
     assert re.fullmatch(r"[0-9a-f]{32}  HTTP 403 in \d+ ms\n", result.stdout)
-    assert result.stderr == "wecom-welcome: 1 of 1 rehearsals failed; `wecom-welcome check` says why\n"
+    assert result.stderr.startswith(f"wecom-welcome: 1 of 1 rehearsals failed: is {url} right, and is `up` running")
 
 
 def test_a_rehearsal_that_nobody_answers_fails(redis_url):
@@ -470,13 +471,11 @@ def registered(wecom, redis_url) -> dict[str, str]:
 
 def test_the_doctor_finds_nothing_wrong_with_a_running_system(product):
     product.wecom.people(members={"zhangsan": {"name": "张三"}})
-    result = run("check", **product.environ, WELCOME_PUBLIC_URL="https://a.example")
+    result = run("check", **product.environ, WELCOME_PUBLIC_URL=product.url)
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     assert "✗" not in result.stdout
     found = findings(result)
-    assert (
-        found["callback URL"] == "✓ callback URL: https://a.example/callback, to be entered in 接收消息 → 设置API接收"
-    )
+    assert found["callback URL"].startswith(f"✓ callback URL: {product.url}/callback verifies; enter it in 接收消息")
     for step in ("settings", "EncodingAESKey", "Redis", "clock", "welcome worker", "welcome book", "access token"):
         assert found[step].startswith("✓")
     assert found["members with 客户联系 in the app's range"].endswith(": 1")
@@ -490,9 +489,7 @@ def test_without_a_worker_and_a_book_the_doctor_says_so_with_the_cure(registered
     assert found["welcome worker"].startswith(
         "✗ welcome worker: takes no messages (never; at least every 6 s)\n    → start "
     )
-    assert found["welcome book"] == (
-        "✗ welcome book: none is stored\n    → set WELCOME_BOOK to a file and start a worker"
-    )
+    assert found["welcome book"] == ("✗ welcome book: none is stored\n    → wecom-welcome templates import FILE")
     assert found["access token"] == "✓ access token"
 
 
@@ -515,7 +512,7 @@ def test_members_out_of_range_stop_a_welcome(registered, wecom):
 def test_an_api_out_of_reach_is_found(registered):
     result = run("check", **registered | {"WECOM_API_BASE": f"http://127.0.0.1:{free_port()}"})
     assert result.exit_code == 1
-    assert findings(result)["access token"].endswith("→ let this machine reach WECOM_API_BASE over HTTPS")
+    assert findings(result)["WeCom's API"].endswith("→ let this machine reach WECOM_API_BASE")
 
 
 def test_a_redis_out_of_reach_is_found_and_the_rest_is_looked_at_all_the_same(registered):
@@ -560,13 +557,22 @@ def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
     assert findings(result)["Redis"].startswith("✗ Redis: does not take a write: ReadOnlyError")
 
 
-def test_the_last_refused_callback_is_shown_with_its_diagnosis_and_stops_nothing(registered, ledger):
-    ledger.note_verification("default", "the Token is wrong, say")
+@pytest.mark.parametrize(
+    ("verdict", "mark"), [("the Token is wrong, say", "✗"), ("neither Token nor EncodingAESKey fits, say", "!")]
+)
+def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, ledger, verdict, mark):
+    ledger.note_verification("default", verdict)
     result = run("check", **registered)
-    assert "2 of these" in result.stderr  # worker and book, as ever
-    finding = findings(result)["last refused callback"]
-    assert finding.startswith("! ")
-    assert finding.endswith("\n    → the Token is wrong, say")
+    assert f"{2 + (mark == '✗')} of these" in result.stderr  # worker and book, as ever
+    finding = findings(result)["callback refused"]
+    assert finding.startswith(mark)
+    assert finding.endswith(f"\n    → {verdict}")
+
+
+def test_a_public_url_that_leads_elsewhere_is_found(product):
+    url = f"{product.url}/elsewhere"
+    finding = findings(run("check", **product.environ, WELCOME_PUBLIC_URL=url))["callback URL"]
+    assert finding.startswith(f"✗ callback URL: {url}/callback answers HTTP 404\n    → let the proxy pass")
 
 
 def test_a_worker_that_stopped_consuming_is_found(registered, ledger, redis_client):

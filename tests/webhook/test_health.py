@@ -55,7 +55,14 @@ def test_with_a_consuming_worker_and_a_token_it_is_ready(web, wecom):
     token_is_fetched(web, wecom)
     answer = web.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json == {"ready": True, "missing": [], "waiting": 0, "in_flight": 0, "oldest_seconds": 0}
+    assert answer.json == {
+        "ready": True,
+        "missing": [],
+        "waiting": 0,
+        "in_flight": 0,
+        "oldest_seconds": 0,
+        "remarks": ["app default has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"],
+    }
 
 
 def test_nothing_is_ready_before_its_time_and_everything_missing_is_named_at_once(web):
