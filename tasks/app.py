@@ -23,6 +23,7 @@ SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.refresh_tokens": 60.0,
     "tasks.upkeep.trim_ledger": 600.0,
     "tasks.upkeep.watch_memory": 60.0,
+    "tasks.upkeep.watch_media": 600.0,
 }
 
 

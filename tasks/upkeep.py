@@ -1,5 +1,6 @@
-"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory.
+"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media.
 
+Media is uploaded by a thread of its own (tasks.media), so that no task here waits for it.
 Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
 """
 
@@ -38,3 +39,10 @@ def watch_memory(parts: Parts) -> None:
     used = int(memory["used_memory"])
     if most and used > MEMORY_ALARM * most:
         log.error("Redis uses %.0f %% of its memory; give it more, or lower WELCOME_KEEP_DAYS", 100 * used / most)
+
+
+def watch_media(parts: Parts) -> None:
+    """Say loudly when media is not at WeCom, or not renewed while there is time."""
+    for app, standing in parts.queues.read().media.items():
+        for line in standing.alarms():
+            log.error("app %s: %s", app, line)

@@ -9,6 +9,7 @@ import redis
 
 from tasks.assembly import Parts, assemble
 from tasks.embedded import Embedded
+from tasks.media import Standing
 from tasks.queues import SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.wecom import WeComAPIError, WeComError
@@ -111,10 +112,20 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
         yield Finding("welcome book", True, f"revision {parts.books.current(app.name)}")
     else:
         yield Finding("welcome book", False, "none is stored", "set WELCOME_BOOK to a file and start a worker")
+    yield from _media(reading.media.get(app.name, Standing()))
     noted = parts.ledger.last_verification(app.name)
     if noted is not None and noted[1]:
         at = datetime.fromtimestamp(noted[0], parts.settings.timezone)
         yield Finding("last refused callback", None, f"{at:%m-%d %H:%M:%S}", noted[1])
+
+
+def _media(standing: Standing) -> Iterator[Finding]:
+    """What the book's files come to. None of it stops a welcome: the text goes without them."""
+    for line in standing.alarms():
+        yield Finding("media", None, line, "until then customers get the rest; see the log of `role upkeep`")
+    if standing.files and not standing.alarms():
+        left = "" if standing.left is None else f", the first to be renewed ends in {standing.left / 3600:.0f} h"
+        yield Finding("media", True, f"{standing.files} files at WeCom{left}")
 
 
 def _wecom(parts: Parts, app: App) -> Iterator[Finding]:

@@ -42,7 +42,16 @@ def health(parts: Parts) -> Blueprint:
             for app, left in reading.tokens.items()
             if left is None
         ]
-        return _answer(missing, waiting=reading.waiting, in_flight=reading.in_flight, oldest_seconds=reading.oldest)
+        media: list[str] = []
+        for app, one in reading.media.items():
+            (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())
+        return _answer(
+            missing,
+            waiting=reading.waiting,
+            in_flight=reading.in_flight,
+            oldest_seconds=reading.oldest,
+            media=media,
+        )
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
