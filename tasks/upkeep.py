@@ -1,4 +1,5 @@
-"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media.
+"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media,
+group welcomes.
 
 Media is uploaded by a thread of its own (tasks.media), so that no task here waits for it.
 Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
@@ -8,6 +9,7 @@ import logging
 import time
 
 from tasks.assembly import Parts
+from tasks.group_welcomes import FAILED, SAME, WAITS, GroupSync, InUse
 from tasks.wecom import WeComError
 
 log = logging.getLogger(__name__)
@@ -46,3 +48,19 @@ def watch_media(parts: Parts) -> None:
     for app, standing in parts.queues.read().media.items():
         for line in standing.alarms():
             log.error("app %s: %s", app, line)
+
+
+def sync_group_welcomes(parts: Parts) -> None:
+    """Keep WeCom's group welcomes in step with the books; once an hour, look whether they still are what was sent."""
+    for name, app in parts.settings.apps.items():
+        sync = GroupSync(parts.redis, parts.books, app, parts.clients[name])
+        try:
+            steps = sync.sync(check=sync.due())
+        except InUse:
+            continue
+        for step in steps:
+            if step.act in (SAME, WAITS):
+                continue
+            level = logging.ERROR if step.act == FAILED else logging.WARNING if step.detail else logging.INFO
+            why = f": {step.detail}" if step.detail else ""
+            log.log(level, "app %s: group welcome %s: %s%s", name, step.name, step.act, why)

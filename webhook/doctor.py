@@ -9,6 +9,7 @@ import redis
 
 from tasks.assembly import Parts, assemble
 from tasks.embedded import Embedded
+from tasks.group_welcomes import GroupSync
 from tasks.media import Standing
 from tasks.queues import SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
@@ -113,6 +114,8 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
     else:
         yield Finding("welcome book", False, "none is stored", "set WELCOME_BOOK to a file and start a worker")
     yield from _media(reading.media.get(app.name, Standing()))
+    for name, reason in GroupSync(parts.redis, parts.books, app, parts.clients[app.name]).troubles().items():
+        yield Finding("group welcomes", None, f"{name}: {reason}", "`wecom-welcome templates groups` tries it again")
     noted = parts.ledger.last_verification(app.name)
     if noted is not None and noted[1]:
         at = datetime.fromtimestamp(noted[0], parts.settings.timezone)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from tasks import settings
+from tasks import group_welcomes, settings
 from tasks.assembly import Parts, assemble
 from tasks.events import CHANGES, ContactAdded
+from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
 from tasks.people import People
 from tasks.settings import App, Settings
 from tasks.templates import book as book_file
@@ -25,6 +26,8 @@ from webhook.commands import APP, Failure, one_app, read_book, with_redis
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
+
+MARKS = {ADDED: "+", EDITED: "~", DELETED: "-", SAME: "=", WAITS: "…", FAILED: "!"}
 
 AUTHOR = click.option("--author", envvar="USER", default="", help="Who changes it. Default: $USER.")
 NOTE = click.option("--note", default="", help="Why, for the history.")
@@ -216,6 +219,35 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
         click.echo(f"{app.name}: revision {number} is the same as {revision}; nothing has changed")
     else:
         click.echo(f"{app.name}: revision {number}, the same as {revision}")
+
+
+@templates.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@APP
+def groups(dry_run: bool, app_name: str | None) -> None:
+    r"""Bring WeCom's 入群欢迎语素材 in step with the book, now. Role upkeep does it by itself within a minute.
+
+    Each that should be the same is compared with what WeCom has, and what was changed there is repaired. Those that
+    were not made from a book of this app are never touched.
+
+    \b
+    Example:  wecom-welcome templates groups --dry-run
+    """
+    app, parts = _parts(app_name)
+    _current(parts, app)
+    sync = group_welcomes.GroupSync(parts.redis, parts.books, app, parts.clients[app.name])
+    try:
+        steps = sync.sync(check=True, dry_run=dry_run)
+    except group_welcomes.InUse as error:
+        raise Failure(str(error)) from None
+    if not steps:
+        click.echo("the book has no group welcomes, and none were made from it")
+    for step in steps:
+        would = "would be " if dry_run and step.act in (ADDED, EDITED, DELETED) else ""
+        click.echo(f"{MARKS[step.act]} {step.name}: {would}{step.act}" + (f" ({step.detail})" if step.detail else ""))
+    failed = [step.name for step in steps if step.act == FAILED]
+    if failed:
+        raise Failure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")
 
 
 @templates.command("explain")
