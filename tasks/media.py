@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks
 LEASE = 4.0  # seconds after which another process takes over from a keeper that says nothing
-AT_ONCE = 4  # uploads of one process
+AT_ONCE = 4  # uploads of one corp: one that hangs holds up none of another
 PATIENCE = 60.0  # seconds for one upload
 
 LIFE = 3 * 86400.0  # seconds of a media id, doc 90253
@@ -180,7 +180,7 @@ class Keeper(threading.Thread):
         self._take_lease = client.register_script(_TAKE_LEASE)
         self._give_lease = client.register_script(_GIVE_LEASE)
         self._take_quota = client.register_script(_TAKE_QUOTA)
-        self._free = threading.Semaphore(AT_ONCE)
+        self._free = {corp_id: threading.Semaphore(AT_ONCE) for corp_id in self._apps}
         self._under_way: set[tuple[str, str]] = set()  # (corp id, an Upload's key)
         self._stopping = threading.Event()
 
@@ -219,7 +219,7 @@ class Keeper(threading.Thread):
 
     def _begin(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:
         mark = corp_id, upload.key
-        if mark in self._under_way or not self._free.acquire(blocking=False):
+        if mark in self._under_way or not self._free[corp_id].acquire(blocking=False):
             return  # the next look comes soon
         self._under_way.add(mark)
 
@@ -232,7 +232,7 @@ class Keeper(threading.Thread):
                 log.exception("an upload ended in an error")
             finally:
                 self._under_way.discard(mark)
-                self._free.release()
+                self._free[corp_id].release()
 
         threading.Thread(target=work, name="upload", daemon=True).start()
 

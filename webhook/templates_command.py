@@ -87,6 +87,10 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
         ) from None
     except MediaFull as error:
         raise Failure(str(error)) from None
+    ids = files.group_ids(file)
+    if ids is not None and (ids.corp_id, ids.app) == (app.corp_id, app.name):
+        own = {name: one for name, one in ids.template_ids.items() if name in book.group_welcomes}
+        _groups(parts, app).adopt(own)
     if number == before:
         click.echo(f"{app.name}: revision {number} is this book already; nothing has changed")
     else:
@@ -100,6 +104,8 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 @APP
 def export(file: Path | None, revision: int | None, app_name: str | None) -> None:
     r"""Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
+
+    A .zip also has the ids of the group welcomes, so that an import for the same app elsewhere makes none twice.
 
     \b
     Example:  wecom-welcome templates export book.zip
@@ -115,7 +121,10 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
                 click.echo(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
             return
         if file.suffix == ".zip":
-            content = files.to_zip(replace(parts.books.bundle(app.name, number), source=source))
+            kept = _groups(parts, app).kept()
+            ids = {name: one.template_id for name, one in kept.items() if one.template_id}
+            bundle = replace(parts.books.bundle(app.name, number), source=source)
+            content = files.to_zip(bundle, files.GroupIDs(app.corp_id, app.name, ids))
         elif about.files:
             raise Failure(f"this book shows {len(about.files)} files: export it as .zip, such as book.zip")
         else:
@@ -235,9 +244,8 @@ def groups(dry_run: bool, app_name: str | None) -> None:
     """
     app, parts = _parts(app_name)
     _current(parts, app)
-    sync = group_welcomes.GroupSync(parts.redis, parts.books, app, parts.clients[app.name])
     try:
-        steps = sync.sync(check=True, dry_run=dry_run)
+        steps = _groups(parts, app).sync(check=True, dry_run=dry_run)
     except group_welcomes.InUse as error:
         raise Failure(str(error)) from None
     if not steps:
@@ -308,6 +316,10 @@ def _parts_anyhow(config: Settings) -> Parts:
         return assemble(with_redis(config))
     except Failure:
         return assemble(replace(config, redis_url=NOWHERE))
+
+
+def _groups(parts: Parts, app: App) -> group_welcomes.GroupSync:
+    return group_welcomes.GroupSync(parts.redis, parts.books, app, parts.clients[app.name])
 
 
 def _current(parts: Parts, app: App) -> int:

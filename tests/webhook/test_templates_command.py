@@ -246,3 +246,17 @@ def test_group_welcomes_that_wecom_refuses_fail_the_command_with_the_reason(run:
     result = run("templates", "groups")
     assert result.stdout.startswith("! hello: failed (-1 ")
     assert failure(result) == "1 of 1 group welcomes are not in step: hello"
+
+
+def test_an_exported_zip_takes_the_ids_along_and_another_app_does_not_take_them_over(
+    run: Run, redis_client: connections.Redis
+) -> None:
+    run("templates", "import", write(a_template("text: t") + "group_welcome:\n  hello: {text: 欢迎}\n"))
+    run("templates", "groups")
+    said(run("templates", "export", "out.zip"))
+    redis_client.flushall()  # another installation
+    said(run("templates", "import", "out.zip"))
+    assert said(run("templates", "groups")) == ["~ hello: edited"]
+    redis_client.flushall()
+    said(run("templates", "import", "out.zip", WECOM_CORP_ID="ww0123456789abcdef"))
+    assert redis_client.keys("welcome:group:*") == []
