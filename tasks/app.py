@@ -24,6 +24,8 @@ SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.import_books": 60.0,
     "tasks.upkeep.trim_ledger": 600.0,
     "tasks.upkeep.watch_memory": 60.0,
+    "tasks.upkeep.watch_media": 600.0,
+    "tasks.upkeep.sync_group_welcomes": 60.0,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tasks import connections
 from tasks.connections import Redis
 from tasks.ledger import Ledger
+from tasks.media import standing
 from tasks.metrics import Counters, count
 from tasks.queues import Queues
 from tasks.settings import App, Settings
@@ -36,14 +37,15 @@ def assemble(settings: Settings, timeout: float = TIMEOUT) -> Parts:
     client = connections.connect(settings.redis_url, timeout=timeout)
     counters = Counters(client)
     clients = {name: _wecom(app, settings.api_base, client, counters) for name, app in settings.apps.items()}
+    books = BookStore(client, settings.media_mb)
     return Parts(
         settings=settings,
         redis=client,
         ledger=Ledger(client, settings.keep_days, settings.window, settings.timezone),
-        books=BookStore(client, settings.media_mb),
+        books=books,
         clients=clients,
         counters=counters,
-        queues=Queues(client, clients),
+        queues=Queues(client, clients, lambda: {app.name: standing(books, app) for app in settings.apps.values()}),
     )
 
 

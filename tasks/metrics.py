@@ -141,3 +141,15 @@ def _gauges(reading: Reading) -> Iterator[Metric]:
         if left is not None:
             tokens.add_metric([app], left)
     yield tokens
+    left_of_media = GaugeMetricFamily(
+        NAMESPACE + "media_left_seconds", "Until the first media id of the welcome book ends", labels=["app"]
+    )
+    failing = GaugeMetricFamily(
+        NAMESPACE + "media_failing", "Files of the welcome book that are not at WeCom, or not renewed", labels=["app"]
+    )
+    for app, media in reading.media.items():
+        failing.add_metric([app], len(media.absent) + len(media.failing))
+        if media.left is not None:
+            left_of_media.add_metric([app], media.left)
+    yield left_of_media
+    yield failing

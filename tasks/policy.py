@@ -4,6 +4,7 @@ before_greeting(claim)            → a Settlement when no call may be made, els
 try_timeout(number, left)         → seconds for this try, or None when no try may begin any more
 after_try(error, number, ...)     → a Settlement, or the seconds to wait before the next try
 too_late(unanswered)              → a Settlement, when no further try may begin
+media_refused(error)              → whether media that WeCom had taken may have died
 suspects(error)                   → the attachments without which a refused greeting is tried again
 """
 
@@ -117,6 +118,11 @@ def suspects(error: Exception) -> frozenset[str]:
     if isinstance(error, errors.MediaRefused | errors.BadRequest) or code not in errors.CODES:
         return EVERY_ATTACHMENT
     return NO_ATTACHMENT
+
+
+def media_refused(error: Exception) -> bool:
+    """Whether WeCom did not take media of a message. It does not say which."""
+    return isinstance(error, errors.WeComAPIError) and error.errcode in OF_MEDIA
 
 
 def _pick(waits: tuple[float, ...], number: int) -> float:

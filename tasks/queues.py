@@ -1,10 +1,11 @@
 """How the queues stand: depth, the oldest, whether workers consume. One pipelined read of fixed keys."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from tasks.connections import Redis
 from tasks.ledger import CONSUMED, DUE, PREFIX
+from tasks.media import Standing
 from tasks.wecom import WeComClient
 
 UPKEEP = "upkeep"  # the slow queue: everything but greetings
@@ -23,6 +24,7 @@ class Reading:
     upkeep: int
     memory: int | None
     tokens: Mapping[str, float | None]  # app → seconds left
+    media: Mapping[str, Standing] = field(default_factory=dict)  # by app
 
     @property
     def consuming(self) -> bool:
@@ -30,11 +32,17 @@ class Reading:
 
 
 class Queues:
-    """Reads how the queues stand."""
+    """Reads how the queues stand, and what greetings need besides. `media`: how it stands with that, by app."""
 
-    def __init__(self, client: Redis, clients: Mapping[str, WeComClient]) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        clients: Mapping[str, WeComClient],
+        media: Callable[[], Mapping[str, Standing]] = dict,
+    ) -> None:
         self._redis = client
         self._clients = clients
+        self._media = media
 
     def read(self) -> Reading:
         """Raises redis.RedisError."""
@@ -60,4 +68,5 @@ class Queues:
             upkeep=upkeep,
             memory=memory.get("used_memory"),
             tokens={app: client.tokens.left() for app, client in self._clients.items()},
+            media=self._media(),
         )

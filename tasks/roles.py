@@ -17,6 +17,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from tasks import upkeep, wake
 from tasks.app import SCHEDULE, make_app
 from tasks.assembly import Parts, assemble, import_books
+from tasks.media import Keeper
 from tasks.people import People
 from tasks.queues import RAN, UPKEEP
 from tasks.reaper import Reaper
@@ -42,14 +43,16 @@ def welcome(settings: Settings) -> None:
 
 
 def upkeep_worker(settings: Settings) -> None:
-    """Run the slow queue's tasks, until SIGTERM."""
+    """Run the slow queue's tasks, and look after media, until SIGTERM."""
     parts = assemble(settings)
+    keeper = Keeper(parts.redis, parts.books, settings.apps, parts.clients)
+    keeper.start()
     app = make_app(str(settings.redis_url))
     for name in SCHEDULE:
         _register(app, name, parts)
     # a first token now: nobody is to wait a minute for the schedule
     signals.worker_ready.connect(lambda **_: app.send_task("tasks.upkeep.refresh_tokens"), weak=False)
-    _work(app, parts, UPKEEP, UPKEEP_THREADS, on_stop=lambda: None)
+    _work(app, parts, UPKEEP, UPKEEP_THREADS, on_stop=keeper.stop)
 
 
 def beat(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks import group_welcomes
 from tasks.connections import Redis
 from tasks.ledger import COUNTERS, DAYS, DUE, EVENTS, PREFIX
 from tasks.templates import media, store
@@ -33,7 +34,7 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     COUNTERS,
     DAYS,
     "welcome:channel:",  # + app: what was made of 联系我 codes
-    "welcome:group:",  # + app: the template ids of group welcomes
+    group_welcomes.KEPT,
 )
 SECRET_FIELDS = ("welcome_code",)  # of a row
 UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}

@@ -1,5 +1,7 @@
-"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory.
+"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media,
+group welcomes.
 
+Media is uploaded by a thread of its own (tasks.media), so that no task here waits for it.
 Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
 """
 
@@ -8,6 +10,7 @@ import time
 
 from tasks import assembly
 from tasks.assembly import Parts
+from tasks.group_welcomes import FAILED, SAME, WAITS, GroupSync, InUse
 from tasks.wecom import WeComError
 
 log = logging.getLogger(__name__)
@@ -44,3 +47,26 @@ def watch_memory(parts: Parts) -> None:
     used = int(memory["used_memory"])
     if most and used > MEMORY_ALARM * most:
         log.error("Redis uses %.0f %% of its memory; give it more, or lower WELCOME_KEEP_DAYS", 100 * used / most)
+
+
+def watch_media(parts: Parts) -> None:
+    """Say loudly when media is not at WeCom, or not renewed while there is time."""
+    for app, standing in parts.queues.read().media.items():
+        for line in standing.alarms():
+            log.error("app %s: %s", app, line)
+
+
+def sync_group_welcomes(parts: Parts) -> None:
+    """Keep WeCom's group welcomes in step with the books; once an hour, look whether they still are what was sent."""
+    for name, app in parts.settings.apps.items():
+        sync = GroupSync(parts.redis, parts.books, app, parts.clients[name])
+        try:
+            steps = sync.sync(check=sync.due())
+        except InUse:
+            continue
+        for step in steps:
+            if step.act in (SAME, WAITS):
+                continue
+            level = logging.ERROR if step.act == FAILED else logging.WARNING if step.detail else logging.INFO
+            why = f": {step.detail}" if step.detail else ""
+            log.log(level, "app %s: group welcome %s: %s%s", name, step.name, step.act, why)

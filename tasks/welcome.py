@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import redis
 
@@ -90,17 +91,23 @@ class Greeter:
         if choice is None:
             return Settlement("no_template", "no rule of the welcome book applies", revision=claim.revision)
         template = choice.template
-        ready = self._ready(event.app, template)
-        body = message(template, enquiry.values(wanted(template)), ready)
+        values = enquiry.values(wanted(template))
+        ready = self._ready(event.corp_id, template)
+        body = message(template, values, ready)
         steps["prepared"] = round(claim.elapsed() * 1000)
         absent = list(left_out(template, ready))
         if absent:
             log.warning("greeted without %s: not at WeCom yet", ", ".join(absent))
             steps["media_not_ready"] = steps["prepared"]
+
+        def anew() -> dict[str, object]:
+            renewed = self._renewed(event.corp_id, template, ready)
+            return {"welcome_code": event.welcome_code, **message(template, values, renewed)}
+
         if event.rehearsal:
             outcome: Settlement | None = Settlement("rehearsed", "everything but the send")
         else:
-            outcome = self._send(claim, wecom, {"welcome_code": event.welcome_code, **body}, steps)
+            outcome = self._send(claim, wecom, {"welcome_code": event.welcome_code, **body}, anew, steps)
             if outcome is not None and outcome.outcome == "sent" and absent:
                 reasons = [outcome.reason, f"without {', '.join(absent)}: not at WeCom yet"]
                 outcome = replace(outcome, reason="; ".join(filter(None, reasons)))
@@ -115,8 +122,14 @@ class Greeter:
         )
 
     def _send(
-        self, claim: Claim, wecom: WeComClient, body: dict[str, object], steps: dict[str, int]
+        self,
+        claim: Claim,
+        wecom: WeComClient,
+        body: dict[str, object],
+        anew: Callable[[], dict[str, object]],
+        steps: dict[str, int],
     ) -> Settlement | None:
+        """The outcome of sending `body`. `anew` makes it again after media was refused, with what can be sent then."""
         number = claim.attempts
         unanswered = claim.unanswered
         dropped = ""  # why attachments were left out
@@ -141,11 +154,17 @@ class Greeter:
                 unanswered = unanswered or isinstance(error, NoAnswer)
                 decision = policy.after_try(error, number, unanswered, claim.left(), random.random())
                 log.info("try %s: %s", number, error)
-                lighter = _without(body, policy.suspects(error))
-                if lighter is not None and policy.try_timeout(number + 1, claim.left()) is not None:
-                    body, decision = lighter, 0.0
-                    dropped = f"without attachments that WeCom refused: {error.reason}"
-                    steps["lighter"] = steps[f"answer_{number}"]
+                again = None
+                if policy.media_refused(error) and "anew" not in steps:
+                    steps["anew"] = steps[f"answer_{number}"]
+                    again = anew()
+                if again is None or again == body:
+                    again = _without(body, policy.suspects(error), by_id=getattr(error, "errcode", None) == 40007)
+                if again is not None and policy.try_timeout(number + 1, claim.left()) is not None:
+                    if _attachments(again) < _attachments(body):
+                        dropped = f"without attachments that WeCom refused: {error.reason}"
+                        steps["lighter"] = steps[f"answer_{number}"]
+                    body, decision = again, 0.0
                 if isinstance(decision, Settlement):
                     return replace(
                         decision, attempts=number, reason="; ".join(filter(None, (decision.reason, dropped)))
@@ -160,13 +179,26 @@ class Greeter:
                 steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
                 return Settlement("sent", dropped, attempts=number)
 
-    def _ready(self, app: str, template: Template) -> Ready:
+    def _ready(self, corp_id: str, template: Template) -> Ready:
         """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""
         try:
-            return self._books.ready.get(app, [upload for one in template.attachments for upload in uploads(one)])
+            asked = [upload for one in template.attachments for upload in uploads(one)]
+            return self._books.ready.get(corp_id, asked)
         except redis.RedisError as error:
             log.warning("cannot ask for ready media: %s", type(error).__name__)
             return {}
+
+    def _renewed(self, corp_id: str, template: Template, sent: Ready) -> Ready:
+        """What can be sent after `sent` was refused: permanent URLs, and ids that were renewed meanwhile.
+
+        Each id of `sent` is noted as dead, and tasks.media renews it for the next customer: nothing is uploaded here.
+        """
+        try:
+            self._books.ready.refuse(corp_id, sent)
+        except redis.RedisError as error:
+            log.warning("cannot note that media was refused: %s", type(error).__name__)
+        now = self._ready(corp_id, template)
+        return {upload: value for upload, value in now.items() if upload.how == "url" or sent.get(upload) != value}
 
     def _settle(self, claim: Claim, settlement: Settlement, steps: dict[str, int]) -> None:
         event = claim.event
@@ -202,14 +234,27 @@ class Greeter:
                 time.sleep(PAUSE)
 
 
-def _without(body: Mapping[str, object], msgtypes: frozenset[str]) -> dict[str, object] | None:
-    """A message without its attachments of these types, or without any if it has none of these. None: none to drop."""
+def _without(body: Mapping[str, object], msgtypes: frozenset[str], by_id: bool = False) -> dict[str, object] | None:
+    """A message without its attachments of these types, or without any if it has none of these. None: none to drop.
+
+    `by_id`: a media id was refused, so an image with a permanent URL stays.
+    """
     attachments = body.get("attachments")
     if not isinstance(attachments, list) or not msgtypes:
         return None
-    kept = [one for one in attachments if one["msgtype"] not in msgtypes]
+
+    def suspect(one: Mapping[str, Any]) -> bool:
+        shown = one[one["msgtype"]]
+        return one["msgtype"] in msgtypes and (not by_id or "media_id" in shown or "pic_media_id" in shown)
+
+    kept = [one for one in attachments if not suspect(one)]
     rest = {name: value for name, value in body.items() if name != "attachments"}
     return rest | ({"attachments": kept} if kept and len(kept) < len(attachments) else {})
+
+
+def _attachments(body: Mapping[str, object]) -> int:
+    attachments = body.get("attachments")
+    return len(attachments) if isinstance(attachments, list) else 0
 
 
 class Dispatcher:

@@ -11,6 +11,8 @@ import requests
 from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
 from tasks.embedded import Embedded
+from tasks.group_welcomes import GroupSync
+from tasks.media import Standing
 from tasks.queues import RAN, SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -132,10 +134,22 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
         yield Finding("schedule", None, "nothing has run for minutes", "start `role upkeep` and `role beat`, or `up`")
     else:
         yield Finding("schedule", True, f"ran {time.time() - float(ran):.0f} s ago")
+    yield from _media(reading.media.get(app.name, Standing()))
+    for name, reason in GroupSync(parts.redis, parts.books, app, parts.clients[app.name]).troubles().items():
+        yield Finding("group welcomes", None, f"{name}: {reason}", "`wecom-welcome templates groups` tries it again")
     noted = parts.ledger.last_verification(app.name)
     if noted is not None and noted[1]:
         at = datetime.fromtimestamp(noted[0], parts.settings.timezone)
         yield Finding("callback refused", False if is_proven(noted[1]) else None, f"at {at:%m-%d %H:%M:%S}", noted[1])
+
+
+def _media(standing: Standing) -> Iterator[Finding]:
+    """What the book's files come to. None of it stops a welcome: the text goes without them."""
+    for line in standing.alarms():
+        yield Finding("media", None, line, "until then customers get the rest; see the log of `role upkeep`")
+    if standing.files and not standing.alarms():
+        left = "" if standing.left is None else f", the first to be renewed ends in {standing.left / 3600:.0f} h"
+        yield Finding("media", True, f"{standing.files} files at WeCom{left}")
 
 
 def _wecom(client: WeComClient) -> Iterator[Finding]:

@@ -43,12 +43,16 @@ def health(parts: Parts) -> Blueprint:
             for app in parts.settings.apps
             if parts.books.current(app) is None
         ]
+        media: list[str] = []
+        for app, one in reading.media.items():
+            (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())
         return _answer(
             missing,
             remarks=remarks,
             waiting=reading.waiting,
             in_flight=reading.in_flight,
             oldest_seconds=reading.oldest,
+            media=media,
         )
 
     @blueprint.get("/metrics")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from tasks import settings
+from tasks import group_welcomes, settings
 from tasks.assembly import Parts, assemble
 from tasks.events import CHANGES, ContactAdded
+from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
 from tasks.people import People
 from tasks.settings import App, Settings
 from tasks.templates import book as book_file
@@ -25,6 +26,8 @@ from webhook.commands import APP, Failure, one_app, read_book, with_redis
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
+
+MARKS = {ADDED: "+", EDITED: "~", DELETED: "-", SAME: "=", WAITS: "…", FAILED: "!"}
 
 AUTHOR = click.option("--author", envvar="USER", default="", help="Who changes it. Default: $USER.")
 NOTE = click.option("--note", default="", help="Why, for the history.")
@@ -84,6 +87,10 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
         ) from None
     except MediaFull as error:
         raise Failure(str(error)) from None
+    ids = files.group_ids(file)
+    if ids is not None and (ids.corp_id, ids.app) == (app.corp_id, app.name):
+        own = {name: one for name, one in ids.template_ids.items() if name in book.group_welcomes}
+        _groups(parts, app).adopt(own)
     if number == before:
         click.echo(f"{app.name}: revision {number} is this book already; nothing has changed")
     else:
@@ -97,6 +104,8 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 @APP
 def export(file: Path | None, revision: int | None, app_name: str | None) -> None:
     """Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
+
+    A .zip also has the ids of the group welcomes, so that an import for the same app elsewhere makes none twice.
 
     \b
     Example:  wecom-welcome templates export book.zip
@@ -112,7 +121,10 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
                 click.echo(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
             return
         if file.suffix == ".zip":
-            content = files.to_zip(replace(parts.books.bundle(app.name, number), source=source))
+            kept = _groups(parts, app).kept()
+            ids = {name: one.template_id for name, one in kept.items() if one.template_id}
+            bundle = replace(parts.books.bundle(app.name, number), source=source)
+            content = files.to_zip(bundle, files.GroupIDs(app.corp_id, app.name, ids))
         elif about.files:
             raise Failure(f"this book shows {len(about.files)} files: export it as .zip, such as book.zip")
         else:
@@ -218,6 +230,34 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
         click.echo(f"{app.name}: revision {number}, the same as {revision}")
 
 
+@templates.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@APP
+def groups(dry_run: bool, app_name: str | None) -> None:
+    r"""Bring WeCom's 入群欢迎语素材 in step with the book, now. Role upkeep does it by itself within a minute.
+
+    Each that should be the same is compared with what WeCom has, and what was changed there is repaired. Those that
+    were not made from a book of this app are never touched.
+
+    \b
+    Example:  wecom-welcome templates groups --dry-run
+    """
+    app, parts = _parts(app_name)
+    _current(parts, app)
+    try:
+        steps = _groups(parts, app).sync(check=True, dry_run=dry_run)
+    except group_welcomes.InUse as error:
+        raise Failure(str(error)) from None
+    if not steps:
+        click.echo("the book has no group welcomes, and none were made from it")
+    for step in steps:
+        would = "would be " if dry_run and step.act in (ADDED, EDITED, DELETED) else ""
+        click.echo(f"{MARKS[step.act]} {step.name}: {would}{step.act}" + (f" ({step.detail})" if step.detail else ""))
+    failed = [step.name for step in steps if step.act == FAILED]
+    if failed:
+        raise Failure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")
+
+
 @templates.command("explain")
 @click.option("--member", required=True, help="The userid of the member who is added.")
 @click.option("--state", default="", help="The channel's State.")
@@ -276,6 +316,10 @@ def _parts_anyhow(config: Settings) -> Parts:
         return assemble(with_redis(config))
     except Failure:
         return assemble(replace(config, redis_url=NOWHERE))
+
+
+def _groups(parts: Parts, app: App) -> group_welcomes.GroupSync:
+    return group_welcomes.GroupSync(parts.redis, parts.books, app, parts.clients[app.name])
 
 
 def _current(parts: Parts, app: App) -> int:

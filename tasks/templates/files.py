@@ -5,11 +5,12 @@ book.zip                  book.yaml, and its files under the paths that it names
 """
 
 import io
+import json
 import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tasks.templates import book as book_file
@@ -19,6 +20,7 @@ from tasks.templates.model import Book, Media
 from tasks.templates.nodes import BookError, Problem
 
 BOOK_NAME = "book.yaml"  # in a .zip that is exported
+IDS_NAME = "group_welcomes.json"  # beside it: {"corp_id", "app", "template_ids": {name → id}}
 
 Fetch = Callable[[str], bytes]  # a path beside the book → the bytes there. ValueError says what is wrong
 
@@ -78,13 +80,35 @@ def beside(file: Path) -> Fetch:
     return fetch
 
 
-def to_zip(bundle: Bundle) -> bytes:
-    """A .zip that `load` reads."""
+@dataclass(frozen=True, slots=True)
+class GroupIDs:
+    """The ids that WeCom gave the group welcomes of one app: name → id. They mean nothing to another app."""
+
+    corp_id: str
+    app: str
+    template_ids: Mapping[str, str]
+
+
+def group_ids(file: Path) -> GroupIDs | None:
+    """What an exported .zip says of the group welcomes; None if it says nothing."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            told = json.loads(archive.read(IDS_NAME))
+        ids = {str(name): str(template_id) for name, template_id in told["template_ids"].items()}
+        return GroupIDs(str(told["corp_id"]), str(told["app"]), ids)
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def to_zip(bundle: Bundle, ids: GroupIDs | None = None) -> bytes:
+    """A .zip that `load` and `group_ids` read."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(BOOK_NAME, bundle.source)
         for path, content in bundle.files.items():
             archive.writestr(path, content)
+        if ids is not None and ids.template_ids:
+            archive.writestr(IDS_NAME, json.dumps(asdict(ids), ensure_ascii=False, indent=1))
     return out.getvalue()
 
 

@@ -24,6 +24,7 @@ from tasks.templates.media_kind import MB
 from tasks.templates.model import Book, Media
 
 CURRENT = "welcome:book:"  # + app; tasks.ledger's claim reads it too
+FIRST_MEDIA = "welcome:first-media:"  # + app: ms at which its first book with files was stored; no part of a backup
 MEDIA_MB = 512
 SHOWN_LATELY = 20  # revisions of each app whose files stay when media is full
 _BATCH = 100  # revisions read at once
@@ -94,6 +95,11 @@ class BookStore:
                     source, revision = self._stored(app, number)
                     known = self._read[app] = (number, book_file.read(source, _look(revision.files)))
         return known[1]
+
+    def since_first_media(self, app: str) -> float | None:
+        """Seconds since the app's first book with files was stored here; None if none was."""
+        at = self._redis.get(FIRST_MEDIA + app)
+        return None if at is None else (self._now() - int(at)) / 1000
 
     def source(self, app: str, number: int) -> str:
         """The YAML of a revision. Raises NoRevision."""
@@ -168,6 +174,8 @@ class BookStore:
         )
         if not saved:
             raise Conflict(app, -1 if base is None else base, int(number))
+        if shown:
+            self._redis.set(FIRST_MEDIA + app, self._now(), nx=True)
         return int(number)
 
     def import_first(self, app: str, source: str, media: Mapping[str, bytes] | None = None) -> bool:

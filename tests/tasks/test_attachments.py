@@ -47,7 +47,9 @@ class Installation:
         for one, media in needed(book).items() if upload else ():
             content = FILES[media.path]
             value = self._posted("media/uploadimg" if one.how == "url" else "media/upload", one, content)
-            self.parts.books.ready.put("default", one, value, None if one.how == "url" else time.time() + 3 * 86400)
+            self.parts.books.ready.put(
+                self.app.corp_id, one, value, None if one.how == "url" else time.time() + 3 * 86400
+            )
 
     def _posted(self, path: str, upload: Upload, content: bytes) -> str:
         token = self.parts.clients["default"].tokens.get(time.monotonic() + 2)
@@ -117,12 +119,12 @@ def test_what_is_not_at_wecom_yet_is_left_out_and_said(here: Installation) -> No
     assert "media_not_ready" in json.loads(row["steps"])
 
 
-def test_media_that_died_cost_the_media_and_not_the_greeting(here: Installation) -> None:
+def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_permanent_url(here: Installation) -> None:
     here.book(a_template(ATTACHED))
     here.wecom.kill_media()
     row, seen, record = here.greeted()
     assert [send.result for send in record.sends] == [40007, 0]
-    assert (row["outcome"], seen, row["attempts"]) == ("sent", ["link"], "2")
+    assert (row["outcome"], seen, row["attempts"]) == ("sent", ["image", "link"], "2")
     assert row["reason"] == "without attachments that WeCom refused: 40007 invalid media_id"
     assert "lighter" in json.loads(row["steps"])
 
@@ -135,7 +137,7 @@ def test_an_attachment_that_is_no_media_is_dropped_with_all_of_them(here: Instal
     assert (row["outcome"], seen) == ("sent", [])
 
 
-def test_two_bad_attachments_cost_one_more_try_and_not_the_greeting(here: Installation) -> None:
+def test_two_kinds_of_bad_attachments_cost_two_more_tries_and_not_the_greeting(here: Installation) -> None:
     here.book(
         a_template(
             "text: 您好\nattachments:\n- video: {media_id: gone}\n- link: {title: t, url: 'https://a.cn'}\n"
@@ -143,8 +145,8 @@ def test_two_bad_attachments_cost_one_more_try_and_not_the_greeting(here: Instal
         )
     )
     row, seen, record = here.greeted()
-    assert [send.result for send in record.sends] == [40007, 0]  # an image is media too, so one try was enough
-    assert (row["outcome"], seen) == ("sent", ["link"])
+    assert [send.result for send in record.sends] == [40007, 40058, 0]
+    assert (row["outcome"], seen) == ("sent", [])  # 40058 names nothing at all
 
 
 def test_without_time_for_another_try_a_refusal_is_the_outcome(here: Installation) -> None:

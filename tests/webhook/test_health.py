@@ -10,11 +10,14 @@ from tasks.assembly import assemble
 from tasks.ledger import CONSUMED, Settlement
 from tasks.metrics import count, latency
 from tasks.queues import SILENT
+from tasks.templates.render import needed
 from tasks.wecom import WeComError
+from tests.books import MP4, a_template
 from tests.builders import AES_KEY, ENVIRONMENT, a_contact, some_settings
 from tests.simulator.world import App
 from tests.until import until
 from tests.webhook.pushes import TOKEN, a_push, an_event, xml
+from webhook.doctor import examine
 
 
 def worker_took_a_message(web, seconds_ago: float = 0) -> None:
@@ -61,6 +64,7 @@ def test_with_a_consuming_worker_and_a_token_it_is_ready(web, wecom):
         "waiting": 0,
         "in_flight": 0,
         "oldest_seconds": 0,
+        "media": [],
         "remarks": ["app default has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"],
     }
 
@@ -202,3 +206,55 @@ def test_a_refused_secret_is_counted_by_path_and_errcode(web, wecom):
     parts.counters.flush()
     labels = (("app", "default"), ("code", "40001"), ("path", "gettoken"))
     assert metrics(web)[("wecom_welcome_api_errors_total", labels)] == 1
+
+
+# --- media
+
+
+def a_book_with_a_film(web) -> None:
+    web.parts.books.save(
+        "default", a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), {"media/intro.mp4": MP4}
+    )
+
+
+def the_film_is_uploaded(web, lives: float) -> None:
+    (upload,) = needed(web.parts.books.book("default", 1))
+    web.parts.books.ready.put(web.parts.settings.apps["default"].corp_id, upload, "3a", time.time() + lives)
+
+
+def test_it_is_not_ready_until_the_first_media_is_at_wecom_but_waits_ten_seconds_at_most(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom)
+    a_book_with_a_film(web)
+    answer = web.get("/readyz")
+    line = "app default: media/intro.mp4 is not at WeCom: it is on its way"
+    assert (answer.status_code, answer.json["missing"], answer.json["media"]) == (503, [line], [])
+    web.parts.redis.decrby("welcome:first-media:default", 10_000)
+    answer = web.get("/readyz")
+    assert (answer.status_code, answer.json["missing"], answer.json["media"]) == (200, [], [line])
+
+
+def test_media_is_an_alarm_while_half_a_day_is_left_and_the_system_is_ready(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom)
+    a_book_with_a_film(web)
+    the_film_is_uploaded(web, lives=3 * 86400)
+    assert (web.get("/readyz").status_code, web.get("/readyz").json["media"]) == (200, [])
+    label = (("app", "default"),)
+    assert metrics(web)[("wecom_welcome_media_failing", label)] == 0
+    assert 258_000 < metrics(web)[("wecom_welcome_media_left_seconds", label)] <= 259_200
+    the_film_is_uploaded(web, lives=12 * 3600 - 1)
+    answer = web.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["media"] == [
+        "app default: media ends in 12.0 h and is not renewed: is `role upkeep` running?",
+    ]
+    (found,) = [one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if one.what == "media"]
+    assert (found.fine, found.detail) == (None, "media ends in 12.0 h and is not renewed: is `role upkeep` running?")
+
+
+def test_the_doctor_says_how_long_media_lives(web):
+    a_book_with_a_film(web)
+    the_film_is_uploaded(web, lives=3 * 86400)
+    (found,) = [one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if one.what == "media"]
+    assert str(found) == "✓ media: 1 files at WeCom, the first to be renewed ends in 72 h"

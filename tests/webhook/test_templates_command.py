@@ -224,3 +224,39 @@ def test_a_customer_of_whom_nothing_is_kept_is_said(run: Run) -> None:
 @pytest.mark.parametrize("command", ["validate", "import", "export", "list", "history", "diff", "rollback", "explain"])
 def test_every_command_has_an_example(run: Run, command: str) -> None:
     assert f"Example:  wecom-welcome templates {command}" in " ".join(said(run("templates", command, "--help")))
+
+
+# ------------------------------------------------------------------------------------------------ group welcomes
+
+
+def test_group_welcomes_are_brought_in_step_after_a_look_at_what_would_be_done(run: Run) -> None:
+    source = a_template("text: t")
+    run("templates", "import", write(source + "group_welcome:\n  hello: {text: 欢迎}\n"))
+    assert said(run("templates", "groups", "--dry-run")) == ["+ hello: would be added"]
+    assert said(run("templates", "groups")) == ["+ hello: added"]
+    assert said(run("templates", "groups")) == ["= hello: the same"]
+    run("templates", "import", write(source))
+    assert said(run("templates", "groups")) == ["- hello: deleted"]
+    assert said(run("templates", "groups")) == ["the book has no group welcomes, and none were made from it"]
+
+
+def test_group_welcomes_that_wecom_refuses_fail_the_command_with_the_reason(run: Run, wecom: StandIn) -> None:
+    run("templates", "import", write(a_template("text: t") + "group_welcome:\n  hello: {text: 欢迎}\n"))
+    wecom.faults(busy=1, paths=("externalcontact/group_welcome_template/add",))
+    result = run("templates", "groups")
+    assert result.stdout.startswith("! hello: failed (-1 ")
+    assert failure(result) == "1 of 1 group welcomes are not in step: hello"
+
+
+def test_an_exported_zip_takes_the_ids_along_and_another_app_does_not_take_them_over(
+    run: Run, redis_client: connections.Redis
+) -> None:
+    run("templates", "import", write(a_template("text: t") + "group_welcome:\n  hello: {text: 欢迎}\n"))
+    run("templates", "groups")
+    said(run("templates", "export", "out.zip"))
+    redis_client.flushall()  # another installation
+    said(run("templates", "import", "out.zip"))
+    assert said(run("templates", "groups")) == ["~ hello: edited"]
+    redis_client.flushall()
+    said(run("templates", "import", "out.zip", WECOM_CORP_ID="ww0123456789abcdef"))
+    assert redis_client.keys("welcome:group:*") == []

@@ -193,7 +193,7 @@ def test_only_what_is_alive_is_ready(redis_client: Redis) -> None:
     ready.put("sales", dead, "3b", 1e9)
     assert ready.get("sales", [url, fresh, dead]) == {url: "https://wework.qpic.cn/a", fresh: "3a"}
     assert ready.get("service", [url]) == {}
-    ready.drop("sales", fresh)
+    ready.drop("sales", [fresh.key])
     assert ready.get("sales", [fresh]) == {}
     assert set(ready.all("sales")) == {url.key, dead.key}
 

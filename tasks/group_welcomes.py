@@ -1,0 +1,255 @@
+"""入群欢迎语素材 kept in step with the welcome book: added, edited and deleted by difference. Doc 92366.
+
+    plan        what the book wants against what is noted of earlier runs → steps. Pure, so it is the dry run too
+    differs     a group welcome as it was sent against as WeCom has it now. Pure
+    GroupSync   takes the steps of one app, and looks for drift
+
+WeCom has no call that lists them, so the ids that it gave are state: welcome:group:APP, name → Kept. Only what is noted
+there is ever touched; of those, what another app made (41058) is reported and left alone.
+"""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from tasks.connections import Redis
+from tasks.settings import App
+from tasks.templates.model import GroupWelcome
+from tasks.templates.render import Ready, attached, uploads
+from tasks.templates.store import BookStore
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
+from tasks.wecom.errors import BadRequest, Final, NoAnswer
+
+KEPT = "welcome:group:"  # + app: name → Kept in JSON; part of backups
+LOCK = "welcome:group-lock:"  # + app: who is at it
+CHECKED = "welcome:group-checked:"  # + app: there while WeCom need not be asked for drift
+PATIENCE = 60.0  # seconds for one run; what is left is for the next
+CALL = 10.0  # seconds for one call
+CHECK_EVERY = 3600  # seconds between two looks for drift
+
+ADDED, EDITED, DELETED, SAME, WAITS, FAILED = "added", "edited", "deleted", "the same", "waits", "failed"
+NOT_OURS = 41058
+MEDIA_DIED = 40007
+COMPARED: Mapping[str, tuple[str, ...]] = {  # item → its fields that WeCom gives back as they were sent
+    "image": (),
+    "link": ("title", "url", "desc"),
+    "miniprogram": ("title", "appid", "page"),
+    "file": (),
+    "video": (),
+}
+
+
+class InUse(Exception):
+    """Somebody else is at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is noted of one group welcome. `template_id` "" while there is none at WeCom."""
+
+    template_id: str = ""
+    sent: str = ""  # digest of what WeCom has, as far as we know
+    refused: str = ""  # digest of what it did not take: not sent again before the next look for drift
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One group welcome, and what is (to be) done with it. `body` is as WeCom takes it; None when nothing is sent."""
+
+    act: str
+    name: str
+    detail: str = ""
+    body: Mapping[str, Any] | None = None
+
+
+# ------------------------------------------------------------------------------------------------ decided
+
+
+def body_of(welcome: GroupWelcome, ready: Ready) -> dict[str, Any] | None:
+    """A group welcome as WeCom takes it; None while its media is not ready."""
+    body: dict[str, Any] = {"text": {"content": welcome.text}} if welcome.text else {}
+    if welcome.item is None:
+        return body
+    item = attached(welcome.item, ready)
+    if item is None:
+        return None
+    kind = str(item["msgtype"])
+    return body | {kind: item[kind]}
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def plan(
+    welcomes: Mapping[str, GroupWelcome], ready: Ready, kept: Mapping[str, Kept], again: bool = False
+) -> Iterator[Step]:
+    """What to do, deletions first: there is room for 100. `again`: also what WeCom has refused as it is."""
+    for name in kept:
+        if name not in welcomes:
+            yield Step(DELETED, name)
+    for name, welcome in welcomes.items():
+        known = kept.get(name, Kept())
+        body = body_of(welcome, ready)
+        if body is None:
+            yield Step(WAITS, name, "its media is not at WeCom yet")
+        elif known.template_id and known.sent == digest_of(body):
+            yield Step(SAME, name, body=body)
+        elif known.refused == digest_of(body) and not again:
+            yield Step(FAILED, name, known.reason)
+        else:
+            yield Step(EDITED if known.template_id else ADDED, name, body=body)
+
+
+def differs(sent: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    """The parts in which WeCom has something else. Media is not compared: it comes back under other names."""
+    parts = []
+    if (there.get("text") or {}).get("content", "") != sent.get("text", {}).get("content", ""):
+        parts.append("text")
+    for kind, fields in COMPARED.items():
+        mine, theirs = sent.get(kind) or {}, there.get(kind) or {}
+        if bool(mine) != bool(theirs):
+            parts.append(kind)
+        parts += [f"{kind}.{one}" for one in fields if mine and theirs and mine.get(one, "") != theirs.get(one, "")]
+    return parts
+
+
+# ------------------------------------------------------------------------------------------------ done
+
+
+class GroupSync:
+    """Keeps the group welcomes of one app in step. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, books: BookStore, app: App, wecom: WeComClient) -> None:
+        self._redis = client
+        self._books = books
+        self._app = app
+        self._wecom = wecom
+
+    def kept(self) -> dict[str, Kept]:
+        """Name → what is noted."""
+        return {name: Kept(**json.loads(value)) for name, value in self._redis.hgetall(KEPT + self._app.name).items()}
+
+    def adopt(self, template_ids: Mapping[str, str]) -> None:
+        """Take over ids of this app's from elsewhere, such as an exported book, unless others are known."""
+        for name, template_id in template_ids.items():
+            self._redis.hsetnx(KEPT + self._app.name, name, json.dumps(asdict(Kept(template_id))))
+
+    def troubles(self) -> dict[str, str]:
+        """Name → why WeCom has not what the book says."""
+        return {name: one.reason for name, one in self.kept().items() if one.reason}
+
+    def due(self) -> bool:
+        """Whether it is time to look for drift; once in CHECK_EVERY seconds it is."""
+        return bool(self._redis.set(CHECKED + self._app.name, 1, nx=True, ex=CHECK_EVERY))
+
+    def sync(self, check: bool = False, dry_run: bool = False) -> list[Step]:
+        """Do what the book asks for. → each group welcome with what was done, or with `dry_run` would be.
+
+        `check`: ask WeCom for each that should be the same, and repair what is not. Raises InUse. No book: nothing.
+        """
+        number = self._books.current(self._app.name)
+        if number is None:
+            return []
+        welcomes = self._books.book(self._app.name, number).group_welcomes
+        if not welcomes and not self._redis.exists(KEPT + self._app.name):
+            return []
+        lock, me = LOCK + self._app.name, secrets.token_hex(8)
+        if not dry_run and not self._redis.set(lock, me, nx=True, px=round((PATIENCE + CALL) * 1000)):
+            raise InUse("the group welcomes of this app are being synced already; try again in a minute")
+        try:
+            by = time.monotonic() + PATIENCE
+            kept, ready = self.kept(), self._ready(welcomes)
+            steps = []
+            for planned in plan(welcomes, ready, kept, again=check):
+                known = kept.get(planned.name, Kept())
+                step = self._checked(planned, known, by) if check and planned.act == SAME else planned
+                if not dry_run:
+                    step = self._done(step, known, ready, by)
+                steps.append(step)
+            return steps
+        finally:
+            if not dry_run and self._redis.get(lock) == me:
+                self._redis.delete(lock)
+
+    def _ready(self, welcomes: Mapping[str, GroupWelcome]) -> Ready:
+        items = [welcome.item for welcome in welcomes.values() if welcome.item is not None]
+        return self._books.ready.get(self._app.corp_id, [upload for item in items for upload in uploads(item)])
+
+    def _checked(self, step: Step, known: Kept, by: float) -> Step:
+        """The step for one that should be the same, after a look at what WeCom has."""
+        try:
+            there = self._calls(by).group_welcome_template_get(known.template_id)
+        except (BadRequest, Final) as error:
+            return replace(step, act=EDITED, detail=f"gone from WeCom: {error.reason}")
+        except WeComError as error:
+            return Step(FAILED, step.name, f"not known whether it has changed: {error.reason}")
+        parts = differs(step.body or {}, there)
+        return replace(step, act=EDITED, detail=f"changed at WeCom: {', '.join(parts)}") if parts else step
+
+    def _done(self, step: Step, known: Kept, ready: Ready, by: float) -> Step:
+        """Take a step, and note it at once. → what came of it."""
+        try:
+            if step.act == DELETED:
+                return self._deleted(step, known, by)
+            if step.act == ADDED:
+                return self._added(step, by)
+            if step.act == EDITED:
+                return self._edited(step, known, by)
+        except WeComError as error:
+            code = error.errcode if isinstance(error, WeComAPIError) else None
+            reason = error.reason
+            if step.act == ADDED and isinstance(error, NoAnswer):
+                reason += "; WeCom may have made one that is not known here"
+            if code == MEDIA_DIED:  # it is renewed, and then the digest is another
+                self._books.ready.refuse(self._app.corp_id, _shown(step.body or {}, ready))
+            final = isinstance(error, BadRequest | Final)
+            refused = digest_of(step.body) if final and step.body is not None else known.refused
+            self._note(step.name, replace(known, refused=refused, reason=reason))
+            return Step(FAILED, step.name, reason)
+        return step
+
+    def _added(self, step: Step, by: float) -> Step:
+        body = step.body or {}
+        answer = self._calls(by).group_welcome_template_add(body)
+        self._note(step.name, Kept(str(answer.get("template_id") or ""), digest_of(body)))
+        return step
+
+    def _edited(self, step: Step, known: Kept, by: float) -> Step:
+        body = step.body or {}
+        try:
+            self._calls(by).group_welcome_template_edit({"template_id": known.template_id, **body})
+        except (BadRequest, Final) as error:
+            if error.errcode == NOT_OURS:
+                raise
+            self._added(step, by)  # it is gone; or the content is at fault, and then this is refused as well
+            return replace(step, act=ADDED, detail=step.detail or f"gone from WeCom: {error.reason}")
+        self._note(step.name, Kept(known.template_id, digest_of(body)))
+        return step
+
+    def _deleted(self, step: Step, known: Kept, by: float) -> Step:
+        detail = ""
+        if known.template_id:
+            try:
+                self._calls(by).group_welcome_template_del(known.template_id)
+            except (BadRequest, Final) as error:  # gone already, or not ours: in either case nothing to keep
+                detail = error.reason
+        self._redis.hdel(KEPT + self._app.name, step.name)
+        return replace(step, detail=detail)
+
+    def _note(self, name: str, kept: Kept) -> None:
+        self._redis.hset(KEPT + self._app.name, name, json.dumps(asdict(kept), ensure_ascii=False))
+
+    def _calls(self, by: float) -> Any:
+        return self._wecom.until(min(by, time.monotonic() + CALL)).external_contact
+
+
+def _shown(body: Mapping[str, Any], ready: Ready) -> Ready:
+    """What of `ready` a body shows."""
+    values = {value for item in body.values() for value in item.values()}
+    return {upload: value for upload, value in ready.items() if value in values}

@@ -1,0 +1,137 @@
+"""Media dies in the middle of a run, a book is rolled back under load, an upkeep worker is killed while it renews."""
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tasks.assembly import Parts, assemble
+from tasks.media import KEEPER, LEASE, standing
+from tasks.settings import read
+from tests.books import FILES, a_template
+from tests.processes import Product
+from tests.scenarios.judge import assert_all_greeted
+from tests.simulator.client import StandIn
+from tests.simulator.records import Record
+from tests.until import until
+
+BOOK = a_template(
+    "text: 一\nattachments:\n- image: {file: media/hello.png}\n- video: {file: media/intro.mp4}\n"
+    "- file: {file: media/price.pdf}"
+)
+OTHER = a_template("text: 二\nattachments:\n- miniprogram: {title: t, appid: wx1, page: p, cover: media/cover.png}")
+ALL = {"一": ["image", "video", "file"], "二": ["miniprogram"]}
+TAKES_OVER = LEASE + 4  # seconds until another process has uploaded what a dead one left; noisy machines get more
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("media"), stand_in, start=["web", "welcome"]) as product:
+        yield product
+
+
+@pytest.fixture
+def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
+    """Web side and welcome worker, as after an import of BOOK; each scenario starts the upkeep workers it is about."""
+    shared.forget_tokens()
+    with shared.redis.client() as client:
+        for key in [KEEPER, *client.scan_iter("welcome:ready:*")]:
+            client.delete(key)
+    parts(shared).books.save("default", BOOK, FILES)
+    yield shared
+    shared.stop_all_but("web", "welcome")
+
+
+def parts(product: Product) -> Parts:
+    return assemble(read(product.environ, product.folder))
+
+
+def absent(product: Product) -> dict[str, str]:
+    """What cannot be shown now."""
+    installation = parts(product)
+    return dict(standing(installation.books, installation.settings.apps["default"]).absent)
+
+
+def until_ready(product: Product, timeout: float = 10) -> None:
+    until(lambda: not absent(product), timeout, every=0.1, what="media at WeCom")
+
+
+def seen(record: Record) -> tuple[str, list[str]]:
+    """(text, msgtypes)."""
+    content: dict[str, Any] = record.content or {}
+    return content["text"], [one["msgtype"] for one in content.get("attachments", [])]
+
+
+def uploads(wecom: StandIn) -> int:
+    return wecom.summary().answers.get("media/upload", {}).get("0", 0)
+
+
+def test_media_that_expires_in_the_middle_of_a_run_costs_no_greeting_and_soon_no_attachment(
+    product: Product, wecom: StandIn
+) -> None:
+    product.roles["upkeep"].start()
+    until_ready(product, 20)
+    wecom.settings(media_life_s=2)
+    wecom.load(120, rate=20)
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.outcomes["sent"] == 120
+    greeted = [seen(record) for record in wecom.records()]
+    assert all(text == "一" and "image" in types for text, types in greeted), "nothing but the dead media is left out"
+    whole = sum(types == ALL["一"] for _, types in greeted)
+    assert whole >= 60
+    assert uploads(wecom) <= 10, "one renewal of each, however many met the dead id"
+    wecom.settings(media_life_s=3 * 86400)
+    wecom.kill_media()
+    wecom.add()
+    until(lambda: wecom.status()["greeted"] == 121)
+    until_ready(product)
+    last = wecom.add()
+    wecom.wait_until_greeted(122)
+    assert seen(wecom.record(last)) == ("一", ALL["一"])
+
+
+def test_a_rollback_under_load_gives_everybody_one_whole_revision(product: Product, wecom: StandIn) -> None:
+    product.roles["upkeep"].start()
+    until_ready(product, 20)
+    books = parts(product).books
+    first = books.current("default")
+    assert first is not None
+    books.save("default", OTHER, FILES)
+    until_ready(product)
+    books.rollback("default", first)
+    before = uploads(wecom)
+    wecom.load(300, rate=100)
+    for goal, number in ((50, first + 1), (150, first), (220, first + 1)):
+        until(lambda goal=goal: wecom.status()["greeted"] >= goal)
+        books.rollback("default", number, author="wang")
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.outcomes["sent"] == 300
+    greeted = [seen(record) for record in wecom.records()]
+    assert {text for text, _ in greeted} == {"一", "二"}
+    assert all(types == ALL[text] for text, types in greeted)
+    assert uploads(wecom) == before, "what is at WeCom is not uploaded again"
+    rows = {row["external_user_id"]: row for row in product.rows()}
+    assert {rows[record.external_user_id]["outcome"] for record in wecom.records()} == {"sent"}
+
+
+@pytest.mark.parametrize(("moment", "twice"), [("before", 0), ("after", 1)])
+def test_when_a_worker_is_killed_while_it_renews_another_does_it_and_nobody_waits(
+    product: Product, wecom: StandIn, moment: str, twice: int
+) -> None:
+    dying = product.role("upkeep", f"dying-{moment}", crash=f"tasks.wecom.media:Media.upload@{moment}").start()
+    assert dying.wait(20) == -signal.SIGKILL
+    product.roles["upkeep"].start()
+    wecom.load(40, rate=20)
+    until_ready(product, TAKES_OVER + 10)
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.outcomes["sent"] == 40
+    assert found.to_greeting.max is not None
+    assert found.to_greeting.max < 5
+    assert 2 <= uploads(wecom) <= 2 + 2 * twice
+    last = wecom.add()
+    wecom.wait_until_greeted(41)
+    assert seen(wecom.record(last)) == ("一", ALL["一"])
