@@ -1,5 +1,6 @@
 """Media is at WeCom before a customer is greeted, never goes stale there, and costs nobody a greeting."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import media
+from tasks import media, upkeep
 from tasks.media import ALARM, LIFE, RENEW, Keeper, Standing, due, due_at, stand_in, standing
 from tasks.settings import App as Configured
 from tasks.templates.media import AT_MOST, AT_MOST_SOON, LIVED, SOON, Record, back_off
@@ -388,3 +389,28 @@ def test_a_second_corp_has_ids_of_its_own(here: Installation, wecom: StandIn) ->
     other = some_settings(**wecom.register(App.random("other")).environment(wecom.base_url)).apps["default"]
     assert not stands(here).absent
     assert standing(here.parts.books, other).absent
+
+
+def test_an_id_of_the_authors_that_is_dead_does_not_have_ours_renewed_with_every_customer(
+    here: Installation, keeper: Keeper
+) -> None:
+    source = "text: t\nattachments:\n- video: {media_id: gone}\n- file: {file: media/price.pdf}"
+    here.book(a_template(source), upload=False)
+    looks_until(keeper, lambda: not stands(here).absent)
+    for _ in range(8):
+        row, seen, _ = here.greeted()
+        assert (row["outcome"], seen) == ("sent", [])
+        keeper.look()
+        until(lambda: not keeper._under_way)
+    assert uploads(here.wecom)["media/upload"] <= 3
+
+
+def test_the_schedule_says_loudly_what_cannot_be_renewed(here: Installation, caplog: pytest.LogCaptureFixture) -> None:
+    here.book(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"))
+    upkeep.watch_media(here.parts)
+    assert not caplog.records
+    age(here, 2.6 * DAY)
+    with caplog.at_level(logging.ERROR):
+        upkeep.watch_media(here.parts)
+    (record,) = caplog.records
+    assert record.message == "app default: media ends in 9.6 h and is not renewed: is `role upkeep` running?"

@@ -242,6 +242,11 @@ def test_media_is_an_alarm_while_half_a_day_is_left_and_the_system_is_ready(web,
     assert (web.get("/readyz").status_code, web.get("/readyz").json["media"]) == (200, [])
     label = (("app", "default"),)
     assert metrics(web)[("wecom_welcome_media_failing", label)] == 0
+    (upload,) = needed(web.parts.books.book("default", 1))
+    corp_id = web.parts.settings.apps["default"].corp_id
+    web.parts.books.ready.change(corp_id, upload, lambda record: record.failed("-1 busy", time.time()))
+    assert metrics(web)[("wecom_welcome_media_failing", label)] == 1
+    the_film_is_uploaded(web, lives=3 * 86400)
     assert 258_000 < metrics(web)[("wecom_welcome_media_left_seconds", label)] <= 259_200
     the_film_is_uploaded(web, lives=12 * 3600 - 1)
     answer = web.get("/readyz")
