@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tasks import wake
 from tasks.connections import Redis
 from tasks.ledger import CONSUMED, DUE, PREFIX
 from tasks.wecom import WeComClient
 
-UPKEEP = "upkeep"  # the slow queue: everything but greetings
+UPKEEP = wake.SLOW_QUEUE  # the slow queue: everything but greetings
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
 
 
