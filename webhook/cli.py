@@ -188,6 +188,7 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
 @click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--retry-followup", metavar="ID", help="Have this event's tags and remark done now, instead of a list.")
 @APP
 def deliveries(
     outcome: str | None,
@@ -196,19 +197,29 @@ def deliveries(
     limit: int,
     follow: bool,
     as_json: bool,
+    retry_followup: str | None,
     app_name: str | None,
 ) -> None:
     r"""What became of each added customer, newest first.
+
+    At the end of a line is how far its follow-up is: the tags and the remark that its template sets afterwards.
 
     \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
     """
     from tasks.assembly import assemble
     from tasks.deliveries import delivery
+    from tasks.ledger.followups import FollowUps
 
     config = with_redis(settings.load())
     app = named_app(config, app_name)
-    ledger = assemble(config).ledger
+    parts = assemble(config)
+    ledger = parts.ledger
+    if retry_followup is not None:
+        if not FollowUps(parts.redis).again(retry_followup):
+            raise Failure(f"event {retry_followup} has no follow-up that failed or waits; `deliveries` shows the ids")
+        click.echo(f"{retry_followup}: its follow-up is done within seconds; `deliveries` shows how it ends")
+        return
     start = _moment(since, config)
 
     def wanted(row: dict[str, str]) -> bool:
@@ -326,8 +337,14 @@ def _line(values: dict[str, Any], config: Settings) -> str:
     return (
         f"{at:%m-%d %H:%M:%S}  {values['outcome'] or 'open':<11} {took}  {values['user_id']} ← "
         f"{values['external_user_id']}  {values['state'] or '-'}  {values['template'] or '-'}  {values['id']}"
-        f"{'  ' + values['reason'] if values['reason'] else ''}{code}"
+        f"{'  ' + values['reason'] if values['reason'] else ''}{code}{_then(values['followup'])}"
     )
+
+
+def _then(followup: dict[str, Any] | None) -> str:
+    if followup is None:
+        return ""
+    return f"  then {followup['state']}" + (f" ({followup['reason']})" if followup["reason"] else "")
 
 
 main.add_command(Api(_client))
