@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks import channels
 from tasks.connections import Redis
 from tasks.ledger import COUNTERS, DAYS, DUE, EVENTS, PREFIX
 from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, pair_of
@@ -34,7 +35,7 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     FOLLOWUP_DUE,
     COUNTERS,
     DAYS,
-    "welcome:channel:",  # + app: what was made of 联系我 codes
+    channels.KEY,
     "welcome:group:",  # + app: the template ids of group welcomes
 )
 SECRET_FIELDS = ("welcome_code",)  # of a row

@@ -17,6 +17,7 @@ from tasks.settings import App, Settings, SettingsError
 from tasks.templates.media import MediaFull
 from tasks.wecom import WeComClient
 from webhook.api_command import Api
+from webhook.channels_command import channels
 from webhook.commands import APP, Failure, Misuse, named_app, one_app, read_book, with_redis
 from webhook.state_command import backup, forget, restore
 from webhook.templates_command import templates
@@ -249,7 +250,7 @@ def deliveries(
                 show(row)
 
 
-for command in (templates, backup, restore, forget):
+for command in (templates, channels, backup, restore, forget):
     main.add_command(command)
 
 
