@@ -33,7 +33,8 @@ from tasks.wecom import WeComAPIError, WeComClient, WeComError, errors
 log = logging.getLogger(__name__)
 
 DELAYS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0)  # seconds between two tries; then it is given up
-FACTS_AWAITED = 3  # tries that wait for a fact that a rule asks for; then it counts as unknown, as for a greeting
+FACTS_AWAITED = 3  # tries that wait for what a rule or a remark asks for; then it counts as unknown, as for a greeting
+ALWAYS_THERE = ("member", "department", "corp")  # names that WeCom has of everybody: without one, it did not tell
 WORK = LEASE - 2.0  # seconds for one try
 AT_ONCE = 8  # follow-ups under way in a process: few, for the greetings share WeCom's limits
 NO_CONTACTS = 84061
@@ -70,7 +71,7 @@ def _passes(error: Exception) -> bool:
 
 
 class FactsNotKnown(Exception):
-    """A rule asks for something that WeCom does not tell yet."""
+    """A rule or a remark asks for something that WeCom does not tell yet."""
 
 
 # ------------------------------------------------------------------------------------------------ one follow-up
@@ -163,7 +164,11 @@ class FollowUp:
             return
         name, current = _noted(wecom, task)
         asked = frozenset(one.name for one in placeholders(template.then.remark))
-        text = remark(template, enquiry.values(asked - ABOUT_CUSTOMER) | {"customer": name})
+        values = enquiry.values(asked - ABOUT_CUSTOMER)
+        unknown = [one for one in ALWAYS_THERE if one in asked and not values.get(one)]
+        if unknown and task.attempts <= FACTS_AWAITED:
+            raise FactsNotKnown(f"the remark has {' and '.join(unknown)}, and WeCom does not tell")
+        text = remark(template, values | {"customer": name})
         if not text:
             return
         if current in ("", name):  # WeCom shows the customer's own name where the member has set nothing

@@ -32,6 +32,9 @@ templates:
   night:
     text: 晚上好
     then: {tags: [来源/夜间]}
+  named:
+    text: 您好
+    then: {remark: "{member|同事}的{customer}"}
   quiet:
     text: 您好
 rules:
@@ -215,6 +218,25 @@ def test_a_remark_is_cut_to_20_characters(slow: Slow) -> None:
     identity = slow.settled(template="default", external_user_id="wm-long")
     slow.run()
     assert slow.noted(identity)[1] == "名" * 20
+
+
+def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow: Slow) -> None:
+    slow.worker.wecom.faults(busy=1, paths=["user/get"])
+    identities = [slow.settled(template="named") for _ in range(2)]
+    slow.run()
+    assert {slow.seen(one)["reason"] for one in identities} == {"the remark has member, and WeCom does not tell"}
+    slow.worker.wecom.faults()
+    slow.wait(10)
+    slow.run()
+    assert all(slow.noted(one)[1].startswith("zhangsan的客户") for one in identities)
+    slow.client.flushdb()
+    slow.worker.parts.books.import_first("default", BOOK)
+    slow.worker.wecom.faults(busy=1, paths=["user/get"])
+    last = slow.settled(template="named")
+    for _ in range(FACTS_AWAITED + 1):
+        slow.run()
+        slow.wait(3600)
+    assert slow.noted(last)[1].startswith("同事的客户")
 
 
 # ------------------------------------------------------------------------------------------------ tags
