@@ -11,7 +11,11 @@ FIELDS = (  # of one delivery, in this order; machines read them
 
 
 def delivery(row: Mapping[str, str]) -> dict[str, Any]:
-    """FIELDS → values. Times are Unix seconds; `outcome` and `errcode` are None while, or where, there is none."""
+    """FIELDS → values, and `followup`. Times are Unix seconds; None while, or where, there is none.
+
+    followup: {"state": "waiting" | "done" | "failed", "attempts", "next_at", "reason", "tags": [group/tag that are
+    marked], "remark": "set" | "kept" (the member has one) | None}; None where nothing is to be done.
+    """
     values: dict[str, Any] = {name: row.get(name, "") for name in FIELDS}
     values["created_at"] = int(row["created_at"])
     values["received_at"] = int(row["received_at"]) / 1000
@@ -20,4 +24,19 @@ def delivery(row: Mapping[str, str]) -> dict[str, Any]:
     values["attempts"] = int(row["attempts"])
     values["recoveries"] = max(0, int(row["claims"]) - 1)
     values["steps"] = json.loads(row.get("steps") or "{}")
+    values["followup"] = _followup(row)
     return values
+
+
+def _followup(row: Mapping[str, str]) -> dict[str, Any] | None:
+    if not row.get("follow_state"):
+        return None
+    next_at = row.get("follow_next_at")
+    return {
+        "state": row["follow_state"],
+        "attempts": int(row.get("follow_attempts") or 0),
+        "next_at": int(next_at) / 1000 if next_at else None,
+        "reason": row.get("follow_reason", ""),
+        "tags": json.loads(row.get("follow_tags") or "[]"),
+        "remark": row.get("follow_remark") or None,
+    }

@@ -27,6 +27,7 @@ HELP = {
     "callbacks_total": "Callbacks answered, by result",
     "outcomes_total": "What became of the added customers",
     "variants_total": "What became of them, by rule and variant, where a rule has several",
+    "followups_total": "Follow-ups (tags, remarks) that were done or given up",
     "recoveries_total": "Events taken over from a worker that died",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }

@@ -45,10 +45,12 @@ class People:
         self._redis = client
         self._timezone = timezone
 
-    def about(self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float) -> "Enquiry":
+    def about(
+        self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
+    ) -> "Enquiry":
         """An enquiry about one event, received at so many ms. Its budget begins now, and ends before `by`."""
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
-        return Enquiry(self._redis, wecom.until(min(by, time.monotonic() + BUDGET)), event, at)
+        return Enquiry(self._redis, wecom.until(min(by, time.monotonic() + budget)), event, at)
 
 
 class Enquiry:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tasks import wake
 from tasks.connections import Redis
 from tasks.ledger import CONSUMED, DUE, PREFIX
 from tasks.media import Standing
 from tasks.wecom import WeComClient
 
-UPKEEP = "upkeep"  # the slow queue: everything but greetings
+UPKEEP = wake.SLOW_QUEUE  # the slow queue: everything but greetings
 RAN = "welcome:ran:"  # + a scheduled task's name: Unix seconds of its last run
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
 

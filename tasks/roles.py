@@ -17,6 +17,9 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from tasks import upkeep, wake
 from tasks.app import SCHEDULE, make_app
 from tasks.assembly import Parts, assemble, import_books
+from tasks.corp_tags import CorpTags
+from tasks.followup import Follower, FollowUp
+from tasks.ledger.followups import FollowUps
 from tasks.media import Keeper
 from tasks.people import People
 from tasks.queues import RAN, UPKEEP
@@ -50,9 +53,24 @@ def upkeep_worker(settings: Settings) -> None:
     app = make_app(str(settings.redis_url))
     for name in SCHEDULE:
         _register(app, name, parts)
+    follow_up = FollowUp(
+        store=FollowUps(parts.redis),
+        books=parts.books,
+        people=People(parts.redis, settings.timezone),
+        tags=CorpTags(parts.redis),
+        clients=parts.clients,
+        counters=parts.counters,
+    )
+    follower = Follower(follow_up.store, follow_up.do)
+    app.task(name=wake.SLOW_TASK)(follower.run)
     # a first token now: nobody is to wait a minute for the schedule
     signals.worker_ready.connect(lambda **_: app.send_task("tasks.upkeep.refresh_tokens"), weak=False)
-    _work(app, parts, UPKEEP, UPKEEP_THREADS, on_stop=keeper.stop)
+
+    def stop() -> None:
+        keeper.stop()
+        follower.stop()
+
+    _work(app, parts, UPKEEP, UPKEEP_THREADS, on_stop=stop)
 
 
 def beat(settings: Settings) -> None:

@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import group_welcomes
+from tasks import channels, group_welcomes
 from tasks.connections import Redis
 from tasks.ledger import COUNTERS, DAYS, DUE, EVENTS, PREFIX
+from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, pair_of
 from tasks.templates import media, store
 
 FORMAT = "wecom-welcome backup"
@@ -31,9 +32,10 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     media.READY,
     PREFIX,
     EVENTS,
+    FOLLOWUP_DUE,
     COUNTERS,
     DAYS,
-    "welcome:channel:",  # + app: what was made of 联系我 codes
+    channels.KEY,
     group_welcomes.KEPT,
 )
 SECRET_FIELDS = ("welcome_code",)  # of a row
@@ -108,16 +110,18 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
         batch = identities[start : start + _BATCH]
         with client.pipeline(transaction=False) as pipe:
             for identity in batch:
-                pipe.hmget(PREFIX + identity, "external_user_id", "app")
+                pipe.hmget(PREFIX + identity, "external_user_id", "app", "user_id")
             rows = pipe.execute()
-        found = [
-            identity
-            for identity, (customer, of) in zip(batch, rows, strict=True)
+        found = {
+            identity: {"app": of, "user_id": member, "external_user_id": customer}
+            for identity, (customer, of, member) in zip(batch, rows, strict=True)
             if customer == external_user_id and app in (None, of)
-        ]
+        }
         with client.pipeline() as pipe:
-            for identity in found:
+            for identity, row in found.items():
                 pipe.delete(PREFIX + identity)
+                pipe.zrem(FOLLOWUP_DUE, identity)
+                pipe.hdel(FOLLOWUP_AWAITED, pair_of(row))
                 pipe.zrem(EVENTS, identity)
                 pipe.zrem(DUE, identity)
             pipe.execute()

@@ -1,4 +1,4 @@
-"""The one message on the welcome queue: "greet everyone who is due". Pure.
+"""The one message on the welcome queue, "greet everyone who is due", and its like on the slow one. Pure.
 
 It is the very message that Kombu would write for `greet_due.apply_async()`, ready-made, so that the hand-over script
 can queue it in the same atomic step that stores the event. A test compares the two; it fails when an upgrade of
@@ -9,11 +9,13 @@ import json
 
 QUEUE = "welcome"
 TASK = "tasks.welcome.greet_due"
+SLOW_QUEUE = "upkeep"
+SLOW_TASK = "tasks.followup.follow_up_due"
 _BODY = "W1tdLCB7fSwgeyJjYWxsYmFja3MiOiBudWxsLCAiZXJyYmFja3MiOiBudWxsLCAiY2hhaW4iOiBudWxsLCAiY2hvcmQiOiBudWxsfV0="
 # Base64 of [[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]
 
 
-def _envelope(message_id: str) -> str:
+def _envelope(message_id: str, queue: str, task: str) -> str:
     return json.dumps(
         {
             "body": _BODY,
@@ -21,7 +23,7 @@ def _envelope(message_id: str) -> str:
             "content-type": "application/json",
             "headers": {
                 "lang": "py",
-                "task": TASK,
+                "task": task,
                 "id": message_id,
                 "shadow": None,
                 "eta": None,
@@ -44,7 +46,7 @@ def _envelope(message_id: str) -> str:
                 "correlation_id": message_id,
                 "reply_to": "wecom-welcome",
                 "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": QUEUE},
+                "delivery_info": {"exchange": "", "routing_key": queue},
                 "priority": 0,
                 "body_encoding": "base64",
                 "delivery_tag": message_id,
@@ -54,9 +56,15 @@ def _envelope(message_id: str) -> str:
 
 
 _PLACE = "00000000000000000000000000000000"
-_READY = _envelope(_PLACE)
+_READY = _envelope(_PLACE, QUEUE, TASK)
+_READY_SLOW = _envelope(_PLACE, SLOW_QUEUE, SLOW_TASK)
 
 
 def message(message_id: str) -> str:
     """The message, ready for LPUSH on QUEUE. `message_id`: 32 hex digits, unlike every other message's."""
     return _READY.replace(_PLACE, message_id)
+
+
+def slow_message(message_id: str) -> str:
+    """The message that wakes the slow lane for follow-ups, ready for LPUSH on SLOW_QUEUE."""
+    return _READY_SLOW.replace(_PLACE, message_id)

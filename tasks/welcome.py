@@ -25,10 +25,11 @@ from tasks.ledger import MISSED, Claim, Ledger, Settlement
 from tasks.logs import about
 from tasks.metrics import Counters, count, latency
 from tasks.people import People
-from tasks.templates.model import Template
+from tasks.templates.model import NOTHING, Template
+from tasks.templates.nodes import BookError
 from tasks.templates.render import Ready, left_out, message, uploads, wanted
 from tasks.templates.select import needs, select
-from tasks.templates.store import BookStore
+from tasks.templates.store import BookStore, NoRevision
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import NoAnswer
 
@@ -213,13 +214,31 @@ class Greeter:
                 counts[count("variants_total", app=event.app, **labels)] = 1
             if settlement.outcome == "sent":
                 counts |= latency(event.app, seconds)
-        full = replace(settlement, steps=steps, attempts=max(settlement.attempts, claim.attempts))
-        written = self._until_redis_answers(lambda: self._ledger.settle(event, full, counts), PATIENCE)
+        full = replace(
+            settlement,
+            steps=steps,
+            attempts=max(settlement.attempts, claim.attempts),
+            revision=settlement.revision or claim.revision or 0,
+        )
+        follow_up = self._is_followed_up(claim, settlement)
+        written = self._until_redis_answers(lambda: self._ledger.settle(event, full, counts, follow_up), PATIENCE)
         if written:
             level = logging.ERROR if full.outcome in MISSED else logging.INFO
             log.log(level, "%s after %.3f s%s", full.outcome, seconds, f": {full.reason}" if full.reason else "")
         elif written is None:
             log.error("%s after %.3f s, and Redis cannot be told", full.outcome, seconds)
+
+    def _is_followed_up(self, claim: Claim, settlement: Settlement) -> bool:
+        """Whether something may be to do after it, whatever became of the greeting: tasks.followup finds out what."""
+        event = claim.event
+        if event.rehearsal or claim.revision is None or event.app not in self._clients:
+            return False
+        try:
+            templates = self._books.book(event.app, claim.revision).templates
+        except (redis.RedisError, NoRevision, BookError):
+            return True  # it is asked for again, with time
+        chosen = [templates[settlement.template]] if settlement.template else templates.values()
+        return any(template.then != NOTHING for template in chosen)
 
     def _until_redis_answers(self, ask: Callable[[], bool], patience: float) -> bool | None:
         """The answer of one step of the ledger; None if Redis gives none for `patience` seconds."""

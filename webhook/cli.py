@@ -20,6 +20,7 @@ from tasks.settings import App, Settings, SettingsError
 from tasks.templates.media import MediaFull
 from tasks.wecom import WeComClient
 from webhook.api_command import Api
+from webhook.channels_command import channels
 from webhook.commands import APP, Failure, Misuse, named_app, one_app, read_book, with_redis
 from webhook.state_command import backup, forget, restore
 from webhook.templates_command import templates
@@ -194,6 +195,7 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
 @click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--retry-followup", metavar="ID", help="Have this event's tags and remark done now, instead of a list.")
 @APP
 def deliveries(
     outcome: str | None,
@@ -202,6 +204,7 @@ def deliveries(
     limit: int,
     follow: bool,
     as_json: bool,
+    retry_followup: str | None,
     app_name: str | None,
 ) -> None:
     """What became of each added customer, newest first.
@@ -209,15 +212,24 @@ def deliveries(
     A line holds: time in WELCOME_TIMEZONE, outcome, seconds since receipt, member ← customer, State, template, event
     id, reason.
 
+    At the end of a line is how far its follow-up is: the tags and the remark that its template sets afterwards.
+
     \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
     """
     from tasks.assembly import assemble
     from tasks.deliveries import delivery
+    from tasks.ledger.followups import FollowUps
 
     config = with_redis(settings.load())
     app = named_app(config, app_name)
-    ledger = assemble(config).ledger
+    parts = assemble(config)
+    ledger = parts.ledger
+    if retry_followup is not None:
+        if not FollowUps(parts.redis).again(retry_followup):
+            raise Failure(f"event {retry_followup} has no follow-up that failed or waits; `deliveries` shows the ids")
+        click.echo(f"{retry_followup}: its follow-up is done within seconds; `deliveries` shows how it ends")
+        return
     start = _moment(since, config)
 
     def wanted(row: dict[str, str]) -> bool:
@@ -248,7 +260,7 @@ def deliveries(
                     show(row)
 
 
-for command in (templates, backup, restore, forget):
+for command in (templates, channels, backup, restore, forget):
     main.add_command(command)
 
 
@@ -339,8 +351,14 @@ def _line(values: dict[str, Any], config: Settings) -> str:
     return (
         f"{at:%m-%d %H:%M:%S}  {values['outcome'] or 'open':<11} {took}  {values['user_id']} ← "
         f"{values['external_user_id']}  {values['state'] or '-'}  {values['template'] or '-'}  {values['id']}"
-        f"{'  ' + values['reason'] if values['reason'] else ''}{code}"
+        f"{'  ' + values['reason'] if values['reason'] else ''}{code}{_then(values['followup'])}"
     )
+
+
+def _then(followup: dict[str, Any] | None) -> str:
+    if followup is None:
+        return ""
+    return f"  then {followup['state']}" + (f" ({followup['reason']})" if followup["reason"] else "")
 
 
 main.add_command(Api(_client))

@@ -12,8 +12,9 @@ So `due` holds every unfinished event, and one rule finds both the new and the s
                                     begins: before its bytes leave, so that a successor knows of it
     hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
                                     answered, and moves the lease's end
-    settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another)
-    rouse    queues a message when somebody was left behind: run by every worker twice a second
+    settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another); enters the
+                                    follow-up, see tasks.ledger.followups
+    rouse    queues a message when somebody was left behind, or a follow-up is due: run by every worker twice a second
 
 Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
@@ -33,8 +34,10 @@ import redis
 from tasks import wake
 from tasks.connections import Redis
 from tasks.events import ContactAdded
+from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, FOLLOWUP_WOKEN, PREFIX, event_of
 
-PREFIX = "welcome:event:"  # + id: the row, a hash
+__all__ = ["PREFIX"]
+
 DUE = "welcome:due"  # id → ms at which a worker may take it
 EVENTS = "welcome:events"  # id → ms of receipt: the order of the deliveries
 ATTENDED = "welcome:attended"  # ms until which a worker comes by itself
@@ -61,6 +64,8 @@ MISSED = frozenset({"no_template", "expired", "stale", "refused", "failed", "dea
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
+WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow lane for follow-ups
+SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
 
 
@@ -165,7 +170,7 @@ class Ledger:
             row = dict(zip(flat[::2], flat[1::2], strict=True))
             claims.append(
                 Claim(
-                    event=_event(row),
+                    event=event_of(row),
                     number=int(row["claims"]),
                     attempts=int(row["attempts"]),
                     answers=int(row["answers"]),
@@ -190,8 +195,17 @@ class Ledger:
         """Note that the last try was answered, and hold the claim for a wait of so many seconds, and a second."""
         return self._held(claim, wait + 1.0, "answers")
 
-    def settle(self, event: ContactAdded, settlement: Settlement, counts: Mapping[str, int] | None = None) -> bool:
-        """Write the outcome, erase the code, add `counts` to the counters. False: another outcome was first."""
+    def settle(
+        self,
+        event: ContactAdded,
+        settlement: Settlement,
+        counts: Mapping[str, int] | None = None,
+        follow_up: bool = False,
+    ) -> bool:
+        """Write the outcome, erase the code, add `counts` to the counters. False: another outcome was first.
+
+        follow_up: whether something is to be done after it; entered in the same step.
+        """
         counts = counts or {}
         said = {
             "reason": settlement.reason,
@@ -210,7 +224,7 @@ class Ledger:
         day = datetime.now(self._timezone).date().isoformat()
         return bool(
             self._settle(
-                keys=[PREFIX + event.id, DUE, COUNTERS, DAYS + day],
+                keys=[PREFIX + event.id, DUE, COUNTERS, DAYS + day, FOLLOWUP_DUE, FOLLOWUP_AWAITED],
                 args=[
                     event.id,
                     len(fields),
@@ -218,6 +232,7 @@ class Ledger:
                     len(counts),
                     *(part for pair in counts.items() for part in pair),
                     "" if event.rehearsal else f"{event.app}|{settlement.outcome}",
+                    "1" if follow_up else "",
                 ],
             )
         )
@@ -226,8 +241,11 @@ class Ledger:
         """Wake a worker if somebody was left behind or the queue was silent. → how many were left behind."""
         return int(
             self._rouse(
-                keys=[DUE, wake.QUEUE, CONSUMED],
-                args=[int(LEFT_BEHIND * 1000), int(CANARY * 1000), WAITING_MESSAGES, wake.message(uuid.uuid4().hex)],
+                keys=[DUE, wake.QUEUE, CONSUMED, FOLLOWUP_DUE, wake.SLOW_QUEUE, FOLLOWUP_WOKEN],
+                args=[
+                    *(int(LEFT_BEHIND * 1000), int(CANARY * 1000), WAITING_MESSAGES, wake.message(uuid.uuid4().hex)),
+                    *(int(WAKE_PAUSE * 1000), SLOW_MESSAGES, wake.slow_message(uuid.uuid4().hex)),
+                ],
             )
         )
 
@@ -288,17 +306,3 @@ class Ledger:
 
     def _held(self, claim: Claim, lease: float, count: str) -> bool:
         return bool(self._hold(keys=[PREFIX + claim.id, DUE], args=[claim.id, claim.number, int(lease * 1000), count]))
-
-
-def _event(row: Mapping[str, str]) -> ContactAdded:
-    return ContactAdded(
-        app=row["app"],
-        corp_id=row["corp_id"],
-        change=row["change"],
-        user_id=row["user_id"],
-        external_user_id=row["external_user_id"],
-        created_at=int(row["created_at"]),
-        welcome_code=row.get("welcome_code", ""),
-        state=row["state"],
-        rehearsal=row["rehearsal"] == "1",
-    )

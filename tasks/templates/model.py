@@ -113,6 +113,9 @@ class FollowUp:
     remark: str = ""
 
 
+NOTHING = FollowUp()
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A welcome: what the customer is sent."""
@@ -120,7 +123,7 @@ class Template:
     name: str
     text: str
     attachments: tuple[Attachment, ...] = ()
-    then: FollowUp = FollowUp()
+    then: FollowUp = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """联系我, by corp. Doc 92572."""
 
 import secrets
+import struct
+import zlib
 from dataclasses import dataclass, field
 
 from tests.simulator.calls import Call, Fields, Route, characters, entries, ok, one_of
@@ -8,6 +10,17 @@ from tests.simulator.greeting import Refused
 
 OPTIONS = ("style", "remark", "skip_verify", "state", "user", "party", "expires_in", "chat_expires_in", "unionid")
 FORTNIGHT = 14 * 86400
+PICTURES = "/wwpic/"  # where the server shows the codes, by config_id
+
+
+def picture(config_id: str) -> bytes:
+    """A PNG that stands for a code: 8 × 8 dots, which the config_id fills."""
+    rows = b"".join(b"\0" + bytes([int(config_id[at : at + 2], 16)]) for at in range(0, 16, 2))
+    head = struct.pack(">IIBBBBB", 8, 8, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
 
 
 @dataclass(slots=True)
@@ -33,7 +46,7 @@ def add(call: Call) -> Fields:
         "party": [],
         **{k: v for k, v in body.items() if k in (*OPTIONS, "type", "scene", "is_temp", "is_exclusive", "conclusions")},
     }
-    code = {"qr_code": f"https://wework.qpic.cn/wwpic/{config_id}/0"} if body["scene"] == 2 else {}
+    code = {"qr_code": f"{call.world.base_url}{PICTURES}{config_id}/0"} if body["scene"] == 2 else {}
     ways = call.corp.of(Ways)
     ways.by_id[config_id], ways.made_at[config_id] = way | code, call.now
     return ok(config_id=config_id, **code)

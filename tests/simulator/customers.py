@@ -26,9 +26,10 @@ def contacts(call: Call, member: str) -> dict[str, Record]:
 
 
 def related(call: Call, body: Fields) -> Pair:
-    """The (member, customer) of a body; Refused if they are no contacts."""
+    """The (member, customer) of a body; Refused if they are no contacts, or only half of them."""
     pair = body["userid"], body["external_userid"]
-    if pair[0] not in call.corp.relations.get(pair[1], {}):
+    record = call.corp.relations.get(pair[1], {}).get(pair[0])
+    if record is None or record.change == "add_half_external_contact":
         raise Refused(84061, "not external contact")
     return pair
 

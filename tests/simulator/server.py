@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, parse_qsl
 from aiohttp import web
 
 from tests.simulator import api
+from tests.simulator.contact_ways import PICTURES, Ways, picture
 from tests.simulator.control import Control
 from tests.simulator.faults import SEND
 from tests.simulator.records import Send
@@ -42,7 +43,9 @@ class Server:
         self._runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port, backlog=4096).start()
-        return self._runner.addresses[0][1]
+        port: int = self._runner.addresses[0][1]
+        self._world.base_url = f"http://{host}:{port}"
+        return port
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -52,8 +55,16 @@ class Server:
         path, _, query = request.raw_path.partition("?")
         if path.startswith(API) and path[len(API) :] in api.ROUTES:
             return await self._api(request, path[len(API) :], dict(parse_qsl(query)))
+        if path.startswith(PICTURES):
+            return self._picture(path.removeprefix(PICTURES).partition("/")[0])
         if path.startswith(CONTROL):
             return await self._steer(request, path[len(CONTROL) :], {k: v[0] for k, v in parse_qs(query).items()})
+        return web.Response(status=404)
+
+    def _picture(self, config_id: str) -> web.Response:
+        """The QR code of a contact way, which needs no token."""
+        if any(config_id in corp.of(Ways).by_id for corp in self._world.corps.values()):
+            return web.Response(body=picture(config_id), content_type="image/png")
         return web.Response(status=404)
 
     async def _api(self, request: web.BaseRequest, path: str, query: dict[str, str]) -> web.StreamResponse:

@@ -121,6 +121,7 @@ class World:
         self.settings = settings
         self.dice = Dice(faults)
         self.apps: dict[str, App] = {}
+        self.base_url = ""  # where the stand-in listens
         self.reset()
 
     def reset(self) -> None:

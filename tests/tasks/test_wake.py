@@ -14,14 +14,14 @@ from tests.until import until
 ID = "0123456789abcdef0123456789abcdef"
 
 
-def what_kombu_writes(redis_url: str, client: Redis) -> dict[str, Any]:
+def what_kombu_writes(redis_url: str, client: Redis, task: str = wake.TASK, queue: str = wake.QUEUE) -> dict[str, Any]:
     app = make_app(redis_url)
 
-    @app.task(name=wake.TASK, shared=False)
-    def greet_due() -> None: ...
+    @app.task(name=task, shared=False)
+    def wake_up() -> None: ...
 
-    greet_due.apply_async()
-    (message,) = client.lrange(wake.QUEUE, 0, -1)
+    wake_up.apply_async()
+    (message,) = client.lrange(queue, 0, -1)
     app.close()
     return json.loads(message)
 
@@ -40,6 +40,11 @@ def anonymous(message: dict[str, Any]) -> dict[str, Any]:
 def test_the_ready_made_message_is_the_one_that_kombu_writes(redis_url: str, redis_client: Redis) -> None:
     kombus = what_kombu_writes(redis_url, redis_client)
     assert anonymous(json.loads(wake.message(ID))) == anonymous(kombus)
+
+
+def test_the_message_for_the_slow_lane_is_the_one_that_kombu_writes(redis_url: str, redis_client: Redis) -> None:
+    kombus = what_kombu_writes(redis_url, redis_client, wake.SLOW_TASK, wake.SLOW_QUEUE)
+    assert anonymous(json.loads(wake.slow_message(ID))) == anonymous(kombus)
 
 
 def test_its_fields_come_in_kombus_order(redis_url: str, redis_client: Redis) -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from tasks.assembly import assemble
 from tasks.ledger import CONSUMED, EVENTS, PREFIX, Settlement
+from tasks.ledger.followups import FollowUps, Progress
 from tasks.settings import VARIABLES
 from tests.builders import BOOK, CORP, ENVIRONMENT, a_contact, some_settings
 from tests.processes import COMMAND, Process, Product, free_port
@@ -28,6 +29,7 @@ from webhook.cli import main
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
     *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
+    "followup",
 ]
 
 
@@ -264,7 +266,37 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
         "attempts": 1,
         "recoveries": 0,
         "steps": {"claimed": 3, "answer_1": 250},
+        "followup": None,
     }
+
+
+def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_again(ledger, shown, redis_url):
+    event = a_contact()
+    ledger.accept(event)
+    ledger.claim(1)
+    ledger.settle(event, Settlement("sent", template="default"), follow_up=True)
+    followups = FollowUps(ledger._redis)
+    (task,) = followups.claim(9)
+    followups.note(task, Progress("failed", "40003 invalid userid", tags=["来源/新客户"]))
+    (row,) = shown()
+    assert row["followup"] == {
+        "state": "failed",
+        "attempts": 1,
+        "next_at": None,
+        "reason": "40003 invalid userid",
+        "tags": ["来源/新客户"],
+        "remark": None,
+    }
+    (line,) = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
+    assert line.endswith("then failed (40003 invalid userid)")
+    again = run("deliveries", "--retry-followup", event.id, **ENVIRONMENT, REDIS_URL=redis_url)
+    assert again.exit_code == 0
+    (row,) = shown()
+    assert (row["followup"]["state"], row["followup"]["attempts"]) == ("waiting", 0)
+    assert row["followup"]["next_at"] is not None
+    assert [one.id for one in followups.claim(9)] == [event.id]
+    line = failure("deliveries", "--retry-followup", "nobody", **ENVIRONMENT, REDIS_URL=redis_url)
+    assert line == "event nobody has no follow-up that failed or waits; `deliveries` shows the ids"
 
 
 def test_what_is_not_known_yet_is_null_not_zero(ledger, shown):

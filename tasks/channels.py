@@ -1,0 +1,258 @@
+"""联系我 QR codes and their State: what was made of them, kept per app. Doc 92572.
+
+WeCom's console does not show codes that were made through the API, and without its config_id none can be changed or
+deleted: so they are state.
+
+    welcome:channel:APP       hash: name → JSON of the channel
+
+rule_for(book, state)         the rule of a book that a State has for its own                                [pure]
+picture(url, by)              the code's image, from where WeCom says it is
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from tasks.connections import Redis
+from tasks.templates.media_kind import sniff
+from tasks.templates.model import Book
+from tasks.wecom import WeComClient
+from tasks.wecom.calls import Answer
+
+KEY = "welcome:channel:"  # + app
+NAME_LIMIT = STATE_LIMIT = 30  # characters, doc 92572
+SINGLE, SEVERAL = 1, 2  # WeCom's `type`
+QR_CODE = 2  # WeCom's `scene`
+FIRST_LISTED = 1625846400  # 2021-07-10 in Shanghai: older codes are not listed
+PICTURE_LIMIT = 2 << 20  # bytes; a code has some kilobytes
+PICTURE_KINDS = ("PNG", "JPG")
+
+
+class ChannelError(Exception):
+    """What cannot be done; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A code as it was made here. `qr_code`: where its image is. `at`: Unix seconds."""
+
+    name: str
+    state: str
+    config_id: str
+    type: int
+    members: tuple[str, ...] = ()
+    departments: tuple[int, ...] = ()
+    skip_verify: bool = True
+    qr_code: str = ""
+    at: int = 0
+
+    @classmethod
+    def read(cls, text: str) -> "Channel":
+        """From the JSON that is stored. ValueError or TypeError for anything else."""
+        values = json.loads(text)
+        return cls(
+            **values
+            | {"members": tuple(values.get("members", ())), "departments": tuple(values.get("departments", ()))}
+        )
+
+
+# ------------------------------------------------------------------------------------------------ the State's rule
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first rule that asks for a State. `hidden_by`: an earlier rule that always holds; "" for none."""
+
+    rule: str
+    further: tuple[str, ...] = ()  # conditions besides the State
+    hidden_by: str = ""
+
+
+def rule_for(book: Book, state: str) -> Found | None:
+    """The first rule of a book that has a condition on this State; None if there is none."""
+    hidden_by = ""
+    for number, rule in enumerate(book.rules, 1):
+        if any(fnmatchcase(state, pattern) for pattern in rule.when.state):
+            further = [name for name in rule.when.__slots__ if name != "state" and getattr(rule.when, name)]
+            return Found(rule.label(number), tuple(further), hidden_by)
+        if rule.when.always and not hidden_by:
+            hidden_by = rule.label(number)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ the channels
+
+
+class Channels:
+    """The channels of one app: in Redis, and at WeCom. Raises redis.RedisError, WeComError, ChannelError."""
+
+    def __init__(self, client: Redis, app: str, wecom: WeComClient) -> None:
+        self._redis = client
+        self._key = KEY + app
+        self._calls = wecom.external_contact
+
+    def all(self) -> dict[str, Channel]:
+        """By name, in the order of their names."""
+        found = {}
+        for name, text in sorted(self._redis.hgetall(self._key).items()):
+            try:
+                found[name] = Channel.read(text)
+            except (ValueError, TypeError, AttributeError):
+                raise ChannelError(f"what is stored of channel {name} cannot be read; restore a backup") from None
+        return found
+
+    def get(self, name: str) -> Channel:
+        known = self.all()
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "there is none; `channels create` makes one"
+            raise ChannelError(f"no channel {name}; {there}")
+        return known[name]
+
+    def create(
+        self, name: str, state: str, members: tuple[str, ...], departments: tuple[int, ...], skip_verify: bool
+    ) -> Channel:
+        """Make a code at WeCom, and keep what it is. `state` "": one is made up."""
+        known = self.all()
+        if name in known:
+            raise ChannelError(f"there is a channel {name} already; choose another name, or use `channels update`")
+        if not members and not departments:
+            raise ChannelError("a code leads to somebody: give --member or --department")
+        state = state or f"ch-{secrets.token_hex(4)}"
+        kind = SINGLE if len(members) == 1 and not departments else SEVERAL
+        answer = self._calls.add_contact_way(
+            type=kind,
+            scene=QR_CODE,
+            remark=name,
+            state=state,
+            user=list(members) or None,
+            party=list(departments) or None,
+            skip_verify=skip_verify,
+        )
+        channel = Channel(
+            name=name,
+            state=state,
+            config_id=answer["config_id"],
+            type=kind,
+            members=members,
+            departments=departments,
+            skip_verify=skip_verify,
+            qr_code=answer.get("qr_code", ""),
+            at=int(time.time()),
+        )
+        if not self._redis.hsetnx(self._key, name, _stored(channel)):
+            self._calls.del_contact_way(channel.config_id)
+            raise ChannelError(f"somebody has just made a channel {name}; choose another name")
+        return channel
+
+    def update(
+        self,
+        name: str,
+        new_name: str | None = None,
+        state: str | None = None,
+        members: tuple[str, ...] = (),
+        departments: tuple[int, ...] = (),
+        skip_verify: bool | None = None,
+    ) -> Channel:
+        """Change a code; what is not given stays. Members and departments that are given replace the old ones."""
+        old = self.get(name)
+        new_name = new_name or name
+        if new_name != name and new_name in self.all():
+            raise ChannelError(f"there is a channel {new_name} already; choose another name")
+        new = replace(
+            old,
+            name=new_name,
+            state=old.state if state is None else state,
+            members=members or (() if departments else old.members),
+            departments=departments or (() if members else old.departments),
+            skip_verify=old.skip_verify if skip_verify is None else skip_verify,
+        )
+        if old.type == SINGLE and (len(new.members) != 1 or new.departments):
+            raise ChannelError("this code was made for one member, and WeCom keeps it so; create another channel")
+        self._calls.update_contact_way(
+            new.config_id,
+            new.name,
+            skip_verify=new.skip_verify,
+            state=new.state,
+            user=list(new.members),
+            party=list(new.departments) if new.type == SEVERAL else None,
+        )
+        with self._redis.pipeline() as pipe:
+            pipe.hset(self._key, new.name, _stored(new))
+            if new.name != name:
+                pipe.hdel(self._key, name)
+            pipe.execute()
+        return new
+
+    def delete(self, name: str, here_only: bool = False) -> Channel:
+        """Delete a code: whoever scans it from then on is led nowhere. `here_only`: WeCom keeps it."""
+        channel = self.get(name)
+        if not here_only:
+            self._calls.del_contact_way(channel.config_id)
+        self._redis.hdel(self._key, name)
+        return channel
+
+    def at_wecom(self, config_id: str) -> Mapping[str, Any]:
+        """What WeCom has of a code."""
+        return _way(self._calls.get_contact_way(config_id))
+
+    def listed(self) -> list[str]:
+        """The config_ids of all codes that WeCom lists, whoever made them through the API."""
+        now = int(time.time())
+        ways = self._calls.iter_list_contact_way(start_time=FIRST_LISTED, end_time=now, limit=1000)
+        return [way["config_id"] for way in ways]
+
+
+def _stored(channel: Channel) -> str:
+    return json.dumps(asdict(channel), ensure_ascii=False)
+
+
+def _way(answer: Answer) -> Mapping[str, Any]:
+    """The contact way of an answer, which by some reports comes as a list."""
+    way = answer.get("contact_way") or {}
+    if isinstance(way, list):
+        way = way[0] if way else {}
+    return way if isinstance(way, Mapping) else {}
+
+
+# ------------------------------------------------------------------------------------------------ the picture
+
+
+def picture(url: str, by: float) -> tuple[bytes, str]:
+    """(content, "PNG" or "JPG") of a code's image, whole by `by`, a time of `time.monotonic`. Raises ChannelError."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ChannelError("WeCom gave no address of the code's image")
+    content = bytearray()
+    try:
+        with urllib3.PoolManager(num_pools=1) as pool:
+            left = max(0.1, by - time.monotonic())
+            response = pool.request(
+                "GET",
+                url,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=left, read=left),
+                retries=urllib3.Retry(connect=1, read=0, redirect=3, status=0),
+            )
+            if response.status != 200:
+                raise ChannelError(f"the code's image cannot be had: HTTP {response.status}")
+            while chunk := response.read1(1 << 16):  # what has come: a server that trickles does not outlast `by`
+                content += chunk
+                if len(content) > PICTURE_LIMIT:
+                    raise ChannelError(f"what WeCom gives as the code's image has more than {PICTURE_LIMIT >> 20} MB")
+                if time.monotonic() >= by:
+                    raise ChannelError("the code's image did not come in time")
+            response.release_conn()
+    except HTTPError as error:
+        raise ChannelError(f"the code's image cannot be had: {type(error).__name__}") from None
+    kind = sniff(bytes(content))
+    if kind not in PICTURE_KINDS:
+        raise ChannelError(f"what WeCom gives as the code's image is {kind}")
+    return bytes(content), kind

@@ -1,0 +1,33 @@
+-- Note how far a follow-up came: for the claim's number alone.
+-- KEYS  row, due of follow-ups, those that await a full add
+-- ARGV  id, number of the claim, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
+--       then field, value, ... of the row
+-- → 1 noted, 0 no longer ours, or no row
+local state = ARGV[3]
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  return 0
+end
+if redis.call('HGET', KEYS[1], 'follow_claims') ~= ARGV[2] then
+  return 0
+end
+if state == 'none' then -- its template asks for nothing
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('HDEL', KEYS[1], 'follow_state', 'follow_claims', 'follow_attempts', 'follow_next_at')
+  return 1
+end
+redis.call('HSET', KEYS[1], 'follow_state', state, unpack(ARGV, 6))
+if state == 'waiting' then
+  local time = redis.call('TIME')
+  local next_at = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4]
+  redis.call('HSET', KEYS[1], 'follow_next_at', next_at)
+  redis.call('ZADD', KEYS[2], next_at, ARGV[1])
+  if ARGV[5] == '1' then
+    local who = redis.call('HMGET', KEYS[1], 'app', 'user_id', 'external_user_id')
+    redis.call('HSET', KEYS[3], table.concat(who, '|'), ARGV[1])
+  end
+else
+  redis.call('HDEL', KEYS[1], 'follow_next_at')
+  redis.call('ZREM', KEYS[2], ARGV[1])
+end
+return 1

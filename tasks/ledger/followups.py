@@ -1,0 +1,117 @@
+"""What is done after the greeting, in the ledger: which follow-ups wait, and who works on one now.
+
+    a row's follow_state    means                                     is in `followup:due` with the time at which …
+    (none)                  nothing is to be done after it
+    waiting                 to be done, or tried again                its next try may begin, or a worker's lease ends
+    done, failed            done, or given up with the reason         (no longer in it)
+
+The settling of an event enters its follow-up in the same step as its outcome (settle.lua), so nothing is lost between
+the two. A claim is a lease with a number, as that of an event: see tasks.ledger.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from tasks.connections import Redis
+from tasks.events import ContactAdded
+from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, PREFIX, event_of
+
+LEASE = 10.0  # seconds that a worker has; a follow-up that takes longer is taken over
+
+_AGAIN = """
+local state = redis.call('HGET', KEYS[1], 'follow_state')
+if state ~= 'failed' and state ~= 'waiting' then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'follow_state', 'waiting', 'follow_attempts', 0, 'follow_next_at', now)
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A follow-up under a worker's lease. `template` is "" when the event was settled before one was chosen."""
+
+    event: ContactAdded
+    id: str
+    number: int  # of the claim
+    attempts: int  # begun, this one included
+    received_at: int  # ms
+    template: str
+    revision: int | None  # of the book that the event was settled with; None: not noted
+    tags: tuple[str, ...]  # group/tag, marked already
+    remark: str | None  # "set" or "kept"; None: not looked at yet
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a follow-up came.
+
+    state: "done", "failed", "waiting" or "none" (there is nothing to do). delay: seconds until the next try, when it
+    waits. remark: "set", "kept" (the member has one) or None (not asked for, or not done yet).
+    """
+
+    state: str
+    reason: str = ""
+    delay: float = 0.0
+    awaits_full_add: bool = False
+    tags: Sequence[str] = ()
+    remark: str | None = None
+
+
+class FollowUps:
+    """The follow-ups of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
+
+    def __init__(self, client: Redis) -> None:
+        source = resources.files("tasks.ledger")
+        self._claim, self._note = (
+            client.register_script(source.joinpath(f"followup_{name}.lua").read_text()) for name in ("claim", "note")
+        )
+        self._again = client.register_script(_AGAIN)
+
+    def claim(self, most: int) -> list[Task]:
+        """Take up to `most` that are due, those due longest first."""
+        flat = self._claim(keys=[FOLLOWUP_DUE, FOLLOWUP_AWAITED], args=[PREFIX, most, int(LEASE * 1000)])
+        return [
+            _task(identity, dict(zip(row[::2], row[1::2], strict=True)))
+            for identity, row in zip(flat[::2], flat[1::2], strict=True)
+        ]
+
+    def note(self, task: Task, progress: Progress) -> bool:
+        """Note how far it came. False: another worker has it now, or the customer was forgotten."""
+        fields = {
+            "follow_reason": progress.reason,
+            "follow_tags": json.dumps(list(progress.tags), ensure_ascii=False),
+            "follow_remark": progress.remark or "",
+        }
+        return bool(
+            self._note(
+                keys=[PREFIX + task.id, FOLLOWUP_DUE, FOLLOWUP_AWAITED],
+                args=[
+                    *(task.id, task.number, progress.state, int(progress.delay * 1000)),
+                    "1" if progress.awaits_full_add else "",
+                    *(part for pair in fields.items() for part in pair),
+                ],
+            )
+        )
+
+    def again(self, identity: str) -> bool:
+        """Have one that failed, or waits, done now, with all its tries anew. False: there is nothing to do again."""
+        return bool(self._again(keys=[PREFIX + identity, FOLLOWUP_DUE], args=[identity]))
+
+
+def _task(identity: str, row: Mapping[str, str]) -> Task:
+    return Task(
+        event=event_of(row),
+        id=identity,
+        number=int(row["follow_claims"]),
+        attempts=int(row["follow_attempts"]),
+        received_at=int(row["received_at"]),
+        template=row.get("template", ""),
+        revision=int(row["revision"]) if row.get("revision") else None,
+        tags=tuple(json.loads(row.get("follow_tags") or "[]")),
+        remark=row.get("follow_remark") or None,
+    )

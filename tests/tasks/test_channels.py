@@ -1,0 +1,111 @@
+"""A State's own rule; a code's image, bounded in size and time."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tasks.channels import PICTURE_LIMIT, ChannelError, Found, picture, rule_for
+from tests.books import JPG, PNG, a_book, a_rule
+
+
+@pytest.mark.parametrize(
+    ("when", "state", "found"),
+    [
+        ("{state: douyin-1}", "douyin-1", Found("first")),
+        ('{state: "douyin-*"}', "douyin-1", Found("first")),
+        ('{state: ["a", "douyin-?"]}', "douyin-1", Found("first")),
+        ('{state: "douyin-*"}', "Douyin-1", None),
+        ("{member: zhangsan}", "douyin-1", None),
+        ('{state: "douyin-*", member: zhangsan}', "douyin-1", Found("first", ("member",))),
+    ],
+)
+def test_a_state_has_the_first_rule_that_asks_for_it(when: str, state: str, found: Found | None) -> None:
+    assert rule_for(a_book(a_rule(when)), state) == found
+
+
+def test_a_rule_after_one_that_always_holds_is_never_reached() -> None:
+    book = a_book(
+        "version: 1\ntemplates: {default: {text: d}}\nrules:\n"
+        "  - {name: all, use: default}\n  - {name: mine, when: {state: a}, use: default}\n"
+    )
+    assert rule_for(book, "a") == Found("mine", (), "all")
+
+
+# ------------------------------------------------------------------------------------------------ the image
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Callable[[BaseHTTPRequestHandler], None]], str]]:
+    """`serving(answer)` → a URL on loopback that answers so."""
+    servers = []
+
+    def start(answer: Callable[[BaseHTTPRequestHandler], None]) -> str:
+        handler = type("Handler", (BaseHTTPRequestHandler,), {"do_GET": answer, "log_message": lambda *_: None})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/code"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def sends(content: bytes, status: int = 200) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(self: BaseHTTPRequestHandler) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(content)
+
+    return answer
+
+
+def soon() -> float:
+    return time.monotonic() + 5
+
+
+@pytest.mark.parametrize(("content", "kind"), [(PNG, "PNG"), (JPG, "JPG")])
+def test_an_image_is_had(serving: Callable[..., str], content: bytes, kind: str) -> None:
+    assert picture(serving(sends(content)), soon()) == (content, kind)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (sends(b"<html>a page</html>"), "what WeCom gives as the code's image is a file of another kind"),
+        (sends(b""), "what WeCom gives as the code's image is"),
+        (sends(PNG, 404), "HTTP 404"),
+        (sends(PNG + bytes(PICTURE_LIMIT)), "more than 2 MB"),
+    ],
+)
+def test_what_is_no_image_is_refused(serving: Callable[..., str], answer: Callable[..., None], says: str) -> None:
+    with pytest.raises(ChannelError, match=says):
+        picture(serving(answer), soon())
+
+
+def test_a_server_that_trickles_does_not_hold_us(serving: Callable[..., str]) -> None:
+    def trickle(self: BaseHTTPRequestHandler) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(100):
+            self.wfile.write(PNG)
+            self.wfile.flush()
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    with pytest.raises(ChannelError, match="in time"):
+        picture(serving(trickle), began + 0.5)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("url", ["", "file:///etc/passwd", "http://127.0.0.1:1/code"])
+def test_an_address_that_leads_nowhere_is_an_error_of_one_line(url: str) -> None:
+    with pytest.raises(ChannelError) as error:
+        picture(url, soon())
+    assert "127.0.0.1" not in str(error.value)
