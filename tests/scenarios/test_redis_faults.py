@@ -24,6 +24,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Itera
 
 @pytest.fixture
 def product(shared: Product, wecom: StandIn) -> Product:
+    wecom.register(shared.app)
     shared.wait_until_consuming()
     wecom.faults(latency_ms=80, jitter_ms=20)
     wecom.pushing(retries=100, spacing_s=0.3)  # somebody always waits to be accepted
@@ -42,9 +43,9 @@ def away(redis: RedisServer, seconds: float) -> float:
     return time.time()
 
 
-def outage(product: Product, wecom: StandIn, seconds: float, *, after: float = 2.0) -> tuple[float, Verdict]:
+def outage(product: Product, wecom: StandIn, seconds: float, *, after: float = 1.0) -> tuple[float, Verdict]:
     """Redis goes away under load. → (seconds from its return to the first greeting, the verdict)."""
-    wecom.load(int(30 * (seconds + after + 4)), rate=30)
+    wecom.load(int(30 * (seconds + after + 2)), rate=30)
     time.sleep(after)
     back_at = away(product.redis, seconds)
     until(lambda: greeted_since(wecom, back_at), 20, what="a greeting after Redis' return")
@@ -60,18 +61,17 @@ def test_f13_redis_killed_and_back_after_three_seconds_loses_nobody(product: Pro
     assert back_in < RETURN
 
 
-@pytest.mark.timeout(90)
-def test_f14_after_ten_seconds_without_redis_the_worker_consumes_again_at_once(
+def test_f14_after_five_seconds_without_redis_the_worker_consumes_again_at_once(
     product: Product, wecom: StandIn
 ) -> None:
-    back_in, found = outage(product, wecom, 10)
+    back_in, found = outage(product, wecom, 5)
     assert (found.lost, found.double) == ([], [])
     assert found.greeted + len(found.missed) >= found.accepted
     assert back_in < RETURN
 
 
 def test_f14_a_canary_proves_that_the_worker_consumes_without_any_event(product: Product, wecom: StandIn) -> None:
-    back_at = away(product.redis, 4)
+    back_at = away(product.redis, 2)
     until(lambda: (product.consumed_at() or 0) > back_at, 10, what="a canary")
     assert product.consumed_at() - back_at < RETURN
 
@@ -80,18 +80,18 @@ def test_f13_a_worker_that_holds_messages_when_redis_dies_consumes_again(product
     wecom.faults()  # nothing is in flight when Redis dies, so the worker ends its round meanwhile
     wecom.load(40, rate=40)
     wecom.wait_until_greeted(10)  # the worker is busy: further messages wait in it, not acknowledged yet
-    with product.redis.client() as client:
+    with product.client() as client:
         client.lpush(wake.QUEUE, *[wake.message(uuid.uuid4().hex) for _ in range(6)])
     wecom.wait_until_greeted(40)
     for _ in range(2):  # the first message after Redis' return may still be one that it held
-        back_at = away(product.redis, 1)
+        back_at = away(product.redis, 0.5)
         until(lambda since=back_at: (product.consumed_at() or 0) > since + 1.0, 8, what="a canary")
     assert_all_greeted(wecom, product)
 
 
 def test_f15_a_flapping_redis_loses_nobody(product: Product, wecom: StandIn) -> None:
-    wecom.load(300, rate=40)
-    for _ in range(5):
+    wecom.load(200, rate=40)
+    for _ in range(4):
         time.sleep(0.7)
         away(product.redis, 0.3)
     wecom.wait_until_pushed()
@@ -100,10 +100,10 @@ def test_f15_a_flapping_redis_loses_nobody(product: Product, wecom: StandIn) -> 
 
 
 def test_f16_a_redis_that_stalls_for_some_seconds_loses_nobody(product: Product, wecom: StandIn) -> None:
-    wecom.load(200, rate=30)
-    time.sleep(1.5)
+    wecom.load(150, rate=30)
+    time.sleep(1)
     product.redis.freeze()
-    time.sleep(5)
+    time.sleep(4)  # longer than any time-out
     product.redis.thaw()
     back_at = time.time()
     until(lambda: greeted_since(wecom, back_at), 20, what="a greeting after the stall")
@@ -114,9 +114,9 @@ def test_f16_a_redis_that_stalls_for_some_seconds_loses_nobody(product: Product,
 
 
 def test_f17_connections_that_redis_closes_are_opened_again(product: Product, wecom: StandIn) -> None:
-    wecom.load(200, rate=40)
-    with product.redis.client() as client:
-        for _ in range(6):
+    wecom.load(140, rate=40)
+    with product.client() as client:
+        for _ in range(4):
             time.sleep(0.7)
             client.client_kill_filter(skipme=True, _type="normal")
     wecom.wait_until_pushed()
@@ -124,76 +124,81 @@ def test_f17_connections_that_redis_closes_are_opened_again(product: Product, we
     assert found.accepted == found.events
 
 
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[tuple[Product, Proxy, Proxy]]:
+    """(product, what the web side has in front of Redis, what the worker has)."""
+    folder = tmp_path_factory.mktemp("proxied")
+    redis = RedisServer(folder / "redis")
+    with Proxy(redis.socket) as for_web, Proxy(redis.socket) as for_worker:
+        links = {"web": for_web.url, "welcome": for_worker.url}
+        with Product(folder, stand_in, redis=redis, start=["web", "welcome"], links=links) as product:
+            yield product, for_web, for_worker
+
+
 @pytest.fixture
-def redis(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
-    return RedisServer(tmp_path_factory.mktemp("redis"))
+def behind_proxies(proxied: tuple[Product, Proxy, Proxy], wecom: StandIn) -> Iterator[tuple[Product, Proxy, Proxy]]:
+    product, *proxies = proxied
+    wecom.register(product.app)
+    product.wait_until_consuming()
+    wecom.faults(latency_ms=80)
+    yield proxied
+    for proxy in proxies:
+        proxy.delay = 0.0
+        proxy.cut()
 
 
 def test_f18_a_worker_whose_connections_fall_silent_greets_again(
-    tmp_path_factory: pytest.TempPathFactory, wecom: StandIn, redis: RedisServer
+    behind_proxies: tuple[Product, Proxy, Proxy], wecom: StandIn
 ) -> None:
-    wecom.faults(latency_ms=80)
-    with Proxy(redis.socket) as proxy:
-        folder = tmp_path_factory.mktemp("half-open")
-        with Product(folder, wecom, redis=redis, start=["web", "welcome"], links={"welcome": proxy.url}) as product:
-            wecom.load(300, rate=30)
-            wecom.wait_until_greeted(30)
-            assert proxy.go_silent() > 1
-            silent_at = time.time()
-            wecom.wait_until_pushed()
-            found = assert_all_greeted(wecom, product)
-            assert found.accepted == found.events
-            waited = max(r.greeted_at - max(r.planned_at, silent_at) for r in wecom.records())
-            assert waited < 15
+    product, _, proxy = behind_proxies
+    wecom.load(150, rate=30)
+    wecom.wait_until_greeted(30)
+    assert proxy.go_silent() > 1
+    silent_at = time.time()
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.accepted == found.events
+    waited = max(r.greeted_at - max(r.planned_at, silent_at) for r in wecom.records())
+    assert waited < 15
 
 
 def test_f18_a_web_side_whose_connections_fall_silent_stores_again(
-    tmp_path_factory: pytest.TempPathFactory, wecom: StandIn, redis: RedisServer
+    behind_proxies: tuple[Product, Proxy, Proxy], wecom: StandIn
 ) -> None:
+    product, proxy, _ = behind_proxies
     wecom.pushing(timeout_s=2)
-    with Proxy(redis.socket) as proxy:
-        folder = tmp_path_factory.mktemp("half-open-web")
-        with Product(folder, wecom, redis=redis, start=["web", "welcome"], links={"web": proxy.url}) as product:
-            wecom.load(150, rate=30)
-            wecom.wait_until_greeted(30)
-            assert proxy.go_silent() >= 1
-            wecom.wait_until_pushed()
-            found = assert_all_greeted(wecom, product)
-            assert found.accepted == found.events
-            assert not [r.failures for r in wecom.records() if "timeout" in r.failures]
+    wecom.load(120, rate=30)
+    wecom.wait_until_greeted(30)
+    assert proxy.go_silent() >= 1
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.accepted == found.events
+    assert not [r.failures for r in wecom.records() if "timeout" in r.failures]
 
 
 def test_f18_answers_cut_in_the_middle_lose_nobody(
-    tmp_path_factory: pytest.TempPathFactory, wecom: StandIn, redis: RedisServer
+    behind_proxies: tuple[Product, Proxy, Proxy], wecom: StandIn
 ) -> None:
-    wecom.faults(latency_ms=30)
-    with Proxy(redis.socket) as proxy:
-        folder = tmp_path_factory.mktemp("cut")
-        links = {"web": proxy.url, "welcome": proxy.url}
-        with Product(folder, wecom, redis=redis, start=["web", "welcome"], links=links) as product:
-            wecom.load(200, rate=40)
-            for answer_bytes in (1, 3, 7, 20, 100, 300, 900):
-                time.sleep(0.6)
-                proxy.cut_after(answer_bytes)
-            wecom.wait_until_pushed()
-            found = assert_all_greeted(wecom, product)
-            assert found.accepted == found.events
+    product, *proxies = behind_proxies
+    wecom.load(120, rate=30)
+    for answer_bytes in (1, 3, 7, 20, 100, 300, 900):
+        time.sleep(0.4)
+        for proxy in proxies:
+            proxy.cut_after(answer_bytes)
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.accepted == found.events
 
 
-def test_f21_a_slow_redis_delays_and_loses_nobody(
-    tmp_path_factory: pytest.TempPathFactory, wecom: StandIn, redis: RedisServer
-) -> None:
-    wecom.faults(latency_ms=80)
-    with Proxy(redis.socket) as proxy:
-        folder = tmp_path_factory.mktemp("slow")
-        links = {"web": proxy.url, "welcome": proxy.url}
-        with Product(folder, wecom, redis=redis, start=["web", "welcome"], links=links) as product:
-            proxy.delay = 0.2
-            wecom.load(60, rate=10)
-            wecom.wait_until_pushed()
-            found = assert_all_greeted(wecom, product)
-            assert found.accepted == found.events
-            assert found.to_greeting.max < 10
+def test_f21_a_slow_redis_delays_and_loses_nobody(behind_proxies: tuple[Product, Proxy, Proxy], wecom: StandIn) -> None:
+    product, *proxies = behind_proxies
+    for proxy in proxies:
+        proxy.delay = 0.2
+    wecom.load(30, rate=10)
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert found.accepted == found.events
+    assert found.to_greeting.max < 10
 
 
 @pytest.mark.soak
@@ -209,17 +214,17 @@ def test_f14_after_45_seconds_without_redis_the_worker_consumes_again_within_two
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 3.0, 7.0])
+@pytest.mark.parametrize("seconds", [0.0, 3.0])
 def test_f13_redis_killed_again_and_again_loses_nobody(
     product: Product, wecom: StandIn, reliability: Callable[[str, int, Verdict], None], seconds: float
 ) -> None:
-    wecom.load(int(40 * 8 * (seconds + 5)), rate=40)
-    for _ in range(8):
+    wecom.load(int(40 * 5 * (seconds + 4)), rate=40)
+    for _ in range(5):
         time.sleep(4)
         away(product.redis, seconds)
     wecom.wait_until_pushed(120)
     found = verdict(wecom, product)
-    reliability(f"F13 Redis killed, away for {seconds:g} s", 8, found)
+    reliability(f"F13 Redis killed, away for {seconds:g} s", 5, found)
     assert (found.lost, found.double) == ([], [])
 
 
@@ -241,14 +246,14 @@ def test_f16_a_redis_that_stalls_for_twelve_seconds_loses_nobody(
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
-def test_f15_a_redis_that_flaps_for_a_minute_loses_nobody(
+def test_f15_a_redis_that_flaps_for_half_a_minute_loses_nobody(
     product: Product, wecom: StandIn, reliability: Callable[[str, int, Verdict], None]
 ) -> None:
-    wecom.load(60 * 40, rate=40)
-    for _ in range(30):
+    wecom.load(34 * 40, rate=40)
+    for _ in range(20):
         time.sleep(1.2)
         away(product.redis, 0.5)
     wecom.wait_until_pushed(90)
     found = verdict(wecom, product)
-    reliability("F15 Redis flapping", 30, found)
+    reliability("F15 Redis flapping", 20, found)
     assert (found.lost, found.double) == ([], [])

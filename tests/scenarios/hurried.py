@@ -1,0 +1,12 @@
+"""A role with a schedule in seconds instead of minutes: python -m tests.scenarios.hurried SECONDS -- role beat"""
+
+import sys
+
+from tasks import app
+from webhook.cli import main
+
+if __name__ == "__main__":
+    for task in app.SCHEDULE:
+        app.SCHEDULE[task] = float(sys.argv[1])
+    sys.argv = ["wecom-welcome", *sys.argv[sys.argv.index("--") + 1 :]]
+    main()

@@ -1,0 +1,107 @@
+"""F8, F22: a role is told to stop while it starts, or starts while Redis is away."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tasks.queues import UPKEEP
+from tests.processes import ROLES, Process, Product
+from tests.scenarios.judge import assert_all_greeted
+from tests.simulator.client import StandIn
+from tests.until import until
+
+STOPS = 8.0  # seconds in which a role that is just starting ends: its start, and a little
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("starts"), stand_in, start=[]) as product:
+        yield product
+
+
+@pytest.fixture
+def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
+    """The product with Redis alone."""
+    wecom.register(shared.app)
+    wecom.pushing(retries=100, spacing_s=0.3)
+    shared.forget_tokens()
+    yield shared
+    shared.stop_all_but()
+    assert shared.unfinished() == 0, "a scenario left events behind"
+
+
+def test_f08_a_role_told_to_stop_while_it_starts_ends_and_takes_nobody_along(
+    product: Product, wecom: StandIn, measured: Callable[[str, float], None]
+) -> None:
+    slowest = 0.0
+    for after in (0.05, 0.15, 0.3, 0.6, 0.9, 1.2):  # seconds; they start beside each other, so more slowly than alone
+        started_at = time.monotonic()
+        roles = [product.roles[name].start() for name in ROLES]
+        time.sleep(max(0.0, started_at + after - time.monotonic()))
+        told_at = time.monotonic()
+        for role in roles:
+            role.signal(signal.SIGTERM)
+        for role in roles:
+            assert role.wait(STOPS) in (0, -signal.SIGTERM), role.name
+        slowest = max(slowest, time.monotonic() - told_at)
+        if after == 0.3:
+            wecom.add()
+    measured("F8: SIGTERM while it starts, the slowest role", slowest)
+    product.roles["web"].start()
+    product.roles["welcome"].start()
+    wecom.wait_until_greeted(1)
+    assert_all_greeted(wecom, product)
+
+
+def test_f22_roles_that_start_while_redis_is_away_work_when_it_comes(
+    product: Product, wecom: StandIn, measured: Callable[[str, float], None]
+) -> None:
+    product.redis.kill()
+    for name in ROLES:
+        product.roles[name].start()
+    until(lambda: product.get("/healthz") == 200, what="the web side")
+    assert product.get("/readyz") == product.get("/readyz/intake") == 503
+    wecom.add()
+    time.sleep(2)
+    assert all(product.roles[name].alive() for name in ROLES)
+    assert set(wecom.records()[0].failures) == {"503"}
+    product.redis.start()
+    back_at = time.time()
+    wecom.wait_until_greeted(1)
+    until(lambda: product.get("/readyz") == 200, what="/readyz")
+    measured("F22: Redis comes, greets after", wecom.records()[0].greeted_at - back_at)
+    measured("F22: Redis comes, all are ready after", time.time() - back_at)
+    assert_all_greeted(wecom, product)
+
+
+@pytest.fixture
+def hurried_beat(product: Product) -> Process:
+    """Sends every task of the schedule each second, not started yet."""
+    command = [sys.executable, "-m", "tests.scenarios.hurried", "1", "--", "role", "beat"]
+    product.processes.append(process := Process("hurried-beat", command, product.environ, product.folder))
+    return process
+
+
+def scheduled(product: Product) -> int:
+    """How many messages wait for the upkeep worker, of which there is none."""
+    with product.client() as client:
+        return int(client.llen(UPKEEP))
+
+
+def test_f22_the_schedule_goes_on_when_redis_was_away_at_its_start_and_later(
+    product: Product, hurried_beat: Process
+) -> None:
+    product.redis.kill()
+    hurried_beat.start()
+    time.sleep(2)
+    assert hurried_beat.alive()
+    product.redis.start()
+    until(lambda: scheduled(product) > 0, what="a scheduled message")
+    product.redis.kill()
+    time.sleep(2)
+    product.redis.start()
+    before = scheduled(product)
+    until(lambda: scheduled(product) > before, what="another scheduled message")
