@@ -5,6 +5,7 @@ welcome   the 20-second task, in threads          upkeep   the slow queue       
 
 import logging
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -102,7 +103,7 @@ def _register(app: Celery, name: str, parts: Parts) -> None:
 
 def _work(app: Celery, parts: Parts, queue: str, threads: int, on_stop: Callable[[], None]) -> None:
     signals.setup_logging.connect(_keep_logging, weak=False)
-    signals.worker_shutting_down.connect(lambda **_: on_stop(), weak=False)
+    signals.worker_shutting_down.connect(_once_aside(on_stop), weak=False)
     reaper = Reaper(parts.ledger, parts.counters.flush)
     reaper.start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's about root: it is for pickle, this is JSON
@@ -120,6 +121,22 @@ def _work(app: Celery, parts: Parts, queue: str, threads: int, on_stop: Callable
     worker.start()
     reaper.stop()
     sys.exit(worker.exitcode)
+
+
+def _once_aside(on_stop: Callable[[], None]) -> Callable[..., None]:
+    """A receiver that runs `on_stop` once, in a thread of its own.
+
+    It is called by a signal handler, and a second SIGTERM interrupts the first: what takes a lock there would wait for
+    itself.
+    """
+    asked: list[bool] = []
+
+    def receive(**_: Any) -> None:
+        if not asked:
+            asked.append(True)
+            threading.Thread(target=on_stop, name="stop", daemon=True).start()
+
+    return receive
 
 
 def _keep_logging(**_: Any) -> None:
