@@ -52,8 +52,7 @@ def test_a_process_that_is_killed_is_back_and_nobody_goes_without_greeting(
     os.kill(before, signal.SIGKILL)
     died_at = time.time()
     until(lambda: up.pids().get(name) not in (None, before), BACK, what=f"another {name}")
-    if name.startswith("web"):
-        until(lambda: up.get("/healthz") == 200, BACK, what="an answer")
+    until(lambda: up.get("/readyz/intake") == 200, BACK, what="somebody who stores events")
     measured(f"up: {name} killed, is back", time.time() - died_at)
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, up)
@@ -72,6 +71,7 @@ def test_all_processes_killed_at_once_are_back_and_nobody_goes_without_greeting(
     for pid in up.pids().values():
         os.kill(pid, signal.SIGKILL)
     died_at = time.time()
+    until(lambda: up.get("/readyz/intake") == 200, BACK, what="somebody who stores events")
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, up)
     assert found.accepted == found.events
