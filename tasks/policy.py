@@ -17,7 +17,7 @@ MOST_RECOVERIES = 3  # of an event whose worker died; the fourth lease ends insi
 
 # Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
 # end 12 s after the first began: a hung one leaves time for at least three more.
-TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the later ones get what is left
+TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the later ones get half of what is left, but no less than the last
 UNUSABLE_WAIT = 0.1  # seconds after a lost answer: the time is spent already
 NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
 BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
@@ -60,7 +60,7 @@ def try_timeout(number: int, left: float) -> float | None:
     """Seconds for try `number` (from 1) with `left` seconds until the code dies; None: too late to begin one."""
     if left < LEAST:
         return None
-    return min(TIMEOUTS[number - 1], left) if number <= len(TIMEOUTS) else left
+    return min(TIMEOUTS[number - 1] if number <= len(TIMEOUTS) else max(TIMEOUTS[-1], left / 2), left)
 
 
 def after_try(error: Exception, number: int, unanswered: bool, left: float, jitter: float) -> Settlement | float:

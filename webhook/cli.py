@@ -1,9 +1,10 @@
 """The command line: `wecom-welcome`. Each command says in one line on stderr what to do when it fails."""
 
-import contextlib
 import json
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -254,10 +255,9 @@ def deliveries(
     if not shown and not follow and not as_json:
         click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
     if follow:
-        with contextlib.suppress(KeyboardInterrupt):  # how one ends it
-            for row in _new_outcomes(ledger, asked_at, int(config.window + 60) * 1000):
-                if wanted(row):
-                    show(row)
+        for row in _new_outcomes(ledger, asked_at, int(config.window + 60) * 1000):
+            if wanted(row):
+                show(row)
 
 
 for command in (templates, channels, backup, restore, forget):
@@ -316,15 +316,17 @@ def _await_outcome(ledger: Any, identity: str, patience: float) -> str | None:
 
 
 def _new_outcomes(ledger: Any, since: int, life: int) -> Iterator[dict[str, str]]:
-    """Rows that get their outcome after `since` (ms), each once. `life`: ms after which every row has one."""
+    """Rows that get their outcome after `since` (ms), each once, until Ctrl-C. `life`: ms until every row has one."""
+    ending = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: ending.set())  # an exception could be lost in a library's clean-up
     done = {row["id"] for row in ledger.rows(since=since - life) if row.get("outcome")}
-    while True:
+    while not ending.is_set():
         rows = list(ledger.rows(since=ledger.now() - life))
         for row in reversed(rows):
             if row.get("outcome") and row["id"] not in done:
                 yield row
         done = {row["id"] for row in rows if row.get("outcome")}
-        time.sleep(1)
+        ending.wait(1)
 
 
 def _moment(text: str | None, config: Settings) -> int:
