@@ -51,7 +51,7 @@ def outage(product: Product, wecom: StandIn, seconds: float, *, after: float = 1
     until(lambda: greeted_since(wecom, back_at), 20, what="a greeting after Redis' return")
     first = min(r.greeted_at for r in wecom.records() if r.greeted_at is not None and r.greeted_at > back_at)
     wecom.wait_until_pushed(90)
-    return first - back_at, verdict(wecom, product, timeout=60)
+    return first - back_at, verdict(wecom, product, timeout=60, redis_died=True)
 
 
 def test_f13_redis_killed_and_back_after_three_seconds_loses_nobody(product: Product, wecom: StandIn) -> None:
@@ -86,7 +86,7 @@ def test_f13_a_worker_that_holds_messages_when_redis_dies_consumes_again(product
     for _ in range(2):  # the first message after Redis' return may still be one that it held
         back_at = away(product.redis, 0.5)
         until(lambda since=back_at: (product.consumed_at() or 0) > since + 1.0, 8, what="a canary")
-    assert_all_greeted(wecom, product)
+    assert_all_greeted(wecom, product, redis_died=True)
 
 
 def test_f15_a_flapping_redis_loses_nobody(product: Product, wecom: StandIn) -> None:
@@ -95,7 +95,7 @@ def test_f15_a_flapping_redis_loses_nobody(product: Product, wecom: StandIn) -> 
         time.sleep(0.7)
         away(product.redis, 0.3)
     wecom.wait_until_pushed()
-    found = assert_all_greeted(wecom, product)
+    found = assert_all_greeted(wecom, product, redis_died=True)
     assert found.accepted == found.events
 
 
@@ -223,7 +223,7 @@ def test_f13_redis_killed_again_and_again_loses_nobody(
         time.sleep(4)
         away(product.redis, seconds)
     wecom.wait_until_pushed(120)
-    found = verdict(wecom, product)
+    found = verdict(wecom, product, redis_died=True)
     reliability(f"F13 Redis killed, away for {seconds:g} s", 5, found)
     assert (found.lost, found.double) == ([], [])
 
@@ -254,6 +254,6 @@ def test_f15_a_redis_that_flaps_for_half_a_minute_loses_nobody(
         time.sleep(1.2)
         away(product.redis, 0.5)
     wecom.wait_until_pushed(90)
-    found = verdict(wecom, product)
+    found = verdict(wecom, product, redis_died=True)
     reliability("F15 Redis flapping", 20, found)
     assert (found.lost, found.double) == ([], [])
