@@ -10,6 +10,9 @@ from tasks.media import Standing
 from tasks.wecom import WeComClient
 
 UPKEEP = wake.SLOW_QUEUE  # the slow queue: everything but greetings
+PROBE = (
+    "welcome:probe"  # written to see whether Redis takes a write: a full or read-only one answers a ping all the same
+)
 RAN = "welcome:ran:"  # + a scheduled task's name: Unix seconds of its last run
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
 
@@ -44,6 +47,10 @@ class Queues:
         self._redis = client
         self._clients = clients
         self._media = media
+
+    def probe(self) -> None:
+        """Raises redis.RedisError unless Redis takes a write."""
+        self._redis.set(PROBE, 1, ex=60)
 
     def read(self) -> Reading:
         """Raises redis.RedisError."""

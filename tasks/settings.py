@@ -41,6 +41,10 @@ class App:
     agent_id: str = ""
     book: Path | None = None
 
+    @property
+    def callback_path(self) -> str:
+        return "/callback" if self.name == DEFAULT_APP else f"/callback/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

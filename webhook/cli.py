@@ -288,8 +288,7 @@ def _check_books(config: Settings) -> None:
 
 
 def _callback_url(config: Settings, app: App) -> str:
-    path = "/callback" if app.name == settings.DEFAULT_APP else f"/callback/{app.name}"
-    return (config.public_url or "http://127.0.0.1:8000") + path
+    return (config.public_url or "http://127.0.0.1:8000") + app.callback_path
 
 
 def _ledger_if_reachable(config: Settings) -> Any:

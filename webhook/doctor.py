@@ -60,7 +60,7 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
 
 
 def _callback_url(settings: Settings, app: App) -> Finding:
-    path = "/callback" if app.name == DEFAULT_APP else f"/callback/{app.name}"
+    path = app.callback_path
     if settings.public_url is None:
         return Finding(
             "callback URL",
@@ -93,7 +93,7 @@ def _parts(settings: Settings) -> Parts | None:
 
 def _redis(parts: Parts, app: App) -> Iterator[Finding]:
     try:
-        parts.redis.set("welcome:probe", 1, ex=60)
+        parts.queues.probe()
     except redis.RedisError as error:
         yield Finding("Redis", False, f"does not take a write: {type(error).__name__}", "start it, or mend REDIS_URL")
         return

@@ -7,8 +7,6 @@ from tasks.assembly import Parts
 from tasks.metrics import exposition
 from tasks.queues import SILENT
 
-PROBE = "welcome:probe"  # written by /readyz/intake: a full or read-only Redis answers a ping all the same
-
 
 def health(parts: Parts) -> Blueprint:
     """The routes. None of them needs a sign-in, and none tells a secret or a name."""
@@ -21,7 +19,7 @@ def health(parts: Parts) -> Blueprint:
     @blueprint.get("/readyz/intake")
     def can_store() -> tuple[Response, int]:
         try:
-            parts.redis.set(PROBE, 1, ex=60)
+            parts.queues.probe()
         except redis.RedisError as error:
             return _answer([f"Redis does not take a write: {type(error).__name__}"])
         return _answer([])
@@ -29,7 +27,7 @@ def health(parts: Parts) -> Blueprint:
     @blueprint.get("/readyz")
     def can_greet() -> tuple[Response, int]:
         try:
-            parts.redis.set(PROBE, 1, ex=60)
+            parts.queues.probe()
             reading = parts.queues.read()
         except redis.RedisError as error:
             return _answer([f"Redis does not take a write: {type(error).__name__}"])

@@ -80,15 +80,16 @@ class WeComClient(Network):
 
     def until(self, by: float) -> "WeComClient":
         """This client with `by`, a time of `time.monotonic`, as the deadline of each of its calls."""
-        bound = object.__new__(WeComClient)
-        bound.__dict__.update(self.__dict__, _by=by)
-        return bound
+        return self._but(_by=by)
 
     def unobserved(self) -> "WeComClient":
         """This client, telling nobody of its failures."""
-        silent = object.__new__(WeComClient)
-        silent.__dict__.update(self.__dict__, _observe=lambda path, code: None)
-        return silent
+        return self._but(_observe=lambda path, code: None)
+
+    def _but(self, **different: Any) -> "WeComClient":
+        twin = object.__new__(WeComClient)
+        twin.__dict__.update(self.__dict__, **different)
+        return twin
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Answer:
         """GET a path below /cgi-bin/; a parameter that is None is not sent. → WeCom's JSON."""
