@@ -43,7 +43,9 @@ def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
 
 
 def followup(product: Product, record: Record) -> dict[str, Any]:
-    return row_of(product, record)["followup"] or {}
+    """{} while the event is on its way, and while nothing is to be done after it."""
+    rows = [row for row in product.rows() if row["external_user_id"] == record.external_user_id]
+    return (rows[0]["followup"] or {}) if rows else {}
 
 
 def is_settled(product: Product, record: Record) -> bool:
