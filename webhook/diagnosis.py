@@ -56,7 +56,7 @@ def sentence(verdict: str) -> Sentence:
         pattern = "".join(f"(?P<{part}>.*)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
         if found := re.fullmatch(pattern, verdict):
             return said(one.msgid, **found.groupdict())
-    return said("%(verdict)s", verdict=verdict)
+    return Sentence("%(verdict)s", {"verdict": verdict})
 
 
 def is_proven(verdict: str) -> bool:

@@ -86,7 +86,7 @@ def _callback_url(settings: Settings, app: App) -> Finding:
         )
     if verified is not None:
         cure = said("let the proxy pass path, query and body on unchanged to `role web`, started with these settings")
-        return Finding(CALLBACK, False, said("%(url)s %(answers)s", url=url, answers=verified), cure)
+        return Finding(CALLBACK, False, Sentence("%(url)s %(answers)s", {"url": url, "answers": verified}), cure)
     return Finding(CALLBACK, True, said("%(url)s verifies; enter it in 接收消息 → 设置API接收", url=url))
 
 
@@ -134,7 +134,7 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
         yield Finding(BOOK, True, said("revision %(number)s", number=number))
     else:
         command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
-        yield Finding(BOOK, False, said("none is stored"), said("%(command)s", command=command))
+        yield Finding(BOOK, False, said("none is stored"), Sentence("%(command)s", {"command": command}))
     ran = parts.redis.get(RAN + "tasks.upkeep.refresh_tokens")
     if ran is None or time.time() - float(ran) > 3 * SCHEDULE["tasks.upkeep.refresh_tokens"]:
         cure = said("start `role upkeep` and `role beat`, or `up`")
