@@ -1,23 +1,15 @@
-"""A sentence that is said in more than one language: English on the terminal, the operator's in the console."""
+"""Sentences (tasks.sentences) in a language."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
+from tasks.sentences import Sentence, said
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """An English text with %(name)s for each of `values`; without values it is taken as it stands, as gettext does.
-
-    A value that is itself a Sentence is said in the same language.
-    """
-
-    msgid: str
-    values: Mapping[str, object] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return self.msgid % self.values if self.values else self.msgid
+__all__ = ["Sentence", "said", "say"]
 
 
-def said(msgid: str, /, **values: object) -> Sentence:
-    """Marks `msgid` for translation and takes its values: what `_()` is to a page, for code that knows no language."""
-    return Sentence(msgid, values)
+def say(what: object, gettext: Callable[[str], str] = str) -> str:
+    """A sentence in words: English, or what `gettext` makes of its msgid. Anything else is what it is."""
+    if not isinstance(what, Sentence):
+        return str(what)
+    text = gettext(what.msgid)
+    return text % {name: say(value, gettext) for name, value in what.values.items()} if what.values else text

@@ -114,5 +114,6 @@ def _finding(row: Sequence[Any]) -> Finding:
 
 def _heard(kept: Any) -> Any:
     if isinstance(kept, dict):
-        return Sentence(kept["msgid"], {name: _heard(value) for name, value in kept["values"].items()})
+        msgid, values = kept["msgid"], kept["values"]
+        return Sentence(msgid, {name: _heard(value) for name, value in values.items()})
     return kept

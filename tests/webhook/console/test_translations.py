@@ -12,12 +12,13 @@ from babel.messages.pofile import read_po
 
 from tasks.wecom.errors import CODES
 
-WEBHOOK = Path(__file__).parents[3] / "webhook"
-CATALOGUES = WEBHOOK / "console" / "translations" / "zh_Hans"
+ROOT = Path(__file__).parents[3]
+CATALOGUES = ROOT / "webhook" / "console" / "translations" / "zh_Hans"
 KEYWORDS = {
-    **dict.fromkeys(("_", "gettext", "lazy_gettext", "said")),
+    **dict.fromkeys(("_", "gettext", "lazy_gettext", "said", "Sentence")),
     **dict.fromkeys(("ngettext", "lazy_ngettext"), (1, 2)),
 }
+PLACEHOLDER = r"%\((\w+)\)[sd]"
 METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 
 
@@ -45,13 +46,16 @@ class Entry:
 def texts() -> tuple[Text, ...]:
     """Every text that is marked in the code and the pages, once."""
     found: dict[str, Text] = {}
-    options = {"**.html": {"silent": "false", "extensions": "jinja2.ext.do"}}
-    for file, line, message, _, _ in extract_from_dir(WEBHOOK, METHODS, options_map=options, keywords=KEYWORDS):
-        singular, plural = message if isinstance(message, tuple) else (message, "")
-        page = file.endswith(".html") or (singular in found and found[singular].page)
-        found[singular] = Text(singular, plural, page, f"{file}:{line}")
-    for code in CODES.values():  # the meaning and the cure are said as they stand there
-        found.setdefault(code.cure, Text(code.cure, "", page=False, where="tasks/wecom/errors.py"))
+    options = {"**.html": {"silent": "false"}}
+    for folder in ("webhook", "tasks"):
+        for file, line, message, _, _ in extract_from_dir(ROOT / folder, METHODS, options, KEYWORDS):
+            singular, plural = message if isinstance(message, tuple) else (message, "")
+            if re.search("[a-zA-Z]", re.sub(PLACEHOLDER, "", singular)):
+                page = file.endswith(".html") or (singular in found and found[singular].page)
+                found[singular] = Text(singular, plural, page, f"{folder}/{file}:{line}")
+    for code in CODES.values():  # said as they stand there
+        for one in (code.meaning, code.cure):
+            found.setdefault(one, Text(one, "", page=False, where="tasks/wecom/errors.py"))
     return tuple(found.values())
 
 
@@ -76,7 +80,7 @@ def chinese() -> Iterator[tuple[Entry, str]]:
 
 
 def placeholders(text: str) -> set[str]:
-    return set(re.findall(r"%\((\w+)\)[sd]", text))
+    return set(re.findall(PLACEHOLDER, text))
 
 
 def listed(wrong: list[str]) -> str:
@@ -213,7 +217,6 @@ STYLE = {
     "no space beside full-width punctuation": r" [，。：；！？、「」（）]|[，。：；！？、「」（）] ",
     "full-width punctuation after Chinese": rf"[{HAN}][,;:!?](?!/)",
     "no space before %": r"[0-9s] +%%",
-    "no full stop at the end": "。$",
     "no exclamation": "！",
     "one sign for an ellipsis": r"\.\.\.|。。",
     "「」 for names": '[“”"]',
@@ -228,6 +231,15 @@ def test_the_chinese_is_set_as_one_sets_it(rule):
         return text
 
     wrong = [f"{entry.file}: {one!r}" for entry, one in chinese() if re.search(STYLE[rule], plain(one))]
+    assert not wrong, listed(wrong)
+
+
+def test_a_full_stop_ends_what_is_a_sentence_in_both_languages():
+    wrong = [
+        f"{entry.file}: {entry.msgid!r} → {one!r}"
+        for entry, one in chinese()
+        if one.endswith("。") and not entry.msgid.endswith(".")
+    ]
     assert not wrong, listed(wrong)
 
 
