@@ -63,16 +63,12 @@ def last(client: Redis, app: str) -> Kept | None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One of the six. `status`: done, failed, waiting or unknown. `ms`: since receipt, where it is known.
-
-    `outcome`: the one with which it ended here, unlike a rehearsal.
-    """
+    """One of the six. `status`: done, failed, waiting or unknown. `ms`: since receipt, where it is known."""
 
     name: Sentence
     status: str
     detail: Sentence | None = None
     ms: int | None = None
-    outcome: str = ""
 
 
 def steps(kept: Kept, row: Mapping[str, str] | None, now: float) -> tuple[Step, ...]:
@@ -84,8 +80,8 @@ def steps(kept: Kept, row: Mapping[str, str] | None, now: float) -> tuple[Step, 
 def _on_the_way(kept: Kept, row: Mapping[str, str] | None, now: float) -> Iterator[Step]:
     """How the steps stand, up to the first that is not done. Their names are put in by `steps`."""
 
-    def stand(status: str, detail: Sentence | None = None, ms: int | None = None, outcome: str = "") -> Step:
-        return Step(SIGNATURE, status, detail, ms, outcome)
+    def stand(status: str, detail: Sentence | None = None, ms: int | None = None) -> Step:
+        return Step(SIGNATURE, status, detail, ms)
 
     if kept.status not in (200, 400, 503):
         yield stand(FAILED, _no_answer(kept))
@@ -118,7 +114,7 @@ def _on_the_way(kept: Kept, row: Mapping[str, str] | None, now: float) -> Iterat
     elif outcome == "no_template":
         yield stand(FAILED, said("no rule applies, and there is no welcome for everything else"))
     elif outcome:
-        yield stand(FAILED, outcome=outcome)
+        yield stand(FAILED, said("it ended in another way than a rehearsal does: its course says why"))
     else:
         yield stand(WAITING)
 
