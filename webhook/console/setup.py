@@ -1,5 +1,6 @@
 """Set-up: the callback URL and WeCom's last request to it, the doctor's findings, a rehearsal through the real path."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_limiter import Limiter, RateLimitExceeded
 from flask_wtf import FlaskForm
+from markupsafe import Markup, escape
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
@@ -65,6 +67,7 @@ class Callback:
 def setup(parts: Parts, limiter: Limiter) -> Blueprint:
     """The page, the check, the rehearsal and the sheet for whoever administers WeCom."""
     blueprint = Blueprint("setup", __name__)
+    blueprint.add_app_template_filter(coded)
     checkup = Checkup(parts)
     people = People(parts.redis, parts.settings.timezone)
 
@@ -181,6 +184,11 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
         return sorted({channel.state for channel in channels.values()})
 
     return blueprint
+
+
+def coded(text: str) -> Markup:
+    """A text whose `commands` stand between backticks, as a page shows it."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
 def _tone_of_checks(last: Examination | None) -> str:
