@@ -57,18 +57,40 @@ class Placeholder:
     fallback: str
 
 
-def placeholders(text: str) -> list[Placeholder]:
-    """The placeholders of a text, in order. ValueError names what is not one."""
-    found = []
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something in a text that looks like a placeholder and is none: `{name}` where a `name` is given, else a `brace`.
+
+    `at` counts characters from 1.
+    """
+
+    at: int
+    name: str = ""
+    brace: str = ""
+
+    def __str__(self) -> str:
+        if self.brace:
+            return f"a single {self.brace} at character {self.at}; write {self.brace * 2}"
+        return f"no placeholder {{{self.name}}}; there are {', '.join(PLACEHOLDERS)}"
+
+
+def mistakes(text: str) -> Iterator[Mistake]:
+    """All that cannot be filled in, in order."""
     for token in _TOKEN.finditer(text):
         if token.group() in ("{{", "}}"):
             continue
         if token.group(1) is None:
-            raise ValueError(f"a single {token.group()} at character {token.start() + 1}; write {token.group() * 2}")
-        if token.group(1) not in PLACEHOLDERS:
-            raise ValueError(f"no placeholder {{{token.group(1)}}}; there are {', '.join(PLACEHOLDERS)}")
-        found.append(Placeholder(token.group(1), token.group(2) or ""))
-    return found
+            yield Mistake(token.start() + 1, brace=token.group())
+        elif token.group(1) not in PLACEHOLDERS:
+            yield Mistake(token.start() + 1, name=token.group(1))
+
+
+def placeholders(text: str) -> list[Placeholder]:
+    """The placeholders of a text, in order. ValueError names what is not one."""
+    for mistake in mistakes(text):
+        raise ValueError(str(mistake))
+    found = (token for token in _TOKEN.finditer(text) if token.group() not in ("{{", "}}"))
+    return [Placeholder(token.group(1), token.group(2) or "") for token in found]
 
 
 def wanted(template: Template) -> frozenset[str]:
