@@ -18,7 +18,7 @@ PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 def backup(file: Path, app_name: str | None) -> None:
     """Write everything that is state to FILE: books with their history and media, the ledger, totals.
 
-    Tokens and welcome codes are not in it. Customers' ids are: keep it where only you can read it. It may be made
+    Tokens and welcome codes are not in it. Customers' names and ids are: keep it where only you can read it. It may be made
     while everything runs.
 
     \b

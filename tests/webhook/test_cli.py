@@ -29,7 +29,7 @@ from webhook.cli import main
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
     *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
-    "followup",
+    *("revision", "tries", "without", "followup"),
 ]
 
 
@@ -266,6 +266,9 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
         "attempts": 1,
         "recoveries": 0,
         "steps": {"claimed": 3, "answer_1": 250},
+        "revision": 1,
+        "tries": [],
+        "without": [],
         "followup": None,
     }
 
@@ -279,6 +282,7 @@ def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_aga
     (task,) = followups.claim(9)
     followups.note(task, Progress("failed", "40003 invalid userid", tags=["来源/新客户"]))
     (row,) = shown()
+    assert 0 <= ledger.now() / 1000 - row["followup"].pop("at") < 30
     assert row["followup"] == {
         "state": "failed",
         "attempts": 1,
