@@ -94,7 +94,7 @@ class Enquiry:
         return values
 
     def _customer(self) -> dict[str, Any]:
-        """{name, type, add_way} of the customer, as far as they are known. Never cached: it is a person's, and goes with the row."""
+        """{name, type, add_way} of the customer, as far as they are known. Never cached."""
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.external_contact.get(self._event.external_user_id)

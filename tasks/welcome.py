@@ -143,7 +143,7 @@ class Greeter:
     def _send(
         self, claim: Claim, wecom: WeComClient, anew: Callable[[], dict[str, object]], course: _Course
     ) -> Settlement | None:
-        """The outcome of sending the body. `anew` makes it again after media was refused, with what can be sent then."""
+        """The outcome of sending the body. `anew` makes it again after media was refused, with what can be sent."""
         number = claim.attempts
         unanswered = claim.unanswered
         dropped = ""  # why attachments were left out
