@@ -348,9 +348,8 @@ def _moment(text: str | None, config: Settings) -> int:
 
 
 def _header(config: Settings) -> str:
-    return _columns(
-        config, *("time", "outcome", "took", "app", "member", "customer", "State", "welcome"), "event id"
-    ) + ("what happened")
+    names = ("time", "outcome", "took", "app", "member", "customer", "State", "welcome", "event id")
+    return f"{_columns(config, *names)}what happened"
 
 
 def _line(values: dict[str, Any], config: Settings) -> str:
