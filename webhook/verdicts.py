@@ -5,9 +5,10 @@ Chinese, and a test holds both together. No sentence holds a person's name.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from tasks.sentences import Sentence
 from tasks.wecom.errors import CODES, BadRequest, Busy, Limited, MediaRefused, Misconfigured, TokenRefused
 from webhook import timeline
 
@@ -26,6 +27,7 @@ NAMES: Mapping[str, str] = {  # outcome → its name for people; "open": none ye
     "failed": "WeCom unreachable",
     "dead": "Interrupted too often",
     "rehearsed": "Rehearsal",
+    "unannounced": "Never announced",  # of the nightly comparison
 }
 TONES: Mapping[str, str] = {
     "open": PLAIN,
@@ -51,14 +53,6 @@ WINDOW = 20.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """A msgid with %(name)s for each of its values, which may be sentences themselves."""
-
-    msgid: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """tone: ok | warn | bad | unknown | plain. headline: what happened. more: why, and what now."""
 
@@ -70,7 +64,7 @@ class Verdict:
 def say(sentence: Sentence, gettext: Callable[[str], str] = str) -> str:
     """A sentence in words: English, or what `gettext` makes of its msgid."""
     values = {name: say(one, gettext) if isinstance(one, Sentence) else one for name, one in sentence.values.items()}
-    return gettext(sentence.msgid) % values
+    return gettext(sentence.msgid) % values if values else gettext(sentence.msgid)
 
 
 def seconds(value: float) -> str:
@@ -175,7 +169,7 @@ def verdict(delivery: Mapping[str, Any], now: float | None = None, window: float
     now: Unix seconds, for one that is in progress; `window`: seconds that a welcome code lives.
     """
     outcome = delivery["outcome"] or "open"
-    headline, *more = _SAYS[outcome](delivery, now, window)
+    headline, *more = _SAYS.get(outcome, _unheard_of)(delivery, now, window)
     tone = TONES.get(outcome, BAD)
     if outcome == "sent" and delivery["without"]:
         tone = WARN
@@ -349,6 +343,39 @@ def _rehearsed(delivery: Mapping[str, Any], now: float | None, window: float) ->
     yield Sentence("Nothing was sent, and it is not counted.")
 
 
+def _unannounced(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    yield Sentence("Not greeted: WeCom never told of this customer")
+    yield Sentence("The nightly comparison found the two as contacts. WeCom does not guarantee its notifications.")
+    yield BY_HAND
+
+
+def _unheard_of(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    yield Sentence("Outcome %(outcome)s, of another release", {"outcome": delivery["outcome"]})
+
+
+def note(delivery: Mapping[str, Any]) -> Sentence | None:
+    """The few words that a list has room for, beside the outcome; None where it says all."""
+    outcome, code = delivery["outcome"], delivery["errcode"]
+    if outcome == "sent":
+        if delivery["without"]:
+            return Sentence("without attachment %(numbers)s", {"numbers": ", ".join(map(str, delivery["without"]))})
+        return Sentence("on try %(n)s", {"n": delivery["attempts"]}) if delivery["attempts"] > 1 else None
+    if outcome == "expired":
+        longest = max(timeline.bars(delivery), key=lambda bar: bar.took, default=None)
+        if longest is None:
+            return None
+        step = Sentence(STEPS[longest.kind], {"number": longest.number})
+        return Sentence("%(step)s %(took)s s", {"step": step, "took": seconds(longest.took / 1000)})
+    if outcome == "stale":
+        minutes = (delivery["received_at"] - delivery["created_at"]) / 60
+        return Sentence("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
+    if outcome == "no_template":
+        return Sentence("no welcome is published") if delivery["revision"] is None else None
+    if outcome in ("refused", "failed", "lost") and code is not None:
+        return answered({"errcode": code, "reason": delivery["reason"]})
+    return None
+
+
 _SAYS: Mapping[str, Callable[[Mapping[str, Any], float | None, float], Words]] = {
     "open": _open,
     "sent": _sent,
@@ -362,4 +389,5 @@ _SAYS: Mapping[str, Callable[[Mapping[str, Any], float | None, float], Words]] =
     "failed": _failed,
     "dead": _dead,
     "rehearsed": _rehearsed,
+    "unannounced": _unannounced,
 }

@@ -9,8 +9,9 @@ import pytest
 from babel.messages.pofile import read_po
 
 from tasks.ledger import MISSED, OUTCOMES
+from tasks.sentences import Sentence
 from tasks.wecom.errors import CODES
-from webhook.verdicts import BAD, NAMES, STEPS, TONES, Sentence, Verdict, errcode, say, seconds, verdict, who
+from webhook.verdicts import BAD, NAMES, STEPS, TONES, Verdict, errcode, note, say, seconds, verdict, who
 
 NOW = 1_795_000_000
 SENT_STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
@@ -109,6 +110,8 @@ CASES: list[tuple[dict[str, Any], str, str]] = [  # delivery, tone, words of it 
     (a_delivery("dead", recoveries=4), "bad", "stopped in the middle of it, one after the other (times: 4)"),
     (a_delivery("rehearsed", steps={"started": 3, "prepared": 180}), "plain", "everything but the send, in 0.2 s"),
     (a_delivery("rehearsed"), "plain", "Nothing was sent"),
+    (a_delivery("unannounced"), "bad", "WeCom never told of this customer"),
+    (a_delivery("something new"), "bad", "Outcome something new, of another release"),
 ]
 
 
@@ -145,7 +148,8 @@ def test_a_delivery_in_words(delivery: dict[str, Any], tone: str, words: str, ch
 
 
 def test_the_table_has_every_outcome_and_each_has_a_name_and_a_tone(chinese: dict[str, str]) -> None:
-    assert {delivery["outcome"] or "open" for delivery, _, _ in CASES} == {*OUTCOMES, "open"} == NAMES.keys()
+    assert NAMES.keys() == {*OUTCOMES, "open", "unannounced"}
+    assert {delivery["outcome"] or "open" for delivery, _, _ in CASES} == {*NAMES, "something new"}
     assert {outcome for outcome in OUTCOMES if TONES.get(outcome, BAD) == BAD} == MISSED
     assert all(chinese[name] for name in (*NAMES.values(), *STEPS.values()))
 
@@ -153,7 +157,32 @@ def test_the_table_has_every_outcome_and_each_has_a_name_and_a_tone(chinese: dic
 def test_who_was_missed_is_to_be_greeted_by_hand() -> None:
     for delivery, _, _ in CASES:
         said = [say(one) for one in verdict(delivery).more]
-        assert any("say hello" in one for one in said) == (delivery["outcome"] in MISSED)
+        assert any("say hello" in one for one in said) == (delivery["outcome"] in {*MISSED, "unannounced"})
+
+
+@pytest.mark.parametrize(
+    ("delivery", "words"),
+    [
+        (a_delivery("sent"), None),
+        (a_delivery("sent", attempts=2), "on try 2"),
+        (a_delivery("sent", attempts=2, without=[3, 4]), "without attachment 3, 4"),
+        (a_delivery("expired", steps={"started": 31000}), "In the queue 31 s"),
+        (a_delivery("expired", steps={"started": 9, "try_1": 10, "answer_1": 15000}), "Try 1 15 s"),
+        (a_delivery("expired"), None),
+        (a_delivery("stale", created_at=NOW - 420), "7 minutes late"),
+        (a_delivery("refused", errcode=60020), "this server's IP is not allowed (60020)"),
+        (a_delivery("refused", reason="no app gone is configured"), None),
+        (a_delivery("no_template", revision=None), "no welcome is published"),
+        (a_delivery("no_code"), None),
+        (a_delivery(None), None),
+    ],
+)
+def test_a_list_has_a_few_words_beside_the_outcome(
+    delivery: dict[str, Any], words: str | None, chinese: dict[str, str]
+) -> None:
+    found = note(delivery)
+    assert (found and say(found)) == words
+    assert found is None or say(found, chinese.__getitem__)
 
 
 @pytest.mark.parametrize("code", CODES)
