@@ -28,6 +28,9 @@ FORMAT = "wecom-welcome backup"
 VERSION = 1
 KEPT = (  # keys that are these, or begin with them where they end in a colon
     store.CURRENT,
+    store.DRAFT,
+    store.DRAFT_VERSION,
+    store.DRAFT_FILES,
     media.SIZES,
     media.READY,
     PREFIX,
