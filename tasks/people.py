@@ -215,3 +215,24 @@ class Enquiry:
             kept = {"answer": answer, "until": time.time() + fresh}
             self._redis.set(key, json.dumps(kept, ensure_ascii=False), ex=KEPT)
         return answer
+
+
+# ------------------------------------------------------------------------------------------------ for pages
+
+
+def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
+    """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
+    asked = list(members)
+    kept = client.mget(_TREE + app, *(f"{_MEMBER}{app}:{one}" for one in asked))
+    tree, *found = (_answer(text) for text in kept)
+    parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
+    departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}
+    return Directory({one: each for one, each in departments.items() if each}, parents)
+
+
+def _answer(kept: str | None) -> dict[str, Any]:
+    try:
+        answer = json.loads(kept or "{}").get("answer")
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -72,12 +72,12 @@ class Mistake:
 
     @property
     def sentence(self) -> Sentence:
-        """It in words."""
+        """It in words, with what to do."""
         if self.brace:
             return said(
-                "a single %(brace)s at character %(number)s; write %(twice)s",
+                "a single %(brace)s at character %(at)s; write %(twice)s",
                 brace=self.brace,
-                number=self.at,
+                at=self.at,
                 twice=self.brace * 2,
             )
         return said(
@@ -100,7 +100,7 @@ def mistakes(text: str) -> Iterator[Mistake]:
 
 
 def placeholders(text: str) -> list[Placeholder]:
-    """The placeholders of a text, in order. ValueError holds a Sentence that names what is not one."""
+    """The placeholders of a text, in order. ValueError names what is not one."""
     for mistake in mistakes(text):
         raise ValueError(mistake.sentence)
     found = (token for token in _TOKEN.finditer(text) if token.group() not in ("{{", "}}"))
