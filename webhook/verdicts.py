@@ -11,6 +11,7 @@ from typing import Any
 from tasks.sentences import Sentence
 from tasks.wecom.errors import CODES, BadRequest, Busy, Limited, MediaRefused, Misconfigured, TokenRefused
 from webhook import timeline
+from webhook.sentences import say as say
 
 OK, WARN, BAD, UNKNOWN, PLAIN = "ok", "warn", "bad", "unknown", "plain"
 
@@ -59,12 +60,6 @@ class Verdict:
     tone: str
     headline: Sentence
     more: tuple[Sentence, ...] = ()
-
-
-def say(sentence: Sentence, gettext: Callable[[str], str] = str) -> str:
-    """A sentence in words: English, or what `gettext` makes of its msgid."""
-    values = {name: say(one, gettext) if isinstance(one, Sentence) else one for name, one in sentence.values.items()}
-    return gettext(sentence.msgid) % values if values else gettext(sentence.msgid)
 
 
 def seconds(value: float) -> str:
