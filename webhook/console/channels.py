@@ -188,16 +188,17 @@ def channels(parts: Parts) -> Blueprint:
             known, trouble = [], refusal(error)
         names = _names(one for channel in known for one in channel.members)
         matching = [one for one in known if _matches(one, wanted.lower(), names)]
-        rows = [one for one in matching if one.name > after]
-        book = _book()
+        matching.sort(key=lambda one: (-one.at, one.name))
+        place = next((number for number, one in enumerate(matching, 1) if one.config_id == after), 0)
+        rows, book = matching[place:], _book()
         return render_template(
             "channels/show.html",
             wanted=wanted,
             any=bool(known),
             trouble=trouble,
             rows=rows[:ROWS],
-            older=rows[ROWS - 1].name if len(rows) > ROWS else "",
-            later=bool(after),
+            older=rows[ROWS - 1].config_id if len(rows) > ROWS else "",
+            later=place > 0,
             names=names,
             rules={one.state: _rule(book, one.state) for one in rows[:ROWS]},
             adds=_adds(),
@@ -279,7 +280,8 @@ def channels(parts: Parts) -> Blueprint:
     @blueprint.get("/channels/<config_id>/sheet")
     def sheet(config_id: str) -> str:
         channel = found(config_id)
-        return render_template("channels/sheet.html", channel=channel, names=_names(channel.members), at=time.time())
+        today = datetime.now(parts.settings.timezone).date().isoformat()
+        return render_template("channels/sheet.html", channel=channel, names=_names(channel.members), today=today)
 
     @blueprint.get("/channels/<config_id>/picture")
     def picture(config_id: str) -> Response:
@@ -309,9 +311,9 @@ def channels(parts: Parts) -> Blueprint:
     def links() -> str:
         state = request.args.get("state", "").strip()[:64]
         try:
-            return render_template("channels/links.html", links=_links(state), state=state, trouble=None)
+            return render_template("channels/links.html", links=_links(state), given=state, trouble=None)
         except WeComError as error:
-            return render_template("channels/links.html", links=[], state=state, trouble=refusal(error))
+            return render_template("channels/links.html", links=[], given=state, trouble=refusal(error))
 
     # --------------------------------------------------------------------------------------------
 

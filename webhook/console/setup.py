@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -99,7 +100,8 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
 
     @blueprint.get("/setup/sheet")
     def sheet() -> str:
-        return render_template("setup/sheet.html", url=_callback_url(g.app), at=time.time())
+        today = datetime.now(parts.settings.timezone).date().isoformat()
+        return render_template("setup/sheet.html", url=_callback_url(g.app), today=today)
 
     @blueprint.post("/setup/check")
     def check() -> Response:
