@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import channels, group_welcomes
+from tasks import channels, comparison, group_welcomes, missed, reminders
 from tasks.connections import Redis
 from tasks.ledger import COUNTERS, DAYS, DUE, EVENTS, PREFIX
 from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, pair_of
@@ -37,6 +37,11 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     DAYS,
     channels.KEY,
     group_welcomes.KEPT,
+    missed.TODO,
+    missed.DONE,
+    comparison.STATE,
+    comparison.FORGOTTEN,
+    reminders.SWITCH,
 )
 SECRET_FIELDS = ("welcome_code",)  # of a row
 UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}
@@ -124,9 +129,11 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
                 pipe.hdel(FOLLOWUP_AWAITED, pair_of(row))
                 pipe.zrem(EVENTS, identity)
                 pipe.zrem(DUE, identity)
+                pipe.zrem(missed.TODO + row["app"], identity)
+                pipe.zrem(missed.DONE + row["app"], identity)
             pipe.execute()
         erased += len(found)
-    return erased
+    return erased + comparison.forget(client, external_user_id, app)
 
 
 # ------------------------------------------------------------------------------------------------ out
