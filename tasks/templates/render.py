@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tasks.sentences import said
 from tasks.templates import media_kind
 from tasks.templates.limits import REMARK_LIMIT, TEXT_LIMIT
 from tasks.templates.model import (
@@ -29,6 +30,7 @@ from tasks.templates.model import (
     Video,
     source,
 )
+from tasks.templates.nodes import did_you_mean
 
 __all__ = ["TEXT_LIMIT"]
 
@@ -64,9 +66,23 @@ def placeholders(text: str) -> list[Placeholder]:
         if token.group() in ("{{", "}}"):
             continue
         if token.group(1) is None:
-            raise ValueError(f"a single {token.group()} at character {token.start() + 1}; write {token.group() * 2}")
+            raise ValueError(
+                said(
+                    "a single %(brace)s at character %(number)s; write %(twice)s",
+                    brace=token.group(),
+                    number=token.start() + 1,
+                    twice=token.group() * 2,
+                )
+            )
         if token.group(1) not in PLACEHOLDERS:
-            raise ValueError(f"no placeholder {{{token.group(1)}}}; there are {', '.join(PLACEHOLDERS)}")
+            raise ValueError(
+                said(
+                    "no placeholder {%(name)s}; there are %(known)s%(near)s",
+                    name=token.group(1),
+                    known=", ".join(PLACEHOLDERS),
+                    near=did_you_mean(token.group(1), PLACEHOLDERS),
+                )
+            )
         found.append(Placeholder(token.group(1), token.group(2) or ""))
     return found
 
