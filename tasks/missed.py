@@ -11,11 +11,11 @@ What was done about a customer stands in its row, so that it lives, is backed up
     customer_name                                         as WeCom tells it, for people who are to greet by hand
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.connections import Redis
+from tasks.deliveries import names_used
 from tasks.ledger.rows import PREFIX
 
 TODO = "welcome:missed:"  # + app
@@ -89,7 +89,7 @@ class Page:
 
 def missed_of(row: Mapping[str, str]) -> Missed:
     """A row of the ledger, with its `id`, as the work list shows it. Pure."""
-    names = json.loads(row.get("values") or "{}")
+    names = names_used(row)
     code = row.get("errcode")
     outcome = row.get("outcome", "")
     where = ("tries" if row.get("attempts", "0") != "0" else "queue") if outcome == "expired" else ""
