@@ -444,7 +444,10 @@ def standing(client: Redis, app: str) -> Standing:
 def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
     """Erase a customer who was never announced, and do not find it anew by night. → how many rows there were."""
     client.zadd(FORGOTTEN, {digest(app, external_user_id): time.time()})
-    return missed.forget(client, external_user_id, app)
+    apps = (
+        [key.removeprefix(STATE) for key in client.scan_iter(match=f"{STATE}*", count=1000)] if app is None else [app]
+    )
+    return sum(missed.forget(client, external_user_id, one) for one in apps)
 
 
 def _after(run: Run, left_out: int = 0) -> Run:

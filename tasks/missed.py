@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 from tasks.connections import Redis
 from tasks.deliveries import names_used
-from tasks.ledger.rows import PREFIX
+from tasks.ledger import TRIM_LATEST, pages
+from tasks.ledger.rows import MISSED_OF, PREFIX, TICKED_OF, erase, index
 
-TODO = "welcome:missed:"  # + app
-DONE = "welcome:missed-done:"  # + app
 UNANNOUNCED = "unannounced"  # the outcome of a row that tasks.comparison made: no event ever came
 PAGE = 50  # rows
 
@@ -31,12 +30,21 @@ redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 return 1
 """
 _UNTICK = """
--- KEYS  row, to do, done        ARGV  id        → 1 on the list again, 0 it was not ticked, or was greeted meanwhile
-if redis.call('ZREM', KEYS[3], ARGV[1]) == 0 or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HDEL', KEYS[1], 'ticked_by', 'ticked_at')
-local row = redis.call('HMGET', KEYS[1], 'received_at', 'outcome', 'greeted_later')
-if row[2] == 'sent' or row[2] == 'unconfirmed' or row[3] then return 0 end
-redis.call('ZADD', KEYS[2], row[1], ARGV[1])
+-- KEYS  row, to do, done, the customer's events        ARGV  id, prefix of rows
+-- → 1 on the list again, 0 it was not ticked, or was greeted meanwhile
+local call = redis.call
+if call('ZREM', KEYS[3], ARGV[1]) == 0 or call('EXISTS', KEYS[1]) == 0 then return 0 end
+call('HDEL', KEYS[1], 'ticked_by', 'ticked_at')
+local at, outcome, member, later = unpack(call('HMGET', KEYS[1], 'received_at', 'outcome', 'user_id', 'greeted_later'))
+if outcome == 'sent' or outcome == 'unconfirmed' or later then return 0 end
+for _, other in ipairs(call('ZRANGEBYSCORE', KEYS[4], at, '+inf', 'LIMIT', 0, 50)) do
+  local row = call('HMGET', ARGV[2] .. other, 'user_id', 'outcome', 'rehearsal')
+  if row[1] == member and row[3] ~= '1' and (row[2] == 'sent' or row[2] == 'unconfirmed') then
+    call('HSET', KEYS[1], 'greeted_later', other) -- settle.lua looks at those alone that are to do
+    return 0
+  end
+end
+call('ZADD', KEYS[2], at, ARGV[1])
 return 1
 """
 
@@ -128,7 +136,7 @@ class WorkList:
     def __init__(self, client: Redis, app: str) -> None:
         self._redis = client
         self._app = app
-        self._todo, self._done = TODO + app, DONE + app
+        self._todo, self._done = MISSED_OF + app, TICKED_OF + app
         self._tick = client.register_script(_TICK)
         self._untick = client.register_script(_UNTICK)
 
@@ -170,9 +178,16 @@ class WorkList:
         """Tick off what was done, by whom and at what ms. → those that were on the list; the rest stays as it is."""
         return [one for one in ids if self._tick(keys=self._keys(one), args=[one, who, now])]
 
-    def untick(self, ids: Iterable[str]) -> list[str]:
+    def untick(self, ids: Sequence[str]) -> list[str]:
         """Take ticks back. → those that are on the list again."""
-        return [one for one in ids if self._untick(keys=self._keys(one), args=[one])]
+        return [
+            row.id
+            for row in self.rows(ids)
+            if self._untick(
+                keys=[*self._keys(row.id), index(self._app, "external_user_id", row.external_user_id)],
+                args=[row.id, PREFIX],
+            )
+        ]
 
     def ticked_at(self, at: int, most: int = PAGE) -> list[str]:
         """The ids that were ticked off in the ms `at`: those of one click."""
@@ -181,29 +196,26 @@ class WorkList:
     def add_unannounced(self, rows: Iterable[Mapping[str, str | int]], life: int) -> int:
         """Put customers on the list of whom no event came: fields of a row, with `id`; kept `life` s. → how many new.
 
-        One that was ticked off stays so.
+        One that was ticked off stays so. The customer's index lists it too: a later greeting takes it off the list, as
+        any that was missed (settle.lua).
         """
         added = 0
         for row in rows:
-            identity = str(row["id"])
+            identity, at = str(row["id"]), int(row["received_at"])
             if self._redis.exists(PREFIX + identity):
                 continue
             with self._redis.pipeline() as pipe:
                 pipe.hset(PREFIX + identity, mapping={name: value for name, value in row.items() if name != "id"})
-                pipe.expire(PREFIX + identity, life)
-                pipe.zadd(self._todo, {identity: int(row["received_at"])})
+                pipe.expire(PREFIX + identity, life + TRIM_LATEST)
+                pipe.zadd(self._todo, {identity: at})
+                pipe.zadd(index(self._app, "external_user_id", str(row["external_user_id"])), {identity: at})
                 pipe.execute()
             added += 1
         return added
 
-    def drop(self, ids: Iterable[str]) -> None:
+    def drop(self, ids: Sequence[str]) -> None:
         """Erase rows that were added as never announced, and were announced after all."""
-        with self._redis.pipeline() as pipe:
-            for identity in ids:
-                pipe.delete(PREFIX + identity)
-                pipe.zrem(self._todo, identity)
-                pipe.zrem(self._done, identity)
-            pipe.execute()
+        erase(self._redis, {row["id"]: row for row in pages.read(self._redis, ids)})
 
     def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[dict[str, str]]:
         """Rows to do of customers who came since `ms`, as stored, newest first; at most so many are looked at."""
@@ -225,12 +237,15 @@ class WorkList:
             *(1, PREFIX + identity, customer),
         )
 
-    def trim(self, before: int) -> int:
-        """Take out whose rows are past their life: who came, or was ticked off, before a ms. → how many."""
-        with self._redis.pipeline() as pipe:
-            pipe.zremrangebyscore(self._todo, "-inf", before)
-            pipe.zremrangebyscore(self._done, "-inf", before)
-            return sum(pipe.execute())
+    def trim(self, before: int, batch: int = 200) -> int:
+        """Erase who came, or was ticked off, before a ms, and is past its life. → how many."""
+        trimmed = 0
+        for key in (self._todo, self._done):
+            while ids := self._redis.zrangebyscore(key, "-inf", before, start=0, num=batch):
+                self.drop(ids)
+                self._redis.zrem(key, *ids)  # whose rows were gone already
+                trimmed += len(ids)
+        return trimmed
 
     def _keys(self, identity: str) -> list[str]:
         return [PREFIX + identity, self._todo, self._done]
@@ -256,29 +271,9 @@ class WorkList:
             start += most
 
 
-def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
-    """Erase the rows of a customer who was never announced, of one app or all. → how many there were.
-
-    The ledger does not have them in its order: they are on the two lists alone.
-    """
-    erased = 0
-    for prefix in (TODO, DONE):
-        for key in [prefix + app] if app is not None else list(client.scan_iter(match=f"{prefix}*", count=1000)):
-            for batch in _batches(client, key):
-                with client.pipeline(transaction=False) as pipe:
-                    for identity in batch:
-                        pipe.hget(PREFIX + identity, "external_user_id")
-                    stored = pipe.execute()
-                gone = [one for one, customer in zip(batch, stored, strict=True) if customer == external_user_id]
-                with client.pipeline() as pipe:
-                    for identity in gone:
-                        pipe.delete(PREFIX + identity)
-                        pipe.zrem(key, identity)
-                    pipe.execute()
-                erased += len(gone)
-    return erased
-
-
-def _batches(client: Redis, key: str, size: int = 500) -> Iterator[list[str]]:
-    ids = [identity for identity, _ in client.zscan_iter(key, count=size)]
-    yield from (ids[start : start + size] for start in range(0, len(ids), size))
+def forget(client: Redis, external_user_id: str, app: str) -> int:
+    """Erase the rows of a customer who was never announced: the ledger's order does not name them. → how many."""
+    ids = client.zrange(index(app, "external_user_id", external_user_id), 0, -1)
+    rows = {row["id"]: row for row in pages.read(client, ids) if row.get("outcome") == UNANNOUNCED}
+    erase(client, rows)
+    return len(rows)

@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 
 from tasks.assembly import Parts
 from tasks.connections import Redis
-from tasks.ledger.rows import PREFIX
-from tasks.missed import TODO, Missed, WorkList, missed_of
+from tasks.ledger.rows import MISSED_OF, PREFIX
+from tasks.missed import Missed, WorkList, missed_of
 from tasks.settings import App
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import Busy, Limited, NoAnswer, NotSent
@@ -246,7 +246,7 @@ class Reminders:
         self._redis.delete(SWITCH + self._app.name)
 
     def _marked(self, identity: str, who: str, now: int, again: bool) -> bool:
-        keys = [PREFIX + identity, TODO + self._app.name]
+        keys = [PREFIX + identity, MISSED_OF + self._app.name]
         return bool(self._begin(keys=keys, args=[identity, who, now, "1" if again else ""]))
 
     def _message(self, member: str, rows: Sequence[Missed], now: int, by: float) -> Told:

@@ -7,8 +7,8 @@ import pytest
 from tasks import state
 from tasks.connections import Redis
 from tasks.ledger import Settlement
-from tasks.ledger.rows import PREFIX
-from tasks.missed import TODO, UNANNOUNCED, Cause, WorkList, by_cause, missed_of
+from tasks.ledger.rows import MISSED_OF, PREFIX, index
+from tasks.missed import UNANNOUNCED, Cause, WorkList, by_cause, missed_of
 from tests.builders import a_contact
 from tests.tasks.conftest import a_ledger
 
@@ -19,9 +19,6 @@ def missed(client: Redis, outcome: str = "expired", errcode: int | None = None, 
     ledger.accept(event)
     ledger.claim(9)
     ledger.settle(event, Settlement(outcome, "the reason", errcode, attempts=0))
-    row = ledger.row(event.id)
-    assert row is not None
-    client.zadd(TODO + event.app, {event.id: int(row["received_at"])})
     return event.id
 
 
@@ -76,7 +73,7 @@ def test_a_tick_names_who_and_when_and_can_be_taken_back(redis_client: Redis, wo
 def test_only_what_is_on_the_list_can_be_ticked(redis_client: Redis, work: WorkList) -> None:
     here, elsewhere = missed(redis_client), missed(redis_client, app="sales")
     gone = missed(redis_client)
-    redis_client.zrem(TODO + "default", gone)
+    redis_client.zrem(MISSED_OF + "default", gone)
     assert work.tick([here, here, elsewhere, gone, "no such id"], "a", 1) == [here]
     assert work.untick([elsewhere, gone]) == []
     assert redis_client.exists(PREFIX + "no such id") == 0
@@ -89,6 +86,18 @@ def test_who_was_greeted_meanwhile_does_not_come_back(redis_client: Redis, work:
     redis_client.hset(PREFIX + later, "greeted_later", "another")
     assert work.untick([sent, later]) == []
     assert work.counts() == (0, 0)
+
+
+def test_who_was_greeted_by_a_later_event_leaves_by_itself_ticked_or_not(redis_client: Redis, work: WorkList) -> None:
+    pair = {"user_id": "zhangsan", "external_user_id": "wm9"}
+    ticked, open_ = missed(redis_client, **pair), missed(redis_client, **pair)
+    work.add_unannounced([unannounced("a" * 32)], 1000)
+    work.tick([ticked], "a", 1)
+    missed(redis_client, "sent", **pair)
+    assert work.page().rows == []
+    assert redis_client.hget(PREFIX + open_, "greeted_later")
+    assert work.untick([ticked]) == []
+    assert redis_client.hget(PREFIX + ticked, "greeted_later")
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(redis_client: Redis, work: WorkList) -> None:
@@ -128,6 +137,7 @@ def test_rows_are_trimmed_with_their_life(redis_client: Redis, work: WorkList) -
     work.tick(["b" * 32], "a", 2000)
     assert work.trim(5_000_000) == 2
     assert work.counts() == (1, 0)
+    assert redis_client.exists(PREFIX + "a" * 32, PREFIX + "b" * 32, index("default", "external_user_id", "wm9")) == 0
 
 
 def test_a_row_is_added_once_and_a_tick_outlasts_the_next_night(redis_client: Redis, work: WorkList) -> None:
@@ -151,6 +161,7 @@ def test_the_list_is_backed_up_and_who_is_forgotten_leaves_it(
     known = missed(redis_client, external_user_id="wm1")
     work.add_unannounced([unannounced("a" * 32), unannounced("b" * 32)], 1000)
     work.tick(["b" * 32], "李敏", 2_000_000)
+    redis_client.hset("welcome:comparison:default", "begun_at", 1)
     state.backup(redis_client, tmp_path / "a.zip")
     redis_client.flushall()
     state.restore(redis_client, tmp_path / "a.zip")

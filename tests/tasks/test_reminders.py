@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tasks.missed import TODO, WorkList
+from tasks.ledger.rows import MISSED_OF
+from tasks.missed import WorkList
 from tasks.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
 from tests.simulator.client import StandIn
 from tests.tasks.conftest import Worker
@@ -44,7 +45,7 @@ def a_miss(worker: Worker, name: str = "", ago: float = 0, **different: str) -> 
     if ago:
         at = int((time.time() - ago) * 1000)
         client.hset(f"welcome:event:{identity}", "received_at", at)
-        client.zadd(TODO + "default", {identity: at})
+        client.zadd(MISSED_OF + "default", {identity: at})
     return identity
 
 
