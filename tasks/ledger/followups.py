@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from tasks import lanes
 from tasks.connections import Redis
 from tasks.events import ContactAdded
 from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, PREFIX, event_of
@@ -73,8 +74,11 @@ class FollowUps:
         self._again = client.register_script(_AGAIN)
 
     def claim(self, most: int) -> list[Task]:
-        """Take up to `most` that are due, those due longest first."""
-        flat = self._claim(keys=[FOLLOWUP_DUE, FOLLOWUP_AWAITED], args=[PREFIX, most, int(LEASE * 1000)])
+        """Take up to `most` that are due, those due longest first; none while the lane is paused."""
+        flat = self._claim(
+            keys=[FOLLOWUP_DUE, FOLLOWUP_AWAITED, lanes.PREFIX + lanes.FOLLOW_UPS],
+            args=[PREFIX, most, int(LEASE * 1000)],
+        )
         return [
             _task(identity, dict(zip(row[::2], row[1::2], strict=True)))
             for identity, row in zip(flat[::2], flat[1::2], strict=True)
