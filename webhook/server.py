@@ -24,8 +24,7 @@ KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM. Workers: WEB_CONCURRENCY, gunicorn's own variable, or 1."""
     bind = [f"{host}:{port}"]
-    if settings.metrics_bind:
-        bind.append(settings.metrics_bind)
+    bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
     _Server(
         settings,
         {

@@ -1,0 +1,32 @@
+"""The operators' console: a Flask application of its own, mounted at /console beside the callback.
+
+    access      who may come in: sign-in, sessions, CSRF, limits, headers          (every request passes it first)
+    language    Chinese first, English second; the .po files under translations/
+    frame       what every page shares: the app it is about, navigation, the state of the system
+    failures    what a page says when something fails, and how typed text is kept
+    the rest    one file a subject, with its pages under pages/<subject>/
+
+Its own application, so that the callback keeps its small body limit and knows nothing of cookies.
+"""
+
+from flask import Flask
+
+from tasks.assembly import Parts
+from webhook.console import access, failures, frame, language
+from webhook.console.today import today
+
+FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
+A_YEAR = 365 * 86400
+
+
+def console(parts: Parts) -> Flask:
+    """The console on these parts. Needs `settings.console_password`."""
+    app = Flask(__name__, template_folder="pages")
+    app.config.update(MAX_CONTENT_LENGTH=FORM_LIMIT, MAX_FORM_MEMORY_SIZE=FORM_LIMIT, SEND_FILE_MAX_AGE_DEFAULT=A_YEAR)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    language.speak(app)
+    frame.frame(app, parts)
+    access.guard(app, parts)
+    failures.explain(app)
+    app.register_blueprint(today(parts))
+    return app
