@@ -21,6 +21,7 @@ from typing import Any
 import redis
 
 from tasks import policy
+from tasks.lanes import WELCOME, Lanes
 from tasks.ledger import MISSED, Claim, Ledger, Settlement
 from tasks.logs import about
 from tasks.metrics import Counters, count, latency
@@ -53,8 +54,10 @@ class Greeter:
         people: People,
         clients: Mapping[str, WeComClient],
         counters: Counters,
+        lanes: Lanes,
     ) -> None:
         self._ledger = ledger
+        self._lanes = lanes
         self._books = books
         self._people = people
         self._clients = clients
@@ -66,6 +69,8 @@ class Greeter:
             steps = {"started": round(claim.age * 1000)}  # name → ms since receipt
             try:
                 settlement = policy.before_greeting(claim) or self._greet(claim, steps)
+                if settlement is not None and settlement.outcome == "expired":
+                    settlement = self._explained(claim, settlement)
                 if settlement is not None:
                     self._settle(claim, settlement, steps)
             except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
@@ -121,6 +126,17 @@ class Greeter:
             variant=choice.variant,
             revision=claim.revision,
         )
+
+    def _explained(self, claim: Claim, settlement: Settlement) -> Settlement:
+        """The settlement of an event that came too late, with the pause of the lane where that is why."""
+        try:
+            pause = self._lanes.last().get(WELCOME)
+        except redis.RedisError:
+            return settlement
+        since = claim.received_at / 1000
+        if pause is None or not pause.overlaps(since, since + claim.window):
+            return settlement
+        return replace(settlement, reason=f"{settlement.reason}: {pause.by} had paused the lane", cause="paused")
 
     def _send(
         self,
@@ -286,8 +302,13 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
         self._turn = threading.Lock()
         self._count = threading.Lock()
-        self._in_flight = 0
+        self._in_flight: set[str] = set()  # ids of events
         self._stopping = threading.Event()
+
+    def doing(self) -> list[str]:
+        """The ids of the events that are being greeted now."""
+        with self._count:
+            return list(self._in_flight)
 
     def run(self) -> None:
         """Greet all that is due, until nothing has been due for LINGER seconds and nothing is in flight.
@@ -313,7 +334,7 @@ class Dispatcher:
 
     def _take(self, attend: float) -> bool:
         """Claim what is due for the free threads. → whether there was something."""
-        free = self._concurrency - self._in_flight
+        free = self._concurrency - len(self._in_flight)
         if free == 0:
             return False
         try:
@@ -324,7 +345,7 @@ class Dispatcher:
             return False
         for claim in claims:
             with self._count:
-                self._in_flight += 1
+                self._in_flight.add(claim.id)
             self._pool.submit(self._one, claim)
         return bool(claims)
 
@@ -333,4 +354,4 @@ class Dispatcher:
             self._greet(claim)
         finally:
             with self._count:
-                self._in_flight -= 1
+                self._in_flight.discard(claim.id)

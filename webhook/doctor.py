@@ -8,12 +8,14 @@ from datetime import datetime
 import redis
 import requests
 
+from tasks import jobs
 from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
 from tasks.embedded import Embedded
 from tasks.group_welcomes import GroupSync
+from tasks.lanes import Lanes
 from tasks.media import Standing
-from tasks.queues import RAN, SILENT
+from tasks.queues import SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES
@@ -129,11 +131,15 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
     else:
         app_option = "" if app.name == DEFAULT_APP else f" --app {app.name}"
         yield Finding("welcome book", False, "none is stored", f"wecom-welcome templates import FILE{app_option}")
-    ran = parts.redis.get(RAN + "tasks.upkeep.refresh_tokens")
-    if ran is None or time.time() - float(ran) > 3 * SCHEDULE["tasks.upkeep.refresh_tokens"]:
+    refresh = "tasks.upkeep.refresh_tokens"
+    (job,) = jobs.read(parts.redis, {refresh: SCHEDULE[refresh]})
+    if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
         yield Finding("schedule", None, "nothing has run for minutes", "start `role upkeep` and `role beat`, or `up`")
     else:
-        yield Finding("schedule", True, f"ran {time.time() - float(ran):.0f} s ago")
+        yield Finding("schedule", True, f"ran {time.time() - job.fine_at:.0f} s ago")
+    for lane, pause in Lanes(parts.redis).paused().items():
+        left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
+        yield Finding("lane", None, f"{pause.by} has paused {lane}, {left}", "resume it on the console's page Queue")
     yield from _media(reading.media.get(app.name, Standing()))
     for name, reason in GroupSync(parts.redis, parts.books, app, parts.clients[app.name]).troubles().items():
         yield Finding("group welcomes", None, f"{name}: {reason}", "`wecom-welcome templates groups` tries it again")
