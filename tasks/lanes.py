@@ -1,7 +1,7 @@
 """The two lanes, greetings and follow-ups: pause and resume. Who paused one, and when, is kept.
 
-    Redis   welcome:lane:LANE   a hash: by, at, until, resumed_by. Times in ms of Redis' clock. It stays when the pause is over:
-            whoever missed the greeting meanwhile is told why
+    Redis   welcome:lane:LANE   a hash: by, at, until, resumed_by. ms of Redis' clock. It outlives the
+            pause: whoever missed the greeting meanwhile is told why
 
 A paused lane takes nothing (claim.lua, followup_claim.lua look at `until`); what is in flight is finished. The welcome
 lane resumes by itself, for every minute of its pause costs customers their greeting.

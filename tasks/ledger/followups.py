@@ -68,7 +68,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How follow-ups stand. `waiting`, `oldest` (seconds past its time): of all apps; the rest of one, rows as stored."""
+    """How follow-ups stand: `waiting` and `oldest` (seconds past its time) of all apps, the rest of one."""
 
     waiting: int
     oldest: float
