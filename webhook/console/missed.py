@@ -36,7 +36,9 @@ CURES = {
     "refused": said("WeCom refused the message. Each timeline says why."),
     "failed": said("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
     "dead": said("Workers stopped in the middle, one after the other. The server's log says why."),
-    UNANNOUNCED: said("WeCom never told of them; the nightly comparison found them. Its notifications are not guaranteed."),
+    UNANNOUNCED: said(
+        "WeCom never told of them; the nightly comparison found them. Its notifications are not guaranteed."
+    ),
 }
 NOT_TOLD = {
     "invalid": said("is not in the app's visible range"),
@@ -290,5 +292,3 @@ def _list(names: Sequence[str], most: int = 5) -> str:
     """Some names, and how many more."""
     shown = _(", ").join(name[:40] for name in names[:most])
     return shown if len(names) <= most else _("%(names)s and %(n)s more", names=shown, n=len(names) - most)
-
-
