@@ -72,7 +72,12 @@ class Filter(FlaskForm):
     class Meta(FlaskForm.Meta):
         csrf = False  # it changes nothing
 
-    outcome = StringField(validators=[Optional(), AnyOf([*NAMES, "missed"])])
+    outcome = StringField(
+        validators=[
+            Optional(),
+            AnyOf([*NAMES, "missed"], lazy_gettext("There is no such outcome. Choose one of the tabs")),
+        ]
+    )
     member = StringField(validators=[Length(max=_LONGEST)])
     channel = StringField(validators=[Length(max=_LONGEST)])
     welcome = StringField(validators=[Length(max=_LONGEST)])
@@ -145,7 +150,7 @@ def deliveries(parts: Parts) -> Blueprint:
             "field_words": lambda name: FIELD_WORDS.get(name, name),
             "outcome_words": lambda outcome: dict(TABS).get(outcome) or _(NAMES[outcome]),
             "change_words": lambda change: CHANGE_WORDS.get(change, change),
-            "kind_of": lambda field: "datetime-local" if len(field.data or "") > _DATE else "date",
+            "kind_of": _kind_of,
             "drop": lambda given, name: {key: value for key, value in given.items() if key != name},
             "change": lambda given, **changed: {key: value for key, value in {**given, **changed}.items() if value},
         }
@@ -170,11 +175,20 @@ def deliveries(parts: Parts) -> Blueprint:
         known = people.known_members(parts.redis, g.app.name, {row["user_id"] for row in rows})
         return [_line(row, known.get(row["user_id"], ("", ""))[0]) for row in rows]
 
+    def refused(form: Filter) -> tuple[str, int]:
+        """The page again, with what was typed and what is wrong with it."""
+        nothing: dict[str, Any] = {"counts": {}, "missed": [], "members": {}, "channels": [], "templates": []}
+        given = {name: value for name, value in form.given().items() if not form[name].errors}
+        periods = _periods(datetime.now(zone).date())
+        return render_template(
+            "deliveries/list.html", form=form, given=given, page=None, periods=periods, **nothing
+        ), 422
+
     @blueprint.get("/deliveries")
     def show() -> Response | str | tuple[str, int]:
         form = Filter(request.args)
         if not form.validate():
-            return render_template("deliveries/list.html", form=form, given=form.given(), page=None), 422
+            return refused(form)
         given, wanted = form.given(), asked(form)
         if "q" in given and (row := ledger.row(given["q"])) and row["app"] == g.app.name:
             return redirect(url_for("deliveries.one", identity=row["id"]))  # type: ignore[return-value]
@@ -216,7 +230,7 @@ def deliveries(parts: Parts) -> Blueprint:
     def table() -> Response | tuple[str, int]:
         form = Filter(request.args)
         if not form.validate():
-            return render_template("deliveries/list.html", form=form, given=form.given(), page=None), 422
+            return refused(form)
         wanted, app = asked(form), g.app.name
         page = ledger.page(app, **wanted, limit=TABLE_BATCH)  # now: an answer that has begun cannot say 503
 
@@ -298,7 +312,7 @@ def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
     """(name, query) of the times that are asked for most."""
     yesterday = (today - timedelta(days=1)).isoformat()
     return [
-        (_("Today"), {"since": today.isoformat(), "until": ""}),
+        (_("This day"), {"since": today.isoformat(), "until": ""}),
         (_("Yesterday"), {"since": yesterday, "until": yesterday}),
         (_("Last 7 days"), {"since": (today - timedelta(days=6)).isoformat(), "until": ""}),
         (_("All that is kept"), {"since": "", "until": ""}),
@@ -312,6 +326,11 @@ def _templates(parts: Parts) -> list[str]:
         return sorted(parts.books.book(g.app.name, current).templates) if current else []
     except (redis.RedisError, LookupError, ValueError):
         return []
+
+
+def _kind_of(field: StringField) -> str:
+    """The type of an input for a time: text for what is none, or it would be lost from sight."""
+    return "text" if field.errors else "datetime-local" if len(field.data or "") > _DATE else "date"
 
 
 # ------------------------------------------------------------------------------------------------ rows
