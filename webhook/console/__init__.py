@@ -13,6 +13,7 @@ from flask import Flask
 
 from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
+from webhook.console.deliveries import deliveries
 from webhook.console.setup import setup
 from webhook.console.today import today
 
@@ -30,5 +31,6 @@ def console(parts: Parts) -> Flask:
     limiter = access.guard(app, parts)
     failures.explain(app)
     app.register_blueprint(today(parts))
+    app.register_blueprint(deliveries(parts))
     app.register_blueprint(setup(parts, limiter))
     return app
