@@ -13,6 +13,9 @@ from flask import Flask
 
 from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
+from webhook.console.editor import editor
+from webhook.console.groups import groups
+from webhook.console.media import media
 from webhook.console.today import today
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
@@ -29,4 +32,6 @@ def console(parts: Parts) -> Flask:
     access.guard(app, parts)
     failures.explain(app)
     app.register_blueprint(today(parts))
+    for subject in (editor, media, groups):
+        app.register_blueprint(subject(parts))
     return app
