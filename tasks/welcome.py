@@ -148,8 +148,9 @@ class Greeter:
                 return policy.too_late(unanswered)
             begin = self._ledger.begin_try
             steps[f"try_{number}"] = round(claim.elapsed() * 1000)
+            anew_by = partial(self._anew_by, claim, number)
             try:
-                wecom.until(time.monotonic() + timeout).external_contact.send_welcome_msg(body)
+                wecom.until(time.monotonic() + timeout, anew_by).external_contact.send_welcome_msg(body)
             except WeComError as error:
                 steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
                 unanswered = unanswered or isinstance(error, NoAnswer)
@@ -179,6 +180,16 @@ class Greeter:
             else:
                 steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
                 return Settlement("sent", dropped, attempts=number)
+
+    def _anew_by(self, claim: Claim, number: int) -> float:
+        """The deadline of try `number` when it is made again with a renewed token: its time begins anew, with a lease
+        for that. Without the lease there is no time.
+        """
+        now = time.monotonic()
+        timeout = policy.try_timeout(number, claim.left())
+        if timeout is None or not self._until_redis_answers(partial(self._ledger.renew, claim, timeout), timeout):
+            return now
+        return now + timeout
 
     def _ready(self, corp_id: str, template: Template) -> Ready:
         """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""
