@@ -8,7 +8,7 @@ import pytest
 from tasks import roles
 from tasks.assembly import assemble
 from tasks.connections import Redis
-from tasks.queues import RAN
+from tasks.jobs import PREFIX
 from tasks.roles import _first_tokens, _once_aside
 from tests.builders import some_settings
 from tests.processes import RedisServer
@@ -32,7 +32,7 @@ def test_a_second_sigterm_does_not_wait_for_what_the_first_one_holds() -> None:
     until(lambda: stops == ["stop"])
 
 
-REFRESH = RAN + "tasks.upkeep.refresh_tokens"
+REFRESH = PREFIX + "tasks.upkeep.refresh_tokens"
 
 
 def first_tokens(wecom: StandIn, redis_url: str) -> threading.Thread:
