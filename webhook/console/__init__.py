@@ -13,10 +13,12 @@ from flask import Flask
 
 from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
+from webhook.console.channels import channels
 from webhook.console.deliveries import deliveries
 from webhook.console.editor import editor
 from webhook.console.groups import groups
 from webhook.console.media import media
+from webhook.console.missed import missed
 from webhook.console.setup import setup
 from webhook.console.today import today
 
@@ -24,7 +26,9 @@ FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files say
 A_YEAR = 365 * 86400
 SUBJECTS = (
     today,
+    channels,
     deliveries,
+    missed,
     editor,
     media,
     groups,
