@@ -277,7 +277,7 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
     for told in report.told:
         if told.state != "sent":
             failed[told.state, told.why] += 1
-    for (state, why), count in failed.items():
+    for state, why in failed:
         which = [names.get(one.user_id, one.user_id) for one in report.told if (one.state, one.why) == (state, why)]
         who_ = _list(which)
         if state == "unsure":
