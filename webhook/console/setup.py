@@ -13,7 +13,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from wtforms import StringField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 from tasks.assembly import Parts
 from tasks.channels import ChannelError, Channels
@@ -25,7 +25,7 @@ from tasks.templates.store import NoRevision
 from webhook.console import rehearsed
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery import as_sent
-from webhook.console.preview import Bubble, bubbles
+from webhook.console.preview import Bubble
 from webhook.diagnosis import is_proven, sentence
 from webhook.rehearsal import rehearse
 from webhook.sentences import Sentence
@@ -42,7 +42,7 @@ class Rehearsal(FlaskForm):
 
     member = StringField(
         validators=[
-            InputRequired(lazy_gettext("Enter the account of a member")),
+            DataRequired(lazy_gettext("Enter the account of a member")),
             Length(max=64, message=lazy_gettext("An account has at most 64 characters")),
         ],
         filters=[lambda text: (text or "").strip()],
@@ -174,7 +174,7 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
             message = as_sent(parts.books.book(row["app"], int(row["revision"])), row)
         except (KeyError, ValueError, NoRevision, BookError):
             return None
-        return None if message is None else bubbles(message.template, message.values)
+        return None if message is None else message.bubbles
 
     def _states(app: App) -> list[str]:
         try:
