@@ -13,6 +13,7 @@ from flask import Flask
 
 from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
+from webhook.console.missed import missed
 from webhook.console.today import today
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
@@ -29,4 +30,5 @@ def console(parts: Parts) -> Flask:
     access.guard(app, parts)
     failures.explain(app)
     app.register_blueprint(today(parts))
+    app.register_blueprint(missed(parts))
     return app
