@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +36,20 @@ _MEMBER = "welcome:member:"  # + app:userid
 _DEPARTMENT = "welcome:department:"  # + app:id
 _TREE = "welcome:tree:"  # + app
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
+
+
+def member_names(client: Redis, app: str, members: Iterable[str]) -> dict[str, str]:
+    """userid → name as it was looked up lately, "" where it was not. Asks nobody but Redis. Raises redis.RedisError."""
+    asked = list(members)
+    kept = client.mget([f"{_MEMBER}{app}:{one}" for one in asked]) if asked else []
+    return {one: _name_in(text) for one, text in zip(asked, kept, strict=True)}
+
+
+def _name_in(kept: str | None) -> str:
+    try:
+        return str(json.loads(kept or "{}")["answer"]["member"])
+    except (ValueError, KeyError, TypeError):  # nothing kept, or WeCom does not tell this app
+        return ""
 
 
 class People:
@@ -201,3 +215,24 @@ class Enquiry:
             kept = {"answer": answer, "until": time.time() + fresh}
             self._redis.set(key, json.dumps(kept, ensure_ascii=False), ex=KEPT)
         return answer
+
+
+# ------------------------------------------------------------------------------------------------ for pages
+
+
+def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
+    """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
+    asked = list(members)
+    kept = client.mget(_TREE + app, *(f"{_MEMBER}{app}:{one}" for one in asked))
+    tree, *found = (_answer(text) for text in kept)
+    parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
+    departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}
+    return Directory({one: each for one, each in departments.items() if each}, parents)
+
+
+def _answer(kept: str | None) -> dict[str, Any]:
+    try:
+        answer = json.loads(kept or "{}").get("answer")
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
