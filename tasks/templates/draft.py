@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from tasks.connections import Redis
+from tasks.sentences import Sentence
 from tasks.templates import book as book_file
 from tasks.templates import store
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
@@ -77,14 +78,14 @@ class Wrong:
     """`path` of the value, such as ("templates", "default", "text"); () for the whole. `what` is wrong with it."""
 
     path: Path
-    what: str
+    what: Sentence
 
 
 class DraftError(ValueError):
     """An edit that would break the book. Nothing has changed."""
 
     def __init__(self, problems: tuple[Wrong, ...]) -> None:
-        super().__init__("; ".join(problem.what for problem in problems))
+        super().__init__("; ".join(str(problem.what) for problem in problems))
         self.problems = problems
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tasks.sentences import Sentence, said
 from tasks.templates import media_kind
 from tasks.templates.limits import REMARK_LIMIT, TEXT_LIMIT
 from tasks.templates.model import (
@@ -29,6 +30,7 @@ from tasks.templates.model import (
     Video,
     source,
 )
+from tasks.templates.nodes import did_you_mean
 
 __all__ = ["TEXT_LIMIT"]
 
@@ -68,10 +70,22 @@ class Mistake:
     name: str = ""
     brace: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> Sentence:
+        """It in words, with what to do."""
         if self.brace:
-            return f"a single {self.brace} at character {self.at}; write {self.brace * 2}"
-        return f"no placeholder {{{self.name}}}; there are {', '.join(PLACEHOLDERS)}"
+            return said(
+                "a single %(brace)s at character %(at)s; write %(twice)s",
+                brace=self.brace,
+                at=self.at,
+                twice=self.brace * 2,
+            )
+        return said(
+            "no placeholder {%(name)s}; there are %(known)s%(near)s",
+            name=self.name,
+            known=", ".join(PLACEHOLDERS),
+            near=did_you_mean(self.name, PLACEHOLDERS),
+        )
 
 
 def mistakes(text: str) -> Iterator[Mistake]:
@@ -88,7 +102,7 @@ def mistakes(text: str) -> Iterator[Mistake]:
 def placeholders(text: str) -> list[Placeholder]:
     """The placeholders of a text, in order. ValueError names what is not one."""
     for mistake in mistakes(text):
-        raise ValueError(str(mistake))
+        raise ValueError(mistake.sentence)
     found = (token for token in _TOKEN.finditer(text) if token.group() not in ("{{", "}}"))
     return [Placeholder(token.group(1), token.group(2) or "") for token in found]
 

@@ -18,6 +18,7 @@ Value: TypeAlias = str | list["Value"] | dict[str, "Value"]
 Values: TypeAlias = dict[str, Any]  # a book's: version, templates, rules, group_welcome
 Path: TypeAlias = tuple[str | int, ...]  # keys and indexes from the root to a value
 
+_YAML_ENDS = frozenset("\x85\u2028\u2029")  # that YAML takes for ends of a line
 _NUMBERS = ("use", "department", "add_way", "version")  # keys below which digits are written without quotes
 
 
@@ -208,7 +209,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = '"' if _YAML_ENDS.intersection(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

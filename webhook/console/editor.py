@@ -24,7 +24,6 @@ from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, InUse, Named, Pa
 from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Media
-from tasks.templates.nodes import BookError
 from tasks.templates.render import PLACEHOLDERS
 from webhook.console import freshness, preview
 from webhook.console.editor_form import (
@@ -84,11 +83,11 @@ def editor(parts: Parts) -> Blueprint:
         if request.method == "POST":
             return answer(kind, name)
         draft = drafts.working(g.app.name)
-        part = Part(kind, name)
-        value = draft.content.part(part)
+        content, part = draft.content, Part(kind, name)
+        value = content.part(part)
         if not isinstance(value, dict):
             abort(404)
-        return page(kind, name, _form(typed(name, value), draft.content.digest(part)), draft)
+        return page(kind, name, _form(typed(name, value), content.digest(part)), draft)
 
     def answer(kind: Named, name: str) -> Page:
         """What follows on any button of the form."""
@@ -178,14 +177,12 @@ def editor(parts: Parts) -> Blueprint:
 
     def page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, focus: str = "") -> str:
         draft = draft or drafts.working(g.app.name)
-        live_draft = drafts.live(g.app.name) if draft.version else draft
+        number = parts.books.current(g.app.name)
+        book = parts.books.book(g.app.name, number) if number else None
+        content = draft.content
+        live_content = drafts.live(g.app.name).content if draft.version else content
         files = drafts.files(g.app.name)
         part = Part(kind, name)
-        try:
-            fresh = freshness.of_files(live_draft.book(), parts.books.ready.all(g.app.corp_id))
-        except BookError:  # there is none yet
-            fresh = {}
-        number = live_draft.base
         return render_template(
             "welcomes/edit.html",
             form=form,
@@ -196,13 +193,13 @@ def editor(parts: Parts) -> Blueprint:
             fields=FIELDS,
             fitting={kind: _fitting(files, kind) for kind in USES},
             limits={kind: use.limit for kind, use in USES.items()},
-            fresh=fresh,
+            fresh=freshness.of_files(book, parts.books.ready.all(g.app.corp_id)),
             most=limits.ATTACHMENTS_LIMIT if kind == TEMPLATE else 1,
             placeholders=PLACEHOLDERS,
             address=address,
             status={
-                "live": live_draft.content.part(part) is not None,
-                "differs": draft.content.digest(part) != live_draft.content.digest(part),
+                "live": live_content.part(part) is not None,
+                "differs": content.digest(part) != live_content.digest(part),
                 "revision": parts.books.revision(g.app.name, number) if number else None,
                 "draft": draft,
             },
@@ -243,8 +240,8 @@ def editor(parts: Parts) -> Blueprint:
         if not name:
             return redirect(listed(kind))
         form = DeleteForm()
-        draft = drafts.working(g.app.name)
-        if draft.content.part(Part(kind, name)) is None:
+        content = drafts.working(g.app.name).content
+        if content.part(Part(kind, name)) is None:
             abort(404)
         status = 200
         if form.is_submitted():
@@ -261,9 +258,9 @@ def editor(parts: Parts) -> Blueprint:
                 flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
                 return redirect(listed(kind))
             status = 422
-        form.was.data = draft.content.digest(Part(kind, name))
-        rules, rest = users(draft.content.values, name) if kind == TEMPLATE else ((), False)
-        others = [one for one in draft.content.named(kind) if one != name]
+        form.was.data = content.digest(Part(kind, name))
+        rules, rest = users(content.values, name) if kind == TEMPLATE else ((), False)
+        others = [one for one in content.named(kind) if one != name]
         return render_template(
             "welcomes/delete.html",
             form=form,

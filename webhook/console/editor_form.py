@@ -234,9 +234,7 @@ def wrong_in_text(text: str) -> Iterator[str]:
             yield _("There is no placeholder %(name)s. Did you mean %(near)s?", name=mistake.name, near=near)
         else:
             yield _("There is no placeholder %(name)s. Choose one from the row below the text", name=mistake.name)
-    if found:
-        return
-    if not barest(text).strip():
+    if not found and not barest(text).strip():
         yield _("Without a name the text would be empty. Add a word, or a fallback to the placeholder")
     over = longest(text) - limits.TEXT_LIMIT
     if over > 0:
