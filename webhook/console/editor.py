@@ -42,6 +42,7 @@ from webhook.console.editor_form import (
     written,
     wrong_in_text,
 )
+from webhook.sentences import say
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST
 TAKE_FILES = frozenset({"editor.new", "editor.edit", "editor.new_group", "editor.edit_group"})
@@ -253,7 +254,7 @@ def editor(parts: Parts) -> Blueprint:
             except (Conflict, Moved):
                 form.was.errors = [_("It was changed meanwhile. Look at it again before you delete it")]
             except DraftError as error:
-                form.was.errors = [problem.what for problem in error.problems]
+                form.was.errors = [say(problem.what, _) for problem in error.problems]
             else:
                 flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
                 return redirect(listed(kind))
@@ -380,7 +381,7 @@ def _place(form: EditForm, problem: Wrong) -> None:
     elif path[:1] == ("attachments",) and len(path) > 1 and int(path[1]) < len(form.attachments):
         inner = form.attachments[int(path[1])].form
         field = inner[path[3]] if len(path) > 3 and path[3] in FIELD_IDS else inner.upload
-    field.errors = [*field.errors, problem.what]
+    field.errors = [*field.errors, say(problem.what, _)]
 
 
 FIELD_IDS = frozenset({"title", "url", "desc", "picurl", "appid", "page", "pic_url", "media_id"})
