@@ -21,7 +21,7 @@ from typing import Any
 from tasks import channels, comparison, group_welcomes, reminders, tally
 from tasks.connections import Redis
 from tasks.ledger import COUNTERS, DUE, EVENTS, PREFIX
-from tasks.ledger.rows import FOLLOWUP_DUE, INDEX, INDEXED, MISSED_OF, TICKED_OF, erase, index
+from tasks.ledger.rows import FOLLOWUP_DUE, FOLLOWUP_FAILED, INDEX, INDEXED, MISSED_OF, TICKED_OF, erase, index
 from tasks.templates import media, store
 
 FORMAT = "wecom-welcome backup"
@@ -39,6 +39,7 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     MISSED_OF,
     TICKED_OF,
     FOLLOWUP_DUE,
+    FOLLOWUP_FAILED,
     COUNTERS,
     tally.PREFIX,
     channels.KEY,

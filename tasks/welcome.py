@@ -21,6 +21,7 @@ from typing import Any
 import redis
 
 from tasks import policy
+from tasks.lanes import WELCOME, Lanes
 from tasks.ledger import MISSED, Claim, Ledger, Settlement
 from tasks.logs import about
 from tasks.metrics import Counters, count, latency
@@ -65,8 +66,10 @@ class Greeter:
         people: People,
         clients: Mapping[str, WeComClient],
         counters: Counters,
+        lanes: Lanes,
     ) -> None:
         self._ledger = ledger
+        self._lanes = lanes
         self._books = books
         self._people = people
         self._clients = clients
@@ -78,6 +81,8 @@ class Greeter:
             course = _Course({"started": round(claim.age * 1000)})
             try:
                 settlement = policy.before_greeting(claim) or self._greet(claim, course)
+                if settlement is not None and settlement.outcome == "expired":
+                    settlement = self._explained(claim, settlement)
                 if settlement is not None:
                     self._settle(claim, settlement, course)
             except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
@@ -140,6 +145,17 @@ class Greeter:
             without=_without_numbers(template, ready, course.body),
         )
 
+    def _explained(self, claim: Claim, settlement: Settlement) -> Settlement:
+        """The settlement of an event that came too late, with the pause of the lane where that is why."""
+        try:
+            pause = self._lanes.last().get(WELCOME)
+        except redis.RedisError:
+            return settlement
+        since = claim.received_at / 1000
+        if pause is None or not pause.overlaps(since, since + claim.window):
+            return settlement
+        return replace(settlement, reason=f"{settlement.reason}: {pause.by} had paused the lane", cause="paused")
+
     def _send(
         self, claim: Claim, wecom: WeComClient, anew: Callable[[], dict[str, object]], course: _Course
     ) -> Settlement | None:
@@ -162,13 +178,14 @@ class Greeter:
             begin = self._ledger.begin_try
             body = course.body
             course.note(f"try_{number}", claim)
+            anew_by = partial(self._anew_by, claim, number)
             try:
                 by = time.monotonic() + timeout
                 wecom.tokens.get(by)  # so that a wait for it is not taken for one for the answer
                 if "token" not in course.steps:
                     course.note("token", claim)
                 secret = {"welcome_code": claim.event.welcome_code}
-                wecom.until(by).external_contact.send_welcome_msg({**secret, **body})
+                wecom.until(by, anew_by).external_contact.send_welcome_msg({**secret, **body})
             except WeComError as error:
                 course.note(f"answer_{number}", claim)
                 course.tries.append((getattr(error, "errcode", None), error.reason))
@@ -200,6 +217,16 @@ class Greeter:
                 course.note(f"answer_{number}", claim)
                 course.tries.append((0, ""))
                 return Settlement("sent", dropped, attempts=number)
+
+    def _anew_by(self, claim: Claim, number: int) -> float:
+        """The deadline of try `number` when it is made again with a renewed token: its time begins anew, with a lease
+        for that. Without the lease there is no time.
+        """
+        now = time.monotonic()
+        timeout = policy.try_timeout(number, claim.left())
+        if timeout is None or not self._until_redis_answers(partial(self._ledger.renew, claim, timeout), timeout):
+            return now
+        return now + timeout
 
     def _ready(self, corp_id: str, template: Template) -> Ready:
         """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""
@@ -321,8 +348,13 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
         self._turn = threading.Lock()
         self._count = threading.Lock()
-        self._in_flight = 0
+        self._in_flight: set[str] = set()  # ids of events
         self._stopping = threading.Event()
+
+    def doing(self) -> list[str]:
+        """The ids of the events that are being greeted now."""
+        with self._count:
+            return list(self._in_flight)
 
     def run(self) -> None:
         """Greet all that is due, until nothing has been due for LINGER seconds and nothing is in flight.
@@ -348,7 +380,7 @@ class Dispatcher:
 
     def _take(self, attend: float) -> bool:
         """Claim what is due for the free threads. → whether there was something."""
-        free = self._concurrency - self._in_flight
+        free = self._concurrency - len(self._in_flight)
         if free == 0:
             return False
         try:
@@ -359,7 +391,7 @@ class Dispatcher:
             return False
         for claim in claims:
             with self._count:
-                self._in_flight += 1
+                self._in_flight.add(claim.id)
             self._pool.submit(self._one, claim)
         return bool(claims)
 
@@ -368,4 +400,4 @@ class Dispatcher:
             self._greet(claim)
         finally:
             with self._count:
-                self._in_flight -= 1
+                self._in_flight.discard(claim.id)

@@ -39,7 +39,7 @@ from zoneinfo import ZoneInfo
 
 import redis
 
-from tasks import tally, wake
+from tasks import lanes, tally, wake
 from tasks.connections import Redis
 from tasks.events import ContactAdded
 from tasks.ledger import pages
@@ -188,13 +188,13 @@ class Ledger:
         )
 
     def claim(self, most: int, attend: float = 0.0) -> list[Claim]:
-        """Take up to `most` events that are due, oldest first.
+        """Take up to `most` events that are due, oldest first; none while the lane is paused.
 
         `attend` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
         """
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         now, *rows = self._claim(
-            keys=[DUE, ATTENDED, CONSUMED],
+            keys=[DUE, ATTENDED, CONSUMED, lanes.PREFIX + lanes.WELCOME],
             args=[PREFIX, most, int(CLAIM_LEASE * 1000), int(attend * 1000), BOOK],
         )
         claims = []

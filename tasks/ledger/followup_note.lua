@@ -1,5 +1,5 @@
 -- Note how far a follow-up came: for the claim's number alone.
--- KEYS  row, due of follow-ups, those that await a full add
+-- KEYS  row, due of follow-ups, those that await a full add, the app's that failed
 -- ARGV  id, number of the claim, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
 --       then field, value, ... of the row
 -- → 1 noted, 0 no longer ours, or no row
@@ -30,5 +30,8 @@ if state == 'waiting' then
 else
   redis.call('HDEL', KEYS[1], 'follow_next_at')
   redis.call('ZREM', KEYS[2], ARGV[1])
+  if state == 'failed' then
+    redis.call('ZADD', KEYS[4], redis.call('HGET', KEYS[1], 'received_at'), ARGV[1])
+  end
 end
 return 1

@@ -11,6 +11,7 @@ import requests
 
 from tasks import policy
 from tasks.assembly import Parts, assemble
+from tasks.lanes import Lanes
 from tasks.ledger import COUNTERS, Claim
 from tasks.people import BUDGET, People
 from tasks.templates.render import Upload, needed
@@ -91,7 +92,9 @@ def here(wecom: StandIn, redis_url: str) -> Iterator[Installation]:
     settings = some_settings(**app.environment(wecom.base_url) | {"REDIS_URL": redis_url})
     parts = assemble(settings, timeout=0.5)
     people = People(parts.redis, settings.timezone)
-    yield Installation(wecom, app, parts, Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters))
+    yield Installation(
+        wecom, app, parts, Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis))
+    )
     for client in parts.clients.values():
         client.close()
     parts.redis.close()
