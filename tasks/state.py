@@ -28,6 +28,9 @@ FORMAT = "wecom-welcome backup"
 VERSION = 1
 KEPT = (  # keys that are these, or begin with them where they end in a colon
     store.CURRENT,
+    store.DRAFT,
+    store.DRAFT_VERSION,
+    store.DRAFT_FILES,
     media.SIZES,
     media.READY,
     PREFIX,
@@ -52,7 +55,7 @@ class BackupError(Exception):
 
 def backup(client: Redis, file: Path) -> int:
     """Write everything that is state to a file that only its owner can read. → how many keys. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600: it has customers' ids
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600: it has customers' names
     try:
         with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             count = 0

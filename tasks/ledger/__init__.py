@@ -31,7 +31,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import resources
@@ -134,6 +134,9 @@ class Claim:
 class Settlement:
     """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
 
+    `tries`: per answer of WeCom's, or what came instead, its errcode (0: taken; None: none) and the reason in words.
+    `values` of the text's placeholders and `without`, the numbers of the attachments that were not sent, show with the
+    revision the message as it was sent.
     `cause`: a word to count it by where there is no errcode.
     """
 
@@ -146,6 +149,9 @@ class Settlement:
     revision: int = 0
     attempts: int = 0  # tries begun in all
     steps: Mapping[str, int] = field(default_factory=dict)
+    tries: Sequence[tuple[int | None, str]] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    without: Sequence[int] = ()
     cause: str = ""
 
 
@@ -247,6 +253,9 @@ class Ledger:
             "outcome": settlement.outcome,
             "attempts": settlement.attempts,
             "steps": json.dumps(settlement.steps),
+            "tries": json.dumps(settlement.tries, ensure_ascii=False),
+            "values": json.dumps(settlement.values, ensure_ascii=False),
+            "without": json.dumps(settlement.without),
             **{name: value for name, value in said.items() if value != ""},
         }
         app, outcome = event.app, settlement.outcome

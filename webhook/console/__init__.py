@@ -13,6 +13,7 @@ from flask import Flask
 
 from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
+from webhook.console.setup import setup
 from webhook.console.today import today
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
@@ -26,7 +27,8 @@ def console(parts: Parts) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     language.speak(app)
     frame.frame(app, parts)
-    access.guard(app, parts)
+    limiter = access.guard(app, parts)
     failures.explain(app)
     app.register_blueprint(today(parts))
+    app.register_blueprint(setup(parts, limiter))
     return app
