@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import channels, group_welcomes, tally
+from tasks import channels, comparison, group_welcomes, reminders, tally
 from tasks.connections import Redis
 from tasks.ledger import COUNTERS, DUE, EVENTS, PREFIX
-from tasks.ledger.rows import FOLLOWUP_DUE, FOLLOWUP_FAILED, INDEX, INDEXED, MISSED_OF, erase, index
+from tasks.ledger.rows import FOLLOWUP_DUE, FOLLOWUP_FAILED, INDEX, INDEXED, MISSED_OF, TICKED_OF, erase, index
 from tasks.templates import media, store
 
 FORMAT = "wecom-welcome backup"
@@ -37,12 +37,16 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     EVENTS,
     INDEX,
     MISSED_OF,
+    TICKED_OF,
     FOLLOWUP_DUE,
     FOLLOWUP_FAILED,
     COUNTERS,
     tally.PREFIX,
     channels.KEY,
     group_welcomes.KEPT,
+    comparison.STATE,
+    comparison.FORGOTTEN,
+    reminders.SWITCH,
 )
 SECRET_FIELDS = ("welcome_code",)  # of a row
 UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}
@@ -126,7 +130,7 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
         }
         erase(client, found)
         erased += len(found)
-    return erased
+    return erased + comparison.forget(client, external_user_id, app)
 
 
 # ------------------------------------------------------------------------------------------------ out

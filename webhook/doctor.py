@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import redis
@@ -11,9 +11,9 @@ import requests
 from tasks import jobs
 from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
-from tasks.embedded import Embedded
+from tasks.embedded import reachable
 from tasks.group_welcomes import GroupSync
-from tasks.lanes import FOLLOW_UPS, WELCOME, Lanes
+from tasks.lanes import Lanes
 from tasks.media import Standing
 from tasks.queues import SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
@@ -51,9 +51,9 @@ class Finding:
         return line + (f"\n    → {self.cure}" if self.cure else "")
 
 
-CALLBACK, REDIS, CLOCK, LANE = said("callback URL"), said("Redis"), said("clock"), said("lane")
+CALLBACK, REDIS, CLOCK = said("callback URL"), said("Redis"), said("clock")
 WORKER, BOOK, SCHEDULED = said("welcome worker"), said("welcome book"), said("schedule")
-MEDIA, GROUPS, REFUSED = said("media"), said("group welcomes"), said("callback refused")
+MEDIA, GROUPS, REFUSED, LANE = said("media"), said("group welcomes"), said("callback refused"), said("lane")
 TOKEN, PERMISSION = said("access token"), said("IP allow-list and permission for customer contact")
 MEMBERS, API = said("members with 客户联系 in the app's range"), said("WeCom's API")
 
@@ -93,12 +93,8 @@ def _callback_url(settings: Settings, app: App) -> Finding:
 
 
 def _parts(settings: Settings) -> Parts | None:
-    if settings.redis_url is None:
-        embedded = Embedded(settings.data_dir)
-        if not embedded.socket.exists():
-            return None
-        settings = replace(settings, redis_url=embedded.url)
-    return assemble(settings)
+    found = reachable(settings)
+    return None if found is None else assemble(found)
 
 
 def _redis(parts: Parts, app: App) -> Iterator[Finding]:
@@ -145,8 +141,10 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
     else:
         yield Finding(SCHEDULED, True, said("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
     for lane, pause in Lanes(parts.redis).paused().items():
-        names = {WELCOME: said("greetings"), FOLLOW_UPS: said("follow-up tasks")}
-        detail = said("%(name)s has paused the lane of %(lane)s", name=pause.by, lane=names[lane])
+        left = said("until somebody resumes it")
+        if pause.left is not None:
+            left = said("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
+        detail = said("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
         yield Finding(LANE, None, detail, said("resume it on the console's page Queue"))
     yield from _media(reading.media.get(app.name, Standing()))
     for name, reason in GroupSync(parts.redis, parts.books, app, parts.clients[app.name]).troubles().items():

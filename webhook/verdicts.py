@@ -371,9 +371,9 @@ def note(delivery: Mapping[str, Any]) -> Sentence | None:
         return Sentence("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
     if outcome == "no_template":
         return Sentence("no welcome is published") if delivery["revision"] is None else None
-    if outcome in ("refused", "failed", "lost") and code is not None:
+    if outcome in ("refused", "failed") and code is not None:
         return answered({"errcode": code, "reason": delivery["reason"]})
-    return None
+    return Sentence("tries: %(n)s", {"n": delivery["attempts"]}) if outcome == "failed" else None
 
 
 _SAYS: Mapping[str, Callable[[Mapping[str, Any], float | None, float], Words]] = {

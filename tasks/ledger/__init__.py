@@ -136,8 +136,7 @@ class Settlement:
 
     `tries`: per answer of WeCom's, or what came instead, its errcode (0: taken; None: none) and the reason in words.
     `values` of the text's placeholders and `without`, the numbers of the attachments that were not sent, show with the
-    revision the message as it was sent.
-    `cause`: a word to count it by where there is no errcode.
+    revision the message as it was sent. `cause`: a word to count it by where there is no errcode.
     """
 
     outcome: str

@@ -11,6 +11,7 @@ DUE = "welcome:due"  # id → ms at which a worker may take it
 EVENTS = "welcome:events"  # id → ms of receipt: the order of the deliveries
 INDEX = "welcome:index:"  # + app:kind:value → id → ms of receipt; more than it should name, never less
 MISSED_OF = "welcome:missed:"  # + app: id → ms of receipt, of customers to be greeted by hand
+TICKED_OF = "welcome:missed-done:"  # + app: id → ms at which it was ticked off: see tasks.missed
 FOLLOWUP_DUE = "welcome:followup:due"  # id → ms at which its next try may begin
 FOLLOWUP_AWAITED = "welcome:followup:awaited"  # app|member|customer → id of what waits for their full add
 FOLLOWUP_FAILED = "welcome:followup:failed:"  # + app: id → ms of receipt, of those that were given up
@@ -58,7 +59,8 @@ def erase(client: Redis, rows: Mapping[str, Mapping[str, str]]) -> None:
     with client.pipeline() as pipe:
         for identity, row in rows.items():
             pipe.delete(PREFIX + identity)
-            for key in (EVENTS, DUE, FOLLOWUP_DUE, FOLLOWUP_FAILED + row["app"], MISSED_OF + row["app"]):
+            failed, missed = FOLLOWUP_FAILED + row["app"], MISSED_OF + row["app"]
+            for key in (EVENTS, DUE, FOLLOWUP_DUE, failed, missed, TICKED_OF + row["app"]):
                 pipe.zrem(key, identity)
             for field in INDEXED:
                 pipe.zrem(index(row["app"], field, row.get(field) or ""), identity)

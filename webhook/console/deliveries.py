@@ -23,6 +23,7 @@ from tasks.assembly import Parts
 from tasks.deliveries import delivery, names_used
 from tasks.ledger import MISSED, Page
 from tasks.ledger.followups import FollowUps
+from tasks.sentences import Sentence
 from webhook import timeline, verdicts
 from webhook.console import delivery as in_full
 from webhook.verdicts import BAD, NAMES, TONES, say
@@ -47,7 +48,22 @@ COLUMNS = (
     *("received_at", "outcome", "took_ms", "what_happened", "member", "customer", "state", "welcome", "rule"),
     *("variant", "revision", "attempts", "recoveries", "errcode", "reason", "event_id"),
 )
+FIELD_WORDS = {
+    "outcome": lazy_gettext("Outcome"),
+    "member": lazy_gettext("Member"),
+    "channel": lazy_gettext("Channel"),
+    "welcome": lazy_gettext("Welcome"),
+    "since": lazy_gettext("Since"),
+    "until": lazy_gettext("Until"),
+    "q": lazy_gettext("Customer id"),
+}
+CHANGE_WORDS = {
+    "add": lazy_gettext("added a member"),
+    "half_add": lazy_gettext("added without approval"),
+    "audit_approved": lazy_gettext("agreed to the chat archive"),
+}
 _LONGEST = 256  # characters of a value that is asked for
+_DATE = len("2026-11-22")
 
 
 class Filter(FlaskForm):
@@ -56,7 +72,12 @@ class Filter(FlaskForm):
     class Meta(FlaskForm.Meta):
         csrf = False  # it changes nothing
 
-    outcome = StringField(validators=[Optional(), AnyOf([*NAMES, "missed"])])
+    outcome = StringField(
+        validators=[
+            Optional(),
+            AnyOf([*NAMES, "missed"], lazy_gettext("There is no such outcome. Choose one of the tabs")),
+        ]
+    )
     member = StringField(validators=[Length(max=_LONGEST)])
     channel = StringField(validators=[Length(max=_LONGEST)])
     welcome = StringField(validators=[Length(max=_LONGEST)])
@@ -102,7 +123,7 @@ class Line:
     customer: str
     member: str
     took: int | None
-    note: verdicts.Sentence | None
+    note: Sentence | None
     place: str  # a cursor
 
 
@@ -116,12 +137,30 @@ def deliveries(parts: Parts) -> Blueprint:
     blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
     blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
 
+    @blueprint.app_template_filter("short")
+    def short(identity: str) -> str:
+        """An id as lists show it: its two ends."""
+        return identity if len(identity) <= 14 else f"{identity[:4]}…{identity[-6:]}"
+
+    @blueprint.context_processor
+    def words() -> dict[str, Any]:
+        return {
+            "tabs": TABS,
+            "missed_outcomes": ALL_MISSED,
+            "field_words": lambda name: FIELD_WORDS.get(name, name),
+            "outcome_words": lambda outcome: dict(TABS).get(outcome) or _(NAMES[outcome]),
+            "change_words": lambda change: CHANGE_WORDS.get(change, change),
+            "kind_of": _kind_of,
+            "drop": lambda given, name: {key: value for key, value in given.items() if key != name},
+            "change": lambda given, **changed: {key: value for key, value in {**given, **changed}.items() if value},
+        }
+
     def asked(form: Filter) -> dict[str, Any]:
         """The filter as the ledger takes it."""
         given = form.given()
         since, until = _moment(given.get("since")), _moment(given.get("until"))
         if until is not None:  # a date means all of it, and a minute all of that
-            until += timedelta(days=1) if len(given["until"]) <= len("2026-11-22") else timedelta(minutes=1)
+            until += timedelta(days=1) if len(given["until"]) <= _DATE else timedelta(minutes=1)
         return {
             "outcome": _outcomes(given.get("outcome", "")),
             "user_id": given.get("member"),
@@ -136,11 +175,20 @@ def deliveries(parts: Parts) -> Blueprint:
         known = people.known_members(parts.redis, g.app.name, {row["user_id"] for row in rows})
         return [_line(row, known.get(row["user_id"], ("", ""))[0]) for row in rows]
 
+    def refused(form: Filter) -> tuple[str, int]:
+        """The page again, with what was typed and what is wrong with it."""
+        nothing: dict[str, Any] = {"counts": {}, "missed": [], "members": {}, "channels": [], "templates": []}
+        given = {name: value for name, value in form.given().items() if not form[name].errors}
+        periods = _periods(datetime.now(zone).date())
+        return render_template(
+            "deliveries/list.html", form=form, given=given, page=None, periods=periods, **nothing
+        ), 422
+
     @blueprint.get("/deliveries")
     def show() -> Response | str | tuple[str, int]:
         form = Filter(request.args)
         if not form.validate():
-            return render_template("deliveries/list.html", form=form, given=form.given(), page=None, tabs=TABS), 422
+            return refused(form)
         given, wanted = form.given(), asked(form)
         if "q" in given and (row := ledger.row(given["q"])) and row["app"] == g.app.name:
             return redirect(url_for("deliveries.one", identity=row["id"]))  # type: ignore[return-value]
@@ -154,7 +202,7 @@ def deliveries(parts: Parts) -> Blueprint:
                 page = ledger.page(g.app.name, **wanted, before=before, after=after, limit=ROWS)
                 new = Page([])
         except ValueError:
-            return redirect(url_for("deliveries.show", **given))  # type: ignore[return-value]
+            return redirect(url_for("deliveries.show", **given))  # type: ignore[return-value, arg-type]
         now = datetime.fromtimestamp(ledger.now() / 1000, zone)
         shown = lines(list(page.rows))
         others = given.keys() - {"outcome", "since", "until"}
@@ -165,7 +213,6 @@ def deliveries(parts: Parts) -> Blueprint:
             given=given,
             page=page,
             lines=shown,
-            tabs=TABS,
             counts=counts,
             missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: -counts[one]),
             periods=_periods(now.date()),
@@ -183,7 +230,7 @@ def deliveries(parts: Parts) -> Blueprint:
     def table() -> Response | tuple[str, int]:
         form = Filter(request.args)
         if not form.validate():
-            return render_template("deliveries/list.html", form=form, given=form.given(), page=None, tabs=TABS), 422
+            return refused(form)
         wanted, app = asked(form), g.app.name
         page = ledger.page(app, **wanted, limit=TABLE_BATCH)  # now: an answer that has begun cannot say 503
 
@@ -265,7 +312,7 @@ def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
     """(name, query) of the times that are asked for most."""
     yesterday = (today - timedelta(days=1)).isoformat()
     return [
-        (_("Today"), {"since": today.isoformat(), "until": ""}),
+        (_("This day"), {"since": today.isoformat(), "until": ""}),
         (_("Yesterday"), {"since": yesterday, "until": yesterday}),
         (_("Last 7 days"), {"since": (today - timedelta(days=6)).isoformat(), "until": ""}),
         (_("All that is kept"), {"since": "", "until": ""}),
@@ -279,6 +326,11 @@ def _templates(parts: Parts) -> list[str]:
         return sorted(parts.books.book(g.app.name, current).templates) if current else []
     except (redis.RedisError, LookupError, ValueError):
         return []
+
+
+def _kind_of(field: StringField) -> str:
+    """The type of an input for a time: text for what is none, or it would be lost from sight."""
+    return "text" if field.errors else "datetime-local" if len(field.data or "") > _DATE else "date"
 
 
 # ------------------------------------------------------------------------------------------------ rows
