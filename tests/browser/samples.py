@@ -3,12 +3,17 @@
 `fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address.
 """
 
+import json
 import time
+from dataclasses import asdict, replace
 
 from tasks.assembly import Parts
+from tasks.channels import KEY as CHANNELS
+from tasks.channels import Channels
 from tasks.ledger import Settlement
 from tasks.missed import UNANNOUNCED, WorkList
 from tests.builders import a_contact
+from webhook.console import checkup, rehearsed
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -33,6 +38,31 @@ def fill(parts: Parts) -> None:
         parts.ledger.settle(event, Settlement(outcome, reason=reason, errcode=errcode, template="default", steps=steps))
     parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
     fill_missed(parts)
+    fill_channels(parts)
+    fill_setup(parts)
+
+
+def fill_channels(parts: Parts) -> None:
+    """Codes with hostile names; the first is one that WeCom has, with its picture."""
+    app = parts.settings.apps["default"]
+    store = Channels(parts.redis, "default", parts.clients["default"])
+    real = store.create(NASTY[0][:30], NASTY[6][:30], ("zhangsan",), (), True)
+    store.picture(real, time.monotonic() + 5)
+    for number, nasty in enumerate(NASTY):
+        one = replace(
+            real, name=f"{number}{nasty}", state=nasty, members=(nasty,) * 3, config_id=f"c{number}", at=number
+        )
+        parts.redis.hset(CHANNELS + app.name, one.name, json.dumps(asdict(one)))
+
+
+def fill_setup(parts: Parts) -> None:
+    """Findings, a refused callback and a rehearsal, each with hostile words."""
+    parts.ledger.note_verification("default", NASTY[0])
+    findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
+    parts.redis.set(checkup.LAST + "default", json.dumps({"at": 1, "findings": findings}))
+    row = next(parts.ledger.rows())
+    kept = rehearsed.Kept(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
+    rehearsed.keep(parts.redis, "default", kept)
 
 
 def fill_missed(parts: Parts) -> None:
@@ -52,4 +82,11 @@ def fill_missed(parts: Parts) -> None:
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
     identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
-    return {"code": "zh_Hans", "identity": identity, "name": "default", "number": "1"}
+    channels = Channels(parts.redis, "default", parts.clients["default"]).all().values()
+    return {
+        "code": "zh_Hans",
+        "identity": identity,
+        "name": "default",
+        "number": "1",
+        "config_id": next(one.config_id for one in channels if one.name == NASTY[0][:30]),
+    }
