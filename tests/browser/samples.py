@@ -3,15 +3,17 @@
 `fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address.
 """
 
+import base64
 import json
 import time
 from dataclasses import asdict, replace
 
 from tasks.assembly import Parts
 from tasks.channels import KEY as CHANNELS
-from tasks.channels import Channels
+from tasks.channels import PICTURE, Channel
 from tasks.ledger import Settlement
 from tasks.missed import UNANNOUNCED, WorkList
+from tests.books import PNG
 from tests.builders import a_contact
 from webhook.console import checkup, rehearsed
 
@@ -43,16 +45,13 @@ def fill(parts: Parts) -> None:
 
 
 def fill_channels(parts: Parts) -> None:
-    """Codes with hostile names; the first is one that WeCom has, with its picture."""
-    app = parts.settings.apps["default"]
-    store = Channels(parts.redis, "default", parts.clients["default"])
-    real = store.create(NASTY[0][:30], NASTY[6][:30], ("zhangsan",), (), True)
-    store.picture(real, time.monotonic() + 5)
+    """Codes with hostile names; the first has its picture."""
+    real = Channel(NASTY[0][:30], NASTY[6][:30], "real", 1, ("zhangsan",), at=int(time.time()))
+    parts.redis.set(f"{PICTURE}default:real", base64.b64encode(PNG).decode())
     for number, nasty in enumerate(NASTY):
-        one = replace(
-            real, name=f"{number}{nasty}", state=nasty, members=(nasty,) * 3, config_id=f"c{number}", at=number
-        )
-        parts.redis.hset(CHANNELS + app.name, one.name, json.dumps(asdict(one)))
+        other = {"name": f"{number}{nasty}", "state": nasty, "config_id": f"c{number}", "qr_code": nasty}
+        one = replace(real, **other, members=(nasty,) * 3, at=number) if number else real
+        parts.redis.hset(CHANNELS + "default", one.name, json.dumps(asdict(one)))
 
 
 def fill_setup(parts: Parts) -> None:
@@ -82,11 +81,10 @@ def fill_missed(parts: Parts) -> None:
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
     identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
-    channels = Channels(parts.redis, "default", parts.clients["default"]).all().values()
     return {
         "code": "zh_Hans",
         "identity": identity,
         "name": "default",
         "number": "1",
-        "config_id": next(one.config_id for one in channels if one.name == NASTY[0][:30]),
+        "config_id": "real",
     }
