@@ -208,7 +208,7 @@ def test_ids_serve_every_app_of_the_corp(here: Installation, keeping: Callable[.
 def test_of_several_processes_one_uploads_and_another_takes_over_when_it_is_gone(
     here: Installation, keeping: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "LEASE", 0.4)
+    monkeypatch.setattr(media, "LEASE", 1.5)
     first, second = keeping(), keeping()
     assert first.look()
     assert not second.look()
