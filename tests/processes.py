@@ -176,6 +176,7 @@ class Installation:
             "WELCOME_DATA_DIR": str(folder / "var"),
             "LOG_LEVEL": "info",
             "LOG_FORMAT": "text",
+            "PYTHONPATH": str(ROOT),
             **variables,
         }
 
