@@ -3,18 +3,21 @@
 WeCom's console does not show codes that were made through the API, and without its config_id none can be changed or
 deleted: so they are state.
 
-    welcome:channel:APP       hash: name → JSON of the channel
+    welcome:channel:APP                     hash: name → JSON of the channel
+    welcome:channel-picture:APP:CONFIG_ID   the code's image in base64, for PICTURE_LIFE
 
 rule_for(book, state)         the rule of a book that a State has for its own                                [pure]
 picture(url, by)              the code's image, from where WeCom says it is
 """
 
+import base64
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,16 +31,31 @@ from tasks.wecom import WeComClient
 from tasks.wecom.calls import Answer
 
 KEY = "welcome:channel:"  # + app
+PICTURE = "welcome:channel-picture:"  # + app:config_id
 NAME_LIMIT = STATE_LIMIT = 30  # characters, doc 92572
 SINGLE, SEVERAL = 1, 2  # WeCom's `type`
 QR_CODE = 2  # WeCom's `scene`
 FIRST_LISTED = 1625846400  # 2021-07-10 in Shanghai: older codes are not listed
 PICTURE_LIMIT = 2 << 20  # bytes; a code has some kilobytes
 PICTURE_KINDS = ("PNG", "JPG")
+PICTURE_LIFE = 7 * 86400  # seconds for which one is kept here
+PICTURE_KEPT = 128 << 10  # bytes; a larger one is fetched each time
 
 
 class ChannelError(Exception):
     """What cannot be done; the message says what to do."""
+
+
+class NoChannel(ChannelError):
+    """There is none of this name."""
+
+
+class Taken(ChannelError):
+    """There is another one of this name."""
+
+
+class OfOneMember(ChannelError):
+    """A code that was made for one member keeps one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,11 @@ class Channel:
     skip_verify: bool = True
     qr_code: str = ""
     at: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Differs when anything of it differs: for whoever edits what somebody else may have changed meanwhile."""
+        return sha256(_stored(self).encode()).hexdigest()[:16]
 
     @classmethod
     def read(cls, text: str) -> "Channel":
@@ -97,6 +120,7 @@ class Channels:
     def __init__(self, client: Redis, app: str, wecom: WeComClient) -> None:
         self._redis = client
         self._key = KEY + app
+        self._picture = f"{PICTURE}{app}:"
         self._calls = wecom.external_contact
 
     def all(self) -> dict[str, Channel]:
@@ -113,7 +137,7 @@ class Channels:
         known = self.all()
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "there is none; `channels create` makes one"
-            raise ChannelError(f"no channel {name}; {there}")
+            raise NoChannel(f"no channel {name}; {there}")
         return known[name]
 
     def create(
@@ -122,7 +146,7 @@ class Channels:
         """Make a code at WeCom, and keep what it is. `state` "": one is made up."""
         known = self.all()
         if name in known:
-            raise ChannelError(f"there is a channel {name} already; choose another name, or use `channels update`")
+            raise Taken(f"there is a channel {name} already; choose another name, or use `channels update`")
         if not members and not departments:
             raise ChannelError("a code leads to somebody: give --member or --department")
         state = state or f"ch-{secrets.token_hex(4)}"
@@ -149,7 +173,7 @@ class Channels:
         )
         if not self._redis.hsetnx(self._key, name, _stored(channel)):
             self._calls.del_contact_way(channel.config_id)
-            raise ChannelError(f"somebody has just made a channel {name}; choose another name")
+            raise Taken(f"somebody has just made a channel {name}; choose another name")
         return channel
 
     def update(
@@ -165,7 +189,7 @@ class Channels:
         old = self.get(name)
         new_name = new_name or name
         if new_name != name and new_name in self.all():
-            raise ChannelError(f"there is a channel {new_name} already; choose another name")
+            raise Taken(f"there is a channel {new_name} already; choose another name")
         new = replace(
             old,
             name=new_name,
@@ -175,7 +199,7 @@ class Channels:
             skip_verify=old.skip_verify if skip_verify is None else skip_verify,
         )
         if old.type == SINGLE and (len(new.members) != 1 or new.departments):
-            raise ChannelError("this code was made for one member, and WeCom keeps it so; create another channel")
+            raise OfOneMember("this code was made for one member, and WeCom keeps it so; create another channel")
         self._calls.update_contact_way(
             new.config_id,
             new.name,
@@ -196,7 +220,10 @@ class Channels:
         channel = self.get(name)
         if not here_only:
             self._calls.del_contact_way(channel.config_id)
-        self._redis.hdel(self._key, name)
+        with self._redis.pipeline() as pipe:
+            pipe.hdel(self._key, name)
+            pipe.delete(self._picture + channel.config_id)
+            pipe.execute()
         return channel
 
     def at_wecom(self, config_id: str) -> Mapping[str, Any]:
@@ -208,6 +235,23 @@ class Channels:
         now = int(time.time())
         ways = self._calls.iter_list_contact_way(start_time=FIRST_LISTED, end_time=now, limit=1000)
         return [way["config_id"] for way in ways]
+
+    def kept_pictures(self, channels: Iterable[Channel]) -> dict[str, bytes]:
+        """config_id → the code's image, of those whose image is kept here. Asks nobody but Redis."""
+        ids = [channel.config_id for channel in channels]
+        kept = self._redis.mget([self._picture + one for one in ids]) if ids else []
+        return {one: base64.b64decode(text) for one, text in zip(ids, kept, strict=True) if text}
+
+    def picture(self, channel: Channel, by: float) -> bytes:
+        """The code's image: PNG or JPG. Kept here after it was fetched once; fetched by `by`, see `picture`."""
+        kept = self.kept_pictures([channel])
+        if kept:
+            return kept[channel.config_id]
+        content, _ = picture(channel.qr_code, by)
+        if len(content) <= PICTURE_KEPT:
+            encoded = base64.b64encode(content).decode()
+            self._redis.set(self._picture + channel.config_id, encoded, ex=PICTURE_LIFE)
+        return content
 
 
 def _stored(channel: Channel) -> str:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,6 +53,28 @@ class People:
         return Enquiry(self._redis, wecom.until(min(by, time.monotonic() + budget)), event, at)
 
 
+def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """userid → (name, main department's name) of those members that the cache knows, "" for what it does not.
+
+    Asks WeCom for nothing. Raises redis.RedisError.
+    """
+    wanted = sorted(set(user_ids))
+    members = _answers(client, [f"{_MEMBER}{app}:{user_id}" for user_id in wanted])
+    found = {user_id: member for user_id, member in zip(wanted, members, strict=True) if isinstance(member, dict)}
+    departments = sorted({int(member.get("department") or 0) for member in found.values()})
+    names = _answers(client, [f"{_DEPARTMENT}{app}:{identity}" for identity in departments])
+    named = dict(zip(departments, names, strict=True))
+    return {
+        user_id: (str(member.get("member") or ""), str(named[int(member.get("department") or 0)] or ""))
+        for user_id, member in found.items()
+    }
+
+
+def _answers(client: Redis, keys: list[str]) -> list[Any]:
+    """What is kept under each of these keys; None for nothing."""
+    return [json.loads(kept)["answer"] if kept else None for kept in client.mget(keys)] if keys else []
+
+
 class Enquiry:
     """What is known about one event's member and customer. Asks for each thing once at most, and only if it must."""
 
@@ -94,7 +116,7 @@ class Enquiry:
         return values
 
     def _customer(self) -> dict[str, Any]:
-        """{name, type, add_way} of the customer, as far as they are known. Never kept: it is a person's."""
+        """{name, type, add_way} of the customer, as far as they are known. Never cached."""
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.external_contact.get(self._event.external_user_id)
@@ -179,3 +201,24 @@ class Enquiry:
             kept = {"answer": answer, "until": time.time() + fresh}
             self._redis.set(key, json.dumps(kept, ensure_ascii=False), ex=KEPT)
         return answer
+
+
+# ------------------------------------------------------------------------------------------------ for pages
+
+
+def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
+    """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
+    asked = list(members)
+    kept = client.mget(_TREE + app, *(f"{_MEMBER}{app}:{one}" for one in asked))
+    tree, *found = (_answer(text) for text in kept)
+    parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
+    departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}
+    return Directory({one: each for one, each in departments.items() if each}, parents)
+
+
+def _answer(kept: str | None) -> dict[str, Any]:
+    try:
+        answer = json.loads(kept or "{}").get("answer")
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,40 +1,62 @@
 """Why a callback was not accepted: which of token, AES key, corp id or a mangled query is to blame. Pure.
 
 The most frequent complaint of this field. Whoever sends a bad callback learns nothing of it; the operator does.
+A verdict is kept as its English text; `sentence` finds what it says, so that it can be said in another language.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
 from webhook.crypto import Envelope, EnvelopeError, NotSigned, Unreadable, decrypt
+from webhook.sentences import Sentence, said
 
 SIGNED = ("msg_signature", "timestamp", "nonce")
+
+NO_QUERY = said("the query has no %(names)s: not from WeCom, or a proxy drops the query string")
+NO_CIPHERTEXT = said("there is no ciphertext (echostr or Encrypt): not from WeCom, or a proxy changes the request")
+MANGLED = said("the query was mangled on its way (+ or % decoded twice): let the proxy pass it on unchanged")
+KEY = said("the Token is right, the EncodingAESKey is not: copy WECOM_ENCODING_AES_KEY from WeCom's page again")
+CORP = said("Token and EncodingAESKey are right, the corp id is not: WeCom writes to %(corp)s")
+NEITHER = said("neither Token nor EncodingAESKey fits: another app's callback, or not from WeCom")
+TOKEN = said("the EncodingAESKey is right, the Token is not: copy WECOM_TOKEN from WeCom's page again")
+TOKEN_AND_CORP = said("the EncodingAESKey is right, Token and corp id are not: compare both with WeCom's page")
+NOTHING = said("nothing is wrong")
+VERDICTS = (NO_QUERY, NO_CIPHERTEXT, MANGLED, KEY, CORP, NEITHER, TOKEN, TOKEN_AND_CORP, NOTHING)
 
 
 def diagnose(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> str:
     """One sentence with the cure. Holds nothing of what was sent but another corp's id."""
     missing = [name for name in SIGNED if not query.get(name)]
     if missing:
-        return f"the query has no {', '.join(missing)}: not from WeCom, or a proxy drops the query string"
+        return NO_QUERY.msgid % {"names": ", ".join(missing)}
     if not ciphertext:
-        return "there is no ciphertext (echostr or Encrypt): not from WeCom, or a proxy changes the request"
+        return str(NO_CIPHERTEXT)
     given, timestamp, nonce = (query[name] for name in SIGNED)
     try:
         envelope.check(given, timestamp, nonce, ciphertext)
     except NotSigned:
         repaired = unquote(ciphertext).replace(" ", "+")
         if repaired != ciphertext and _signed(envelope, given, timestamp, nonce, repaired):
-            return "the query was mangled on its way (+ or % decoded twice): let the proxy pass it on unchanged"
+            return str(MANGLED)
         return _unsigned(envelope, repaired)
     try:
         envelope.open(ciphertext)
     except Unreadable:
-        return "the Token is right, the EncodingAESKey is not: copy WECOM_ENCODING_AES_KEY from WeCom's page again"
+        return str(KEY)
     except EnvelopeError:
-        return (
-            f"Token and EncodingAESKey are right, the corp id is not: WeCom writes to {_receiver(envelope, ciphertext)}"
-        )
-    return "nothing is wrong"
+        return CORP.msgid % {"corp": _receiver(envelope, ciphertext)}
+    return str(NOTHING)
+
+
+def sentence(verdict: str) -> Sentence:
+    """What a verdict says; one that is none of ours (another release's) says what it says."""
+    for one in VERDICTS:
+        parts = re.split(r"%\((\w+)\)s", one.msgid)
+        pattern = "".join(f"(?P<{part}>.*)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+        if found := re.fullmatch(pattern, verdict):
+            return said(one.msgid, **found.groupdict())
+    return Sentence("%(verdict)s", {"verdict": verdict})
 
 
 def is_proven(verdict: str) -> bool:
@@ -46,10 +68,8 @@ def _unsigned(envelope: Envelope, ciphertext: str) -> str:
     try:
         _, receiver = decrypt(envelope.key, ciphertext)
     except Unreadable:
-        return "neither Token nor EncodingAESKey fits: another app's callback, or not from WeCom"
-    if receiver == envelope.receive_id.encode():
-        return "the EncodingAESKey is right, the Token is not: copy WECOM_TOKEN from WeCom's page again"
-    return "the EncodingAESKey is right, Token and corp id are not: compare both with WeCom's page"
+        return str(NEITHER)
+    return str(TOKEN if receiver == envelope.receive_id.encode() else TOKEN_AND_CORP)
 
 
 def _signed(envelope: Envelope, given: str, timestamp: str, nonce: str, ciphertext: str) -> bool:

@@ -13,6 +13,7 @@ import requests
 from tasks.events import ContactAdded
 from tasks.settings import App
 from webhook.crypto import Envelope
+from webhook.sentences import Sentence, said
 
 TIMEOUT = 5.0  # seconds; WeCom waits as long
 
@@ -57,8 +58,8 @@ def rehearse(app: App, url: str, member: str, state: str) -> Delivered:
     return Delivered(event, response.status_code, time.monotonic() - started)
 
 
-def verify(app: App, url: str) -> str:
-    """Verify a callback URL as WeCom does when it is saved: "" if it answers as it must, else what it does instead.
+def verify(app: App, url: str) -> Sentence | None:
+    """Verify a callback URL as WeCom does when it is saved: None if it answers as it must, else what it does instead.
 
     Raises requests.RequestException if nobody answers.
     """
@@ -69,8 +70,8 @@ def verify(app: App, url: str) -> str:
     query = {"msg_signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": ciphertext}
     response = requests.get(url, params=query, timeout=TIMEOUT, allow_redirects=False)
     if response.status_code != 200:
-        return f"answers HTTP {response.status_code}"
-    return "" if response.text == echo else "answers something else than the decrypted echo"
+        return said("answers HTTP %(status)s", status=response.status_code)
+    return None if response.text == echo else said("answers something else than the decrypted echo")
 
 
 def _document(event: ContactAdded) -> str:

@@ -11,6 +11,7 @@ from gunicorn.app.base import BaseApplication
 
 from tasks.assembly import assemble
 from tasks.intake import TIMEOUT
+from tasks.presence import Presence
 from tasks.reaper import Reaper
 from tasks.settings import Settings
 from webhook import create_app
@@ -24,8 +25,7 @@ KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM. Workers: WEB_CONCURRENCY, gunicorn's own variable, or 1."""
     bind = [f"{host}:{port}"]
-    if settings.metrics_bind:
-        bind.append(settings.metrics_bind)
+    bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
     _Server(
         settings,
         {
@@ -65,7 +65,7 @@ class _Server(BaseApplication):
     def load(self) -> Flask:
         """Called in each worker process, after the fork: connections and threads are its own."""
         parts = assemble(self._settings, timeout=TIMEOUT)
-        reaper = Reaper(parts.ledger, parts.counters.flush)
+        reaper = Reaper(parts.ledger, parts.counters.flush, Presence(parts.redis, "web"))
         reaper.start()
         atexit.register(reaper.stop)
         return create_app(parts)

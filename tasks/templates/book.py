@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import yaml
 
 from tasks.events import CHANGES
+from tasks.sentences import Sentence, reason, said
 from tasks.templates import limits, media_kind, scalars
 from tasks.templates.conditions import CUSTOMER_TYPES
 from tasks.templates.media_kind import Use
@@ -57,12 +58,20 @@ KEYS: Mapping[str, tuple[str, ...]] = {  # what → the keys that it may have
     "group_welcome": ("text", "image", "link", "miniprogram", "file", "video"),
 }
 
+ATTACHMENT = {
+    "image": said("an image"),
+    "link": said("a link"),
+    "miniprogram": said("a miniprogram"),
+    "video": said("a video"),
+    "file": said("a file"),
+}
+
 Look = Callable[[str], Media]  # a path beside the book → the file there. ValueError says what is wrong with it
 
 
 def no_files(path: str) -> Media:
     """The Look of a book that has no files beside it."""
-    raise ValueError(f"no file {path}; paths are relative to the book")
+    raise ValueError(said("no file %(path)s; paths are relative to the book", path=path))
 
 
 def read(source: str, look: Look = no_files) -> Book:
@@ -107,49 +116,54 @@ class _Reader(Nodes):
         super().__init__()
         self._look = look
 
-    def parts(self, node: yaml.Node, kind: str, what: str) -> dict[str, yaml.Node]:
+    def parts(self, node: yaml.Node, kind: str, what: Sentence) -> dict[str, yaml.Node]:
         """The entries of a mapping whose keys KEYS lists under `kind`."""
         return dict(self.entries(node, what, KEYS[kind]))
 
     def book(self, root: yaml.Node) -> Book:
-        parts = self.parts(root, "book", "the book")
+        parts = self.parts(root, "book", said("the book"))
         if "version" not in parts or self.text(parts["version"]) != VERSION:
-            self.wrong(parts.get("version", root), f"`version: {VERSION}` is required")
+            self.wrong(parts.get("version", root), said("`version: %(version)s` is required", version=VERSION))
         for part in ("templates", "rules"):
             if part not in parts:
-                self.wrong(root, f"`{part}` is missing")
+                self.wrong(root, said("`%(key)s` is missing", key=part))
         templates = dict(self.templates(parts["templates"])) if "templates" in parts else {}
         rules = tuple(self.rules(parts["rules"], templates)) if "rules" in parts else ()
         if rules and DEFAULT not in templates and all(rule.when != ALWAYS for rule in rules):
             self.wrong(
                 parts["rules"],
-                "some customers would get nothing: end the rules with one without `when`, such as `- use: TEMPLATE`,"
-                f" or call a template {DEFAULT}",
+                said(
+                    "some customers would get nothing: end the rules with one without `when`, such as"
+                    " `- use: TEMPLATE`, or call a template %(default)s",
+                    default=DEFAULT,
+                ),
             )
         welcomes = dict(self.group_welcomes(parts["group_welcome"])) if "group_welcome" in parts else {}
         return Book(templates, rules, welcomes)
 
-    def name(self, node: yaml.Node, name: str, what: str) -> None:
+    def name(self, node: yaml.Node, name: str, what: Sentence) -> None:
         """Whether a name of the author's can stand in records, metrics and lines."""
         if not name.strip():
-            self.wrong(node, f"{what} needs a name that is not empty")
+            self.wrong(node, said("%(what)s needs a name that is not empty", what=what))
         elif "|" in name or any(unicodedata.category(character).startswith("C") for character in name):
-            self.wrong(node, f"{what}'s name has a | or a control character; leave it out")
+            self.wrong(node, said("the name of %(what)s has a | or a control character; leave it out", what=what))
         else:
-            self.wrong(node, limits.too_many_characters(f"{what}'s name", name, limits.NAME_LIMIT))
+            self.wrong(
+                node, limits.too_many_characters(said("the name of %(what)s", what=what), name, limits.NAME_LIMIT)
+            )
 
     # --- templates ---
 
     def templates(self, node: yaml.Node) -> Iterator[tuple[str, Template]]:
-        for name, body in self.entries(node, "templates"):
-            what = f"template {name}"
-            self.name(body, name, "a template")
+        for name, body in self.entries(node, said("templates")):
+            what = said("template %(name)s", name=name)
+            self.name(body, name, said("a template"))
             parts = self.parts(body, "template", what)
             text = ""
             if "text" in parts:
                 text = self.text_with_placeholders(parts["text"], name)
             elif isinstance(body, yaml.MappingNode):
-                self.wrong(body, f"{what} has no text")
+                self.wrong(body, said("%(what)s has no text", what=what))
             attachments = self.attachments(parts["attachments"], what) if "attachments" in parts else ()
             then = self.follow_up(parts["then"], what) if "then" in parts else FollowUp()
             yield name, Template(name, text, attachments, then)
@@ -162,25 +176,33 @@ class _Reader(Nodes):
         try:
             placeholders(text)
         except ValueError as error:
-            self.wrong(node, str(error))
+            self.wrong(node, reason(error))
             return text
         if not barest(text).strip():
-            self.wrong(node, f"the text of {name} is empty when no name is known; add a word or a fallback")
+            self.wrong(
+                node, said("the text of %(name)s is empty when no name is known; add a word or a fallback", name=name)
+            )
         elif (size := longest(text)) > limits.TEXT_LIMIT:
             self.wrong(
                 node,
-                f"the text of {name} has up to {size} bytes with the longest names, {size - limits.TEXT_LIMIT} more"
-                f" than the {limits.TEXT_LIMIT} that WeCom takes (a Chinese character has 3); shorten it",
+                said(
+                    "the text of %(name)s has up to %(size)s bytes with the longest names, %(excess)s more"
+                    " than the %(limit)s that WeCom takes (a Chinese character has 3); shorten it",
+                    name=name,
+                    size=size,
+                    excess=size - limits.TEXT_LIMIT,
+                    limit=limits.TEXT_LIMIT,
+                ),
             )
         return text
 
-    def follow_up(self, node: yaml.Node, what: str) -> FollowUp:
-        parts = self.parts(node, "then", f"`then` of {what}")
+    def follow_up(self, node: yaml.Node, what: Sentence) -> FollowUp:
+        parts = self.parts(node, "then", said("`then` of %(what)s", what=what))
         tags: list[Tag] = []
         for item in self.items(parts["tags"]) if "tags" in parts else ():
             tag = self.tag(item)
             if tag in tags:
-                self.wrong(item, f"tag {tag.group}/{tag.name} is given twice")
+                self.wrong(item, said("tag %(tag)s is given twice", tag=f"{tag.group}/{tag.name}"))
             tags.append(tag)
         remark = ""
         if "remark" in parts:
@@ -189,52 +211,71 @@ class _Reader(Nodes):
             try:
                 placeholders(remark)
             except ValueError as error:
-                self.wrong(node, str(error))
+                self.wrong(node, reason(error))
             else:
-                self.wrong(node, limits.too_many_characters("the remark", literal(remark), limits.REMARK_LIMIT))
+                self.wrong(node, limits.too_many_characters(said("the remark"), literal(remark), limits.REMARK_LIMIT))
                 if not remark.strip():
-                    self.wrong(node, "the remark is empty; leave `remark` out")
+                    self.wrong(node, said("the remark is empty; leave `remark` out"))
         return FollowUp(tuple(tags), remark)
 
     def tag(self, node: yaml.Node) -> Tag:
-        group, slash, name = self.literal(node, "a tag").partition("/")
+        group, slash, name = self.literal(node, said("a tag")).partition("/")
         group, name = (group.strip(), name.strip()) if slash else (TAG_GROUP, group.strip())
         if not group or not name:
-            self.wrong(node, "a tag is written group/tag, or tag alone")
-        for what, part in (("the tag's group", group), ("the tag", name)):
+            self.wrong(node, said("a tag is written group/tag, or tag alone"))
+        for what, part in ((said("the tag's group"), group), (said("the tag"), name)):
             self.wrong(node, limits.too_many_characters(what, part, limits.TAG_LIMIT))
         return Tag(group, name)
 
-    def literal(self, node: yaml.Node, what: str) -> str:
+    def literal(self, node: yaml.Node, what: Sentence) -> str:
         """A text that is sent as it is written."""
         text = self.text(node)
         found = looks_like_placeholder(text)
         if found is not None:
-            self.wrong(node, f"{what} is sent as it is written: {found} would stand there; texts and remarks have them")
+            self.wrong(
+                node,
+                said(
+                    "%(what)s is sent as it is written: %(found)s would stand there; texts and remarks have them",
+                    what=what,
+                    found=found,
+                ),
+            )
         return text
 
     # --- attachments ---
 
-    def attachments(self, node: yaml.Node, what: str) -> tuple[Attachment, ...]:
+    def attachments(self, node: yaml.Node, what: Sentence) -> tuple[Attachment, ...]:
         if not isinstance(node, yaml.SequenceNode):
-            self.wrong(node, f"the attachments of {what} are a list, such as `- image: {{file: hello.png}}`")
+            self.wrong(
+                node, said("the attachments of %(what)s are a list, such as `- image: {file: hello.png}`", what=what)
+            )
             return ()
         if len(node.value) > limits.ATTACHMENTS_LIMIT:
             self.wrong(
                 node.value[limits.ATTACHMENTS_LIMIT],
-                f"{what} has {len(node.value)} attachments; WeCom takes {limits.ATTACHMENTS_LIMIT}",
+                said(
+                    "%(what)s has %(count)s attachments; WeCom takes %(limit)s",
+                    what=what,
+                    count=len(node.value),
+                    limit=limits.ATTACHMENTS_LIMIT,
+                ),
             )
         read = []
         for item in node.value:
-            parts = self.parts(item, "attachment", "an attachment")
+            parts = self.parts(item, "attachment", said("an attachment"))
             if isinstance(item, yaml.MappingNode) and len(item.value) != 1:
-                self.wrong(item, f"an attachment is one of {', '.join(KEYS['attachment'])}; begin each with a dash")
+                self.wrong(
+                    item,
+                    said(
+                        "an attachment is one of %(known)s; begin each with a dash",
+                        known=", ".join(KEYS["attachment"]),
+                    ),
+                )
             read += [self.attachment(kind, body) for kind, body in parts.items()]
         return tuple(one for one in read if one is not None)
 
     def attachment(self, kind: str, node: yaml.Node) -> Attachment | None:
-        article = "an" if kind == "image" else "a"
-        parts = self.parts(node, kind, f"{article} {kind}")
+        parts = self.parts(node, kind, ATTACHMENT[kind])
         if kind == "link":
             return Link(
                 title=self.field(parts, "title", node, limits.TITLE_LIMIT),
@@ -258,7 +299,9 @@ class _Reader(Nodes):
         given = [key for key in KEYS[kind] if key in parts]
         if len(given) != 1:
             if given or not node.value:  # else an unknown key is said already
-                self.wrong(node, f"{kind} needs one of {', '.join(KEYS[kind])}")
+                self.wrong(
+                    node, said("%(kind)s needs one of %(known)s", kind=ATTACHMENT[kind], known=", ".join(KEYS[kind]))
+                )
             return None
         if given == ["file"]:
             return self.file(
@@ -272,14 +315,14 @@ class _Reader(Nodes):
         title = self.field(parts, "title", node, limits.MINIPROGRAM_TITLE_LIMIT)
         appid = self.field(parts, "appid", node, limits.NAME_LIMIT)
         if appid and not re.fullmatch(r"[A-Za-z0-9_-]+", appid):
-            self.wrong(parts["appid"], "an appid looks like wx8bd80126147df384")
+            self.wrong(parts["appid"], said("an appid looks like wx8bd80126147df384"))
         page = self.field(parts, "page", node, limits.PAGE_LIMIT)
         if "cover" not in parts:
             self.field(parts, "cover", node, 0)
             return None
         cover = parts["cover"]
         if isinstance(cover, yaml.MappingNode):  # the long form, for a media_id
-            shown = self.shown(self.parts(cover, "file", "a cover"), cover, "file")
+            shown = self.shown(self.parts(cover, "file", said("a cover")), cover, "file")
             shown = self.fitting(cover, shown, media_kind.IMAGE) if isinstance(shown, Media) else shown
         else:
             shown = self.file(cover, media_kind.IMAGE)
@@ -288,7 +331,7 @@ class _Reader(Nodes):
     def file(self, node: yaml.Node, use: Use) -> Media | None:
         path = self.text(node)
         if not path:
-            self.wrong(node, "name a file beside the book")
+            self.wrong(node, said("name a file beside the book"))
             return None
         outside = scalars.escapes(path)
         if outside is not None:
@@ -306,42 +349,47 @@ class _Reader(Nodes):
         """A text of an attachment, within so many bytes; "" if it is not there. `required_of`: what must have it."""
         if name not in parts:
             if isinstance(required_of, yaml.MappingNode):
-                self.wrong(required_of, f"`{name}` is missing")
+                self.wrong(required_of, said("`%(key)s` is missing", key=name))
             return ""
-        text = self.literal(parts[name], f"`{name}`")
+        text = self.literal(parts[name], said("`%(key)s`", key=name))
         if not text.strip() and isinstance(parts[name], yaml.ScalarNode):
-            self.wrong(parts[name], f"`{name}` is empty" + ("" if required_of else "; leave it out"))
-        self.wrong(parts[name], limits.too_many_bytes(f"`{name}`", text, limit))
+            empty = (
+                said("`%(key)s` is empty", key=name)
+                if required_of
+                else said("`%(key)s` is empty; leave it out", key=name)
+            )
+            self.wrong(parts[name], empty)
+        self.wrong(parts[name], limits.too_many_bytes(said("`%(key)s`", key=name), text, limit))
         return text
 
     def url(self, parts: Mapping[str, yaml.Node], name: str, required_of: yaml.Node | None) -> str:
         text = self.field(parts, name, required_of, limits.URL_LIMIT)
         if text.strip() and not scalars.is_url(text):
-            self.wrong(parts[name], f"`{name}` must be a whole URL, such as https://example.com/book")
+            self.wrong(parts[name], said("`%(key)s` must be a whole URL, such as https://example.com/book", key=name))
         return text
 
     # --- rules ---
 
     def rules(self, node: yaml.Node, templates: Mapping[str, Template]) -> Iterator[Rule]:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.wrong(node, "`rules` is a list of at least one rule, such as `- use: default`")
+            self.wrong(node, said("`rules` is a list of at least one rule, such as `- use: default`"))
             return
         names: set[str] = set()
         for item in node.value:
-            parts = self.parts(item, "rule", "a rule")
+            parts = self.parts(item, "rule", said("a rule"))
             name = self.text(parts["name"]) if "name" in parts else ""
             if "name" in parts:
-                self.name(parts["name"], name, "a rule")
+                self.name(parts["name"], name, said("a rule"))
                 if name in names:
-                    self.wrong(parts["name"], f"two rules are called {name}")
+                    self.wrong(parts["name"], said("two rules are called %(name)s", name=name))
                 names.add(name)
             variants: tuple[Variant, ...] = ()
             if "use" in parts:
                 variants = tuple(self.variants(parts["use"], templates))
                 if isinstance(parts["use"], yaml.MappingNode) and "name" not in parts:
-                    self.wrong(item, "a rule with weights needs a name: its results are counted under it")
+                    self.wrong(item, said("a rule with weights needs a name: its results are counted under it"))
             else:
-                self.wrong(item, "a rule needs `use: TEMPLATE`")
+                self.wrong(item, said("a rule needs `use: TEMPLATE`"))
             yield Rule(variants, name, self.when(parts["when"]) if "when" in parts else ALWAYS, place(item))
 
     def variants(self, node: yaml.Node, templates: Mapping[str, Template]) -> Iterator[Variant]:
@@ -351,67 +399,94 @@ class _Reader(Nodes):
             return
         total = 0
         problems = len(self.problems)
-        for name, weight_node in self.entries(node, "`use`"):
+        for name, weight_node in self.entries(node, said("`use`")):
             self.template(weight_node, name, templates)
-            weight = self.converted(weight_node, scalars.number("a weight", 0, 1_000_000)) or 0
+            weight = self.converted(weight_node, scalars.number(said("a weight"), 0, 1_000_000)) or 0
             total += weight
             yield Variant(name, weight)
         if total == 0 and len(self.problems) == problems:
-            self.wrong(node, "no template has a weight above 0")
+            self.wrong(node, said("no template has a weight above 0"))
 
     def template(self, node: yaml.Node, name: str, templates: Mapping[str, Template]) -> None:
         if name not in templates:
             near = did_you_mean(name, templates)
-            self.wrong(node, f"no template is called {name}; there are {', '.join(templates) or 'none'}{near}")
+            self.wrong(
+                node,
+                said(
+                    "no template is called %(name)s; there are %(known)s%(near)s",
+                    name=name,
+                    known=", ".join(templates) or said("none"),
+                    near=near,
+                ),
+            )
 
     def when(self, node: yaml.Node) -> When:
-        parts = self.parts(node, "when", "`when`")
+        parts = self.parts(node, "when", said("`when`"))
         if isinstance(node, yaml.MappingNode) and not node.value:
-            self.wrong(node, "`when` has no condition; leave it out for a rule that always holds")
+            self.wrong(node, said("`when` has no condition; leave it out for a rule that always holds"))
 
         def values(name: str, convert: Callable[[str], T]) -> tuple[T, ...]:
             if name not in parts:
                 return ()
             items = self.items(parts[name])
             if not items:
-                self.wrong(parts[name], f"`{name}` is empty; leave it out for any")
+                self.wrong(parts[name], said("`%(key)s` is empty; leave it out for any", key=name))
             read = [self.converted(item, convert) for item in items]
             return tuple(one for one in read if one is not None)
 
         return When(
             member=values("member", scalars.user_id),
-            department=values("department", scalars.number("a department's id", 1, 2**32)),
+            department=values("department", scalars.number(said("a department's id"), 1, 2**32)),
             state=values("state", str),
             hours=values("hours", scalars.hours),
             weekdays=values("weekdays", scalars.weekday),
             dates=values("dates", scalars.dates),
-            customer_type=values("customer_type", scalars.one_of("customer type", tuple(CUSTOMER_TYPES.values()))),
-            add_way=values("add_way", scalars.number("an add way", 0, 2**31)),
-            change=values("change", scalars.one_of("change", tuple(CHANGES.values()))),
+            customer_type=values(
+                "customer_type", scalars.one_of(said("customer type"), tuple(CUSTOMER_TYPES.values()))
+            ),
+            add_way=values("add_way", scalars.number(said("an add way"), 0, 2**31)),
+            change=values("change", scalars.one_of(said("change"), tuple(CHANGES.values()))),
         )
 
     # --- group welcomes ---
 
     def group_welcomes(self, node: yaml.Node) -> Iterator[tuple[str, GroupWelcome]]:
         if isinstance(node, yaml.MappingNode) and len(node.value) > limits.GROUP_WELCOMES_LIMIT:
-            self.wrong(node, f"{len(node.value)} group welcomes; WeCom takes {limits.GROUP_WELCOMES_LIMIT} of a corp")
-        for name, body in self.entries(node, "group_welcome"):
-            what = f"group welcome {name}"
-            self.name(body, name, "a group welcome")
+            self.wrong(
+                node,
+                said(
+                    "%(count)s group welcomes; WeCom takes %(limit)s of a corp",
+                    count=len(node.value),
+                    limit=limits.GROUP_WELCOMES_LIMIT,
+                ),
+            )
+        for name, body in self.entries(node, said("group_welcome")):
+            what = said("group welcome %(name)s", name=name)
+            self.name(body, name, said("a group welcome"))
             parts = self.parts(body, "group_welcome", what)
             text = ""
             if "text" in parts:
-                text = self.literal(parts["text"], "a group's text")
+                text = self.literal(parts["text"], said("a group's text"))
                 self.wrong(
                     parts["text"],
-                    limits.too_many_bytes(f"the text of {what}", text, limits.GROUP_TEXT_LIMIT)
+                    limits.too_many_bytes(said("the text of %(what)s", what=what), text, limits.GROUP_TEXT_LIMIT)
                     if text.strip()
-                    else f"{what} has an empty text",
+                    else said("%(what)s has an empty text", what=what),
                 )
             kinds = [kind for kind in parts if kind != "text"]
             if len(kinds) > 1:
-                self.wrong(body, f"{what} has {' and '.join(kinds)}; WeCom takes one beside the text")
+                self.wrong(
+                    body,
+                    said(
+                        "%(what)s has %(kinds)s; WeCom takes one beside the text",
+                        what=what,
+                        kinds=", ".join(kinds),
+                    ),
+                )
             elif not parts and isinstance(body, yaml.MappingNode):
-                self.wrong(body, f"{what} is empty; it has a text, an image, link, miniprogram, file or video")
+                self.wrong(
+                    body,
+                    said("%(what)s is empty; it has a text, an image, link, miniprogram, file or video", what=what),
+                )
             items = [self.attachment(kind, parts[kind]) for kind in kinds]
             yield name, GroupWelcome(name, text, items[0] if items else None)

@@ -5,12 +5,14 @@ fails       it does not apply; `why` says so in words
 unknown     a fact that it asks for is not known: it does not apply either, and a later rule may
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
+from tasks.events import CHANGES
+from tasks.sentences import Sentence, said
 from tasks.templates.model import Hours, When
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -66,27 +68,38 @@ class Contact:
     add_way: int | None = None
 
 
+NO_REASON = Sentence("")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """On one condition. `holds` None: the `fact` is not known. `why` tells in words why it does not hold."""
 
     holds: bool | None
-    why: str = ""
+    why: Sentence = NO_REASON
     fact: str = ""  # that needs a look-up; "" when the event itself has it
 
 
+_WORDS = frozenset({*CUSTOMER_TYPES.values(), *CHANGES.values()})
 HOLDS = Verdict(True)
 
 
 def judge(when: When, contact: Contact) -> Iterator[Verdict]:
     """The verdicts on a rule's conditions, those that need no look-up first."""
     if when.change:
-        yield _one_of(contact.change, when.change, "the change is")
+        yield _one_of(contact.change, when.change, said("the change"))
     if when.member:
         among = contact.user_id.lower() in {
             one.lower() for one in when.member
         }  # WeCom's userids ignore case, doc 90195
-        yield HOLDS if among else Verdict(False, f"the member is {contact.user_id}, not {_either(when.member)}")
+        yield (
+            HOLDS
+            if among
+            else Verdict(
+                False,
+                said("the member is %(value)s, not %(wanted)s", value=contact.user_id, wanted=_either(when.member)),
+            )
+        )
     if when.state:
         yield _state(contact.state, when.state)
     if when.hours or when.weekdays or when.dates:
@@ -94,12 +107,12 @@ def judge(when: When, contact: Contact) -> Iterator[Verdict]:
     if when.department:
         yield _department(contact, when.department)
     if when.customer_type:
-        yield _looked_up(CUSTOMER_TYPE, contact.customer_type, when.customer_type, "the customer's type")
+        yield _looked_up(CUSTOMER_TYPE, contact.customer_type, when.customer_type, said("the customer's type"))
     if when.add_way:
-        yield _looked_up(ADD_WAY, contact.add_way, when.add_way, "the add way")
+        yield _looked_up(ADD_WAY, contact.add_way, when.add_way, said("the add way"))
 
 
-def why_not(when: When, contact: Contact) -> str | None:
+def why_not(when: When, contact: Contact) -> Sentence | None:
     """Why a rule does not apply to a contact, in words; None when it does."""
     return next((verdict.why for verdict in judge(when, contact) if not verdict.holds), None)
 
@@ -120,24 +133,34 @@ def _time(at: datetime, when: When) -> Verdict:
     if when.hours:
         days = [day for one in when.hours if (day := began(one, at)) is not None]
         if not days:
-            return Verdict(False, f"{at:%H:%M} is not in {_either(when.hours)}")
+            return Verdict(False, said("%(time)s is not in %(wanted)s", time=f"{at:%H:%M}", wanted=_either(when.hours)))
     on = [day for day in days if not when.weekdays or day.weekday() in when.weekdays]
     if not on:
-        return Verdict(False, f"{_day(days[0], at)} is not {_either([WEEKDAYS[one] for one in when.weekdays])}")
+        return Verdict(
+            False,
+            said("%(day)s is not %(wanted)s", day=_day(days[0], at), wanted=_either(map(_weekday, when.weekdays))),
+        )
     if when.dates and not any(dates.first <= day <= dates.last for day in on for dates in when.dates):
-        return Verdict(False, f"{_day(on[0], at)} is not in {_either(when.dates)}")
+        return Verdict(False, said("%(day)s is not in %(wanted)s", day=_day(on[0], at), wanted=_either(when.dates)))
     return HOLDS
 
 
-def _day(day: date, at: datetime) -> str:
-    text = f"{WEEKDAYS[day.weekday()]} {day}"
-    return text if day == at.date() else f"{text}, on which these hours began,"
+def _day(day: date, at: datetime) -> Sentence:
+    if day == at.date():
+        return said("%(weekday)s %(date)s", weekday=_weekday(day.weekday()), date=day)
+    return said("%(weekday)s %(date)s, on which these hours began,", weekday=_weekday(day.weekday()), date=day)
+
+
+def _weekday(number: int) -> Sentence:
+    return Sentence(WEEKDAYS[number])
 
 
 def _state(state: str, patterns: tuple[str, ...]) -> Verdict:
     if any(fnmatchcase(state, pattern) for pattern in patterns):
         return HOLDS
-    return Verdict(False, f"the State {state} does not match {_either(patterns)}" if state else "there is no State")
+    if not state:
+        return Verdict(False, said("there is no State"))
+    return Verdict(False, said("the State %(state)s does not match %(wanted)s", state=state, wanted=_either(patterns)))
 
 
 def _department(contact: Contact, departments: tuple[int, ...]) -> Verdict:
@@ -145,20 +168,35 @@ def _department(contact: Contact, departments: tuple[int, ...]) -> Verdict:
     if True in found:
         return HOLDS
     if None in found:
-        return Verdict(None, f"the departments of {contact.user_id} are not known", DEPARTMENTS)
-    return Verdict(False, f"{contact.user_id} is not in department {_either(departments)} or below", DEPARTMENTS)
+        return Verdict(None, said("the departments of %(member)s are not known", member=contact.user_id), DEPARTMENTS)
+    why = said(
+        "%(member)s is not in department %(wanted)s or below", member=contact.user_id, wanted=_either(departments)
+    )
+    return Verdict(False, why, DEPARTMENTS)
 
 
-def _looked_up(fact: str, value: object, wanted: tuple[object, ...], what: str) -> Verdict:
+def _looked_up(fact: str, value: object, wanted: tuple[object, ...], what: Sentence) -> Verdict:
     if value is None:
-        return Verdict(None, f"{what} is not known", fact)
-    return _one_of(value, wanted, f"{what} is", fact)
+        return Verdict(None, said("%(what)s is not known", what=what), fact)
+    return _one_of(value, wanted, what, fact)
 
 
-def _one_of(value: object, wanted: tuple[object, ...], what: str, fact: str = "") -> Verdict:
-    return HOLDS if value in wanted else Verdict(False, f"{what} {value}, not {_either(wanted)}", fact)
+def _one_of(value: object, wanted: tuple[object, ...], what: Sentence, fact: str = "") -> Verdict:
+    if value in wanted:
+        return HOLDS
+    why = said("%(what)s is %(value)s, not %(wanted)s", what=what, value=_word(value), wanted=_either(wanted))
+    return Verdict(False, why, fact)
 
 
-def _either(values: object) -> str:
-    *first, last = [str(value) for value in values]  # type: ignore[attr-defined]
-    return f"{', '.join(first)} or {last}" if first else last
+def _word(value: object) -> object:
+    """A value of the book's that is a word is said in the reader's language."""
+    return Sentence(value) if isinstance(value, str) and value in _WORDS else value
+
+
+def _either(values: Iterable[object]) -> Sentence:
+    """`a, b or c`."""
+    words = [_word(value) for value in values]
+    told = words[0] if isinstance(words[0], Sentence) else Sentence("%(value)s", {"value": words[0]})
+    for word in words[1:-1]:
+        told = said("%(first)s, %(next)s", first=told, next=word)
+    return said("%(first)s or %(last)s", first=told, last=words[-1]) if len(words) > 1 else told

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
+from tasks.sentences import reason, said
 from tasks.templates import book as book_file
 from tasks.templates.media import described
 from tasks.templates.media_kind import LARGEST, MB
@@ -42,7 +43,7 @@ def load(file: Path) -> tuple[Book, Bundle]:
             source, fetch = _of_zip(archive)
             return gather(source, fetch)
     except zipfile.BadZipFile as error:
-        raise BookError([Problem(1, 1, f"the .zip is broken: {error}")]) from None
+        raise BookError([Problem(1, 1, said("the .zip is broken: %(why)s", why=error))]) from None
 
 
 def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:
@@ -66,16 +67,18 @@ def beside(file: Path) -> Fetch:
         try:
             real = wanted.resolve(strict=True)
             if not real.is_relative_to(folder):
-                raise ValueError(f"{path} is a link out of the book's folder; copy the file into it")
+                raise ValueError(said("%(path)s is a link out of the book's folder; copy the file into it", path=path))
             about = real.stat()
             if not stat.S_ISREG(about.st_mode):
-                raise ValueError(f"{path} is not a file")
+                raise ValueError(said("%(path)s is not a file", path=path))
             _refuse_large(path, about.st_size)
             return real.read_bytes()
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a ring
             missing = isinstance(error, FileNotFoundError)
             why = "" if missing else f" ({getattr(error, 'strerror', None) or error})"
-            raise ValueError(f"no file {path} beside the book{why}; paths are relative to it") from None
+            raise ValueError(
+                said("no file %(path)s beside the book%(why)s; paths are relative to it", path=path, why=why)
+            ) from None
 
     return fetch
 
@@ -116,20 +119,20 @@ def _of_zip(archive: zipfile.ZipFile) -> tuple[str, Fetch]:
     books = [name for name in archive.namelist() if PurePosixPath(name).suffix in (".yaml", ".yml")]
     books.sort(key=lambda name: (name.count("/"), PurePosixPath(name).name != BOOK_NAME, name))
     if not books:
-        raise BookError([Problem(1, 1, f"there is no {BOOK_NAME} in the .zip")])
+        raise BookError([Problem(1, 1, said("there is no %(name)s in the .zip", name=BOOK_NAME))])
     folder = books[0].rpartition("/")[0]
 
     def fetch(path: str) -> bytes:
         try:
             info = archive.getinfo(f"{folder}/{path}" if folder else path)
         except KeyError:
-            raise ValueError(f"no file {path} in the .zip, beside the book") from None
+            raise ValueError(said("no file %(path)s in the .zip, beside the book", path=path)) from None
         return _unpacked(archive, info, path)
 
     try:
         source = _unpacked(archive, archive.getinfo(books[0]), books[0])
     except ValueError as error:
-        raise BookError([Problem(1, 1, str(error))]) from None
+        raise BookError([Problem(1, 1, reason(error))]) from None
     return source.decode("utf-8-sig"), fetch
 
 
@@ -140,11 +143,18 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> byt
         with archive.open(info) as member:
             content = member.read(LARGEST + 1)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read from the .zip: {error}") from None
+        raise ValueError(said("%(path)s cannot be read from the .zip: %(why)s", path=path, why=error)) from None
     _refuse_large(path, len(content))
     return content
 
 
 def _refuse_large(path: str, size: int) -> None:
     if size > LARGEST:
-        raise ValueError(f"{path} has {size / MB:.1f} MB; no file may have more than {LARGEST // MB}")
+        raise ValueError(
+            said(
+                "%(path)s has %(size)s MB; no file may have more than %(limit)s",
+                path=path,
+                size=f"{size / MB:.1f}",
+                limit=LARGEST // MB,
+            )
+        )

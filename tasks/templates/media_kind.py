@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tasks.sentences import Sentence, said
 from tasks.templates.model import Media
 
 MB = 1 << 20
@@ -42,15 +43,15 @@ _BRANDS: Mapping[bytes, str] = {  # of ISO media files; every other brand is MP4
 class Use:
     """What a file is for. `kinds` () takes all."""
 
-    takes: str
+    takes: Sentence
     kinds: tuple[str, ...]
     limit: int  # bytes
-    cure: str
+    cure: Sentence
 
 
-IMAGE = Use("JPG and PNG", ("JPG", "PNG"), 10 * MB, "save it as JPG, or smaller")
-VIDEO = Use("MP4", ("MP4",), 10 * MB, "cut it, or lower its quality")
-FILE = Use("any file", (), 20 * MB, "shorten it, or link to it")
+IMAGE = Use(said("JPG and PNG"), ("JPG", "PNG"), 10 * MB, said("save it as JPG, or smaller"))
+VIDEO = Use(said("MP4"), ("MP4",), 10 * MB, said("cut it, or lower its quality"))
+FILE = Use(said("any file"), (), 20 * MB, said("shorten it, or link to it"))
 LARGEST = FILE.limit  # bytes; what is larger need not be read
 
 
@@ -63,14 +64,30 @@ def sniff(content: bytes) -> str:
     return next((kind for beginning, kind in _BEGINNINGS if content.startswith(beginning)), OTHER)
 
 
-def refusal(media: Media, use: Use) -> str | None:
+def refusal(media: Media, use: Use) -> Sentence | None:
     """Why WeCom would not take a file for this use, and what to do; None if it would."""
     if media.size < LEAST:
-        return f"{media.path} has {media.size} bytes; WeCom takes files of more than {LEAST - 1}"
+        return said(
+            "%(path)s has %(size)s bytes; WeCom takes files of more than %(least)s",
+            path=media.path,
+            size=media.size,
+            least=LEAST - 1,
+        )
     if use.kinds and media.kind not in use.kinds:
-        return f"{media.path}: this is {media.kind}; WeCom takes {use.takes}"
+        return said(
+            "%(path)s: this is %(kind)s; WeCom takes %(takes)s",
+            path=media.path,
+            kind=Sentence(media.kind),
+            takes=use.takes,
+        )
     if media.size > use.limit:
-        return f"{media.path} has {media.size / MB:.1f} MB; WeCom takes {use.limit // MB} MB: {use.cure}"
+        return said(
+            "%(path)s has %(size)s MB; WeCom takes %(limit)s MB: %(cure)s",
+            path=media.path,
+            size=f"{media.size / MB:.1f}",
+            limit=use.limit // MB,
+            cure=use.cure,
+        )
     return None
 
 

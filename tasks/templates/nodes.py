@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 import yaml
 
+from tasks.sentences import Sentence, reason, said
+
 BOOK_LIMIT = 1024 * 1024  # bytes
 DEPTH_LIMIT = 12  # of what lies in what; a book needs 7, and YAML's scanner is quadratic in it
 
-TOO_DEEP = f"deeper than {DEPTH_LIMIT} levels; no book is"
+TOO_DEEP = said("deeper than %(limit)s levels; no book is", limit=DEPTH_LIMIT)
 
 T = TypeVar("T")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # beside tab and line ends
@@ -27,7 +29,7 @@ class Problem:
 
     line: int
     column: int
-    what: str
+    what: Sentence
 
     def __str__(self) -> str:
         return f"line {self.line}, column {self.column}: {self.what}"
@@ -56,9 +58,11 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise BookError([_problem(event.start_mark, "aliases and anchors are not used in a book; write it out")])
+            raise BookError(
+                [_problem(event.start_mark, said("aliases and anchors are not used in a book; write it out"))]
+            )
         if getattr(event, "tag", None):
-            raise BookError([_problem(event.start_mark, "tags are not used in a book; leave it out")])
+            raise BookError([_problem(event.start_mark, said("tags are not used in a book; leave it out"))])
         if self._depth >= DEPTH_LIMIT:
             raise BookError([_problem(event.start_mark, TOO_DEEP)])
         self._depth += 1
@@ -70,29 +74,29 @@ class _Loader(yaml.SafeLoader):
 def compose(source: str) -> yaml.Node:
     """The root node of a YAML text. Raises BookError for what is not YAML, or not a book's YAML."""
     if len(source.encode(errors="replace")) > BOOK_LIMIT:
-        raise BookError([Problem(1, 1, f"more than {BOOK_LIMIT} bytes")])
+        raise BookError([Problem(1, 1, said("more than %(limit)s bytes", limit=BOOK_LIMIT))])
     try:
         root: yaml.Node | None = _Loader(source).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise BookError([_problem(mark, f"not YAML: {error.problem or error.context}")]) from None
+        raise BookError([_problem(mark, said("not YAML: %(why)s", why=error.problem or error.context))]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, BookError):
             raise
-        raise BookError([Problem(1, 1, "not YAML")]) from None
+        raise BookError([Problem(1, 1, said("not YAML"))]) from None
     if root is None:
-        raise BookError([Problem(1, 1, "the book is empty; it begins with `version: 1`")])
+        raise BookError([Problem(1, 1, said("the book is empty; it begins with `version: 1`"))])
     return root
 
 
-def _problem(mark: Any, what: str) -> Problem:
+def _problem(mark: Any, what: Sentence) -> Problem:
     return Problem(mark.line + 1, mark.column + 1, what) if mark else Problem(1, 1, what)
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)` where one of the known names is close, else ""."""
+def did_you_mean(given: str, known: Iterable[str]) -> Sentence | str:
+    """`; did you mean …?` where one of the known names is close, else ""."""
     close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    return said("; did you mean %(name)s?", name=close[0]) if close else ""
 
 
 def place(node: yaml.Node) -> int:
@@ -107,20 +111,29 @@ class Nodes:
         self.problems: list[Problem] = []
 
     def entries(
-        self, node: yaml.Node, what: str, known: tuple[str, ...] | None = None
+        self, node: yaml.Node, what: Sentence, known: tuple[str, ...] | None = None
     ) -> Iterator[tuple[str, yaml.Node]]:
         """The entries of a mapping, in order; `known`: the keys that it may have."""
         if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, f"{what} must be a mapping (name: value)")
+            self.wrong(node, said("%(what)s must be a mapping (name: value)", what=what))
             return
         seen = set()
         for key_node, value in node.value:
             key = self.text(key_node)
             if key in seen:
-                self.wrong(key_node, f"{key} is given twice")
+                self.wrong(key_node, said("%(key)s is given twice", key=key))
             elif known is not None and key not in known:
                 near = did_you_mean(key, known)
-                self.wrong(key_node, f"{what} has no `{key}`; there are {', '.join(known)}{near}")
+                self.wrong(
+                    key_node,
+                    said(
+                        "%(what)s has no `%(key)s`; there are %(known)s%(near)s",
+                        what=what,
+                        key=key,
+                        known=", ".join(known),
+                        near=near,
+                    ),
+                )
             else:
                 seen.add(key)
                 yield key, value
@@ -132,29 +145,29 @@ class Nodes:
     def text(self, node: yaml.Node) -> str:
         """A scalar as it is written; "" for what is none."""
         if not isinstance(node, yaml.ScalarNode):
-            self.wrong(node, "must be a text")
+            self.wrong(node, said("must be a text"))
             return ""
         value = str(node.value)
         if _UNSENDABLE.search(value):
-            self.wrong(node, "a control character or half a character; WeCom takes neither, leave it out")
+            self.wrong(node, said("a control character or half a character; WeCom takes neither, leave it out"))
             return ""
         return value
 
     def converted(self, node: yaml.Node, convert: Callable[[str], T]) -> T | None:
         """A scalar converted; None, and a problem, when `convert` raises ValueError."""
         if not isinstance(node, yaml.ScalarNode):
-            self.wrong(node, "must be a single value")
+            self.wrong(node, said("must be a single value"))
             return None
         if _UNSENDABLE.search(str(node.value)):
-            self.wrong(node, "a control character or half a character; leave it out")
+            self.wrong(node, said("a control character or half a character; leave it out"))
             return None
         try:
             return convert(str(node.value))
         except ValueError as error:
-            self.wrong(node, str(error))
+            self.wrong(node, reason(error))
             return None
 
-    def wrong(self, node: yaml.Node, what: str | None) -> None:
+    def wrong(self, node: yaml.Node, what: Sentence | None) -> None:
         """Note a problem at a node; None is none."""
         if what is not None:
             self.problems.append(_problem(node.start_mark, what))

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tasks.sentences import Sentence, said
 from tasks.templates import media_kind
 from tasks.templates.limits import REMARK_LIMIT, TEXT_LIMIT
 from tasks.templates.model import (
@@ -29,6 +30,7 @@ from tasks.templates.model import (
     Video,
     source,
 )
+from tasks.templates.nodes import did_you_mean
 
 __all__ = ["TEXT_LIMIT"]
 
@@ -57,18 +59,52 @@ class Placeholder:
     fallback: str
 
 
-def placeholders(text: str) -> list[Placeholder]:
-    """The placeholders of a text, in order. ValueError names what is not one."""
-    found = []
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something in a text that looks like a placeholder and is none: `{name}` where a `name` is given, else a `brace`.
+
+    `at` counts characters from 1.
+    """
+
+    at: int
+    name: str = ""
+    brace: str = ""
+
+    @property
+    def sentence(self) -> Sentence:
+        """It in words, with what to do."""
+        if self.brace:
+            return said(
+                "a single %(brace)s at character %(at)s; write %(twice)s",
+                brace=self.brace,
+                at=self.at,
+                twice=self.brace * 2,
+            )
+        return said(
+            "no placeholder {%(name)s}; there are %(known)s%(near)s",
+            name=self.name,
+            known=", ".join(PLACEHOLDERS),
+            near=did_you_mean(self.name, PLACEHOLDERS),
+        )
+
+
+def mistakes(text: str) -> Iterator[Mistake]:
+    """All that cannot be filled in, in order."""
     for token in _TOKEN.finditer(text):
         if token.group() in ("{{", "}}"):
             continue
         if token.group(1) is None:
-            raise ValueError(f"a single {token.group()} at character {token.start() + 1}; write {token.group() * 2}")
-        if token.group(1) not in PLACEHOLDERS:
-            raise ValueError(f"no placeholder {{{token.group(1)}}}; there are {', '.join(PLACEHOLDERS)}")
-        found.append(Placeholder(token.group(1), token.group(2) or ""))
-    return found
+            yield Mistake(token.start() + 1, brace=token.group())
+        elif token.group(1) not in PLACEHOLDERS:
+            yield Mistake(token.start() + 1, name=token.group(1))
+
+
+def placeholders(text: str) -> list[Placeholder]:
+    """The placeholders of a text, in order. ValueError names what is not one."""
+    for mistake in mistakes(text):
+        raise ValueError(mistake.sentence)
+    found = (token for token in _TOKEN.finditer(text) if token.group() not in ("{{", "}}"))
+    return [Placeholder(token.group(1), token.group(2) or "") for token in found]
 
 
 def wanted(template: Template) -> frozenset[str]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tasks.connections import Redis
@@ -26,6 +26,8 @@ from tasks.templates.model import Book, Media
 CURRENT = "welcome:book:"  # + app; tasks.ledger's claim reads it too
 FIRST_MEDIA = "welcome:first-media:"  # + app: ms at which its first book with files was stored; no part of a backup
 MEDIA_MB = 512
+DRAFT, DRAFT_VERSION = "welcome:draft:", "welcome:draft-version:"  # + app; see tasks.templates.draft
+DRAFT_FILES = "welcome:draft-files:"  # + app: path → JSON of [sha256, kind, size, at]
 SHOWN_LATELY = 20  # revisions of each app whose files stay when media is full
 _BATCH = 100  # revisions read at once
 
@@ -191,6 +193,14 @@ class BookStore:
         bundle = self.bundle(app, number)
         return self.save(app, bundle.source, bundle.files, author, note or f"back to revision {number}", base)
 
+    def keep(self, contents: Iterable[bytes]) -> None:
+        """Store files that no revision shows yet; whoever keeps them has noted so in DRAFT_FILES. Raises MediaFull."""
+        self.media.put(contents, keep=self._shown_lately({}))
+
+    def shows(self, sha256: str) -> bool:
+        """Whether one of the last revisions or drafts of any app shows a file."""
+        return sha256 in self._shown_lately({})
+
     def _stored(self, app: str, number: int) -> tuple[str, Revision]:
         key = f"{CURRENT}{app}:{number}"
         source, about = self._redis.mget(key, f"{key}:about")
@@ -199,8 +209,10 @@ class BookStore:
         return str(source), _revision(app, number, source, about)
 
     def _shown_lately(self, shown: Mapping[str, Media]) -> frozenset[str]:
-        """The files that must not give way: of this book, and of the last revisions of every app."""
+        """The files that must not give way: of this book, of the last revisions of every app, and of the drafts."""
         keep = {media.sha256 for media in shown.values()}
+        for key in self._redis.scan_iter(match=f"{DRAFT_FILES}*", count=1000):
+            keep |= {json.loads(noted)[0] for noted in self._redis.hvals(key)}
         pattern = re.compile(re.escape(CURRENT) + r"([^:]+)")
         for key in self._redis.scan_iter(match=f"{CURRENT}*", count=1000):
             found = pattern.fullmatch(key)

@@ -121,7 +121,10 @@ class StandIn:
         departments: dict[int, dict[str, Any]] | None = None,
         app: str = "default",
     ) -> None:
-        """Fields by id, as the API gives them: `members={"zhangsan": {"name": "张三"}}`. Status 5: who left."""
+        """Fields by id, as the API gives them: `members={"zhangsan": {"name": "张三"}}`. Status 5: who left.
+
+        A member's `licensed` False: without an interface licence, 701008.
+        """
         people = {"members": members, "customers": customers, "chats": chats, "departments": departments}
         self._post("people", {"app": app, **{kind: fields or {} for kind, fields in people.items()}})
 
@@ -193,6 +196,10 @@ class StandIn:
     def wait_until_pushed(self, timeout: float = 120) -> None:
         """Until the load is over and every event was accepted or given up."""
         self._wait_until(lambda status: not status["loading"] and not status["pushing"], "all pushed", timeout)
+
+    def messages(self, app: str = "default") -> list[dict[str, Any]]:
+        """What members were sent by the corp, oldest first: `members` it reached, and its `text` or other kind."""
+        return self._get(f"messages?app={app}")
 
     def _wait_until(self, met: Callable[[dict[str, Any]], bool], wanted: str, timeout: float) -> None:
         give_up_at = time.monotonic() + timeout

@@ -1,13 +1,17 @@
 """A State's own rule; a code's image, bounded in size and time."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tasks.channels import PICTURE_LIMIT, ChannelError, Found, picture, rule_for
+from tasks.channels import PICTURE_KEPT, PICTURE_LIMIT, Channel, ChannelError, Channels, Found, picture, rule_for
+from tasks.connections import Redis
+from tasks.wecom import WeComClient
 from tests.books import JPG, PNG, a_book, a_rule
 
 
@@ -109,3 +113,38 @@ def test_an_address_that_leads_nowhere_is_an_error_of_one_line(url: str) -> None
     with pytest.raises(ChannelError) as error:
         picture(url, soon())
     assert "127.0.0.1" not in str(error.value)
+
+
+# ------------------------------------------------------------------------------------------------ the image, kept
+
+
+def of_one_app(redis_client: Redis) -> Channels:
+    return Channels(redis_client, "default", WeComClient("ww1234", "s", "http://127.0.0.1:1"))
+
+
+def test_an_image_is_fetched_once(serving: Callable[..., str], redis_client: Redis) -> None:
+    channels = of_one_app(redis_client)
+    asked = []
+
+    def count(self: BaseHTTPRequestHandler) -> None:
+        asked.append(1)
+        sends(PNG)(self)
+
+    channel = Channel("a", "s", "c1", 1, qr_code=serving(count))
+    assert [channels.picture(channel, soon()) for _ in range(2)] == [PNG, PNG]
+    assert len(asked) == 1
+    assert channels.kept_pictures([channel, Channel("b", "s", "c2", 1)]) == {"c1": PNG}
+
+
+def test_a_large_image_is_not_kept(serving: Callable[..., str], redis_client: Redis) -> None:
+    channels = of_one_app(redis_client)
+    large = PNG + bytes(PICTURE_KEPT)
+    channel = Channel("a", "s", "c1", 1, qr_code=serving(sends(large)))
+    assert channels.picture(channel, soon()) == large
+    assert channels.kept_pictures([channel]) == {}
+
+
+def test_a_digest_tells_whether_anything_has_changed() -> None:
+    channel = Channel("a", "s", "c1", 1, ("zhangsan",))
+    assert channel.digest == Channel.read(json.dumps(asdict(channel))).digest
+    assert channel.digest != replace(channel, members=("lisi",)).digest

@@ -11,8 +11,10 @@ import pytest
 
 from tasks import policy, wake
 from tasks.connections import Redis
+from tasks.deliveries import delivery, names_used
 from tasks.ledger import ATTENDED, CLAIM_LEASE, COUNTERS, DUE, LEFT_BEHIND, Claim
 from tasks.people import BUDGET
+from tasks.templates.render import fill
 from tasks.welcome import Dispatcher
 from tests.builders import BOOK, PLAIN_BOOK
 from tests.processes import RedisServer
@@ -59,7 +61,7 @@ def test_a_customer_is_greeted_and_the_ledger_knows(worker: Worker) -> None:
         "attempts": "1",
     }
     steps = json.loads(row["steps"])
-    assert list(steps) == ["started", "prepared", "try_1", "answer_1"]
+    assert list(steps) == ["started", "chosen", "named", "prepared", "try_1", "token", "answer_1"]
     assert list(steps.values()) == sorted(steps.values())
 
 
@@ -143,6 +145,29 @@ def test_names_are_fetched_for_the_text_that_asks_for_them(naming: Worker) -> No
     )
     naming.greet(claim)
     assert text_of(naming, record) == "您好李四{member}，我是张三，很高兴认识您！"
+
+
+def test_a_row_keeps_the_names_that_stood_in_the_text_and_no_other(naming: Worker) -> None:
+    record, claim = naming.claimed(state="douyin-1")
+    long = "李" * 40
+    naming.wecom.people(members={"zhangsan": {"name": "张三"}}, customers={record.external_user_id: {"name": long}})
+    row = naming.greet(claim)
+    assert names_used(row) == {"customer": long[:32], "member": "张三"}
+    assert fill("您好{customer|朋友}，我是{member|您的顾问}，很高兴认识您！", names_used(row)) == text_of(
+        naming, record
+    )
+    assert "李" not in json.dumps(delivery(row), ensure_ascii=False)
+
+
+def test_what_each_try_was_answered_is_kept_with_the_row(worker: Worker, redis_client: Redis) -> None:
+    _, event = worker.added()
+    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -18_300)
+    (claim,) = worker.ledger.claim(1)
+    worker.wecom.faults(busy=1)
+    row = worker.greet(claim)
+    tries = delivery(row)["tries"]
+    assert [one["errcode"] for one in tries] == [-1] * int(row["attempts"])
+    assert {f"answer_{number}" for number in range(1, len(tries) + 1)} <= json.loads(row["steps"]).keys()
 
 
 def test_a_text_without_names_costs_no_other_call(worker: Worker) -> None:

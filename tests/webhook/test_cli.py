@@ -29,7 +29,7 @@ from webhook.cli import main
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
     *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
-    "followup",
+    *("revision", "tries", "without", "followup"),
 ]
 
 
@@ -270,6 +270,9 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
         "attempts": 1,
         "recoveries": 0,
         "steps": {"claimed": 3, "answer_1": 250},
+        "revision": 1,
+        "tries": [],
+        "without": [],
         "followup": None,
     }
 
@@ -283,6 +286,7 @@ def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_aga
     (task,) = followups.claim(9)
     followups.note(task, Progress("failed", "40003 invalid userid", tags=["来源/新客户"]))
     (row,) = shown()
+    assert 0 <= ledger.now() / 1000 - row["followup"].pop("at") < 30
     assert row["followup"] == {
         "state": "failed",
         "attempts": 1,
@@ -291,7 +295,7 @@ def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_aga
         "tags": ["来源/新客户"],
         "remark": None,
     }
-    (line,) = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
+    _, line = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
     assert line.endswith("then failed (40003 invalid userid)")
     again = run("deliveries", "--retry-followup", event.id, **ENVIRONMENT, REDIS_URL=redis_url)
     assert again.exit_code == 0
@@ -362,9 +366,30 @@ def test_another_since_is_refused_with_those_there_are(since, redis_url):
 
 def test_a_delivery_on_the_terminal_is_one_line_with_what_an_operator_asks(ledger, redis_url):
     event = greeted(ledger, "refused", state="douyin-1")
-    (line,) = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
-    for part in ("refused", "0.250 s", f"zhangsan ← {event.external_user_id}", "douyin-1", event.id, "why", "[41050]"):
+    header, line = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
+    for part in ("refused", "0.250 s", "zhangsan", event.external_user_id, "douyin-1", event.id):
         assert part in line
+    assert "Not sent: refused by WeCom, the welcome code is used, unknown or older than 20 seconds (41050)" in line
+    for name, value in {"took": "0.250 s", "customer": event.external_user_id, "event id": event.id}.items():
+        place = header.index(name) + (len(name) if name == "took" else 0)
+        assert line.index(value) + (len(value) if name == "took" else 0) == place
+    assert " app " not in header
+
+
+def test_with_several_apps_a_delivery_on_the_terminal_names_its_app(redis_url, tmp_path):
+    config = tmp_path / "apps.toml"
+    config.write_text(
+        "".join(
+            f'[apps.{name}]\ncorp_id = "{CORP}"\nsecret = "{name}"\ntoken = "t"\n'
+            f'encoding_aes_key = "{ENVIRONMENT["WECOM_ENCODING_AES_KEY"]}"\n'
+            for name in ("sales", "service")
+        )
+    )
+    ledger = assemble(some_settings(REDIS_URL=redis_url)).ledger
+    greeted(ledger, app="service")
+    header, line = run("deliveries", WELCOME_CONFIG=str(config), REDIS_URL=redis_url).stdout.splitlines()
+    assert header.split()[3] == "app"
+    assert line.split()[5] == "service"
 
 
 def test_an_empty_ledger_says_what_to_do_next(redis_url):

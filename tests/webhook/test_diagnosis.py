@@ -15,7 +15,8 @@ from tests.until import until
 from tests.webhook.conftest import Web
 from tests.webhook.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, sealed, signed
 from webhook.crypto import Envelope
-from webhook.diagnosis import SIGNED, diagnose
+from webhook.diagnosis import SIGNED, VERDICTS, diagnose, sentence
+from webhook.sentences import Sentence
 
 OTHER_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
@@ -104,6 +105,22 @@ def test_junk_has_a_diagnosis_of_one_line_that_quotes_nothing(query, ciphertext)
     verdict = diagnose(ENVELOPE, query, ciphertext)
     assert "\n" not in verdict
     assert verdict == NEITHER or verdict.startswith(("the query has no ", "there is no ciphertext"))
+
+
+# --- said again, in another language
+
+
+@pytest.mark.parametrize("one", VERDICTS, ids=lambda one: one.msgid[:30])
+def test_each_verdict_is_recognised_from_its_text_with_its_values(one):
+    values = (
+        {"names": "timestamp, nonce"} if "(names)" in one.msgid else {"corp": "ww%x"} if "(corp)" in one.msgid else {}
+    )
+    made = Sentence(one.msgid, values)
+    assert sentence(str(made)) == made
+
+
+def test_a_verdict_of_another_release_says_what_it_says():
+    assert str(sentence("100 % sure it was %(you)s")) == "100 % sure it was %(you)s"
 
 
 # --- where it goes

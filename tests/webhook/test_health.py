@@ -254,12 +254,19 @@ def test_media_is_an_alarm_while_half_a_day_is_left_and_the_system_is_ready(web,
     assert answer.json["media"] == [
         "app default: media ends in 12.0 h and is not renewed: is `role upkeep` running?",
     ]
-    (found,) = [one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if one.what == "media"]
-    assert (found.fine, found.detail) == (None, "media ends in 12.0 h and is not renewed: is `role upkeep` running?")
+    (found,) = [
+        one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if str(one.what) == "media"
+    ]
+    assert (found.fine, str(found.detail)) == (
+        None,
+        "media ends in 12.0 h and is not renewed: is `role upkeep` running?",
+    )
 
 
 def test_the_doctor_says_how_long_media_lives(web):
     a_book_with_a_film(web)
     the_film_is_uploaded(web, lives=3 * 86400)
-    (found,) = [one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if one.what == "media"]
+    (found,) = [
+        one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if str(one.what) == "media"
+    ]
     assert str(found) == "✓ media: 1 files at WeCom, the first to be renewed ends in 72 h"

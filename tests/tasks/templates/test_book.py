@@ -14,7 +14,7 @@ from tests.builders import BOOK
 def problems(source: str) -> list[tuple[int, int, str]]:
     with pytest.raises(BookError) as error:
         read(source)
-    return [(problem.line, problem.column, problem.what) for problem in error.value.problems]
+    return [(problem.line, problem.column, str(problem.what)) for problem in error.value.problems]
 
 
 def a_text(text: str) -> str:

@@ -40,7 +40,7 @@ def test_the_rule_that_won_and_why_each_earlier_one_did_not() -> None:
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
     found = explain(a_book(the_example()), someone(), {})
-    why = dict(found.passed_over)
+    why = {rule: str(words) for rule, words in found.passed_over}
     assert why["douyin"] == "there is no State"
     assert why["from-a-link"] == "the customer's type is not known"
     assert why["east"] == "the departments of zhangsan are not known"

@@ -339,7 +339,7 @@ def test_a_book_that_leaves_somebody_without_a_greeting_is_refused() -> None:
         ("{}", "group welcome new is empty; it has a text, an image, link, miniprogram, file or video"),
         ("{text: ''}", "group welcome new has an empty text"),
         ("{txt: a, text: b}", "group welcome new has no `txt`; there are text, image"),
-        (f"{{text: a, link: {LINK}, image: {{media_id: b}}}}", "has link and image; WeCom takes one beside the text"),
+        (f"{{text: a, link: {LINK}, image: {{media_id: b}}}}", "has link, image; WeCom takes one beside the text"),
         ("{text: '您好{customer}'}", "a group's text is sent as it is written: {customer}"),
     ],
 )

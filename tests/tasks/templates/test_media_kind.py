@@ -54,7 +54,7 @@ def refused(book: Path) -> str:
     with pytest.raises(BookError) as error:
         load(book)
     (problem,) = error.value.problems
-    return problem.what
+    return str(problem.what)
 
 
 def test_a_book_is_loaded_with_the_files_that_it_shows_and_no_others(tmp_path: Path) -> None:

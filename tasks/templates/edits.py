@@ -1,0 +1,365 @@
+"""What can be changed in a draft, one part at a time. Pure: content and edit → content.
+
+A part is one template, one rule or one group welcome. An edit says, by a digest, what its part was when its author
+began; where somebody else has changed that part since, it is stale. Changes to other parts do not meet.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from tasks.templates.model import DEFAULT, Media
+from tasks.templates.written import Value, Values, normal
+
+TEMPLATE, RULE, GROUP = "template", "rule", "group_welcome"
+ABSENT = ""  # the digest of a part that is not there
+_SECTION = {TEMPLATE: "templates", GROUP: "group_welcome"}
+Named: TypeAlias = Literal["template", "group_welcome"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """`name` of a template or group welcome; of a rule its digest, for a rule need not have a name."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A book's plain values, and the files that it may show by path."""
+
+    values: Values
+    files: Mapping[str, Media] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> list[Any]:
+        return list(self.values["rules"])
+
+    def named(self, kind: str) -> dict[str, Any]:
+        """The templates, or the group welcomes, by name."""
+        return dict(self.values[_SECTION[kind]])
+
+    def part(self, part: Part) -> Value | None:
+        """The plain value of a part; None if it is not there."""
+        if part.kind == RULE:
+            return next((rule for rule in self.rules if self.digest_of(rule) == part.name), None)
+        found: Value | None = self.named(part.kind).get(part.name)
+        return found
+
+    def digest(self, part: Part) -> str:
+        """What a form says it began from: 16 hex digits, or ABSENT."""
+        value = self.part(part)
+        return ABSENT if value is None else self.digest_of(value)
+
+    def digest_of(self, value: Value) -> str:
+        """16 hex digits of a value and of the bytes of the files that it shows."""
+        shown = {text: self.files[text].sha256 for text in sorted(set(_texts(value))) if text in self.files}
+        return hashlib.sha256(json.dumps([value, shown]).encode()).hexdigest()[:16]
+
+    def parts(self) -> Iterator[Part]:
+        """Every part, in the book's order."""
+        yield from (Part(TEMPLATE, name) for name in self.named(TEMPLATE))
+        yield from (Part(RULE, self.digest_of(rule)) for rule in self.rules)
+        yield from (Part(GROUP, name) for name in self.named(GROUP))
+
+
+class Stale(Exception):
+    """The part is not what the edit began from any more. `theirs` None: it is gone."""
+
+    def __init__(self, part: Part, theirs: Value | None) -> None:
+        super().__init__(f"{part} was changed meanwhile")
+        self.part, self.theirs = part, theirs
+
+
+class Taken(ValueError):
+    """Another template or group welcome has the name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is another one called {name}")
+        self.name = name
+
+
+class InUse(ValueError):
+    """A template that is to go is what some rules send. `rules`: their labels; `rest`: whoever no rule matches too."""
+
+    def __init__(self, name: str, rules: tuple[str, ...], rest: bool) -> None:
+        super().__init__(f"{name} is used by {len(rules)} rules")
+        self.name, self.rules, self.rest = name, rules, rest
+
+
+# ------------------------------------------------------------------------------------------------ the edits
+
+
+@dataclass(frozen=True, slots=True)
+class SetNamed:
+    """Write a template or a group welcome. `before`: its name until now, where it is another; rules follow it.
+
+    `was`: digest of what was edited; ABSENT for a new one. Raises Stale, or Taken for a new name that is not free.
+    """
+
+    kind: Named
+    name: str
+    value: Value
+    was: str = ABSENT
+    before: str = ""
+
+    @property
+    def part(self) -> Part:
+        return Part(self.kind, self.before or self.name)
+
+    def apply(self, content: Content) -> Values:
+        now = content.part(self.part)
+        if now is not None and self.was == ABSENT:
+            raise Taken(self.name)
+        _expect(content, self.part, self.was)
+        values = copy.deepcopy(content.values)
+        named = values[_SECTION[self.kind]]
+        old = self.part.name
+        if self.name != old and self.name in named:
+            raise Taken(self.name)
+        if old in named:
+            values[_SECTION[self.kind]] = {
+                (self.name if name == old else name): (self.value if name == old else one)
+                for name, one in named.items()
+            }
+        else:
+            named[self.name] = self.value
+        if self.kind == TEMPLATE:
+            if self.name != old:
+                _use_instead(values, old, self.name)
+            elif not values["rules"]:
+                values["rules"] = [{"use": self.name}]  # the first template of a book is what everybody gets
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteNamed:
+    """Take a template or a group welcome out. `instead`: the template that rules send in its place.
+
+    Raises Stale, or InUse when rules need a replacement and there is none.
+    """
+
+    kind: Named
+    name: str
+    was: str
+    instead: str = ""
+
+    @property
+    def part(self) -> Part:
+        return Part(self.kind, self.name)
+
+    def apply(self, content: Content) -> Values:
+        _expect(content, self.part, self.was)
+        values = copy.deepcopy(content.values)
+        del values[_SECTION[self.kind]][self.name]
+        if self.kind == TEMPLATE:
+            rules, rest = users(content.values, self.name)
+            if (rules or rest) and self.instead not in values["templates"]:
+                raise InUse(self.name, rules, rest)
+            _use_instead(values, self.name, self.instead)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class AddRule:
+    """Put a rule in at a place counted from 0; None: before those that hold for everybody, which end the list."""
+
+    rule: Value
+    at: int | None = None
+
+    @property
+    def part(self) -> Part:
+        return Part(RULE, ABSENT)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        rules = values["rules"]
+        if self.at is None:
+            end = len(rules)
+            while end and not _conditions(rules[end - 1]) and _conditions(self.rule):
+                end -= 1
+            rules.insert(end, self.rule)
+        else:
+            rules.insert(self.at, self.rule)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """Write another rule in the place of one, wherever that is by now; None takes it out. Raises Stale."""
+
+    was: str
+    rule: Value | None
+
+    @property
+    def part(self) -> Part:
+        return Part(RULE, self.was)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        number = _number(content, self.was)
+        values["rules"][number : number + 1] = [] if self.rule is None else [self.rule]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRule:
+    """Move a rule so many places down; up when negative. Beyond the ends it stays there. Raises Stale."""
+
+    was: str
+    places: int
+
+    @property
+    def part(self) -> Part:
+        return Part(RULE, self.was)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        number = _number(content, self.was)
+        rule = values["rules"].pop(number)
+        values["rules"].insert(max(0, number + self.places), rule)
+        return values
+
+
+Edit: TypeAlias = SetNamed | DeleteNamed | AddRule | SetRule | MoveRule
+
+
+def users(values: Values, template: str) -> tuple[tuple[str, ...], bool]:
+    """The labels of the rules that send a template, and whether those get it whom no rule matches."""
+    labels = tuple(
+        str(rule.get("name") or number) for number, rule in enumerate(values["rules"], 1) if template in used(rule)
+    )
+    return labels, template == DEFAULT and all(_conditions(rule) for rule in values["rules"])
+
+
+def used(rule: Any) -> dict[str, str]:
+    """Template → weight of a rule's plain value."""
+    use = rule.get("use", {})
+    return {use: "1"} if isinstance(use, str) else dict(use)
+
+
+def _conditions(rule: Any) -> Any:
+    return rule.get("when")
+
+
+def _use_instead(values: Values, old: str, new: str) -> None:
+    """Rules send `new` where they sent `old`; whoever no rule matched goes on getting the same."""
+    _, rest = users(values, old)
+    for rule in values["rules"]:
+        weights = used(rule)
+        if old not in weights:
+            continue
+        if isinstance(rule["use"], str):
+            rule["use"] = new
+        else:
+            merged: dict[str, str] = {}
+            for name, weight in weights.items():
+                name = new if name == old else name
+                merged[name] = str(int(merged[name]) + int(weight)) if name in merged else weight
+            rule["use"] = merged
+    if rest and new:
+        values["rules"].append({"use": new})
+
+
+def _expect(content: Content, part: Part, was: str) -> None:
+    if content.digest(part) != was:
+        raise Stale(part, content.part(part))
+
+
+def _number(content: Content, was: str) -> int:
+    for number, rule in enumerate(content.rules):
+        if content.digest_of(rule) == was:
+            return number
+    raise Stale(Part(RULE, was), None)
+
+
+def _texts(value: Value) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    else:
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+# ------------------------------------------------------------------------------------------------ two at once
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A part that two sides changed differently since the original. None: it is not there on that side."""
+
+    part: Part
+    yours: Value | None
+    theirs: Value | None
+    original: Value | None
+
+
+RULES = Part(RULE, "*")  # all rules together: when two sides changed their list, nobody can say which order is meant
+
+
+def merged(
+    original: Content, yours: Content, theirs: Content, choices: Mapping[Part, str] | None = None
+) -> tuple[Content, tuple[Clash, ...]]:
+    """Your changes since `original`, made to `theirs`; and the parts where both changed the same.
+
+    `choices`: part → "yours" or "theirs" where a clash was decided. What is undecided stays theirs in the result.
+    A template that is gone on their side stays if your rules send it.
+    """
+    clashes: list[Clash] = []
+    choices = choices or {}
+
+    def pick(part: Part, mine: Any, other: Any, before: Any, same: tuple[bool, bool, bool]) -> Any:
+        unchanged_here, unchanged_there, equal = same
+        if unchanged_here or equal:
+            return other
+        if unchanged_there:
+            return mine
+        if part not in choices:
+            clashes.append(Clash(part, mine, other, before))
+        return mine if choices.get(part) == "yours" else other
+
+    values: Values = {"version": "1"}
+    for kind, section in _SECTION.items():
+        picked: dict[str, Any] = {}
+        for name in _in_order(theirs.named(kind), yours.named(kind)):
+            part = Part(kind, name)
+            digests = [side.digest(part) for side in (yours, theirs, original)]
+            value = pick(part, yours.part(part), theirs.part(part), original.part(part), _equal(*digests))
+            if value is not None:
+                picked[name] = value
+        values[section] = picked
+    ours, other, before = ([side.digest_of(rule) for rule in side.rules] for side in (yours, theirs, original))
+    values["rules"] = pick(RULES, yours.rules, theirs.rules, original.rules, _equal(ours, other, before))
+    for rule in values["rules"]:
+        for name in used(rule):
+            for side in (yours, original):
+                if name not in values["templates"] and name in side.named(TEMPLATE):
+                    values["templates"][name] = side.named(TEMPLATE)[name]
+    changed = {path: one for path, one in yours.files.items() if original.files.get(path) != one}
+    return Content(normal(values), {**yours.files, **theirs.files, **changed}), tuple(clashes)
+
+
+def _equal(yours: Any, theirs: Any, original: Any) -> tuple[bool, bool, bool]:
+    return yours == original, theirs == original, yours == theirs
+
+
+def _in_order(*named: Iterable[str]) -> Iterator[str]:
+    """Each name once, as it comes."""
+    yield from dict.fromkeys(name for names in named for name in names)
+
+
+def changed(before: Content, after: Content) -> Iterator[Part]:
+    """The parts that differ; RULES once when any rule or their order does."""
+    for kind in (TEMPLATE, GROUP):
+        for name in _in_order(before.named(kind), after.named(kind)):
+            if before.digest(Part(kind, name)) != after.digest(Part(kind, name)):
+                yield Part(kind, name)
+    if [before.digest_of(rule) for rule in before.rules] != [after.digest_of(rule) for rule in after.rules]:
+        yield RULES

@@ -1,0 +1,182 @@
+"""What a draft would change for the customers of the last days, and which of its rules nobody reaches. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, why_not
+from tasks.templates.model import Book, Choice, Hours, When
+from tasks.templates.select import needs, select
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One event whose welcome would be another. None: no welcome."""
+
+    id: str
+    contact: Contact
+    before: Choice | None
+    after: Choice | None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """`unknown`: events where a rule asks for something that is not kept, such as the customer's type."""
+
+    total: int
+    different: tuple[Difference, ...]
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """How often each rule of a book would win, by its number counted from 1; 0: no rule does.
+
+    `states`: the channels' States that no rule has a condition for → how many came with them.
+    """
+
+    total: int
+    rules: Counter[int] = field(default_factory=Counter)
+    unknown: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+
+
+def compare(before: Book | None, after: Book, contacts: Iterable[tuple[str, Contact]]) -> Impact:
+    """Both books' choice for each (id, contact). A welcome is another when the customer would get something else."""
+    total = unknown = 0
+    different = []
+    for identity, contact in contacts:
+        total += 1
+        if needs(after, contact) or (before is not None and needs(before, contact)):
+            unknown += 1
+            continue
+        old, new = (None if book is None else select(book, contact) for book in (before, after))
+        if _sent(old) != _sent(new):
+            different.append(Difference(identity, contact, old, new))
+    return Impact(total, tuple(different), unknown)
+
+
+def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
+    """Which rule of a book each (id, contact) gets."""
+    total = unknown = 0
+    rules: Counter[int] = Counter()
+    states: Counter[str] = Counter()
+    patterns = [pattern for rule in book.rules for pattern in rule.when.state]
+    for _, contact in contacts:
+        total += 1
+        if contact.state and not any(fnmatchcase(contact.state, pattern) for pattern in patterns):
+            states[contact.state] += 1
+        if needs(book, contact):
+            unknown += 1
+        else:
+            numbered = enumerate(book.rules, 1)
+            rules[next((number for number, rule in numbered if why_not(rule.when, contact) is None), 0)] += 1
+    return Hits(total, rules, unknown, states)
+
+
+def _sent(choice: Choice | None) -> object:
+    """What the customer notices of a choice: not what the template is called."""
+    return None if choice is None else (choice.template.text, choice.template.attachments, choice.template.then)
+
+
+# ------------------------------------------------------------------------------------------------ never reached
+
+
+def shadowed(book: Book, directory: Directory = NOBODY_KNOWN) -> dict[int, int]:
+    """Number of a rule that is never reached → number of an earlier one that holds whenever it does, counted from 1.
+
+    Only what can be proven from two rules alone; a rule that is not named here may still be unreachable.
+    """
+    found = {}
+    for number, rule in enumerate(book.rules, 1):
+        for earlier, other in enumerate(book.rules[: number - 1], 1):
+            if covers(other.when, rule.when, directory):
+                found[number] = earlier
+                break
+    return found
+
+
+def covers(wide: When, narrow: When, directory: Directory = NOBODY_KNOWN) -> bool:
+    """Whether `wide` certainly holds whenever `narrow` does."""
+    return (
+        _members(wide, narrow)
+        and _departments(wide, narrow, directory)
+        and (not wide.state or (bool(narrow.state) and all(_pattern(wide.state, one) for one in narrow.state)))
+        and _times(wide, narrow)
+        and _among(wide.customer_type, narrow.customer_type)
+        and _among(wide.add_way, narrow.add_way)
+        and _among(wide.change, narrow.change)
+    )
+
+
+def _among(wide: tuple[object, ...], narrow: tuple[object, ...]) -> bool:
+    return not wide or (bool(narrow) and set(narrow) <= set(wide))
+
+
+def _members(wide: When, narrow: When) -> bool:
+    return _among(tuple(one.lower() for one in wide.member), tuple(one.lower() for one in narrow.member))
+
+
+def _departments(wide: When, narrow: When, directory: Directory) -> bool:
+    if not wide.department or _among(wide.department, narrow.department):
+        return True
+    if narrow.department and all(
+        any(_below(one, top, directory) for top in wide.department) for one in narrow.department
+    ):
+        return True
+    return bool(narrow.member) and all(
+        any(directory.contains(one, top) for top in wide.department) for one in narrow.member
+    )
+
+
+def _below(department: int, top: int, directory: Directory) -> bool:
+    return bool(Directory({"": frozenset((department,))}, directory.parents).contains("", top))
+
+
+def _pattern(wide: tuple[str, ...], narrow: str) -> bool:
+    """Whether a State that `narrow` matches is always matched by one of the wide patterns."""
+    plain = not set("*?[") & set(narrow)
+    for pattern in wide:
+        if pattern == narrow or (plain and fnmatchcase(narrow, pattern)):
+            return True
+        beginning = pattern[:-1]
+        if pattern.endswith("*") and not set("*?[") & set(beginning) and narrow.startswith(beginning):
+            return True
+    return False
+
+
+def _times(wide: When, narrow: When) -> bool:
+    days = bool(wide.weekdays or wide.dates)
+    if wide.hours and not (
+        narrow.hours and all(any(_within(one, other, days) for other in wide.hours) for one in narrow.hours)
+    ):
+        return False
+    if not wide.hours and days and any(one.over_midnight for one in narrow.hours):
+        return False  # their morning counts as the day before here, and as itself there
+    if wide.weekdays and not (narrow.weekdays and set(narrow.weekdays) <= set(wide.weekdays)):
+        return False
+    return not wide.dates or (
+        bool(narrow.dates)
+        and all(
+            any(other.first <= one.first and one.last <= other.last for other in wide.dates) for one in narrow.dates
+        )
+    )
+
+
+def _within(narrow: Hours, wide: Hours, same_day: bool) -> bool:
+    """Whether hours lie in others; `same_day`: and the day on which they began is the same one."""
+    if narrow.over_midnight:
+        return (
+            wide.over_midnight
+            and wide.start <= narrow.start
+            and narrow.end is not None
+            and wide.end is not None
+            and narrow.end <= wide.end
+        )
+    if not wide.over_midnight:
+        return wide.start <= narrow.start and (wide.end is None or (narrow.end is not None and narrow.end <= wide.end))
+    if narrow.start >= wide.start:
+        return True
+    morning = wide.end is not None and narrow.end is not None and narrow.end <= wide.end
+    return morning and not same_day

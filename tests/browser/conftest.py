@@ -1,0 +1,105 @@
+"""A real browser on the console: headless Chromium of the system, the console served on loopback by this process.
+
+`visit` opens pages as somebody who has signed in. What the browser complains about (errors, refused content) fails
+the test.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from werkzeug.serving import make_server
+
+from tasks import intake
+from tasks.assembly import Parts, assemble
+from tasks.settings import read
+from tests.builders import BOOK
+from tests.processes import free_port
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from webhook import create_app
+
+PASSWORD, OPERATOR = "let-me-in", "李敏"
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        wanted = "apt-get install chromium fonts-wqy-microhei fonts-noto-color-emoji"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"chromium is not installed, and CI runs everything: {wanted}", pytrace=False)
+        pytest.skip(wanted)
+    return {**browser_type_launch_args, "executable_path": chromium, "args": ["--no-sandbox", *QUIET]}
+
+
+@pytest.fixture
+def parts(redis_url: str, wecom: StandIn, tmp_path: Any) -> Iterator[Parts]:
+    """An installation with a welcome book on an empty Redis, known to the stand-in; its callback is `console_url`'s."""
+    url = f"http://127.0.0.1:{free_port()}"
+    app = wecom.register(App.random(callback_url=f"{url}/callback"))
+    environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
+    environment |= {"WECOM_AGENT_ID": app.agent_id, "WELCOME_PUBLIC_URL": url}
+    made = assemble(read(environment, tmp_path), timeout=intake.TIMEOUT)
+    made.books.save("default", BOOK)
+    yield made
+    made.redis.close()
+
+
+@pytest.fixture
+def console_url(parts: Parts) -> Iterator[str]:
+    """Where the console is served, without a slash at its end."""
+    url = parts.settings.public_url or ""
+    server = make_server("127.0.0.1", int(url.rpartition(":")[2]), create_app(parts), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"{url}/console"
+    server.shutdown()
+    thread.join()
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, console_url: str) -> Iterator[Visit]:
+    """visit("/path", language="zh_Hans", width=1280, script=True) → that page, for somebody who has signed in."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "status of 4" not in message.text:  # a refused form is no fault
+            complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    def open_(
+        path: str = "/", language: str = "zh_Hans", width: int = 1280, script: bool = True, as_: str = OPERATOR
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            java_script_enabled=script,
+            timezone_id="Asia/Shanghai",
+            locale="zh-CN" if language == "zh_Hans" else "en-US",
+        )
+        contexts.append(context)
+        context.add_cookies([{"name": "welcome-language", "value": language, "url": console_url}])
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.on("console", complain)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{console_url}/login")
+        page.fill("input[name=name]", as_)
+        page.fill("input[name=password]", PASSWORD)
+        page.click("main button")
+        page.wait_for_url(lambda url: "/login" not in url)
+        page.goto(console_url + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not complaints

@@ -1,0 +1,74 @@
+"""Every page of the console, in both languages, wide and narrow, with and without JavaScript."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tasks.assembly import Parts
+from tests.browser.conftest import Visit
+from tests.browser.samples import arguments, fill
+from webhook import create_app
+
+NO_PAGES = frozenset({"static", "language.choose"})
+MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
+
+
+def addresses(parts: Parts) -> list[str]:
+    """Every page that a GET brings, with sample arguments."""
+    known = arguments(parts)
+    console = create_app(parts).extensions["console"]
+    with console.test_request_context():
+        adapter = console.create_url_adapter(None) or console.url_map.bind("localhost")
+        rules = [rule for rule in console.url_map.iter_rules() if rule.methods and "GET" in rule.methods]
+        missing = {name for rule in rules for name in rule.arguments} - known.keys() - {"filename"}
+        assert not missing, f"tests/browser/samples.py has no value for {missing}"
+        return sorted(
+            adapter.build(rule.endpoint, {name: known[name] for name in rule.arguments})
+            for rule in rules
+            if rule.endpoint not in NO_PAGES
+        )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("language", "width", "script"),
+    [
+        ("zh_Hans", 1280, True),
+        ("en", 1280, True),
+        ("zh_Hans", 390, True),
+        ("en", 320, True),
+        ("zh_Hans", 320, False),
+        ("en", 390, False),
+    ],
+)
+def test_every_page(parts: Parts, visit: Visit, language: str, width: int, script: bool) -> None:
+    fill(parts)
+    page = visit("/", language, width, script)
+    base = page.url.rstrip("/")
+    foreign: list[str] = []
+    page.on(
+        "request",
+        lambda request: foreign.append(request.url) if not request.url.startswith(("data:", "blob:", base)) else None,
+    )
+    faults = []
+    for path in addresses(parts):
+        answer = page.goto(base + path, wait_until="load")
+        assert answer is not None
+        if not answer.headers.get("content-type", "").startswith("text/html"):
+            continue
+        assert answer.status == 200, path
+        faults += [f"{path}: {fault}" for fault in measured(page, script)]
+    assert not faults, "\n".join(faults)
+    assert not foreign
+
+
+def measured(page: Page, script: bool) -> list[str]:
+    """What is wrong with a page as it is shown."""
+    faults = list(page.evaluate(MEASURE))
+    if script:
+        for violation in Axe().run(page).response["violations"]:
+            nodes = "; ".join(node["html"][:120] for node in violation["nodes"][:3])
+            faults.append(f"axe {violation['id']}: {violation['help']}: {nodes}")
+    return faults

@@ -1,0 +1,49 @@
+"""Whom customers can add, for choosing one."""
+
+import json
+
+import pytest
+
+from tasks.connections import Redis
+from tasks.roster import FAILED, FRESH, KEY, MOST, roster
+from tasks.wecom import WeComClient
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+
+
+@pytest.fixture
+def client(wecom: StandIn, redis_client: Redis) -> WeComClient:
+    app = wecom.register(App.random())
+    wecom.people(members={"lisi": {"name": "李四"}, "zhangsan": {"name": "张三"}})
+    return WeComClient(app.corp_id, app.secret, wecom.base_url, redis_client)
+
+
+def named(redis_client: Redis, member: str, answer: object) -> None:
+    redis_client.set(f"welcome:member:default:{member}", json.dumps({"answer": answer, "until": 0}))
+
+
+def test_members_come_with_the_names_that_were_looked_up(client: WeComClient, redis_client: Redis) -> None:
+    named(redis_client, "zhangsan", {"member": "张三"})
+    assert roster(redis_client, "default", client, 5) == {"lisi": "", "zhangsan": "张三"}
+    assert FRESH - 5 < redis_client.ttl(f"{KEY}default") <= FRESH
+
+
+def test_the_list_is_asked_for_once(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
+    roster(redis_client, "default", client, 5)
+    wecom.reset()
+    assert list(roster(redis_client, "default", client, 5)) == ["lisi", "zhangsan"]
+
+
+def test_a_wecom_that_does_not_tell_is_left_alone_for_a_minute(
+    client: WeComClient, redis_client: Redis, wecom: StandIn
+) -> None:
+    wecom.faults(busy=1, paths=("externalcontact/get_follow_user_list",))
+    assert roster(redis_client, "default", client, 1) == {}
+    wecom.faults()
+    assert roster(redis_client, "default", client, 1) == {}
+    assert 0 < redis_client.ttl(f"{KEY}default") <= FAILED
+
+
+def test_of_many_members_some_are_listed(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
+    wecom.people(members={f"member-{number:03}": {"name": "n"} for number in range(MOST + 10)})
+    assert len(roster(redis_client, "default", client, 5)) == MOST

@@ -1,0 +1,156 @@
+"""What every page shares: the app it is about, navigation, the state of the system, times in words."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import redis
+from flask import Flask, abort, g, request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from markupsafe import Markup
+
+from tasks.assembly import Parts
+
+PAGES = (  # endpoint, name: the navigation
+    ("today.show", lazy_gettext("Today")),
+    ("welcomes.show", lazy_gettext("Welcomes")),
+    ("deliveries.show", lazy_gettext("Deliveries")),
+    ("missed.show", lazy_gettext("Missed")),
+    ("queue.show", lazy_gettext("Queue")),
+    ("numbers.show", lazy_gettext("Numbers")),
+    ("channels.show", lazy_gettext("Channels")),
+    ("setup.show", lazy_gettext("Set-up")),
+)
+WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes", "explain": "welcomes", "publish": "welcomes"}
+SLOW = 5.0  # seconds in the queue from which something is wrong
+_FRESH = 2.0  # seconds for which a reading of the state serves all pages
+Badge = Callable[[str], int]  # app's name → how many wait on a page; raises redis.RedisError
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How greeting stands, in a word. tone: ok | bad | unknown."""
+
+    tone: str
+    word: Any  # a lazy string
+
+
+class Pulse:
+    """The state of the system, read at most every two seconds for all pages together."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._read = (0.0, State("unknown", ""))
+
+    def state(self) -> State:
+        """Never raises: unknown is a state."""
+        with self._lock:
+            at, state = self._read
+            if time.monotonic() - at > _FRESH:
+                self._read = (time.monotonic(), state := self._look())
+            return state
+
+    def _look(self) -> State:
+        try:
+            reading = self._parts.queues.read()
+        except redis.RedisError:
+            return State("unknown", lazy_gettext("Cannot read"))
+        if not reading.consuming or (reading.oldest or 0) > SLOW:
+            return State("bad", lazy_gettext("Trouble"))
+        return State("ok", lazy_gettext("All well"))
+
+
+def frame(app: Flask, parts: Parts) -> None:
+    """Give an application what its layout shows. Views may add to `app.extensions["badges"]`: endpoint → Badge."""
+    settings = parts.settings
+    pulse = Pulse(parts)
+    badges: dict[str, Badge] = {}
+    app.extensions["badges"] = badges
+    first = next(iter(settings.apps))
+    demo = urlsplit(settings.api_base).hostname in ("127.0.0.1", "localhost", "::1")
+    versions = _versions(Path(str(app.static_folder)))
+
+    @app.before_request
+    def choose_app() -> None:
+        g.began = time.perf_counter()
+        name = request.args.get("app", first)
+        if name not in settings.apps:
+            abort(404)
+        g.app = settings.apps[name]
+
+    @app.url_defaults
+    def keep_app(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static":
+            values.setdefault("v", versions.get(values.get("filename", ""), ""))
+        elif "app" in g and g.app.name != first and endpoint not in ("access.sign_in", "access.sign_out"):
+            values.setdefault("app", g.app.name)
+
+    def navigation() -> list[tuple[str, Any, int]]:
+        """(endpoint, name, how many wait there)."""
+        return [
+            (endpoint, name, _counted(badges.get(endpoint)))
+            for endpoint, name in PAGES
+            if endpoint in app.view_functions
+        ]
+
+    @app.context_processor
+    def shared() -> dict[str, Any]:
+        return {
+            "navigation": navigation,
+            "state": pulse.state,
+            "pages": app.view_functions,
+            "section": WITHIN.get(request.blueprint or "", request.blueprint),
+            "demo": demo,
+            "apps": list(settings.apps),
+            "zone": settings.timezone.key,
+            "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
+        }
+
+    app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
+    app.jinja_env.filters["cut"] = cut
+
+
+def when(seconds: float, zone: ZoneInfo) -> Markup:
+    """A time in words, with the exact one beside it: today 10:31:58, yesterday 18:40, 11-20 09:05, 2025-11-20 09:05."""
+    at, today = datetime.fromtimestamp(seconds, zone), datetime.now(zone).date()
+    words = _in_words(at, today)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S"), words
+    )
+
+
+def _in_words(at: datetime, today: date) -> str:
+    if at.date() == today:
+        return str(_("today %(time)s", time=at.strftime("%H:%M:%S")))
+    if at.date() == today - timedelta(days=1):
+        return str(_("yesterday %(time)s", time=at.strftime("%H:%M")))
+    return at.strftime("%m-%d %H:%M" if at.year == today.year else "%Y-%m-%d %H:%M")
+
+
+def cut(text: str, most: int = 40) -> str:
+    """A name as lists show it: without control characters, cut with … where it is long."""
+    clean = "".join(one for one in text if one.isprintable() or one == "\u200d")
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def _counted(badge: Badge | None) -> int:
+    if badge is None or "app" not in g:
+        return 0
+    try:
+        return badge(g.app.name)
+    except redis.RedisError:
+        return 0  # the page itself says that it cannot be read
+
+
+def _versions(folder: Path) -> dict[str, str]:
+    """File → a few digits of its content's hash: a changed file has another address, so browsers may keep the old."""
+    return {one.name: hashlib.sha256(one.read_bytes()).hexdigest()[:8] for one in folder.iterdir() if one.is_file()}

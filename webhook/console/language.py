@@ -1,0 +1,98 @@
+"""Chinese first, English second. English stands in the code, Chinese in translations/zh_Hans/*.po, a file a subject.
+
+The .po files are read when the process starts, so that there is nothing to compile and nothing to go stale.
+"""
+
+import io
+from functools import cached_property
+from pathlib import Path
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from flask import Blueprint, Flask, Response, redirect, request
+from flask_babel import Babel, Domain, get_locale, gettext
+
+from webhook.console.links import inside
+from webhook.sentences import say
+
+CHINESE, ENGLISH = "zh_Hans", "en"
+NAMES = {CHINESE: "中文", ENGLISH: "English"}  # each in its own words
+COOKIE = "welcome-language"
+_YEAR = 365 * 86400
+
+
+def speak(app: Flask) -> None:
+    """Give an application its two languages, and the route that changes between them."""
+    babel = _Babel(app, default_locale=CHINESE, locale_selector=_chosen)
+    _ = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
+    app.jinja_env.globals.update(language=html_language, other_language=_other)
+    app.jinja_env.filters["say"] = lambda what: say(what, gettext)
+    app.register_blueprint(_routes())
+
+
+def html_language() -> str:
+    """The value of <html lang>."""
+    return str(get_locale()).replace("_", "-")
+
+
+def chinese() -> Translations:
+    """Every .po file of the Chinese translation, as one catalogue."""
+    merged = Translations()
+    for file in sorted((Path(__file__).parent / "translations" / CHINESE).glob("*.po")):
+        with file.open("rb") as source:
+            compiled = io.BytesIO()
+            write_mo(compiled, read_po(source, locale=CHINESE, abort_invalid=True))
+        catalogue = Translations(io.BytesIO(compiled.getvalue()))
+        merged.merge(catalogue)
+        merged.plural = catalogue.plural  # `merge` leaves it behind
+    return merged
+
+
+def _chosen() -> str:
+    """The language of this request: the operator's choice, else the browser's; Chinese if neither says."""
+    cookie = request.cookies.get(COOKIE)
+    if cookie in NAMES:
+        return cookie
+    for wanted, _ in request.accept_languages:
+        if wanted.lower().startswith("zh"):
+            return CHINESE
+        if wanted.lower().startswith("en"):
+            return ENGLISH
+    return CHINESE
+
+
+def _other() -> tuple[str, str, str]:
+    """(code, name, value of lang) of the language that is not shown."""
+    code = ENGLISH if str(get_locale()) == CHINESE else CHINESE
+    return code, NAMES[code], code.replace("_", "-")
+
+
+class _Catalogues(Domain):
+    """Flask-Babel's domain, from memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chinese, self._english = chinese(), NullTranslations()
+
+    def get_translations(self) -> NullTranslations:
+        return self._chinese if str(get_locale()) == CHINESE else self._english
+
+
+class _Babel(Babel):
+    @cached_property
+    def domain_instance(self) -> Domain:
+        return _Catalogues()
+
+
+def _routes() -> Blueprint:
+    blueprint = Blueprint("language", __name__)
+
+    @blueprint.get("/language/<code>")
+    def choose(code: str) -> Response:
+        response = redirect(inside(request.args.get("back", "")))
+        if code in NAMES:
+            response.set_cookie(COOKIE, code, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
+        return response  # type: ignore[return-value]
+
+    return blueprint

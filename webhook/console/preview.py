@@ -1,0 +1,146 @@
+"""What a customer sees of a welcome: the messages, one after the other, as WeChat shows them. Pure.
+
+The text comes from the worker's own renderer (tasks.templates.render), so that what is previewed is what is sent.
+Each text and each attachment is a message of its own (doc 92137). pages/welcomes/_phone.html draws them.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from tasks.templates import limits
+from tasks.templates.model import MSGTYPES, Attachment, GroupWelcome, Link, Media, MediaID, MiniProgram, PicURL, source
+from tasks.templates.model import Template as Welcome
+from tasks.templates.render import PLACEHOLDERS, Mistake, Ready, attached, fill, longest
+
+NICKNAME = "%NICKNAME%"  # what WeCom itself replaces in a group welcome, doc 92366
+NEARLY = 0.9  # of a limit: from here on it is worth a warning
+
+_KEPT_INLINE = ("JPG", "PNG")  # kinds that a page shows as a picture
+
+
+# ------------------------------------------------------------------------------------------------ messages
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """One message. `kind`: text, image, link, miniprogram, video or file.
+
+    `text` is what is read: the text itself, a title, a file's name. `detail`: a link's description, a file's kind.
+    `picture`: sha256 of a picture that is kept here, "" for none; `elsewhere`: the host that has it, or "WeCom".
+    `target`: where a tap leads: a link's host, a mini-program's page. `size`: bytes of a file, 0 if not known.
+    `waits`: the worker would leave it out now, since it is not at WeCom.
+    """
+
+    kind: str
+    text: str = ""
+    detail: str = ""
+    picture: str = ""
+    elsewhere: str = ""
+    target: str = ""
+    size: int = 0
+    waits: bool = False
+
+
+def bubbles(template: Welcome, values: Mapping[str, str], ready: Ready | None = None) -> list[Bubble]:
+    """The messages of a welcome, in the order in which they arrive.
+
+    values: placeholder → value, as `tasks.people.Enquiry.values` gives them; what is missing gives its fallback.
+    ready: what is at WeCom now, to tell what would be left out; None: all of it is taken to be there.
+    """
+    return list(_messages(fill(template.text, values), template.attachments, ready))
+
+
+def group_bubbles(welcome: GroupWelcome, nickname: str = "", ready: Ready | None = None) -> list[Bubble]:
+    """The same for a group welcome, whose only placeholder is WeCom's own %NICKNAME%."""
+    items = () if welcome.item is None else (welcome.item,)
+    return list(_messages(welcome.text.replace(NICKNAME, nickname), items, ready))
+
+
+def _messages(text: str, attachments: Iterable[Attachment], ready: Ready | None) -> Iterator[Bubble]:
+    if text.strip():
+        yield Bubble("text", text)
+    for attachment in attachments:
+        yield _bubble(attachment, ready is not None and attached(attachment, ready) is None)
+
+
+def _bubble(attachment: Attachment, waits: bool) -> Bubble:
+    kind = MSGTYPES[type(attachment)]
+    if isinstance(attachment, Link):
+        elsewhere = host(attachment.picurl)
+        return Bubble(kind, attachment.title, attachment.desc, "", elsewhere, host(attachment.url), waits=waits)
+    shown = source(attachment)
+    media = shown if isinstance(shown, Media) else None
+    picture = media.sha256 if media is not None and media.kind in _KEPT_INLINE and kind != "file" else ""
+    elsewhere = host(shown.url) if isinstance(shown, PicURL) else "WeCom" if isinstance(shown, MediaID) else ""
+    if isinstance(attachment, MiniProgram):
+        return Bubble(kind, attachment.title, attachment.appid, picture, elsewhere, attachment.page, waits=waits)
+    name, what, size = (media.name, media.kind, media.size) if media is not None else ("", "", 0)
+    return Bubble(kind, name, what, picture, elsewhere, size=size, waits=waits)
+
+
+def host(url: str) -> str:
+    """The host of a URL; "" for what has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+# ------------------------------------------------------------------------------------------------ customers
+
+
+MEMBER: Mapping[str, str] = {
+    "member": "张伟",
+    "alias": "小张",
+    "department": "华东销售部",
+    "position": "客户经理",
+    "corp": "某某公司",
+    "state": "douyin-0801",
+}
+LONGEST_NAME = "阳光总在风雨后🌸平凡之路一直走🌈岁月静好不负韶华🎉愿你我都好呀呀"  # CUSTOMER_CHARACTERS of them
+CUSTOMERS: Mapping[str, str] = {"ordinary": "王芳", "nameless": "", "longest": LONGEST_NAME}
+
+
+def samples(at: datetime, member: Mapping[str, str] = MEMBER) -> dict[str, dict[str, str]]:
+    """ordinary, nameless, longest → the values of a customer with a name, without one, and with the longest one."""
+    moment = {"date": at.date().isoformat(), "time": at.strftime("%H:%M")}
+    return {key: {**member, **moment, "customer": name} for key, name in CUSTOMERS.items()}
+
+
+# ------------------------------------------------------------------------------------------------ counting
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How much of a limit of WeCom's a text takes, in bytes of UTF-8."""
+
+    size: int
+    limit: int
+
+    @property
+    def over(self) -> int:
+        return max(0, self.size - self.limit)
+
+    @property
+    def characters_over(self) -> int:
+        """How many Chinese characters have to go: three bytes each."""
+        return -(-self.over // 3)
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self.over else "warn" if self.size >= NEARLY * self.limit else "plain"
+
+
+def count(text: str) -> Count:
+    """The worst case of a welcome's text: with the longest names or fallbacks."""
+    return Count(longest(text), limits.TEXT_LIMIT)
+
+
+def meant(mistake: Mistake) -> str:
+    """The placeholder that was probably meant; "" if none is close."""
+    known = [*PLACEHOLDERS]
+    close = difflib.get_close_matches(mistake.name.strip().lower(), known, n=1, cutoff=0.6)
+    return close[0] if close else ""

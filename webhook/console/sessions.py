@@ -1,0 +1,74 @@
+"""The console's sessions: a signed cookie that ends, and the key that signs it.
+
+A session holds the operator's name, when it began, when it was last used, and a keyed fingerprint of the password it
+was opened with: a new password ends them all.
+"""
+
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from typing import Any
+
+import redis
+from flask import Flask, request, session
+from flask.sessions import SecureCookieSessionInterface
+
+from tasks.connections import Redis
+
+log = logging.getLogger(__name__)
+
+KEY = "welcome:secret-key"  # signs the sessions where SECRET_KEY is not set
+IDLE = 24 * 3600  # seconds without use after which a session ends: nobody is thrown out while he writes (WCAG 2.2.1)
+LIFE = 7 * 86400  # seconds after which it ends anyhow
+_TOUCH = 300  # seconds: how exactly its use is noted
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's own sessions, with a key that may be out of reach when the process starts, and safe cookies over TLS."""
+
+    def __init__(self, client: Redis) -> None:
+        self._redis = client
+
+    def get_signing_serializer(self, app: Flask) -> Any:
+        if not app.secret_key:
+            try:
+                self._redis.set(KEY, secrets.token_hex(32), nx=True)
+                app.secret_key = str(self._redis.get(KEY))
+            except redis.RedisError as error:
+                log.warning("no session without a key, and Redis does not tell it: %s", type(error).__name__)
+                return None
+        return super().get_signing_serializer(app)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        return "__Host-welcome-console" if request.is_secure else "welcome-console"
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
+def fingerprint(password: str, key: str | bytes) -> str:
+    """What a session keeps of the password: nobody can test guesses against it without the key."""
+    key = key if isinstance(key, bytes) else key.encode()
+    return hmac.new(key, password.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def begin(operator: str, mark: str) -> None:
+    """Begin a new session; whatever the old one held is gone. `mark`: the password's fingerprint."""
+    session.clear()
+    now = int(time.time())
+    session.update(operator=operator, began=now, used=now, mark=mark)
+
+
+def operator(mark: str, acting: bool) -> str | None:
+    """Whose session this is; None if there is none, or it has ended. `acting`: a person's doing, not a page's own."""
+    now = int(time.time())
+    name, began, used = session.get("operator"), session.get("began", 0), session.get("used", 0)
+    if not name or not hmac.compare_digest(str(session.get("mark", "")), mark):
+        return None
+    if now - used > IDLE or now - began > LIFE:
+        return None
+    if acting and now - used > _TOUCH:
+        session["used"] = now
+    return str(name)
