@@ -104,6 +104,15 @@ def help_of(path: tuple[str, ...]) -> str:
     return context.get_help()
 
 
+def test_a_worker_and_a_command_load_nothing_of_the_web_side():
+    """It would cost each of them a third of a second, and twenty megabytes."""
+    script = "import sys, tasks.roles, webhook.cli, webhook.supervisor; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], env=HERE, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn"}
+
+
 def test_the_version_is_told():
     assert re.search(r"\d+\.\d+\.\d+", run("--version").stdout)
 
