@@ -37,7 +37,7 @@ class _Group(click.Group):
             command = error.ctx.command_path if error.ctx else "wecom-welcome"
             raise Misuse(f"{error.format_message()} See `{command} --help`.") from None
         except SettingsError as error:
-            raise Failure("settings: " + "; ".join(error.problems)) from None
+            raise Failure("\n".join(f"settings: {problem}" for problem in error.problems)) from None
         except EmbeddedError as error:
             raise Failure(str(error)) from None
         except redis.RedisError as error:
