@@ -10,6 +10,7 @@ import pytest
 
 from tasks.ledger.rows import MISSED_OF
 from tasks.missed import WorkList
+from tasks.people import known_members
 from tasks.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
 from tests.simulator.client import StandIn
 from tests.tasks.conftest import Worker
@@ -278,6 +279,7 @@ def test_names_are_learned_for_people_to_read(there: Worker) -> None:
     a_miss(there, external_user_id="wm-unknown")
     assert reminders(there).learn_names(time.monotonic() + 5) == 2
     assert {row.customer for row in work(there).page().rows} == {"李雷", ""}
+    assert known_members(there.parts.redis, "default", ["zhangsan"])["zhangsan"][0] == "张三"
     assert reminders(there).learn_names(time.monotonic() + 5) == 0  # who has none is not asked for again
     a_miss(there)
     there.wecom.faults(limited=1.0, paths=("externalcontact/get",))
