@@ -33,6 +33,7 @@ from tasks.welcome import Dispatcher, Greeter
 log = logging.getLogger(__name__)
 
 UPKEEP_THREADS = 4
+FIRST_TOKENS = (1, 2, 4, 8, 16)  # seconds between the tries of a worker's start
 WELCOME_THREADS = 2  # one dispatches; the other holds the message that came meanwhile
 
 
@@ -68,8 +69,7 @@ def upkeep_worker(settings: Settings) -> None:
     )
     follower = Follower(follow_up.store, follow_up.do)
     app.task(name=wake.SLOW_TASK)(follower.run)
-    # a first token now: nobody is to wait a minute for the schedule
-    signals.worker_ready.connect(lambda **_: app.send_task("tasks.upkeep.refresh_tokens"), weak=False)
+    threading.Thread(target=_first_tokens, args=(parts,), name="tokens", daemon=True).start()
 
     def stop() -> None:
         keeper.stop()
@@ -77,6 +77,28 @@ def upkeep_worker(settings: Settings) -> None:
 
     presence = Presence(parts.redis, "upkeep", lambda: [*running, *follower.doing()])
     _work(app, parts, UPKEEP, UPKEEP_THREADS, presence, on_stop=stop)
+
+
+def _first_tokens(parts: Parts) -> None:
+    """A token for every app at once: nobody is to wait a minute for the schedule, nor for a message that got lost.
+
+    What fails for FIRST_TOKENS, with Redis there, is left to the schedule.
+    """
+    waits = iter(FIRST_TOKENS)
+    while True:
+        try:
+            parts.queues.probe()  # with Redis away it would be fetched in vain
+            with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+                fine = upkeep.refresh_tokens(parts)
+            if fine:
+                return
+        except redis.RedisError:
+            time.sleep(1)
+            continue
+        wait = next(waits, None)
+        if wait is None:
+            return
+        time.sleep(wait)
 
 
 def beat(settings: Settings) -> None:

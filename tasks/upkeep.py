@@ -25,13 +25,14 @@ TOKEN_AHEAD = 600.0  # seconds before its end at which a token is renewed, so th
 MEMORY_ALARM = 0.8  # of Redis' maxmemory
 
 
-def refresh_tokens(parts: Parts) -> None:
-    """Renew every app's token that ends within ten minutes."""
+def refresh_tokens(parts: Parts) -> bool:
+    """Renew every app's token that ends within ten minutes. → whether every app has one that all processes share."""
     for name, client in parts.clients.items():
         try:
             client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
         except WeComError as error:
             log.error("no access token for app %s: %s", name, error)
+    return all(client.tokens.is_shared() for client in parts.clients.values())
 
 
 def import_books(parts: Parts) -> None:

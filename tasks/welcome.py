@@ -178,13 +178,14 @@ class Greeter:
             begin = self._ledger.begin_try
             body = course.body
             course.note(f"try_{number}", claim)
+            anew_by = partial(self._anew_by, claim, number)
             try:
                 by = time.monotonic() + timeout
                 wecom.tokens.get(by)  # so that a wait for it is not taken for one for the answer
                 if "token" not in course.steps:
                     course.note("token", claim)
                 secret = {"welcome_code": claim.event.welcome_code}
-                wecom.until(by).external_contact.send_welcome_msg({**secret, **body})
+                wecom.until(by, anew_by).external_contact.send_welcome_msg({**secret, **body})
             except WeComError as error:
                 course.note(f"answer_{number}", claim)
                 course.tries.append((getattr(error, "errcode", None), error.reason))
@@ -216,6 +217,16 @@ class Greeter:
                 course.note(f"answer_{number}", claim)
                 course.tries.append((0, ""))
                 return Settlement("sent", dropped, attempts=number)
+
+    def _anew_by(self, claim: Claim, number: int) -> float:
+        """The deadline of try `number` when it is made again with a renewed token: its time begins anew, with a lease
+        for that. Without the lease there is no time.
+        """
+        now = time.monotonic()
+        timeout = policy.try_timeout(number, claim.left())
+        if timeout is None or not self._until_redis_answers(partial(self._ledger.renew, claim, timeout), timeout):
+            return now
+        return now + timeout
 
     def _ready(self, corp_id: str, template: Template) -> Ready:
         """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import redis
@@ -11,7 +11,7 @@ import requests
 from tasks import jobs
 from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
-from tasks.embedded import Embedded
+from tasks.embedded import reachable
 from tasks.group_welcomes import GroupSync
 from tasks.lanes import Lanes
 from tasks.media import Standing
@@ -93,12 +93,8 @@ def _callback_url(settings: Settings, app: App) -> Finding:
 
 
 def _parts(settings: Settings) -> Parts | None:
-    if settings.redis_url is None:
-        embedded = Embedded(settings.data_dir)
-        if not embedded.socket.exists():
-            return None
-        settings = replace(settings, redis_url=embedded.url)
-    return assemble(settings)
+    found = reachable(settings)
+    return None if found is None else assemble(found)
 
 
 def _redis(parts: Parts, app: App) -> Iterator[Finding]:

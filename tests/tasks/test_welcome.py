@@ -254,6 +254,22 @@ def test_a_token_that_dies_under_a_burst_is_renewed_once(worker: Worker) -> None
     assert {worker.ledger.row(claim.id)["attempts"] for claim in claims} == {"1"}
 
 
+def test_a_try_whose_token_is_refused_begins_anew_with_time_and_a_lease_of_its_own(
+    worker: Worker, redis_client: Redis
+) -> None:
+    worker.greet(worker.claimed()[1])
+    worker.wecom.revoke_tokens()
+    worker.wecom.faults(latency_ms=1200, paths=(SEND, "gettoken"))  # a refusal, a token, the greeting: more than 3 s
+    record, claim = worker.claimed()
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: len(results(worker, record)) == 2, what="the call with the new token")
+    lease = (redis_client.zscore(DUE, claim.id) - worker.ledger.now()) / 1000
+    greeting.join()
+    row = worker.ledger.row(claim.id)
+    assert (row["outcome"], row["attempts"], results(worker, record)) == ("sent", "1", [40014, 0])
+    assert lease > 2.0, "no other worker has it before its answer"
+
+
 @pytest.mark.parametrize(
     ("left", "fault", "errcode"),
     [(1.4, {"busy": 1}, "-1"), (1.2, {"http_5xx": 1}, None), (1.0, {"hang": 1}, None)],
@@ -575,9 +591,14 @@ def test_an_event_that_breaks_its_worker_holds_up_nobody_else(worker: Worker, re
     assert claim.id == poison.id
 
 
-def test_an_event_that_kills_its_workers_can_be_found_dead_inside_its_window() -> None:
-    recovery = CLAIM_LEASE + LEFT_BEHIND
-    assert (policy.MOST_RECOVERIES + 1) * recovery < 20.0 - policy.LEAST
+@pytest.mark.parametrize("in_tries", [False, True])
+def test_an_event_whose_workers_all_die_is_tried_to_the_end_of_its_window_and_then_dead(in_tries: bool) -> None:
+    """In a storm of kills too there is nobody whom a limit gives up with time left."""
+    left, recoveries = 20.0, 0
+    while (timeout := policy.try_timeout(recoveries + 1, left)) is not None:
+        left -= (timeout + 1.0 if in_tries and recoveries else CLAIM_LEASE) + LEFT_BEHIND
+        recoveries += 1
+    assert policy.MANY_RECOVERIES < recoveries <= policy.MOST_RECOVERIES
 
 
 def test_an_event_that_never_came_to_a_try_is_not_called_unconfirmed(worker: Worker, redis_client: Redis) -> None:

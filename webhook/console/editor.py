@@ -6,11 +6,11 @@ as soon as it has come (Drafts.hold), so that nothing is uploaded twice. Only sa
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, abort, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import FileStorage
@@ -24,7 +24,6 @@ from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, InUse, Named, Pa
 from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Media
-from tasks.templates.nodes import BookError
 from tasks.templates.render import PLACEHOLDERS
 from webhook.console import freshness, preview
 from webhook.console.editor_form import (
@@ -38,11 +37,15 @@ from webhook.console.editor_form import (
     shown,
     shown_group,
     too_large,
+    too_long,
     typed,
     written,
+    wrong_in_text,
 )
+from webhook.sentences import say
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST
+TAKE_FILES = frozenset({"editor.new", "editor.edit", "editor.new_group", "editor.edit_group"})
 COMPARED = ("text", "attachments", "tags", "remark")  # what a conflict shows, field by field
 Page = Response | str | tuple[str, int]
 
@@ -61,13 +64,11 @@ def editor(parts: Parts) -> Blueprint:
 
     @blueprint.url_value_preprocessor
     def take_files(endpoint: str | None, _values: Any) -> None:
-        if endpoint in ("editor.new", "editor.edit") and session.get("operator"):  # nobody else may send so much
+        if endpoint in TAKE_FILES and session.get("operator"):  # nobody else may send so much
             request.max_content_length = FILES_LIMIT
 
     # --- writing ---
 
-    @blueprint.route("/welcomes/new", defaults={"kind": TEMPLATE}, methods=["GET", "POST"])
-    @blueprint.route("/groups/new", defaults={"kind": GROUP}, methods=["GET", "POST"])
     def new(kind: Named) -> Page:
         if request.method == "POST":
             return answer(kind, "")
@@ -76,18 +77,18 @@ def editor(parts: Parts) -> Blueprint:
         data = typed("", model) if isinstance(model, dict) else typed("", {})
         return page(kind, "", _form(data), draft)
 
-    @blueprint.route("/welcomes/edit", defaults={"kind": TEMPLATE}, methods=["GET", "POST"])
-    @blueprint.route("/groups/edit", defaults={"kind": GROUP}, methods=["GET", "POST"])
     def edit(kind: Named) -> Page:
-        name = request.args.get("name", "")
+        name = request.args.get("name", "")  # any name can stand there, `..` and `a/b` too
+        if not name:
+            return redirect(listed(kind))
         if request.method == "POST":
             return answer(kind, name)
         draft = drafts.working(g.app.name)
-        part = Part(kind, name)
-        value = draft.content.part(part)
+        content, part = draft.content, Part(kind, name)
+        value = content.part(part)
         if not isinstance(value, dict):
             abort(404)
-        return page(kind, name, _form(typed(name, value), draft.content.digest(part)), draft)
+        return page(kind, name, _form(typed(name, value), content.digest(part)), draft)
 
     def answer(kind: Named, name: str) -> Page:
         """What follows on any button of the form."""
@@ -137,12 +138,10 @@ def editor(parts: Parts) -> Blueprint:
             return url_for("welcomes.publish")
         if act == "explain":
             return url_for("welcomes.explain")
-        return url_for("editor.edit", kind=kind, name=name)
+        return address("edit", kind, name=name)
 
     # --- the preview ---
 
-    @blueprint.post("/welcomes/preview", defaults={"kind": TEMPLATE})
-    @blueprint.post("/groups/preview", defaults={"kind": GROUP})
     def live(kind: Named) -> Page:
         """The preview of what is in the form now; nothing is changed or judged."""
         form = EditForm()
@@ -160,24 +159,31 @@ def editor(parts: Parts) -> Blueprint:
             welcome = shown_group(data, files)
             bubbles = {who: preview.group_bubbles(welcome, values["customer"]) for who, values in samples.items()}
             count = preview.Count(len(data["text"].encode()), limits.GROUP_TEXT_LIMIT)
+            notes = [too_long(count.over)] if count.over else []
         else:
             template = shown(data, files)
             bubbles = {who: preview.bubbles(template, values) for who, values in samples.items()}
             count = preview.count(data["text"])
-        return {"kind": kind, "bubbles": bubbles, "samples": samples, "count": count, "member": preview.MEMBER}
+            notes = list(wrong_in_text(data["text"])) if data["text"].strip() else []
+        return {
+            "kind": kind,
+            "bubbles": bubbles,
+            "samples": samples,
+            "count": count,
+            "notes": notes,
+            "member": preview.MEMBER,
+        }
 
     # --- the page ---
 
     def page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, focus: str = "") -> str:
         draft = draft or drafts.working(g.app.name)
-        live_draft = drafts.live(g.app.name) if draft.version else draft
+        number = parts.books.current(g.app.name)
+        book = parts.books.book(g.app.name, number) if number else None
+        content = draft.content
+        live_content = drafts.live(g.app.name).content if draft.version else content
         files = drafts.files(g.app.name)
         part = Part(kind, name)
-        try:
-            fresh = freshness.of_files(live_draft.book(), parts.books.ready.all(g.app.corp_id))
-        except BookError:  # there is none yet
-            fresh = {}
-        number = live_draft.base
         return render_template(
             "welcomes/edit.html",
             form=form,
@@ -188,12 +194,13 @@ def editor(parts: Parts) -> Blueprint:
             fields=FIELDS,
             fitting={kind: _fitting(files, kind) for kind in USES},
             limits={kind: use.limit for kind, use in USES.items()},
-            fresh=fresh,
+            fresh=freshness.of_files(book, parts.books.ready.all(g.app.corp_id)),
             most=limits.ATTACHMENTS_LIMIT if kind == TEMPLATE else 1,
             placeholders=PLACEHOLDERS,
+            address=address,
             status={
-                "live": live_draft.content.part(part) is not None,
-                "differs": draft.content.digest(part) != live_draft.content.digest(part),
+                "live": live_content.part(part) is not None,
+                "differs": content.digest(part) != live_content.digest(part),
                 "revision": parts.books.revision(g.app.name, number) if number else None,
                 "draft": draft,
             },
@@ -220,19 +227,22 @@ def editor(parts: Parts) -> Blueprint:
         try:
             form.path.data = drafts.hold(g.app.name, upload.filename or "", content).path
         except MediaFull:
-            return _("There is no room for more files: %(limit)s MB are kept. Delete some of the media library",
-                     limit=parts.books.media.limit // MB)  # fmt: skip
+            words = _(
+                "There is no room for more files: %(limit)s MB are kept. Delete some of the media library",
+                limit=parts.books.media.limit // MB,
+            )
+            return str(words)
         return None
 
     # --- taking one out ---
 
-    @blueprint.route("/welcomes/delete", defaults={"kind": TEMPLATE}, methods=["GET", "POST"])
-    @blueprint.route("/groups/delete", defaults={"kind": GROUP}, methods=["GET", "POST"])
     def delete(kind: Named) -> Page:
         name = request.args.get("name", "")
+        if not name:
+            return redirect(listed(kind))
         form = DeleteForm()
-        draft = drafts.working(g.app.name)
-        if draft.content.part(Part(kind, name)) is None:
+        content = drafts.working(g.app.name).content
+        if content.part(Part(kind, name)) is None:
             abort(404)
         status = 200
         if form.is_submitted():
@@ -244,19 +254,57 @@ def editor(parts: Parts) -> Blueprint:
             except (Conflict, Moved):
                 form.was.errors = [_("It was changed meanwhile. Look at it again before you delete it")]
             except DraftError as error:
-                form.was.errors = [problem.what for problem in error.problems]
+                form.was.errors = [say(problem.what, _) for problem in error.problems]
             else:
                 flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
-                return redirect(url_for("groups.show" if kind == GROUP else "welcomes.show"))
+                return redirect(listed(kind))
             status = 422
-        form.was.data = draft.content.digest(Part(kind, name))
-        rules, rest = users(draft.content.values, name) if kind == TEMPLATE else ((), False)
-        others = [one for one in draft.content.named(kind) if one != name]
+        form.was.data = content.digest(Part(kind, name))
+        rules, rest = users(content.values, name) if kind == TEMPLATE else ((), False)
+        others = [one for one in content.named(kind) if one != name]
         return render_template(
-            "welcomes/delete.html", form=form, kind=kind, name=name, rules=rules, rest=rest, others=others
+            "welcomes/delete.html",
+            form=form,
+            address=address,
+            kind=kind,
+            name=name,
+            rules=rules,
+            rest=rest,
+            others=others,
         ), status
 
+    pages = (
+        ("new", new, "GET POST"),
+        ("edit", edit, "GET POST"),
+        ("preview", live, "POST"),
+        ("delete", delete, "GET POST"),
+    )
+    for name, view, methods in pages:
+        blueprint.add_url_rule(f"/welcomes/{name}", name, _about("template", view), methods=methods.split())
+        blueprint.add_url_rule(
+            f"/groups/{name}", f"{name}_group", _about("group_welcome", view), methods=methods.split()
+        )
     return blueprint
+
+
+def _about(kind: Named, view: Callable[[Named], Page]) -> Callable[[], Page]:
+    """A view of one kind of welcome."""
+
+    def page() -> Page:
+        return view(kind)
+
+    return page
+
+
+def address(act: str, kind: str, **values: str) -> str:
+    """The address of one of the pages: `new`, `edit`, `preview` or `delete`."""
+    return url_for(f"editor.{act}" if kind == TEMPLATE else f"editor.{act}_group", **values)  # type: ignore[arg-type]
+
+
+def listed(kind: str) -> str:
+    """The address of the list."""
+    there = "welcomes.show" in current_app.view_functions
+    return url_for("groups.show" if kind == GROUP or not there else "welcomes.show")
 
 
 # ------------------------------------------------------------------------------------------------ the form, changed
@@ -333,7 +381,7 @@ def _place(form: EditForm, problem: Wrong) -> None:
     elif path[:1] == ("attachments",) and len(path) > 1 and int(path[1]) < len(form.attachments):
         inner = form.attachments[int(path[1])].form
         field = inner[path[3]] if len(path) > 3 and path[3] in FIELD_IDS else inner.upload
-    field.errors = [*field.errors, problem.what]
+    field.errors = [*field.errors, say(problem.what, _)]
 
 
 FIELD_IDS = frozenset({"title", "url", "desc", "picurl", "appid", "page", "pic_url", "media_id"})
