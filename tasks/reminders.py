@@ -26,7 +26,7 @@ from tasks.missed import Missed, WorkList, missed_of
 from tasks.people import People, known_members
 from tasks.settings import App
 from tasks.wecom import WeComClient, WeComError
-from tasks.wecom.errors import Busy, Limited, NoAnswer, NotSent
+from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
@@ -266,6 +266,8 @@ class Reminders:
         }
         told = Told(member, len(rows), "sent")
         try:
+            if member == "@all" or "|" in member:  # to WeCom, more than one
+                raise InvalidRequest("message/send", "touser", "several", "must be one member")
             answer = self._wecom.until(min(by, time.monotonic() + CALL)).message.send(message)
             if member in str(answer.get("invaliduser") or "").split("|"):
                 told = replace(told, state="failed", why="invalid")
