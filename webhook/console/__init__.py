@@ -15,6 +15,7 @@ from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
 from webhook.console.setup import setup
 from webhook.console.today import today
+from webhook.console.welcomes import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -31,4 +32,5 @@ def console(parts: Parts) -> Flask:
     failures.explain(app)
     app.register_blueprint(today(parts))
     app.register_blueprint(setup(parts, limiter))
+    app.register_blueprint(welcomes(parts))
     return app
