@@ -26,6 +26,8 @@ SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.watch_memory": 60.0,
     "tasks.upkeep.watch_media": 600.0,
     "tasks.upkeep.sync_group_welcomes": 60.0,
+    "tasks.upkeep.compare_customers": 30.0,  # looks whether a nightly comparison is due, asked for or under way
+    "tasks.upkeep.remind_members": 60.0,
 }
 
 

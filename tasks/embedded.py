@@ -9,12 +9,16 @@ import hashlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import IO
 
+from tasks.settings import Settings
+
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel takes 107
+LOOK = 0.1  # seconds between two looks whether the lock is free
 
 
 class EmbeddedError(Exception):
@@ -71,17 +75,34 @@ class Embedded:
             *("--logfile", str(self.log)),
         ]
 
-    def lock(self) -> IO[str]:
-        """The lock of this data directory, held while the file is open. Raises EmbeddedError if another holds it."""
+    def lock(self, patience: float = 0.0) -> IO[str]:
+        """The lock of this data directory, held while the file is open, here or in a process that inherited it.
+
+        Raises EmbeddedError if another holds it for `patience` seconds.
+        """
         file = (self.directory / "lock").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            raise EmbeddedError(
-                f"{self.data_dir} is in use by another `wecom-welcome up`; stop it, or set WELCOME_DATA_DIR"
-            ) from None
-        return file
+        by = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() < by:
+                    time.sleep(LOOK)
+                    continue
+                file.close()
+                raise EmbeddedError(
+                    f"{self.data_dir} is in use by another `wecom-welcome up`, or by the server of one that was "
+                    "killed; stop it, or set WELCOME_DATA_DIR"
+                ) from None
+            return file
+
+
+def reachable(settings: Settings) -> Settings | None:
+    """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory; None: none."""
+    if settings.redis_url is not None:
+        return settings
+    embedded = Embedded(settings.data_dir)
+    return replace(settings, redis_url=embedded.url) if embedded.socket.exists() else None
 
 
 def _binary() -> tuple[str, str]:

@@ -219,7 +219,12 @@ class Follower:
         self._store = store
         self._do = do
         self._turn = threading.Lock()
+        self._under_way: list[str] = []  # event ids
         self._stopping = threading.Event()
+
+    def doing(self) -> list[str]:
+        """The ids of the events whose follow-ups are being done now."""
+        return self._under_way
 
     def run(self) -> None:
         """Do all that is due. At once back if another thread of this process is at it."""
@@ -229,12 +234,14 @@ class Follower:
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="follow-up") as pool:
                 while not self._stopping.is_set():
                     tasks = self._store.claim(AT_ONCE)
+                    self._under_way = [task.id for task in tasks]
                     if not tasks:
                         return
                     wait([pool.submit(self._do, task) for task in tasks])
         except redis.RedisError as error:
             log.warning("cannot take the follow-ups that are due: %s", type(error).__name__)
         finally:
+            self._under_way = []
             self._turn.release()
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,20 +38,6 @@ _TREE = "welcome:tree:"  # + app
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
-def member_names(client: Redis, app: str, members: Iterable[str]) -> dict[str, str]:
-    """userid → name as it was looked up lately, "" where it was not. Asks nobody but Redis. Raises redis.RedisError."""
-    asked = list(members)
-    kept = client.mget([f"{_MEMBER}{app}:{one}" for one in asked]) if asked else []
-    return {one: _name_in(text) for one, text in zip(asked, kept, strict=True)}
-
-
-def _name_in(kept: str | None) -> str:
-    try:
-        return str(json.loads(kept or "{}")["answer"]["member"])
-    except (ValueError, KeyError, TypeError):  # nothing kept, or WeCom does not tell this app
-        return ""
-
-
 class People:
     """Looks up what is said and asked about the two. Thread-safe."""
 
@@ -65,6 +51,28 @@ class People:
         """An enquiry about one event, received at so many ms. Its budget begins now, and ends before `by`."""
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
         return Enquiry(self._redis, wecom.until(min(by, time.monotonic() + budget)), event, at)
+
+
+def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """userid → (name, main department's name) of those members that the cache knows, "" for what it does not.
+
+    Asks WeCom for nothing. Raises redis.RedisError.
+    """
+    wanted = sorted(set(user_ids))
+    members = _answers(client, [f"{_MEMBER}{app}:{user_id}" for user_id in wanted])
+    found = {user_id: member for user_id, member in zip(wanted, members, strict=True) if isinstance(member, dict)}
+    departments = sorted({int(member.get("department") or 0) for member in found.values()})
+    names = _answers(client, [f"{_DEPARTMENT}{app}:{identity}" for identity in departments])
+    named = dict(zip(departments, names, strict=True))
+    return {
+        user_id: (str(member.get("member") or ""), str(named[int(member.get("department") or 0)] or ""))
+        for user_id, member in found.items()
+    }
+
+
+def _answers(client: Redis, keys: list[str]) -> list[Any]:
+    """What is kept under each of these keys; None for nothing."""
+    return [json.loads(kept)["answer"] if kept else None for kept in client.mget(keys)] if keys else []
 
 
 class Enquiry:
@@ -108,7 +116,7 @@ class Enquiry:
         return values
 
     def _customer(self) -> dict[str, Any]:
-        """{name, type, add_way} of the customer, as far as they are known. Never kept: it is a person's."""
+        """{name, type, add_way} of the customer, as far as they are known. Never cached."""
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.external_contact.get(self._event.external_user_id)

@@ -13,11 +13,13 @@ from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
 STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
-MOST_RECOVERIES = 3  # of an event whose worker died; the fourth lease ends inside the window
+MOST_RECOVERIES = 6  # of an event, while there is time: its leases let five workers die in a window, so more are errors
+MANY_RECOVERIES = 3  # from more than these on, the end of the window is the workers' doing
 
 # Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
-# end 12 s after the first began: a hung one leaves time for at least three more.
-TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the later ones get half of what is left, but no less than the last
+# end 12 s after the first began: a hung one leaves time for at least three more. None is longer than the third: a
+# worker that dies in a try is replaced when the try's lease ends.
+TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the last one repeats
 UNUSABLE_WAIT = 0.1  # seconds after a lost answer: the time is spent already
 NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
 BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
@@ -35,14 +37,15 @@ OF_THE_TEXT = frozenset({40033, 41009, 41049, 44004, 45002, 50100})  # and of th
 def before_greeting(claim: Claim) -> Settlement | None:
     """The outcome of an event for which WeCom is not called."""
     event = claim.event
-    if claim.recoveries > MOST_RECOVERIES:
+    over = claim.left() < LEAST
+    if claim.recoveries > (MANY_RECOVERIES if over else MOST_RECOVERIES):
         return Settlement("dead", f"{claim.recoveries} workers died with it")
     late = claim.received_at / 1000 - event.created_at
     if late > STALE and not event.rehearsal:
         return Settlement("stale", f"WeCom announced it {late:.0f} s after it happened")
     if not event.welcome_code and not event.rehearsal:
         return Settlement("no_code", "WeCom gave no welcome code")
-    if claim.left() < LEAST:
+    if over:
         if claim.unanswered:
             return Settlement("unconfirmed", "a worker died during a try, and the answer with it")
         return Settlement("expired", f"{claim.age:.1f} s " + ("in tries" if claim.attempts else "in the queue"))
@@ -60,7 +63,7 @@ def try_timeout(number: int, left: float) -> float | None:
     """Seconds for try `number` (from 1) with `left` seconds until the code dies; None: too late to begin one."""
     if left < LEAST:
         return None
-    return min(TIMEOUTS[number - 1] if number <= len(TIMEOUTS) else max(TIMEOUTS[-1], left / 2), left)
+    return min(_pick(TIMEOUTS, number), left)
 
 
 def after_try(error: Exception, number: int, unanswered: bool, left: float, jitter: float) -> Settlement | float:
@@ -125,5 +128,5 @@ def media_refused(error: Exception) -> bool:
     return isinstance(error, errors.WeComAPIError) and error.errcode in OF_MEDIA
 
 
-def _pick(waits: tuple[float, ...], number: int) -> float:
-    return waits[min(number, len(waits)) - 1]
+def _pick(seconds: tuple[float, ...], number: int) -> float:
+    return seconds[min(number, len(seconds)) - 1]

@@ -13,7 +13,6 @@ UPKEEP = wake.SLOW_QUEUE  # the slow queue: everything but greetings
 PROBE = (
     "welcome:probe"  # written to see whether Redis takes a write: a full or read-only one answers a ping all the same
 )
-RAN = "welcome:ran:"  # + a scheduled task's name: Unix seconds of its last run
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
 
 

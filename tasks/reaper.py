@@ -1,5 +1,9 @@
-"""Twice a second: wake a worker if somebody was left behind. A thread in every worker; any one of them is enough."""
+"""Twice a second: wake a worker if somebody was left behind. A thread in every process; any one of them is enough.
 
+Every two seconds it says besides that the process is there (tasks.presence).
+"""
+
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -7,27 +11,32 @@ from collections.abc import Callable
 import redis
 
 from tasks.ledger import Ledger
+from tasks.presence import NOTE, Presence
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 0.5  # seconds; what a lost message or a dead worker costs beyond its lease
 FLUSH_EVERY = 2  # rounds between two flushes of the process' own counts
+NOTE_EVERY = round(NOTE / INTERVAL)  # rounds between two notes that the process is there
 
 
 class Reaper(threading.Thread):
     """Runs until the process ends, or `stop`."""
 
-    def __init__(self, ledger: Ledger, flush: Callable[[], None]) -> None:
+    def __init__(self, ledger: Ledger, flush: Callable[[], None], presence: Presence) -> None:
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
         self._flush = flush
+        self._presence = presence
         self._stopping = threading.Event()
 
     def run(self) -> None:
         rounds, away = 0, False
         while not self._stopping.wait(INTERVAL):
-            rounds += 1
             try:
+                if rounds % NOTE_EVERY == 0:
+                    self._presence.note()
+                rounds += 1
                 self._ledger.rouse()
             except redis.RedisError as error:
                 if not away:
@@ -43,3 +52,5 @@ class Reaper(threading.Thread):
     def stop(self) -> None:
         self._stopping.set()
         self._flush()
+        with contextlib.suppress(redis.RedisError):
+            self._presence.leave()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.connections import Redis
-from tasks.people import member_names
+from tasks.people import known_members
 from tasks.wecom import WeComClient, WeComError
 
 KEY = "welcome:roster:"  # + app
@@ -34,7 +34,8 @@ def roster(client: Redis, app: str, wecom: WeComClient, patience: float) -> dict
         client.set(KEY + app, json.dumps(members), ex=life)
     else:
         members = json.loads(kept)
-    return member_names(client, app, members)
+    known = known_members(client, app, members)
+    return {member: known.get(member, ("", ""))[0] for member in members}
 
 
 @dataclass(frozen=True, slots=True)

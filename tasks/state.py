@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import channels, group_welcomes
+from tasks import channels, comparison, group_welcomes, reminders, tally
 from tasks.connections import Redis
-from tasks.ledger import COUNTERS, DAYS, DUE, EVENTS, PREFIX
-from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, pair_of
+from tasks.ledger import COUNTERS, DUE, EVENTS, PREFIX
+from tasks.ledger.rows import FOLLOWUP_DUE, FOLLOWUP_FAILED, INDEX, INDEXED, MISSED_OF, TICKED_OF, erase, index
 from tasks.templates import media, store
 
 FORMAT = "wecom-welcome backup"
@@ -35,11 +35,18 @@ KEPT = (  # keys that are these, or begin with them where they end in a colon
     media.READY,
     PREFIX,
     EVENTS,
+    INDEX,
+    MISSED_OF,
+    TICKED_OF,
     FOLLOWUP_DUE,
+    FOLLOWUP_FAILED,
     COUNTERS,
-    DAYS,
+    tally.PREFIX,
     channels.KEY,
     group_welcomes.KEPT,
+    comparison.STATE,
+    comparison.FORGOTTEN,
+    reminders.SWITCH,
 )
 SECRET_FIELDS = ("welcome_code",)  # of a row
 UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}
@@ -52,7 +59,7 @@ class BackupError(Exception):
 
 def backup(client: Redis, file: Path) -> int:
     """Write everything that is state to a file that only its owner can read. → how many keys. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600: it has customers' ids
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600: it has customers' names
     try:
         with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             count = 0
@@ -109,27 +116,21 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
     """Erase every row of a customer, of one app or of all; totals stay. → how many rows there were."""
     erased = 0
     identities = [identity for identity, _ in client.zscan_iter(EVENTS, count=_BATCH)]
+    names = ("app", *INDEXED)
     for start in range(0, len(identities), _BATCH):
         batch = identities[start : start + _BATCH]
         with client.pipeline(transaction=False) as pipe:
             for identity in batch:
-                pipe.hmget(PREFIX + identity, "external_user_id", "app", "user_id")
-            rows = pipe.execute()
+                pipe.hmget(PREFIX + identity, *names)
+            rows = [dict(zip(names, values, strict=True)) for values in pipe.execute()]
         found = {
-            identity: {"app": of, "user_id": member, "external_user_id": customer}
-            for identity, (customer, of, member) in zip(batch, rows, strict=True)
-            if customer == external_user_id and app in (None, of)
+            identity: row
+            for identity, row in zip(batch, rows, strict=True)
+            if row["external_user_id"] == external_user_id and app in (None, row["app"])
         }
-        with client.pipeline() as pipe:
-            for identity, row in found.items():
-                pipe.delete(PREFIX + identity)
-                pipe.zrem(FOLLOWUP_DUE, identity)
-                pipe.hdel(FOLLOWUP_AWAITED, pair_of(row))
-                pipe.zrem(EVENTS, identity)
-                pipe.zrem(DUE, identity)
-            pipe.execute()
+        erase(client, found)
         erased += len(found)
-    return erased
+    return erased + comparison.forget(client, external_user_id, app)
 
 
 # ------------------------------------------------------------------------------------------------ out
@@ -232,11 +233,12 @@ def _read(archive: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
 def _clear(client: Redis) -> None:
     working = {identity for identity, _ in client.zscan_iter(DUE, count=_BATCH)}
     for key in list(_keys(client)):
-        if key != EVENTS and key.removeprefix(PREFIX) not in working:
+        if key == EVENTS or key.startswith(INDEX):
+            gone = [identity for identity, _ in client.zscan_iter(key, count=_BATCH) if identity not in working]
+            for start in range(0, len(gone), _BATCH):
+                client.zrem(key, *gone[start : start + _BATCH])
+        elif key.removeprefix(PREFIX) not in working:
             client.delete(key)
-    gone = [identity for identity, _ in client.zscan_iter(EVENTS, count=_BATCH) if identity not in working]
-    for start in range(0, len(gone), _BATCH):
-        client.zrem(EVENTS, *gone[start : start + _BATCH])
 
 
 def _put(pipe: Redis, line: Mapping[str, Any]) -> None:
@@ -249,6 +251,10 @@ def _put(pipe: Redis, line: Mapping[str, Any]) -> None:
         pipe.zadd(key, value)
     if line["life"] is not None:
         pipe.pexpire(key, line["life"])
+    if key.startswith(PREFIX) and value.get("reason") == UNFINISHED["reason"] and value.get("rehearsal") != "1":
+        app, identity, at = value["app"], key.removeprefix(PREFIX), value["received_at"]
+        pipe.zadd(MISSED_OF + app, {identity: at})
+        pipe.zadd(index(app, "outcome", UNFINISHED["outcome"]), {identity: at})
 
 
 def _renumber(client: Redis, before: Mapping[str, int]) -> None:

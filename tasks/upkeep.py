@@ -1,16 +1,22 @@
 """What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media,
-group welcomes.
+group welcomes, the nightly comparison, reminders to members.
 
 Media is uploaded by a thread of its own (tasks.media), so that no task here waits for it.
 Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
 """
 
+import contextlib
 import logging
 import time
 
 from tasks import assembly
 from tasks.assembly import Parts
+from tasks.comparison import Comparison
+from tasks.comparison import InUse as Comparing
 from tasks.group_welcomes import FAILED, SAME, WAITS, GroupSync, InUse
+from tasks.logs import about
+from tasks.missed import WorkList
+from tasks.reminders import Reminders
 from tasks.wecom import WeComError
 
 log = logging.getLogger(__name__)
@@ -19,13 +25,14 @@ TOKEN_AHEAD = 600.0  # seconds before its end at which a token is renewed, so th
 MEMORY_ALARM = 0.8  # of Redis' maxmemory
 
 
-def refresh_tokens(parts: Parts) -> None:
-    """Renew every app's token that ends within ten minutes."""
+def refresh_tokens(parts: Parts) -> bool:
+    """Renew every app's token that ends within ten minutes. → whether every app has one that all processes share."""
     for name, client in parts.clients.items():
         try:
             client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
         except WeComError as error:
             log.error("no access token for app %s: %s", name, error)
+    return all(client.tokens.is_shared() for client in parts.clients.values())
 
 
 def import_books(parts: Parts) -> None:
@@ -36,6 +43,9 @@ def import_books(parts: Parts) -> None:
 def trim_ledger(parts: Parts) -> None:
     """Take the rows that are past their life out of the list of deliveries."""
     trimmed = parts.ledger.trim()
+    past = parts.ledger.now() - parts.settings.keep_days * 86_400_000
+    for name in parts.settings.apps:
+        WorkList(parts.redis, name).trim(past)
     if trimmed:
         log.info("%s rows are past their %s days", trimmed, parts.settings.keep_days)
 
@@ -70,3 +80,19 @@ def sync_group_welcomes(parts: Parts) -> None:
             level = logging.ERROR if step.act == FAILED else logging.WARNING if step.detail else logging.INFO
             why = f": {step.detail}" if step.detail else ""
             log.log(level, "app %s: group welcome %s: %s%s", name, step.name, step.act, why)
+
+
+def compare_customers(parts: Parts) -> None:
+    """Go on with the nightly comparison where one is due, asked for or under way."""
+    for name in parts.settings.apps:
+        with contextlib.suppress(Comparing), about(app=name):
+            Comparison.of(parts, name).turn()
+
+
+def remind_members(parts: Parts) -> None:
+    """Tell members of customers who were missed, where that is switched on; learn the names that people will read."""
+    for name in parts.settings.apps:
+        with about(app=name):
+            reminders = Reminders.of(parts, name)
+            reminders.learn_names(by=time.monotonic() + 10)
+            reminders.run()

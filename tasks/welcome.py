@@ -14,20 +14,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import redis
 
 from tasks import policy
+from tasks.lanes import WELCOME, Lanes
 from tasks.ledger import MISSED, Claim, Ledger, Settlement
 from tasks.logs import about
 from tasks.metrics import Counters, count, latency
 from tasks.people import People
 from tasks.templates.model import NOTHING, Template
 from tasks.templates.nodes import BookError
-from tasks.templates.render import Ready, left_out, message, uploads, wanted
+from tasks.templates.render import Ready, attached, cut, left_out, message, uploads, wanted
 from tasks.templates.select import needs, select
 from tasks.templates.store import BookStore, NoRevision
 from tasks.wecom import WeComClient, WeComError
@@ -43,6 +44,18 @@ PATIENCE = 60.0  # seconds for which an outcome is offered to a Redis that is aw
 PAUSE = 0.2  # seconds between two tries to reach Redis
 
 
+@dataclass(slots=True)
+class _Course:
+    """How a greeting goes, noted as it goes: what the ledger keeps of it beside the outcome."""
+
+    steps: dict[str, int]  # name → ms since receipt
+    tries: list[tuple[int | None, str]] = field(default_factory=list)  # WeCom's errcode, and the reason in words
+    body: Mapping[str, object] = field(default_factory=dict)  # what the last try sent
+
+    def note(self, step: str, claim: Claim) -> None:
+        self.steps[step] = round(claim.elapsed() * 1000)
+
+
 class Greeter:
     """Greets one customer. Thread-safe."""
 
@@ -53,8 +66,10 @@ class Greeter:
         people: People,
         clients: Mapping[str, WeComClient],
         counters: Counters,
+        lanes: Lanes,
     ) -> None:
         self._ledger = ledger
+        self._lanes = lanes
         self._books = books
         self._people = people
         self._clients = clients
@@ -63,18 +78,20 @@ class Greeter:
     def greet(self, claim: Claim) -> None:
         """Bring one claimed event to its outcome, inside its window. Raises nothing."""
         with about(event=claim.id, app=claim.event.app):
-            steps = {"started": round(claim.age * 1000)}  # name → ms since receipt
+            course = _Course({"started": round(claim.age * 1000)})
             try:
-                settlement = policy.before_greeting(claim) or self._greet(claim, steps)
+                settlement = policy.before_greeting(claim) or self._greet(claim, course)
+                if settlement is not None and settlement.outcome == "expired":
+                    settlement = self._explained(claim, settlement)
                 if settlement is not None:
-                    self._settle(claim, settlement, steps)
+                    self._settle(claim, settlement, course)
             except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
                 log.exception("a greeting ended in an error")
-                if f"try_{claim.attempts + 1}" not in steps:
+                if f"try_{claim.attempts + 1}" not in course.steps:
                     with contextlib.suppress(redis.RedisError):
                         self._ledger.answered(claim, 0)  # the try that the claim has noted did not begin
 
-    def _greet(self, claim: Claim, steps: dict[str, int]) -> Settlement | None:
+    def _greet(self, claim: Claim, course: _Course) -> Settlement | None:
         """The outcome; None when another worker has the event now."""
         event = claim.event
         wecom = self._clients.get(event.app)
@@ -92,23 +109,27 @@ class Greeter:
         if choice is None:
             return Settlement("no_template", "no rule of the welcome book applies", revision=claim.revision)
         template = choice.template
-        values = enquiry.values(wanted(template))
+        course.note("chosen", claim)
+        names = wanted(template)
+        values = {name: cut(name, value) for name, value in enquiry.values(names).items() if name in names}
+        course.note("named", claim)
         ready = self._ready(event.corp_id, template)
-        body = message(template, values, ready)
-        steps["prepared"] = round(claim.elapsed() * 1000)
+        course.body = message(template, values, ready)
+        course.note("prepared", claim)
         absent = list(left_out(template, ready))
         if absent:
             log.warning("greeted without %s: not at WeCom yet", ", ".join(absent))
-            steps["media_not_ready"] = steps["prepared"]
+            course.steps["media_not_ready"] = course.steps["prepared"]
 
         def anew() -> dict[str, object]:
-            renewed = self._renewed(event.corp_id, template, ready)
-            return {"welcome_code": event.welcome_code, **message(template, values, renewed)}
+            nonlocal ready
+            ready = self._renewed(event.corp_id, template, ready)
+            return message(template, values, ready)
 
         if event.rehearsal:
             outcome: Settlement | None = Settlement("rehearsed", "everything but the send")
         else:
-            outcome = self._send(claim, wecom, {"welcome_code": event.welcome_code, **body}, anew, steps)
+            outcome = self._send(claim, wecom, anew, course)
             if outcome is not None and outcome.outcome == "sent" and absent:
                 reasons = [outcome.reason, f"without {', '.join(absent)}: not at WeCom yet"]
                 outcome = replace(outcome, reason="; ".join(filter(None, reasons)))
@@ -120,17 +141,25 @@ class Greeter:
             rule=choice.rule,
             variant=choice.variant,
             revision=claim.revision,
+            values=values,
+            without=_without_numbers(template, ready, course.body),
         )
 
+    def _explained(self, claim: Claim, settlement: Settlement) -> Settlement:
+        """The settlement of an event that came too late, with the pause of the lane where that is why."""
+        try:
+            pause = self._lanes.last().get(WELCOME)
+        except redis.RedisError:
+            return settlement
+        since = claim.received_at / 1000
+        if pause is None or not pause.overlaps(since, since + claim.window):
+            return settlement
+        return replace(settlement, reason=f"{settlement.reason}: {pause.by} had paused the lane", cause="paused")
+
     def _send(
-        self,
-        claim: Claim,
-        wecom: WeComClient,
-        body: dict[str, object],
-        anew: Callable[[], dict[str, object]],
-        steps: dict[str, int],
+        self, claim: Claim, wecom: WeComClient, anew: Callable[[], dict[str, object]], course: _Course
     ) -> Settlement | None:
-        """The outcome of sending `body`. `anew` makes it again after media was refused, with what can be sent then."""
+        """The outcome of sending the body. `anew` makes it again after media was refused, with what can be sent."""
         number = claim.attempts
         unanswered = claim.unanswered
         dropped = ""  # why attachments were left out
@@ -147,25 +176,33 @@ class Greeter:
             if timeout is None:
                 return policy.too_late(unanswered)
             begin = self._ledger.begin_try
-            steps[f"try_{number}"] = round(claim.elapsed() * 1000)
+            body = course.body
+            course.note(f"try_{number}", claim)
+            anew_by = partial(self._anew_by, claim, number)
             try:
-                wecom.until(time.monotonic() + timeout).external_contact.send_welcome_msg(body)
+                by = time.monotonic() + timeout
+                wecom.tokens.get(by)  # so that a wait for it is not taken for one for the answer
+                if "token" not in course.steps:
+                    course.note("token", claim)
+                secret = {"welcome_code": claim.event.welcome_code}
+                wecom.until(by, anew_by).external_contact.send_welcome_msg({**secret, **body})
             except WeComError as error:
-                steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
+                course.note(f"answer_{number}", claim)
+                course.tries.append((getattr(error, "errcode", None), error.reason))
                 unanswered = unanswered or isinstance(error, NoAnswer)
                 decision = policy.after_try(error, number, unanswered, claim.left(), random.random())
                 log.info("try %s: %s", number, error)
                 again = None
-                if policy.media_refused(error) and "anew" not in steps:
-                    steps["anew"] = steps[f"answer_{number}"]
+                if policy.media_refused(error) and "anew" not in course.steps:
+                    course.note("anew", claim)
                     again = anew()
                 if again is None or again == body:
                     again = _without(body, policy.suspects(error), by_id=getattr(error, "errcode", None) == 40007)
                 if again is not None and policy.try_timeout(number + 1, claim.left()) is not None:
                     if _attachments(again) < _attachments(body):
                         dropped = f"without attachments that WeCom refused: {error.reason}"
-                        steps["lighter"] = steps[f"answer_{number}"]
-                    body, decision = again, 0.0
+                        course.note("lighter", claim)
+                    course.body, decision = again, 0.0
                 if isinstance(decision, Settlement):
                     return replace(
                         decision, attempts=number, reason="; ".join(filter(None, (decision.reason, dropped)))
@@ -177,8 +214,19 @@ class Greeter:
                     )
                 time.sleep(decision)
             else:
-                steps[f"answer_{number}"] = round(claim.elapsed() * 1000)
+                course.note(f"answer_{number}", claim)
+                course.tries.append((0, ""))
                 return Settlement("sent", dropped, attempts=number)
+
+    def _anew_by(self, claim: Claim, number: int) -> float:
+        """The deadline of try `number` when it is made again with a renewed token: its time begins anew, with a lease
+        for that. Without the lease there is no time.
+        """
+        now = time.monotonic()
+        timeout = policy.try_timeout(number, claim.left())
+        if timeout is None or not self._until_redis_answers(partial(self._ledger.renew, claim, timeout), timeout):
+            return now
+        return now + timeout
 
     def _ready(self, corp_id: str, template: Template) -> Ready:
         """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""
@@ -201,7 +249,7 @@ class Greeter:
         now = self._ready(corp_id, template)
         return {upload: value for upload, value in now.items() if upload.how == "url" or sent.get(upload) != value}
 
-    def _settle(self, claim: Claim, settlement: Settlement, steps: dict[str, int]) -> None:
+    def _settle(self, claim: Claim, settlement: Settlement, course: _Course) -> None:
         event = claim.event
         seconds = claim.elapsed()
         counts: dict[str, int] = {}
@@ -216,7 +264,8 @@ class Greeter:
                 counts |= latency(event.app, seconds)
         full = replace(
             settlement,
-            steps=steps,
+            steps=course.steps,
+            tries=course.tries,
             attempts=max(settlement.attempts, claim.attempts),
             revision=settlement.revision or claim.revision or 0,
         )
@@ -271,6 +320,19 @@ def _without(body: Mapping[str, object], msgtypes: frozenset[str], by_id: bool =
     return rest | ({"attachments": kept} if kept and len(kept) < len(attachments) else {})
 
 
+def _without_numbers(template: Template, ready: Ready, body: Mapping[str, object]) -> tuple[int, ...]:
+    """The numbers, from 1, of a template's attachments that are not in a message that was made of `ready`."""
+    sent = body.get("attachments")
+    there = list(sent) if isinstance(sent, list) else []
+    absent = []
+    for number, one in enumerate(template.attachments, 1):
+        if there and attached(one, ready) == there[0]:
+            there.pop(0)
+        else:
+            absent.append(number)
+    return tuple(absent)
+
+
 def _attachments(body: Mapping[str, object]) -> int:
     attachments = body.get("attachments")
     return len(attachments) if isinstance(attachments, list) else 0
@@ -286,8 +348,13 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
         self._turn = threading.Lock()
         self._count = threading.Lock()
-        self._in_flight = 0
+        self._in_flight: set[str] = set()  # ids of events
         self._stopping = threading.Event()
+
+    def doing(self) -> list[str]:
+        """The ids of the events that are being greeted now."""
+        with self._count:
+            return list(self._in_flight)
 
     def run(self) -> None:
         """Greet all that is due, until nothing has been due for LINGER seconds and nothing is in flight.
@@ -313,7 +380,7 @@ class Dispatcher:
 
     def _take(self, attend: float) -> bool:
         """Claim what is due for the free threads. → whether there was something."""
-        free = self._concurrency - self._in_flight
+        free = self._concurrency - len(self._in_flight)
         if free == 0:
             return False
         try:
@@ -324,7 +391,7 @@ class Dispatcher:
             return False
         for claim in claims:
             with self._count:
-                self._in_flight += 1
+                self._in_flight.add(claim.id)
             self._pool.submit(self._one, claim)
         return bool(claims)
 
@@ -333,4 +400,4 @@ class Dispatcher:
             self._greet(claim)
         finally:
             with self._count:
-                self._in_flight -= 1
+                self._in_flight.discard(claim.id)

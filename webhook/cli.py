@@ -210,10 +210,9 @@ def deliveries(
 ) -> None:
     """What became of each added customer, newest first.
 
-    A line holds: time in WELCOME_TIMEZONE, outcome, seconds since receipt, member ← customer, State, template, event
-    id, reason.
-
-    At the end of a line is how far its follow-up is: the tags and the remark that its template sets afterwards.
+    The times are of WELCOME_TIMEZONE, `took` is from the receipt to the outcome. At the end of a line stands what
+    happened and, where something went wrong, why; then how far its follow-up is: the tags and the remark that its
+    template sets afterwards. /console/e/ID shows a delivery in full.
 
     \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
@@ -244,10 +243,14 @@ def deliveries(
         values = delivery(row)
         click.echo(json.dumps(values, ensure_ascii=False) if as_json else _line(values, config))
 
+    if follow and not as_json:
+        click.echo(_header(config))
     shown = 0
     asked_at = ledger.now()
     for row in ledger.rows(since=start):
         if wanted(row):
+            if not shown and not follow and not as_json:
+                click.echo(_header(config))
             show(row)
             shown += 1
             if shown == limit:
@@ -344,15 +347,44 @@ def _moment(text: str | None, config: Settings) -> int:
     return int(at.timestamp() * 1000)
 
 
+def _header(config: Settings) -> str:
+    names = ("time", "outcome", "took", "app", "member", "customer", "State", "welcome", "event id")
+    return f"{_columns(config, *names)}what happened"
+
+
 def _line(values: dict[str, Any], config: Settings) -> str:
+    from webhook import timeline
+    from webhook.verdicts import say, verdict
+
     at = datetime.fromtimestamp(values["received_at"], config.timezone)
-    steps = values["steps"]
-    took = f"{max(steps.values()) / 1000:7.3f} s" if steps else "         "
-    code = f" [{values['errcode']}]" if values["errcode"] is not None else ""
+    took = timeline.took(values)
+    found = verdict(values, time.time(), config.window)
+    why = [say(one) for one in found.more[:1]] if values["outcome"] != "sent" or len(found.more) > 1 else []
     return (
-        f"{at:%m-%d %H:%M:%S}  {values['outcome'] or 'open':<11} {took}  {values['user_id']} ← "
-        f"{values['external_user_id']}  {values['state'] or '-'}  {values['template'] or '-'}  {values['id']}"
-        f"{'  ' + values['reason'] if values['reason'] else ''}{code}{_then(values['followup'])}"
+        _columns(
+            config,
+            f"{at:%m-%d %H:%M:%S}",
+            values["outcome"] or "open",
+            "-" if took is None else f"{took / 1000:.3f} s",
+            values["app"],
+            values["user_id"],
+            values["external_user_id"],
+            values["state"] or "-",
+            values["template"] or "-",
+            values["id"],
+        )
+        + ". ".join([say(found.headline), *why])
+        + _then(values["followup"])
+    )
+
+
+def _columns(config: Settings, at: str, outcome: str, took: str, app: str, *rest: str) -> str:
+    """The columns of a line, up to the words at its end; the app's only where there are several."""
+    member, customer, state, template, identity = rest
+    apps = f"{app:<10}  " if len(config.apps) > 1 else ""
+    return (
+        f"{at:<14}  {outcome:<11}  {took:>9}  {apps}{member:<12}  {customer:<32}  {state:<12}  {template:<12}  "
+        f"{identity:<32}  "
     )
 
 

@@ -1,12 +1,11 @@
 """What several commands need: failures in one line, the app that is meant, Redis where it runs, a book of a file."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tasks.embedded import Embedded
+from tasks.embedded import reachable
 from tasks.settings import App, Settings
 from tasks.templates.files import Bundle, load
 from tasks.templates.model import Book
@@ -47,12 +46,10 @@ def named_app(config: Settings, name: str | None) -> App | None:
 
 def with_redis(config: Settings) -> Settings:
     """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory."""
-    if config.redis_url is not None:
-        return config
-    embedded = Embedded(config.data_dir)
-    if not embedded.socket.exists():
+    found = reachable(config)
+    if found is None:
         raise Failure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
-    return replace(config, redis_url=embedded.url)
+    return found
 
 
 def read_book(file: Path) -> tuple[Book, Bundle]:

@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import redis
 import requests
 
+from tasks import jobs
 from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
-from tasks.embedded import Embedded
+from tasks.embedded import reachable
 from tasks.group_welcomes import GroupSync
+from tasks.lanes import Lanes
 from tasks.media import Standing
-from tasks.queues import RAN, SILENT
+from tasks.queues import SILENT
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES
@@ -51,7 +53,7 @@ class Finding:
 
 CALLBACK, REDIS, CLOCK = said("callback URL"), said("Redis"), said("clock")
 WORKER, BOOK, SCHEDULED = said("welcome worker"), said("welcome book"), said("schedule")
-MEDIA, GROUPS, REFUSED = said("media"), said("group welcomes"), said("callback refused")
+MEDIA, GROUPS, REFUSED, LANE = said("media"), said("group welcomes"), said("callback refused"), said("lane")
 TOKEN, PERMISSION = said("access token"), said("IP allow-list and permission for customer contact")
 MEMBERS, API = said("members with 客户联系 in the app's range"), said("WeCom's API")
 
@@ -91,12 +93,8 @@ def _callback_url(settings: Settings, app: App) -> Finding:
 
 
 def _parts(settings: Settings) -> Parts | None:
-    if settings.redis_url is None:
-        embedded = Embedded(settings.data_dir)
-        if not embedded.socket.exists():
-            return None
-        settings = replace(settings, redis_url=embedded.url)
-    return assemble(settings)
+    found = reachable(settings)
+    return None if found is None else assemble(found)
 
 
 def _redis(parts: Parts, app: App) -> Iterator[Finding]:
@@ -135,12 +133,19 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
     else:
         command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
         yield Finding(BOOK, False, said("none is stored"), Sentence("%(command)s", {"command": command}))
-    ran = parts.redis.get(RAN + "tasks.upkeep.refresh_tokens")
-    if ran is None or time.time() - float(ran) > 3 * SCHEDULE["tasks.upkeep.refresh_tokens"]:
+    refresh = "tasks.upkeep.refresh_tokens"
+    (job,) = jobs.read(parts.redis, {refresh: SCHEDULE[refresh]})
+    if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
         cure = said("start `role upkeep` and `role beat`, or `up`")
         yield Finding(SCHEDULED, None, said("nothing has run for minutes"), cure)
     else:
-        yield Finding(SCHEDULED, True, said("ran %(seconds)s s ago", seconds=f"{time.time() - float(ran):.0f}"))
+        yield Finding(SCHEDULED, True, said("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
+    for lane, pause in Lanes(parts.redis).paused().items():
+        left = said("until somebody resumes it")
+        if pause.left is not None:
+            left = said("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
+        detail = said("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
+        yield Finding(LANE, None, detail, said("resume it on the console's page Queue"))
     yield from _media(reading.media.get(app.name, Standing()))
     for name, reason in GroupSync(parts.redis, parts.books, app, parts.clients[app.name]).troubles().items():
         yield Finding(GROUPS, None, f"{name}: {reason}", said("`wecom-welcome templates groups` tries it again"))

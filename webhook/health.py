@@ -4,6 +4,7 @@ import redis
 from flask import Blueprint, Response, jsonify
 
 from tasks.assembly import Parts
+from tasks.lanes import Lanes
 from tasks.metrics import exposition
 from tasks.queues import SILENT
 
@@ -41,6 +42,9 @@ def health(parts: Parts) -> Blueprint:
             for app in parts.settings.apps
             if parts.books.current(app) is None
         ]
+        for lane, pause in Lanes(parts.redis).paused().items():
+            left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
+            remarks.append(f"{pause.by} has paused the lane {lane}, {left}")
         media: list[str] = []
         for app, one in reading.media.items():
             (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())

@@ -11,6 +11,7 @@ from gunicorn.app.base import BaseApplication
 
 from tasks.assembly import assemble
 from tasks.intake import TIMEOUT
+from tasks.presence import Presence
 from tasks.reaper import Reaper
 from tasks.settings import Settings
 from webhook import create_app
@@ -64,7 +65,7 @@ class _Server(BaseApplication):
     def load(self) -> Flask:
         """Called in each worker process, after the fork: connections and threads are its own."""
         parts = assemble(self._settings, timeout=TIMEOUT)
-        reaper = Reaper(parts.ledger, parts.counters.flush)
+        reaper = Reaper(parts.ledger, parts.counters.flush, Presence(parts.redis, "web"))
         reaper.start()
         atexit.register(reaper.stop)
         return create_app(parts)

@@ -18,8 +18,8 @@ PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 def backup(file: Path, app_name: str | None) -> None:
     """Write everything that is state to FILE: books with their history and media, the ledger, totals.
 
-    Tokens and welcome codes are not in it. Customers' ids are: keep it where only you can read it. It may be made
-    while everything runs.
+    Tokens and welcome codes are not in it. Customers' names and ids are: keep it where only you can read it. It may
+    be made while everything runs.
 
     \b
     Example:  wecom-welcome backup welcome-2026-11-22.zip

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from tasks import connections
 from tasks.embedded import Embedded
@@ -34,6 +35,7 @@ SETTLED = 10.0  # seconds of life after which a child's deaths are forgotten
 STOP_WITHIN = 25.0  # seconds for one stage to drain: longer than a welcome's window
 _ANY = "0.0.0.0"  # noqa: S104
 READY_WITHIN = 20.0  # seconds after which it is said what is missing
+LOCK_WITHIN = 2.0  # seconds for the server of an `up` that was killed just now to write its last and end
 SERVER_START = 10.0  # seconds for the embedded server to answer; a large append-only file takes its time
 
 
@@ -52,6 +54,7 @@ class Child:
     started_at: float = 0.0
     deaths: int = 0
     again_at: float = field(default=0.0)
+    holds: IO[str] | None = None  # a file that it holds open too: the lock lasts as long as either
 
     def start(self, environ: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -59,6 +62,7 @@ class Child:
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone
+            pass_fds=[self.holds.fileno()] if self.holds is not None else [],
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         self.started_at = time.monotonic()
@@ -72,8 +76,9 @@ def up(settings: Settings, host: str, port: int, announce: Callable[[str], None]
     lock = None
     if settings.redis_url is None:
         embedded = Embedded(settings.data_dir)
-        server = Child("server", embedded.prepare(), stage=2)
-        lock = embedded.lock()
+        command = embedded.prepare()
+        lock = embedded.lock(LOCK_WITHIN)
+        server = Child("server", command, stage=2, holds=lock)
         environ["REDIS_URL"] = embedded.url
         children.append(server)
         server.start(environ)

@@ -13,8 +13,16 @@ So `due` holds every unfinished event, and one rule finds both the new and the s
     hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
                                     answered, and moves the lease's end
     settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another); enters the
-                                    follow-up, see tasks.ledger.followups
+                                    follow-up, see tasks.ledger.followups; keeps the missed and the tallies, see below
     rouse    queues a message when somebody was left behind, or a follow-up is due: run by every worker twice a second
+
+    Index sets list the rows by outcome, member, channel, template and customer (see tasks.ledger.rows). accept and
+    settle enter a row; `trim` takes it out when its life is over. A reader (tasks.ledger.pages) looks whether a row is
+    what the set says, so a set may name too many, and never too few.
+    The missed of an app are the settled events, rehearsals apart, with an outcome of MISSED. One leaves when `sent`
+    replaces that outcome, or when a later event of the same member and customer is a greeting, which the row then names
+    in `greeted_later`.
+    Tallies count every settled event, rehearsals apart, under the local day of its receipt: see tasks.tally.
 
 Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
@@ -23,29 +31,39 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import resources
 from zoneinfo import ZoneInfo
 
 import redis
 
-from tasks import wake
+from tasks import lanes, tally, wake
 from tasks.connections import Redis
 from tasks.events import ContactAdded
-from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, FOLLOWUP_WOKEN, PREFIX, event_of
+from tasks.ledger import pages
+from tasks.ledger.pages import Page
+from tasks.ledger.rows import (
+    DUE,
+    EVENTS,
+    FOLLOWUP_AWAITED,
+    FOLLOWUP_DUE,
+    FOLLOWUP_WOKEN,
+    MISSED_OF,
+    PREFIX,
+    erase,
+    event_of,
+    index,
+)
 
-__all__ = ["PREFIX"]
+__all__ = ["DUE", "EVENTS", "PREFIX", "Page"]
 
-DUE = "welcome:due"  # id → ms at which a worker may take it
-EVENTS = "welcome:events"  # id → ms of receipt: the order of the deliveries
 ATTENDED = "welcome:attended"  # ms until which a worker comes by itself
 CONSUMED = "welcome:consumed"  # ms at which a worker last took a message
 COUNTERS = "welcome:counters"  # see tasks.metrics
 BOOK = "welcome:book:"  # + app: the number of the current revision; see tasks.templates.store
 VERIFICATION = "welcome:verification:"  # + app: what was wrong with the last callback that was refused, and when
-DAYS = "welcome:day:"  # + date: app|outcome → how many; kept when the rows are gone
 
 OUTCOMES: Mapping[str, str] = {
     "sent": "WeCom took the greeting",
@@ -61,11 +79,13 @@ OUTCOMES: Mapping[str, str] = {
     "rehearsed": "a rehearsal: everything but the send",
 }
 MISSED = frozenset({"no_template", "expired", "stale", "refused", "failed", "dead"})  # for all we know, not greeted
+GREETED = frozenset({"sent", "unconfirmed"})  # for all we know, greeted by us
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
 WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow lane for follow-ups
 SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
+TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, if nobody trims
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
 
 
@@ -112,7 +132,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt."""
+    """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
+
+    `tries`: per answer of WeCom's, or what came instead, its errcode (0: taken; None: none) and the reason in words.
+    `values` of the text's placeholders and `without`, the numbers of the attachments that were not sent, show with the
+    revision the message as it was sent. `cause`: a word to count it by where there is no errcode.
+    """
 
     outcome: str
     reason: str = ""
@@ -123,6 +148,10 @@ class Settlement:
     revision: int = 0
     attempts: int = 0  # tries begun in all
     steps: Mapping[str, int] = field(default_factory=dict)
+    tries: Sequence[tuple[int | None, str]] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    without: Sequence[int] = ()
+    cause: str = ""
 
 
 class Ledger:
@@ -148,21 +177,24 @@ class Ledger:
             *("rehearsal", int(event.rehearsal), "claims", 0, "attempts", 0, "answers", 0),
         ]
         identity = event.id
+        indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
+        indexes["external_user_id"] = event.external_user_id
+        listed = [index(event.app, field, value) for field, value in indexes.items()]
         return bool(
             self._accept(
-                keys=[PREFIX + identity, DUE, EVENTS, wake.QUEUE, ATTENDED],
-                args=[identity, self._life, WAITING_MESSAGES, wake.message(identity), *row],
+                keys=[PREFIX + identity, DUE, EVENTS, wake.QUEUE, ATTENDED, *listed],
+                args=[identity, self._life + TRIM_LATEST, WAITING_MESSAGES, wake.message(identity), *row],
             )
         )
 
     def claim(self, most: int, attend: float = 0.0) -> list[Claim]:
-        """Take up to `most` events that are due, oldest first.
+        """Take up to `most` events that are due, oldest first; none while the lane is paused.
 
         `attend` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
         """
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         now, *rows = self._claim(
-            keys=[DUE, ATTENDED, CONSUMED],
+            keys=[DUE, ATTENDED, CONSUMED, lanes.PREFIX + lanes.WELCOME],
             args=[PREFIX, most, int(CLAIM_LEASE * 1000), int(attend * 1000), BOOK],
         )
         claims = []
@@ -210,6 +242,7 @@ class Ledger:
         said = {
             "reason": settlement.reason,
             "errcode": "" if settlement.errcode is None else settlement.errcode,
+            "cause": settlement.cause,
             "template": settlement.template,
             "rule": settlement.rule,
             "variant": settlement.variant,
@@ -219,20 +252,31 @@ class Ledger:
             "outcome": settlement.outcome,
             "attempts": settlement.attempts,
             "steps": json.dumps(settlement.steps),
+            "tries": json.dumps(settlement.tries, ensure_ascii=False),
+            "values": json.dumps(settlement.values, ensure_ascii=False),
+            "without": json.dumps(settlement.without),
             **{name: value for name, value in said.items() if value != ""},
         }
-        day = datetime.now(self._timezone).date().isoformat()
+        app, outcome = event.app, settlement.outcome
+        latency = tally.latency(settlement.steps) if outcome == "sent" else ""
+        ahead = datetime.now(self._timezone).utcoffset() or timedelta()
         return bool(
             self._settle(
-                keys=[PREFIX + event.id, DUE, COUNTERS, DAYS + day, FOLLOWUP_DUE, FOLLOWUP_AWAITED],
+                keys=[
+                    *(PREFIX + event.id, DUE, COUNTERS, FOLLOWUP_DUE, FOLLOWUP_AWAITED, MISSED_OF + app),
+                    index(app, "external_user_id", event.external_user_id),
+                    *(index(app, "outcome", outcome), index(app, "template", settlement.template)),
+                ],
                 args=[
                     event.id,
                     len(fields),
                     *(part for pair in fields.items() for part in pair),
                     len(counts),
                     *(part for pair in counts.items() for part in pair),
-                    "" if event.rehearsal else f"{event.app}|{settlement.outcome}",
-                    "1" if follow_up else "",
+                    *("1" if said else "" for said in (follow_up, outcome in MISSED, outcome in GREETED)),
+                    *(PREFIX, index(app, "outcome", ""), index(app, "template", "")),
+                    *(f"{tally.PREFIX}{app}:", tally.LIFE, tally.FIELDS_LIMIT, tally.VALUE_LIMIT),
+                    *(int(ahead.total_seconds()), latency),
                 ],
             )
         )
@@ -275,6 +319,64 @@ class Ledger:
         row.pop("welcome_code", None)
         return {"id": identity, **row} if row else None
 
+    def page(
+        self,
+        app: str,
+        *,
+        outcome: frozenset[str] | None = None,
+        user_id: str | None = None,
+        external_user_id: str | None = None,
+        state: str | None = None,
+        template: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Up to `limit` rows of an app, newest first, for which all that is given holds.
+
+        outcome: any of these, "" for those that have none yet. state, template: "" for those without. since, until: ms
+        of receipt, both included. before, after: a cursor of another page. Bounded work: see `Page.whole`. Rows that
+        were stored before there were index sets come only where nothing but a time is asked for. Raises ValueError
+        for what is no cursor.
+        """
+        given = {"user_id": user_id, "external_user_id": external_user_id, "state": state, "template": template}
+        fields: dict[str, Collection[str]] = {name: (value,) for name, value in given.items() if value is not None}
+        if outcome is not None:
+            fields["outcome"] = outcome
+        wanted = pages.Wanted(app, fields, since or 0, until)
+        return pages.page(self._redis, pages.keys_for(self._redis, wanted), wanted, before, after, limit)
+
+    def missed(
+        self,
+        app: str,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """As `page`, of those who were missed and not greeted later."""
+        wanted = pages.Wanted(app, {"outcome": MISSED}, since or 0, until)
+        return pages.page(self._redis, [MISSED_OF + app], wanted, before, after, limit)
+
+    def count_missed(self, app: str, since: int = 0) -> int:
+        """How many `missed` lists, received since (ms)."""
+        return int(self._redis.zcount(MISSED_OF + app, since, "+inf"))
+
+    def count(self, app: str, since: int = 0, until: int | None = None) -> dict[str, int]:
+        """Outcome → how many indexed rows of an app, rehearsals too, received from `since` to `until` (ms).
+
+        "": of those without an outcome.
+        """
+        outcomes = ["", *OUTCOMES]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for outcome in outcomes:
+                pipe.zcount(index(app, "outcome", outcome), since, "+inf" if until is None else until)
+            return dict(zip(outcomes, pipe.execute(), strict=True))
+
     def rows(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[dict[str, str]]:
         """Rows received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
         most: float | str = "+inf" if until is None else until
@@ -296,8 +398,14 @@ class Ledger:
                         yield {"id": identity, **row}
 
     def trim(self) -> int:
-        """Take rows that are past their life out of the list of deliveries. → how many."""
-        return int(self._redis.zremrangebyscore(EVENTS, "-inf", self.now() - self._life * 1000))
+        """Erase the rows that are past their life, from all lists that name them. → how many."""
+        erased = 0
+        bound = self.now() - self._life * 1000
+        while ids := self._redis.zrangebyscore(EVENTS, "-inf", bound, start=0, num=200):
+            erase(self._redis, {row["id"]: row for row in pages.read(self._redis, ids)})
+            self._redis.zrem(EVENTS, *ids)  # of rows that were gone already
+            erased += len(ids)
+        return erased
 
     def now(self) -> int:
         """Redis' clock, in ms."""

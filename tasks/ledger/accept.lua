@@ -1,5 +1,5 @@
 -- Store an event and wake a worker, in one atomic step. An event that is already there changes nothing.
--- KEYS  row, due, events, queue, attended
+-- KEYS  row, due, events, queue, attended, then the index sets that list it
 -- ARGV  id, row's life (s), limit of waiting messages, the message, then field, value, ...
 -- → 1 stored, 0 already there
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -12,6 +12,9 @@ redis.call('HSET', KEYS[1], 'received_at', now, unpack(ARGV, 5))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZADD', KEYS[3], now, ARGV[1])
+for i = 6, #KEYS do
+  redis.call('ZADD', KEYS[i], now, ARGV[1])
+end
 -- A worker that is attending comes by itself within milliseconds. A message in the queue is a worker still to come,
 -- and every worker takes all that is due, so more than a few messages would find nothing left to do.
 if tonumber(redis.call('GET', KEYS[5]) or 0) < now and redis.call('LLEN', KEYS[4]) < tonumber(ARGV[3]) then

@@ -1,11 +1,13 @@
 -- Take what is due, oldest first, each under a lease: due again when the lease ends. A claim begins a try.
--- KEYS  due, attended, consumed
+-- Nothing, while the lane is paused; the queue is consumed all the same.
+-- KEYS  due, attended, consumed, the lane's pause
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers
 -- → now (ms), then per event: its row before the try as a flat list, the number of its app's book ('' if there is none)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local result = { now }
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
+local paused = tonumber(redis.call('HGET', KEYS[4], 'until') or 0) > now
+for _, id in ipairs(paused and {} or redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
   local row = ARGV[1] .. id
   if redis.call('EXISTS', row) == 0 then -- forgotten, or past its life
     redis.call('ZREM', KEYS[1], id)

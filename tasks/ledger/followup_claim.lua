@@ -1,10 +1,14 @@
 -- Take follow-ups that are due, oldest first, each under a lease: due again when the lease ends.
--- KEYS  due of follow-ups, those that await a full add
+-- Nothing, while the lane is paused.
+-- KEYS  due of follow-ups, those that await a full add, the lane's pause
 -- ARGV  prefix of rows, most, lease (ms)
 -- → per follow-up: its id, its row as a flat list
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local result = {}
+if tonumber(redis.call('HGET', KEYS[3], 'until') or 0) > now then
+  return result
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
   local row = ARGV[1] .. id
   if redis.call('HGET', row, 'follow_state') ~= 'waiting' then -- forgotten, or past its life

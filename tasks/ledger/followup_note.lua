@@ -1,5 +1,5 @@
 -- Note how far a follow-up came: for the claim's number alone.
--- KEYS  row, due of follow-ups, those that await a full add
+-- KEYS  row, due of follow-ups, those that await a full add, the app's that failed
 -- ARGV  id, number of the claim, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
 --       then field, value, ... of the row
 -- → 1 noted, 0 no longer ours, or no row
@@ -16,10 +16,11 @@ if state == 'none' then -- its template asks for nothing
   redis.call('HDEL', KEYS[1], 'follow_state', 'follow_claims', 'follow_attempts', 'follow_next_at')
   return 1
 end
-redis.call('HSET', KEYS[1], 'follow_state', state, unpack(ARGV, 6))
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'follow_state', state, 'follow_at', now, unpack(ARGV, 6))
 if state == 'waiting' then
-  local time = redis.call('TIME')
-  local next_at = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4]
+  local next_at = now + ARGV[4]
   redis.call('HSET', KEYS[1], 'follow_next_at', next_at)
   redis.call('ZADD', KEYS[2], next_at, ARGV[1])
   if ARGV[5] == '1' then
@@ -29,5 +30,8 @@ if state == 'waiting' then
 else
   redis.call('HDEL', KEYS[1], 'follow_next_at')
   redis.call('ZREM', KEYS[2], ARGV[1])
+  if state == 'failed' then
+    redis.call('ZADD', KEYS[4], redis.call('HGET', KEYS[1], 'received_at'), ARGV[1])
+  end
 end
 return 1

@@ -14,10 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from tasks import lanes
 from tasks.connections import Redis
 from tasks.events import ContactAdded
-from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, PREFIX, event_of
+from tasks.ledger.pages import read
+from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, FOLLOWUP_FAILED, PREFIX, event_of
 
+LISTED = 100  # rows that are looked at for a list
 LEASE = 10.0  # seconds that a worker has; a follow-up that takes longer is taken over
 
 _AGAIN = """
@@ -27,6 +30,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'follow_state', 'waiting', 'follow_attempts', 0, 'follow_next_at', now)
 redis.call('ZADD', KEYS[2], now, ARGV[1])
+redis.call('ZREM', ARGV[2] .. redis.call('HGET', KEYS[1], 'app'), ARGV[1])
 return 1
 """
 
@@ -62,10 +66,22 @@ class Progress:
     remark: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How follow-ups stand: `waiting` and `oldest` (seconds past its time) of all apps, the rest of one."""
+
+    waiting: int
+    oldest: float
+    retried: Sequence[Mapping[str, str]]  # tried in vain, and to be tried again
+    failed: Sequence[Mapping[str, str]]  # given up, those received last first
+    failures: int  # given up in all
+
+
 class FollowUps:
     """The follow-ups of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
 
     def __init__(self, client: Redis) -> None:
+        self._redis = client
         source = resources.files("tasks.ledger")
         self._claim, self._note = (
             client.register_script(source.joinpath(f"followup_{name}.lua").read_text()) for name in ("claim", "note")
@@ -73,8 +89,11 @@ class FollowUps:
         self._again = client.register_script(_AGAIN)
 
     def claim(self, most: int) -> list[Task]:
-        """Take up to `most` that are due, those due longest first."""
-        flat = self._claim(keys=[FOLLOWUP_DUE, FOLLOWUP_AWAITED], args=[PREFIX, most, int(LEASE * 1000)])
+        """Take up to `most` that are due, those due longest first; none while the lane is paused."""
+        flat = self._claim(
+            keys=[FOLLOWUP_DUE, FOLLOWUP_AWAITED, lanes.PREFIX + lanes.FOLLOW_UPS],
+            args=[PREFIX, most, int(LEASE * 1000)],
+        )
         return [
             _task(identity, dict(zip(row[::2], row[1::2], strict=True)))
             for identity, row in zip(flat[::2], flat[1::2], strict=True)
@@ -89,7 +108,7 @@ class FollowUps:
         }
         return bool(
             self._note(
-                keys=[PREFIX + task.id, FOLLOWUP_DUE, FOLLOWUP_AWAITED],
+                keys=[PREFIX + task.id, FOLLOWUP_DUE, FOLLOWUP_AWAITED, FOLLOWUP_FAILED + task.event.app],
                 args=[
                     *(task.id, task.number, progress.state, int(progress.delay * 1000)),
                     "1" if progress.awaits_full_add else "",
@@ -100,7 +119,28 @@ class FollowUps:
 
     def again(self, identity: str) -> bool:
         """Have one that failed, or waits, done now, with all its tries anew. False: there is nothing to do again."""
-        return bool(self._again(keys=[PREFIX + identity, FOLLOWUP_DUE], args=[identity]))
+        return bool(self._again(keys=[PREFIX + identity, FOLLOWUP_DUE], args=[identity, FOLLOWUP_FAILED]))
+
+    def standing(self, app: str) -> Standing:
+        """How those of an app stand. Bounded work: LISTED rows of each kind are looked at."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zcard(FOLLOWUP_DUE)
+            pipe.zrange(FOLLOWUP_DUE, 0, LISTED - 1)
+            pipe.zcard(FOLLOWUP_FAILED + app)
+            pipe.zrevrange(FOLLOWUP_FAILED + app, 0, LISTED - 1)
+            (seconds, micros), waiting, soonest, failed, lately = pipe.execute()
+        rows = read(self._redis, [*soonest, *lately])
+        begun = [r for r in rows if r.get("follow_state") == "waiting" and r.get("follow_attempts", "0") != "0"]
+        due = [int(row.get("follow_next_at") or 0) for row in rows if row.get("follow_state") == "waiting"]
+        now = seconds * 1000 + micros // 1000
+        return Standing(
+            waiting=waiting,
+            oldest=max(0.0, (now - min(due)) / 1000) if due else 0.0,
+            retried=[row for row in begun if row["app"] == app and row.get("follow_reason")],
+            failed=[row for row in rows if row.get("follow_state") == "failed" and row["app"] == app],
+            failures=failed,
+        )
 
 
 def _task(identity: str, row: Mapping[str, str]) -> Task:

@@ -1,49 +1,120 @@
 -- Write what became of an event. The first outcome stays; only `sent`, which is WeCom's own word, replaces another:
 -- the answer that was thought lost arrived after all.
--- What is to be done after the greeting is entered in the same step, and a full add hastens what waits for it.
--- KEYS  row, due, counters, day, due of follow-ups, follow-ups that await a full add
+-- In the same step: the index sets, the missed customers, the day's tallies, the follow-up; and a full add hastens what
+-- waits for it.
+-- KEYS  row, due, counters, due of follow-ups, follow-ups that await a full add, missed, the customer's events,
+--       index of this outcome, index of this template
 -- ARGV  id, number of pairs n, n × (field, value) of the row, number of counts m, m × (field of `counters`, amount),
---       the day's field or '', '1' for an event that is followed up or ''
+--       '1' for an event that is followed up or '', '1' if the outcome is a missed one or '', '1' if it is a greeting
+--       or '', prefix of rows, prefix of the outcomes' indexes, prefix of the templates' indexes, prefix of the app's
+--       tallies, their life (s), most fields in one, most bytes of a value, seconds that local time is ahead of UTC,
+--       bucket of the latency or ''
 -- → 1 written, 0 there was an outcome already, or no row
-local outcome
+local call = redis.call
+local id, outcome = ARGV[1], nil
 local pairs_end = 2 + 2 * ARGV[2]
+local counters_end = pairs_end + 1 + 2 * ARGV[pairs_end + 1]
 for i = 3, pairs_end, 2 do
   if ARGV[i] == 'outcome' then outcome = ARGV[i + 1] end
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('ZREM', KEYS[2], ARGV[1])
+local known = call('HMGET', KEYS[1], 'received_at', 'outcome', 'rehearsal', 'app', 'user_id', 'external_user_id', 'state',
+  'change', 'template')
+local received_at, before, rehearsal, app, member, customer, channel, change, old_template = unpack(known)
+if not received_at then
+  call('ZREM', KEYS[2], id)
   return 0
 end
-local before = redis.call('HGET', KEYS[1], 'outcome')
 if before and (before == 'sent' or outcome ~= 'sent') then
   return 0
 end
-redis.call('HDEL', KEYS[1], 'reason', 'errcode')
-redis.call('HSET', KEYS[1], unpack(ARGV, 3, pairs_end))
-redis.call('HDEL', KEYS[1], 'welcome_code') -- a one-use secret: gone with its use
-redis.call('ZREM', KEYS[2], ARGV[1])
+local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally_life, tally_most, value_most, ahead,
+  bucket = unpack(ARGV, counters_end + 1, counters_end + 12)
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Count the row as it is now, under the local day of its receipt. See tasks.tally.
+local function tally(amount, latency)
+  local row = call('HMGET', KEYS[1], 'outcome', 'template', 'rule', 'variant', 'errcode', 'cause')
+  local at = math.floor(received_at / 1000) + ahead
+  local prefix = tallies .. math.floor(at / 86400) .. ':'
+  local function add(dimension, value)
+    local key, none = prefix .. dimension, row[1]
+    local field = #value > tonumber(value_most) and none or none .. '|' .. value
+    if amount < 0 then
+      call('HINCRBY', key, call('HEXISTS', key, field) == 1 and field or none, amount)
+    elseif call('HINCRBY', key, field, amount) == 1 then -- perhaps a new field
+      local size = call('HLEN', key)
+      if size == 1 then
+        call('EXPIRE', key, tally_life)
+      elseif size > tonumber(tally_most) and field ~= none then -- there is no room for it
+        call('HDEL', key, field)
+        call('HINCRBY', key, none, amount)
+      end
+    end
+  end
+  add('hour', string.format('%02d', math.floor(at % 86400 / 3600)))
+  add('channel', channel)
+  add('member', member)
+  add('template', row[2] or '')
+  local rule = row[3] or ''
+  if row[4] then add('variant', #rule .. '|' .. rule .. row[4]) end
+  if row[1] ~= 'sent' then add('cause', row[5] or row[6] or '') end
+  if latency ~= '' then add('latency', latency) end
+end
+
+if before then
+  if rehearsal ~= '1' then tally(-1, '') end
+  call('ZREM', of_template .. (old_template or ''), id)
+  call('ZREM', KEYS[6], id)
+  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'greeted_later')
+end
+call('ZREM', of_outcome .. (before or ''), id)
+call('HSET', KEYS[1], unpack(ARGV, 3, pairs_end))
+call('HDEL', KEYS[1], 'welcome_code') -- a one-use secret: gone with its use
+call('ZREM', KEYS[2], id)
+call('ZADD', KEYS[8], received_at, id)
+call('ZADD', KEYS[9], received_at, id)
+
+if rehearsal ~= '1' then
+  tally(1, bucket)
+  -- Whoever was missed is to be greeted by hand, unless another event of the same two, received later, was a greeting.
+  local function each_other(range, from, to, act)
+    for _, other in ipairs(call(range, KEYS[7], from, to, 'LIMIT', 0, 50)) do
+      local row = call('HMGET', rows .. other, 'user_id', 'outcome', 'rehearsal')
+      if other ~= id and row[1] == member and row[3] ~= '1' then act(other, row[2]) end
+    end
+  end
+  if missed == '1' then
+    local later
+    each_other('ZRANGEBYSCORE', received_at, '+inf', function(other, became)
+      if became == 'sent' or became == 'unconfirmed' then later = later or other end
+    end)
+    if later then
+      call('HSET', KEYS[1], 'greeted_later', later)
+    else
+      call('ZADD', KEYS[6], received_at, id)
+    end
+  elseif greeting == '1' and call('ZCARD', KEYS[7]) > 1 then
+    each_other('ZREVRANGEBYSCORE', received_at, '-inf', function(other)
+      if call('ZREM', KEYS[6], other) == 1 then call('HSET', rows .. other, 'greeted_later', id) end
+    end)
+  end
+end
+
 if not before then
-  local counters_end = pairs_end + 1 + 2 * ARGV[pairs_end + 1]
   for i = pairs_end + 2, counters_end, 2 do
-    redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
+    call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
   end
-  if ARGV[counters_end + 1] ~= '' then
-    redis.call('HINCRBY', KEYS[4], ARGV[counters_end + 1], 1)
+  if follow_up == '1' then
+    call('HSET', KEYS[1], 'follow_state', 'waiting', 'follow_claims', 0, 'follow_attempts', 0, 'follow_next_at', now)
+    call('ZADD', KEYS[4], now, id)
   end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  if ARGV[counters_end + 2] == '1' then
-    redis.call('HSET', KEYS[1], 'follow_state', 'waiting', 'follow_claims', 0, 'follow_attempts', 0,
-      'follow_next_at', now)
-    redis.call('ZADD', KEYS[5], now, ARGV[1])
-  end
-  local who = redis.call('HMGET', KEYS[1], 'change', 'app', 'user_id', 'external_user_id')
-  if who[1] == 'add' then
-    local pair = table.concat({ who[2], who[3], who[4] }, '|')
-    local waits = redis.call('HGET', KEYS[6], pair)
+  if change == 'add' then
+    local pair = table.concat({ app, member, customer }, '|')
+    local waits = call('HGET', KEYS[5], pair)
     if waits then
-      redis.call('HDEL', KEYS[6], pair)
-      redis.call('ZADD', KEYS[5], 'XX', now, waits)
+      call('HDEL', KEYS[5], pair)
+      call('ZADD', KEYS[4], 'XX', now, waits)
     end
   end
 end

@@ -172,6 +172,19 @@ class Drafts:
         self._keep(app, {media.path: media}, [content])
         return media
 
+    def release(self, app: str, path: str) -> bool:
+        """Keep a file no longer that neither the draft nor what is live shows. → False if one does, or it is not there.
+
+        Its bytes stay as long as one of the last revisions needs them, of any app.
+        """
+        media = self._held(app).get(path)
+        if media is None or path in self.working(app).files or path in self.live(app).files:
+            return False
+        self._redis.hdel(DRAFT_FILES + app, path)
+        if not self._books.shows(media.sha256):
+            self._books.media.drop(media.sha256)
+        return True
+
     def change(self, app: str, edit: Edit, author: str) -> Draft:
         """Make an edit. → the draft with it. Raises Conflict, DraftError, edits.Taken or edits.InUse.
 

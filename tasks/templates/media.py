@@ -80,15 +80,19 @@ class MediaStore:
         if used > self.limit:
             raise MediaFull(used, self.limit)
         for sha256 in dropped:
-            with self._redis.pipeline() as pipe:
-                pipe.hdel(SIZES, sha256)
-                pipe.delete(CONTENT + sha256)
-                pipe.execute()
+            self.drop(sha256)
         for sha256, content in new.items():
             with self._redis.pipeline() as pipe:
                 pipe.set(CONTENT + sha256, content)
                 pipe.hset(SIZES, sha256, len(content))
                 pipe.execute()
+
+    def drop(self, sha256: str) -> None:
+        """Forget the bytes of a file that nothing shows any more."""
+        with self._redis.pipeline() as pipe:
+            pipe.hdel(SIZES, sha256)
+            pipe.delete(CONTENT + sha256)
+            pipe.execute()
 
 
 @dataclass(frozen=True, slots=True)

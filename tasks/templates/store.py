@@ -197,6 +197,10 @@ class BookStore:
         """Store files that no revision shows yet; whoever keeps them has noted so in DRAFT_FILES. Raises MediaFull."""
         self.media.put(contents, keep=self._shown_lately({}))
 
+    def shows(self, sha256: str) -> bool:
+        """Whether one of the last revisions or drafts of any app shows a file."""
+        return sha256 in self._shown_lately({})
+
     def _stored(self, app: str, number: int) -> tuple[str, Revision]:
         key = f"{CURRENT}{app}:{number}"
         source, about = self._redis.mget(key, f"{key}:about")

@@ -32,6 +32,7 @@ FILE_TIMEOUT = 60.0  # the same, for one that carries a file
 
 Observe = Callable[[str, int | str], None]  # (path, errcode or error's name) of every call that failed
 Read = Callable[[str, Response], Any]  # (path, response) → what the caller gets; raises WeComError
+Anew = Callable[[], float]  # () → the deadline of a call that is made again
 
 C = TypeVar("C")
 
@@ -76,11 +77,15 @@ class WeComClient(Network):
         self._transport = Transport(base_url)
         self._observe = observe or (lambda path, code: None)
         self._by: float | None = None
+        self._anew: Anew | None = None
         self.tokens = TokenStore(corp_id, secret, self._fetch_token, redis)
 
-    def until(self, by: float) -> "WeComClient":
-        """This client with `by`, a time of `time.monotonic`, as the deadline of each of its calls."""
-        return self._but(_by=by)
+    def until(self, by: float, anew: Anew | None = None) -> "WeComClient":
+        """This client with `by`, a time of `time.monotonic`, as the deadline of each of its calls.
+
+        A call whose token WeCom refuses is made again with a new one: by then too, or by what `anew` gives.
+        """
+        return self._but(_by=by, _anew=anew)
 
     def unobserved(self) -> "WeComClient":
         """This client, telling nobody of its failures."""
@@ -138,6 +143,7 @@ class WeComClient(Network):
         try:
             return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
         except TokenRefused:
+            by = self._anew() if self._anew is not None else by
             token = self.tokens.renew(token, by)  # once: a second refusal is the caller's to see
             return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
 

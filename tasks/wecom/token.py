@@ -78,6 +78,10 @@ class TokenStore:
         token = self._read() or self._token
         return token.left() if token is not None and token.left() > 0 else None
 
+    def is_shared(self) -> bool:
+        """Whether other processes have one from here. Fetches nothing."""
+        return self._read() is not None
+
     def refusal(self) -> WeComAPIError | None:
         """Why WeCom gives this app no token, while that is remembered; None if it was not refused. Fetches nothing."""
         try:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from tests.simulator.directory import Departments
+from tests.simulator.directory import Departments, Outbox
 from tests.simulator.faults import Dice, Faults
 from tests.simulator.group_chats import Chats
 from tests.simulator.sender import Event, Pushing, Sender
@@ -91,6 +91,10 @@ class Control:
     async def record(self, body: Body) -> Body:
         return self._world.records.all[int(body["id"]) - 1].to_json()
 
+    async def messages(self, body: Body) -> list[Body]:
+        """What an app's members were sent, oldest first."""
+        return self._world.corp(self._app(body)).of(Outbox).messages
+
     def _app(self, body: Body) -> App:
         return self._world.apps[body.get("app", "default")]
 
@@ -112,4 +116,5 @@ PATHS: dict[tuple[str, str], Callable[[Control, Body], Awaitable[Any]]] = {
     ("GET", "summary"): Control.summary,
     ("GET", "records"): Control.records,
     ("GET", "record"): Control.record,
+    ("GET", "messages"): Control.messages,
 }

@@ -8,6 +8,7 @@ from tests.simulator.greeting import Refused
 from tests.simulator.records import Record
 from tests.simulator.world import Pair
 
+LEFT = 5  # a member's status
 FOLLOWERS = 500  # a page of external_contact/get
 REMARKS = {"remark": 20, "description": 150, "remark_company": 20}  # characters
 
@@ -63,10 +64,10 @@ def _follow(call: Call, record: Record) -> Fields:
         "userid": record.user_id,
         "remark": call.corp.customers[record.external_user_id]["name"],
         "description": "",
-        "createtime": int(record.planned_at),
+        "createtime": record.created_at,
         "tags": list(notes.tags.get(pair, {}).values()),
         "remark_mobiles": [],
-        "add_way": 1,
+        "add_way": record.add_way,
         "oper_userid": record.external_user_id,
         "state": record.state,
         **notes.remarks.get(pair, {}),
@@ -76,8 +77,13 @@ def _follow(call: Call, record: Record) -> Fields:
 def batch_get_by_user(call: Call) -> Fields:
     body = call.json("userid_list")
     members = entries(body, "userid_list", 100)
-    if missing := [member for member in members if member not in call.corp.members]:
+    known = {member: call.corp.members.get(member, {"status": LEFT}) for member in members}
+    if missing := [member for member, fields in known.items() if fields["status"] == LEFT]:
         raise Refused(60111, f"userid not found, {missing[0]}")
+    unlicensed = [member for member, fields in known.items() if not fields.get("licensed", True)]
+    if unlicensed == members:
+        raise Refused(701008, "no license")
+    members = [member for member in members if member not in unlicensed]
     rows = [record for member in members for record in contacts(call, member).values()]
     limit = min(body.get("limit", 50), 100)  # more than 100 counts as 100
     page, cursor = call.page({**body, "limit": limit}, rows, 100)
@@ -87,7 +93,7 @@ def batch_get_by_user(call: Call) -> Fields:
             for record in page
         ],
         next_cursor=cursor,
-        fail_info={"unlicensed_userid_list": []},
+        fail_info={"unlicensed_userid_list": unlicensed},
     )
 
 

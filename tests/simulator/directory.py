@@ -28,9 +28,10 @@ class Departments:
 
 @dataclass(slots=True)
 class Outbox:
-    """What members were sent: msgid → app."""
+    """What members were sent: msgid → app, and to whom what."""
 
     sent: dict[str, str] = field(default_factory=dict)
+    messages: list[Fields] = field(default_factory=list)
 
 
 def _department(id: int, **fields: Any) -> Fields:
@@ -52,7 +53,7 @@ def get_member(call: Call) -> Fields:
     member = call.corp.members.get(call.required("userid", 41009))
     if member is None:
         raise Refused(60111, "userid not found")
-    return ok(**member)
+    return ok(**{name: value for name, value in member.items() if name != "licensed"})
 
 
 def _members(call: Call) -> list[Fields]:
@@ -111,8 +112,13 @@ def send(call: Call) -> Fields:
     if wanted and len(invalid) == len(wanted):
         raise Refused(81013, "user & party & tag all invalid")
     msgid = secrets.token_urlsafe(24)
-    call.corp.of(Outbox).sent[msgid] = call.app.name
-    return ok(msgid=msgid, **({"invaliduser": "|".join(invalid)} if invalid else {}))
+    unlicensed = [member for member in wanted if not call.corp.members.get(member, {}).get("licensed", True)]
+    reached = [member for member in wanted if member not in (*invalid, *unlicensed)]
+    outbox = call.corp.of(Outbox)
+    outbox.sent[msgid] = call.app.name
+    outbox.messages.append({"msgid": msgid, "members": reached, body["msgtype"]: body[body["msgtype"]]})
+    failed = {"invaliduser": invalid, "unlicenseduser": unlicensed}
+    return ok(msgid=msgid, **{name: "|".join(who) for name, who in failed.items() if who})
 
 
 def recall(call: Call) -> Fields:

@@ -32,6 +32,8 @@ class Record:
     welcome_code: str  # "" where the event carries none
     state: str
     planned_at: float  # when the push was due; under load fixed beforehand, so a slow generator hides nothing
+    created_at: int  # WeCom's CreateTime
+    add_way: int = 1  # how they met, doc 92114
     pushed_at: float | None = None  # the first push; the code's window starts here
     pushes: int = 0
     failures: list[str] = field(default_factory=list)  # of the pushes: an HTTP status, "timeout", "refused" …

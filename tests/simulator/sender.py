@@ -48,6 +48,7 @@ class Event:
     state: str = ""  # "": the element is left out
     welcome_code: str | None = None  # None: a new one; "": the element is left out
     created_at: int | None = None  # Unix seconds; None: now
+    add_way: int = 1  # doc 92114
     extra: dict[str, str] = field(default_factory=dict)  # further elements
     as_json: bool = False
     push: bool = True  # False: WeCom knows of it, and the callback does not
@@ -58,7 +59,7 @@ def document(app: App, event: Event, record: Record) -> bytes:
     fields: dict[str, str | int] = {
         "ToUserName": app.corp_id,
         "FromUserName": "sys",
-        "CreateTime": int(record.planned_at) if event.created_at is None else event.created_at,
+        "CreateTime": record.created_at,
         "MsgType": "event",
         "Event": event.event,
         "ChangeType": event.change,
@@ -436,6 +437,8 @@ class Sender:
             welcome_code=secrets.token_urlsafe(32) if event.welcome_code is None else event.welcome_code,
             state=event.state,
             planned_at=planned_at,
+            created_at=int(planned_at) if event.created_at is None else event.created_at,
+            add_way=event.add_way,
         )
         self.records.add(record)
         self._world.corp(app).meet(record)

@@ -15,6 +15,7 @@ from celery.contrib.testing.worker import start_worker
 from tasks import connections
 from tasks.assembly import Parts, assemble
 from tasks.events import ContactAdded
+from tasks.lanes import Lanes
 from tasks.ledger import Claim, Ledger
 from tasks.people import People
 from tasks.welcome import Dispatcher, Greeter
@@ -73,7 +74,12 @@ class Worker:
         if book is not None:
             parts.books.import_first("default", book)
         people = People(parts.redis, settings.timezone)
-        return cls(wecom, app, parts, Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters))
+        return cls(
+            wecom,
+            app,
+            parts,
+            Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis)),
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -118,7 +124,7 @@ class Worker:
 
     def close(self) -> None:
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
         for client in self.parts.clients.values():
             client.close()

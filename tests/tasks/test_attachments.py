@@ -11,6 +11,7 @@ import requests
 
 from tasks import policy
 from tasks.assembly import Parts, assemble
+from tasks.lanes import Lanes
 from tasks.ledger import COUNTERS, Claim
 from tasks.people import BUDGET, People
 from tasks.templates.render import Upload, needed
@@ -91,7 +92,9 @@ def here(wecom: StandIn, redis_url: str) -> Iterator[Installation]:
     settings = some_settings(**app.environment(wecom.base_url) | {"REDIS_URL": redis_url})
     parts = assemble(settings, timeout=0.5)
     people = People(parts.redis, settings.timezone)
-    yield Installation(wecom, app, parts, Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters))
+    yield Installation(
+        wecom, app, parts, Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis))
+    )
     for client in parts.clients.values():
         client.close()
     parts.redis.close()
@@ -103,7 +106,7 @@ def here(wecom: StandIn, redis_url: str) -> Iterator[Installation]:
 def test_text_and_attachments_arrive_in_one_call(here: Installation) -> None:
     here.book(a_template(ATTACHED))
     row, seen, record = here.greeted()
-    assert (row["outcome"], seen) == ("sent", ["image", "link", "video", "file"])
+    assert (row["outcome"], seen, row["without"]) == ("sent", ["image", "link", "video", "file"], "[]")
     assert "reason" not in row
     assert len(record.sends) == 1
 
@@ -117,6 +120,7 @@ def test_what_is_not_at_wecom_yet_is_left_out_and_said(here: Installation) -> No
         " attachment 4 (file media/price.pdf): not at WeCom yet"
     )
     assert "media_not_ready" in json.loads(row["steps"])
+    assert row["without"] == "[1, 3, 4]"
 
 
 def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_permanent_url(here: Installation) -> None:
@@ -127,6 +131,8 @@ def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_perm
     assert (row["outcome"], seen, row["attempts"]) == ("sent", ["image", "link"], "2")
     assert row["reason"] == "without attachments that WeCom refused: 40007 invalid media_id"
     assert "lighter" in json.loads(row["steps"])
+    assert row["without"] == "[3, 4]"
+    assert json.loads(row["tries"]) == [[40007, "40007 invalid media_id"], [0, ""]]
 
 
 def test_an_attachment_that_is_no_media_is_dropped_with_all_of_them(here: Installation) -> None:
@@ -147,6 +153,7 @@ def test_two_kinds_of_bad_attachments_cost_two_more_tries_and_not_the_greeting(h
     row, seen, record = here.greeted()
     assert [send.result for send in record.sends] == [40007, 40058, 0]
     assert (row["outcome"], seen) == ("sent", [])  # 40058 names nothing at all
+    assert row["without"] == "[1, 2, 3]"
 
 
 def test_without_time_for_another_try_a_refusal_is_the_outcome(here: Installation) -> None:
@@ -247,7 +254,7 @@ def test_a_fact_that_does_not_come_falls_through_to_the_next_rule_within_the_bud
     began = time.monotonic()
     row, _, _ = here.greeted()
     assert (row["outcome"], row["rule"], row["template"]) == ("sent", "2", "default")
-    assert time.monotonic() - began < BUDGET + 0.5
+    assert time.monotonic() - began < BUDGET + 5, "not for the time of a call"
 
 
 def test_variants_are_counted_with_their_outcome(here: Installation) -> None:

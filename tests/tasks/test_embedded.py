@@ -3,15 +3,18 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks import embedded
 from tasks.connections import Redis, connect
-from tasks.embedded import Embedded, EmbeddedError
+from tasks.embedded import Embedded, EmbeddedError, reachable
+from tests.builders import some_settings
 from tests.until import until
 
 
@@ -100,3 +103,32 @@ def test_one_system_at_a_time_uses_a_data_directory(tmp_path: Path) -> None:
     with server.lock(), pytest.raises(EmbeddedError, match="is in use by another"):
         server.lock()
     server.lock().close()
+
+
+def test_a_server_that_outlives_its_supervisor_keeps_the_data_directory_to_itself(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    command = server.prepare()
+    lock = server.lock()
+    orphan = subprocess.Popen(command, stdout=subprocess.DEVNULL, pass_fds=[lock.fileno()])  # as the supervisor does
+    try:
+        lock.close()  # the supervisor was killed
+        with pytest.raises(EmbeddedError, match="or by the server of one that was killed"):
+            server.lock()
+        threading.Timer(0.3, orphan.terminate).start()
+        server.lock(patience=20).close()
+        assert orphan.wait(20) == 0
+    finally:
+        orphan.kill()
+        orphan.wait()
+
+
+def test_commands_find_the_server_that_is_set_or_runs_in_the_data_directory(tmp_path: Path) -> None:
+    unset = replace(some_settings(tmp_path), data_dir=tmp_path)
+    assert reachable(unset) is None
+    server = Embedded(tmp_path)
+    with running(server):
+        found = reachable(unset)
+        assert found is not None
+        assert found.redis_url == server.url
+    given = some_settings(tmp_path, REDIS_URL="redis://example/0")
+    assert reachable(given) is given

@@ -88,10 +88,13 @@ class Slow:
             self.client.zincrby(FOLLOWUP_DUE, -round(seconds * 1000), identity)
 
     def seen(self, identity: str) -> dict[str, Any]:
-        """`followup` of the delivery; {} where there is none."""
+        """`followup` of the delivery, without the time of the last try; {} where there is none."""
         row = self.worker.ledger.row(identity)
         assert row is not None
-        return delivery(row)["followup"] or {}
+        followup = delivery(row)["followup"] or {}
+        at = followup.pop("at", None)
+        assert at is None or 0 <= self.worker.ledger.now() / 1000 - at < 60
+        return followup
 
     def noted(self, identity: str) -> tuple[set[str], str]:
         """(tags, remark) that WeCom has of the pair."""

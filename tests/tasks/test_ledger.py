@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from tasks import wake
+from tasks import tally, wake
 from tasks.connections import Redis
 from tasks.ledger import (
     ATTENDED,
     CLAIM_LEASE,
     CONSUMED,
     COUNTERS,
-    DAYS,
     DUE,
     EVENTS,
     OUTCOMES,
@@ -67,7 +66,7 @@ def test_what_is_accepted_has_its_row_its_place_and_a_message(redis_client: Redi
     }
     assert redis_client.zscore(DUE, event.id) == redis_client.zscore(EVENTS, event.id) == received
     assert json.loads(redis_client.lrange(wake.QUEUE, 0, -1)[0])["headers"]["task"] == wake.TASK
-    assert 29 * 86400 < redis_client.ttl(PREFIX + event.id) <= 30 * 86400
+    assert 30 * 86400 < redis_client.ttl(PREFIX + event.id) <= 31 * 86400  # trimmed after 30
 
 
 def test_a_re_sent_event_changes_nothing_and_queues_nothing(redis_client: Redis, ledger: Ledger) -> None:
@@ -326,9 +325,6 @@ def test_counts_are_added_once_with_the_outcome(redis_client: Redis, ledger: Led
     for outcome in ("unconfirmed", "failed", "sent", "sent"):
         ledger.settle(claim.event, Settlement(outcome), {"a": 2, "b": 5})
     assert redis_client.hgetall(COUNTERS) == {"a": "2", "b": "5"}
-    (day,) = redis_client.keys(DAYS + "*")
-    assert redis_client.hgetall(day) == {"default|unconfirmed": "1"}
-    assert redis_client.ttl(day) == -1  # kept when the rows are gone
 
 
 def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger) -> None:
@@ -342,7 +338,7 @@ def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger)
 def test_a_rehearsal_is_in_no_daily_total(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger, rehearsal=True)
     assert ledger.settle(claim.event, Settlement("rehearsed"))
-    assert redis_client.keys(DAYS + "*") == []
+    assert redis_client.keys(tally.PREFIX + "*") == []
 
 
 def test_settling_a_forgotten_event_brings_nothing_back(redis_client: Redis, ledger: Ledger) -> None:
@@ -457,6 +453,16 @@ def test_rows_past_their_life_leave_the_list(redis_client: Redis, ledger: Ledger
     redis_client.zincrby(EVENTS, -31 * 86400 * 1000, old)
     assert ledger.trim() == 1
     assert redis_client.zrange(EVENTS, 0, -1) == [young]
+    assert ledger.row(old) is None
+    assert not any(old in str(redis_client.zrange(key, 0, -1)) for key in redis_client.keys("welcome:index:*"))
+
+
+def test_what_outlived_its_row_is_trimmed_too(redis_client: Redis, ledger: Ledger) -> None:
+    (old,) = accepted(ledger, 1)
+    redis_client.delete(PREFIX + old)
+    redis_client.zincrby(EVENTS, -31 * 86400 * 1000, old)
+    assert ledger.trim() == 1
+    assert redis_client.zcard(EVENTS) == 0
 
 
 def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) -> None:

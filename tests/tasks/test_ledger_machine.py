@@ -1,7 +1,10 @@
 """The ledger against a model of it: whatever workers, crashes and re-sent events do, and in whatever order."""
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,14 +20,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tasks import connections, wake
+from tasks import connections, state, tally, wake
 from tasks.events import ContactAdded
 from tasks.ledger import (
     ATTENDED,
     CLAIM_LEASE,
     COUNTERS,
     DUE,
+    GREETED,
     LEFT_BEHIND,
+    MISSED,
     PREFIX,
     WAITING_MESSAGES,
     Claim,
@@ -33,6 +38,8 @@ from tasks.ledger import (
 from tests.builders import a_contact
 from tests.processes import RedisServer
 from tests.tasks.conftest import a_ledger, let_time_pass
+
+ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass
@@ -45,6 +52,27 @@ class Row:
     attempts: int = 0
     answers: int = 0
     outcome: str | None = None
+    received: int = 0
+    greeted_later: bool = False
+    settled: Settlement = field(default_factory=lambda: Settlement(""))
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.event.user_id, self.event.external_user_id
+
+    @property
+    def is_missed(self) -> bool:
+        return self.outcome in MISSED and not self.greeted_later and not self.event.rehearsal
+
+
+SETTLEMENTS = [
+    Settlement("sent", template="a", rule="1|x", variant="v|1", steps={"answer_1": 150, "answer_2": 20400}),
+    Settlement("sent", template="b", steps={"answer_1": 1200}),
+    Settlement("unconfirmed", "an answer was lost", template="a", rule="1|x", variant="v|1"),
+    Settlement("failed", "the last", 45009, template="b"),
+    Settlement("expired", cause="paused"),
+    Settlement("no_code"),
+]
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -61,25 +89,33 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = a_ledger(self.client)
         self.model: dict[str, Row] = {}
         self.outcomes = 0  # events that ever got one
+        self.tallies: Counter[tuple[str, object, str]] = Counter()
 
     # ---------------------------------------------------------------------------- what WeCom does
 
-    @rule(target=events)
-    def a_customer_is_added(self) -> ContactAdded:
-        event = a_contact()
-        before = self.ledger.now()
+    @rule(
+        target=events,
+        customer=st.sampled_from(["wm1", "wm2"]),
+        member=st.sampled_from(["zhangsan", "lisi"]),
+        channel=st.sampled_from(["", "a|b", "sent", "x" * 700, "c1", "c2", "c3"]),
+        rehearsal=st.sampled_from([False, False, False, True]),
+    )
+    def a_customer_is_added(self, customer: str, member: str, channel: str, rehearsal: bool) -> ContactAdded:
+        event = a_contact(external_user_id=customer, user_id=member, state=channel, rehearsal=rehearsal)
+        before, promised = self.ledger.now(), self.attended()
         assert self.ledger.accept(event)
         due = self.client.zscore(DUE, event.id)
         assert before <= due <= self.ledger.now()
-        self.model[event.id] = Row(event, due)
-        assert self.client.llen(wake.QUEUE) > 0 or self.attended()
+        self.model[event.id] = Row(event, due, received=round(due))
+        assert self.client.llen(wake.QUEUE) > 0 or promised
         return event
 
     @rule(event=events)
     def wecom_sends_again(self, event: ContactAdded) -> None:
         assert self.ledger.accept(event) is (event.id not in self.model)
         if event.id not in self.model:  # forgotten meanwhile: it is an event as any other
-            self.model[event.id] = Row(event, self.client.zscore(DUE, event.id))
+            due = self.client.zscore(DUE, event.id)
+            self.model[event.id] = Row(event, due, received=round(due))
 
     # ---------------------------------------------------------------------------- what workers do
 
@@ -117,20 +153,23 @@ class LedgerMachine(RuleBasedStateMachine):
         if row is None or row.answers < row.attempts:  # an answer follows a try
             self.hold(claim, wait, "answers")
 
-    @rule(claim=claims, outcomes=st.lists(st.sampled_from(["sent", "unconfirmed", "failed"]), min_size=1, max_size=3))
-    def outcomes_are_told(self, claim: Claim, outcomes: list[str]) -> None:
+    @rule(claim=claims, told=st.lists(st.sampled_from(SETTLEMENTS), min_size=1, max_size=3))
+    def outcomes_are_told(self, claim: Claim, told: list[Settlement]) -> None:
         """Of a claim that may be an old one: workers that overtook each other may all have greeted."""
         row = self.model.get(claim.id)
-        for outcome in outcomes:
-            settlement = Settlement(outcome, attempts=row.attempts if row else 0)
-            told = self.ledger.settle(claim.event, settlement, {"settled": 1})
+        for settlement in told:
+            outcome = settlement.outcome
+            settlement = replace(settlement, attempts=row.attempts if row else 0)
+            written = self.ledger.settle(claim.event, settlement, {"settled": 1})
             if row is None:
-                assert not told
+                assert not written
                 continue
-            assert told is (row.outcome is None or (row.outcome != "sent" and outcome == "sent"))
-            if told:
+            assert written is (row.outcome is None or (row.outcome != "sent" and outcome == "sent"))
+            if written:
                 self.outcomes += row.outcome is None
                 row.outcome, row.due = outcome, None
+                self.count(row, settlement)
+                self.note_who_is_missed(row)
 
     @rule(claim=consumes(claims))
     def a_worker_dies(self, claim: Claim) -> None:
@@ -163,11 +202,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def redis_forgets_the_scripts(self) -> None:
         self.client.script_flush()
 
-    @rule(event=events)
-    def a_customer_is_forgotten(self, event: ContactAdded) -> None:
-        self.client.delete(PREFIX + event.id)
-        self.client.zrem(DUE, event.id)
-        self.model.pop(event.id, None)
+    @rule(customer=st.sampled_from(["wm1", "wm2"]))
+    def a_customer_is_forgotten(self, customer: str) -> None:
+        theirs = {identity for identity, row in self.model.items() if row.event.external_user_id == customer}
+        assert state.forget(self.client, customer) == len(theirs)
+        self.model = {identity: row for identity, row in self.model.items() if identity not in theirs}
 
     # ---------------------------------------------------------------------------- what always holds
 
@@ -196,6 +235,31 @@ class LedgerMachine(RuleBasedStateMachine):
         assert stored == set(self.model)
 
     @invariant()
+    def whoever_was_missed_and_not_greeted_later_is_listed_and_nobody_else(self) -> None:
+        missed = {identity: row.received for identity, row in self.model.items() if row.is_missed}
+        assert dict(self.client.zrange("welcome:missed:default", 0, -1, withscores=True)) == missed
+        for identity, row in self.model.items():
+            assert bool(self.client.hget(PREFIX + identity, "greeted_later")) is row.greeted_later
+
+    @invariant()
+    def tallies_are_what_a_recount_gives(self) -> None:
+        day = datetime.now(ZONE).date()
+        counted = tally.added(tally.read(self.client, "default", [day - timedelta(1), day]).values())
+        assert counted == {cell: count for cell, count in self.tallies.items() if count}
+
+    @invariant()
+    def a_page_holds_what_was_asked_for(self) -> None:
+        rows = sorted(self.model.items(), key=lambda one: (one[1].received, one[0]), reverse=True)
+        assert [row["id"] for row in self.ledger.page("default").rows] == [identity for identity, _ in rows][:50]
+        for outcome in ("", "sent", "failed"):
+            asked = [identity for identity, row in rows if (row.outcome or "") == outcome]
+            page = self.ledger.page("default", outcome=frozenset({outcome}), user_id="lisi", limit=2)
+            assert [row["id"] for row in page.rows] == [i for i in asked if self.model[i].event.user_id == "lisi"][:2]
+            assert self.ledger.count("default")[outcome] == len(asked)
+        listed = {i for key in self.client.keys("welcome:index:*") for i in self.client.zrange(key, 0, -1)}
+        assert listed == set(self.model)
+
+    @invariant()
     def few_messages_wait(self) -> None:
         assert self.client.llen(wake.QUEUE) <= WAITING_MESSAGES
 
@@ -207,6 +271,36 @@ class LedgerMachine(RuleBasedStateMachine):
         assert {claim.id for claim in self.ledger.claim(1000)} == unfinished
 
     # ----------------------------------------------------------------------------
+
+    def count(self, row: Row, settlement: Settlement) -> None:
+        """What a recount would say: an outcome that was replaced no longer counts."""
+        event = row.event
+        if event.rehearsal:
+            return
+        for was, amount in ((row.settled, -1), (settlement, 1)):
+            if was.outcome:
+                cells: dict[str, object] = {"total": "", "member": event.user_id, "template": was.template}
+                cells["hour"] = f"{datetime.fromtimestamp(row.received / 1000, ZONE):%H}"
+                cells["channel"] = event.state if len(event.state) <= tally.VALUE_LIMIT else None
+                if was.variant:
+                    cells["variant"] = (was.rule, was.variant)
+                if was.outcome != "sent":
+                    cells["cause"] = str(was.errcode or was.cause)
+                elif was.steps:
+                    cells["latency"] = tally.latency(was.steps)
+                self.tallies.update({(name, value, was.outcome): amount for name, value in cells.items()})
+        row.settled = replace(settlement, template=settlement.template or row.settled.template)
+
+    def note_who_is_missed(self, row: Row) -> None:
+        others = [one for one in self.model.values() if one is not row and one.pair == row.pair]
+        others = [one for one in others if not one.event.rehearsal and not row.event.rehearsal]
+        row.greeted_later = row.outcome in MISSED and any(
+            one.outcome in GREETED and one.received >= row.received for one in others
+        )
+        if row.outcome in GREETED:
+            for one in others:
+                if one.is_missed and one.received <= row.received:
+                    one.greeted_later = True
 
     def hold(self, claim: Claim, seconds: float, what: str) -> None:
         row = self.model.get(claim.id)

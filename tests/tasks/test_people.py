@@ -8,7 +8,7 @@ import pytest
 
 from tasks.connections import Redis
 from tasks.events import ContactAdded
-from tasks.people import BUDGET, MEMBER_FRESH, People
+from tasks.people import BUDGET, MEMBER_FRESH, People, known_members
 from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, DEPARTMENTS
 from tasks.wecom import WeComAPIError
 from tasks.wecom.errors import NoAnswer, from_answer
@@ -138,6 +138,19 @@ def test_an_app_that_is_not_told_departments_knows_none(people: People) -> None:
     wecom.member = {"name": "张三"}
     contact = enquiry(people, wecom).contact(frozenset({DEPARTMENTS}))
     assert contact.directory.contains("zhangsan", 3) is None
+
+
+def test_names_for_a_page_come_from_the_cache_and_wecom_is_not_asked(people: People, redis_client: Redis) -> None:
+    wecom = Told()
+    assert known_members(redis_client, "default", ["zhangsan"]) == {}
+    enquiry(people, wecom).values(frozenset({"member"}))
+    assert known_members(redis_client, "default", ["zhangsan", "lisi"]) == {"zhangsan": ("张三", "")}
+    enquiry(people, wecom).values(frozenset({"department"}))
+    asked = list(wecom.asked)
+    assert known_members(redis_client, "default", ["zhangsan", "lisi"]) == {"zhangsan": ("张三", "东区二组")}
+    assert known_members(redis_client, "other", ["zhangsan"]) == {}
+    assert known_members(redis_client, "default", []) == {}
+    assert wecom.asked == asked
 
 
 def test_all_look_ups_share_one_budget(people: People) -> None:

@@ -47,7 +47,11 @@ def answered(errcode: int) -> Exception:
         ({}, {"age": 45.0, "number": 2, "attempts": 2, "answers": 1}, "unconfirmed"),  # its try may have arrived
         ({}, {"number": policy.MOST_RECOVERIES + 1}, None),
         ({}, {"number": policy.MOST_RECOVERIES + 2}, "dead"),
-        ({}, {"number": policy.MOST_RECOVERIES + 2, "age": 45.0}, "dead"),
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 12.6}, None),  # as long as there is time, it is tried
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 19.4}, None),
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 19.6}, "dead"),
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 45.0, "attempts": 4}, "dead"),
+        ({}, {"number": policy.MANY_RECOVERIES + 1, "age": 45.0, "attempts": 3}, "unconfirmed"),
         ({"welcome_code": ""}, {"age": 45.0}, "no_code"),
         ({"created_at": NOW - 310}, {"age": 45.0}, "stale"),
     ],
@@ -81,7 +85,8 @@ def test_expired_names_the_step_that_took_the_time(claim: dict[str, Any], reason
         (2, 16.9, 4.0),
         (3, 12.8, 5.0),
         (4, 7.7, 5.0),
-        (4, 19.0, 9.5),
+        (4, 19.0, 5.0),  # a worker that dies in it is missed no longer than that
+        (9, 19.0, 5.0),
         (9, 0.5, 0.5),
         (1, 1.2, 1.2),
         (1, 0.49, None),

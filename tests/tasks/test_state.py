@@ -60,7 +60,7 @@ def test_everything_that_is_state_comes_back(
     row = ledger.row(identity)
     assert row is not None
     assert row["outcome"] == "sent"
-    assert 29 * 86400 < redis_client.ttl(f"welcome:event:{identity}") <= 30 * 86400
+    assert 30 * 86400 < redis_client.ttl(f"welcome:event:{identity}") <= 31 * 86400
     assert [row["id"] for row in ledger.rows()] == [identity]
 
 

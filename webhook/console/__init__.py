@@ -13,12 +13,28 @@ from flask import Flask
 
 from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
+from webhook.console.channels import channels
+from webhook.console.deliveries import deliveries
+from webhook.console.editor import editor
+from webhook.console.groups import groups
+from webhook.console.media import media
+from webhook.console.missed import missed
 from webhook.console.setup import setup
 from webhook.console.today import today
 from webhook.console.welcomes import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
+SUBJECTS = (
+    today,
+    channels,
+    deliveries,
+    missed,
+    editor,
+    media,
+    groups,
+    welcomes,
+)
 
 
 def console(parts: Parts) -> Flask:
@@ -30,7 +46,7 @@ def console(parts: Parts) -> Flask:
     frame.frame(app, parts)
     limiter = access.guard(app, parts)
     failures.explain(app)
-    app.register_blueprint(today(parts))
+    for subject in SUBJECTS:
+        app.register_blueprint(subject(parts))
     app.register_blueprint(setup(parts, limiter))
-    app.register_blueprint(welcomes(parts))
     return app

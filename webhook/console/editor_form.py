@@ -75,11 +75,6 @@ KIND_NAMES = {  # what a file is, where that is no name that everybody writes al
     "AVI": lazy_gettext("an AVI video"),
     "FLV": lazy_gettext("an FLV video"),
 }
-TAKES = {
-    media_kind.IMAGE: lazy_gettext("JPG and PNG"),
-    media_kind.VIDEO: lazy_gettext("MP4"),
-    media_kind.FILE: lazy_gettext("any file"),
-}
 FIELD_NAMES = {
     "title": lazy_gettext("Title"),
     "url": lazy_gettext("Address"),
@@ -207,16 +202,16 @@ def refused(media: Media, use: Use) -> str | None:
     """Why WeCom would not take a file for this use, for the operator; None if it would. Docs 90253, 90256."""
     if use.kinds and media.kind not in use.kinds:
         what = KIND_NAMES.get(media.kind, media.kind)
-        return _("This is %(what)s; WeCom takes only %(takes)s here", what=what, takes=TAKES[use])
+        return str(_("This is %(what)s; WeCom takes only %(takes)s here", what=what, takes=" / ".join(use.kinds)))
     if media.size > use.limit:
         return too_large(use)
     if media.size < media_kind.LEAST:
-        return _("This file has %(size)s bytes; WeCom takes files of more than 5", size=media.size)
+        return str(_("This file has %(size)s bytes; WeCom takes files of more than 5", size=media.size))
     return None
 
 
 def too_large(use: Use) -> str:
-    return _("This file is larger than %(limit)s MB, which is all that WeCom takes here", limit=use.limit // MB)
+    return str(_("This file is larger than %(limit)s MB, which is all that WeCom takes here", limit=use.limit // MB))
 
 
 def wrong_in_text(text: str) -> Iterator[str]:
@@ -234,9 +229,7 @@ def wrong_in_text(text: str) -> Iterator[str]:
             yield _("There is no placeholder %(name)s. Did you mean %(near)s?", name=mistake.name, near=near)
         else:
             yield _("There is no placeholder %(name)s. Choose one from the row below the text", name=mistake.name)
-    if found:
-        return
-    if not barest(text).strip():
+    if not found and not barest(text).strip():
         yield _("Without a name the text would be empty. Add a word, or a fallback to the placeholder")
     over = longest(text) - limits.TEXT_LIMIT
     if over > 0:
@@ -244,30 +237,33 @@ def wrong_in_text(text: str) -> Iterator[str]:
 
 
 def too_long(over: int) -> str:
-    return _(
+    words = _(
         "%(bytes)s bytes too long, about %(characters)s Chinese characters. WeCom refuses the whole welcome when it is",
         bytes=over,
         characters=-(-over // 3),
     )
+    return str(words)
 
 
 def _bytes_over(label: Any, text: str, limit: int) -> str | None:
     size = len(text.encode())
     if size <= limit:
         return None
-    return _(
+    words = _(
         "“%(field)s” has %(size)s bytes; WeCom takes %(limit)s (a Chinese character has 3)",
         field=label,
         size=size,
         limit=limit,
     )
+    return str(words)
 
 
 def _as_written(text: str) -> str | None:
     found = looks_like_placeholder(text)
     if found is None:
         return None
-    return _("%(placeholder)s would be sent just as it stands: placeholders work in the text only", placeholder=found)
+    words = _("%(placeholder)s would be sent just as it stands: placeholders work in the text only", placeholder=found)
+    return str(words)
 
 
 def clean(text: str | None) -> str:
@@ -395,7 +391,7 @@ class EditForm(FlaskForm):
         if found:
             _note(
                 self.text,
-                _("%(found)s would be sent just as it stands: in groups only %%NICKNAME%% is replaced", found=found),
+                _("%(found)s would be sent just as it stands: in groups only %(word)s is replaced", found=found, word=preview.NICKNAME),
             )
 
     def _check_then(self) -> None:

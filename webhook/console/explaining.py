@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from tasks.assembly import Parts
 from tasks.events import CHANGES, ContactAdded
-from tasks.people import People, member_names
+from tasks.people import People
 from tasks.roster import roster
 from tasks.sentences import Sentence, said
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
@@ -21,7 +21,7 @@ from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
 from webhook.console import rule_words
-from webhook.console.lookups import PATIENCE, book_of, names_of, states
+from webhook.console.lookups import PATIENCE, book_of, member_names, names_of, states
 from webhook.console.preview import Bubble, bubbles
 from webhook.console.rule_words import Condition, Names
 
@@ -78,7 +78,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         if book is not None and asked.member and asked.wrong is None:
             answer = answered(book, asked)
         members = roster(parts.redis, g.app.name, parts.clients[g.app.name], PATIENCE)
-        name = members.get(asked.member) or member_names(parts.redis, g.app.name, [asked.member])[asked.member]
+        name = members.get(asked.member) or member_names(parts, [asked.member])[asked.member]
         return render_template(
             "welcomes/explain.html",
             asked=asked,

@@ -6,7 +6,7 @@ from flask import g
 
 from tasks.assembly import Parts
 from tasks.channels import Channels
-from tasks.people import member_names
+from tasks.people import known_members
 from tasks.roster import Department, departments
 from tasks.templates.draft import Draft
 from tasks.templates.model import Book, Rule
@@ -25,6 +25,13 @@ def book_of(draft: Draft) -> Book | None:
         return None
 
 
+def member_names(parts: Parts, members: Iterable[str]) -> dict[str, str]:
+    """userid → name, "" where it is not known."""
+    asked = set(members)
+    known = known_members(parts.redis, g.app.name, asked)
+    return {one: known.get(one, ("", ""))[0] for one in asked}
+
+
 def names_of(parts: Parts, rules: Iterable[Rule]) -> Names:
     """The names of the members and departments that rules ask for, as far as they are known soon."""
     rules = list(rules)
@@ -32,7 +39,7 @@ def names_of(parts: Parts, rules: Iterable[Rule]) -> Names:
     asked = any(rule.when.department for rule in rules)
     client = parts.clients[g.app.name]
     tree = departments(parts.redis, g.app.name, client, PATIENCE) if asked else {}
-    return Names(member_names(parts.redis, g.app.name, members), named(tree))
+    return Names(member_names(parts, members), named(tree))
 
 
 def states(parts: Parts) -> list[str]:

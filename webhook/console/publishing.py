@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from tasks.assembly import Parts
-from tasks.people import directory, member_names
+from tasks.people import directory
 from tasks.recent import DAYS, recent
 from tasks.sentences import Sentence, said
 from tasks.templates.draft import Behind, Draft, DraftError, Drafts, Moved
@@ -21,7 +21,7 @@ from tasks.templates.nodes import BookError
 from tasks.templates.render import needed
 from tasks.templates.store import NoRevision
 from webhook.console.differences import Change, differences, fields, flat, part_of
-from webhook.console.lookups import book_of, names_of
+from webhook.console.lookups import book_of, member_names, names_of
 from webhook.console.rule_form import rule_of
 
 SHOWN = 50  # customers with another welcome, on one page
@@ -109,7 +109,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             remarks=list(remarks(parts, draft, book, hits(book, latest.contacts))) if book else [],
             impact=impact,
             rows=shown,
-            members=member_names(parts.redis, g.app.name, {one.contact.user_id for one in shown}),
+            members=member_names(parts, {one.contact.user_id for one in shown}),
             complete=latest.complete,
             since=latest.since / 1000,
             days=DAYS,

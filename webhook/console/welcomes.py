@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from tasks.assembly import Parts
-from tasks.people import directory, member_names
+from tasks.people import directory
 from tasks.recent import DAYS, recent
 from tasks.roster import Department, departments, roster
 from tasks.templates.draft import Conflict, Draft, DraftError, Drafts, Moved
@@ -22,7 +22,7 @@ from tasks.templates.impact import Hits, hits, shadowed
 from tasks.templates.model import MSGTYPES, Book, Rule
 from tasks.templates.model import Template as Welcome
 from webhook.console import differences, explaining, publishing, revisions, rule_words
-from webhook.console.lookups import PATIENCE, book_of, named, names_of, states
+from webhook.console.lookups import PATIENCE, book_of, member_names, named, names_of, states
 from webhook.console.rule_form import BLANK, RuleForm, field_names, rule_of
 from webhook.console.rule_words import Names
 from webhook.sentences import say
@@ -187,7 +187,7 @@ def welcomes(parts: Parts) -> Blueprint:
             departments=_with_unknown(tree, form.lists.get("department", [])),
             states=states(parts),
             templates=list(draft.content.named(TEMPLATE)),
-            names=Names(member_names(parts.redis, g.app.name, form.lists.get("member", [])), named(tree)),
+            names=Names(member_names(parts, form.lists.get("member", [])), named(tree)),
             days=DAYS,
         )
 

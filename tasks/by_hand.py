@@ -1,0 +1,64 @@
+"""What a member can send by hand to a customer who was not greeted: the welcome that the book has for them now."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.assembly import Parts
+from tasks.events import ContactAdded
+from tasks.missed import Missed
+from tasks.people import BUDGET, People
+from tasks.templates.model import Attachment
+from tasks.templates.render import fill, wanted
+from tasks.templates.select import needs, select
+from tasks.templates.store import NoRevision
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """A welcome as one customer would have got it. `unknown`: placeholders whose value is not known."""
+
+    template: str
+    text: str
+    attachments: Sequence[Attachment]
+    unknown: frozenset[str] = frozenset()
+
+
+def by_hand(parts: Parts, row: Missed, budget: float = BUDGET) -> ByHand | None:
+    """The welcome for a missed customer, chosen as at the time of the add; None where no welcome applies.
+
+    Asks WeCom for names and facts that are not at hand, for `budget` seconds at most. Raises redis.RedisError.
+    """
+    app = parts.settings.apps[row.app]
+    number = parts.books.current(row.app)
+    if number is None:
+        return None
+    try:
+        book = parts.books.book(row.app, number)
+    except NoRevision:  # another one was published this moment, and the old one went
+        return None
+    event = ContactAdded(
+        app=row.app,
+        corp_id=app.corp_id,
+        change="add",
+        user_id=row.user_id,
+        external_user_id=row.external_user_id,
+        created_at=int(row.at),
+        state=row.state,
+    )
+    by = time.monotonic() + budget
+    enquiry = People(parts.redis, parts.settings.timezone).about(
+        parts.clients[row.app], event, round(row.at * 1000), by, budget
+    )
+    contact = enquiry.contact()
+    facts = needs(book, contact)
+    choice = select(book, enquiry.contact(facts) if facts else contact)
+    if choice is None:
+        return None
+    names = wanted(choice.template)
+    values = enquiry.values(names - {"customer"} if row.customer else names)
+    if row.customer:
+        values["customer"] = row.customer
+    absent = frozenset(name for name in names if not values.get(name))
+    text = fill(choice.template.text, values)
+    return ByHand(choice.template.name, text, choice.template.attachments, absent)

@@ -1,0 +1,56 @@
+"""Processes that say that they are there, and what they do."""
+
+import os
+
+import pytest
+
+from tasks import jobs, presence
+from tasks.connections import Redis
+from tasks.presence import Presence
+
+
+def test_a_process_says_what_it_does(redis_client: Redis) -> None:
+    Presence(redis_client, "web").note()
+    Presence(redis_client, "welcome", lambda: [f"{n:032x}" for n in range(40)]).note()
+    web, welcome = presence.read(redis_client)
+    assert (web.role, web.pid, web.busy, web.doing) == ("web", os.getpid(), 0, ())
+    assert (welcome.role, welcome.busy, len(welcome.doing)) == ("welcome", 40, presence.DOING)
+    assert 0 <= web.silence < 1
+    assert not web.is_silent
+
+
+def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:
+    process = Presence(redis_client, "web")
+    process.note()
+    process.leave()
+    assert presence.read(redis_client) == []
+
+
+@pytest.mark.parametrize(("silence", "seen", "silent"), [(5, True, False), (45, True, True), (601, False, None)])
+def test_who_died_is_silent_and_then_forgotten(
+    redis_client: Redis, silence: int, seen: bool, silent: bool | None
+) -> None:
+    Presence(redis_client, "upkeep").note()
+    ((field, text),) = redis_client.hgetall(presence.KEY).items()
+    at, _, about = text.partition("|")
+    redis_client.hset(presence.KEY, field, f"{int(at) - silence * 1000}|{about}")
+    assert [process.is_silent for process in presence.read(redis_client)] == ([silent] if seen else [])
+    Presence(redis_client, "web").note()  # whoever comes forgets the gone
+    assert redis_client.hexists(presence.KEY, field) is seen
+
+
+def test_how_a_job_went_is_kept(redis_client: Redis) -> None:
+    schedule = {"a": 60.0, "b": 600.0}
+    with jobs.noted(redis_client, "a"):
+        pass
+    (fine, never) = jobs.read(redis_client, schedule)
+    assert (fine.failed, never.at, never.next_at) == ("", None, None)
+    assert fine.at is not None
+    assert fine.next_at == fine.at + 60
+
+    with pytest.raises(OSError, match="disk"), jobs.noted(redis_client, "a"):
+        raise OSError("disk")
+    failed = jobs.read(redis_client, schedule)[0]
+    assert (failed.failed, failed.fine_at) == ("OSError", fine.at)
+    assert failed.at is not None
+    assert failed.at > fine.at

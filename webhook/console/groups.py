@@ -1,0 +1,71 @@
+"""Group welcomes: what the book says, what WeCom has, and what bringing them into step would do. Doc 92366."""
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from werkzeug.wrappers import Response
+
+from tasks import group_welcomes
+from tasks.assembly import Parts
+from tasks.group_welcomes import GroupSync, InUse
+from tasks.templates import limits
+from tasks.templates.draft import Drafts
+from tasks.templates.edits import GROUP
+from tasks.templates.nodes import BookError
+
+ACTS = {  # what is to be done → tone, in words
+    group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),
+    group_welcomes.EDITED: ("warn", lazy_gettext("Differs, to be changed at WeCom")),
+    group_welcomes.DELETED: ("warn", lazy_gettext("To be deleted at WeCom")),
+    group_welcomes.SAME: ("ok", lazy_gettext("In step")),
+    group_welcomes.WAITS: ("plain", lazy_gettext("Waits for its media")),
+    group_welcomes.FAILED: ("bad", lazy_gettext("WeCom did not take it")),
+}
+_TO_DO = frozenset({group_welcomes.ADDED, group_welcomes.EDITED, group_welcomes.DELETED})
+
+
+def groups(parts: Parts) -> Blueprint:
+    """The list of group welcomes, and the button that brings them into step."""
+    blueprint = Blueprint("groups", __name__)
+    drafts = Drafts(parts.redis, parts.books)
+
+    def sync() -> GroupSync:
+        return GroupSync(parts.redis, parts.books, g.app, parts.clients[g.app.name])
+
+    @blueprint.get("/groups")
+    def show() -> str:
+        draft = drafts.working(g.app.name)
+        live = drafts.live(g.app.name) if draft.version else draft
+        try:
+            steps = {step.name: step for step in sync().sync(dry_run=True)}
+        except BookError:
+            steps = {}
+        content = draft.content
+        written = content.named(GROUP)
+        published = live.content.named(GROUP) if draft.version else written
+        rows = [(name, written.get(name), name in published, written.get(name) == published.get(name),
+                 steps.get(name)) for name in dict.fromkeys([*written, *published, *steps])]  # fmt: skip
+        due = [step for step in steps.values() if step.act in _TO_DO]
+        return render_template(
+            "groups/list.html", rows=rows, due=due, acts=ACTS, limit=limits.GROUP_WELCOMES_LIMIT, draft=draft
+        )
+
+    @blueprint.post("/groups/sync")
+    def bring() -> Response:
+        """Do what is to be done, and say what became of each; `check`: ask WeCom for each first."""
+        try:
+            done = sync().sync(check=bool(request.form.get("check")))
+        except InUse:
+            flash(_("They are being brought into step already. Try again in a minute"))
+            return redirect(url_for("groups.show"))
+        for step in done:
+            if step.act == group_welcomes.FAILED:
+                flash(_("“%(name)s”: WeCom did not take it: %(reason)s", name=step.name, reason=step.detail))
+        changed = sum(step.act in _TO_DO for step in done)
+        if changed:
+            flash(ngettext("%(num)s is changed at WeCom", "%(num)s are changed at WeCom", changed))
+        elif not any(step.act == group_welcomes.FAILED for step in done):
+            flash(_("Nothing had to be changed"))
+        return redirect(url_for("groups.show"))
+
+    return blueprint

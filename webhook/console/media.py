@@ -1,0 +1,165 @@
+"""The media library: the files that welcomes show, how they stand at WeCom, and their bytes for the preview."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+
+from tasks.assembly import Parts
+from tasks.media import PER_DAY, PER_MONTH, QUOTA, QUOTA_ZONE
+from tasks.templates import media_kind
+from tasks.templates.draft import Draft, Drafts
+from tasks.templates.media import MediaFull, described
+from tasks.templates.media_kind import FILE, LARGEST
+from tasks.templates.model import Book, Media
+from tasks.templates.nodes import BookError
+from webhook.console import freshness
+from webhook.console.editor_form import refused, too_large
+from webhook.console.freshness import UNPUBLISHED, Freshness
+
+UPLOAD_LIMIT = LARGEST + (1 << 20)  # bytes of one request
+SHOWN = {"JPG": "image/jpeg", "PNG": "image/png"}  # kinds that a browser may show; all else it saves
+SHORT_NAMES = {  # of kinds, where theirs is more than a name
+    media_kind.OTHER: lazy_gettext("File"),
+    "ZIP or Office": "ZIP / Office",
+    "MKV or WebM": "MKV / WebM",
+    "QuickTime (MOV)": "MOV",
+    "M4A (audio)": "M4A",
+}
+OWN_POLICY = "default-src 'none'; img-src 'self'; sandbox"
+A_YEAR = 365 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file of the library. `users`: (kind, name, whether it is live) of what shows it."""
+
+    media: Media
+    kind: Any  # in words
+    picture: bool
+    users: tuple[tuple[str, str, bool], ...]
+    fresh: Freshness
+
+
+def media(parts: Parts) -> Blueprint:
+    """The library, and the bytes of its files."""
+    blueprint = Blueprint("media", __name__)
+    drafts = Drafts(parts.redis, parts.books)
+
+    @blueprint.url_value_preprocessor
+    def take_a_file(endpoint: str | None, _values: Any) -> None:
+        if endpoint == "media.upload" and session.get("operator"):  # nobody else may send so much
+            request.max_content_length = UPLOAD_LIMIT
+
+    @blueprint.get("/media")
+    def show() -> str:
+        draft = drafts.working(g.app.name)
+        number = parts.books.current(g.app.name)
+        live = parts.books.book(g.app.name, number) if number else None
+        today = datetime.now(QUOTA_ZONE)
+        keys = [f"{QUOTA}{g.app.corp_id}:{today:%Y-%m-%d}", f"{QUOTA}{g.app.corp_id}:{today:%Y-%m}"]
+        used = [int(one or 0) for one in parts.redis.mget(keys)]
+        shown = live.media() if live is not None else {}
+        items = list_items({**shown, **drafts.files(g.app.name)}, _book(draft) if draft.version else live, live)
+        return render_template(
+            "media/library.html",
+            items=items,
+            quota=((used[0], PER_DAY), (used[1], PER_MONTH)),
+            stored=sum(parts.books.media.sizes().values()),
+            room=parts.books.media.limit,
+            limit=LARGEST,
+        )
+
+    def list_items(files: Mapping[str, Media], draft: Book | None, live: Book | None) -> list[Item]:
+        """Every file with what shows it; what needs somebody first, then by name."""
+        fresh = freshness.of_files(live, parts.books.ready.all(g.app.corp_id))
+        users: dict[str, dict[tuple[str, str], bool]] = {}
+        for book, is_live in ((draft, False), (live, True)):
+            for path, kind, name in freshness.uses(book) if book is not None else ():
+                users.setdefault(path, {})[kind, name] = is_live
+        items = [
+            Item(
+                one,
+                SHORT_NAMES.get(one.kind, one.kind),
+                one.kind in SHOWN,
+                tuple((*what, is_live) for what, is_live in users.get(path, {}).items()),
+                fresh.get(one.sha256, UNPUBLISHED),
+            )
+            for path, one in files.items()
+        ]
+        order = {"absent": 0, "failing": 1}
+        return sorted(items, key=lambda one: (order.get(one.fresh.state, 2), one.media.name))
+
+    @blueprint.post("/media")
+    def upload() -> Response:
+        kept = 0
+        for one in request.files.getlist("file"):
+            content = one.stream.read(LARGEST + 1)
+            name = one.filename or ""
+            if not name:
+                continue
+            large = too_large(FILE) if len(content) > LARGEST else None
+            wrong = large or refused(described(name, content), FILE)
+            try:
+                if wrong is None:
+                    drafts.hold(g.app.name, name, content)
+                    kept += 1
+            except MediaFull:
+                wrong = _("There is no room for more files: delete some that nothing shows")
+            if wrong is not None:
+                flash(f"{name}: {wrong}")
+        if kept:
+            flash(ngettext("%(num)s file is in the media library", "%(num)s files are in the media library", kept))
+        elif not request.files.getlist("file") or not any(one.filename for one in request.files.getlist("file")):
+            flash(_("Choose a file first"))
+        return redirect(url_for("media.show"))  # type: ignore[return-value]
+
+    @blueprint.post("/media/delete")
+    def delete() -> Response:
+        """Take files out that nothing shows: those that the form names, and no other."""
+        paths = request.form.getlist("path")
+        gone = sum(drafts.release(g.app.name, path) for path in paths)
+        if gone:
+            flash(ngettext("%(num)s file is deleted", "%(num)s files are deleted", gone))
+        if gone < len(paths):
+            left = len(paths) - gone
+            flash(ngettext(
+                "%(num)s file stays: a welcome shows it now",
+                "%(num)s files stay: welcomes show them now",
+                left,
+            ))  # fmt: skip
+        return redirect(url_for("media.show"))  # type: ignore[return-value]
+
+    @blueprint.get("/media/<sha256>")
+    def content(sha256: str) -> Response:
+        """The bytes of a file. The address is its content's, so a browser may keep it; nothing in it can run."""
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            abort(404)
+        found = parts.books.media.get(sha256)
+        if found is None or hashlib.sha256(found).hexdigest() != sha256:
+            abort(404)
+        kind = described("", found).kind
+        response = Response(found, mimetype=SHOWN.get(kind, "application/octet-stream"))
+        ending = f".{kind.lower()}" if kind in SHOWN else ""
+        shown = "inline" if kind in SHOWN else "attachment"
+        response.headers["Content-Disposition"] = f'{shown}; filename="{sha256[:12]}{ending}"'
+        response.headers["Content-Security-Policy"] = OWN_POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = f"private, max-age={A_YEAR}, immutable"
+        return response
+
+    return blueprint
+
+
+def _book(draft: Draft) -> Book | None:
+    """What a draft says; None while it is empty."""
+    try:
+        return draft.book()
+    except BookError:
+        return None

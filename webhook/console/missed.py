@@ -1,0 +1,292 @@
+"""Missed: customers who were not greeted, to be greeted by hand. Told to the member, ticked off, taken back.
+
+Every action is on the ids that the form carries, at most a page of them; a row that changed meanwhile is left alone,
+and the answer says so.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from tasks.assembly import Parts
+from tasks.by_hand import by_hand
+from tasks.comparison import Comparison, standing
+from tasks.ledger import MISSED
+from tasks.missed import PAGE, UNANNOUNCED, Cause, Missed, Page, WorkList, by_cause, missed_of
+from tasks.people import known_members
+from tasks.reminders import Reminders, Report, settled_reminder
+from tasks.sentences import Sentence, said
+from tasks.templates.explain import described
+from webhook.verdicts import NAMES, errcode, say, who
+
+TABS = ("todo", "done", "unsure", "no_code")
+UNDO = 600  # seconds for which a page offers to take ticks back
+LATE = {
+    "queue": said("They waited in the queue for longer than a welcome code lives. Are the workers running? See Queue."),
+    "tries": said("WeCom, or the way to it, was too slow."),
+}
+CURES = {
+    "no_template": said("No rule applies to them. Add a welcome for “everything else” and publish it."),
+    "stale": said("WeCom told of them too late. Was this server, or its proxy, away at that time?"),
+    "refused": said("WeCom refused the message. Each timeline says why."),
+    "failed": said("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
+    "dead": said("Workers stopped in the middle, one after the other. The server's log says why."),
+    UNANNOUNCED: said(
+        "WeCom never told of them; the nightly comparison found them. Its notifications are not guaranteed."
+    ),
+}
+NOT_TOLD = {
+    "invalid": said("not in the app's visible range"),
+    "unlicensed": said("no interface licence"),
+    "time": said("no time was left: press the button again"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Customers who were missed for one reason, with its cure. `first`, `last`: Unix seconds."""
+
+    name: str
+    cure: str
+    rows: Sequence[Missed]
+
+    @property
+    def first(self) -> float:
+        return min(row.at for row in self.rows)
+
+    @property
+    def last(self) -> float:
+        return max(row.at for row in self.rows)
+
+
+def cure_of(cause: Cause) -> Sequence[Sentence]:
+    """What to do about a cause, so that it does not come again. Pure."""
+    if cause.errcode is not None:
+        meaning, cure = errcode(cause.errcode)
+        by = who(cause.errcode)
+        values = {"meaning": meaning, "code": cause.errcode, "cure": cure, "who": by}
+        if by is None:
+            return (Sentence("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
+        return (Sentence("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
+    found = LATE.get(cause.where) if cause.outcome == "expired" else CURES.get(cause.outcome)
+    return (found,) if found else ()
+
+
+def missed(parts: Parts) -> Blueprint:
+    """The pages of the work list."""
+    blueprint = Blueprint("missed", __name__)
+
+    @blueprint.record_once
+    def count(setup: object) -> None:
+        badges = setup.app.extensions["badges"]  # type: ignore[attr-defined]
+        badges["missed.show"] = lambda app: WorkList(parts.redis, app).counts()[0]
+
+    def work() -> WorkList:
+        return WorkList(parts.redis, g.app.name)
+
+    def reminders() -> Reminders:
+        return Reminders.of(parts, g.app.name)
+
+    def chosen() -> list[str]:
+        """The ids that the form carries, once each; no more than a page shows."""
+        return list(dict.fromkeys(request.form.getlist("id")))[:PAGE]
+
+    def back(**query: object) -> Response:
+        return redirect(url_for(".show", **query))  # type: ignore[return-value, arg-type]
+
+    def named(rows: Iterable[Missed]) -> dict[str, str]:
+        """userid → name, where the cache knows it."""
+        known = known_members(parts.redis, g.app.name, {row.user_id for row in rows})
+        return {user_id: name for user_id, (name, _department) in known.items() if name}
+
+    def page_of(tab: str, before: str | None) -> Page:
+        if tab in ("todo", "done"):
+            return work().page(tab == "done", before)
+        if tab == "no_code":
+            return Page(())
+        found = parts.ledger.page(g.app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
+        return Page([missed_of(row) for row in found.rows], found.older)
+
+    @blueprint.get("/missed")
+    def show() -> str | Response:
+        tab = request.args.get("tab", "todo")
+        before = request.args.get("before") or None
+        if tab not in TABS:
+            abort(404)
+        try:
+            page = page_of(tab, before)
+        except ValueError:  # no cursor of ours
+            return back(tab=tab)
+        todo, done = work().counts()
+        became = parts.ledger.count(g.app.name)
+        now = time.time()
+        newest = None
+        if not page.rows and tab == "todo":
+            last = parts.ledger.page(g.app.name, outcome=frozenset(MISSED), limit=1).rows
+            newest = missed_of(last[0]) if last else None
+        return render_template(
+            "missed/show.html",
+            tab=tab,
+            tabs=_tabs(todo, done, became),
+            groups=_groups(page.rows) if tab == "todo" else [],
+            page=page,
+            before=before,
+            members=named(page.rows),
+            told_of=lambda row: settled_reminder(row, now),
+            why_not=_why_not,
+            errcode_words=lambda code: f"{say(errcode(code)[0], _)} ({code})",
+            possible=reminders().possible,
+            switch=reminders().switch(),
+            compared=standing(parts.redis, g.app.name),
+            became=became,
+            newest=newest,
+            undo=_undo(work(), now),
+        )
+
+    @blueprint.post("/missed/remind")
+    def remind() -> Response:
+        ids = chosen()
+        if not ids:
+            flash(_("Tick at least one customer"), "warn")
+        elif not reminders().possible:
+            flash(_("Members cannot be messaged: WECOM_AGENT_ID is not set"), "warn")
+        else:
+            report = reminders().tell(ids, g.operator, again="again" in request.form)
+            _say_told(report, named(work().rows(ids)))
+        return back()
+
+    @blueprint.post("/missed/tick")
+    def tick() -> Response:
+        ids = chosen()
+        if not ids:
+            flash(_("Tick at least one customer"), "warn")
+            return back()
+        now = int(time.time() * 1000)
+        ticked = work().tick(ids, g.operator, now)
+        _say_skipped(len(ids) - len(ticked))
+        return back(ticked=now) if ticked else back()
+
+    @blueprint.post("/missed/untick")
+    def untick() -> Response:
+        """Of the ids that the form carries, or of one click, named by its ms."""
+        at = request.form.get("at", "")
+        ids = work().ticked_at(int(at)) if at.isascii() and at.isdigit() and len(at) < 16 else chosen()
+        taken = work().untick(ids)
+        if taken:
+            flash(
+                ngettext("%(num)s customer is to do again", "%(num)s customers are to do again", len(taken)),
+            )
+        _say_skipped(len(ids) - len(taken))
+        return back(tab="todo" if at else "done")
+
+    @blueprint.post("/missed/automatic")
+    def automatic() -> Response:
+        if request.form.get("on") == "1":
+            reminders().switch_on(g.operator)
+            flash(_("Members are reminded automatically from now on"))
+        else:
+            reminders().switch_off()
+            flash(_("Members are not reminded automatically any more"))
+        return back()
+
+    @blueprint.post("/missed/compare")
+    def compare() -> Response:
+        if Comparison.of(parts, g.app.name).ask_for(g.operator):
+            flash(_("The comparison begins within a minute"))
+        else:
+            flash(_("A comparison is under way already"), "warn")
+        return back()
+
+    @blueprint.get("/missed/<identity>/greeting")
+    def greeting(identity: str) -> str:
+        rows = work().rows([identity])
+        if not rows:
+            abort(404)
+        welcome = by_hand(parts, rows[0])
+        attachments = [described(one) for one in welcome.attachments] if welcome else []
+        return render_template(
+            "missed/greeting.html", row=rows[0], welcome=welcome, attachments=attachments, members=named(rows)
+        )
+
+    return blueprint
+
+
+# ------------------------------------------------------------------------------------------------ in words
+
+
+def _tabs(todo: int, done: int, became: dict[str, int]) -> list[tuple[str, str, int]]:
+    """(tab, its name, how many)."""
+    return [
+        ("todo", _("To do"), todo),
+        ("done", _("Followed up"), done),
+        ("unsure", _("Uncertain"), became.get("unconfirmed", 0)),
+        ("no_code", _("No welcome code"), became.get("no_code", 0) + became.get("lost", 0)),
+    ]
+
+
+def _groups(rows: Sequence[Missed]) -> list[Group]:
+    return [
+        Group(
+            name=_(NAMES.get(cause.outcome, cause.outcome)),
+            cure=" ".join(say(one, _) for one in cure_of(cause)),
+            rows=members,
+        )
+        for cause, members in by_cause(rows).items()
+    ]
+
+
+def _why_not(why: str) -> str:
+    """Why a member was not told, from a row's `reminder_why`."""
+    known = NOT_TOLD.get(why)
+    code = why.partition(" ")[0]
+    if known is not None:
+        return say(known, _)
+    return f"{say(errcode(int(code), why)[0], _)} ({code})" if code.lstrip("-").isdigit() else why
+
+
+def _undo(work: WorkList, now: float) -> tuple[int, int] | None:
+    """(ms of a click, how many it ticked off) that this page offers to take back."""
+    at = request.args.get("ticked", "")
+    if not (at.isascii() and at.isdigit() and len(at) < 16) or now - int(at) / 1000 > UNDO:
+        return None
+    count = len(work.ticked_at(int(at)))
+    return (int(at), count) if count else None
+
+
+def _say_skipped(count: int) -> None:
+    if count:
+        flash(
+            ngettext(
+                "%(num)s customer was skipped: it had changed meanwhile",
+                "%(num)s customers were skipped: they had changed meanwhile",
+                count,
+            ),
+            "warn",
+        )
+
+
+def _say_told(report: Report, names: dict[str, str]) -> None:
+    """What came of it, member by member where it went wrong. No customer's name: a message is kept in a cookie."""
+    if count := report.count("sent"):
+        flash(ngettext("%(num)s member was reminded", "%(num)s members were reminded", count))
+    failed: dict[tuple[str, str], list[str]] = {}
+    for told in report.told:
+        if told.state != "sent":
+            failed.setdefault((told.state, told.why), []).append(names.get(told.user_id, told.user_id))
+    for (state, why), members in failed.items():
+        if state == "unsure":
+            text = _("Perhaps reminded: %(members)s (no answer came)", members=_list(members))
+        else:
+            text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=_why_not(why))
+        flash(text, "warn")
+    _say_skipped(report.skipped)
+
+
+def _list(names: Sequence[str], most: int = 5) -> str:
+    """Some names, and how many more."""
+    shown = str(_(", ")).join(name[:40] for name in names[:most])
+    return shown if len(names) <= most else str(_("%(names)s and %(n)s more", names=shown, n=len(names) - most))

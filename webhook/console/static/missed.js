@@ -1,0 +1,35 @@
+// Buttons that name how many they act on; ticks that outlast an update, and rows that stand still while some are ticked.
+(() => {
+  "use strict";
+  const boxes = () => [...document.querySelectorAll('#missed input[name="id"]')];
+  const ticked = () => boxes().filter((box) => box.checked);
+
+  const say = () => {
+    const now = ticked();
+    const counts = { rows: now.length, members: new Set(now.map((box) => box.dataset.member)).size };
+    for (const button of document.querySelectorAll("#missed [data-counts]")) {
+      const n = counts[button.dataset.counts];
+      button.textContent = n === 0 ? button.dataset.none : n === 1 ? button.dataset.one : button.dataset.many.replace("{n}", n);
+      button.disabled = n === 0;
+    }
+    const held = document.querySelector("#missed [data-held]");
+    if (held) held.hidden = !now.length;
+    const all = document.querySelector("#missed [data-check-all]");
+    if (all) {
+      all.checked = now.length > 0 && now.length === boxes().length;
+      all.indeterminate = now.length > 0 && !all.checked;
+    }
+  };
+
+  let kept = new Set();
+  document.addEventListener("htmx:before:request", (event) => {
+    if (event.target.closest("[data-live]") && ticked().length) event.preventDefault();
+  });
+  document.addEventListener("htmx:before:swap", () => { kept = new Set(ticked().map((box) => box.value)); });
+  document.addEventListener("htmx:after:swap", () => {
+    boxes().forEach((box) => { box.checked = kept.has(box.value); });
+    say();
+  });
+  document.addEventListener("change", () => setTimeout(say));
+  say();
+})();
