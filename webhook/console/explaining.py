@@ -141,7 +141,8 @@ def question(args: "MultiDict[str, str]", zone: ZoneInfo) -> Question:
         try:
             at = datetime.fromisoformat(moment)
             at = at.astimezone(zone) if at.tzinfo else at.replace(tzinfo=zone)
-            at.timestamp()
+            if not 2000 <= at.year < 2100:
+                raise ValueError(moment)
         except (ValueError, OverflowError):
             wrong = said("A time looks like 2026-11-22 21:30; this is %(text)s", text=moment[:40])
             at = None

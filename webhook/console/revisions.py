@@ -73,9 +73,9 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
     @blueprint.get("/welcomes/history/<int:number>")
     def revision(number: int) -> str:
         newest = books.current(g.app.name) or 0
-        other = request.args.get("with", number - 1, type=int)
+        against = request.args.get("with", number - 1, type=int)
         about, after = revision_of(number), content_of(number)
-        before = content_of(other) if other else Content(values_of("version: 1\n"))
+        before = content_of(against) if against else Content(values_of("version: 1\n"))
         if about is None or after is None:
             abort(404)
         changes = differences(before, after) if before is not None else None
@@ -88,7 +88,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         return render_template(
             "welcomes/revision.html",
             revision=about,
-            other=other,
+            against=against,
             current=newest,
             changes=changes,
             back=count(content_of(newest) or after, after) if newest != number else 0,

@@ -27,7 +27,7 @@ from webhook.console.rule_form import BLANK, RuleForm, field_names, rule_of
 from webhook.console.rule_words import Names
 from webhook.sentences import say
 
-LOOKED_AT = 1000  # events for the hits on the overview
+LOOKED_AT = 500  # events for the hits on the overview
 Page = Response | str | tuple[str, int]
 
 

@@ -3,7 +3,6 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -244,7 +243,8 @@ def test_hostile_names_and_states_are_shown_and_never_run(operator: Browser, dra
 def test_a_review_shows_what_changes_and_whom(operator: Browser, parts: Parts, drafts: Drafts) -> None:
     added(parts, state="xhs-1")
     added(parts, state="")
-    drafts.change("default", AddRule({"name": "xhs", "when": {"state": "xhs-*"}, "use": "brochure"}, 0), "li")
+    drafts.change("default", SetNamed(TEMPLATE, "red", {"text": "小红书的朋友好"}), "li")
+    drafts.change("default", AddRule({"name": "xhs", "when": {"state": "xhs-*"}, "use": "red"}, 0), "li")
     page = operator.get("/welcomes/publish")
     said = text_of(page)
     assert "Publish revision 2" in said
@@ -426,10 +426,3 @@ def test_the_draft_can_be_asked_too(operator: Browser, drafts: Drafts) -> None:
     drafts.change("default", AddRule({"name": "vip", "when": {"member": "zhangsan"}, "use": "brochure"}, 0), "li")
     assert "vip" not in text_of(operator.get("/welcomes/explain?member=zhangsan&at=2026-11-22T12:00"))
     assert "vip" in text_of(operator.get("/welcomes/explain?member=zhangsan&at=2026-11-22T12:00&book=draft"))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """There is no WeCom here: nobody waits for it."""
-    monkeypatch.setattr("webhook.console.lookups.PATIENCE", 0.05)
-    yield
