@@ -26,7 +26,7 @@ ADD_WAYS: Mapping[int, Sentence] = {  # doc 92114; the list is open
     6: said("WeChat contacts"),
     8: said("a third-party app that was installed"),
     9: said("searched for the email address"),
-    10: said("WeChat Channels"),
+    10: said("a WeChat video account"),
     11: said("a shared calendar event"),
     12: said("a meeting"),
     13: said("the WeCom account of a WeChat contact"),
