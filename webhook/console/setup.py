@@ -25,7 +25,7 @@ from tasks.templates.store import NoRevision
 from webhook.console import rehearsed
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery import as_sent
-from webhook.console.preview import Bubble, bubbles
+from webhook.console.preview import Bubble
 from webhook.diagnosis import is_proven, sentence
 from webhook.rehearsal import rehearse
 from webhook.sentences import Sentence
@@ -174,7 +174,7 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
             message = as_sent(parts.books.book(row["app"], int(row["revision"])), row)
         except (KeyError, ValueError, NoRevision, BookError):
             return None
-        return None if message is None else bubbles(message.template, message.values)
+        return None if message is None else message.bubbles
 
     def _states(app: App) -> list[str]:
         try:
