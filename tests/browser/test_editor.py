@@ -12,7 +12,7 @@ from tasks.templates import render
 from tasks.templates.draft import Drafts
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tests.books import MP4, PDF, WEBP
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OPERATOR, PASSWORD, Visit
 from webhook.console import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
@@ -175,6 +175,24 @@ def test_what_is_not_saved_is_not_left_silently(visit: Visit) -> None:
     page.click("#attachment-0 summary")
     page.goto(page.url.partition("/welcomes")[0] + "/media")
     assert asked == ["beforeunload"]
+
+
+def test_a_session_that_ends_while_one_writes_loses_nothing(visit: Visit, drafts: Drafts) -> None:
+    page = visit(EDIT)
+    page.fill("#text", "before")
+    expect(page.locator(".sample-ordinary .phone-text")).to_have_text("before")
+    page.context.clear_cookies(name="welcome-console")
+    with page.expect_response("**/welcomes/preview") as answer:
+        page.fill("#text", "typed after the end of the session")
+    assert answer.value.status == 401
+    assert page.input_value("#text") == "typed after the end of the session"
+    page.click(".editor-bar .primary")
+    expect(page.locator("input[name=name]")).to_have_value(OPERATOR)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    page.click("main button.primary")  # what was typed, once more
+    saved(page)
+    assert value(drafts)["text"] == "typed after the end of the session"
 
 
 def test_a_conflict_of_a_rule_is_none_of_ours(visit: Visit, drafts: Drafts) -> None:
