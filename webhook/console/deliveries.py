@@ -213,7 +213,7 @@ def deliveries(parts: Parts) -> Blueprint:
             page=page,
             lines=shown,
             counts=counts,
-            missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: -counts[one]),
+            missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: (-counts[one], one)),
             periods=_periods(now.date()),
             newest=seen or (shown[0].place if shown and not before and not after else ""),
             first=not before and not after,
