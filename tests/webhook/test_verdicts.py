@@ -16,7 +16,7 @@ from webhook.verdicts import BAD, NAMES, STEPS, TONES, Verdict, errcode, note, s
 NOW = 1_795_000_000
 SENT_STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 BUSY = {"errcode": -1, "reason": "-1 system busy"}
-LOST = {"errcode": None, "reason": "timed out"}
+LOST = {"errcode": None, "reason": "HTTP 502"}
 TAKEN = {"errcode": 0, "reason": ""}
 
 
@@ -105,7 +105,12 @@ CASES: list[tuple[dict[str, Any], str, str]] = [  # delivery, tone, words of it 
     (a_delivery("refused", errcode=40058, reason="40058 picurl exceed"), "bad", "WeCom's own words: picurl exceed"),
     (a_delivery("refused", errcode=99999, reason="99999 <b>100%s</b>"), "bad", "WeCom says “<b>100%s</b>” (99999)"),
     (a_delivery("failed", tries=[BUSY, LOST], attempts=7), "bad", "within 20 s (tries: 7)"),
-    (a_delivery("failed", tries=[BUSY, LOST], attempts=7), "bad", "The last try: no answer: timed out."),
+    (a_delivery("failed", tries=[BUSY, LOST], attempts=7), "bad", "The last try: no answer: HTTP 502."),
+    (
+        a_delivery("failed", tries=[{"errcode": None, "reason": "no answer in time"}], attempts=7),
+        "bad",
+        "The last try: no answer in time.",
+    ),
     (a_delivery("failed", errcode=45009, reason="45009 x", attempts=3), "bad", "it passes by itself"),
     (a_delivery("dead", recoveries=4), "bad", "stopped in the middle of it, one after the other (times: 4)"),
     (a_delivery("rehearsed", steps={"started": 3, "prepared": 180}), "plain", "everything but the send, in 0.2 s"),
