@@ -287,6 +287,8 @@ def _expired(delivery: Mapping[str, Any], now: float | None, window: float) -> W
         said, why = _LATE.get(kind, _LATE_OTHERWISE)
     values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Sentence(said, values)
+    if delivery["cause"] == "paused":
+        why = "The welcome lane was paused then."
     if why and longest:
         yield Sentence(why, values)
     yield from _troubles(delivery)
