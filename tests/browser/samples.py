@@ -50,10 +50,21 @@ def fill(parts: Parts) -> None:
     for number, outcome in enumerate(OUTCOMES):
         event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
         parts.ledger.accept(event)
-        steps = {"claimed": 5, "try_1": 9, "answered_1": 140}
-        errcode = 40096 if outcome == "refused" else None
-        reason = NASTY[number % len(NASTY)]
-        parts.ledger.settle(event, Settlement(outcome, reason=reason, errcode=errcode, template="default", steps=steps))
+        nasty = NASTY[number % len(NASTY)]
+        settlement = Settlement(
+            outcome,
+            reason=nasty,
+            errcode=40096 if outcome == "refused" else None,
+            template="default",
+            rule=nasty if outcome == "sent" else "1",
+            revision=1,
+            attempts=2,
+            steps={"started": 5, "prepared": 8, "try_1": 9, "answer_1": 140, "try_2": 1200, "answer_2": 1300},
+            tries=[(None, nasty), (0, "")],
+            values={"customer": nasty[:32], "member": nasty[:32]},
+            without=[1] if outcome == "sent" else [],
+        )
+        parts.ledger.settle(event, settlement)
     parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
     fill_missed(parts)
     fill_channels(parts)
