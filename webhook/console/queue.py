@@ -33,6 +33,8 @@ JOBS = {  # task → what it does
     "tasks.upkeep.watch_memory": lazy_gettext("Watch the memory of Redis"),
     "tasks.upkeep.watch_media": lazy_gettext("Watch media"),
     "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
+    "tasks.upkeep.compare_customers": lazy_gettext("See to the nightly comparison"),
+    "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
 }
 ROLES = {  # role → what it does
     "web": lazy_gettext("Callback and console"),
@@ -68,10 +70,16 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
     if pause is not None and pause.holds:
         headline = said("The welcome lane is paused: whoever is added now may miss the greeting")
         left = seconds(pause.left or 0.0)
-        return Verdict(BAD, headline, said("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left))
+        return Verdict(
+            BAD, headline, said("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left)
+        )
     if not reading.consuming:
         silence = reading.silence
-        more = said("No worker has ever come") if silence is None else said("No word from the workers for %(n)s s", n=f"{silence:.0f}")
+        more = (
+            said("No worker has ever come")
+            if silence is None
+            else said("No word from the workers for %(n)s s", n=f"{silence:.0f}")
+        )
         return Verdict(BAD, said("New customers are missing their greeting"), more)
     oldest = reading.oldest or 0.0
     if oldest > window:
@@ -159,7 +167,11 @@ def queue(parts: Parts) -> Blueprint:
         flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
         if done < len(asked):
             left = len(asked) - done
-            flash(ngettext("%(num)s was done meanwhile, and left alone", "%(num)s were done meanwhile, and left alone", left))
+            flash(
+                ngettext(
+                    "%(num)s was done meanwhile, and left alone", "%(num)s were done meanwhile, and left alone", left
+                )
+            )
         return _back()
 
     return blueprint
