@@ -38,20 +38,6 @@ _TREE = "welcome:tree:"  # + app
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
-def member_names(client: Redis, app: str, members: Iterable[str]) -> dict[str, str]:
-    """userid → name as it was looked up lately, "" where it was not. Asks nobody but Redis. Raises redis.RedisError."""
-    asked = list(members)
-    kept = client.mget([f"{_MEMBER}{app}:{one}" for one in asked]) if asked else []
-    return {one: _name_in(text) for one, text in zip(asked, kept, strict=True)}
-
-
-def _name_in(kept: str | None) -> str:
-    try:
-        return str(json.loads(kept or "{}")["answer"]["member"])
-    except (ValueError, KeyError, TypeError):  # nothing kept, or WeCom does not tell this app
-        return ""
-
-
 class People:
     """Looks up what is said and asked about the two. Thread-safe."""
 

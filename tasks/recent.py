@@ -1,4 +1,4 @@
-"""The customers who were added lately, as rules see them: what a draft is tried on. Bounded, whatever the ledger has."""
+"""The customers who were added lately, as rules see them: what a draft is tried on. Bounded whatever the ledger has."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

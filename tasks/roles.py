@@ -88,8 +88,9 @@ def _first_tokens(parts: Parts) -> None:
     while True:
         try:
             parts.queues.probe()  # with Redis away it would be fetched in vain
-            if upkeep.refresh_tokens(parts):
-                parts.redis.set(RAN + "tasks.upkeep.refresh_tokens", time.time())
+            with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+                fine = upkeep.refresh_tokens(parts)
+            if fine:
                 return
         except redis.RedisError:
             time.sleep(1)

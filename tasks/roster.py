@@ -9,7 +9,7 @@ import json
 import time
 
 from tasks.connections import Redis
-from tasks.people import member_names
+from tasks.people import known_members
 from tasks.wecom import WeComClient, WeComError
 
 KEY = "welcome:roster:"  # + app
@@ -29,7 +29,8 @@ def roster(client: Redis, app: str, wecom: WeComClient, patience: float) -> dict
         client.set(KEY + app, json.dumps(members), ex=life)
     else:
         members = json.loads(kept)
-    return member_names(client, app, members)
+    known = known_members(client, app, members)
+    return {member: known.get(member, ("", ""))[0] for member in members}
 
 
 def _asked(wecom: WeComClient) -> tuple[list[str], int]:

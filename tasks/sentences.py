@@ -12,7 +12,7 @@ class Sentence:
     """
 
     msgid: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict, hash=False)  # a mapping has none
 
     def __str__(self) -> str:
         return self.msgid % self.values if self.values else self.msgid

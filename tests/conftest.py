@@ -71,10 +71,8 @@ def stand_in() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def wecom(stand_in: StandIn) -> StandIn:
-    """The stand-in without memory, faults or latency."""
-    stand_in.reset()
-    stand_in.settings(window_s=20, token_life_s=7200, media_life_s=3 * 86400)
-    stand_in.faults()
-    stand_in.pushing()
-    return stand_in
+def wecom(stand_in: StandIn) -> Iterator[StandIn]:
+    """The stand-in without memory, faults or latency; and so the next module finds it."""
+    stand_in.pristine()
+    yield stand_in
+    stand_in.pristine()

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -34,9 +35,12 @@ ROLES = ("web", "welcome", "upkeep", "beat")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens, below those that the system gives to clients: nobody takes it meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _die_with_parent() -> None:
@@ -97,7 +101,7 @@ class Process:
     def thaw(self) -> None:
         self.kill(signal.SIGCONT)
 
-    def wait(self, timeout: float = 40) -> int:
+    def wait(self, timeout: float = 90) -> int:
         """Its exit code; -9 after SIGKILL."""
         assert self._process is not None
         return self._process.wait(timeout)
@@ -107,7 +111,7 @@ class Process:
             self.thaw()
             self.signal(signal.SIGTERM)
             try:
-                self.wait(30)
+                self.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
         if self._out:
@@ -181,7 +185,7 @@ class Installation:
         """Of the product's own Redis."""
         return connections.connect(self.redis_url, timeout=5)
 
-    def wait_until_consuming(self, timeout: float = 20) -> None:
+    def wait_until_consuming(self, timeout: float = 60) -> None:
         """Until a worker takes a message, from now on: one is sent, nobody has to wait for the next canary."""
         since = time.time()
         with self.client() as client:
@@ -205,18 +209,18 @@ class Installation:
             for key in client.scan_iter("wecom:token:*"):
                 client.delete(key)
 
-    def wait_for_page(self, path: str, timeout: float = 30) -> None:
+    def wait_for_page(self, path: str, timeout: float = 60) -> None:
         """Until a page answers 200. AssertionError tells what it said last."""
         try:
             until(lambda: self.get(path) == 200, timeout, every=0.1, what=path)
         except AssertionError as error:
-            said = requests.get(self.url + path, timeout=5).text if self.get(path) else "nobody answers"
+            said = requests.get(self.url + path, timeout=30).text if self.get(path) else "nobody answers"
             raise AssertionError(f"{error}; it says: {said}") from None
 
     def get(self, path: str) -> int | None:
         """The status of a page; None if nobody answers."""
         try:
-            return requests.get(self.url + path, timeout=5).status_code
+            return requests.get(self.url + path, timeout=30).status_code
         except requests.RequestException:
             return None
 
@@ -300,7 +304,7 @@ class Product(Installation):
             if process not in kept and process.alive():
                 process.kill()
 
-    def wait_until_ready(self, timeout: float = 30) -> None:
+    def wait_until_ready(self, timeout: float = 60) -> None:
         """Until the roles that were to start do their work."""
         if "web" in self._start:
             page = "/readyz" if set(ROLES[:3]) <= set(self._start) else "/readyz/intake"

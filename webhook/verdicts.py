@@ -1,16 +1,17 @@
 """What became of a customer, in sentences: what happened, why, what now, and who can do it. Pure.
 
-A sentence is an English msgid and its values; whoever shows it translates it (`say`). The console's catalogue has the
-Chinese, and a test holds both together. No sentence holds a person's name.
+The console's catalogue has the Chinese. No sentence holds a person's name.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.sentences import Sentence
 from tasks.wecom.errors import CODES, BadRequest, Busy, Limited, MediaRefused, Misconfigured, TokenRefused
 from webhook import timeline
+from webhook.sentences import Sentence, say
+
+__all__ = ["Sentence", "say"]
 
 OK, WARN, BAD, UNKNOWN, PLAIN = "ok", "warn", "bad", "unknown", "plain"
 
@@ -59,12 +60,6 @@ class Verdict:
     tone: str
     headline: Sentence
     more: tuple[Sentence, ...] = ()
-
-
-def say(sentence: Sentence, gettext: Callable[[str], str] = str) -> str:
-    """A sentence in words: English, or what `gettext` makes of its msgid."""
-    values = {name: say(one, gettext) if isinstance(one, Sentence) else one for name, one in sentence.values.items()}
-    return gettext(sentence.msgid) % values if values else gettext(sentence.msgid)
 
 
 def seconds(value: float) -> str:

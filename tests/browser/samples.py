@@ -3,8 +3,11 @@
 `fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address.
 """
 
+import time
+
 from tasks.assembly import Parts
 from tasks.ledger import Settlement
+from tasks.missed import UNANNOUNCED, WorkList
 from tests.builders import a_contact
 
 NASTY = (
@@ -29,8 +32,24 @@ def fill(parts: Parts) -> None:
         reason = NASTY[number % len(NASTY)]
         parts.ledger.settle(event, Settlement(outcome, reason=reason, errcode=errcode, template="default", steps=steps))
     parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
+    fill_missed(parts)
+
+
+def fill_missed(parts: Parts) -> None:
+    """Customers of every hostile name on the work list: reminded, ticked off, never announced."""
+    work = WorkList(parts.redis, "default")
+    rows = work.page().rows
+    for number, row in enumerate(rows):
+        work.name(row.id, NASTY[number % len(NASTY)])
+    told = {"reminder": "failed", "reminder_why": NASTY[0], "reminded_by": NASTY[3], "reminded_at": 1}
+    parts.redis.hset(f"welcome:event:{rows[0].id}", mapping=told)
+    work.tick([rows[-1].id], NASTY[3][:64], int(time.time() * 1000))
+    never = {"app": "default", "user_id": NASTY[0], "external_user_id": "wm-never", "outcome": UNANNOUNCED}
+    at = {"created_at": 1000, "received_at": int(time.time() * 1000), "claims": 0, "attempts": 0, "rehearsal": 0}
+    work.add_unannounced([{"id": "a" * 32, "corp_id": "ww1", "change": "add", "state": NASTY[4], **never, **at}], 86400)
 
 
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
-    return {"code": "zh_Hans", "identity": next(iter(parts.ledger.rows()))["id"], "name": "default", "number": "1"}
+    identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
+    return {"code": "zh_Hans", "identity": identity, "name": "default", "number": "1"}

@@ -149,7 +149,7 @@ def test_web_is_healthy_exactly_if_it_can_store_events(status, healthy):
         assert (cmd, option) == ("CMD", "-c")
         assert "8000" in script
         script = script.replace("8000", str(web.server_port))
-        check = subprocess.run([sys.executable, "-c", script], timeout=10, check=False)
+        check = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
     assert asked == ["/readyz/intake"]
     assert (check.returncode == 0) is healthy
 

@@ -51,7 +51,7 @@ HEADING = (
 )
 
 
-def verdict(wecom: StandIn, product: Installation, timeout: float = 30, *, redis_died: bool = False) -> Verdict:
+def verdict(wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False) -> Verdict:
     """Waits until every event has its outcome, then judges."""
     until(lambda: product.unfinished() == 0, timeout, every=0.05, what="an outcome for every event")
     rows = {row["external_user_id"]: row for row in product.rows()}
@@ -86,7 +86,7 @@ def verdict(wecom: StandIn, product: Installation, timeout: float = 30, *, redis
 
 
 def assert_all_greeted(
-    wecom: StandIn, product: Installation, timeout: float = 30, *, redis_died: bool = False
+    wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False
 ) -> Verdict:
     """Everybody whose event was answered 200 was greeted, once, in time, and the ledger knows it."""
     found = verdict(wecom, product, timeout, redis_died=redis_died)

@@ -53,7 +53,7 @@ def is_settled(product: Product, record: Record) -> bool:
 
 
 def until_followed_up(product: Product, record: Record) -> dict[str, Any]:
-    until(lambda: followup(product, record).get("state") == "done", 20, every=0.1, what="the follow-up")
+    until(lambda: followup(product, record).get("state") == "done", every=0.1, what="the follow-up")
     return followup(product, record)
 
 
@@ -81,7 +81,7 @@ def test_an_upkeep_worker_that_dies_before_it_notes_what_it_did_leaves_the_custo
 ) -> None:
     record = wecom.add()
     dying = product.role("upkeep", "dying", crash=point).start()
-    assert dying.wait(20) == -signal.SIGKILL
+    assert dying.wait() == -signal.SIGKILL
     assert followup(product, record)["state"] == "waiting"
     let_time_pass(product, 10)  # its lease
     product.roles["upkeep"].start()
@@ -103,10 +103,10 @@ def test_a_customer_whose_greeting_is_refused_or_has_no_code_is_followed_up(prod
 def test_a_half_add_is_followed_up_when_it_becomes_a_full_one(product: Product, wecom: StandIn) -> None:
     product.roles["upkeep"].start()
     half = wecom.add(change="add_half_external_contact")
-    until(lambda: followup_reason(product, half, "half_add").startswith("waits for the full add"), 20, every=0.1)
+    until(lambda: followup_reason(product, half, "half_add").startswith("waits for the full add"), every=0.1)
     let_time_pass(product, -3600)  # its next try is far
     full = wecom.add(external_user_id=half.external_user_id)
-    until(lambda: all(row["state"] == "done" for row in both(product, full)), 20, every=0.1, what="both follow-ups")
+    until(lambda: all(row["state"] == "done" for row in both(product, full)), every=0.1, what="both follow-ups")
     assert len(both(product, full)) == 2
     assert noted(product, full)[0] == ["新客户"]
 

@@ -1,6 +1,7 @@
 """Media dies in the middle of a run, a book is rolled back under load, an upkeep worker is killed while it renews."""
 
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from tasks.app import make_app
 from tasks.assembly import Parts, assemble
-from tasks.media import KEEPER, LEASE, standing
+from tasks.media import KEEPER, standing
 from tasks.settings import read
 from tests.books import FILES, a_template
 from tests.processes import Product
@@ -22,8 +23,8 @@ BOOK = a_template(
     "- file: {file: media/price.pdf}"
 )
 OTHER = a_template("text: 二\nattachments:\n- miniprogram: {title: t, appid: wx1, page: p, cover: media/cover.png}")
+LIFE = 2  # seconds of an id that dies in the middle of a run
 ALL = {"一": ["image", "video", "file"], "二": ["miniprogram"]}
-TAKES_OVER = LEASE + 4  # seconds until another process has uploaded what a dead one left; noisy machines get more
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +55,8 @@ def absent(product: Product) -> dict[str, str]:
     return dict(standing(installation.books, installation.settings.apps["default"]).absent)
 
 
-def until_ready(product: Product, timeout: float = 10) -> None:
-    until(lambda: not absent(product), timeout, every=0.1, what="media at WeCom")
+def until_ready(product: Product) -> None:
+    until(lambda: not absent(product), every=0.1, what="media at WeCom")
 
 
 def seen(record: Record) -> tuple[str, list[str]]:
@@ -72,20 +73,22 @@ def test_media_that_expires_in_the_middle_of_a_run_costs_no_greeting_and_soon_no
     product: Product, wecom: StandIn
 ) -> None:
     product.roles["upkeep"].start()
-    until_ready(product, 20)
-    wecom.settings(media_life_s=2)
+    until_ready(product)
+    wecom.settings(media_life_s=LIFE)
+    began = time.monotonic()
     wecom.load(120, rate=20)
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
     assert found.outcomes["sent"] == 120
     greeted = [seen(record) for record in wecom.records()]
     assert all(text == "一" and "image" in types for text, types in greeted), "nothing but the dead media is left out"
-    assert sum(types == ALL["一"] for _, types in greeted) >= 40, "an id that lives 2 s is renewed again and again"
-    assert uploads(wecom) <= 10, "one renewal of each, however many met the dead id"
+    assert sum(types == ALL["一"] for _, types in greeted) >= 20, "an id that lives 2 s is renewed again and again"
+    lives = (time.monotonic() - began) / LIFE
+    assert uploads(wecom) <= 2 * (2 + lives), "one renewal of each, however many met the dead id"
     wecom.settings(media_life_s=3 * 86400)
     wecom.kill_media()
     wecom.add()
-    until(lambda: wecom.status()["greeted"] == 121)
+    wecom.wait_until_greeted(121)
     until_ready(product)
     last = wecom.add()
     wecom.wait_until_greeted(122)
@@ -94,7 +97,7 @@ def test_media_that_expires_in_the_middle_of_a_run_costs_no_greeting_and_soon_no
 
 def test_a_rollback_under_load_gives_everybody_one_whole_revision(product: Product, wecom: StandIn) -> None:
     product.roles["upkeep"].start()
-    until_ready(product, 20)
+    until_ready(product)
     books = parts(product).books
     first = books.current("default")
     assert first is not None
@@ -102,9 +105,9 @@ def test_a_rollback_under_load_gives_everybody_one_whole_revision(product: Produ
     until_ready(product)
     books.rollback("default", first)
     before = uploads(wecom)
-    wecom.load(300, rate=100)
-    for goal, number in ((50, first + 1), (150, first), (220, first + 1)):
-        until(lambda goal=goal: wecom.status()["greeted"] >= goal)
+    for goal, number in ((40, first + 1), (140, first), (240, first + 1)):
+        wecom.load(100, rate=100)  # of its own: somebody surely comes after each rollback
+        wecom.wait_until_greeted(goal)
         books.rollback("default", number, author="wang")
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
@@ -122,15 +125,15 @@ def test_when_a_worker_is_killed_while_it_renews_another_does_it_and_nobody_wait
     product: Product, wecom: StandIn, moment: str, twice: int
 ) -> None:
     dying = product.role("upkeep", f"dying-{moment}", crash=f"tasks.wecom.media:Media.upload@{moment}").start()
-    assert dying.wait(20) == -signal.SIGKILL
+    assert dying.wait() == -signal.SIGKILL
     product.roles["upkeep"].start()
     wecom.load(40, rate=20)
-    until_ready(product, TAKES_OVER + 10)
+    until_ready(product)
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
     assert found.outcomes["sent"] == 40
     assert found.to_greeting.max is not None
-    assert found.to_greeting.max < 5
+    assert found.to_greeting.max < 15
     assert 2 <= uploads(wecom) <= 2 + 2 * twice
     last = wecom.add()
     wecom.wait_until_greeted(41)
@@ -139,14 +142,14 @@ def test_when_a_worker_is_killed_while_it_renews_another_does_it_and_nobody_wait
 
 def test_a_frozen_worker_is_replaced_and_does_no_harm_when_it_comes_back(product: Product, wecom: StandIn) -> None:
     frozen = product.roles["upkeep"].start()
-    until_ready(product, 20)
+    until_ready(product)
     frozen.freeze()
-    product.role("upkeep", "other").start()
     wecom.kill_media()
     wecom.add()
     wecom.wait_until_greeted(1)
     assert set(absent(product)) == {"media/intro.mp4", "media/price.pdf"}
-    until_ready(product, TAKES_OVER + 10)
+    product.role("upkeep", "other").start()
+    until_ready(product)
     frozen.thaw()
     last = wecom.add()
     wecom.wait_until_greeted(2)
@@ -158,7 +161,7 @@ def test_the_group_welcomes_of_a_book_are_made_by_the_slow_queue(product: Produc
     product.roles["upkeep"].start()
     books = parts(product).books
     books.save("default", BOOK + "group_welcome:\n  film: {text: 看, video: {file: media/intro.mp4}}\n", FILES)
-    until_ready(product, 20)
+    until_ready(product)
     make_app(product.redis.url).send_task("tasks.upkeep.sync_group_welcomes")  # as the schedule does every minute
     with product.redis.client() as client:
         until(lambda: client.hget("welcome:group:default", "film"), what="the id of a group welcome")

@@ -26,7 +26,7 @@ from tests.simulator.records import Record, Summary
 from tests.simulator.world import App
 
 ROOT = Path(__file__).parents[2]
-START_S = 15.0
+START_S = 60.0
 
 
 class StandIn:
@@ -157,6 +157,13 @@ class StandIn:
         """Let material die before its time; None: all of it."""
         return self._post("kill_media", {"ids": ids})["killed"]
 
+    def pristine(self) -> None:
+        """Without memory, faults or latency, and with everybody's settings as they are by default. Apps stay."""
+        self.reset()
+        self.settings(window_s=20, token_life_s=7200, media_life_s=3 * 86400)
+        self.faults()
+        self.pushing()
+
     def reset(self) -> None:
         """Forget records, tokens, people and media, and stop what is under way; apps, settings, faults stay."""
         self._post("reset", {})
@@ -177,16 +184,16 @@ class StandIn:
         """Its present state."""
         return Record.from_json(self._get(f"record?id={record if isinstance(record, int) else record.id}"))
 
-    def wait_until_greeted(self, count: int, timeout: float = 25) -> None:
+    def wait_until_greeted(self, count: int, timeout: float = 60) -> None:
         """Until so many customers have their greeting. TimeoutError tells how far it came."""
         self._wait_until(lambda status: status["greeted"] >= count, f"{count} greeted", timeout)
         time.sleep(max(0.0, self.status()["last_greeted_at"] - time.time()))  # decided, and now also delivered
 
-    def wait_until_accepted(self, count: int, timeout: float = 25) -> None:
+    def wait_until_accepted(self, count: int, timeout: float = 60) -> None:
         """Until so many events were answered 200."""
         self._wait_until(lambda status: status["accepted"] >= count, f"{count} accepted", timeout)
 
-    def wait_until_pushed(self, timeout: float = 60) -> None:
+    def wait_until_pushed(self, timeout: float = 120) -> None:
         """Until the load is over and every event was accepted or given up."""
         self._wait_until(lambda status: not status["loading"] and not status["pushing"], "all pushed", timeout)
 
@@ -201,11 +208,11 @@ class StandIn:
                 raise TimeoutError(f"not {wanted} within {timeout:g} s: {status}")
             time.sleep(0.02)
 
-    def _post(self, name: str, body: dict[str, Any], timeout: float = 10) -> Any:
+    def _post(self, name: str, body: dict[str, Any], timeout: float = 60) -> Any:
         return self._answer(self._session.post(f"{self.base_url}/simulator/{name}", json=body, timeout=timeout))
 
     def _get(self, name: str) -> Any:
-        return self._answer(self._session.get(f"{self.base_url}/simulator/{name}", timeout=30))
+        return self._answer(self._session.get(f"{self.base_url}/simulator/{name}", timeout=60))
 
     @staticmethod
     def _answer(response: requests.Response) -> Any:

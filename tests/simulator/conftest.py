@@ -105,7 +105,7 @@ class Api:
         return self.greet_raw(code).json()["errcode"]
 
 
-def until(condition: Callable[[], Any], timeout: float = 5) -> None:
+def until(condition: Callable[[], Any], timeout: float = 45) -> None:
     give_up_at = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < give_up_at, "it did not come about"

@@ -21,7 +21,7 @@ def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess
         env={**os.environ, **unset, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
 
 

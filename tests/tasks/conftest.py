@@ -124,7 +124,7 @@ class Worker:
 
     def close(self) -> None:
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
         for client in self.parts.clients.values():
             client.close()

@@ -254,7 +254,7 @@ def test_a_fact_that_does_not_come_falls_through_to_the_next_rule_within_the_bud
     began = time.monotonic()
     row, _, _ = here.greeted()
     assert (row["outcome"], row["rule"], row["template"]) == ("sent", "2", "default")
-    assert time.monotonic() - began < BUDGET + 0.5
+    assert time.monotonic() - began < BUDGET + 5, "not for the time of a call"
 
 
 def test_variants_are_counted_with_their_outcome(here: Installation) -> None:

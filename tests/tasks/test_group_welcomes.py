@@ -219,7 +219,7 @@ def test_those_that_wait_for_media_are_added_once_it_is_there_and_edited_when_it
     groups.book("  film: {text: 看, video: {file: media/intro.mp4}}\n  picture: {image: {file: media/hello.png}}\n")
     assert groups.steps() == [(WAITS, "film"), (WAITS, "picture")]
     keeper.look()
-    until(lambda: groups.steps() in ([(ADDED, "film"), (ADDED, "picture")], [(SAME, "film"), (SAME, "picture")]), 5)
+    until(lambda: groups.steps() in ([(ADDED, "film"), (ADDED, "picture")], [(SAME, "film"), (SAME, "picture")]))
     assert groups.at_wecom("picture")["image"]["pic_url"].startswith("https://wework.qpic.cn/")
     before = groups.at_wecom("film")["video"]
     corp_id, ready = groups.here.app.corp_id, groups.here.parts.books.ready

@@ -146,7 +146,7 @@ def uploads(wecom: StandIn) -> dict[str, int]:
     return {path: answers[path].get("0", 0) for path in ("media/upload", "media/uploadimg") if path in answers}
 
 
-def looks_until(keeper: Keeper, condition: Callable[[], Any], timeout: float = 10) -> None:
+def looks_until(keeper: Keeper, condition: Callable[[], Any], timeout: float = 45) -> None:
     def look() -> Any:
         keeper.look()
         return condition()
@@ -212,7 +212,7 @@ def test_of_several_processes_one_uploads_and_another_takes_over_when_it_is_gone
     first, second = keeping(), keeping()
     assert first.look()
     assert not second.look()
-    until(second.look, 2)  # the first says nothing any more
+    until(second.look)  # the first says nothing any more
     assert not first.look()
     second.stop()
     assert first.look()  # without a wait
@@ -269,12 +269,12 @@ PNG_3 = FILES["media/hello.png"] + b", a third"
 def test_an_upload_that_hangs_holds_no_other_up(
     here: Installation, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "PATIENCE", 1.5)
+    monkeypatch.setattr(media, "PATIENCE", 4.0)
     here.wecom.faults(hang=1, paths=("media/upload",))
     here.book(a_template(ATTACHED), upload=False)
     began = time.monotonic()
     looks_until(keeper, lambda: uploads(here.wecom).get("media/uploadimg") == 1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4, "before the other is given up"
     until(lambda: set(stands(here).absent) == {"media/intro.mp4", "media/price.pdf"})
     here.wecom.faults()
     looks_until(keeper, lambda: not stands(here).absent)
@@ -302,7 +302,7 @@ def test_a_dead_id_is_renewed_at_once_for_the_next_customer_and_this_one_gets_th
     assert set(stands(here).absent) == {"media/intro.mp4", "media/price.pdf"}
     began = time.monotonic()
     looks_until(keeper, lambda: not stands(here).absent)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert here.greeted()[1] == ["image", "link", "video", "file"]
     assert uploads(here.wecom) == {"media/uploadimg": 1, "media/upload": 4}
 

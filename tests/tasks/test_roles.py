@@ -8,7 +8,7 @@ import pytest
 from tasks import roles
 from tasks.assembly import assemble
 from tasks.connections import Redis
-from tasks.queues import RAN
+from tasks.jobs import PREFIX
 from tasks.roles import _first_tokens, _once_aside
 from tests.builders import some_settings
 from tests.processes import RedisServer
@@ -32,7 +32,7 @@ def test_a_second_sigterm_does_not_wait_for_what_the_first_one_holds() -> None:
     until(lambda: stops == ["stop"])
 
 
-REFRESH = RAN + "tasks.upkeep.refresh_tokens"
+REFRESH = PREFIX + "tasks.upkeep.refresh_tokens"
 
 
 def first_tokens(wecom: StandIn, redis_url: str) -> threading.Thread:
@@ -61,10 +61,11 @@ def test_a_first_token_that_wecom_does_not_give_is_asked_for_again_soon(
     wecom.faults(http_5xx=1.0, paths=("gettoken",))
     thread = first_tokens(wecom, redis_url)
     until(lambda: wecom.summary().answers.get("gettoken"), what="a first try")
-    assert not redis_client.exists(REFRESH)
+    assert thread.is_alive()
     wecom.faults()
     thread.join(20)
-    assert redis_client.exists(REFRESH)
+    assert not thread.is_alive()
+    assert list(redis_client.scan_iter("wecom:token:*"))
 
 
 def test_a_first_token_waits_for_redis(wecom: StandIn, tmp_path: Path) -> None:

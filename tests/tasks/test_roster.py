@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tasks.connections import Redis
-from tasks.people import member_names
 from tasks.roster import FAILED, FRESH, KEY, MOST, roster
 from tasks.wecom import WeComClient
 from tests.simulator.client import StandIn
@@ -48,9 +47,3 @@ def test_a_wecom_that_does_not_tell_is_left_alone_for_a_minute(
 def test_of_many_members_some_are_listed(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
     wecom.people(members={f"member-{number:03}": {"name": "n"} for number in range(MOST + 10)})
     assert len(roster(redis_client, "default", client, 5)) == MOST
-
-
-@pytest.mark.parametrize("kept", ["{}", "[]", "not JSON", '{"answer": null}', '{"answer": {}}'])
-def test_a_name_that_is_not_known_is_empty(redis_client: Redis, kept: str) -> None:
-    redis_client.set("welcome:member:default:zhangsan", kept)
-    assert member_names(redis_client, "default", ["zhangsan", "lisi"]) == {"zhangsan": "", "lisi": ""}

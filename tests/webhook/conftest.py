@@ -77,7 +77,7 @@ class WebProcess(Process):
 
     def __enter__(self) -> "WebProcess":
         self.start()
-        until(lambda: self.get("/healthz") == 200, 20, what="the web side's start")
+        until(lambda: self.get("/healthz") == 200, what="the web side's start")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,13 +87,13 @@ class WebProcess(Process):
         """A status; None if nobody answers."""
         try:
             return requests.get(
-                f"http://127.0.0.1:{port or self.port}{path}", params=query, timeout=5, **options
+                f"http://127.0.0.1:{port or self.port}{path}", params=query, timeout=30, **options
             ).status_code
         except requests.RequestException:
             return None
 
     def post(self, push: Push) -> int:
-        return requests.post(f"{self.url}/callback", params=push.query, data=push.body, timeout=5).status_code
+        return requests.post(f"{self.url}/callback", params=push.query, data=push.body, timeout=30).status_code
 
 
 def stored(client: Redis) -> tuple[int, int, int]:

@@ -141,7 +141,7 @@ def test_the_log_and_the_ledger_are_told_and_the_sender_is_not(web, caplog, meth
 def test_the_ledger_says_when(web):
     web.get("/callback")
     at, _ = web.parts.ledger.last_verification("default")
-    assert abs(at - time.time()) < 5
+    assert abs(at - time.time()) < 60
 
 
 def test_before_anything_was_refused_there_is_no_verdict(web):
@@ -173,7 +173,7 @@ def test_after_a_while_the_next_one_is_diagnosed(web, caplog, monkeypatch):
         web.post(a_push(envelope=Envelope.of(TOKEN, OTHER_KEY, CORP)))
         return web.verdict() == KEY_WRONG
 
-    until(named, 3)
+    until(named)
     assert len(caplog.records) == 2
 
 

@@ -99,7 +99,7 @@ def test_a_token_that_ended_does_not_count(web, wecom):
     worker_took_a_message(web)
     token_is_fetched(web, wecom, lives=2)
     assert web.get("/readyz").status_code == 200
-    until(lambda: web.get("/readyz").status_code == 503, 5, what="the token's end")
+    until(lambda: web.get("/readyz").status_code == 503, what="the token's end")
 
 
 def test_readiness_says_who_waits_and_for_how_long(web):

@@ -84,7 +84,7 @@ def test_a_length_that_is_none_is_400(process, length):
 
 def test_the_echo_is_the_whole_body_on_the_wire(process):
     query = a_verification(b"1616140317555161061")
-    answer = requests.get(f"{process.url}/callback", params=query, timeout=5)
+    answer = requests.get(f"{process.url}/callback", params=query, timeout=30)
     assert answer.content == b"1616140317555161061"
     assert answer.headers["Content-Length"] == "19"
 
@@ -109,12 +109,12 @@ def test_counts_of_a_web_process_reach_the_metrics_by_themselves(process, metric
     assert process.post(a_push(b"hello")) == 400  # counted as nothing else in this file is
 
     def counted() -> list[float]:
-        page = requests.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5).text
+        page = requests.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30).text
         families = {family.name: family for family in text_string_to_metric_families(page)}
         samples = families["wecom_welcome_callbacks"].samples
         return [sample.value for sample in samples if sample.labels["result"] == "malformed"]
 
-    until(lambda: counted() == [1], 5, every=0.1, what="the count")
+    until(lambda: counted() == [1], every=0.1, what="the count")
 
 
 # --- its log

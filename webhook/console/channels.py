@@ -6,8 +6,10 @@ WeCom is asked only where a page says so, PATIENCE seconds at most; whatever it 
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
+from tasks import tally
 from tasks.assembly import Parts
 from tasks.channels import (
     NAME_LIMIT,
@@ -33,7 +36,7 @@ from tasks.channels import (
     Taken,
     rule_for,
 )
-from tasks.people import member_names
+from tasks.people import known_members
 from tasks.roster import roster
 from tasks.settings import App
 from tasks.templates.media_kind import sniff
@@ -41,14 +44,16 @@ from tasks.templates.model import Book
 from tasks.templates.nodes import BookError
 from tasks.templates.store import NoRevision
 from tasks.wecom import WeComAPIError, WeComError
-from tasks.wecom.errors import CODES, NoAnswer, NotSent
+from tasks.wecom.errors import NoAnswer, NotSent
 from webhook.sentences import Sentence, said
+from webhook.verdicts import errcode
 
 PATIENCE = 4.0  # seconds for everything that one page asks WeCom
 PICTURE_PATIENCE = 2.0  # seconds for a code's image
 PICTURES_AT_ONCE = 2  # fetches, so that a host of images that hangs holds no more threads
 ROWS = 50
 MEMBERS_LIMIT = 100  # of one code, doc 92572
+DAYS = 7  # of the adds that are shown
 DETAILS = 20  # codes made elsewhere about which WeCom is asked
 LINKS = 10  # acquisition links that are shown
 OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for these calls; WeCom's message names the field
@@ -143,11 +148,8 @@ def refusal(error: WeComError | ChannelError) -> Refusal:
         if error.errcode == 41040:
             return Refusal(why, said("look at the app's rights in 客户联系"))
         return Refusal(why, said("correct the field that WeCom names"))
-    if known := CODES.get(error.errcode):
-        why = Sentence("%(meaning)s (%(code)s)", {"meaning": Sentence(known.meaning), "code": error.errcode})
-        return Refusal(why, Sentence(known.cure))
-    why = said("WeCom answered %(code)s: %(errmsg)s", code=error.errcode, errmsg=error.errmsg)
-    return Refusal(why, said("see doc 90313 for this errcode"))
+    meaning, cure = errcode(error.errcode, error.errmsg)
+    return Refusal(Sentence("%(meaning)s (%(code)s)", {"meaning": meaning, "code": error.errcode}), cure)
 
 
 # ------------------------------------------------------------------------------------------------ the pages
@@ -186,18 +188,20 @@ def channels(parts: Parts) -> Blueprint:
             known, trouble = [], refusal(error)
         names = _names(one for channel in known for one in channel.members)
         matching = [one for one in known if _matches(one, wanted.lower(), names)]
-        rows = [one for one in matching if one.name > after]
-        book = _book()
+        matching.sort(key=lambda one: (-one.at, one.name))
+        place = next((number for number, one in enumerate(matching, 1) if one.config_id == after), 0)
+        rows, book = matching[place:], _book()
         return render_template(
             "channels/show.html",
             wanted=wanted,
             any=bool(known),
             trouble=trouble,
             rows=rows[:ROWS],
-            older=rows[ROWS - 1].name if len(rows) > ROWS else "",
-            later=bool(after),
+            older=rows[ROWS - 1].config_id if len(rows) > ROWS else "",
+            later=place > 0,
             names=names,
             rules={one.state: _rule(book, one.state) for one in rows[:ROWS]},
+            adds=_adds(),
             pictures=store().kept_pictures(rows[:ROWS]),
         )
 
@@ -227,6 +231,7 @@ def channels(parts: Parts) -> Blueprint:
             channel=channel,
             names=_names(channel.members),
             rule=_rule(_book(), channel.state),
+            adds=_adds().get(channel.state, 0),
         )
 
     @blueprint.route("/channels/<config_id>/edit", methods=["GET", "POST"])
@@ -275,7 +280,8 @@ def channels(parts: Parts) -> Blueprint:
     @blueprint.get("/channels/<config_id>/sheet")
     def sheet(config_id: str) -> str:
         channel = found(config_id)
-        return render_template("channels/sheet.html", channel=channel, names=_names(channel.members), at=time.time())
+        today = datetime.now(parts.settings.timezone).date().isoformat()
+        return render_template("channels/sheet.html", channel=channel, names=_names(channel.members), today=today)
 
     @blueprint.get("/channels/<config_id>/picture")
     def picture(config_id: str) -> Response:
@@ -305,9 +311,9 @@ def channels(parts: Parts) -> Blueprint:
     def links() -> str:
         state = request.args.get("state", "").strip()[:64]
         try:
-            return render_template("channels/links.html", links=_links(state), state=state, trouble=None)
+            return render_template("channels/links.html", links=_links(state), given=state, trouble=None)
         except WeComError as error:
-            return render_template("channels/links.html", links=[], state=state, trouble=refusal(error))
+            return render_template("channels/links.html", links=[], given=state, trouble=refusal(error))
 
     # --------------------------------------------------------------------------------------------
 
@@ -347,8 +353,20 @@ def channels(parts: Parts) -> Blueprint:
 
     def _names(members: Iterable[str]) -> dict[str, str]:
         """userid → the name that is known, else the userid."""
-        known = member_names(parts.redis, g.app.name, dict.fromkeys(members))
-        return {member: name or member for member, name in known.items()}
+        asked = list(members)
+        known = known_members(parts.redis, g.app.name, asked)
+        return {member: known.get(member, ("", ""))[0] or member for member in asked}
+
+    def _adds() -> dict[str, int]:
+        """State → how many were added in DAYS days."""
+        today = datetime.now(parts.settings.timezone).date()
+        days = [today - timedelta(days=ago) for ago in range(DAYS)]
+        counts: Counter[str] = Counter()
+        for (_dimension, state, _outcome), count in tally.added(
+            tally.read(parts.redis, g.app.name, days, {"channel"}).values()
+        ).items():
+            counts[str(state)] += count
+        return counts
 
     def _book() -> Book | None:
         number = parts.books.current(g.app.name)

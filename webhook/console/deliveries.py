@@ -23,10 +23,10 @@ from tasks.assembly import Parts
 from tasks.deliveries import delivery, names_used
 from tasks.ledger import MISSED, Page
 from tasks.ledger.followups import FollowUps
-from tasks.sentences import Sentence
 from webhook import timeline, verdicts
 from webhook.console import delivery as in_full
-from webhook.verdicts import BAD, NAMES, TONES, say
+from webhook.sentences import Sentence, say
+from webhook.verdicts import BAD, NAMES, TONES
 
 UNCERTAIN = "unconfirmed"
 ALL_MISSED = MISSED | {"unannounced"}
@@ -132,7 +132,6 @@ def deliveries(parts: Parts) -> Blueprint:
     blueprint = Blueprint("deliveries", __name__)
     ledger, zone = parts.ledger, parts.settings.timezone
     followups = FollowUps(parts.redis)
-    blueprint.app_template_filter("say")(lambda sentence: say(sentence, _))
     blueprint.app_template_filter("seconds")(lambda ms: verdicts.seconds(ms / 1000))
     blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
     blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
@@ -312,7 +311,7 @@ def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
     """(name, query) of the times that are asked for most."""
     yesterday = (today - timedelta(days=1)).isoformat()
     return [
-        (_("This day"), {"since": today.isoformat(), "until": ""}),
+        (_("Since midnight"), {"since": today.isoformat(), "until": ""}),
         (_("Yesterday"), {"since": yesterday, "until": yesterday}),
         (_("Last 7 days"), {"since": (today - timedelta(days=6)).isoformat(), "until": ""}),
         (_("All that is kept"), {"since": "", "until": ""}),

@@ -11,21 +11,21 @@ from tasks.assembly import Parts
 from tasks.deliveries import delivery, names_used
 from tasks.sentences import Sentence
 from tasks.templates.conditions import Contact, why_not
-from tasks.templates.model import Book, Template
+from tasks.templates.model import Book
 from tasks.templates.nodes import BookError
 from tasks.templates.render import fill, wanted
 from tasks.templates.store import NoRevision
 from webhook import timeline, verdicts
+from webhook.console.preview import Bubble, bubbles
 
 SECRET = ("welcome_code",)
 
 
 @dataclass(frozen=True, slots=True)
 class AsSent:
-    """A message. `template` has the attachments that went with it; `complete`: the names that it used are kept."""
+    """A message, as the customer saw it. `complete`: the names that it used are kept."""
 
-    template: Template
-    values: Mapping[str, str]
+    bubbles: list[Bubble]
     text: str
     complete: bool
 
@@ -67,7 +67,7 @@ def as_sent(book: Book, row: Mapping[str, str]) -> AsSent | None:
     without = set(json.loads(row.get("without") or "[]"))
     kept = [one for number, one in enumerate(template.attachments, 1) if number not in without]
     shown = replace(template, attachments=tuple(kept))
-    return AsSent(shown, values, fill(template.text, values), "values" in row or not wanted(template))
+    return AsSent(bubbles(shown, values), fill(template.text, values), "values" in row or not wanted(template))
 
 
 def passed_over(book: Book, row: Mapping[str, str], parts: Parts) -> Iterator[tuple[str, Sentence]]:

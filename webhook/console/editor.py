@@ -24,7 +24,6 @@ from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, InUse, Named, Pa
 from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Media
-from tasks.templates.nodes import BookError
 from tasks.templates.render import PLACEHOLDERS
 from webhook.console import freshness, preview
 from webhook.console.editor_form import (
@@ -43,6 +42,7 @@ from webhook.console.editor_form import (
     written,
     wrong_in_text,
 )
+from webhook.sentences import say
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST
 TAKE_FILES = frozenset({"editor.new", "editor.edit", "editor.new_group", "editor.edit_group"})
@@ -84,11 +84,11 @@ def editor(parts: Parts) -> Blueprint:
         if request.method == "POST":
             return answer(kind, name)
         draft = drafts.working(g.app.name)
-        part = Part(kind, name)
-        value = draft.content.part(part)
+        content, part = draft.content, Part(kind, name)
+        value = content.part(part)
         if not isinstance(value, dict):
             abort(404)
-        return page(kind, name, _form(typed(name, value), draft.content.digest(part)), draft)
+        return page(kind, name, _form(typed(name, value), content.digest(part)), draft)
 
     def answer(kind: Named, name: str) -> Page:
         """What follows on any button of the form."""
@@ -178,14 +178,12 @@ def editor(parts: Parts) -> Blueprint:
 
     def page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, focus: str = "") -> str:
         draft = draft or drafts.working(g.app.name)
-        live_draft = drafts.live(g.app.name) if draft.version else draft
+        number = parts.books.current(g.app.name)
+        book = parts.books.book(g.app.name, number) if number else None
+        content = draft.content
+        live_content = drafts.live(g.app.name).content if draft.version else content
         files = drafts.files(g.app.name)
         part = Part(kind, name)
-        try:
-            fresh = freshness.of_files(live_draft.book(), parts.books.ready.all(g.app.corp_id))
-        except BookError:  # there is none yet
-            fresh = {}
-        number = live_draft.base
         return render_template(
             "welcomes/edit.html",
             form=form,
@@ -196,13 +194,13 @@ def editor(parts: Parts) -> Blueprint:
             fields=FIELDS,
             fitting={kind: _fitting(files, kind) for kind in USES},
             limits={kind: use.limit for kind, use in USES.items()},
-            fresh=fresh,
+            fresh=freshness.of_files(book, parts.books.ready.all(g.app.corp_id)),
             most=limits.ATTACHMENTS_LIMIT if kind == TEMPLATE else 1,
             placeholders=PLACEHOLDERS,
             address=address,
             status={
-                "live": live_draft.content.part(part) is not None,
-                "differs": draft.content.digest(part) != live_draft.content.digest(part),
+                "live": live_content.part(part) is not None,
+                "differs": content.digest(part) != live_content.digest(part),
                 "revision": parts.books.revision(g.app.name, number) if number else None,
                 "draft": draft,
             },
@@ -243,8 +241,8 @@ def editor(parts: Parts) -> Blueprint:
         if not name:
             return redirect(listed(kind))
         form = DeleteForm()
-        draft = drafts.working(g.app.name)
-        if draft.content.part(Part(kind, name)) is None:
+        content = drafts.working(g.app.name).content
+        if content.part(Part(kind, name)) is None:
             abort(404)
         status = 200
         if form.is_submitted():
@@ -256,14 +254,14 @@ def editor(parts: Parts) -> Blueprint:
             except (Conflict, Moved):
                 form.was.errors = [_("It was changed meanwhile. Look at it again before you delete it")]
             except DraftError as error:
-                form.was.errors = [problem.what for problem in error.problems]
+                form.was.errors = [say(problem.what, _) for problem in error.problems]
             else:
                 flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
                 return redirect(listed(kind))
             status = 422
-        form.was.data = draft.content.digest(Part(kind, name))
-        rules, rest = users(draft.content.values, name) if kind == TEMPLATE else ((), False)
-        others = [one for one in draft.content.named(kind) if one != name]
+        form.was.data = content.digest(Part(kind, name))
+        rules, rest = users(content.values, name) if kind == TEMPLATE else ((), False)
+        others = [one for one in content.named(kind) if one != name]
         return render_template(
             "welcomes/delete.html",
             form=form,
@@ -383,7 +381,7 @@ def _place(form: EditForm, problem: Wrong) -> None:
     elif path[:1] == ("attachments",) and len(path) > 1 and int(path[1]) < len(form.attachments):
         inner = form.attachments[int(path[1])].form
         field = inner[path[3]] if len(path) > 3 and path[3] in FIELD_IDS else inner.upload
-    field.errors = [*field.errors, problem.what]
+    field.errors = [*field.errors, say(problem.what, _)]
 
 
 FIELD_IDS = frozenset({"title", "url", "desc", "picurl", "appid", "page", "pic_url", "media_id"})

@@ -75,11 +75,6 @@ KIND_NAMES = {  # what a file is, where that is no name that everybody writes al
     "AVI": lazy_gettext("an AVI video"),
     "FLV": lazy_gettext("an FLV video"),
 }
-TAKES = {
-    media_kind.IMAGE: lazy_gettext("JPG and PNG"),
-    media_kind.VIDEO: lazy_gettext("MP4"),
-    media_kind.FILE: lazy_gettext("any file"),
-}
 FIELD_NAMES = {
     "title": lazy_gettext("Title"),
     "url": lazy_gettext("Address"),
@@ -207,7 +202,7 @@ def refused(media: Media, use: Use) -> str | None:
     """Why WeCom would not take a file for this use, for the operator; None if it would. Docs 90253, 90256."""
     if use.kinds and media.kind not in use.kinds:
         what = KIND_NAMES.get(media.kind, media.kind)
-        return str(_("This is %(what)s; WeCom takes only %(takes)s here", what=what, takes=TAKES[use]))
+        return str(_("This is %(what)s; WeCom takes only %(takes)s here", what=what, takes=" / ".join(use.kinds)))
     if media.size > use.limit:
         return too_large(use)
     if media.size < media_kind.LEAST:
@@ -234,9 +229,7 @@ def wrong_in_text(text: str) -> Iterator[str]:
             yield _("There is no placeholder %(name)s. Did you mean %(near)s?", name=mistake.name, near=near)
         else:
             yield _("There is no placeholder %(name)s. Choose one from the row below the text", name=mistake.name)
-    if found:
-        return
-    if not barest(text).strip():
+    if not found and not barest(text).strip():
         yield _("Without a name the text would be empty. Add a word, or a fallback to the placeholder")
     over = longest(text) - limits.TEXT_LIMIT
     if over > 0:
@@ -398,7 +391,7 @@ class EditForm(FlaskForm):
         if found:
             _note(
                 self.text,
-                _("%(found)s would be sent just as it stands: in groups only %%NICKNAME%% is replaced", found=found),
+                _("%(found)s would be sent just as it stands: in groups only %(word)s is replaced", found=found, word=preview.NICKNAME),
             )
 
     def _check_then(self) -> None:

@@ -40,7 +40,9 @@ def groups(parts: Parts) -> Blueprint:
             steps = {step.name: step for step in sync().sync(dry_run=True)}
         except BookError:
             steps = {}
-        written, published = draft.content.named(GROUP), live.content.named(GROUP)
+        content = draft.content
+        written = content.named(GROUP)
+        published = live.content.named(GROUP) if draft.version else written
         rows = [(name, written.get(name), name in published, written.get(name) == published.get(name),
                  steps.get(name)) for name in dict.fromkeys([*written, *published, *steps])]  # fmt: skip
         due = [step for step in steps.values() if step.act in _TO_DO]

@@ -9,21 +9,29 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
-from flask_babel import ngettext
+from flask_babel import lazy_gettext, ngettext
 
 from tasks.assembly import Parts
 from tasks.media import PER_DAY, PER_MONTH, QUOTA, QUOTA_ZONE
+from tasks.templates import media_kind
 from tasks.templates.draft import Draft, Drafts
 from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
 from tasks.templates.nodes import BookError
 from webhook.console import freshness
-from webhook.console.editor_form import KIND_NAMES, refused, too_large
+from webhook.console.editor_form import refused, too_large
 from webhook.console.freshness import UNPUBLISHED, Freshness
 
 UPLOAD_LIMIT = LARGEST + (1 << 20)  # bytes of one request
 SHOWN = {"JPG": "image/jpeg", "PNG": "image/png"}  # kinds that a browser may show; all else it saves
+SHORT_NAMES = {  # of kinds, where theirs is more than a name
+    media_kind.OTHER: lazy_gettext("File"),
+    "ZIP or Office": "ZIP / Office",
+    "MKV or WebM": "MKV / WebM",
+    "QuickTime (MOV)": "MOV",
+    "M4A (audio)": "M4A",
+}
 OWN_POLICY = "default-src 'none'; img-src 'self'; sandbox"
 A_YEAR = 365 * 86400
 
@@ -52,11 +60,13 @@ def media(parts: Parts) -> Blueprint:
     @blueprint.get("/media")
     def show() -> str:
         draft = drafts.working(g.app.name)
-        live = drafts.live(g.app.name) if draft.version else draft
+        number = parts.books.current(g.app.name)
+        live = parts.books.book(g.app.name, number) if number else None
         today = datetime.now(QUOTA_ZONE)
         keys = [f"{QUOTA}{g.app.corp_id}:{today:%Y-%m-%d}", f"{QUOTA}{g.app.corp_id}:{today:%Y-%m}"]
         used = [int(one or 0) for one in parts.redis.mget(keys)]
-        items = list_items({**live.files, **drafts.files(g.app.name)}, _book(draft), _book(live))
+        shown = live.media() if live is not None else {}
+        items = list_items({**shown, **drafts.files(g.app.name)}, _book(draft) if draft.version else live, live)
         return render_template(
             "media/library.html",
             items=items,
@@ -76,7 +86,7 @@ def media(parts: Parts) -> Blueprint:
         items = [
             Item(
                 one,
-                KIND_NAMES.get(one.kind, one.kind),
+                SHORT_NAMES.get(one.kind, one.kind),
                 one.kind in SHOWN,
                 tuple((*what, is_live) for what, is_live in users.get(path, {}).items()),
                 fresh.get(one.sha256, UNPUBLISHED),

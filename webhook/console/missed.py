@@ -5,7 +5,6 @@ and the answer says so.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -41,9 +40,9 @@ CURES = {
     ),
 }
 NOT_TOLD = {
-    "invalid": said("is not in the app's visible range"),
-    "unlicensed": said("has no interface licence"),
-    "time": said("had no turn: press the button again"),
+    "invalid": said("not in the app's visible range"),
+    "unlicensed": said("no interface licence"),
+    "time": said("no time was left: press the button again"),
 }
 
 
@@ -139,6 +138,7 @@ def missed(parts: Parts) -> Blueprint:
             members=named(page.rows),
             told_of=lambda row: settled_reminder(row, now),
             why_not=_why_not,
+            errcode_words=lambda code: f"{say(errcode(code)[0], _)} ({code})",
             possible=reminders().possible,
             switch=reminders().switch(),
             compared=standing(parts.redis, g.app.name),
@@ -273,22 +273,20 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
     """What came of it, member by member where it went wrong. No customer's name: a message is kept in a cookie."""
     if count := report.count("sent"):
         flash(ngettext("%(num)s member was reminded", "%(num)s members were reminded", count))
-    failed: Counter[tuple[str, str]] = Counter()
+    failed: dict[tuple[str, str], list[str]] = {}
     for told in report.told:
         if told.state != "sent":
-            failed[told.state, told.why] += 1
-    for (state, why), count in failed.items():
-        which = [names.get(one.user_id, one.user_id) for one in report.told if (one.state, one.why) == (state, why)]
-        who_ = _list(which)
+            failed.setdefault((told.state, told.why), []).append(names.get(told.user_id, told.user_id))
+    for (state, why), members in failed.items():
         if state == "unsure":
-            text = _("%(members)s: no answer came; the reminder may have arrived", members=who_)
+            text = _("Perhaps reminded: %(members)s (no answer came)", members=_list(members))
         else:
-            text = _("Not reminded: %(members)s (%(why)s)", members=who_, why=_why_not(why))
+            text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=_why_not(why))
         flash(text, "warn")
     _say_skipped(report.skipped)
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:
     """Some names, and how many more."""
-    shown = _(", ").join(name[:40] for name in names[:most])
-    return shown if len(names) <= most else _("%(names)s and %(n)s more", names=shown, n=len(names) - most)
+    shown = str(_(", ")).join(name[:40] for name in names[:most])
+    return shown if len(names) <= most else str(_("%(names)s and %(n)s more", names=shown, n=len(names) - most))

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain, repeat
 
 from tasks.connections import Redis
+from tasks.deliveries import delivery
 from tasks.queues import SILENT
 from webhook.rehearsal import Delivered
 from webhook.sentences import Sentence, said
+from webhook.verdicts import verdict
 
 LAST = "welcome:rehearsal:"  # + app
 LIFE = 7 * 86400  # seconds for which the last one is shown
@@ -114,7 +116,7 @@ def _on_the_way(kept: Kept, row: Mapping[str, str] | None, now: float) -> Iterat
     elif outcome == "no_template":
         yield stand(FAILED, said("no rule applies, and there is no welcome for everything else"))
     elif outcome:
-        yield stand(FAILED, said("it ended in another way than a rehearsal does: its course says why"))
+        yield stand(FAILED, verdict(delivery(row)).headline)
     else:
         yield stand(WAITING)
 

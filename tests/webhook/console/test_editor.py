@@ -233,7 +233,7 @@ def test_a_file_is_kept_once_it_has_come(browse: Browser, drafts: Drafts, kind: 
 
 
 @pytest.mark.parametrize(("kind", "content", "name", "said"), [
-    ("image", WEBP, "hello.png", "This is a WebP image; WeCom takes only JPG and PNG here"),
+    ("image", WEBP, "hello.png", "This is a WebP image; WeCom takes only JPG / PNG here"),
     ("image", b"<svg onload=alert(1)>", "x.png", "This is an SVG image"),
     ("image", b"<html><script>alert(1)</script>", "x.jpg", "This is a file of another kind"),
     ("image", JPG + bytes(10 << 20), "x.jpg", "This file is larger than 10 MB"),

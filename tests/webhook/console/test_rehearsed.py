@@ -16,6 +16,7 @@ def sent(status: int | None = 200, reason: str = "") -> Kept:
 
 def row(**fields: object) -> dict[str, str]:
     values = {"claims": 1, "outcome": "rehearsed", "steps": json.dumps({"started": 12, "prepared": 40}), **fields}
+    values |= {"created_at": int(AT), "received_at": int(AT * 1000), "attempts": 0}
     return {name: str(value) for name, value in values.items()}
 
 
@@ -43,7 +44,7 @@ def test_all_six_are_done():
         (sent(), None, 2, "uses another one"),
         (sent(), row(claims=0, outcome=""), 3, "no worker has taken it for 9 s"),
         (sent(), row(outcome="no_template"), 4, "no rule applies"),
-        (sent(), row(outcome="expired"), 4, "it ended in another way"),
+        (sent(), row(outcome="expired"), 4, "Not sent:"),
     ],
 )
 def test_the_step_that_failed_says_why_and_those_after_it_are_unknown(kept, there, at, says):

@@ -148,7 +148,7 @@ NOT_ALONE = (r"(?<!应)该", r"(?<!加)(?<!是)好友", r"上线", r"送达(?<!�
 
 GLOSSARY = {  # a word of an English text → what its Chinese has
     r"members?\b": "成员|他|位",
-    r"customers?\b": "客户|他",
+    r"customers?\b": "客户|他|对方",
     r"channels?\b": "渠道",
     r"departments?\b": "部门",
     r"attachments?\b": "附件",

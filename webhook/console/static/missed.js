@@ -12,6 +12,8 @@
       button.textContent = n === 0 ? button.dataset.none : n === 1 ? button.dataset.one : button.dataset.many.replace("{n}", n);
       button.disabled = n === 0;
     }
+    const held = document.querySelector("#missed [data-held]");
+    if (held) held.hidden = !now.length;
     const all = document.querySelector("#missed [data-check-all]");
     if (all) {
       all.checked = now.length > 0 && now.length === boxes().length;

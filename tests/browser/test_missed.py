@@ -1,0 +1,113 @@
+"""A miss, told to the member, ticked off and taken back, with a mouse and without JavaScript."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tasks.assembly import Parts
+from tasks.missed import WorkList
+from tests.browser.conftest import Visit
+from tests.browser.samples import NASTY
+from tests.simulator.client import StandIn
+from tests.tasks.test_missed import missed
+
+
+@pytest.fixture
+def three(parts: Parts, wecom: StandIn) -> list[str]:
+    """Three who were missed, of two members."""
+    wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
+    ids = [missed(parts.redis), missed(parts.redis), missed(parts.redis, user_id="lisi")]
+    for identity, name in zip(ids, ("李雷", "韩梅", "王芳"), strict=True):
+        WorkList(parts.redis, "default").name(identity, name)
+    return ids
+
+
+def test_a_miss_is_told_ticked_off_and_taken_back(three: list[str], wecom: StandIn, visit: Visit) -> None:
+    page = visit("/missed")
+    remind = page.locator("button[formaction]")
+    expect(remind).to_have_text("提醒成员")
+    expect(remind).to_be_disabled()
+    page.get_by_label("李雷").check()
+    expect(remind).to_have_text("提醒这位成员")
+    page.get_by_label("韩梅").check()
+    page.get_by_label("王芳").check()
+    expect(remind).to_have_text("提醒这 2 位成员")
+    remind.click()
+    expect(page.locator("#flashes")).to_contain_text("已提醒 2 位成员")
+    expect(page.locator(".misses .tag.ok")).to_have_count(3)
+    texts = {message["members"][0]: message["text"]["content"] for message in wecom.messages()}
+    assert "韩梅" in texts["zhangsan"]
+    assert texts["zhangsan"].startswith("你有 2 位新客户还没收到欢迎语：")
+    assert "王芳" in texts["lisi"]
+    page.get_by_label("李雷").check()
+    page.get_by_label("韩梅").check()
+    page.get_by_role("button", name="把这 2 位标为已跟进").click()
+    expect(page.get_by_text("2 位客户已标为已跟进")).to_be_visible()
+    expect(page.get_by_label("李雷")).to_have_count(0)
+    page.get_by_role("button", name="撤销").click()
+    expect(page.locator("#flashes")).to_contain_text("2 位客户已放回待跟进")
+    expect(page.get_by_label("李雷")).to_be_visible()
+
+
+def test_all_of_the_page_can_be_ticked_at_once(three: list[str], parts: Parts, visit: Visit) -> None:
+    page = visit("/missed", "en", 390)
+    page.get_by_label("Tick all 3 on this page").check()
+    page.get_by_role("button", name="Mark these 3 as followed up").click()
+    expect(page.get_by_text("3 customers are marked as followed up")).to_be_visible()
+    assert WorkList(parts.redis, "default").counts() == (0, 3)
+
+
+def test_ticks_and_rows_stand_still_while_something_is_ticked(three: list[str], parts: Parts, visit: Visit) -> None:
+    page = visit("/missed", "en")
+    page.get_by_label("韩梅").check()
+    missed(parts.redis)
+    page.wait_for_timeout(6_000)
+    expect(page.get_by_label("韩梅")).to_be_checked()
+    expect(page.locator(".misses input")).to_have_count(3)
+    expect(page.get_by_text("Updates wait while customers are ticked")).to_be_visible()
+    page.get_by_label("韩梅").uncheck()
+    expect(page.locator(".misses input")).to_have_count(4, timeout=12_000)
+
+
+def test_an_update_that_is_under_way_loses_no_tick(three: list[str], parts: Parts, visit: Visit) -> None:
+    page = visit("/missed", "en")
+
+    page.evaluate(
+        """value => document.addEventListener("htmx:before:request", () => {
+            document.querySelector(`[value="${value}"]`).checked = true;
+        }, {once: true})""",
+        three[1],
+    )
+    missed(parts.redis)
+    expect(page.locator(".misses input")).to_have_count(4, timeout=12_000)
+    expect(page.get_by_label("韩梅")).to_be_checked()
+    expect(page.get_by_role("button", name="Mark this one as followed up")).to_be_enabled()
+
+
+def test_everything_works_without_javascript(three: list[str], parts: Parts, wecom: StandIn, visit: Visit) -> None:
+    page = visit("/missed", "zh_Hans", 320, script=False)
+    page.get_by_label("李雷").check()
+    page.get_by_role("button", name="提醒所选客户的成员").click()
+    expect(page.locator("#flashes")).to_contain_text("已提醒 1 位成员")
+    assert len(wecom.messages()) == 1
+    page.get_by_label("王芳").check()
+    page.get_by_role("button", name="把所选客户标为已跟进").click()
+    page.get_by_role("button", name="撤销").click()
+    assert WorkList(parts.redis, "default").counts() == (3, 0)
+
+
+def test_the_greeting_is_copied(three: list[str], visit: Visit) -> None:
+    page = visit(f"/missed/{three[0]}/greeting")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="复制文字").click()
+    assert page.evaluate("navigator.clipboard.readText()") == "您好李雷，我是张三，很高兴认识您！"
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_hostile_names_stay_names(three: list[str], parts: Parts, visit: Visit, width: int) -> None:
+    for number, name in enumerate(NASTY):
+        identity = missed(parts.redis, user_id=name[:64], state=NASTY[-1 - number][:64])
+        WorkList(parts.redis, "default").name(identity, name)
+    page = visit("/missed", "en", width)
+    expect(page.locator(".misses li")).to_have_count(3 + len(NASTY))
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    expect(page.locator("footer")).to_be_visible()

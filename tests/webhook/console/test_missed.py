@@ -1,0 +1,291 @@
+"""The page Missed: what is to do, by cause; actions on the rows that the form carries and on no other."""
+
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tasks import intake
+from tasks.assembly import Parts, assemble
+from tasks.comparison import Comparison
+from tasks.missed import WorkList
+from tasks.reminders import Reminders
+from tests.builders import BOOK, some_settings
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.tasks.test_missed import missed, unannounced
+from tests.webhook.console.conftest import NAME, PASSWORD, Browser, text_of
+
+
+@pytest.fixture
+def parts(redis_url: str, wecom: StandIn) -> Iterator[Parts]:
+    """An installation that can message members."""
+    app = wecom.register(App.random())
+    environment = app.environment(wecom.base_url) | {"WECOM_AGENT_ID": app.agent_id}
+    made = assemble(
+        some_settings(**environment, REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT
+    )
+    wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
+    yield made
+    made.redis.close()
+
+
+def work(browse: Browser) -> WorkList:
+    return WorkList(browse.parts.redis, "default")
+
+
+def a_miss(browse: Browser, name: str = "", outcome: str = "expired", errcode: int | None = None, **fields: str) -> str:
+    identity = missed(browse.parts.redis, outcome, errcode, **fields)
+    if name:
+        work(browse).name(identity, name)
+    return identity
+
+
+def tab(page: TestResponse, name: str) -> str:
+    """What a tab of the page says of itself."""
+    found = re.search(rf"<a [^>]*>({name}.*?)</a>", page.text, re.DOTALL)
+    assert found is not None
+    return text_of_html(found[1])
+
+
+def text_of_html(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+# ------------------------------------------------------------------------------------------------ shown
+
+
+def test_customers_stand_under_their_cause_with_its_cure_and_the_badge_counts_them(browse: Browser) -> None:
+    a_miss(browse, "李雷")
+    a_miss(browse, "韩梅", "refused", 48002)
+    a_miss(browse, "王芳", "refused", 48002)
+    page = browse.get("/missed")
+    said = text_of(page)
+    assert "李雷" in said
+    assert "Refused by WeCom 2 customers" in said
+    assert "(48002). What to do: tick it in 客户联系 → 可调用接口的应用 (the WeCom administrator)." in said
+    assert said.index("Refused by WeCom") < said.index("王芳") < said.index("Too late")  # the newest first
+    assert tab(page, "To do") == "To do 3"
+    assert tab(page, "Missed") == "Missed 3"
+
+
+def test_a_customer_without_a_known_name_is_told_apart_by_the_id(browse: Browser) -> None:
+    a_miss(browse, external_user_id="wmAAAAAAAAabc123")
+    assert "Customer …abc123" in text_of(browse.get("/missed"))
+
+
+def test_nobody_missed_is_said_and_not_made_up(browse: Browser) -> None:
+    said = text_of(browse.get("/missed"))
+    assert "Nobody is waiting to be greeted by hand" in said
+    assert "Never yet So it is not known whether WeCom told of every customer." in said
+    identity = a_miss(browse)
+    work(browse).tick([identity], "a", int(time.time() * 1000))
+    assert "The last customer who was missed came today" in text_of(browse.get("/missed"))
+
+
+def test_names_are_shown_and_never_run(browse: Browser) -> None:
+    a_miss(browse, "<script>alert(1)</script>", user_id="<b>x", state="{{7*7}}\u202e")
+    page = browse.get("/missed")
+    assert "<script>alert" not in page.text
+    assert "&lt;script&gt;alert(1)" in page.text
+    assert "&lt;b&gt;x" in page.text
+    assert "{{7*7}}" in page.text
+    assert "\u202e" not in re.sub(r'title="[^"]*"', "", page.text)
+
+
+def test_pages_follow_each_other(browse: Browser) -> None:
+    for number in range(53):
+        work(browse).add_unannounced([unannounced(f"{number:032x}", customer_name=f"客户{number:02}号")], 1000)
+    first = browse.get("/missed")
+    older = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert older is not None
+    second = browse.get(unescape(older[1]).removeprefix("/console"))
+    names = re.findall(r"客户(\d\d)号</bdi>", first.text + second.text)
+    assert len(names) == len(set(names)) == 53
+    assert "Nobody is waiting" not in text_of(browse.get("/missed", {"before": "1-a"}))
+
+
+@pytest.mark.parametrize("query", [{"before": "nonsense"}, {"before": "-"}, {"before": "9" * 400 + "-a"}])
+def test_an_address_that_was_tampered_with_is_the_first_page(browse: Browser, query: dict[str, str]) -> None:
+    a_miss(browse, "李雷")
+    assert "李雷" in browse.get("/missed", query).text
+
+
+def test_there_are_four_tabs_and_no_other(browse: Browser) -> None:
+    a_miss(browse, outcome="unconfirmed")
+    a_miss(browse, outcome="no_code")
+    a_miss(browse, outcome="lost")
+    assert tab(browse.get("/missed"), "Uncertain") == "Uncertain 1"
+    assert "look into the chat" in text_of(browse.get("/missed", {"tab": "unsure"}))
+    no_code = text_of(browse.get("/missed", {"tab": "no_code"}))
+    assert "No welcome code 1 customer" in no_code
+    assert "Greeted elsewhere 1 customer" in no_code
+    assert "Nobody has been ticked off yet" in text_of(browse.get("/missed", {"tab": "done"}))
+    assert browse.get("/missed", {"tab": "x"}).status_code == 404
+
+
+# ------------------------------------------------------------------------------------------------ ticked
+
+
+def test_a_tick_names_who_and_can_be_undone_at_once(browse: Browser) -> None:
+    one, two, other = a_miss(browse, "李雷"), a_miss(browse, "韩梅"), a_miss(browse, "王芳")
+    page = browse.post("/missed/tick", {"id": [one, two]})
+    assert "2 customers are marked as followed up" in text_of(page)
+    assert [row.id for row in work(browse).page().rows] == [other]
+    done = text_of(browse.get("/missed", {"tab": "done"}))
+    assert f"✓ {NAME}" in done
+    at = re.search(r'name="at" value="(\d+)"', page.text)
+    assert at is not None
+    assert "2 customers are to do again" in text_of(browse.post("/missed/untick", {"at": at[1]}))
+    assert work(browse).counts() == (3, 0)
+
+
+def test_one_can_be_put_back_later(browse: Browser) -> None:
+    one, two = a_miss(browse), a_miss(browse)
+    browse.post("/missed/tick", {"id": [one, two]})
+    assert "1 customer is to do again" in text_of(browse.post("/missed/untick", {"id": one}))
+    assert work(browse).counts() == (1, 1)
+
+
+def test_rows_that_changed_meanwhile_are_skipped_and_reported(browse: Browser) -> None:
+    one, two = a_miss(browse), a_miss(browse)
+    work(browse).tick([two], "王五", 1)
+    said = text_of(browse.post("/missed/tick", {"id": [one, two, "nobody"]}))
+    assert "1 customer is marked as followed up" in said
+    assert "2 customers were skipped: they had changed meanwhile" in said
+    assert work(browse).page(done=True).rows[-1].ticked_by == "王五"
+
+
+def test_nothing_ticked_is_nothing_done(browse: Browser) -> None:
+    a_miss(browse)
+    for action in ("tick", "remind"):
+        assert "Tick at least one customer" in text_of(browse.post(f"/missed/{action}"))
+    assert work(browse).counts() == (1, 0)
+
+
+def test_no_more_than_a_page_is_acted_on(browse: Browser) -> None:
+    ids = [f"{number:032x}" for number in range(60)]
+    work(browse).add_unannounced([unannounced(one) for one in ids], 1000)
+    browse.post("/missed/tick", {"id": ids})
+    assert work(browse).counts() == (10, 50)
+
+
+def test_an_old_click_is_not_offered_to_be_undone(browse: Browser) -> None:
+    one = a_miss(browse)
+    work(browse).tick([one], "a", int((time.time() - 3600) * 1000))
+    for at in (str(int((time.time() - 3600) * 1000)), "x", "9" * 30, "²"):
+        assert 'name="at"' not in browse.get("/missed", {"ticked": at}).text
+
+
+# ------------------------------------------------------------------------------------------------ reminded
+
+
+def test_the_members_of_the_ticked_rows_are_reminded(browse: Browser, wecom: StandIn) -> None:
+    one, two, three = a_miss(browse, "李雷"), a_miss(browse, "韩梅"), a_miss(browse, "王芳", user_id="lisi")
+    a_miss(browse, "赵敏")
+    said = text_of(browse.post("/missed/remind", {"id": [one, two, three]}))
+    assert "2 members were reminded" in said
+    assert said.count("Reminded today") == 3
+    assert [message["members"] for message in wecom.messages()] == [["lisi"], ["zhangsan"]] or [
+        message["members"] for message in wecom.messages()
+    ] == [["zhangsan"], ["lisi"]]
+    texts = " ".join(message["text"]["content"] for message in wecom.messages())
+    assert "赵敏" not in texts
+
+
+def test_whoever_cannot_be_reminded_is_named_with_the_reason(browse: Browser) -> None:
+    ids = [a_miss(browse, user_id="gone"), a_miss(browse)]
+    said = text_of(browse.post("/missed/remind", {"id": ids}))
+    assert "1 member was reminded" in said
+    assert "Not reminded: gone (not in the app's visible range)" in said
+
+
+def test_a_second_reminder_is_skipped_unless_it_is_asked_for(browse: Browser, wecom: StandIn) -> None:
+    one = a_miss(browse)
+    browse.post("/missed/remind", {"id": one})
+    assert "1 customer was skipped" in text_of(browse.post("/missed/remind", {"id": one}))
+    assert len(wecom.messages()) == 1
+    assert "1 member was reminded" in text_of(browse.post("/missed/remind", {"id": one, "again": "1"}))
+
+
+def test_without_an_agent_id_there_is_no_button_that_cannot_work(redis_url: str) -> None:
+    parts = assemble(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
+    browse = Browser(parts).sign_in()
+    one = a_miss(browse)
+    page = browse.get("/missed")
+    assert "formaction" not in page.text
+    assert "whoever runs the server sets WECOM_AGENT_ID" in text_of(page)
+    assert "WECOM_AGENT_ID is not set" in text_of(browse.post("/missed/remind", {"id": one}))
+    parts.redis.close()
+
+
+def test_automatic_reminders_are_switched_on_and_off_by_name(browse: Browser) -> None:
+    assert "Automatic reminders: off" in text_of(browse.get("/missed"))
+    said = text_of(browse.post("/missed/automatic", {"on": "1"}))
+    assert "Members are reminded automatically from now on" in said
+    assert f"switched on by {NAME}" in said
+    assert Reminders.of(browse.parts, "default").switch() is not None
+    assert "Automatic reminders: off" in text_of(browse.post("/missed/automatic", {"on": "0"}))
+
+
+# ------------------------------------------------------------------------------------------------ compared
+
+
+def test_a_comparison_is_asked_for_and_its_result_is_shown(browse: Browser, wecom: StandIn) -> None:
+    browse.parts.redis.hset("welcome:comparison:default", "begun_at", 1)
+    wecom.add(push=False, created_at=int(time.time()) - 3600, external_user_id="wm-lost")
+    said = text_of(browse.post("/missed/compare"))
+    assert "The comparison begins within a minute" in said
+    assert "Under way It begins within a minute." in said
+    assert "A comparison is under way already" in text_of(browse.post("/missed/compare"))
+    wecom.faults(limited=1.0, paths=("externalcontact/get_follow_user_list",))
+    Comparison.of(browse.parts, "default").turn()
+    assert "Why: too many calls (45009)" in text_of(browse.get("/missed"))
+    wecom.faults()
+    browse.post("/missed/compare")
+    Comparison.of(browse.parts, "default").turn()
+    said = text_of(browse.get("/missed"))
+    assert "1 new customer, 1 never announced" in said
+    assert "Never announced 1 customer" in said
+
+
+# ------------------------------------------------------------------------------------------------ by hand
+
+
+def test_the_greeting_is_rendered_for_this_customer(browse: Browser) -> None:
+    browse.parts.books.save("default", BOOK)
+    one = a_miss(browse, "李雷")
+    said = text_of(browse.get(f"/missed/{one}/greeting"))
+    assert "您好李雷，我是张三，很高兴认识您！" in said
+    nameless = a_miss(browse)
+    assert "left to the fallback: {customer}" in text_of(browse.get(f"/missed/{nameless}/greeting"))
+
+
+def test_without_a_welcome_the_greeting_says_what_to_do(browse: Browser) -> None:
+    assert "No welcome applies" in text_of(browse.get(f"/missed/{a_miss(browse)}/greeting"))
+
+
+def test_there_is_no_greeting_for_nobody_or_for_another_apps_customer(browse: Browser) -> None:
+    elsewhere = a_miss(browse, app="sales")
+    for identity in ("nobody", elsewhere, "%00", "a" * 3000):
+        assert browse.get(f"/missed/{identity}/greeting").status_code == 404
+
+
+def test_no_name_is_in_an_address_or_a_cookie(browse: Browser) -> None:
+    one = a_miss(browse, "李雷", user_id="gone")
+    page = browse.post("/missed/remind", {"id": one})
+    assert "%E6%9D%8E%E9%9B%B7" not in page.text
+    assert "李雷" not in str(browse.session())
+
+
+def test_the_page_does_not_cost_more_with_history(browse: Browser) -> None:
+    """A page reads its rows and a few counts, however many there are."""
+    rows = [unannounced(f"{number:032x}", received_at=1000 + number) for number in range(2000)]
+    work(browse).add_unannounced(rows, 1000)
+    browse.get("/missed")
+    began = time.perf_counter()
+    browse.get("/missed")
+    assert time.perf_counter() - began < 0.25  # ~15 ms; the bound is for a loaded machine
