@@ -17,7 +17,7 @@ from wtforms.validators import ValidationError
 
 from tasks import tally
 from tasks.assembly import Parts
-from tasks.people import member_names
+from tasks.people import known_members
 from tasks.tally import Value
 from webhook.console import figures, tables
 from webhook.console.figures import Count
@@ -154,7 +154,8 @@ def _table(days: dict[date, tally.Tallies], dimension: str, app: str, parts: Par
     counts = figures.counted(whole, dimension)
     names: dict[str, str] = {}
     if dimension == "member":
-        names = member_names(parts.redis, app, [value for value in counts if isinstance(value, str)])
+        asked = [value for value in counts if isinstance(value, str)]
+        names = {one: name for one, (name, _) in known_members(parts.redis, app, asked).items()}
     found = [Row(value, count, name=names.get(str(value), "")) for value, count in counts.items()]
     return Table(sorted(found, key=lambda row: (-row.count.added, str(row.value))), total)
 

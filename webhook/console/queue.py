@@ -38,7 +38,7 @@ JOBS = {  # task → what it does
 }
 ROLES = {  # role → what it does
     "web": lazy_gettext("Callback and console"),
-    "welcome": lazy_gettext("Greetings"),
+    "welcome": lazy_gettext("Sends greetings"),
     "upkeep": lazy_gettext("Follow-up tasks, media, scheduled jobs"),
     "beat": lazy_gettext("Keeps the schedule"),
 }

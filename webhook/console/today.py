@@ -16,7 +16,7 @@ from tasks.deliveries import delivery, names_used
 from tasks.lanes import FOLLOW_UPS, WELCOME, Lanes, Pause
 from tasks.ledger.followups import FollowUps
 from tasks.missed import WorkList
-from tasks.people import member_names
+from tasks.people import known_members
 from tasks.sentences import said
 from tasks.settings import App
 from tasks.tally import Tallies
@@ -24,11 +24,12 @@ from tasks.templates.model import Book
 from tasks.templates.nodes import BookError
 from tasks.templates.store import NoRevision
 from webhook import timeline
-from webhook.console import figures, queue
+from webhook.console import figures
 from webhook.console.figures import Count
 from webhook.console.frame import cut
 from webhook.console.panels import Panels
 from webhook.console.queue import Flow, Verdict
+from webhook.console.queue import verdict as of_the_queue
 from webhook.verdicts import BAD, OK, WARN
 
 HOUR = 3600_000  # ms
@@ -61,7 +62,7 @@ def without_rule(book: Book, channels: dict[str, int]) -> list[tuple[str, int]]:
 
 def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: float, hour: Count | None) -> Verdict:
     """How greetings go, by the queue and by the last hour. `hour` None: not known."""
-    found = queue.verdict(flow, pause, half, window)
+    found = of_the_queue(flow, pause, half, window)
     if found.tone != OK or hour is None:
         return found
     if not hour.added:
@@ -96,12 +97,12 @@ def today(parts: Parts) -> Blueprint:
 
     def latest() -> list[dict[str, Any]]:
         rows = ledger.page(g.app.name, limit=LATEST).rows
-        members = member_names(client, g.app.name, {row["user_id"] for row in rows})
+        members = known_members(client, g.app.name, {row["user_id"] for row in rows})
         found = []
         for row in rows:
             values, used = delivery(row), names_used(row)
             took = timeline.took(values) if values["outcome"] in ("sent", "unconfirmed") else None
-            names = {"customer": used.get("customer", ""), "member": used.get("member") or members[row["user_id"]]}
+            names = {"customer": used.get("customer", ""), "member": used.get("member") or members.get(row["user_id"], ("", ""))[0]}
             found.append(values | names | {"took": took})
         return found
 
@@ -136,7 +137,7 @@ def today(parts: Parts) -> Blueprint:
             hours=_hours(day.value) if day.value else None,
             open=panels.read(lambda: ledger.count(app.name)[""]),
             latest=panels.read(latest),
-            now=datetime.now(zone),
+            day_of_page=datetime.now(zone).date(),
         )
 
     def things_to_do(
