@@ -391,7 +391,11 @@ class EditForm(FlaskForm):
         if found:
             _note(
                 self.text,
-                _("%(found)s would be sent just as it stands: in groups only %(word)s is replaced", found=found, word=preview.NICKNAME),
+                _(
+                    "%(found)s would be sent just as it stands: in groups only %(word)s is replaced",
+                    found=found,
+                    word=preview.NICKNAME,
+                ),
             )
 
     def _check_then(self) -> None:

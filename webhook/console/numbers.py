@@ -12,8 +12,8 @@ from flask import Blueprint, Response, g, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_wtf import FlaskForm
-from wtforms import SelectField, StringField
-from wtforms.validators import ValidationError
+from wtforms import StringField
+from wtforms.validators import AnyOf, ValidationError
 
 from tasks import tally
 from tasks.assembly import Parts
@@ -46,7 +46,7 @@ class Asked(FlaskForm):
 
     since = StringField()
     until = StringField()
-    by = SelectField(choices=[(value, name) for value, name, _dimension in DIMENSIONS])
+    by = StringField(validators=[AnyOf([value for value, _name, _dimension in DIMENSIONS])])
 
     def validate_since(self, field: StringField) -> None:
         _day(field.data)
@@ -56,7 +56,7 @@ class Asked(FlaskForm):
             first = _day(self.since.data)
         except ValidationError:
             return
-        last, most = _day(field.data), MOST_DAYS.get(self.by.data, MOST_OF_OTHERS)
+        last, most = _day(field.data), MOST_DAYS.get(self.by.data or "", MOST_OF_OTHERS)
         if last < first:
             raise ValidationError(_("“Until” is before “since”"))
         if (last - first).days >= most:

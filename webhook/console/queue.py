@@ -75,12 +75,10 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
         )
     if not reading.consuming:
         silence = reading.silence
-        more = (
-            said("No worker has ever come")
-            if silence is None
-            else said("No word from the workers for %(n)s s", n=f"{silence:.0f}")
-        )
-        return Verdict(BAD, said("New customers are missing their greeting"), more)
+        headline = said("Whoever is added now will miss the greeting")
+        if silence is None:
+            return Verdict(BAD, headline, said("No worker has ever come: start `wecom-welcome up`, or `role welcome`"))
+        return Verdict(BAD, headline, said("No word from the workers for %(n)s s", n=f"{silence:.0f}"))
     oldest = reading.oldest or 0.0
     if oldest > window:
         more = said("%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}")

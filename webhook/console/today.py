@@ -102,7 +102,10 @@ def today(parts: Parts) -> Blueprint:
         for row in rows:
             values, used = delivery(row), names_used(row)
             took = timeline.took(values) if values["outcome"] in ("sent", "unconfirmed") else None
-            names = {"customer": used.get("customer", ""), "member": used.get("member") or members.get(row["user_id"], ("", ""))[0]}
+            names = {
+                "customer": used.get("customer", ""),
+                "member": used.get("member") or members.get(row["user_id"], ("", ""))[0],
+            }
             found.append(values | names | {"took": took})
         return found
 
