@@ -106,6 +106,8 @@ def demo(host: str, port: int, further: list[str], stop: threading.Event) -> Non
             "REDIS_URL": "",  # the embedded server: a demo leaves no rows in a real one
             "WELCOME_BOOK": str(BOOK),
             "WELCOME_DATA_DIR": str(data),
+            "WECOM_AGENT_ID": app.agent_id,
+            "WELCOME_PUBLIC_URL": url,
             "CONSOLE_PASSWORD": password,
             "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning",
         }

@@ -30,6 +30,7 @@ PAGES = (  # endpoint, name: the navigation
     ("channels.show", lazy_gettext("Channels")),
     ("setup.show", lazy_gettext("Set-up")),
 )
+WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes", "explain": "welcomes", "publish": "welcomes"}
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages
 Badge = Callable[[str], int]  # app's name → how many wait on a page; raises redis.RedisError
@@ -112,6 +113,7 @@ def frame(app: Flask, parts: Parts) -> None:
             "navigation": navigation,
             "state": pulse.state,
             "pages": app.view_functions,
+            "section": WITHIN.get(request.blueprint or "", request.blueprint),
             "demo": demo,
             "apps": list(settings.apps),
             "zone": settings.timezone.key,
