@@ -430,10 +430,16 @@ def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, par
     ):
         took = []
         for _ in range(10):
-            began = time.perf_counter()
+            began = worked(parts)
             assert browse.get(path).status_code == 200
-            took.append(time.perf_counter() - began)
+            took.append(worked(parts) - began)
         assert min(took) < 0.05, (path, took)
+
+
+def worked(parts: Parts) -> float:
+    """Seconds of CPU that this process and Redis have used: what a page costs, however busy the machine is."""
+    redis = parts.redis.info("cpu")
+    return time.process_time() + redis["used_cpu_user"] + redis["used_cpu_sys"]
 
 
 def many(parts: Parts, count: int) -> list[str]:
