@@ -257,3 +257,12 @@ def test_the_last_rehearsal_is_of_its_own_app_and_hostile_values_stay_text(brows
     page = browse.get("/setup")
     assert page.status_code == 200
     assert nasty not in page.text
+
+
+def test_rehearsals_are_limited(browse, parts, monkeypatch):
+    monkeypatch.setattr(import_module("webhook.console.setup"), "REHEARSALS", "1 per minute")
+    browse.get("/setup")
+    browse.post("/setup/rehearsal", {"member": "zhangsan"})
+    first = last(parts.redis, "default")
+    assert "Wait a little" in text_of(browse.post("/setup/rehearsal", {"member": "lisi"}))
+    assert last(parts.redis, "default") == first
