@@ -403,7 +403,7 @@ def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, par
             assert browse.get(path).status_code == 200
             took.append(time.perf_counter() - began)
         print(path, f"{min(took) * 1000:.0f} ms")
-        assert min(took) < 0.05, path
+        assert min(took) < 0.5, path  # some 10 ms; who reads all rows takes seconds, on any machine
 
 
 def many(parts: Parts, count: int) -> list[str]:
