@@ -9,6 +9,7 @@ from werkzeug.serving import make_server
 
 from tasks import intake
 from tasks.assembly import Parts, assemble
+from tasks.lanes import Lanes
 from tasks.people import People
 from tasks.settings import read
 from tasks.welcome import Dispatcher, Greeter
@@ -57,7 +58,7 @@ def served(parts: Parts) -> Iterator[None]:
 def working(parts: Parts) -> Iterator[None]:
     """A welcome worker, without Celery around it."""
     people = People(parts.redis, parts.settings.timezone)
-    greeter = Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters)
+    greeter = Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis))
     dispatcher, stop = Dispatcher(parts.ledger, greeter.greet, 2), threading.Event()
 
     def work() -> None:
