@@ -29,7 +29,7 @@ from webhook.cli import main
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
     *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
-    *("revision", "tries", "without", "followup"),
+    *("cause", "revision", "tries", "without", "followup"),
 ]
 
 
@@ -279,6 +279,7 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
         "attempts": 1,
         "recoveries": 0,
         "steps": {"claimed": 3, "answer_1": 250},
+        "cause": "",
         "revision": 1,
         "tries": [],
         "without": [],

@@ -19,8 +19,11 @@ from webhook.console.editor import editor
 from webhook.console.groups import groups
 from webhook.console.media import media
 from webhook.console.missed import missed
+from webhook.console.numbers import numbers
+from webhook.console.queue import queue
 from webhook.console.setup import setup
 from webhook.console.today import today
+from webhook.console.welcomes import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -29,9 +32,12 @@ SUBJECTS = (
     channels,
     deliveries,
     missed,
+    queue,
+    numbers,
     editor,
     media,
     groups,
+    welcomes,
 )
 
 
