@@ -433,7 +433,7 @@ def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, par
             began = worked(parts)
             assert browse.get(path).status_code == 200
             took.append(worked(parts) - began)
-        assert min(took) < 0.05, (path, took)
+        assert min(took) < 0.25, (path, took)  # some 10 ms; who reads all rows takes seconds, on any machine
 
 
 def worked(parts: Parts) -> float:
