@@ -4,10 +4,15 @@
 behind one.
 """
 
+import base64
+import json
 import time
+from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
 from tasks.assembly import Parts
+from tasks.channels import KEY as CHANNELS
+from tasks.channels import PICTURE, Channel
 from tasks.ledger import Settlement
 from tasks.missed import UNANNOUNCED, WorkList
 from tasks.templates.draft import Drafts
@@ -15,6 +20,7 @@ from tasks.templates.edits import SetNamed
 from tasks.templates.written import Value
 from tests.books import PNG
 from tests.builders import a_contact
+from webhook.console import checkup, rehearsed
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -44,13 +50,46 @@ def fill(parts: Parts) -> None:
     for number, outcome in enumerate(OUTCOMES):
         event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
         parts.ledger.accept(event)
-        steps = {"claimed": 5, "try_1": 9, "answered_1": 140}
-        errcode = 40096 if outcome == "refused" else None
-        reason = NASTY[number % len(NASTY)]
-        parts.ledger.settle(event, Settlement(outcome, reason=reason, errcode=errcode, template="default", steps=steps))
+        nasty = NASTY[number % len(NASTY)]
+        settlement = Settlement(
+            outcome,
+            reason=nasty,
+            errcode=40096 if outcome == "refused" else None,
+            template="default",
+            rule=nasty if outcome == "sent" else "1",
+            revision=1,
+            attempts=2,
+            steps={"started": 5, "prepared": 8, "try_1": 9, "answer_1": 140, "try_2": 1200, "answer_2": 1300},
+            tries=[(None, nasty), (0, "")],
+            values={"customer": nasty[:32], "member": nasty[:32]},
+            without=[1] if outcome == "sent" else [],
+        )
+        parts.ledger.settle(event, settlement)
     parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
     fill_missed(parts)
+    fill_channels(parts)
+    fill_setup(parts)
     fill_draft(parts)
+
+
+def fill_channels(parts: Parts) -> None:
+    """Codes with hostile names; the first has its picture."""
+    real = Channel(NASTY[0][:30], NASTY[6][:30], "real", 1, ("zhangsan",), at=int(time.time()))
+    parts.redis.set(f"{PICTURE}default:real", base64.b64encode(PNG).decode())
+    for number, nasty in enumerate(NASTY):
+        other = {"name": f"{number}{nasty}", "state": nasty, "config_id": f"c{number}", "qr_code": nasty}
+        one = replace(real, **other, members=(nasty,) * 3, at=number) if number else real
+        parts.redis.hset(CHANNELS + "default", one.name, json.dumps(asdict(one)))
+
+
+def fill_setup(parts: Parts) -> None:
+    """Findings, a refused callback and a rehearsal, each with hostile words."""
+    parts.ledger.note_verification("default", NASTY[0])
+    findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
+    parts.redis.set(checkup.LAST + "default", json.dumps({"at": 1, "findings": findings}))
+    row = next(parts.ledger.rows())
+    kept = rehearsed.Kept(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
+    rehearsed.keep(parts.redis, "default", kept)
 
 
 def fill_draft(parts: Parts) -> None:
@@ -89,5 +128,11 @@ def fill_missed(parts: Parts) -> None:
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
     identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
-    sha256 = next(iter(parts.books.media.sizes()))
-    return {"sha256": sha256, "code": "zh_Hans", "identity": identity, "name": "default", "number": "1"}
+    return {
+        "code": "zh_Hans",
+        "identity": identity,
+        "name": "default",
+        "number": "1",
+        "config_id": "real",
+        "sha256": next(iter(parts.books.media.sizes())),
+    }

@@ -21,6 +21,7 @@ from webhook.console.media import media
 from webhook.console.missed import missed
 from webhook.console.setup import setup
 from webhook.console.today import today
+from webhook.console.welcomes import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -32,6 +33,7 @@ SUBJECTS = (
     editor,
     media,
     groups,
+    welcomes,
 )
 
 

@@ -68,10 +68,16 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
     if pause is not None and pause.holds:
         headline = said("The welcome lane is paused: whoever is added now may miss the greeting")
         left = seconds(pause.left or 0.0)
-        return Verdict(BAD, headline, said("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left))
+        return Verdict(
+            BAD, headline, said("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left)
+        )
     if not reading.consuming:
         silence = reading.silence
-        more = said("No worker has ever come") if silence is None else said("No word from the workers for %(n)s s", n=f"{silence:.0f}")
+        more = (
+            said("No worker has ever come")
+            if silence is None
+            else said("No word from the workers for %(n)s s", n=f"{silence:.0f}")
+        )
         return Verdict(BAD, said("New customers are missing their greeting"), more)
     oldest = reading.oldest or 0.0
     if oldest > window:
@@ -159,7 +165,11 @@ def queue(parts: Parts) -> Blueprint:
         flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
         if done < len(asked):
             left = len(asked) - done
-            flash(ngettext("%(num)s was done meanwhile, and left alone", "%(num)s were done meanwhile, and left alone", left))
+            flash(
+                ngettext(
+                    "%(num)s was done meanwhile, and left alone", "%(num)s were done meanwhile, and left alone", left
+                )
+            )
         return _back()
 
     return blueprint
