@@ -23,6 +23,7 @@ from tasks.wecom import WeComClient
 from webhook.api_command import Api
 from webhook.channels_command import channels
 from webhook.commands import APP, Failure, Misuse, named_app, one_app, read_book, with_redis
+from webhook.missed_command import missed
 from webhook.state_command import backup, forget, restore
 from webhook.templates_command import templates
 
@@ -37,7 +38,7 @@ class _Group(click.Group):
             command = error.ctx.command_path if error.ctx else "wecom-welcome"
             raise Misuse(f"{error.format_message()} See `{command} --help`.") from None
         except SettingsError as error:
-            raise Failure("settings: " + "; ".join(error.problems)) from None
+            raise Failure("\n".join(f"settings: {problem}" for problem in error.problems)) from None
         except EmbeddedError as error:
             raise Failure(str(error)) from None
         except redis.RedisError as error:
@@ -263,7 +264,7 @@ def deliveries(
                 show(row)
 
 
-for command in (templates, channels, backup, restore, forget):
+for command in (missed, templates, channels, backup, restore, forget):
     main.add_command(command)
 
 

@@ -63,7 +63,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone
             pass_fds=[self.holds.fileno()] if self.holds is not None else [],
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
         self.started_at = time.monotonic()
 
@@ -199,6 +199,6 @@ def _command() -> list[str]:
     return [sys.executable, "-m", "webhook"] if script.name == "__main__.py" else [sys.executable, str(script)]
 
 
-def _die_with_parent() -> None:
-    """Linux: if the supervisor is killed, its children get SIGTERM, so that the next one finds port and files free."""
+def die_with_parent() -> None:
+    """Linux: if its parent is killed, this process gets SIGTERM, so that the next one finds port and files free."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

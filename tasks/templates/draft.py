@@ -28,7 +28,7 @@ from tasks.templates.media import described
 from tasks.templates.model import Book, Media
 from tasks.templates.nodes import BookError
 from tasks.templates.store import DRAFT, DRAFT_FILES, DRAFT_VERSION, BookStore, NoRevision
-from tasks.templates.written import Path, Value, normal, paths, rewritten, values_of
+from tasks.templates.written import Path, Value, Values, normal, paths, rewritten, values_of
 
 _WAS = "welcome:draft-was:"  # + app:digest
 WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
@@ -66,8 +66,8 @@ class Draft:
 
     @property
     def content(self) -> Content:
-        """Its plain values."""
-        return Content(values_of(self.source), self.files)
+        """Its plain values. They are not to be changed: edits make new ones."""
+        return Content(_values_of(self.source), self.files)
 
     def book(self) -> Book:
         """It read. Raises BookError while it is empty, or if it was made when books were read less strictly."""
@@ -384,6 +384,12 @@ class Drafts:
     def _now(self) -> int:
         seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+@lru_cache(maxsize=8)
+def _values_of(source: str) -> Values:
+    """The values of a draft or of what is live, read once and not for every page."""
+    return values_of(source)
 
 
 def _look(files: Mapping[str, Media]) -> book_file.Look:

@@ -27,6 +27,7 @@ from tests.simulator.client import StandIn
 from tests.simulator.faults import Faults
 from tests.simulator.records import Record
 from tests.simulator.world import App
+from webhook.supervisor import die_with_parent
 
 UP = Path(sys.executable).with_name("wecom-welcome")
 BOOK = Path(__file__).with_name("demo-book.yaml")
@@ -78,7 +79,7 @@ def main() -> int:
         epilog="example: python -m tests.simulator.run --port 8010",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="default %(default)s")
+    parser.add_argument("--port", type=port_number, default=8000, help="default %(default)s")
     given, further = parser.parse_known_args()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -120,6 +121,12 @@ def demo(host: str, port: int, further: list[str], stop: threading.Event) -> Non
     say("stopped")
 
 
+def port_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port: a number from 1 to 65535")
+    return int(text)
+
+
 def check_free(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -150,7 +157,12 @@ def data_directory() -> Iterator[Path]:
 def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A child in a session of its own, so that Ctrl-C reaches it as the SIGTERM by which it drains."""
     try:
-        child = subprocess.Popen(command, env=environment, start_new_session=True)
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        )
     except OSError as exc:
         raise Failed(f"cannot start {command[0]}: {exc.strerror}. `make install` puts it there") from None
     try:
