@@ -20,12 +20,12 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from tasks import connections
 from tasks.embedded import Embedded
 from tasks.settings import Settings
+from webhook.ending import Ending
 
 log = logging.getLogger(__name__)
 
@@ -119,18 +119,12 @@ def _announce_ready(host: str, port: int, announce: Callable[[str], None]) -> No
 
 
 def _watch(children: Sequence[Child], environ: Mapping[str, str]) -> None:
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    while not stopping.is_set():
+    ending = Ending(signal.SIGTERM, signal.SIGINT)
+    while not ending.wait():
         now = time.monotonic()
         for child in children:
             _look_at(child, now, environ)
-        stopping.wait(LOOK)
+        ending.wait(LOOK)
 
 
 def _look_at(child: Child, now: float, environ: Mapping[str, str]) -> None:

@@ -19,6 +19,8 @@ from webhook.console.editor import editor
 from webhook.console.groups import groups
 from webhook.console.media import media
 from webhook.console.missed import missed
+from webhook.console.numbers import numbers
+from webhook.console.queue import queue
 from webhook.console.setup import setup
 from webhook.console.today import today
 from webhook.console.welcomes import welcomes
@@ -30,6 +32,8 @@ SUBJECTS = (
     channels,
     deliveries,
     missed,
+    queue,
+    numbers,
     editor,
     media,
     groups,

@@ -18,6 +18,7 @@ from flask_babel import lazy_gettext
 from markupsafe import Markup
 
 from tasks.assembly import Parts
+from tasks.lanes import WELCOME, Lanes, Pause
 from webhook.console.links import here
 
 PAGES = (  # endpoint, name: the navigation
@@ -42,6 +43,7 @@ class State:
 
     tone: str
     word: Any  # a lazy string
+    pause: Pause | None = None  # of the welcome lane, while it is paused
 
 
 class Pulse:
@@ -63,8 +65,11 @@ class Pulse:
     def _look(self) -> State:
         try:
             reading = self._parts.queues.read()
+            pause = Lanes(self._parts.redis).paused().get(WELCOME)
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
+        if pause is not None:
+            return State("bad", lazy_gettext("Paused"), pause)
         if not reading.consuming or (reading.oldest or 0) > SLOW:
             return State("bad", lazy_gettext("Trouble"))
         return State("ok", lazy_gettext("All well"))

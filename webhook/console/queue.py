@@ -33,10 +33,12 @@ JOBS = {  # task → what it does
     "tasks.upkeep.watch_memory": lazy_gettext("Watch the memory of Redis"),
     "tasks.upkeep.watch_media": lazy_gettext("Watch media"),
     "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
+    "tasks.upkeep.compare_customers": lazy_gettext("See to the nightly comparison"),
+    "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
 }
 ROLES = {  # role → what it does
     "web": lazy_gettext("Callback and console"),
-    "welcome": lazy_gettext("Greetings"),
+    "welcome": lazy_gettext("Sends greetings"),
     "upkeep": lazy_gettext("Follow-up tasks, media, scheduled jobs"),
     "beat": lazy_gettext("Keeps the schedule"),
 }
@@ -73,12 +75,10 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
         )
     if not reading.consuming:
         silence = reading.silence
-        more = (
-            said("No worker has ever come")
-            if silence is None
-            else said("No word from the workers for %(n)s s", n=f"{silence:.0f}")
-        )
-        return Verdict(BAD, said("New customers are missing their greeting"), more)
+        headline = said("Whoever is added now will miss the greeting")
+        if silence is None:
+            return Verdict(BAD, headline, said("No worker has ever come: start `wecom-welcome up`, or `role welcome`"))
+        return Verdict(BAD, headline, said("No word from the workers for %(n)s s", n=f"{silence:.0f}"))
     oldest = reading.oldest or 0.0
     if oldest > window:
         more = said("%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}")

@@ -1,0 +1,169 @@
+"""The page Queue: what it says of the system, what it cannot know, and what can be done on it."""
+
+import re
+
+import pytest
+import redis
+
+from tasks import jobs, presence
+from tasks.assembly import Parts
+from tasks.lanes import FOLLOW_UPS, WELCOME, Lanes, Pause
+from tasks.ledger import Settlement
+from tasks.ledger.followups import FollowUps, Progress, Task
+from tasks.presence import Presence
+from tasks.queues import Reading
+from tests.builders import a_contact
+from tests.until import until
+from tests.webhook.console.conftest import NAME, Browser, text_of
+from webhook.console.queue import Flow, verdict
+
+
+def a_flow(**different: object) -> Flow:
+    values: dict[str, object] = {"waiting": 0, "in_flight": 0, "oldest": 0.0, "silence": 0.1, "upkeep": 0}
+    return Flow(Reading(**values | {"memory": None, "tokens": {}} | different), rate=0)  # type: ignore[arg-type]
+
+
+def failed(parts: Parts, **different: object) -> Task:
+    """A follow-up that was given up."""
+    store, event = FollowUps(parts.redis), a_contact(**different)
+    parts.ledger.accept(event)
+    parts.ledger.settle(event, Settlement("sent"), follow_up=True)
+    (task,) = store.claim(1)
+    store.note(task, Progress("failed", "no such tag <b>"))
+    return task
+
+
+@pytest.mark.parametrize(
+    ("flow", "pause", "half", "tone", "says"),
+    [
+        (None, None, None, "unknown", "Cannot read"),
+        (a_flow(), None, None, "ok", "Workers are ready"),
+        (a_flow(oldest=0.3), None, "1.4", "ok", "in about 1.7 s"),
+        (a_flow(oldest=7.0), None, "1.4", "warn", "waited 7.0 s"),
+        (a_flow(oldest=42.0), None, "1.4", "bad", "missing their greeting"),
+        (a_flow(silence=30.0), None, "1.4", "bad", "will miss"),
+        (a_flow(silence=None), None, None, "bad", "will miss"),
+        (a_flow(), Pause(NAME, 1, 700, 100), "1.4", "bad", "is paused"),
+        (a_flow(), Pause(NAME, 1, 90, 100), "1.4", "ok", "in about 1.4 s"),
+    ],
+)
+def test_one_sentence_says_whether_the_next_customer_is_greeted(
+    flow: Flow | None, pause: Pause | None, half: str | None, tone: str, says: str
+) -> None:
+    found = verdict(flow, pause, half, window=20.0)
+    assert found.tone == tone
+    assert says in str(found.headline)
+
+
+def test_what_is_there_is_shown(browse: Browser, parts: Parts) -> None:
+    parts.ledger.claim(0)
+    for _ in range(3):
+        parts.ledger.accept(a_contact())
+    event = a_contact()
+    parts.ledger.accept(event)
+    parts.ledger.settle(event, Settlement("sent", steps={"answer_1": 1300}))
+    refused = a_contact()
+    parts.ledger.accept(refused)
+    parts.ledger.settle(refused, Settlement("refused", "no", 48002))
+    Presence(parts.redis, "welcome", lambda: [event.id]).note()
+    with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+        pass
+    text = text_of(browse.get("/queue"))
+    assert "3 Waiting" in text.replace("Waiting 3", "3 Waiting")
+    assert "1 greeting today: half within 1.2 s" in text
+    assert "Refused by WeCom: the app is not allowed to call (48002)" in text
+    assert event.id[:8] in text
+    assert "Renew access tokens" in text
+
+
+def test_a_process_that_says_nothing_is_called_silent(browse: Browser, parts: Parts) -> None:
+    Presence(parts.redis, "beat").note()
+    ((field, note),) = parts.redis.hgetall(presence.KEY).items()
+    at, _, about = note.partition("|")
+    parts.redis.hset(presence.KEY, field, f"{int(at) - 45_000}|{about}")
+    assert "no word for 45 s" in text_of(browse.get("/queue"))
+
+
+def test_the_welcome_lane_is_paused_and_resumed_with_a_name(browse: Browser, parts: Parts) -> None:
+    page = text_of(browse.get("/queue"))
+    assert "Customers added while it is paused miss their greeting" in page
+    page = text_of(browse.post(f"/queue/lanes/{WELCOME}/pause"))
+    assert "It resumes by itself in 10 minutes" in page
+    assert f"Paused by {NAME}" in page
+    assert Lanes(parts.redis).paused()[WELCOME].by == NAME
+    until(lambda: "is paused" in text_of(browse.get("/numbers")))  # all pages share a reading of two seconds
+    page = text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
+    assert "The lane is resumed" in page
+    assert Lanes(parts.redis).paused() == {}
+    assert "The lane was not paused any more" in text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
+
+
+def test_follow_ups_are_paused_until_somebody_resumes_them(browse: Browser, parts: Parts) -> None:
+    browse.get("/queue")
+    assert "until somebody resumes it" in text_of(browse.post(f"/queue/lanes/{FOLLOW_UPS}/pause"))
+    assert Lanes(parts.redis).paused()[FOLLOW_UPS].left is None
+    assert "paused already" in text_of(browse.post(f"/queue/lanes/{FOLLOW_UPS}/pause"))
+
+
+@pytest.mark.parametrize("address", ["/queue/lanes/other/pause", "/queue/lanes/other/resume"])
+def test_there_are_two_lanes(browse: Browser, address: str) -> None:
+    browse.get("/queue")
+    assert browse.post(address).status_code == 404
+
+
+def test_a_change_needs_the_token_of_the_page(browse: Browser, parts: Parts) -> None:
+    response = browse.post(f"/queue/lanes/{WELCOME}/pause", {"csrf_token": "forged"})
+    assert response.status_code == 403
+    assert Lanes(parts.redis).paused() == {}
+
+
+def test_those_shown_are_retried_and_no_others(browse: Browser, parts: Parts) -> None:
+    shown, later, other = failed(parts), failed(parts), failed(parts, app="sales")
+    browse.get("/queue")
+    page = text_of(browse.post("/queue/follow-ups/retry", {"id": [shown.id, other.id, "nonsense"]}))
+    assert "1 follow-up is tried again now" in page
+    assert "2 were done meanwhile, and left alone" in page
+    states = {task.id: parts.redis.hget(f"welcome:event:{task.id}", "follow_state") for task in (shown, later, other)}
+    assert states == {shown.id: "waiting", later.id: "failed", other.id: "failed"}
+
+
+def test_the_button_names_how_many_it_retries(browse: Browser, parts: Parts) -> None:
+    failed(parts)
+    failed(parts)
+    page = browse.get("/queue")
+    assert "Retry these 2" in text_of(page)
+    assert len(re.findall('name="id"', page.text)) == 2
+    assert "<b>" not in page.text.replace("&lt;b&gt;", "")
+
+
+@pytest.fixture
+def broken(parts: Parts) -> Parts:
+    """Redis refuses one key: it holds something else than it should."""
+    parts.redis.set(presence.KEY, "no hash")
+    return parts
+
+
+def test_one_panel_fails_alone(browse: Browser, broken: Parts) -> None:
+    page = text_of(browse.get("/queue"))
+    assert "Redis refuses to tell" in page
+    assert "Welcome lane" in page
+    assert "Scheduled jobs" in page
+
+
+def test_nothing_is_shown_as_zero_when_redis_is_away(
+    browse: Browser, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browse.get("/queue")
+    asked = []
+
+    def away(*_args: object, **_options: object) -> None:
+        asked.append(1)
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(parts.redis.connection_pool, "get_connection", away)
+    for path in ("/queue", "/"):
+        asked.clear()
+        page = text_of(browse.get(path))
+        assert "Cannot read: Redis does not answer" in page
+        assert not re.search(r"(Waiting|Sent|Missed) 0", page)
+        assert len(asked) < 8, "nobody waits again and again"

@@ -1,0 +1,17 @@
+"""Tables to take away: lines of CSV in which no cell is a formula to Excel or its like. Pure."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+
+def line(cells: Iterable[object]) -> str:
+    """A line, with its end."""
+    out = io.StringIO()
+    csv.writer(out).writerow([_harmless(cell) for cell in cells])
+    return out.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    text = str(cell)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) and not isinstance(cell, int) else cell
