@@ -13,6 +13,7 @@ FIELDS = (  # of one delivery, in this order; machines read them
 def delivery(row: Mapping[str, str]) -> dict[str, Any]:
     """FIELDS → values, and what follows. Times are Unix seconds; None while, or where, there is none.
 
+    cause: a word for why it was not sent, where there is no errcode; "" for none
     revision: of the book that it was settled with, None for none
     tries: [{"errcode": 0 for taken, None for no answer, "reason"}], in order, of the worker that settled it
     without: numbers, from 1, of the attachments that were not sent
@@ -27,6 +28,7 @@ def delivery(row: Mapping[str, str]) -> dict[str, Any]:
     values["attempts"] = int(row["attempts"])
     values["recoveries"] = max(0, int(row["claims"]) - 1)
     values["steps"] = json.loads(row.get("steps") or "{}")
+    values["cause"] = row.get("cause", "")
     values["revision"] = int(row["revision"]) if row.get("revision") else None
     values["tries"] = [{"errcode": code, "reason": reason} for code, reason in json.loads(row.get("tries") or "[]")]
     values["without"] = json.loads(row.get("without") or "[]")

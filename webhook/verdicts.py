@@ -271,7 +271,9 @@ def _expired(delivery: Mapping[str, Any], now: float | None, window: float) -> W
         said, why = _LATE.get(kind, _LATE_OTHERWISE)
     values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Sentence(said, values)
-    if why and longest:
+    if delivery.get("cause") == "paused":
+        yield Sentence("An operator had paused the welcome lane.")
+    elif why and longest:
         yield Sentence(why, values)
     yield from _troubles(delivery)
     yield BY_HAND

@@ -3,11 +3,16 @@
 `fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address.
 """
 
+import contextlib
 import time
 
+from tasks import jobs, presence
 from tasks.assembly import Parts
+from tasks.lanes import FOLLOW_UPS, Lanes
 from tasks.ledger import Settlement
+from tasks.ledger.followups import FollowUps, Progress
 from tasks.missed import UNANNOUNCED, WorkList
+from tasks.presence import Presence
 from tests.builders import a_contact
 
 NASTY = (
@@ -27,12 +32,13 @@ def fill(parts: Parts) -> None:
     for number, outcome in enumerate(OUTCOMES):
         event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
         parts.ledger.accept(event)
-        steps = {"claimed": 5, "try_1": 9, "answered_1": 140}
+        steps = {"claimed": 5, "try_1": 9, "answer_1": 140}
         errcode = 40096 if outcome == "refused" else None
         reason = NASTY[number % len(NASTY)]
         parts.ledger.settle(event, Settlement(outcome, reason=reason, errcode=errcode, template="default", steps=steps))
     parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
     fill_missed(parts)
+    fill_queue(parts)
 
 
 def fill_missed(parts: Parts) -> None:
@@ -47,6 +53,29 @@ def fill_missed(parts: Parts) -> None:
     never = {"app": "default", "user_id": NASTY[0], "external_user_id": "wm-never", "outcome": UNANNOUNCED}
     at = {"created_at": 1000, "received_at": int(time.time() * 1000), "claims": 0, "attempts": 0, "rehearsal": 0}
     work.add_unannounced([{"id": "a" * 32, "corp_id": "ww1", "change": "add", "state": NASTY[4], **never, **at}], 86400)
+
+
+def fill_queue(parts: Parts) -> None:
+    """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
+    Presence(parts.redis, "welcome", lambda: ["b" * 32] * 9).note()
+    Presence(parts.redis, "beat").note()
+    for field, note in parts.redis.hgetall(presence.KEY).items():
+        if field.startswith("beat"):
+            at, _, about = note.partition("|")
+            parts.redis.hset(presence.KEY, field, f"{int(at) - 60_000}|{about}")
+    with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+        pass
+    with contextlib.suppress(OSError), jobs.noted(parts.redis, "tasks.upkeep.watch_media"):
+        raise OSError
+    store = FollowUps(parts.redis)
+    for name in NASTY:
+        event = a_contact(user_id=name[:60])
+        parts.ledger.accept(event)
+        sent = Settlement("sent", template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000})
+        parts.ledger.settle(event, sent, follow_up=True)
+        for task in store.claim(1):
+            store.note(task, Progress("failed", name))
+    Lanes(parts.redis).pause(FOLLOW_UPS, NASTY[3])
 
 
 def arguments(parts: Parts) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from babel.messages.pofile import read_po
 
+from tasks.deliveries import delivery as delivery_of
 from tasks.ledger import MISSED, OUTCOMES
 from tasks.sentences import Sentence
 from tasks.wecom.errors import CODES
@@ -145,6 +146,19 @@ def test_a_delivery_in_words(delivery: dict[str, Any], tone: str, words: str, ch
     for sentence in parts(found):
         assert re.search("[\u4e00-\u9fff]", chinese[sentence.msgid].replace("%(code)s", "码")), sentence.msgid
     assert say(found.headline, chinese.__getitem__)
+
+
+def test_whoever_was_late_because_the_lane_was_paused_is_told_so() -> None:
+    row = {
+        "app": "default",
+        "created_at": "1",
+        "received_at": "1000",
+        "attempts": "1",
+        "claims": "1",
+        "outcome": "expired",
+    }
+    found = verdict(delivery_of(row | {"steps": '{"started": 31000}', "cause": "paused"}))
+    assert "An operator had paused the welcome lane." in [str(one) for one in found.more]
 
 
 def test_the_table_has_every_outcome_and_each_has_a_name_and_a_tone(chinese: dict[str, str]) -> None:
