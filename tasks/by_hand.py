@@ -1,14 +1,14 @@
 """What a member can send by hand to a customer who was not greeted: the welcome that the book has for them now."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.assembly import Parts
 from tasks.events import ContactAdded
 from tasks.missed import Missed
 from tasks.people import BUDGET, People
-from tasks.templates.model import Attachment
+from tasks.templates.model import Template
 from tasks.templates.render import fill, wanted
 from tasks.templates.select import needs, select
 from tasks.templates.store import NoRevision
@@ -16,12 +16,20 @@ from tasks.templates.store import NoRevision
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """A welcome as one customer would have got it. `unknown`: placeholders whose value is not known."""
+    """A welcome for one customer: its template, and the values of its placeholders as far as they are known."""
 
-    template: str
-    text: str
-    attachments: Sequence[Attachment]
-    unknown: frozenset[str] = frozenset()
+    template: Template
+    values: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """As the customer would read it."""
+        return fill(self.template.text, self.values)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The placeholders whose value is not known, in order."""
+        return sorted(name for name in wanted(self.template) if not self.values.get(name))
 
 
 def by_hand(parts: Parts, row: Missed, budget: float = BUDGET) -> ByHand | None:
@@ -57,8 +65,4 @@ def by_hand(parts: Parts, row: Missed, budget: float = BUDGET) -> ByHand | None:
         return None
     names = wanted(choice.template)
     values = enquiry.values(names - {"customer"} if row.customer else names)
-    if row.customer:
-        values["customer"] = row.customer
-    absent = frozenset(name for name in names if not values.get(name))
-    text = fill(choice.template.text, values)
-    return ByHand(choice.template.name, text, choice.template.attachments, absent)
+    return ByHand(choice.template, values | ({"customer": row.customer} if row.customer else {}))

@@ -48,7 +48,7 @@ RECENT = 600  # seconds: an event of one who came just now may still be on its w
 MARGIN = 3600  # seconds: WeCom's clock and Redis' differ, and a push may come late
 PATIENCE = 50.0  # seconds of one turn
 CALL = 10.0  # seconds for one call
-LEASE = PATIENCE + 2 * CALL
+LEASE = 600.0  # seconds: the ledger's events of the period are read at once, some 10,000 a second
 SOON, LATER = 60, 3600  # seconds to wait after a moment of WeCom's; after a limit (over after its unit) or a setting
 MEMBERS = 100  # of one call, doc 92994
 CUSTOMERS = 100  # of one page
@@ -233,7 +233,6 @@ class Comparison:
                 self._redis.delete(self._lock)
 
     def _go_on(self, run: Run, known: Standing, now: int) -> Run:
-        by = time.monotonic() + PATIENCE
         run = replace(run, not_before=0)
         begun_at = known.begun_at
         if run.until == 0 or begun_at is None:
@@ -243,6 +242,7 @@ class Comparison:
         self._save(run)
         try:
             announced = self._announced(run.since)
+            by = time.monotonic() + PATIENCE
             members = self._calls(by).get_follow_user_list().get("follow_user") or []
             left = sorted(one for one in members if isinstance(one, str) and one > run.after)
             while run.batch or left:
@@ -404,7 +404,7 @@ class Announced:
         self.first = first
 
     @classmethod
-    def of(cls, client: Redis, app: str, since: int, batch: int = 500) -> "Announced":
+    def of(cls, client: Redis, app: str, since: int, batch: int = 1000) -> "Announced":
         """Reads the ledger's events of the period, and those that came with them, a batch at a time."""
         pairs: set[int] = set()
         first: int | None = None

@@ -13,7 +13,7 @@ FIELDS = (  # of one delivery, in this order; machines read them
 def delivery(row: Mapping[str, str]) -> dict[str, Any]:
     """FIELDS → values, and what follows. Times are Unix seconds; None while, or where, there is none.
 
-    cause: a word for why it was not sent, where there is no errcode; "" for none
+    cause: a word where no errcode tells why: "paused" (the lane was); else ""
     revision: of the book that it was settled with, None for none
     tries: [{"errcode": 0 for taken, None for no answer, "reason"}], in order, of the worker that settled it
     without: numbers, from 1, of the attachments that were not sent

@@ -1,4 +1,4 @@
-"""The customers who were added lately, as rules see them: what a draft is tried on. Bounded whatever the ledger has."""
+"""The customers who were added lately, as rules see them: what a draft is tried on. Always bounded."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tasks.people import directory
 from tasks.templates.conditions import Contact
 
 DAYS = 7
-MOST = 2000  # events that are looked at, the newest; of all apps together
+MOST = 1000  # events that are looked at, the newest; of all apps together
 _FIELDS = ("app", "change", "user_id", "external_user_id", "state", "received_at", "rehearsal")
 _BATCH = 500
 

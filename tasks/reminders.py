@@ -21,11 +21,12 @@ from zoneinfo import ZoneInfo
 
 from tasks.assembly import Parts
 from tasks.connections import Redis
-from tasks.ledger.rows import MISSED_OF, PREFIX
+from tasks.ledger.rows import MISSED_OF, PREFIX, event_of
 from tasks.missed import Missed, WorkList, missed_of
+from tasks.people import People, known_members
 from tasks.settings import App
 from tasks.wecom import WeComClient, WeComError
-from tasks.wecom.errors import Busy, Limited, NoAnswer, NotSent
+from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
@@ -208,28 +209,33 @@ class Reminders:
         return Report(tuple(told), 0)
 
     def learn_names(self, by: float) -> int:
-        """Ask WeCom for the names of customers on the list's first page, before a time of `time.monotonic`. → how many.
+        """Ask WeCom for names of customers on the list's first pages, and of their members, before a `time.monotonic`.
 
-        So that a page, and a member, reads a name. One that does not come is asked for again; a name that is empty is
-        noted as such.
+        So that a page, and a member, reads a name. → how many customers were asked for; one that was not answered is
+        asked for again, and one without a name is noted as such.
         """
         learned = 0
+        members: dict[str, dict[str, str]] = {}
         for row in self._list.since(0, most=200):
-            if learned == NAMES_AT_ONCE or time.monotonic() > by:
-                break
+            members.setdefault(row["user_id"], row)
             if "customer_name" in row or missed_of(row).customer:
                 continue
+            if learned == NAMES_AT_ONCE or time.monotonic() > by:
+                break
             learned += 1
             try:
-                answer = self._wecom.until(min(by, time.monotonic() + CALL)).external_contact.get(
-                    row["external_user_id"]
-                )
-                name = str((answer.get("external_contact") or {}).get("name") or "")
+                calls = self._wecom.until(min(by, time.monotonic() + CALL)).external_contact
+                name = str((calls.get(row["external_user_id"]).get("external_contact") or {}).get("name") or "")
             except (Busy, Limited, NotSent, NoAnswer):
                 break
             except WeComError:  # no contact any more, or not for this app to see
                 name = ""
             self._list.name(row["id"], name[:128])
+        unknown = sorted(members.keys() - known_members(self._redis, self._app.name, members))[:NAMES_AT_ONCE]
+        people = People(self._redis, self._zone)
+        for user_id in unknown:
+            row = members[user_id]
+            people.about(self._wecom, event_of(row), int(row["received_at"]), by).values(frozenset({"member"}))
         return learned
 
     def switch(self) -> Switch | None:
@@ -260,6 +266,8 @@ class Reminders:
         }
         told = Told(member, len(rows), "sent")
         try:
+            if member == "@all" or "|" in member:  # to WeCom, more than one
+                raise InvalidRequest("message/send", "touser", "several", "must be one member")
             answer = self._wecom.until(min(by, time.monotonic() + CALL)).message.send(message)
             if member in str(answer.get("invaliduser") or "").split("|"):
                 told = replace(told, state="failed", why="invalid")

@@ -10,13 +10,14 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
+from dotenv.parser import Original, parse_stream
 
 DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
 
@@ -192,6 +193,7 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 _REQUIRED_TOGETHER = ("WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _APP_KEYS: Mapping[str, Callable[[str], str]] = {
     "corp_id": _corp_id,
@@ -210,17 +212,36 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     Raises SettingsError with everything that is missing or malformed.
     """
     directory = directory or Path.cwd()
-    try:
-        stored = dotenv_values(directory / ".env", interpolate=False)
-    except UnicodeDecodeError:
-        raise SettingsError([f"{directory / '.env'} is not UTF-8; save it as UTF-8"]) from None
+    stored, problems = _dot_env(directory / ".env")
     given = {**stored, **environ}
-    return read({name: value for name, value in given.items() if value}, directory)
+    return read({name: value for name, value in given.items() if value}, directory, problems)
 
 
-def read(given: Mapping[str, str], directory: Path) -> Settings:
-    """As `load`, from a mapping alone. Relative paths start at `directory`."""
-    problems: list[str] = []
+def _dot_env(file: Path) -> tuple[Mapping[str, str | None], list[str]]:
+    """(what is stored in it, the lines that store nothing). Raises SettingsError if it is no text."""
+    try:
+        text = file.read_text("utf-8-sig")
+    except OSError:  # there is none
+        return {}, []
+    except UnicodeDecodeError:
+        raise SettingsError([f"{file} is not UTF-8; save it as UTF-8"]) from None
+    lines = list(parse_stream(StringIO(text)))
+    problems = [
+        f"{file}, line {_line(line.original)} is not NAME=value; mend it, or put # before it"  # it may hold a secret
+        for line in lines
+        if line.error or (line.value is None and line.key is not None and not _NAME.fullmatch(line.key))
+    ]
+    return {line.key: line.value for line in lines if line.key is not None}, problems
+
+
+def _line(original: Original) -> int:
+    """Its number, from 1; the empty lines before it are counted to it."""
+    return original.line + original.string[: -len(original.string.lstrip()) or None].count("\n")
+
+
+def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -> Settings:
+    """As `load`, from a mapping alone. Relative paths start at `directory`. `known`: problems found before."""
+    problems = list(known)
     values: dict[str, object] = {}
     for variable in VARIABLES:
         text = given.get(variable.name) or variable.default

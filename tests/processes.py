@@ -54,9 +54,8 @@ class Process:
         self.name = name
         self.log = folder / f"{name}.log"
         self._command = command
-        self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("WECOM_", "WELCOME_"))} | dict(
-            environ
-        )
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("WECOM_", "WELCOME_"))}
+        self._environ = inherited | {"PYTHONPATH": str(ROOT)} | dict(environ)  # this very checkout's code
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._out: IO[bytes] | None = None

@@ -283,6 +283,16 @@ def test_a_dot_env_that_is_not_utf_8_is_a_problem_like_any_other(tmp_path):
         load({}, dot_env(tmp_path, "# 企业微信\n".encode("gbk") + LINES.encode()))
 
 
+@pytest.mark.parametrize(
+    "line", ["WECOM TOKEN=hunter", "= hunter", "'hunter", "hunter two", "WECOM_TOKEN:hunter", "<<<<<<< hunter"]
+)
+def test_a_line_of_dot_env_that_stores_nothing_is_named_and_not_shown(tmp_path, line):
+    given = f"# 企业微信\nexport LOG_LEVEL=error\n\n{line}\n{LINES}"
+    with pytest.raises(SettingsError) as error:
+        load(ENVIRONMENT, dot_env(tmp_path, given.encode()))
+    assert error.value.problems == [f"{tmp_path / '.env'}, line 4 is not NAME=value; mend it, or put # before it"]
+
+
 # --- WELCOME_CONFIG
 
 

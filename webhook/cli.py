@@ -4,7 +4,6 @@ import json
 import logging
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,8 @@ from tasks.wecom import WeComClient
 from webhook.api_command import Api
 from webhook.channels_command import channels
 from webhook.commands import APP, Failure, Misuse, named_app, one_app, read_book, with_redis
+from webhook.ending import Ending
+from webhook.missed_command import missed
 from webhook.state_command import backup, forget, restore
 from webhook.templates_command import templates
 
@@ -37,7 +38,7 @@ class _Group(click.Group):
             command = error.ctx.command_path if error.ctx else "wecom-welcome"
             raise Misuse(f"{error.format_message()} See `{command} --help`.") from None
         except SettingsError as error:
-            raise Failure("settings: " + "; ".join(error.problems)) from None
+            raise Failure("\n".join(f"settings: {problem}" for problem in error.problems)) from None
         except EmbeddedError as error:
             raise Failure(str(error)) from None
         except redis.RedisError as error:
@@ -263,7 +264,7 @@ def deliveries(
                 show(row)
 
 
-for command in (templates, channels, backup, restore, forget):
+for command in (missed, templates, channels, backup, restore, forget):
     main.add_command(command)
 
 
@@ -319,10 +320,9 @@ def _await_outcome(ledger: Any, identity: str, patience: float) -> str | None:
 
 def _new_outcomes(ledger: Any, since: int, life: int) -> Iterator[dict[str, str]]:
     """Rows that get their outcome after `since` (ms), each once, until Ctrl-C. `life`: ms until every row has one."""
-    ending = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: ending.set())  # an exception could be lost in a library's clean-up
+    ending = Ending(signal.SIGINT)  # an exception could be lost in a library's clean-up
     done = {row["id"] for row in ledger.rows(since=since - life) if row.get("outcome")}
-    while not ending.is_set():
+    while not ending.wait():
         rows = list(ledger.rows(since=ledger.now() - life))
         for row in reversed(rows):
             if row.get("outcome") and row["id"] not in done:

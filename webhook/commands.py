@@ -15,10 +15,11 @@ APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where s
 
 
 class Failure(click.ClickException):
-    """A failed command: one line on stderr, exit code 1."""
+    """A failed command: one line on stderr, one for each of several settings that are wrong; exit code 1."""
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"wecom-welcome: {self.format_message()}", err=True)
+        for line in self.format_message().splitlines():
+            click.echo(f"wecom-welcome: {line}", err=True)
 
 
 class Misuse(Failure):

@@ -20,12 +20,12 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from tasks import connections
 from tasks.embedded import Embedded
 from tasks.settings import Settings
+from webhook.ending import Ending
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone
             pass_fds=[self.holds.fileno()] if self.holds is not None else [],
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
         self.started_at = time.monotonic()
 
@@ -119,18 +119,12 @@ def _announce_ready(host: str, port: int, announce: Callable[[str], None]) -> No
 
 
 def _watch(children: Sequence[Child], environ: Mapping[str, str]) -> None:
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    while not stopping.is_set():
+    ending = Ending(signal.SIGTERM, signal.SIGINT)
+    while not ending.wait():
         now = time.monotonic()
         for child in children:
             _look_at(child, now, environ)
-        stopping.wait(LOOK)
+        ending.wait(LOOK)
 
 
 def _look_at(child: Child, now: float, environ: Mapping[str, str]) -> None:
@@ -199,6 +193,6 @@ def _command() -> list[str]:
     return [sys.executable, "-m", "webhook"] if script.name == "__main__.py" else [sys.executable, str(script)]
 
 
-def _die_with_parent() -> None:
-    """Linux: if the supervisor is killed, its children get SIGTERM, so that the next one finds port and files free."""
+def die_with_parent() -> None:
+    """Linux: if its parent is killed, this process gets SIGTERM, so that the next one finds port and files free."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

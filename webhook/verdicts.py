@@ -92,6 +92,22 @@ _BY_CODE = {
 }
 
 
+WITHOUT_ANSWER = {  # tasks.wecom.transport's words for a call that brought none
+    one.msgid: one
+    for one in (
+        Sentence("the host's name has no address"),
+        Sentence("the connection is refused"),
+        Sentence("no connection in time"),
+        Sentence("no answer in time"),
+        Sentence("no TLS connection"),
+        Sentence("the connection was cut"),
+        Sentence("no time left"),
+        Sentence("no token in time"),
+        Sentence("the answer is not WeCom's JSON"),
+    )
+}
+
+
 def errcode(code: int, errmsg: str = "") -> tuple[Sentence, Sentence]:
     """(meaning, cure) of a WeCom errcode. `errmsg`: WeCom's own words, for a code that is not known."""
     known = CODES.get(code)
@@ -120,7 +136,7 @@ def answered(answer: Mapping[str, Any]) -> Sentence:
     if code == 0:
         return Sentence("accepted by WeCom")
     if code is None:
-        return Sentence("no answer: %(reason)s", {"reason": reason})
+        return WITHOUT_ANSWER.get(reason) or Sentence("no answer: %(reason)s", {"reason": reason})
     return Sentence("%(meaning)s (%(code)s)", {"meaning": errcode(code, reason)[0], "code": code})
 
 
@@ -271,9 +287,9 @@ def _expired(delivery: Mapping[str, Any], now: float | None, window: float) -> W
         said, why = _LATE.get(kind, _LATE_OTHERWISE)
     values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Sentence(said, values)
-    if delivery.get("cause") == "paused":
-        yield Sentence("An operator had paused the welcome lane.")
-    elif why and longest:
+    if delivery["cause"] == "paused":
+        why = "The welcome lane was paused then."
+    if why and longest:
         yield Sentence(why, values)
     yield from _troubles(delivery)
     yield BY_HAND

@@ -68,7 +68,7 @@ class Contact:
     add_way: int | None = None
 
 
-NO_REASON = Sentence("")
+NO_REASON = said("it holds")
 
 
 @dataclass(frozen=True, slots=True)

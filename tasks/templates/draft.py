@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from tasks.connections import Redis
@@ -27,7 +28,7 @@ from tasks.templates.media import described
 from tasks.templates.model import Book, Media
 from tasks.templates.nodes import BookError
 from tasks.templates.store import DRAFT, DRAFT_FILES, DRAFT_VERSION, BookStore, NoRevision
-from tasks.templates.written import Path, Value, normal, paths, rewritten, values_of
+from tasks.templates.written import Path, Value, Values, normal, paths, rewritten, values_of
 
 _WAS = "welcome:draft-was:"  # + app:digest
 WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
@@ -65,12 +66,17 @@ class Draft:
 
     @property
     def content(self) -> Content:
-        """Its plain values."""
-        return Content(values_of(self.source), self.files)
+        """Its plain values. They are not to be changed: edits make new ones."""
+        return Content(_values_of(self.source), self.files)
 
     def book(self) -> Book:
         """It read. Raises BookError while it is empty, or if it was made when books were read less strictly."""
-        return book_file.read(self.source, _look(self.files))
+        return _book(self.source, frozenset(self.files.items()))
+
+
+@lru_cache(maxsize=16)
+def _book(source: str, files: frozenset[tuple[str, Media]]) -> Book:
+    return book_file.read(source, _look(dict(files)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +203,22 @@ class Drafts:
                 return saved
         raise Moved(self.get(app))
 
+    def behind(self, draft: Draft) -> tuple[int, tuple[Clash, ...]] | None:
+        """(the live revision, parts that both changed) when what is live is not what a draft began from; else None."""
+        live = self.live(draft.app)
+        return None if live.base == draft.base else (live.base, self._rebased(draft, live)[1])
+
+    def origin(self, draft: Draft) -> Content:
+        """What a draft began from; empty when that is not kept any more."""
+        try:
+            return self._revision(draft.app, draft.base)
+        except NoRevision:
+            return Content(normal({}))
+
     def replace(self, app: str, bundle: Bundle, author: str, version: int) -> Draft:
         """Put another book in the draft's place, such as a file that was imported. `version`: of the draft it replaces.
 
+        One that was exported from a revision began from there: what has been published since is merged, not undone.
         Raises BookError, MediaFull, or Moved when the draft is another version by now.
         """
         files = {path: described(path, content) for path, content in bundle.files.items()}
@@ -209,7 +228,10 @@ class Drafts:
         if before.version != version:
             raise Moved(self.get(app))
         self._keep(app, shown, list(bundle.files.values()))
-        draft = self._stamped(replace(before, source=source, files=shown), author)
+        digest = store.stamp(bundle.source)
+        base = self._books.find(app, digest) if digest else None
+        base = self.live(app).base if base is None else base
+        draft = self._stamped(Draft(app, source, shown, base, before.version), author)
         if not self._put(draft, version):
             raise Moved(self.get(app))
         return draft
@@ -262,11 +284,7 @@ class Drafts:
     def _rebased(
         self, draft: Draft, live: Draft, choices: Mapping[Part, str] | None = None
     ) -> tuple[Content, tuple[Clash, ...]]:
-        try:
-            base = self._revision(draft.app, draft.base)
-        except NoRevision:
-            base = Content(normal({}))
-        return merged(base, draft.content, live.content, choices)
+        return merged(self.origin(draft), draft.content, live.content, choices)
 
     def _revision(self, app: str, number: int) -> Content:
         if not number:
@@ -366,6 +384,12 @@ class Drafts:
     def _now(self) -> int:
         seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+@lru_cache(maxsize=8)
+def _values_of(source: str) -> Values:
+    """The values of a draft or of what is live, read once and not for every page."""
+    return values_of(source)
 
 
 def _look(files: Mapping[str, Media]) -> book_file.Look:

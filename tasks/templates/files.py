@@ -18,11 +18,12 @@ from tasks.templates import book as book_file
 from tasks.templates.media import described
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Book, Media
-from tasks.templates.nodes import BookError, Problem
+from tasks.templates.nodes import BOOK_LIMIT, BookError, Problem
 
 BOOK_NAME = "book.yaml"  # in a .zip that is exported
 IDS_NAME = "group_welcomes.json"  # beside it: {"corp_id", "app", "template_ids": {name → id}}
 
+TOTAL = 128 * MB  # of the files of a .zip that came over the network
 Fetch = Callable[[str], bytes]  # a path beside the book → the bytes there. ValueError says what is wrong
 
 
@@ -44,6 +45,41 @@ def load(file: Path) -> tuple[Book, Bundle]:
             return gather(source, fetch)
     except zipfile.BadZipFile as error:
         raise BookError([Problem(1, 1, said("the .zip is broken: %(why)s", why=error))]) from None
+
+
+def read(content: bytes) -> tuple[Book, Bundle]:
+    """A book from the bytes of a .yaml, which can show no files, or of a .zip. Raises BookError."""
+    try:
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            if len(content) > BOOK_LIMIT:
+                raise BookError([Problem(1, 1, said("more than %(limit)s bytes", limit=BOOK_LIMIT))])
+            return gather(content.decode("utf-8-sig"), _nothing_beside)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            source, fetch = _of_zip(archive)
+            return gather(source, _within(fetch, TOTAL))
+    except zipfile.BadZipFile as error:
+        raise BookError([Problem(1, 1, said("the .zip is broken: %(why)s", why=error))]) from None
+    except UnicodeDecodeError:
+        raise BookError([Problem(1, 1, said("the book is not UTF-8"))]) from None
+
+
+def _nothing_beside(path: str) -> bytes:
+    raise ValueError(said("no file %(path)s: a book that shows files is uploaded with them, as a .zip", path=path))
+
+
+def _within(fetch: Fetch, limit: int) -> Fetch:
+    """As long as all that is fetched has no more than so many bytes."""
+    left = limit
+
+    def fetching(path: str) -> bytes:
+        nonlocal left
+        content = fetch(path)
+        left -= len(content)
+        if left < 0:
+            raise ValueError(said("the files have more than %(limit)s MB together", limit=limit // MB))
+        return content
+
+    return fetching
 
 
 def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, why_not
-from tasks.templates.model import Book, Choice, Hours, When
-from tasks.templates.select import needs, select
+from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, judge
+from tasks.templates.model import DEFAULT, Book, Choice, Hours, When
+from tasks.templates.select import pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,11 @@ def compare(before: Book | None, after: Book, contacts: Iterable[tuple[str, Cont
     different = []
     for identity, contact in contacts:
         total += 1
-        if needs(after, contact) or (before is not None and needs(before, contact)):
+        numbers = [0 if book is None else winner(book, contact) for book in (before, after)]
+        if None in numbers:
             unknown += 1
             continue
-        old, new = (None if book is None else select(book, contact) for book in (before, after))
+        old, new = (_choice(book, number or 0, contact) for book, number in zip((before, after), numbers, strict=True))
         if _sent(old) != _sent(new):
             different.append(Difference(identity, contact, old, new))
     return Impact(total, tuple(different), unknown)
@@ -67,12 +68,35 @@ def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
         total += 1
         if contact.state and not any(fnmatchcase(contact.state, pattern) for pattern in patterns):
             states[contact.state] += 1
-        if needs(book, contact):
+        number = winner(book, contact)
+        if number is None:
             unknown += 1
         else:
-            numbered = enumerate(book.rules, 1)
-            rules[next((number for number, rule in numbered if why_not(rule.when, contact) is None), 0)] += 1
+            rules[number] += 1
     return Hits(total, rules, unknown, states)
+
+
+def winner(book: Book, contact: Contact) -> int | None:
+    """The number of the rule that a contact gets, counted from 1; 0: none. None: it depends on what is not known."""
+    for number, rule in enumerate(book.rules, 1):
+        known = True
+        for verdict in judge(rule.when, contact):
+            if verdict.holds is False:
+                break
+            known = known and verdict.holds is not None
+        else:
+            return number if known else None
+    return 0
+
+
+def _choice(book: Book | None, number: int, contact: Contact) -> Choice | None:
+    if book is None:
+        return None
+    if not number:
+        return Choice(book.templates[DEFAULT], "") if DEFAULT in book.templates else None
+    rule = book.rules[number - 1]
+    label = rule.label(number)
+    return Choice(book.templates[pick(rule, label, contact)], label)
 
 
 def _sent(choice: Choice | None) -> object:

@@ -8,6 +8,7 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import yaml
@@ -23,7 +24,12 @@ _NUMBERS = ("use", "department", "add_way", "version")  # keys below which digit
 
 
 def values_of(source: str) -> Values:
-    """The plain values of a book's YAML. Raises BookError for what is not YAML."""
+    """The plain values of a book's YAML, which nobody changes in place. Raises BookError for what is not YAML."""
+    return _values_of(source)
+
+
+@lru_cache(maxsize=64)  # a page reads the same book several times, and YAML is slow: 2 ms for each kB
+def _values_of(source: str) -> Values:
     found = plain(compose(source))
     return normal(found if isinstance(found, dict) else {})
 

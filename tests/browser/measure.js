@@ -18,6 +18,10 @@
     const {width, height} = one.getBoundingClientRect();
     if (width < 24 || height < 24) faults.push(`a target of ${Math.round(width)}x${Math.round(height)}: ${one.outerHTML.slice(0, 90)}`);
   }
+  for (const one of document.querySelectorAll('[data-live]')) {
+    const from = one.getAttribute('hx-get');
+    if (from !== null && !from.startsWith('/console')) faults.push(`updates itself from ${from}, which is no page of the console`);
+  }
   const footer = document.querySelector('footer');
   if (!footer || !seen(footer)) faults.push('the footer is not there: something was cut off');
   if (document.querySelectorAll('h1').length !== 1) faults.push('not exactly one h1');

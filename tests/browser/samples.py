@@ -1,19 +1,31 @@
 """An installation that has lived, with everything hostile that its pages may have to show.
 
-`fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address.
+`fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address, `QUERIES` what comes
+behind one.
 """
 
+import base64
 import contextlib
+import json
 import time
+from dataclasses import asdict, replace
+from urllib.parse import urlencode
 
 from tasks import jobs, presence
 from tasks.assembly import Parts
+from tasks.channels import KEY as CHANNELS
+from tasks.channels import PICTURE, Channel
 from tasks.lanes import FOLLOW_UPS, Lanes
 from tasks.ledger import Settlement
 from tasks.ledger.followups import FollowUps, Progress
 from tasks.missed import UNANNOUNCED, WorkList
 from tasks.presence import Presence
+from tasks.templates.draft import Drafts
+from tasks.templates.edits import SetNamed
+from tasks.templates.written import Value
+from tests.books import PNG
 from tests.builders import a_contact
+from webhook.console import checkup, rehearsed
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -26,19 +38,83 @@ NASTY = (
 )
 OUTCOMES = ("sent", "unconfirmed", "lost", "no_code", "no_template", "expired", "stale", "refused", "failed", "dead")
 
+HOSTILE = "<img src=x onerror=alert(1)> 'x' {{7*7}}"  # a name that a welcome may have
+NAMED = [f"?{urlencode({'name': name})}" for name in ("default", HOSTILE)]
+QUERIES = [
+    *(
+        f"/{page}{query}"
+        for page in ("welcomes/edit", "welcomes/delete", "groups/edit", "groups/delete")
+        for query in NAMED
+    ),
+    "/welcomes/new?copy=default",
+]
+
 
 def fill(parts: Parts) -> None:
     """Rows with every outcome, and with hostile States."""
     for number, outcome in enumerate(OUTCOMES):
         event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
         parts.ledger.accept(event)
-        steps = {"claimed": 5, "try_1": 9, "answer_1": 140}
-        errcode = 40096 if outcome == "refused" else None
-        reason = NASTY[number % len(NASTY)]
-        parts.ledger.settle(event, Settlement(outcome, reason=reason, errcode=errcode, template="default", steps=steps))
+        nasty = NASTY[number % len(NASTY)]
+        settlement = Settlement(
+            outcome,
+            reason=nasty,
+            errcode=40096 if outcome == "refused" else None,
+            template="default",
+            rule=nasty if outcome == "sent" else "1",
+            revision=1,
+            attempts=2,
+            steps={"started": 5, "prepared": 8, "try_1": 9, "answer_1": 140, "try_2": 1200, "answer_2": 1300},
+            tries=[(None, nasty), (0, "")],
+            values={"customer": nasty[:32], "member": nasty[:32]},
+            without=[1] if outcome == "sent" else [],
+        )
+        parts.ledger.settle(event, settlement)
     parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
     fill_missed(parts)
+    fill_channels(parts)
+    fill_setup(parts)
+    fill_draft(parts)
     fill_queue(parts)
+
+
+def fill_channels(parts: Parts) -> None:
+    """Codes with hostile names; the first has its picture."""
+    real = Channel(NASTY[0][:30], NASTY[6][:30], "real", 1, ("zhangsan",), at=int(time.time()))
+    parts.redis.set(f"{PICTURE}default:real", base64.b64encode(PNG).decode())
+    for number, nasty in enumerate(NASTY):
+        other = {"name": f"{number}{nasty}", "state": nasty, "config_id": f"c{number}", "qr_code": nasty}
+        one = replace(real, **other, members=(nasty,) * 3, at=number) if number else real
+        parts.redis.hset(CHANNELS + "default", one.name, json.dumps(asdict(one)))
+
+
+def fill_setup(parts: Parts) -> None:
+    """Findings, a refused callback and a rehearsal, each with hostile words."""
+    parts.ledger.note_verification("default", NASTY[0])
+    findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
+    parts.redis.set(checkup.LAST + "default", json.dumps({"at": 1, "findings": findings}))
+    row = next(parts.ledger.rows())
+    kept = rehearsed.Kept(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
+    rehearsed.keep(parts.redis, "default", kept)
+
+
+def fill_draft(parts: Parts) -> None:
+    """A draft with welcomes of every kind of attachment, and files, texts and names that are hostile."""
+    drafts = Drafts(parts.redis, parts.books)
+    files = [drafts.hold("default", name, PNG + name.encode()) for name in (*NASTY[:4], "a" * 300)]
+    every: list[Value] = [{"image": {"file": one.path}} for one in files]
+    every += [{"link": {"title": NASTY[0], "url": "https://example.com/" + "a" * 1000, "desc": NASTY[2]}}]
+    every += [{"miniprogram": {"title": NASTY[3], "appid": "wx1", "page": "p" * 900, "cover": files[0].path}}]
+    every += [{"video": {"media_id": "m" * 200}}, {"file": {"file": files[4].path}}]
+    text = "".join(NASTY[:4]) + "好" * 1000 + "{customer|" + NASTY[4][:300] + "}"
+    welcome: Value = {"text": text, "attachments": every, "then": {"tags": [NASTY[0]], "remark": "{customer}"}}
+    group: Value = {"text": NASTY[0] + NASTY[1], "image": {"file": files[3].path}}
+    for edit in (
+        SetNamed("template", HOSTILE, welcome),
+        SetNamed("group_welcome", HOSTILE, group),
+        SetNamed("group_welcome", "default", {"text": "a" * 2900}),
+    ):
+        drafts.change("default", edit, NASTY[3])
 
 
 def fill_missed(parts: Parts) -> None:
@@ -81,4 +157,11 @@ def fill_queue(parts: Parts) -> None:
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
     identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
-    return {"code": "zh_Hans", "identity": identity, "name": "default", "number": "1"}
+    return {
+        "code": "zh_Hans",
+        "identity": identity,
+        "name": "default",
+        "number": "1",
+        "config_id": "real",
+        "sha256": next(iter(parts.books.media.sizes())),
+    }

@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from tasks.assembly import Parts
 from tests.browser.conftest import Visit
-from tests.browser.samples import arguments, fill
+from tests.browser.samples import QUERIES, arguments, fill
 from webhook import create_app
 
 NO_PAGES = frozenset({"static", "language.choose"})
@@ -24,11 +24,12 @@ def addresses(parts: Parts) -> list[str]:
         rules = [rule for rule in console.url_map.iter_rules() if rule.methods and "GET" in rule.methods]
         missing = {name for rule in rules for name in rule.arguments} - known.keys() - {"filename"}
         assert not missing, f"tests/browser/samples.py has no value for {missing}"
-        return sorted(
+        pages = (
             adapter.build(rule.endpoint, {name: known[name] for name in rule.arguments})
             for rule in rules
             if rule.endpoint not in NO_PAGES
         )
+        return [*sorted(pages), *QUERIES]
 
 
 @pytest.mark.timeout(300)

@@ -37,7 +37,7 @@ def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, p
         event = a_contact(corp_id=parts.settings.apps["default"].corp_id)
         parts.ledger.accept(event)
         parts.ledger.settle(event, Settlement("sent", steps={"answer_1": 900}))
-    expect(page.get_by_text("2 greetings today")).to_be_visible()
+    expect(page.get_by_text("2 greetings today")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("button", name="Pause for 10 minutes")).to_be_visible()
     page.get_by_role("button", name="Pause updates").click()
     expect(page.get_by_text("Updates paused")).to_be_visible()

@@ -141,8 +141,9 @@ class StandIn:
     def load(self, count: int, rate: float, *, members: int = 50, **event: Any) -> tuple[float, float]:
         """Begin to add `count` customers, `rate` a second, in an open loop. (begin, end), Unix time; does not wait.
 
-        A burst is `load(8000, rate=8000)`. Further fields as in `add`.
+        A burst is `load(8000, rate=8000)`. Further fields as in `add`. An earlier load is waited for.
         """
+        self._wait_until(lambda status: not status["loading"], "the end of the earlier load", timeout=120)
         plan = self._post("load", {"count": count, "rate": rate, "members": members, **event}, timeout=60)
         return plan["starts_at"], plan["ends_at"]
 

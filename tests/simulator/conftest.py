@@ -45,7 +45,7 @@ class Callback:
                 callback.queries.append(query)
                 callback.messages.append(callback.envelope.open(encrypted).decode())
                 status = callback.statuses.pop(0) if callback.statuses else 200
-                callback.hold.wait(10)
+                callback.hold.wait(60)
                 self._answer(status, b"success")
                 self.close_connection = callback.hangs_up
 
@@ -83,11 +83,11 @@ class Api:
 
     def get_token(self, **query: str) -> dict[str, Any]:
         given = {"corpid": self.app.corp_id, "corpsecret": self.app.secret, **query}
-        answer = requests.get(f"{self.base_url}/cgi-bin/gettoken", params=given, timeout=5).json()
+        answer = requests.get(f"{self.base_url}/cgi-bin/gettoken", params=given, timeout=30).json()
         self.token = answer.get("access_token", self.token)
         return answer
 
-    def call(self, verb: str, path: str, timeout: float = 5, **options: Any) -> requests.Response:
+    def call(self, verb: str, path: str, timeout: float = 30, **options: Any) -> requests.Response:
         if not self.token:
             self.get_token()
         params = {"access_token": self.token, **options.pop("params", {})}
@@ -96,7 +96,7 @@ class Api:
     def get(self, path: str, **params: str) -> dict[str, Any]:
         return self.call("GET", path, params=params).json()
 
-    def greet_raw(self, code: str, timeout: float = 5, text: str = "hello") -> requests.Response:
+    def greet_raw(self, code: str, timeout: float = 30, text: str = "hello") -> requests.Response:
         body = {"welcome_code": code, "text": {"content": text}}
         return self.call("POST", "externalcontact/send_welcome_msg", timeout, json=body)
 

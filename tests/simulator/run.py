@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from tests.simulator.client import StandIn
 from tests.simulator.faults import Faults
 from tests.simulator.records import Record
 from tests.simulator.world import App
+from webhook.ending import Ending
+from webhook.supervisor import die_with_parent
 
 UP = Path(sys.executable).with_name("wecom-welcome")
 BOOK = Path(__file__).with_name("demo-book.yaml")
@@ -78,11 +79,9 @@ def main() -> int:
         epilog="example: python -m tests.simulator.run --port 8010",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="default %(default)s")
+    parser.add_argument("--port", type=port_number, default=8000, help="default %(default)s")
     given, further = parser.parse_known_args()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Ending(signal.SIGINT, signal.SIGTERM)
     try:
         demo(given.host, given.port, further, stop)
     except Failed as exc:
@@ -91,7 +90,7 @@ def main() -> int:
     return 0
 
 
-def demo(host: str, port: int, further: list[str], stop: threading.Event) -> None:
+def demo(host: str, port: int, further: list[str], stop: Ending) -> None:
     """Run until `stop`. Failed if something is in the way."""
     check_free(host, port)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
@@ -118,6 +117,12 @@ def demo(host: str, port: int, further: list[str], stop: threading.Event) -> Non
                 Greetings(wecom, product, stop).watch()
             say("stopping")
     say("stopped")
+
+
+def port_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port: a number from 1 to 65535")
+    return int(text)
 
 
 def check_free(host: str, port: int) -> None:
@@ -150,7 +155,12 @@ def data_directory() -> Iterator[Path]:
 def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A child in a session of its own, so that Ctrl-C reaches it as the SIGTERM by which it drains."""
     try:
-        child = subprocess.Popen(command, env=environment, start_new_session=True)
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        )
     except OSError as exc:
         raise Failed(f"cannot start {command[0]}: {exc.strerror}. `make install` puts it there") from None
     try:
@@ -164,7 +174,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
             child.wait()
 
 
-def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: threading.Event) -> bool:
+def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: Ending) -> bool:
     """True once /readyz says 200, False if the demo is stopped before."""
     give_up_at, reason = time.monotonic() + READY_S, "no answer"
     while not stop.wait(0.1):
@@ -205,7 +215,7 @@ def introduce(url: str, api: str, password: str) -> None:
 class Greetings:
     """Adds customers every few seconds and tells what becomes of each."""
 
-    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: Ending) -> None:
         self._wecom, self._product, self._stop = wecom, product, stop
         self._waiting: dict[int, str] = {}  # record → the customer's name
 

@@ -50,7 +50,7 @@ def test_a_hang_outlasts_the_caller_s_patience(wecom: StandIn, api: Api) -> None
     api.get_token()
     wecom.faults(hang=1)
     with pytest.raises(requests.ReadTimeout):
-        api.greet_raw(added.welcome_code, timeout=0.2)
+        api.greet_raw(added.welcome_code, timeout=0.5)
     assert wecom.record(added).spent_at is None
 
 
@@ -59,7 +59,7 @@ def test_a_trickle_takes_effect_and_defeats_a_read_timeout(wecom: StandIn, api: 
     api.get_token()
     wecom.faults(trickle=1)
     body = {"welcome_code": added.welcome_code, "text": {"content": "hello"}}
-    with api.call("POST", SEND, timeout=2, json=body, stream=True) as response:
+    with api.call("POST", SEND, timeout=30, json=body, stream=True) as response:
         assert next(response.iter_content(1)) == b"{"
     assert wecom.record(added).greeted_at is not None
 
@@ -80,7 +80,7 @@ def test_who_could_not_know_of_the_success_is_excused_for_trying_again(wecom: St
 def test_who_gave_up_waiting_is_excused_too(wecom: StandIn, api: Api) -> None:
     added = wecom.add(push=False)
     api.get_token()
-    wecom.faults(latency_ms=300)
+    wecom.faults(latency_ms=1000)
     with pytest.raises(requests.ReadTimeout):
         api.greet_raw(added.welcome_code, timeout=0.05)
     until(lambda: wecom.record(added).sends[0].answered is not None)

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.simulator.client import ROOT
+from tests.until import until
 
 
 def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -48,6 +50,33 @@ def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
     assert "Address already in use" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("port", ["80000", "0", "-1", "http", "99999999999999999999"])
+def test_a_port_that_is_none_is_said_in_words(tmp_path: Path, port: str) -> None:
+    ended = run("/bin/false", tmp_path, "--port", port)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"{port} is no port: a number from 1 to 65535" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells children of their parent's death")
+def test_when_the_demo_is_killed_the_product_ends_too(tmp_path: Path, free_port: int) -> None:
+    up = tmp_path / "up"
+    up.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    up.chmod(0o700)
+    script = f"import sys; from tests.simulator import run; run.UP = {str(up)!r}; sys.exit(run.main())"
+    unset = {"WECOM_CORP_ID": "", "WELCOME_CONFIG": "", "WELCOME_DATA_DIR": ""}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "--port", str(free_port)],
+        cwd=tmp_path,
+        env={**os.environ, **unset, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    ) as demo:
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        product = psutil.Process(int((tmp_path / "pid").read_text()))
+        demo.kill()
+    until(lambda: not product.is_running() or product.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_the_demo_ends_with_the_product_and_leaves_nothing_behind(tmp_path: Path, free_port: int) -> None:

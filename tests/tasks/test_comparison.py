@@ -1,15 +1,16 @@
 """The nightly comparison: whom WeCom never announced is found, and nobody else; limits and deaths are outlived."""
 
+import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tasks import comparison, state
+from tasks import comparison, state, upkeep
 from tasks.comparison import (
     LATER,
     LOCK,
@@ -359,3 +360,27 @@ def test_many_events_of_one_millisecond_are_all_read(redis_client: Redis) -> Non
     assert not announced.has("u", "wm-rehearsed")
     assert not announced.has("u", "wm-other")
     assert announced.first == 5
+
+
+def test_the_schedule_goes_on_with_it_and_leaves_it_to_whoever_is_at_it(there: Worker) -> None:
+    came(there, external_user_id="wm-lost")
+    there.parts.redis.set(LOCK + "default", "somebody", px=5000)
+    upkeep.compare_customers(there.parts)
+    assert listed(there) == set()
+    there.parts.redis.delete(LOCK + "default")
+    upkeep.compare_customers(there.parts)
+    assert listed(there) == {"wm-lost"}
+    assert there.parts.redis.exists(LOCK + "default") == 0
+
+
+def test_a_member_who_appears_or_goes_between_two_turns_does_no_harm(there: Worker) -> None:
+    there.wecom.people(members={"m1": {}, "m2": {}})
+    came(there, user_id="m2", external_user_id="wm-two")
+    run = Run(0, 0, started_at=int(time.time()), batch=["m0-gone", "m1"], cursor="no cursor any more")
+    began = replace(run, since=int(time.time()) - 3 * HOUR, until=int(time.time()) - RECENT)
+    there.parts.redis.hset("welcome:comparison:default", "run", json.dumps(asdict(began)))
+    ended = comparing(there).turn()
+    assert ended is not None
+    assert ended.ended_at is not None
+    assert listed(there) == {"wm-two"}
+    assert ended.left_out == 1

@@ -208,7 +208,7 @@ def test_ids_serve_every_app_of_the_corp(here: Installation, keeping: Callable[.
 def test_of_several_processes_one_uploads_and_another_takes_over_when_it_is_gone(
     here: Installation, keeping: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "LEASE", 0.4)
+    monkeypatch.setattr(media, "LEASE", 1.5)
     first, second = keeping(), keeping()
     assert first.look()
     assert not second.look()
@@ -269,12 +269,12 @@ PNG_3 = FILES["media/hello.png"] + b", a third"
 def test_an_upload_that_hangs_holds_no_other_up(
     here: Installation, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "PATIENCE", 4.0)
+    monkeypatch.setattr(media, "PATIENCE", 2.5)
     here.wecom.faults(hang=1, paths=("media/upload",))
     here.book(a_template(ATTACHED), upload=False)
     began = time.monotonic()
     looks_until(keeper, lambda: uploads(here.wecom).get("media/uploadimg") == 1)
-    assert time.monotonic() - began < 4, "before the other is given up"
+    assert time.monotonic() - began < 2.5, "before the other is given up"
     until(lambda: set(stands(here).absent) == {"media/intro.mp4", "media/price.pdf"})
     here.wecom.faults()
     looks_until(keeper, lambda: not stands(here).absent)

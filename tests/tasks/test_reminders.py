@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tasks import upkeep
 from tasks.ledger.rows import MISSED_OF
 from tasks.missed import WorkList
+from tasks.people import known_members
 from tasks.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
 from tests.simulator.client import StandIn
 from tests.tasks.conftest import Worker
@@ -152,6 +154,13 @@ def test_who_cannot_be_told_is_reported_by_member_and_can_be_told_later(there: W
     assert again.count("sent") == 1
 
 
+@pytest.mark.parametrize("member", ["@all", "zhangsan|lisi"])
+def test_a_message_reaches_one_member_whatever_an_id_says(there: Worker, member: str) -> None:
+    (told,) = reminders(there).tell([a_miss(there, "李雷", user_id=member)], "a").told
+    assert told.state == "failed"
+    assert there.wecom.messages() == []
+
+
 def test_wecoms_refusal_is_told_in_its_words(there: Worker) -> None:
     there.wecom.faults(limited=1.0, paths=SEND)
     (told,) = reminders(there).tell([a_miss(there)], "a").told
@@ -268,6 +277,16 @@ def test_what_failed_is_not_repeated_by_itself(on: Worker) -> None:
     assert reminders(on).run(NOON).told == ()
 
 
+def test_the_schedule_learns_names_and_reminds(on: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.reminders.is_quiet", lambda now: False)
+    record = on.wecom.add(push=False)
+    on.wecom.people(customers={record.external_user_id: {"name": "李雷"}})
+    a_miss(on, ago=SETTLED + 60, external_user_id=record.external_user_id)
+    upkeep.remind_members(on.parts)
+    (message,) = on.wecom.messages()
+    assert "李雷（" in message["text"]["content"]
+
+
 # ------------------------------------------------------------------------------------------------ names
 
 
@@ -278,6 +297,7 @@ def test_names_are_learned_for_people_to_read(there: Worker) -> None:
     a_miss(there, external_user_id="wm-unknown")
     assert reminders(there).learn_names(time.monotonic() + 5) == 2
     assert {row.customer for row in work(there).page().rows} == {"李雷", ""}
+    assert known_members(there.parts.redis, "default", ["zhangsan"])["zhangsan"][0] == "张三"
     assert reminders(there).learn_names(time.monotonic() + 5) == 0  # who has none is not asked for again
     a_miss(there)
     there.wecom.faults(limited=1.0, paths=("externalcontact/get",))

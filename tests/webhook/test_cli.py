@@ -29,7 +29,7 @@ from webhook.cli import main
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
     *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
-    *("revision", "tries", "without", "followup"),
+    *("cause", "revision", "tries", "without", "followup"),
 ]
 
 
@@ -43,6 +43,7 @@ def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 COMMANDS = list(all_commands(main))
+HERE = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout's code
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +104,15 @@ def help_of(path: tuple[str, ...]) -> str:
     return context.get_help()
 
 
+def test_a_worker_and_a_command_load_nothing_of_the_web_side():
+    """It would cost each of them a third of a second, and twenty megabytes."""
+    script = "import sys, tasks.roles, webhook.cli, webhook.supervisor; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], env=HERE, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn"}
+
+
 def test_the_version_is_told():
     assert re.search(r"\d+\.\d+\.\d+", run("--version").stdout)
 
@@ -111,19 +121,22 @@ def test_the_version_is_told():
 
 
 @pytest.mark.parametrize("command", [["up"], ["role", "web"], ["role", "beat"], ["simulate"], ["deliveries"]])
-def test_whatever_is_missing_or_malformed_is_said_at_once_on_one_line(command):
+def test_whatever_is_missing_or_malformed_is_said_at_once_on_a_line_each(command):
     given = {"WECOM_CORP_SECRET": "hunter-secret", "WECOM_TOKEN": "hunter!", "WELCOME_WINDOW_S": "long"}
-    line = failure(*command, **given)
+    result = run(*command, **given)
     named = ["WECOM_TOKEN", "WELCOME_WINDOW_S", "WECOM_CORP_ID", "WECOM_ENCODING_AES_KEY"]
-    assert [part.split()[0] for part in line.removeprefix("settings: ").split("; ")] == named
+    assert result.exit_code == 1
+    assert [line.split()[:3] for line in result.stderr.splitlines()] == [
+        ["wecom-welcome:", "settings:", name] for name in named
+    ]
 
 
 def test_a_real_process_says_the_same_and_nothing_more(tmp_path):
     done = subprocess.run(
-        [COMMAND, "up"], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=90, check=False
+        [COMMAND, "up"], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=90, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"wecom-welcome: settings: WECOM_CORP_ID is not set .*\n", done.stderr)
+    assert re.fullmatch(r"(wecom-welcome: settings: \w+ is not set .*\n){4}", done.stderr)
 
 
 def test_an_unknown_role_is_refused_with_the_roles_there_are():
@@ -266,6 +279,7 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
         "attempts": 1,
         "recoveries": 0,
         "steps": {"claimed": 3, "answer_1": 250},
+        "cause": "",
         "revision": 1,
         "tries": [],
         "without": [],
@@ -653,10 +667,9 @@ def test_the_doctor_leaves_no_trace_among_the_events(registered, redis_client):
 
 
 def test_the_command_and_the_module_are_one():
-    environ = {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-m", "webhook", "--version"],
-        env=environ,
+        env=HERE,
         capture_output=True,
         text=True,
         timeout=90,

@@ -155,12 +155,11 @@ def test_a_verification_that_succeeds_clears_the_verdict(web):
     assert web.verdict() == ""
 
 
-def test_a_flood_of_forgeries_costs_one_diagnosis_a_second(web, caplog):
+def test_a_flood_of_forgeries_costs_one_diagnosis_a_second(web, caplog, monkeypatch):
     assert import_module("webhook.callback").DIAGNOSIS_INTERVAL == 1
-    until_the_next = time.monotonic() + 0.9
+    monkeypatch.setattr(import_module("webhook.callback"), "DIAGNOSIS_INTERVAL", 60)  # however slow this machine is
     for _ in range(20):
         assert web.post(Push({}, b"")).status_code == 403
-    assert time.monotonic() < until_the_next, "too slow a machine to tell"
     assert len(caplog.records) == 1
 
 

@@ -110,7 +110,7 @@ def test_without_a_token_nobody_can_be_greeted(web):
 
 def test_a_token_that_ended_does_not_count(web, wecom):
     worker_took_a_message(web)
-    token_is_fetched(web, wecom, lives=2)
+    token_is_fetched(web, wecom, lives=3)
     assert web.get("/readyz").status_code == 200
     until(lambda: web.get("/readyz").status_code == 503, what="the token's end")
 

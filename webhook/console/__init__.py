@@ -23,6 +23,7 @@ from webhook.console.numbers import numbers
 from webhook.console.queue import queue
 from webhook.console.setup import setup
 from webhook.console.today import today
+from webhook.console.welcomes import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -36,6 +37,7 @@ SUBJECTS = (
     editor,
     media,
     groups,
+    welcomes,
 )
 
 

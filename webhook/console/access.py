@@ -78,6 +78,10 @@ def guard(app: Flask, parts: Parts) -> Limiter:
             return None
         if not app.secret_key:
             raise NoKey
+        if (
+            fetched and request.method == "POST"
+        ):  # the preview of a form that is being written: what is typed stays there
+            return Response(status=401)
         if fetched:  # never a sign-in inside a page
             return Response(status=401, headers={"HX-Redirect": url_for(SIGN_IN, next=inside(_current_page()))})
         if request.method == "POST":
@@ -123,7 +127,6 @@ def _routes(stored: str, mark: Callable[[], str], limiter: Limiter) -> Blueprint
         target = inside(request.values.get("next", ""))
         repeat, kept = bool(request.form.get("repeat")), kept_fields(KEPT)
         if request.method == "GET":
-            form.name.data = unquote(request.cookies.get(_NAME_COOKIE, ""))
             return _page(form, target)
         if not form.validate():
             return _page(form, target, repeat, kept), 422
@@ -160,6 +163,7 @@ def _page(
     wrong: bool = False,
     left: int | None = None,
 ) -> str:
+    form.name.data = form.name.data or unquote(request.cookies.get(_NAME_COOKIE, ""))
     return render_template(
         "sign_in.html", form=form, target=target, repeat=repeat, kept=kept or [], prefix=KEPT, wrong=wrong, left=left
     )

@@ -20,7 +20,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, SelectMultipleField, StringField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import DataRequired, Length, ValidationError
 
 from tasks import tally
 from tasks.assembly import Parts
@@ -79,14 +79,14 @@ class ChannelForm(FlaskForm):
     name = StringField(
         filters=[_stripped],
         validators=[
-            InputRequired(lazy_gettext("Enter a name")),
+            DataRequired(lazy_gettext("Enter a name")),
             Length(max=NAME_LIMIT, message=lazy_gettext("The name has more than 30 characters")),
         ],
     )
     state = StringField(
         filters=[_stripped],
         validators=[
-            InputRequired(lazy_gettext("Enter a State")),
+            DataRequired(lazy_gettext("Enter a State")),
             Length(max=STATE_LIMIT, message=lazy_gettext("The State has more than 30 characters")),
         ],
     )
@@ -168,9 +168,9 @@ def channels(parts: Parts) -> Blueprint:
     blueprint = Blueprint("channels", __name__)
     fetching = threading.BoundedSemaphore(PICTURES_AT_ONCE)
 
-    def store(patience: float = PATIENCE) -> Channels:
+    def store() -> Channels:
         app: App = g.app
-        return Channels(parts.redis, app.name, parts.clients[app.name].until(time.monotonic() + patience))
+        return Channels(parts.redis, app.name, parts.clients[app.name].until(time.monotonic() + PATIENCE))
 
     def found(config_id: str) -> Channel:
         try:

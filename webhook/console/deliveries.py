@@ -18,7 +18,7 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 from wtforms.validators import AnyOf, Length, Optional, ValidationError
 
-from tasks import people
+from tasks import people, tally
 from tasks.assembly import Parts
 from tasks.deliveries import delivery, names_used
 from tasks.ledger import MISSED, Page
@@ -45,9 +45,13 @@ MOST_NEW = 99  # that are counted
 TABLE_ROWS = 50_000
 TABLE_BATCH = 500
 COLUMNS = (
-    *("received_at", "outcome", "took_ms", "what_happened", "member", "customer", "state", "welcome", "rule"),
-    *("variant", "revision", "attempts", "recoveries", "errcode", "reason", "event_id"),
+    *(lazy_gettext("Time"), lazy_gettext("Outcome"), lazy_gettext("What happened"), lazy_gettext("Took (ms)")),
+    *(lazy_gettext("Member"), lazy_gettext("Customer id"), lazy_gettext("Channel"), lazy_gettext("Welcome")),
+    *(lazy_gettext("Rule"), lazy_gettext("Variant"), lazy_gettext("Revision"), lazy_gettext("Tries")),
+    *(lazy_gettext("Interruptions"), lazy_gettext("Error code"), lazy_gettext("Reason"), lazy_gettext("Event id")),
+    lazy_gettext("Outcome, for programs"),
 )
+OPTIONS = 200  # that a field proposes
 FIELD_WORDS = {
     "outcome": lazy_gettext("Outcome"),
     "member": lazy_gettext("Member"),
@@ -183,6 +187,19 @@ def deliveries(parts: Parts) -> Blueprint:
             "deliveries/list.html", form=form, given=given, page=None, periods=periods, **nothing
         ), 422
 
+    def options(today: date, shown: list[Line]) -> dict[str, Any]:
+        """What the fields propose: of the rows that are shown, and of today's."""
+        counted = tally.read(parts.redis, g.app.name, [today], ("member", "channel"))[today]
+        tallied = [(dimension, value) for dimension, value, _outcome in counted if isinstance(value, str)]
+        ids = [value for dimension, value in tallied if dimension == "member"][:OPTIONS]
+        names = people.known_members(parts.redis, g.app.name, ids)
+        members = {one.delivery["user_id"]: one.member for one in shown}
+        channels = {value for dimension, value in tallied if dimension == "channel"}
+        return {
+            "members": {one: names.get(one, ("", ""))[0] for one in ids} | members,
+            "channels": sorted((channels | {one.delivery["state"] for one in shown}) - {""})[:OPTIONS],
+        }
+
     @blueprint.get("/deliveries")
     def show() -> Response | str | tuple[str, int]:
         form = Filter(request.args)
@@ -213,15 +230,14 @@ def deliveries(parts: Parts) -> Blueprint:
             page=page,
             lines=shown,
             counts=counts,
-            missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: -counts[one]),
+            missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: (-counts[one], one)),
             periods=_periods(now.date()),
             newest=seen or (shown[0].place if shown and not before and not after else ""),
             first=not before and not after,
             new=len(new.rows),
             most_new=MOST_NEW,
             templates=_templates(parts),
-            members={one.delivery["user_id"]: one.member for one in shown},
-            channels=sorted({one.delivery["state"] for one in shown} - {""}),
+            **options(now.date(), shown),
             keep_days=parts.settings.keep_days,
         )
 
@@ -363,13 +379,12 @@ def _cells(row: Mapping[str, str], zone: Any) -> list[object]:
     took = timeline.took(values)
     return [
         at.strftime("%Y-%m-%d %H:%M:%S"),
-        values["outcome"] or "open",
-        "" if took is None else took,
+        _(NAMES.get(values["outcome"] or "open", values["outcome"])),
         say(verdicts.verdict(values).headline, _),
+        "" if took is None else took,
         *(values[name] for name in ("user_id", "external_user_id", "state", "template", "rule", "variant")),
         *("" if values[name] is None else values[name] for name in ("revision", "attempts", "recoveries", "errcode")),
-        values["reason"],
-        values["id"],
+        *(values["reason"], values["id"], values["outcome"] or "open"),
     ]
 
 

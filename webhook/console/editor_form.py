@@ -389,14 +389,12 @@ class EditForm(FlaskForm):
             _note(self.text, too_long(over))
         found = looks_like_placeholder(text)
         if found:
-            _note(
-                self.text,
-                _(
-                    "%(found)s would be sent just as it stands: in groups only %(word)s is replaced",
-                    found=found,
-                    word=preview.NICKNAME,
-                ),
+            words = _(
+                "%(found)s would be sent just as it stands: in groups only %(word)s is replaced",
+                found=found,
+                word=preview.NICKNAME,
             )
+            _note(self.text, words)
 
     def _check_then(self) -> None:
         seen = set()

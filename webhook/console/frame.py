@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from tasks.assembly import Parts
 from tasks.lanes import WELCOME, Lanes, Pause
+from webhook.console.links import here
 
 PAGES = (  # endpoint, name: the navigation
     ("today.show", lazy_gettext("Today")),
@@ -122,6 +123,7 @@ def frame(app: Flask, parts: Parts) -> None:
 
     app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
     app.jinja_env.filters["cut"] = cut
+    app.jinja_env.globals["here"] = here  # what a page polls: request.full_path would leave out where it is mounted
 
 
 def when(seconds: float, zone: ZoneInfo) -> Markup:

@@ -32,7 +32,7 @@ SHORT_NAMES = {  # of kinds, where theirs is more than a name
     "QuickTime (MOV)": "MOV",
     "M4A (audio)": "M4A",
 }
-OWN_POLICY = "default-src 'none'; img-src 'self'; sandbox"
+OWN_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; sandbox"  # the style is the browser's own
 A_YEAR = 365 * 86400
 
 

@@ -20,7 +20,7 @@ from tasks.missed import PAGE, UNANNOUNCED, Cause, Missed, Page, WorkList, by_ca
 from tasks.people import known_members
 from tasks.reminders import Reminders, Report, settled_reminder
 from tasks.sentences import Sentence, said
-from tasks.templates.explain import described
+from webhook.console.preview import bubbles
 from webhook.verdicts import NAMES, errcode, say, who
 
 TABS = ("todo", "done", "unsure", "no_code")
@@ -207,10 +207,8 @@ def missed(parts: Parts) -> Blueprint:
         if not rows:
             abort(404)
         welcome = by_hand(parts, rows[0])
-        attachments = [described(one) for one in welcome.attachments] if welcome else []
-        return render_template(
-            "missed/greeting.html", row=rows[0], welcome=welcome, attachments=attachments, members=named(rows)
-        )
+        shown = bubbles(welcome.template, welcome.values) if welcome else []
+        return render_template("missed/greeting.html", row=rows[0], welcome=welcome, bubbles=shown, members=named(rows))
 
     return blueprint
 

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import redis
-from flask import Flask, request, session
+from flask import Flask, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from tasks.connections import Redis
@@ -57,6 +57,7 @@ def fingerprint(password: str, key: str | bytes) -> str:
 def begin(operator: str, mark: str) -> None:
     """Begin a new session; whatever the old one held is gone. `mark`: the password's fingerprint."""
     session.clear()
+    g.pop("csrf_token", None)  # Flask-WTF's, made for the session that has just gone: the next page has a new one
     now = int(time.time())
     session.update(operator=operator, began=now, used=now, mark=mark)
 

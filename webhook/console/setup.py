@@ -13,7 +13,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from wtforms import StringField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 from tasks.assembly import Parts
 from tasks.channels import ChannelError, Channels
@@ -42,7 +42,7 @@ class Rehearsal(FlaskForm):
 
     member = StringField(
         validators=[
-            InputRequired(lazy_gettext("Enter the account of a member")),
+            DataRequired(lazy_gettext("Enter the account of a member")),
             Length(max=64, message=lazy_gettext("An account has at most 64 characters")),
         ],
         filters=[lambda text: (text or "").strip()],

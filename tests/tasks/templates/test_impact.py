@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.templates.conditions import Directory, why_not
 from tasks.templates.impact import compare, covers, hits, shadowed
+from tasks.templates.select import select
 from tests.books import SHANGHAI, a_book, someone
 
 TREE = Directory({"zhangsan": frozenset({30}), "lisi": frozenset({4})}, {1: 0, 3: 1, 30: 3, 4: 1})
@@ -49,6 +50,19 @@ def test_what_is_not_kept_of_a_customer_is_counted_as_unknown() -> None:
     found = compare(book(), after, [("a", someone()), ("b", someone(customer_type="wecom"))])
     assert (found.unknown, len(found.different)) == (1, 1)
     assert hits(after, [("a", someone())]).unknown == 1
+
+
+def test_the_winner_is_what_select_chooses() -> None:
+    rules = book("{name: ab, when: {state: 'a-*'}, use: {one: 1, two: 1}}", "{when: {hours: '00:00-12:00'}, use: two}")
+    for number in range(40):
+        contact = someone(
+            f"2026-11-22T{number % 24:02d}:30", state="a-1" if number % 3 else "", external_user_id=f"wm{number}"
+        )
+        chosen = select(rules, contact)
+        assert chosen is not None
+        (difference,) = compare(None, rules, [("", contact)]).different
+        assert difference.after is not None
+        assert (difference.after.template, difference.after.rule) == (chosen.template, chosen.rule)
 
 
 def test_hits_by_rule_and_channels_without_one() -> None:

@@ -114,6 +114,13 @@ def test_an_address_that_was_tampered_with_is_the_first_page(browse: Browser, qu
     assert "李雷" in browse.get("/missed", query).text
 
 
+def test_what_the_page_polls_is_the_page_itself(browse: Browser) -> None:
+    a_miss(browse, "李雷")
+    polled = re.search(r'id="live" hx-get="([^"]+)"', browse.get("/missed", {"tab": "todo"}).text)
+    assert polled is not None
+    assert "李雷" in browse.client.get(unescape(polled[1])).text
+
+
 def test_there_are_four_tabs_and_no_other(browse: Browser) -> None:
     a_miss(browse, outcome="unconfirmed")
     a_miss(browse, outcome="no_code")

@@ -3,21 +3,21 @@
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from werkzeug.serving import make_server
 
 from tasks import intake
 from tasks.assembly import Parts, assemble
-from tasks.people import People
 from tasks.settings import read
-from tasks.welcome import Dispatcher, Greeter
 from tests.builders import BOOK, a_contact
 from tests.processes import free_port
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.until import until
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+from tests.working import working
 from webhook import create_app
 from webhook.console import checkup
 from webhook.console.checkup import LAST, RUNNING, Checkup
@@ -50,25 +50,6 @@ def served(parts: Parts) -> Iterator[None]:
     thread.start()
     yield
     server.shutdown()
-    thread.join()
-
-
-@pytest.fixture
-def working(parts: Parts) -> Iterator[None]:
-    """A welcome worker, without Celery around it."""
-    people = People(parts.redis, parts.settings.timezone)
-    greeter = Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters)
-    dispatcher, stop = Dispatcher(parts.ledger, greeter.greet, 2), threading.Event()
-
-    def work() -> None:
-        while not stop.wait(0.02):
-            dispatcher.run()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    yield
-    stop.set()
-    dispatcher.stop()
     thread.join()
 
 
@@ -201,9 +182,10 @@ def test_findings_are_said_in_chinese(browse, parts, served):
 # --- the rehearsal
 
 
-def test_a_rehearsal_runs_through_the_real_path_and_is_shown_with_its_preview(browse, parts, served, working, wecom):
+def test_a_rehearsal_runs_through_the_real_path_and_is_shown_with_its_preview(browse, parts, served, wecom):
     browse.get("/setup")
-    page = browse.post("/setup/rehearsal", {"member": " zhangsan ", "state": "douyin-1"})
+    with working(parts):
+        page = browse.post("/setup/rehearsal", {"member": " zhangsan ", "state": "douyin-1"})
     text = text_of(page)
     assert "Rehearsed. Nothing was sent, and it counts nowhere" in text
     assert text.count("Done") == 6
@@ -217,7 +199,7 @@ def test_a_rehearsal_runs_through_the_real_path_and_is_shown_with_its_preview(br
 
 
 def test_without_a_worker_it_waits_and_then_says_so(browse, parts, served, monkeypatch):
-    monkeypatch.setattr("webhook.console.setup.OUTCOME_WITHIN", 0.1)
+    monkeypatch.setattr(import_module("webhook.console.setup"), "OUTCOME_WITHIN", 0.1)
     browse.get("/setup")
     page = browse.post("/setup/rehearsal", {"member": "zhangsan"})
     assert "Waiting" in text_of(page)
@@ -260,9 +242,9 @@ def test_a_console_with_an_address_of_its_own_needs_the_public_url(parts, tmp_pa
         "WECOM_ENCODING_AES_KEY": app.encoding_aes_key,
         "REDIS_URL": redis_url,
         "CONSOLE_PASSWORD": PASSWORD,
-        "CONSOLE_BIND": "127.0.0.1:8001",
+        "CONSOLE_BIND": "127.0.0.1:80",
     }
-    browse = Browser(assemble(read(environment, tmp_path)), SERVER_PORT="8001").sign_in()
+    browse = Browser(assemble(read(environment, tmp_path))).sign_in()  # whose port is 80
     assert "https://<i>your-host</i>/callback" in browse.get("/setup").text
     page = browse.post("/setup/rehearsal", {"member": "zhangsan"})
     assert page.status_code == 422

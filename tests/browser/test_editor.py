@@ -1,0 +1,205 @@
+"""Writing a welcome in a real browser: what is previewed is what the worker sends, and nothing typed is lost."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tasks.assembly import Parts
+from tasks.templates import render
+from tasks.templates.draft import Drafts
+from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tests.books import MP4, PDF, WEBP
+from tests.browser.conftest import OPERATOR, PASSWORD, Visit
+from webhook.console import preview
+
+DOT = bytes.fromhex(  # a PNG of one pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001"
+    "a5f645400000000049454e44ae426082".replace(" ", "")
+)
+EDIT = "/welcomes/edit?name=default"
+
+
+@pytest.fixture
+def drafts(parts: Parts) -> Drafts:
+    return Drafts(parts.redis, parts.books)
+
+
+def shown(page: Page, customer: str) -> str:
+    """The text of the first bubble, for one of the three customers."""
+    return page.locator(f".sample-{customer} .phone-text").first.inner_text()
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("#flashes")).to_contain_text(re.compile("草稿已保存|The draft is saved"))
+
+
+def value(drafts: Drafts, name: str = "default") -> Any:
+    return drafts.working("default").content.part(Part(TEMPLATE, name))
+
+
+def test_write_see_save_and_the_worker_sends_just_that(visit: Visit, drafts: Drafts) -> None:
+    page = visit(EDIT)
+    page.fill("#text", "")
+    page.locator("#text").press_sequentially("{customer|朋友}，您好！我是{member} <b>&amp;")
+    expect(page.locator(".sample-ordinary .phone-text")).to_have_text("王芳，您好！我是张伟 <b>&amp;")
+    page.get_by_text("没有昵称").click()
+    expect(page.locator(".sample-nameless .phone-text")).to_be_visible()
+    seen = {who: page.locator(f".sample-{who} .phone-text").text_content() for who in preview.CUSTOMERS}
+    page.click(".editor-bar .primary")
+    saved(page)
+    template = drafts.working("default").book().templates["default"]
+    for who, customer in preview.CUSTOMERS.items():
+        sent = render.message(template, {**preview.MEMBER, "customer": customer})
+        assert seen[who] == sent["text"]["content"]  # type: ignore[index]
+
+
+def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) -> None:
+    page = visit(EDIT, language="en")
+    page.fill("#text", "{custmer}" + "好" * 1400)
+    expect(page.locator("#counter")).to_contain_text("Did you mean customer?")
+    expect(page.locator("#counter")).to_contain_text("bytes too long")
+    page.click(".editor-bar .primary")
+    expect(page.locator("#errors")).to_be_focused()
+    expect(page).to_have_title(re.compile("^Error:"))
+    assert page.input_value("#text").startswith("{custmer}好")
+    page.click("#errors a")
+    expect(page.locator("#text")).to_be_focused()
+
+
+def test_by_keyboard_alone(visit: Visit, drafts: Drafts) -> None:
+    page = visit(EDIT, language="en")
+
+    def reach(selector: str) -> None:
+        for _ in range(60):
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+            page.keyboard.press("Tab")
+        pytest.fail(f"{selector} cannot be reached")
+
+    reach("#text")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Hi ")
+    reach("[data-insert=customer]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#fallback-words")).to_be_focused()
+    page.keyboard.type("you")
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_be_focused()
+    page.keyboard.type("!")
+    assert page.input_value("#text") == "Hi {customer|you}!"
+    reach("[value='add:link']")
+    page.keyboard.press("Space")
+    expect(page.locator("#attachment-0-edit")).to_be_focused()
+    reach("[name='attachments-0-title']")
+    page.keyboard.type("A link")
+    reach("[name='attachments-0-url']")
+    page.keyboard.type("https://example.com/")
+    page.keyboard.press("Enter")  # saves
+    saved(page)
+    assert value(drafts) == {
+        "text": "Hi {customer|you}!",
+        "attachments": [{"link": {"title": "A link", "url": "https://example.com/"}}],
+    }
+
+
+def test_a_file_goes_up_when_it_is_chosen(visit: Visit, drafts: Drafts, tmp_path: Path) -> None:
+    for name, content in {"你好.png": DOT, "价格.pdf": PDF, "intro.mp4": MP4, "wrong.png": WEBP}.items():
+        (tmp_path / name).write_bytes(content)
+    page = visit(EDIT)
+    page.fill("#text", "还没有保存")
+    for number, (kind, name) in enumerate({"image": "你好.png", "file": "价格.pdf", "video": "intro.mp4"}.items()):
+        page.click(f"[value='add:{kind}']")
+        page.set_input_files(f"[name='attachments-{number}-upload']", tmp_path / name)
+        expect(page.locator(f"#attachment-{number}")).to_contain_text(name)
+    width = page.evaluate("document.querySelector('.sample-ordinary .phone-image img').naturalWidth")
+    assert width == 1, "the picture is shown"
+    page.click("[value='down:0']")
+    expect(page.locator("#attachment-1")).to_contain_text("你好.png")
+    page.click("[value='add:image']")
+    page.set_input_files("[name='attachments-3-upload']", tmp_path / "wrong.png")
+    expect(page.locator("#attachment-3 .error")).to_contain_text("这是 WebP 图片")
+    page.click("[value='remove:3']")
+    assert page.input_value("#text") == "还没有保存"
+    page.click(".editor-bar .primary")
+    saved(page)
+    kinds = [next(iter(one)) for one in value(drafts)["attachments"]]
+    assert kinds == ["file", "image", "video"]
+
+
+def test_two_editors(visit: Visit, drafts: Drafts) -> None:
+    mine = visit(EDIT, language="en")
+    theirs = visit(EDIT, as_="王五")
+    theirs.fill("#text", "theirs")
+    theirs.click(".editor-bar .primary")
+    saved(theirs)
+    mine.fill("#text", "mine")
+    mine.click(".editor-bar .primary")
+    expect(mine.locator("#clash")).to_contain_text("王五 changed this meanwhile")
+    row = mine.locator("#clash tbody tr")
+    for words in ("mine", "theirs", "您好{customer}"):
+        expect(row).to_contain_text(words)
+    mine.get_by_role("button", name="Use theirs").click()
+    assert mine.input_value("#text") == "theirs"
+    mine.get_by_role("button", name="Use mine").click()
+    assert mine.input_value("#text") == "mine"
+    mine.click(".editor-bar .primary")
+    saved(mine)
+    assert value(drafts)["text"] == "mine"
+
+
+def test_without_a_script(visit: Visit, drafts: Drafts) -> None:
+    page = visit(EDIT, language="en", width=390, script=False)
+    page.fill("#text", "Hi {customer|you}")
+    page.click("noscript button")
+    assert shown(page, "ordinary") == "Hi 王芳"
+    page.click("[value='add:link']")
+    page.fill("[name='attachments-0-title']", "t")
+    page.click(".editor-bar .primary")
+    assert "Fill in “Address”" in page.inner_text("#errors")
+    page.fill("[name='attachments-0-url']", "https://example.com")
+    page.click(".editor-bar .primary")
+    saved(page)
+    assert value(drafts)["attachments"] == [{"link": {"title": "t", "url": "https://example.com"}}]
+
+
+def test_what_is_not_saved_is_not_left_silently(visit: Visit) -> None:
+    page = visit(EDIT)
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.fill("#text", "not saved")
+    page.click("[value='add:link']")
+    assert asked == []
+    page.click("#attachment-0 summary")
+    page.goto(page.url.partition("/welcomes")[0] + "/media")
+    assert asked == ["beforeunload"]
+
+
+def test_a_session_that_ends_while_one_writes_loses_nothing(visit: Visit, drafts: Drafts) -> None:
+    page = visit(EDIT)
+    page.fill("#text", "before")
+    expect(page.locator(".sample-ordinary .phone-text")).to_have_text("before")
+    page.context.clear_cookies(name="welcome-console")
+    with page.expect_response("**/welcomes/preview") as answer:
+        page.fill("#text", "typed after the end of the session")
+    assert answer.value.status == 401
+    assert page.input_value("#text") == "typed after the end of the session"
+    page.click(".editor-bar .primary")
+    expect(page.locator("input[name=name]")).to_have_value(OPERATOR)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    page.click("main button.primary")  # what was typed, once more
+    saved(page)
+    assert value(drafts)["text"] == "typed after the end of the session"
+
+
+def test_a_conflict_of_a_rule_is_none_of_ours(visit: Visit, drafts: Drafts) -> None:
+    """Somebody else changes another welcome: nothing is asked."""
+    page = visit(EDIT)
+    page.fill("#text", "mine")
+    drafts.change("default", SetNamed("template", "other", {"text": "other"}), "王五")
+    page.click(".editor-bar .primary")
+    saved(page)
+    assert value(drafts, "other")["text"] == "other"

@@ -1,0 +1,71 @@
+"""Group welcomes in the console: what the book says, what WeCom has, and bringing them into step."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks import intake
+from tasks.assembly import Parts, assemble
+from tasks.group_welcomes import LOCK
+from tasks.settings import read
+from tasks.templates.draft import Drafts
+from tasks.templates.edits import GROUP, DeleteNamed, Part
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+
+BOOK = """\
+version: 1
+templates:
+  default: {text: hello}
+rules:
+  - use: default
+group_welcome:
+  newcomers: {text: "欢迎 %NICKNAME% <b>"}
+  sale: {text: "sale"}
+"""
+
+
+@pytest.fixture
+def parts(redis_url: str, wecom: StandIn, tmp_path: Path) -> Iterator[Parts]:
+    app = wecom.register(App.random())
+    environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
+    made = assemble(read(environment, tmp_path), timeout=intake.TIMEOUT)
+    made.books.save("default", BOOK)
+    yield made
+    made.redis.close()
+
+
+def test_what_differs_is_shown_and_brought_into_step(browse: Browser, parts: Parts) -> None:
+    page = browse.get("/groups")
+    assert "2 differ at WeCom" in text_of(page)
+    assert text_of(page).count("To be added at WeCom") == 2
+    assert "Bring these 2 into step" in text_of(page)
+    assert "<b>" not in page.text.partition("<main")[2].partition("</table>")[0].replace("<bdi", "")
+    answer = browse.post("/groups/sync")
+    assert "2 are changed at WeCom" in text_of(answer)
+    assert "What is live and what WeCom has are in step" in text_of(answer)
+    assert "Nothing had to be changed" in text_of(browse.post("/groups/sync", {"check": "1"}))
+
+
+def test_a_draft_says_so(browse: Browser, parts: Parts) -> None:
+    drafts = Drafts(parts.redis, parts.books)
+    was = drafts.working("default").content.digest(Part(GROUP, "sale"))
+    drafts.change("default", DeleteNamed("group_welcome", "sale", was), "a")
+    assert "Deleted in the draft" in text_of(browse.get("/groups"))
+
+
+def test_two_at_once(browse: Browser, parts: Parts) -> None:
+    browse.get("/groups")
+    parts.redis.set(LOCK + "default", "somebody")
+    assert "being brought into step already" in text_of(browse.post("/groups/sync"))
+
+
+def test_what_wecom_refuses_is_said(browse: Browser, parts: Parts, wecom: StandIn) -> None:
+    browse.get("/groups")
+    wecom.faults(limited=1.0, paths=("externalcontact/group_welcome_template/add",))
+    answer = browse.post("/groups/sync")
+    wecom.faults()
+    assert "WeCom did not take it" in text_of(answer)
+    assert "45009" in text_of(answer)

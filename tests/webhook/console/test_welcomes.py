@@ -1,0 +1,428 @@
+"""Rules and welcomes in the console: the overview, the form of a rule, publishing, history, files, who gets what."""
+
+import io
+import re
+import zipfile
+from typing import Any
+
+import pytest
+
+from tasks import intake
+from tasks.assembly import Parts, assemble
+from tasks.templates.draft import Drafts
+from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
+from tests.books import PNG
+from tests.builders import a_contact, some_settings
+from tests.processes import RedisServer
+from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+
+BOOK = """\
+version: 1
+templates:
+  default: {text: "您好{customer}"}
+  brochure: {text: "欢迎来到{department}"}
+rules:
+  - {name: night, when: {hours: "21:00-08:30"}, use: brochure}
+  - {name: douyin, when: {state: "douyin-*"}, use: {brochure: 70, default: 30}}
+  - use: default
+"""
+
+
+@pytest.fixture
+def drafts(parts: Parts) -> Drafts:
+    parts.books.save("default", BOOK, author="first")
+    return Drafts(parts.redis, parts.books)
+
+
+@pytest.fixture
+def operator(drafts: Drafts, browse: Browser) -> Browser:
+    return browse
+
+
+def digests(operator: Browser) -> list[str]:
+    """Of the rules, as the overview links to them."""
+    return re.findall(r'name="rule" value="([0-9a-f]{16})"', operator.get("/welcomes").text)
+
+
+def added(parts: Parts, **different: Any) -> None:
+    corp = parts.settings.apps["default"].corp_id
+    assert parts.ledger.accept(a_contact(**{"app": "default", "corp_id": corp} | different))
+
+
+def a_rule(**different: Any) -> dict[str, Any]:
+    """A rule's form as a browser sends it."""
+    return {"template": ["brochure"], "weight": ["1"], "do": "save", **different}
+
+
+# ------------------------------------------------------------------------------------------------ the overview
+
+
+def test_rules_stand_in_order_with_their_hits(operator: Browser, parts: Parts) -> None:
+    for state in ("douyin-1", "douyin-2", "other"):
+        added(parts, state=state)
+    said = text_of(operator.get("/welcomes"))
+    assert said.index("night") < said.index("douyin") < said.index("Everybody else")
+    assert "21:00 – 08:30 the next day" in said
+    assert "brochure 70 % / default 30 %" in said
+    assert "1 channel has no rule of its own" in said
+    assert "Live is revision 1" in said
+
+
+def test_without_a_book_the_page_says_what_to_do(browse: Browser) -> None:
+    said = text_of(browse.get("/welcomes"))
+    assert "new customers get nothing" in said
+    for path in ("/welcomes/publish", "/welcomes/history", "/welcomes/import", "/welcomes/explain?member=a"):
+        assert browse.get(path).status_code == 200, path
+
+
+def test_a_rule_that_is_never_reached_is_marked(operator: Browser, drafts: Drafts) -> None:
+    drafts.change("default", AddRule({"name": "late", "when": {"hours": "22:00-23:00"}, "use": "default"}), "li")
+    said = text_of(operator.get("/welcomes"))
+    assert "Never reached Rule 1 holds whenever this one does" in said
+    assert "The draft has 1 change that is not published" in said
+
+
+def test_rules_are_moved_by_buttons(operator: Browser, drafts: Drafts) -> None:
+    night, douyin, _rest = digests(operator)
+    answer = operator.post("/welcomes/rules/move", {"rule": douyin, "to": "up"})
+    assert "The rule is moved" in text_of(answer)
+    assert [rule["name"] for rule in drafts.working("default").content.rules[:2]] == ["douyin", "night"]
+    operator.post("/welcomes/rules/move", {"rule": night, "to": "up"})
+    assert drafts.get("default") is None  # as it was
+    assert "changed meanwhile" in text_of(operator.post("/welcomes/rules/move", {"rule": "0" * 16, "to": "up"}))
+
+
+def test_a_draft_is_discarded_only_as_it_was_seen(operator: Browser, drafts: Drafts) -> None:
+    draft = drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "a"}), "li")
+    operator.get("/welcomes")
+    assert "changed meanwhile" in text_of(operator.post("/welcomes/discard", {"version": draft.version - 1}))
+    assert drafts.get("default") is not None
+    assert "is discarded" in text_of(operator.post("/welcomes/discard", {"version": draft.version}))
+    assert drafts.get("default") is None
+
+
+# ------------------------------------------------------------------------------------------------ a rule's form
+
+
+def test_a_new_rule_has_every_condition(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes/rules/new")
+    answer = operator.post(
+        "/welcomes/rules/new",
+        a_rule(
+            name="all",
+            member=["zhangsan", "", "lisi"],
+            department=["3", "4"],
+            state=["a-*"],
+            hours_from=["21:00", ""],
+            hours_to=["00:00", ""],
+            weekdays=["tue", "mon"],
+            dates_from=["2026-10-01"],
+            dates_to=["2026-10-07"],
+            customer_type=["wechat"],
+            add_way=["1", "16"],
+            change=["add"],
+            template=["brochure", "default", ""],
+            weight=["70", "30", ""],
+        ),
+    )
+    assert "The rule is saved in the draft" in text_of(answer)
+    assert drafts.working("default").content.rules[2] == {  # before the one for everybody
+        "name": "all",
+        "when": {
+            "hours": "21:00-24:00",
+            "weekdays": ["mon", "tue"],
+            "dates": "2026-10-01..2026-10-07",
+            "member": ["zhangsan", "lisi"],
+            "department": ["3", "4"],
+            "state": "a-*",
+            "customer_type": "wechat",
+            "add_way": ["1", "16"],
+            "change": "add",
+        },
+        "use": {"brochure": "70", "default": "30"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "words"),
+    [
+        ({"hours_from": ["21:00"], "hours_to": ["21:00"]}, "hours", "begins when it ends"),
+        ({"hours_from": ["21:00"], "hours_to": [""]}, "hours", "hours look like"),
+        ({"dates_from": ["2026-10-07"], "dates_to": ["2026-10-01"]}, "dates", "ends before it begins"),
+        ({"department": ["x"]}, "department", "a whole number"),
+        ({"template": [""], "weight": [""]}, "use", "Choose the welcome"),
+        ({"template": ["gone"], "weight": ["1"]}, "use", "no template is called gone"),
+        ({"template": ["brochure", "default"], "weight": ["1", "1"]}, "name", "needs a name"),
+        ({"template": ["brochure", "brochure"], "weight": ["1", "1"], "name": "n"}, "use", "chosen twice"),
+        ({"template": ["brochure", "default"], "weight": ["x", "1"], "name": "n"}, "use", "whole number"),
+        ({"template": ["brochure", "default"], "weight": ["0", "0"], "name": "n"}, "use", "weight above 0"),
+        ({"name": "night"}, "name", "two rules are called night"),
+        ({"name": "a|b"}, "name", "control character"),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_said_at_its_field_and_what_was_typed_stays(
+    operator: Browser, drafts: Drafts, typed: dict[str, Any], field: str, words: str
+) -> None:
+    operator.get("/welcomes/rules/new")
+    answer = operator.post("/welcomes/rules/new", a_rule(**{"state": ["keep-me"], **typed}))
+    assert answer.status_code == 422
+    assert words in text_of(answer)
+    assert re.search(rf'href="#(condition-)?{field}"', answer.text)
+    assert 'value="keep-me"' in answer.text
+    assert drafts.get("default") is None
+
+
+def test_more_rows_keep_what_was_typed(operator: Browser) -> None:
+    operator.get("/welcomes/rules/new")
+    answer = operator.post("/welcomes/rules/new", a_rule(state=["one"], do="more:state"))
+    assert answer.text.count('name="state"') == 4
+    assert 'value="one"' in answer.text
+    answer = operator.post("/welcomes/rules/new", a_rule(do="more:use"))
+    assert answer.text.count('name="template"') == 4
+
+
+def test_two_editors_of_one_rule_both_see_what_there_is(operator: Browser, parts: Parts, drafts: Drafts) -> None:
+    other = Browser(parts).sign_in("王五")
+    night = digests(operator)[0]
+    for one in (operator, other):
+        one.get(f"/welcomes/rules/{night}")
+    mine = a_rule(name="night", hours_from=["20:00"], hours_to=["08:00"], was=night)
+    theirs = a_rule(name="night", hours_from=["22:00"], hours_to=["08:00"], was=night)
+    other.post(f"/welcomes/rules/{night}", theirs)
+    answer = operator.post(f"/welcomes/rules/{night}", mine)
+    assert answer.status_code == 409
+    said = text_of(answer)
+    for hours in ("20:00 – 08:00", "22:00 – 08:00", "21:00 – 08:30"):
+        assert hours in said
+    was = re.search(r'name="was" value="([0-9a-f]{16})"', answer.text)
+    assert was is not None
+    operator.post(f"/welcomes/rules/{night}", {**mine, "was": was[1]})
+    assert str(drafts.working("default").book().rules[0].when.hours[0]) == "20:00-08:00"
+
+
+def test_a_rule_that_was_deleted_meanwhile_can_be_added_anew(operator: Browser, parts: Parts, drafts: Drafts) -> None:
+    night = digests(operator)[0]
+    operator.get(f"/welcomes/rules/{night}")
+    operator.post(f"/welcomes/rules/{night}", a_rule(was=night, do="delete"))
+    assert len(drafts.working("default").content.rules) == 2
+    answer = operator.post(f"/welcomes/rules/{night}", a_rule(name="night", state=["x"], was=night))
+    assert answer.status_code == 409
+    assert "Add mine as a new rule" in answer.text
+    operator.post(f"/welcomes/rules/{night}", a_rule(name="night", state=["x"], was="", do="add"))
+    assert len(drafts.working("default").content.rules) == 3
+
+
+def test_a_redis_that_dies_while_a_rule_is_saved_keeps_what_was_typed(tmp_path: Any) -> None:
+    with RedisServer(tmp_path) as server:
+        parts = assemble(some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
+        parts.books.save("default", BOOK)
+        browser = Browser(parts).sign_in()
+        browser.get("/welcomes/rules/new")
+        server.kill()
+        answer = browser.post("/welcomes/rules/new", a_rule(state=["typed-for-an-hour"]))
+        assert answer.status_code == 503
+        assert 'value="typed-for-an-hour"' in answer.text
+        parts.redis.close()
+
+
+def test_hostile_names_and_states_are_shown_and_never_run(operator: Browser, drafts: Drafts) -> None:
+    nasty = "<script>alert(1)</script>{{7*7}} %(n)s \u202e"[:60].strip()
+    value = {"text": nasty, "attachments": [{"link": {"title": nasty, "url": "https://example.com"}}]}
+    drafts.change("default", SetNamed(TEMPLATE, "<b>'\"&", value), "<i>li</i>")
+    drafts.change("default", AddRule({"when": {"state": nasty, "member": "<u>"}, "use": "<b>'\"&"}), "<i>li</i>")
+    for path in ("/welcomes", "/welcomes/publish", "/welcomes/import", "/welcomes/explain?member=%3Cu%3E&state=<s>"):
+        page = operator.get(path)
+        assert page.status_code == 200
+        for tag in ("<script>alert", "<b>'", "<i>li", "<u>", "<s>", "49"):
+            assert tag not in re.sub(r"made in \d+ ms|value=\"[^\"]*\"|\d{2}:\d{2}", "", page.text), (path, tag)
+
+
+# ------------------------------------------------------------------------------------------------ publishing
+
+
+def test_a_review_shows_what_changes_and_whom(operator: Browser, parts: Parts, drafts: Drafts) -> None:
+    added(parts, state="xhs-1")
+    added(parts, state="")
+    drafts.change("default", SetNamed(TEMPLATE, "red", {"text": "小红书的朋友好"}), "li")
+    drafts.change("default", AddRule({"name": "xhs", "when": {"state": "xhs-*"}, "use": "red"}, 0), "li")
+    page = operator.get("/welcomes/publish")
+    said = text_of(page)
+    assert "Publish revision 2" in said
+    assert "Of 2 new customers in the last 7 days, 1 would get a different welcome" in said
+    assert "xhs-*" in said
+    version = re.search(r'name="version" value="(\d+)"', page.text)
+    assert version is not None
+    answer = operator.post("/welcomes/publish", {"version": version[1], "note": "for 小红书"})
+    assert "Revision 2 is live from the next customer" in text_of(answer)
+    revision = parts.books.revision("default", 2)
+    assert (revision.author, revision.note) == ("李敏", "for 小红书")
+    answer = operator.post("/welcomes/history/1/rollback", {"base": 2})  # the undo button
+    assert "Revision 3 is live: the same as revision 1" in text_of(answer)
+
+
+def test_a_draft_that_changed_while_it_was_looked_at_is_not_published(
+    operator: Browser, parts: Parts, drafts: Drafts
+) -> None:
+    draft = drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "a"}), "li")
+    operator.get("/welcomes/publish")
+    drafts.change("default", SetNamed(TEMPLATE, "newer", {"text": "a"}), "wang")
+    answer = operator.post("/welcomes/publish", {"version": draft.version, "note": "my note"})
+    assert answer.status_code == 409
+    assert 'value="my note"' in answer.text
+    assert parts.books.current("default") == 1
+    drafts.discard("default", drafts.working("default").version)
+    assert "There is no draft any more" in text_of(operator.post("/welcomes/publish", {"version": draft.version}))
+
+
+def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
+    operator: Browser, parts: Parts, drafts: Drafts
+) -> None:
+    was = drafts.working("default").content.digest(Part(TEMPLATE, "brochure"))
+    drafts.change("default", SetNamed(TEMPLATE, "brochure", {"text": "mine"}, was), "li")
+    draft = drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "new"}, ABSENT), "li")
+    parts.books.save("default", BOOK.replace("欢迎来到{department}", "imported").replace("您好", "你好"), author="cli")
+    page = operator.get("/welcomes/publish")
+    said = text_of(page)
+    assert "Revision 2 was published since this draft began" in said
+    assert all(words in said for words in ("mine", "imported", "欢迎来到{department}"))
+    answer = operator.post("/welcomes/publish", {"version": draft.version})
+    assert answer.status_code == 409
+    answer = operator.post("/welcomes/rebase", {"version": draft.version})
+    assert answer.status_code == 422
+    assert "Choose for each part" in text_of(answer)
+    answer = operator.post("/welcomes/rebase", {"version": draft.version, "choice:template:brochure": "yours"})
+    assert "what was published meanwhile" in text_of(answer)
+    texts = {name: one.text for name, one in drafts.working("default").book().templates.items()}
+    assert texts == {"default": "你好{customer}", "brochure": "mine", "new": "new"}
+
+
+# ------------------------------------------------------------------------------------------------ history and files
+
+
+def test_history_says_what_each_revision_changed(operator: Browser, parts: Parts) -> None:
+    for number in range(12):
+        parts.books.save("default", BOOK.replace("您好", f"您好{number}"), author=f"a{number}", note=f"note {number}")
+    page = operator.get("/welcomes/history")
+    said = text_of(page)
+    assert "Revision 13" in said
+    assert "Welcome default changed" in said
+    assert "note 11" in said
+    assert "Revision 3 " not in said
+    assert "Revision 3 " in text_of(operator.get("/welcomes/history?from=3"))
+    said = text_of(operator.get("/welcomes/history/13?with=1"))
+    assert "From revision 1 to revision 13" in said
+    assert operator.get("/welcomes/history/99").status_code == 404
+    assert "Revision 98 is not kept" in text_of(operator.get("/welcomes/history/13?with=98"))
+
+
+def test_a_rollback_meets_what_was_published_meanwhile(operator: Browser, parts: Parts) -> None:
+    parts.books.save("default", BOOK.replace("您好", "2"))
+    operator.get("/welcomes/history/1")
+    parts.books.save("default", BOOK.replace("您好", "3"))
+    assert "Revision 3 was published meanwhile" in text_of(operator.post("/welcomes/history/1/rollback", {"base": 2}))
+    assert parts.books.current("default") == 3
+
+
+def test_what_is_exported_can_be_imported_and_merges(operator: Browser, parts: Parts, drafts: Drafts) -> None:
+    book = BOOK.replace('"您好{customer}"}', '"您好", attachments: [{image: {file: media/a.png}}]}')
+    parts.books.save("default", book, {"media/a.png": PNG})
+    exported = operator.get("/welcomes/history/2/export")
+    assert exported.headers["Content-Disposition"].endswith("default-2.zip")
+    with zipfile.ZipFile(io.BytesIO(exported.data)) as archive:
+        source = archive.read("book.yaml").decode()
+        assert archive.read("media/a.png") == PNG
+    parts.books.save("default", book.replace("欢迎来到", "meanwhile"), {"media/a.png": PNG})  # somebody else
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        archive.writestr("book.yaml", source.replace("您好", "edited at home"))
+        archive.writestr("media/a.png", PNG)
+    operator.get("/welcomes/import")
+    upload = {"version": "0", "file": (io.BytesIO(changed.getvalue()), "book.zip")}
+    answer = operator.post("/welcomes/import", upload, content_type="multipart/form-data")
+    said = text_of(answer)
+    assert "The file is the draft now" in said
+    assert "Revision 3 was published since" in said
+    operator.post("/welcomes/rebase", {"version": drafts.working("default").version})
+    merged = drafts.working("default").book()
+    assert merged.templates["default"].text == "edited at home"
+    assert merged.templates["brochure"].text.startswith("meanwhile")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "Choose a .yaml or .zip file"),
+        (b"version: 1\ntemplates: {a: {txt: x}}\nrules: [{use: a}]", "line 2, column 16"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"PK\x03\x04 broken", "line 1"),
+        (
+            b"version: 1\ntemplates: {a: {text: x, attachments: [{image: {file: a.png}}]}}\nrules: [{use: a}]",
+            "as a .zip",
+        ),
+        (b"#" * (1 << 20) + b"#", "more than 1048576 bytes"),
+    ],
+)
+def test_a_file_that_is_no_book_changes_nothing(operator: Browser, drafts: Drafts, content: bytes, words: str) -> None:
+    operator.get("/welcomes/import")
+    name = "book.yaml" if content else ""
+    upload = {"version": "0", "file": (io.BytesIO(content), name)}
+    answer = operator.post("/welcomes/import", upload, content_type="multipart/form-data")
+    assert answer.status_code == 422
+    assert words in text_of(answer)
+    assert drafts.get("default") is None
+
+
+def test_a_zip_that_swells_is_refused(operator: Browser, drafts: Drafts) -> None:
+    bomb = io.BytesIO()
+    paths = [f"f{number}.pdf" for number in range(8)]
+    files = ", ".join(f"{{file: {{file: {path}}}}}" for path in paths)
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "book.yaml", f"version: 1\ntemplates: {{a: {{text: x, attachments: [{files}]}}}}\nrules: [{{use: a}}]"
+        )
+        for path in paths:
+            archive.writestr(path, bytes(19 << 20))
+    operator.get("/welcomes/import")
+    upload = {"version": "0", "file": (io.BytesIO(bomb.getvalue()), "book.zip")}
+    answer = operator.post("/welcomes/import", upload, content_type="multipart/form-data")
+    assert answer.status_code == 422
+    assert "more than 128 MB together" in text_of(answer)
+
+
+def test_a_stranger_exports_nothing(operator: Browser, parts: Parts) -> None:
+    stranger = Browser(parts)
+    assert b"templates" not in stranger.get("/welcomes/history/1/export").data
+
+
+# ------------------------------------------------------------------------------------------------ who gets what
+
+
+def test_who_gets_what_and_why(operator: Browser) -> None:
+    said = text_of(
+        operator.get("/welcomes/explain", {"member": "zhangsan", "state": "douyin-7", "at": "2026-11-22T12:00"})
+    )
+    assert "12:00 is not in 21:00-08:30" in said
+    assert "brochure 70 % / default 30 %" in said
+    assert "not looked at any more" in said
+    said = text_of(operator.get("/welcomes/explain", {"member": "zhangsan", "at": "2026-11-22T23:00"}))
+    assert "This customer gets brochure" in said
+
+
+def test_who_gets_what_in_chinese(parts: Parts, drafts: Drafts) -> None:
+    browser = Browser(parts, "zh_Hans").sign_in()
+    said = text_of(browser.get("/welcomes/explain", {"member": "zhangsan", "at": "2026-11-22T12:00"}))
+    assert "12:00 不在 21:00-08:30" in said
+    assert "没有渠道" in said
+
+
+@pytest.mark.parametrize(
+    "query", ["at=tomorrow", "at=0001-01-01T00:00", "way=x", "type=robot", "change=x&way=" + "9" * 30]
+)
+def test_a_question_that_cannot_be_understood_is_no_fault(operator: Browser, query: str) -> None:
+    assert operator.get(f"/welcomes/explain?member=zhangsan&{query}").status_code == 200
+
+
+def test_the_draft_can_be_asked_too(operator: Browser, drafts: Drafts) -> None:
+    drafts.change("default", AddRule({"name": "vip", "when": {"member": "zhangsan"}, "use": "brochure"}, 0), "li")
+    assert "vip" not in text_of(operator.get("/welcomes/explain?member=zhangsan&at=2026-11-22T12:00"))
+    assert "vip" in text_of(operator.get("/welcomes/explain?member=zhangsan&at=2026-11-22T12:00&book=draft"))

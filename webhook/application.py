@@ -1,0 +1,73 @@
+"""The web application: `create_app` is wiring, nothing else."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tasks.assembly import Parts
+from tasks.intake import Intake
+from webhook.callback import callback
+from webhook.console import console
+from webhook.crypto import Envelope
+from webhook.health import health
+from webhook.parsing import BODY_LIMIT
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+
+def create_app(parts: Parts) -> Flask:
+    """The web application on these parts; their Redis client must have `tasks.intake.TIMEOUT` as its time-out."""
+    settings = parts.settings
+    app = Flask("webhook", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+    envelopes = {name: Envelope.of(one.token, one.encoding_aes_key, one.corp_id) for name, one in settings.apps.items()}
+    app.register_blueprint(callback(envelopes, Intake(parts.ledger), parts.ledger, parts.counters))
+    app.register_blueprint(health(parts))
+    served: WSGIApplication = app.wsgi_app
+    if settings.console_password:
+        app.extensions["console"] = console(parts)
+        served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
+    else:
+        log.info("no CONSOLE_PASSWORD: the console is off")
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        served = ProxyFix(served, x_for=hops, x_proto=hops, x_host=hops)
+    apart = {"metrics": settings.metrics_bind, "console": settings.console_bind}
+    app.wsgi_app = _Apart(served, {part: _port(bind) for part, bind in apart.items() if bind})  # type: ignore[method-assign]
+    return app
+
+
+class _Apart:
+    """Serves a part that has a port of its own there and nowhere else, and nothing but it and /healthz there.
+
+    Outside of ProxyFix: a forwarded port is the client's word.
+    """
+
+    def __init__(self, served: "WSGIApplication", ports: Mapping[str, str]) -> None:
+        self._served = served
+        self._ports = ports
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path, port = environ.get("PATH_INFO", ""), environ["SERVER_PORT"]
+        first = path.split("/")[1] if path.startswith("/") else ""
+        part = first if first in self._ports else "callback"
+        alive = path == "/healthz"
+        if alive or part in self._at(port):
+            return self._served(environ, start_response)
+        return NotFound()(environ, start_response)
+
+    def _at(self, port: str) -> list[str]:
+        """What is served at a port."""
+        return [part for part, own in self._ports.items() if own == port] or ["callback"]
+
+
+def _port(bind: str) -> str:
+    return bind.rpartition(":")[2]

@@ -1,0 +1,181 @@
+"""What is different between two books, part by part and field by field, as pages show it. Pure."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.sentences import Sentence, said
+from tasks.templates.edits import GROUP, RULE, TEMPLATE, Content, Part, changed, used
+from tasks.templates.written import Value
+
+SAME, GONE, NEW = "same", "gone", "new"
+ADDED, REMOVED, CHANGED, MOVED = "added", "removed", "changed", "moved"
+_TOKENS = re.compile(r"\{[^{}]*\}|[A-Za-z0-9_]+|\s+|.", re.DOTALL)
+_FINE = 1500  # tokens beyond which lines are compared, not words: the work grows with their square
+
+FIELDS: Mapping[str, Sentence] = {
+    "text": said("Text"),
+    "attachments": said("Attachments"),
+    "tags": said("Tags"),
+    "remark": said("Remark"),
+    "item": said("Attachment"),
+    "name": said("Name"),
+    "when": said("Conditions"),
+    "use": said("Sends"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text. `kind`: same | gone | new."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of a part. `name`: a key of FIELDS."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`kind` of a part: template | rule | group_welcome. `what`: added | removed | changed | moved.
+
+    `name`: of the part; of a rule its label. `before`, `after`: plain values, None where it is not there.
+    """
+
+    kind: str
+    what: str
+    name: str
+    before: Value | None
+    after: Value | None
+    fields: tuple[FieldChange, ...] = ()
+
+
+def differences(before: Content, after: Content) -> tuple[Change, ...]:
+    """Every part that differs: welcomes, then rules, then group welcomes."""
+    return (*_named(TEMPLATE, before, after), *_rules(before, after), *_named(GROUP, before, after))
+
+
+def count(before: Content, after: Content) -> int:
+    """How many there are, without looking at them closely."""
+    named = [part for part in changed(before, after) if part.kind != RULE]
+    return len(named) + len(list(_rules(before, after)))
+
+
+def fields(before: Any, after: Any) -> tuple[FieldChange, ...]:
+    """The fields in which two plain values of a part differ. None: it is not there."""
+    old, new = flat(before), flat(after)
+    return tuple(
+        FieldChange(name, pieces(old.get(name, ""), new.get(name, "")))
+        for name in FIELDS
+        if old.get(name, "") != new.get(name, "")
+    )
+
+
+def pieces(before: str, after: str) -> tuple[Piece, ...]:
+    """Two texts as what is the same, gone and new, in reading order."""
+    old, new = _TOKENS.findall(before), _TOKENS.findall(after)
+    if max(len(old), len(new)) > _FINE:
+        old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    found: list[Piece] = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            found.append(Piece(SAME, "".join(old[a:b])))
+        else:
+            found += [one for one in (Piece(GONE, "".join(old[a:b])), Piece(NEW, "".join(new[c:d]))) if one.text]
+    return tuple(found)
+
+
+def flat(value: Any) -> dict[str, str]:
+    """A part's plain value as texts by field."""
+    if not isinstance(value, dict):
+        return {}
+    if "use" in value:
+        weights = used(value)
+        return {
+            "name": str(value.get("name", "")),
+            "when": _lines(value.get("when", {})),
+            "use": "\n".join(weights if len(weights) == 1 else (f"{name}: {share}" for name, share in weights.items())),
+        }
+    then = value.get("then", {})
+    tags = then.get("tags", []) if isinstance(then, dict) else []
+    item = {key: one for key, one in value.items() if key not in ("text", "attachments", "then")}
+    return {
+        "text": str(value.get("text", "")),
+        "attachments": "\n".join(_one_line(one) for one in value.get("attachments", [])),
+        "tags": "\n".join(tags if isinstance(tags, list) else [tags]),
+        "remark": str(then.get("remark", "")) if isinstance(then, dict) else "",
+        "item": _one_line(item) if item else "",
+    }
+
+
+def _named(kind: str, before: Content, after: Content) -> Iterator[Change]:
+    for part in changed(before, after):
+        if part.kind != kind:
+            continue
+        old, new = before.part(part), after.part(part)
+        what = ADDED if old is None else REMOVED if new is None else CHANGED
+        yield Change(kind, what, part.name, old, new, fields(old, new))
+
+
+def _rules(before: Content, after: Content) -> Iterator[Change]:
+    """Rules by name, or by what they say: those that came, went or changed, and those that stand elsewhere now."""
+    old, new = ({_key(content, rule): rule for rule in content.rules} for content in (before, after))
+    labels = [{_key(c, rule): str(rule.get("name") or n) for n, rule in enumerate(c.rules, 1)} for c in (before, after)]
+    places = [{key: number for number, key in enumerate(keys)} for keys in (old, new)]
+    gone = {places[0][key]: key for key in old if key not in new}
+    for key, rule in new.items():
+        if key in old:
+            if old[key] != rule:
+                yield Change(RULE, CHANGED, labels[1][key], old[key], rule, fields(old[key], rule))
+        elif (other := gone.pop(places[1][key], None)) is not None:  # another one in the same place
+            yield Change(RULE, CHANGED, labels[1][key], old[other], rule, fields(old[other], rule))
+        else:
+            yield Change(RULE, ADDED, labels[1][key], None, rule, fields(None, rule))
+    for key in gone.values():
+        yield Change(RULE, REMOVED, labels[0][key], old[key], None, fields(old[key], None))
+    stayed = [key for key in old if key in new], [key for key in new if key in old]
+    for key in _moved(*stayed):
+        yield Change(RULE, MOVED, labels[1][key], old[key], new[key])
+
+
+def _moved(before: list[str], after: list[str]) -> list[str]:
+    """Those that stand elsewhere, as few as explain the new order."""
+    kept: set[str] = set()
+    for block in difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
+        kept.update(after[block.b : block.b + block.size])
+    return [key for key in after if key not in kept]
+
+
+def _key(content: Content, rule: Any) -> str:
+    return f"name:{rule['name']}" if rule.get("name") else content.digest_of(rule)
+
+
+def _lines(when: Any) -> str:
+    if not isinstance(when, dict):
+        return str(when)
+    return "\n".join(f"{key}: {', '.join(one) if isinstance(one, list) else one}" for key, one in when.items())
+
+
+def _one_line(attachment: Any) -> str:
+    """{"link": {"title": "a", "url": "b"}} → link: a, b"""
+    if not isinstance(attachment, dict):
+        return str(attachment)
+    told = []
+    for kind, body in attachment.items():
+        values = [str(one) for one in body.values()] if isinstance(body, dict) else [str(body)]
+        told.append(f"{kind}: {', '.join(values)}")
+    return "; ".join(told)
+
+
+def part_of(text: str) -> Part:
+    """The inverse of str(Part)."""
+    kind, _, name = text.partition(":")
+    return Part(kind, name)

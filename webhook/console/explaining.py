@@ -1,0 +1,162 @@
+"""Who gets what: for a member, a channel and a time, the welcome and the reason, rule by rule."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, g, render_template, request
+from werkzeug.datastructures import MultiDict
+
+from tasks.assembly import Parts
+from tasks.events import CHANGES, ContactAdded
+from tasks.people import People
+from tasks.roster import roster
+from tasks.sentences import Sentence, said
+from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
+from tasks.templates.draft import Drafts
+from tasks.templates.model import DEFAULT, Book, Rule
+from tasks.templates.render import ABOUT_CUSTOMER, placeholders
+from tasks.templates.select import needs
+from webhook.console import rule_words
+from webhook.console.lookups import PATIENCE, book_of, member_names, names_of, states
+from webhook.console.preview import Bubble, bubbles
+from webhook.console.rule_words import Condition, Names
+
+LOST, WON, UNSEEN = "lost", "won", "unseen"  # what became of a rule
+LONGEST = 128  # characters of a State or userid
+SAMPLE = "王芳"  # the customer of a preview
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whom is asked about. `at`: None for now. Texts as they were typed, "" where nothing was."""
+
+    member: str = ""
+    state: str = ""
+    at: datetime | None = None
+    customer_type: str = ""
+    add_way: int | None = None
+    change: str = "add"
+    draft: bool = False
+    wrong: Sentence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule on the way. `why` it lost, None otherwise."""
+
+    number: int
+    rule: Rule
+    conditions: tuple[Condition, ...]
+    fate: str
+    why: Sentence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A welcome as it would arrive, and the percentage of the rule's customers who get it."""
+
+    template: str
+    percent: int
+    bubbles: list[Bubble]
+
+
+def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
+    """Add the page to the blueprint of the welcomes."""
+    people = People(parts.redis, parts.settings.timezone)
+
+    @blueprint.get("/welcomes/explain")
+    def explain() -> str:
+        asked = question(request.args, parts.settings.timezone)
+        draft = drafts.working(g.app.name)
+        shown = draft if asked.draft or not draft.version else drafts.live(g.app.name)
+        book = book_of(shown)
+        answer = None
+        if book is not None and asked.member and asked.wrong is None:
+            answer = answered(book, asked)
+        members = roster(parts.redis, g.app.name, parts.clients[g.app.name], PATIENCE)
+        name = members.get(asked.member) or member_names(parts, [asked.member])[asked.member]
+        return render_template(
+            "welcomes/explain.html",
+            asked=asked,
+            has_draft=bool(draft.version),
+            book=book,
+            revision=shown.base,
+            answer=answer,
+            member=name or asked.member,
+            unknown_member=bool(members) and len(members) < 200 and asked.member not in members and bool(asked.member),
+            members=members,
+            states=states(parts),
+            types=list(CUSTOMER_TYPES.values()),
+        )
+
+    def answered(book: Book, asked: Question) -> Mapping[str, Any]:
+        at = asked.at or datetime.fromtimestamp(time.time(), parts.settings.timezone)
+        event = ContactAdded(
+            g.app.name, g.app.corp_id, asked.change, asked.member, "", int(at.timestamp()), state=asked.state
+        )
+        by = time.monotonic() + PATIENCE
+        enquiry = people.about(parts.clients[g.app.name], event, int(at.timestamp() * 1000), by, PATIENCE)
+        contact = enquiry.contact(needs(book) & {DEPARTMENTS})
+        contact = replace(contact, customer_type=asked.customer_type or None, add_way=asked.add_way)
+        steps = way(book, contact, names_of(parts, book.rules))
+        won = next((step.rule for step in steps if step.fate == WON), None)
+        shares = rule_words.shares(won) if won else [(DEFAULT, 100)] if DEFAULT in book.templates else []
+        texts = [book.templates[name].text for name, percent in shares]
+        wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
+        values = enquiry.values(wanted) | {"customer": SAMPLE}
+        greetings = [
+            Greeting(name, percent, bubbles(book.templates[name], values)) for name, percent in shares if percent
+        ]
+        return {
+            "at": at.timestamp(),
+            "steps": steps,
+            "won": won,
+            "greetings": greetings,
+            "corp": values.get("corp", ""),
+        }
+
+
+def way(book: Book, contact: Contact, names: Names) -> list[Step]:
+    """What becomes of each rule: lost with its reason, won, or not looked at any more."""
+    steps: list[Step] = []
+    won = False
+    for number, rule in enumerate(book.rules, 1):
+        why = None if won else why_not(rule.when, contact)
+        fate = UNSEEN if won else WON if why is None else LOST
+        won = won or fate == WON
+        steps.append(Step(number, rule, rule_words.conditions(rule.when, names), fate, why))
+    return steps
+
+
+def question(args: "MultiDict[str, str]", zone: ZoneInfo) -> Question:
+    """What an address asks; `wrong` says what cannot be understood."""
+    wrong = None
+    at = None
+    moment = args.get("at", "").strip()
+    if moment:
+        try:
+            at = datetime.fromisoformat(moment)
+            at = at.astimezone(zone) if at.tzinfo else at.replace(tzinfo=zone)
+            if not 2000 <= at.year < 2100:
+                raise ValueError(moment)
+        except (ValueError, OverflowError):
+            wrong = said("A time looks like 2026-11-22 21:30; this is %(text)s", text=moment[:40])
+            at = None
+    way_typed = args.get("way", "").strip()
+    if way_typed and not (way_typed.isascii() and way_typed.isdecimal() and len(way_typed) <= 9):
+        wrong, way_typed = said("The way of adding is chosen from the list"), ""
+    kind, change = args.get("type", ""), args.get("change", "add")
+    return Question(
+        member=args.get("member", "").strip()[:LONGEST],
+        state=args.get("state", "").strip()[:LONGEST],
+        at=at,
+        customer_type=kind if kind in CUSTOMER_TYPES.values() else "",
+        add_way=int(way_typed) if way_typed else None,
+        change=change if change in CHANGES.values() else "add",
+        draft=args.get("book") == "draft",
+        wrong=wrong,
+    )

@@ -1,0 +1,190 @@
+"""Review and publish: what a draft changes, what is worth a look, and whom it would have greeted differently."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from tasks.assembly import Parts
+from tasks.people import directory
+from tasks.recent import DAYS, recent
+from tasks.sentences import Sentence, said
+from tasks.templates.draft import Behind, Draft, DraftError, Drafts, Moved
+from tasks.templates.edits import RULES, TEMPLATE, Clash, Part
+from tasks.templates.impact import Hits, compare, hits, shadowed
+from tasks.templates.media import MediaFull
+from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
+from tasks.templates.nodes import BookError
+from tasks.templates.render import needed
+from tasks.templates.store import NoRevision
+from webhook.console.differences import Change, differences, fields, flat, part_of
+from webhook.console.lookups import book_of, member_names, names_of
+from webhook.console.rule_form import rule_of
+
+SHOWN = 50  # customers with another welcome, on one page
+CHANNELS = 5  # without a rule, in one warning
+NOTE_LIMIT = 200  # characters
+Page = Response | str | tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about a draft. tone: ok | warn."""
+
+    tone: str
+    what: Sentence
+
+
+def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
+    """Add the pages to the blueprint of the welcomes."""
+
+    @blueprint.route("/welcomes/publish", methods=["GET", "POST"])
+    def publish() -> Page:
+        if request.method == "GET":
+            return review()
+        note = request.form.get("note", "").strip()
+        if len(note) > NOTE_LIMIT:
+            return review(note, said("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
+        try:
+            number = drafts.publish(g.app.name, request.form.get("version", 0, type=int), g.operator, note)
+        except Moved as moved:
+            if moved.draft is None:
+                flash(_("There is no draft any more: somebody has published or discarded it"))
+                return redirect(url_for("welcomes.show"))
+            why = said("The draft has changed while you looked at it. Look at it again, then publish")
+            return review(note, why), 409
+        except Behind:
+            return review(note), 409
+        except MediaFull as full:
+            return review(note, Sentence(str(full))), 422
+        except (BookError, NoRevision) as error:
+            return review(note, Sentence("%(why)s", {"why": str(error)})), 422
+        return redirect(url_for("welcomes.show", published=number))
+
+    @blueprint.post("/welcomes/rebase")
+    def rebase() -> Page:
+        """Make the draft's changes to what is live now; where both changed the same, as it was chosen."""
+        choices = {
+            part_of(name.removeprefix("choice:")): value
+            for name, value in request.form.items()
+            if name.startswith("choice:") and value in ("yours", "theirs")
+        }
+        try:
+            drafts.rebase(g.app.name, request.form.get("version", 0, type=int), g.operator, choices)
+            flash(_("The draft has your changes and what was published meanwhile"))
+        except Moved:
+            flash(_("The draft has changed meanwhile. Look at it again"))
+        except Behind:
+            return review(chosen=choices, why=said("Choose for each part which one is to stay")), 422
+        except DraftError as error:
+            return review(chosen=choices, why=error.problems[0].what), 422
+        return redirect(url_for("welcomes.publish"))
+
+    def review(note: str = "", why: Sentence | None = None, chosen: Mapping[Part, str] | None = None) -> str:
+        draft = drafts.get(g.app.name)
+        if draft is None:
+            return render_template("welcomes/nothing.html")
+        live = drafts.live(g.app.name)
+        book, before = book_of(draft), book_of(live)
+        behind = drafts.behind(draft)
+        latest = recent(parts.redis, g.app.name, parts.settings.timezone)
+        impact = compare(before, book, latest.contacts) if book else None
+        shown = impact.different[:SHOWN] if impact else ()
+        changed = differences(live.content, draft.content) if behind is None else differences_since(drafts, draft)
+        rules = [
+            rule for change in changed if change.kind == "rule" for rule in map(rule_of, (change.before, change.after))
+        ]
+        return render_template(
+            "welcomes/publish.html",
+            draft=draft,
+            live=live,
+            revision=parts.books.revision(g.app.name, live.base) if live.base else None,
+            behind=behind,
+            clashes=[shown_clash(clash) for clash in behind[1]] if behind else [],
+            chosen=chosen or {},
+            changes=changed,
+            remarks=list(remarks(parts, draft, book, hits(book, latest.contacts))) if book else [],
+            impact=impact,
+            rows=shown,
+            members=member_names(parts, {one.contact.user_id for one in shown}),
+            complete=latest.complete,
+            since=latest.since / 1000,
+            days=DAYS,
+            note=note,
+            why=why,
+            rule_of=rule_of,
+            names=names_of(parts, [rule for rule in rules if rule]),
+        )
+
+
+def differences_since(drafts: Drafts, draft: Draft) -> tuple[Change, ...]:
+    """What a draft that is behind has changed since it began."""
+    return differences(drafts.origin(draft), draft.content)
+
+
+def remarks(parts: Parts, draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
+    """What is worth a look before a draft goes live. A draft is always valid: its lengths and links are right."""
+    yield Remark("ok", said("Lengths, attachments, links and rules are within WeCom's limits"))
+    yield from _media(parts, book)
+    members = {one for rule in book.rules for one in rule.when.member}
+    for number, other in shadowed(book, directory(parts.redis, draft.app, members)).items():
+        labels = {"rule": _label(book, number), "other": _label(book, other)}
+        yield Remark("warn", said("Rule %(rule)s is never reached: rule %(other)s holds whenever it does", **labels))
+    used = {variant.template for rule in book.rules for variant in rule.variants}
+    if all(not rule.when.always for rule in book.rules):
+        used.add(DEFAULT)
+    for name in book.templates:
+        if name not in used:
+            yield Remark("warn", said("Welcome “%(name)s” is used by no rule", name=name))
+    for state, count in found.states.most_common(CHANNELS):
+        words = said(
+            "Channel %(state)s has no rule of its own; %(count)s new customers came through it in %(days)s days",
+            state=state,
+            count=count,
+            days=DAYS,
+        )
+        yield Remark("warn", words)
+
+
+def _media(parts: Parts, book: Book) -> Iterator[Remark]:
+    wanted = needed(book)
+    ready = parts.books.ready.get(g.app.corp_id, wanted)
+    if wanted and len(ready) == len(wanted):
+        yield Remark("ok", said("Media are ready at WeCom: %(n)s of %(m)s", n=len(ready), m=len(wanted)))
+    elif wanted:
+        words = said(
+            "Media at WeCom: %(n)s of %(m)s; the rest is uploaded after publishing, and left out until then",
+            n=len(ready),
+            m=len(wanted),
+        )
+        yield Remark("warn", words)
+    for one in book.attachments():
+        source = None if isinstance(one, Link) else one.cover if isinstance(one, MiniProgram) else one.source
+        if isinstance(source, MediaID):
+            yield Remark(
+                "warn",
+                said("An attachment has a media id of your own, which lives three days. A file is renewed by itself"),
+            )
+            return
+
+
+def _label(book: Book, number: int) -> Sentence:
+    name = book.rules[number - 1].name
+    return said("%(number)s “%(name)s”", number=number, name=name) if name else Sentence("%(n)s", {"n": number})
+
+
+def shown_clash(clash: Clash) -> dict[str, Any]:
+    """A part that both sides changed, as a page shows it: of all rules together, each rule by itself."""
+    sides = {"yours": clash.yours, "theirs": clash.theirs, "original": clash.original}
+    if clash.part == RULES:
+        rules = {
+            side: [rule_of(one) for one in value] if isinstance(value, list) else [] for side, value in sides.items()
+        }
+        return {"part": clash.part, "rules": rules, "fields": {}}
+    names = [change.name for change in fields(clash.yours, clash.theirs)]
+    texts = {name: {side: flat(value).get(name, "") for side, value in sides.items()} for name in names}
+    gone = [side for side in ("yours", "theirs") if sides[side] is None]
+    return {"part": clash.part, "rules": {}, "fields": texts, "gone": gone, "welcome": clash.part.kind == TEMPLATE}

@@ -1,0 +1,198 @@
+"""The form of one rule: what a book has for it → fields, and back. Every row of a list is a field of the same name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from tasks.sentences import Sentence, reason, said
+from tasks.templates import book as book_file
+from tasks.templates import limits, scalars
+from tasks.templates.conditions import WEEKDAYS
+from tasks.templates.draft import Wrong
+from tasks.templates.edits import used
+from tasks.templates.model import Rule
+from tasks.templates.nodes import BookError
+from tasks.templates.written import Value, dumped, normal
+
+BLANK = 1  # empty rows below those that are filled
+MOST_ROWS = 50  # of a list in one form
+LISTS = ("member", "department", "state", "weekdays", "customer_type", "add_way", "change")
+_PAIRS = {"hours": ("hours_from", "hours_to"), "dates": ("dates_from", "dates_to")}
+MIDNIGHT = "24:00"
+
+
+@dataclass
+class RuleForm:
+    """What was typed, or what a rule has. `hours`, `dates`: (from, to); `use`: (template, weight), as texts."""
+
+    name: str = ""
+    lists: dict[str, list[str]] = field(default_factory=dict)  # of LISTS
+    hours: list[tuple[str, str]] = field(default_factory=list)
+    dates: list[tuple[str, str]] = field(default_factory=list)
+    use: list[tuple[str, str]] = field(default_factory=list)
+    was: str = ""
+    errors: dict[str, list[Sentence]] = field(default_factory=dict)  # field → what is wrong; "rule" for the whole
+
+    @classmethod
+    def of_value(cls, rule: Any, was: str = "") -> "RuleForm":
+        """From a book's plain value."""
+        when = rule.get("when", {})
+        return cls(
+            name=rule.get("name", ""),
+            lists={kind: _listed(when.get(kind, [])) for kind in LISTS},
+            hours=[_times(one) for one in _listed(when.get("hours", []))],
+            dates=[_days(one) for one in _listed(when.get("dates", []))],
+            use=list(used(rule).items()),
+            was=was,
+        )
+
+    @classmethod
+    def of_request(cls, form: "MultiDict[str, str]") -> "RuleForm":
+        """From what was sent."""
+
+        def rows(name: str) -> list[str]:
+            return [one.strip() for one in form.getlist(name)[:MOST_ROWS]]
+
+        def pairs(kind: str) -> list[tuple[str, str]]:
+            first, second = (rows(name) for name in _PAIRS[kind])
+            return [pair for pair in zip(first, second, strict=False) if any(pair)]
+
+        uses = zip(rows("template"), rows("weight"), strict=False)
+        return cls(
+            name=form.get("name", "").strip(),
+            lists={kind: [one for one in rows(kind) if one] for kind in LISTS},
+            hours=pairs("hours"),
+            dates=pairs("dates"),
+            use=[(template, weight) for template, weight in uses if template],
+            was=form.get("was", ""),
+        )
+
+    @property
+    def wrong(self) -> bool:
+        return bool(self.errors)
+
+    def has(self, kind: str) -> bool:
+        """Whether a condition is filled in, or what is wrong is about it."""
+        return bool(self.lists.get(kind) or getattr(self, kind, None) or self.errors.get(kind))
+
+    def value(self) -> Value:
+        """A book's plain value of it. What cannot be one is in `errors` then."""
+        rule: dict[str, Value] = {"name": self.name} if self.name else {}
+        when: dict[str, Value] = {}
+        for kind, found in (
+            ("hours", self._checked("hours", [_hours(*one) for one in self.hours], scalars.hours)),
+            ("weekdays", [one for one in WEEKDAYS if one in self.lists.get("weekdays", [])]),
+            ("dates", self._checked("dates", [_dates(*one) for one in self.dates], scalars.dates)),
+            *((kind, list(dict.fromkeys(self.lists.get(kind, [])))) for kind in LISTS if kind != "weekdays"),
+        ):
+            if found:
+                when[kind] = found[0] if len(found) == 1 else list(found)
+        if when:
+            rule["when"] = when
+        rule["use"] = self._use()
+        return rule
+
+    def _use(self) -> Value:
+        if not self.use:
+            self.wrong_at("use", said("Choose the welcome that is sent"))
+            return ""
+        if len(self.use) == 1:
+            return self.use[0][0]
+        if len({template for template, _ in self.use}) < len(self.use):
+            self.wrong_at("use", said("A welcome is chosen twice; choose each once, with its weight"))
+        if not self.name:
+            self.wrong_at(
+                "name", said("A rule that sends several welcomes needs a name: its results are counted under it")
+            )
+        self._checked("use", [weight or "0" for _, weight in self.use], scalars.number(said("a weight"), 0, 1_000_000))
+        return {template: weight or "0" for template, weight in self.use}
+
+    def _checked(self, kind: str, texts: list[str], read: Any) -> list[str]:
+        for text in texts:
+            try:
+                read(text)
+            except ValueError as error:
+                self.wrong_at(kind, reason(error))
+        return texts
+
+    def wrong_at(self, name: str, what: Sentence) -> None:
+        """Note what is wrong with a field."""
+        self.errors.setdefault(name, []).append(what)
+
+    def place(self, problems: Iterable[Wrong]) -> None:
+        """Note a book's problems at the fields that they are about."""
+        for problem in problems:
+            below = problem.path[2:]
+            if problem.path[:1] != ("rules",) or not below:
+                self.wrong_at("rule", problem.what)
+            elif below[0] == "when":
+                self.wrong_at(str(below[1]) if len(below) > 1 else "rule", problem.what)
+            else:
+                self.wrong_at(str(below[0]), problem.what)
+
+    def percents(self) -> list[str]:
+        """Of each row of `use`, what its weight comes to; "" where that cannot be said."""
+        weights = [int(weight) if weight.isdecimal() and weight.isascii() else 0 for _, weight in self.use]
+        total = sum(weights)
+        return [f"{100 * weight / total:.0f} %" if total and len(weights) > 1 else "" for weight in weights]
+
+
+@lru_cache(maxsize=256)
+def _rule(source: str) -> Rule | None:
+    try:
+        return book_file.read(source).rules[0]
+    except BookError:
+        return None
+
+
+def rule_of(value: Any) -> Rule | None:
+    """A rule's plain value as a book reads it; None if it is none."""
+    if not isinstance(value, dict):
+        return None
+    templates = {name: {"text": "-"} for name in used(value)}
+    rest = {"use": next(iter(templates), "-")}
+    return _rule(dumped(normal({"templates": templates, "rules": [value, rest]})))
+
+
+def too_long_name(name: str) -> Sentence | None:
+    """What is wrong with a rule's name that is too long."""
+    return limits.too_many_characters(said("the name of %(what)s", what=said("a rule")), name, limits.NAME_LIMIT)
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)] if value else []
+
+
+def _times(text: str) -> tuple[str, str]:
+    """21:00-08:30 as two fields of a form, which know no 24:00."""
+    try:
+        read = scalars.hours(text)
+    except ValueError:
+        return text, ""
+    return f"{read.start:%H:%M}", "00:00" if read.end is None else f"{read.end:%H:%M}"
+
+
+def _hours(first: str, last: str) -> str:
+    return f"{first}-{MIDNIGHT if last == '00:00' and first != '00:00' else last}"
+
+
+def _days(text: str) -> tuple[str, str]:
+    first, dots, last = text.partition("..")
+    return first.strip(), (last if dots else first).strip()
+
+
+def _dates(first: str, last: str) -> str:
+    return first if first == last or not last else f"{first}..{last}"
+
+
+def field_names() -> Mapping[str, str]:
+    """What is wrong is said of these → the id of the field that a summary leads to."""
+    return {
+        **{kind: f"condition-{kind}" for kind in (*LISTS, *_PAIRS)},
+        "use": "use",
+        "name": "name",
+        "rule": "rule",
+    }

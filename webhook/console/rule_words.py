@@ -1,0 +1,147 @@
+"""A rule in words: its conditions as pages show them, each with its name. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tasks.sentences import Sentence, said
+from tasks.templates.model import Dates, Hours, Rule, When
+
+WEEKDAYS = (
+    *(said("Monday"), said("Tuesday"), said("Wednesday"), said("Thursday")),
+    *(said("Friday"), said("Saturday"), said("Sunday")),
+)
+CUSTOMER_TYPES: Mapping[str, Sentence] = {"wechat": said("a WeChat user"), "wecom": said("a WeCom user")}
+CHANGES: Mapping[str, Sentence] = {
+    "add": said("added, and approved"),
+    "half_add": said("added without approval"),
+    "audit_approved": said("agreed to the chat archive"),
+}
+ADD_WAYS: Mapping[int, Sentence] = {  # doc 92114; the list is open
+    0: said("unknown"),
+    1: said("scanned a QR code"),
+    2: said("searched for the phone number"),
+    3: said("a shared card"),
+    4: said("a group chat"),
+    5: said("the phone's contacts"),
+    6: said("WeChat contacts"),
+    8: said("a third-party app that was installed"),
+    9: said("searched for the email address"),
+    10: said("a WeChat video account"),
+    11: said("a shared calendar event"),
+    12: said("a meeting"),
+    13: said("the WeCom account of a WeChat contact"),
+    14: said("smart hardware service"),
+    15: said("on-site service"),
+    16: said("an acquisition link"),
+    17: said("custom development"),
+    18: said("an answered request"),
+    201: said("shared by a colleague"),
+    202: said("assigned by an administrator"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """userid → name, and department → name, as far as they are known."""
+
+    members: Mapping[str, str] = field(default_factory=dict)
+    departments: Mapping[int, str] = field(default_factory=dict)
+
+
+NO_NAMES = Names()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`kind`: a key of a book's `when`; `name` of it in words; any of `values` is enough."""
+
+    kind: str
+    name: Sentence
+    values: tuple[Sentence, ...]
+
+
+NAMED: Mapping[str, Sentence] = {
+    "hours": said("Hours"),
+    "weekdays": said("Weekdays"),
+    "dates": said("Dates"),
+    "state": said("Channel"),
+    "member": said("Member"),
+    "department": said("Department"),
+    "customer_type": said("Customer"),
+    "add_way": said("Way of adding"),
+    "change": said("Event"),
+}
+
+
+def conditions(when: When, names: Names = NO_NAMES) -> tuple[Condition, ...]:
+    """A rule's conditions, in the order in which pages show them; () for a rule that always holds."""
+    return tuple(
+        Condition(kind, name, tuple(_values(kind, getattr(when, kind), names)))
+        for kind, name in NAMED.items()
+        if getattr(when, kind)
+    )
+
+
+def shares(rule: Rule) -> list[tuple[str, int]]:
+    """(template, percent) of a rule that sends several, else one with 100. Percents add up to 100."""
+    total = sum(one.weight for one in rule.variants) or 1
+    exact = [(one.template, 100 * one.weight / total) for one in rule.variants]
+    rounded = [int(percent) for _, percent in exact]
+    by_rest = sorted(range(len(exact)), key=lambda number: rounded[number] - exact[number][1])
+    for number in by_rest[: 100 - sum(rounded)]:
+        rounded[number] += 1
+    return [(template, percent) for (template, _), percent in zip(exact, rounded, strict=True)]
+
+
+def plain(text: object) -> Sentence:
+    """A text that is nobody's language."""
+    return Sentence("%(text)s", {"text": str(text)})
+
+
+def _values(kind: str, values: Iterable[object], names: Names) -> Iterator[Sentence]:
+    if kind == "weekdays":
+        yield from _runs([value for value in values if isinstance(value, int)])
+        return
+    for value in values:
+        if isinstance(value, Hours):
+            yield hours(value)
+        elif isinstance(value, Dates):
+            yield (
+                plain(value.first)
+                if value.first == value.last
+                else said("%(first)s to %(last)s", first=value.first, last=value.last)
+            )
+        elif kind == "member":
+            yield plain(names.members.get(str(value)) or value)
+        elif kind == "department":
+            known = names.departments.get(int(str(value)))
+            name = known or said("number %(number)s", number=value)
+            yield said("%(department)s (and below)", department=name)
+        elif kind == "customer_type":
+            yield CUSTOMER_TYPES.get(str(value), plain(value))
+        elif kind == "change":
+            yield CHANGES.get(str(value), plain(value))
+        elif kind == "add_way":
+            yield ADD_WAYS.get(int(str(value)), said("way %(number)s", number=value))
+        else:
+            yield plain(value)
+
+
+def hours(value: Hours) -> Sentence:
+    """21:00–08:30 the next day."""
+    start, end = f"{value.start:%H:%M}", "24:00" if value.end is None else f"{value.end:%H:%M}"
+    if value.over_midnight:
+        return said("%(start)s – %(end)s the next day", start=start, end=end)
+    return said("%(start)s – %(end)s", start=start, end=end)
+
+
+def _runs(days: list[int]) -> Iterator[Sentence]:
+    """Weekdays, three or more that follow each other as one."""
+    days = sorted(set(days))
+    while days:
+        last = next((n for n in range(len(days) - 1, 0, -1) if days[n] - days[0] == n), 0)
+        if last >= 2:
+            yield said("%(first)s to %(last)s", first=WEEKDAYS[days[0]], last=WEEKDAYS[days[last]])
+        else:
+            yield from (WEEKDAYS[day] for day in days[: last + 1])
+        days = days[last + 1 :]
