@@ -71,6 +71,16 @@ def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) ->
     expect(page.locator("#text")).to_be_focused()
 
 
+def test_a_chip_writes_at_the_end_or_where_the_caret_is(visit: Visit) -> None:
+    page = visit(EDIT)
+    before = page.input_value("#text")
+    page.click("[data-insert=date]")
+    assert page.input_value("#text") == before + "{date}"
+    page.locator("#text").evaluate("text => text.setSelectionRange(0, 2)")
+    page.click("[data-insert=time]")
+    assert page.input_value("#text") == "{time}" + before[2:] + "{date}"
+
+
 def test_a_slow_preview_never_replaces_a_newer_one(visit: Visit) -> None:
     page = visit(EDIT)
     held: list[Route] = []
