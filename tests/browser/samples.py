@@ -5,18 +5,23 @@ behind one.
 """
 
 import base64
+import contextlib
 import json
 import time
 from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
+from tasks import jobs, presence
 from tasks.assembly import Parts
 from tasks.channels import KEY as CHANNELS
 from tasks.channels import PICTURE, Channel
+from tasks.lanes import FOLLOW_UPS, Lanes
 from tasks.ledger import Settlement
+from tasks.ledger.followups import FollowUps, Progress
 from tasks.missed import UNANNOUNCED, WorkList
+from tasks.presence import Presence
 from tasks.templates.draft import Drafts
-from tasks.templates.edits import SetNamed
+from tasks.templates.edits import AddRule, SetNamed
 from tasks.templates.written import Value
 from tests.books import PNG
 from tests.builders import a_contact
@@ -42,6 +47,10 @@ QUERIES = [
         for query in NAMED
     ),
     "/welcomes/new?copy=default",
+    "/welcomes/explain?"
+    + urlencode({"member": NASTY[3], "state": NASTY[0], "at": "2026-11-22T23:00", "book": "draft"}),
+    "/welcomes/history/2?with=0",
+    "/welcomes?published=2",
 ]
 
 
@@ -70,6 +79,8 @@ def fill(parts: Parts) -> None:
     fill_channels(parts)
     fill_setup(parts)
     fill_draft(parts)
+    fill_rules(parts)
+    fill_queue(parts)
 
 
 def fill_channels(parts: Parts) -> None:
@@ -111,6 +122,27 @@ def fill_draft(parts: Parts) -> None:
         drafts.change("default", edit, NASTY[3])
 
 
+def fill_rules(parts: Parts) -> None:
+    """A second revision by somebody hostile, and a draft with rules that are as hostile as they may be, and clash."""
+    app = "default"
+    drafts = Drafts(parts.redis, parts.books)
+    every: Value = {
+        "member": [one[:60] for one in NASTY],
+        "department": ["1", "4294967295"],
+        "state": [NASTY[0], NASTY[4][:500]],
+        "hours": ["21:00-08:30", "12:00-24:00"],
+        "weekdays": ["mon", "wed"],
+        "dates": "2026-10-01..2026-10-07",
+        "customer_type": ["wechat", "wecom"],
+        "add_way": ["1", "999"],
+        "change": ["add", "half_add"],
+    }
+    drafts.change(app, AddRule({"name": HOSTILE, "when": every, "use": {"default": "70", HOSTILE: "30"}}, 0), NASTY[3])
+    drafts.change(app, AddRule({"when": {"state": NASTY[0]}, "use": HOSTILE}, 0), NASTY[3])
+    drafts.change(app, AddRule({"when": {"state": NASTY[0], "member": "a"}, "use": "default"}), NASTY[3])
+    parts.books.save(app, parts.books.source(app, 1).replace("您好", "你好"), author=NASTY[0], note=NASTY[4] + NASTY[1])
+
+
 def fill_missed(parts: Parts) -> None:
     """Customers of every hostile name on the work list: reminded, ticked off, never announced."""
     work = WorkList(parts.redis, "default")
@@ -125,8 +157,32 @@ def fill_missed(parts: Parts) -> None:
     work.add_unannounced([{"id": "a" * 32, "corp_id": "ww1", "change": "add", "state": NASTY[4], **never, **at}], 86400)
 
 
+def fill_queue(parts: Parts) -> None:
+    """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
+    Presence(parts.redis, "welcome", lambda: ["b" * 32] * 9).note()
+    Presence(parts.redis, "beat").note()
+    for field, note in parts.redis.hgetall(presence.KEY).items():
+        if field.startswith("beat"):
+            at, _, about = note.partition("|")
+            parts.redis.hset(presence.KEY, field, f"{int(at) - 60_000}|{about}")
+    with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+        pass
+    with contextlib.suppress(OSError), jobs.noted(parts.redis, "tasks.upkeep.watch_media"):
+        raise OSError
+    store = FollowUps(parts.redis)
+    for name in NASTY:
+        event = a_contact(user_id=name[:60])
+        parts.ledger.accept(event)
+        sent = Settlement("sent", template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000})
+        parts.ledger.settle(event, sent, follow_up=True)
+        for task in store.claim(1):
+            store.note(task, Progress("failed", name))
+    Lanes(parts.redis).pause(FOLLOW_UPS, NASTY[3])
+
+
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
+    drafts = Drafts(parts.redis, parts.books).working("default")
     identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
     return {
         "code": "zh_Hans",
@@ -134,5 +190,6 @@ def arguments(parts: Parts) -> dict[str, str]:
         "name": "default",
         "number": "1",
         "config_id": "real",
+        "rule": drafts.content.digest_of(drafts.content.rules[1]),
         "sha256": next(iter(parts.books.media.sizes())),
     }

@@ -38,7 +38,7 @@ def html_language() -> str:
 
 @cache
 def chinese() -> Translations:
-    """Every .po file of the Chinese translation, as one catalogue."""
+    """Every .po file of the Chinese translation, as one catalogue; read once by a process."""
     merged = Translations()
     for file in sorted((Path(__file__).parent / "translations" / CHINESE).glob("*.po")):
         with file.open("rb") as source:
