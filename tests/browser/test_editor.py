@@ -90,9 +90,12 @@ def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, parts: Parts, 
 
 def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) -> None:
     page = visit(EDIT, language="en")
+    page.eval_on_selector("#counter [role=status]", "status => { status.same = true }")
     page.fill("#text", "{custmer}" + "好" * 1400)
     expect(page.locator("#counter")).to_contain_text("Did you mean customer?")
     expect(page.locator("#counter")).to_contain_text("bytes too long")
+    same = page.eval_on_selector("#counter [role=status]", "status => status.same")
+    assert same, "a live region that is replaced is not read out"
     page.click(".editor-bar .primary")
     expect(page.locator("#errors")).to_be_focused()
     expect(page).to_have_title(re.compile("^Error:"))

@@ -87,7 +87,7 @@ def editor(parts: Parts) -> Blueprint:
         content, part = draft.content, Part(kind, name)
         value = content.part(part)
         if not isinstance(value, dict):
-            abort(404)
+            return missing(kind, name)
         return page(kind, name, _form(typed(name, value), content.digest(part)), draft)
 
     def answer(kind: Named, name: str) -> Page:
@@ -243,7 +243,7 @@ def editor(parts: Parts) -> Blueprint:
         form = DeleteForm()
         content = drafts.working(g.app.name).content
         if content.part(Part(kind, name)) is None:
-            abort(404)
+            return missing(kind, name)
         status = 200
         if form.is_submitted():
             change = DeleteNamed(kind, name, form.was.data or "", form.instead.data or "")
@@ -299,6 +299,12 @@ def _about(kind: Named, view: Callable[[Named], Page]) -> Callable[[], Page]:
 def address(act: str, kind: str, **values: str) -> str:
     """The address of one of the pages: `new`, `edit`, `preview` or `delete`."""
     return url_for(f"editor.{act}" if kind == TEMPLATE else f"editor.{act}_group", **values)  # type: ignore[arg-type]
+
+
+def missing(kind: str, name: str) -> Response:
+    """To the list, and why: an old link may name what has been deleted since."""
+    flash(_("There is no “%(name)s” any more", name=name))
+    return redirect(listed(kind))
 
 
 def listed(kind: str) -> str:

@@ -318,8 +318,8 @@ def test_a_form_of_nobody_s(browse: Browser, drafts: Drafts) -> None:
     for clash in ("{", "[]", '{"mine": {"attachments": [{"kind": "x"}]}}', '{"at": 1}'):
         sent = fields(drafts, "default", do="preview", clash=clash)
         assert browse.post("/welcomes/edit?name=default", sent).status_code == 200
-    assert browse.get("/welcomes/edit", {"name": "nobody"}).status_code == 404
-    assert browse.get("/welcomes/delete", {"name": "nobody"}).status_code == 404
+    for page in ("/welcomes/edit", "/welcomes/delete", "/groups/edit", "/groups/delete"):
+        assert "There is no “<nobody>” any more" in text_of(browse.get(page, {"name": "<nobody>"}))
 
 
 # ------------------------------------------------------------------------------------------------ preview
