@@ -338,6 +338,11 @@ def _changed(form: EditForm, act: str, argument: str, most: int) -> EditForm:
         items = moved(items, at, -1 if act == "up" else 1)
     elif act == "remove" and 0 <= at < len(items):
         del items[at]
+    elif act == "pick":
+        number, _colon, path = argument.partition(":")
+        for one, _wrong in items[int(number) : int(number) + 1] if number.isascii() and number.isdecimal() else ():
+            if "path" in one:
+                one["path"] = path
     elif act in ("mine", "theirs", "original") and argument in COMPARED:
         side = _read_clash(form).get(act)
         if side:
@@ -354,13 +359,16 @@ def _changed(form: EditForm, act: str, argument: str, most: int) -> EditForm:
 def _focus(form: EditForm, act: str, argument: str) -> str:
     """The id of what a button's work is about, so that the next page opens there."""
     last = len(form.attachments) - 1
-    at = int(argument) if argument.isascii() and argument.isdecimal() else 0
+    number = argument.partition(":")[0]
+    at = int(number) if number.isascii() and number.isdecimal() else 0
     if act == "add":
         return f"attachment-{last}" if last >= 0 else ""
     if act == "up":
         return f"attachment-{max(0, at - 1)}"
     if act == "down":
         return f"attachment-{min(last, at + 1)}"
+    if act == "pick" or (act == "preview" and argument):
+        return f"attachment-{at}"
     if act == "remove":
         return "attachments"
     return "clash" if act in ("mine", "theirs", "original") else ""
