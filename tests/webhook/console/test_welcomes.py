@@ -11,6 +11,7 @@ from tasks import intake
 from tasks.assembly import Parts, assemble
 from tasks.templates.draft import Drafts
 from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
+from tasks.templates.nodes import BOOK_LIMIT
 from tests.books import PNG
 from tests.builders import a_contact, some_settings
 from tests.processes import RedisServer
@@ -359,7 +360,7 @@ def test_what_is_exported_can_be_imported_and_merges(operator: Browser, parts: P
             b"version: 1\ntemplates: {a: {text: x, attachments: [{image: {file: a.png}}]}}\nrules: [{use: a}]",
             "as a .zip",
         ),
-        (b"#" * (1 << 20) + b"#", "more than 1048576 bytes"),
+        (b"#" * BOOK_LIMIT + b"#", f"more than {BOOK_LIMIT} bytes"),
     ],
 )
 def test_a_file_that_is_no_book_changes_nothing(operator: Browser, drafts: Drafts, content: bytes, words: str) -> None:
