@@ -44,7 +44,7 @@ def health(parts: Parts) -> Blueprint:
         ]
         for lane, pause in Lanes(parts.redis).paused().items():
             left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
-            remarks.append(f"{pause.by} has paused the lane {lane}, {left}")
+            remarks.append(f"the lane {lane} is paused {left}")
         media: list[str] = []
         for app, one in reading.media.items():
             (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())

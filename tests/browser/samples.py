@@ -5,16 +5,21 @@ behind one.
 """
 
 import base64
+import contextlib
 import json
 import time
 from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
+from tasks import jobs, presence
 from tasks.assembly import Parts
 from tasks.channels import KEY as CHANNELS
 from tasks.channels import PICTURE, Channel
+from tasks.lanes import FOLLOW_UPS, Lanes
 from tasks.ledger import Settlement
+from tasks.ledger.followups import FollowUps, Progress
 from tasks.missed import UNANNOUNCED, WorkList
+from tasks.presence import Presence
 from tasks.templates.draft import Drafts
 from tasks.templates.edits import AddRule, SetNamed
 from tasks.templates.written import Value
@@ -75,6 +80,7 @@ def fill(parts: Parts) -> None:
     fill_setup(parts)
     fill_draft(parts)
     fill_rules(parts)
+    fill_queue(parts)
 
 
 def fill_channels(parts: Parts) -> None:
@@ -149,6 +155,29 @@ def fill_missed(parts: Parts) -> None:
     never = {"app": "default", "user_id": NASTY[0], "external_user_id": "wm-never", "outcome": UNANNOUNCED}
     at = {"created_at": 1000, "received_at": int(time.time() * 1000), "claims": 0, "attempts": 0, "rehearsal": 0}
     work.add_unannounced([{"id": "a" * 32, "corp_id": "ww1", "change": "add", "state": NASTY[4], **never, **at}], 86400)
+
+
+def fill_queue(parts: Parts) -> None:
+    """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
+    Presence(parts.redis, "welcome", lambda: ["b" * 32] * 9).note()
+    Presence(parts.redis, "beat").note()
+    for field, note in parts.redis.hgetall(presence.KEY).items():
+        if field.startswith("beat"):
+            at, _, about = note.partition("|")
+            parts.redis.hset(presence.KEY, field, f"{int(at) - 60_000}|{about}")
+    with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+        pass
+    with contextlib.suppress(OSError), jobs.noted(parts.redis, "tasks.upkeep.watch_media"):
+        raise OSError
+    store = FollowUps(parts.redis)
+    for name in NASTY:
+        event = a_contact(user_id=name[:60])
+        parts.ledger.accept(event)
+        sent = Settlement("sent", template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000})
+        parts.ledger.settle(event, sent, follow_up=True)
+        for task in store.claim(1):
+            store.note(task, Progress("failed", name))
+    Lanes(parts.redis).pause(FOLLOW_UPS, NASTY[3])
 
 
 def arguments(parts: Parts) -> dict[str, str]:

@@ -3,12 +3,13 @@
 import json
 import stat
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tasks import state
+from tasks import state, tally
 from tasks.connections import Redis
 from tasks.ledger import DUE, Ledger, Settlement
 from tasks.metrics import count
@@ -165,3 +166,46 @@ def test_who_is_forgotten_is_gone_and_totals_stay(redis_client: Redis, ledger: L
     everywhere = str([redis_client.dump(key) for key in redis_client.keys("*")])
     assert "wm1" not in everywhere
     assert totals == {key: redis_client.hgetall(key) for key in totals}
+
+
+def test_the_console_finds_after_a_restore_what_it_found_before(
+    redis_client: Redis, ledger: Ledger, tmp_path: Path
+) -> None:
+    greeted(ledger, user_id="lisi")
+    missed, open_ = a_contact(user_id="lisi"), a_contact(user_id="lisi")
+    ledger.accept(missed)
+    ledger.settle(missed, Settlement("expired"))
+    ledger.accept(open_)
+    today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
+    before = tally.read(redis_client, "default", [today])
+    state.backup(redis_client, tmp_path / "a.zip")
+    redis_client.flushall()
+    state.restore(redis_client, tmp_path / "a.zip")
+    assert tally.read(redis_client, "default", [today]) == before
+    assert len(ledger.page("default", user_id="lisi").rows) == 3
+    expired = ledger.page("default", outcome=frozenset({"expired"}))
+    assert {row["id"] for row in expired.rows} == {missed.id, open_.id}
+    assert {row["id"] for row in ledger.missed("default").rows} == {missed.id, open_.id}  # nobody knows better
+    assert ledger.page("default", outcome=frozenset({""})).rows == []
+
+
+def test_who_is_worked_on_stays_in_the_lists_through_a_restore(
+    redis_client: Redis, ledger: Ledger, tmp_path: Path
+) -> None:
+    state.backup(redis_client, tmp_path / "a.zip")
+    greeted(ledger, user_id="lisi")
+    waiting = a_contact(user_id="lisi")
+    ledger.accept(waiting)
+    state.restore(redis_client, tmp_path / "a.zip", force=True)
+    for asked in ({"user_id": "lisi"}, {"outcome": frozenset({""})}):
+        assert [row["id"] for row in ledger.page("default", **asked).rows] == [waiting.id]
+
+
+def test_who_is_forgotten_is_in_no_list(redis_client: Redis, ledger: Ledger) -> None:
+    event = a_contact(external_user_id="wm1")
+    ledger.accept(event)
+    ledger.settle(event, Settlement("failed"))
+    assert state.forget(redis_client, "wm1") == 1
+    for key in redis_client.keys("*"):
+        if redis_client.type(key) == "zset":
+            assert event.id not in redis_client.zrange(key, 0, -1), key

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.assembly import assemble
+from tasks.lanes import WELCOME, Lanes
 from tasks.ledger import CONSUMED, Settlement
 from tasks.metrics import count, latency
 from tasks.queues import SILENT
@@ -51,6 +52,18 @@ def metrics(web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_a_process_is_alive_whatever_else_is_wrong(web):
     answer = web.get("/healthz")
     assert (answer.status_code, answer.data) == (200, b"ok")
+
+
+def test_a_lane_that_is_paused_is_remarked_without_a_name(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom)
+    Lanes(web.parts.redis).pause(WELCOME, "李敏")
+    answer = web.get("/readyz")
+    assert answer.status_code == 200
+    assert "the lane welcome is paused for" in " ".join(answer.json["remarks"])
+    assert "李敏" not in answer.get_data(as_text=True)
+    findings = [str(one) for one in examine(web.parts.settings, web.parts.settings.apps["default"])]
+    assert any("李敏 has paused" in one for one in findings)
 
 
 def test_with_a_consuming_worker_and_a_token_it_is_ready(web, wecom):

@@ -33,7 +33,7 @@ DIMENSIONS = (  # value of `by`, name, dimension of the tallies
 MOST_DAYS = {"day": 400}  # of a range; the tallies of the other dimensions have many fields a day
 MOST_OF_OTHERS = 92
 PERIOD = 7  # days that are shown first
-SHOWN = 200  # rows; the rest is in the table to take away
+SHOWN = 100  # rows; the rest is in the table to take away
 ENOUGH = 200  # adds of each variant before they can be compared
 COLUMNS = ("added", "sent", "on_time", "missed", "unconfirmed", "no_code", "lost")
 
@@ -105,8 +105,11 @@ def numbers(parts: Parts) -> Blueprint:
 
     def table_of(form: Asked) -> Table:
         dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == form.by.data)
-        days = tally.read(parts.redis, g.app.name, form.days, {"total", "latency", dimension})
-        return _table(days, dimension, g.app.name, parts)
+        days = form.days
+        wanted = {"total", dimension} | ({"latency"} if len(days) <= MOST_OF_OTHERS else set())
+        if dimension == "total":
+            return _by_day(tally.read(parts.redis, g.app.name, days, wanted))
+        return _by_value(tally.read_sum(parts.redis, g.app.name, days, wanted), dimension, g.app.name, parts)
 
     @blueprint.get("/numbers")
     def show() -> str | tuple[str, int]:
@@ -145,19 +148,24 @@ def numbers(parts: Parts) -> Blueprint:
     return blueprint
 
 
-def _table(days: dict[date, tally.Tallies], dimension: str, app: str, parts: Parts) -> Table:
+def _by_day(days: dict[date, tally.Tallies]) -> Table:
     whole = tally.added(days.values())
-    total = Row("", figures.total(whole), figures.half_within(whole))
-    if dimension == "total":
-        rows = [Row(day, figures.total(one), figures.half_within(one)) for day, one in days.items()]
-        return Table(rows[::-1], total)
+    rows = [Row(day, figures.total(one), figures.half_within(one)) for day, one in days.items()]
+    return Table(rows[::-1], _sum(whole))
+
+
+def _by_value(whole: tally.Tallies, dimension: str, app: str, parts: Parts) -> Table:
     counts = figures.counted(whole, dimension)
     names: dict[str, str] = {}
     if dimension == "member":
         asked = [value for value in counts if isinstance(value, str)]
         names = {one: name for one, (name, _) in known_members(parts.redis, app, asked).items()}
-    found = [Row(value, count, name=names.get(str(value), "")) for value, count in counts.items()]
-    return Table(sorted(found, key=lambda row: (-row.count.added, str(row.value))), total)
+    rows = [Row(value, count, name=names.get(str(value), "")) for value, count in counts.items()]
+    return Table(sorted(rows, key=lambda row: (-row.count.added, str(row.value))), _sum(whole))
+
+
+def _sum(whole: tally.Tallies) -> Row:
+    return Row("", figures.total(whole), figures.half_within(whole))
 
 
 def _compared(table: Table) -> dict[str, bool]:
