@@ -3,12 +3,14 @@
 import io
 import re
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks import intake
 from tasks.assembly import Parts, assemble
+from tasks.settings import read
 from tasks.templates.draft import Drafts
 from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
 from tasks.templates.nodes import BOOK_LIMIT
@@ -427,3 +429,24 @@ def test_the_draft_can_be_asked_too(operator: Browser, drafts: Drafts) -> None:
     drafts.change("default", AddRule({"name": "vip", "when": {"member": "zhangsan"}, "use": "brochure"}, 0), "li")
     assert "vip" not in text_of(operator.get("/welcomes/explain?member=zhangsan&at=2026-11-22T12:00"))
     assert "vip" in text_of(operator.get("/welcomes/explain?member=zhangsan&at=2026-11-22T12:00&book=draft"))
+
+
+def test_each_app_has_a_draft_of_its_own(redis_url: str, tmp_path: Path) -> None:
+    both = "".join(
+        f'[apps.{name}]\ncorp_id = "ww{name}"\nsecret = "s"\ntoken = "t"\nencoding_aes_key = "{"a" * 43}"\n'
+        for name in ("sales", "service")
+    )
+    (tmp_path / "apps.toml").write_text(both)
+    given = {"WELCOME_CONFIG": str(tmp_path / "apps.toml"), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
+    parts = assemble(read(given, tmp_path), timeout=intake.TIMEOUT)
+    for name in ("sales", "service"):
+        parts.books.save(name, BOOK)
+    browser = Browser(parts).sign_in()
+    page = browser.get("/welcomes/rules/new", {"app": "service"})
+    answer = browser.post("/welcomes/rules/new?app=service", a_rule(state=["only-here"]))
+    assert "only-here" in answer.text
+    assert 'href="/console/welcomes/publish?app=service"' in answer.text
+    assert 'href="/console/welcomes?app=service"' in page.text
+    assert "only-here" not in browser.get("/welcomes").text
+    assert Drafts(parts.redis, parts.books).get("sales") is None
+    parts.redis.close()
