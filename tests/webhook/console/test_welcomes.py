@@ -229,15 +229,15 @@ def test_a_redis_that_dies_while_a_rule_is_saved_keeps_what_was_typed(tmp_path: 
 
 
 def test_hostile_names_and_states_are_shown_and_never_run(operator: Browser, drafts: Drafts) -> None:
-    nasty = "<script>alert(1)</script>{{7*7}} %(n)s \u202e"[:60].strip()
+    nasty = "<script>alert(1)</script>{{1009*1009}} %(n)s \u202e"[:60].strip()
     value = {"text": nasty, "attachments": [{"link": {"title": nasty, "url": "https://example.com"}}]}
     drafts.change("default", SetNamed(TEMPLATE, "<b>'\"&", value), "<i>li</i>")
     drafts.change("default", AddRule({"when": {"state": nasty, "member": "<u>"}, "use": "<b>'\"&"}), "<i>li</i>")
     for path in ("/welcomes", "/welcomes/publish", "/welcomes/import", "/welcomes/explain?member=%3Cu%3E&state=<s>"):
         page = operator.get(path)
         assert page.status_code == 200
-        for tag in ("<script>alert", "<b>'", "<i>li", "<u>", "<s>", "49"):
-            assert tag not in re.sub(r"made in \d+ ms|value=\"[^\"]*\"|\d{2}:\d{2}", "", page.text), (path, tag)
+        for tag in ("<script>alert", "<b>'", "<i>li", "<u>", "<s>", "1018081"):
+            assert tag not in re.sub(r"value=\"[^\"]*\"", "", page.text), (path, tag)
 
 
 # ------------------------------------------------------------------------------------------------ publishing
