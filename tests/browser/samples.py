@@ -21,7 +21,7 @@ from tasks.ledger.followups import FollowUps, Progress
 from tasks.missed import UNANNOUNCED, WorkList
 from tasks.presence import Presence
 from tasks.templates.draft import Drafts
-from tasks.templates.edits import SetNamed
+from tasks.templates.edits import AddRule, SetNamed
 from tasks.templates.written import Value
 from tests.books import PNG
 from tests.builders import a_contact
@@ -47,6 +47,10 @@ QUERIES = [
         for query in NAMED
     ),
     "/welcomes/new?copy=default",
+    "/welcomes/explain?"
+    + urlencode({"member": NASTY[3], "state": NASTY[0], "at": "2026-11-22T23:00", "book": "draft"}),
+    "/welcomes/history/2?with=0",
+    "/welcomes?published=2",
 ]
 
 
@@ -75,6 +79,7 @@ def fill(parts: Parts) -> None:
     fill_channels(parts)
     fill_setup(parts)
     fill_draft(parts)
+    fill_rules(parts)
     fill_queue(parts)
 
 
@@ -117,6 +122,27 @@ def fill_draft(parts: Parts) -> None:
         drafts.change("default", edit, NASTY[3])
 
 
+def fill_rules(parts: Parts) -> None:
+    """A second revision by somebody hostile, and a draft with rules that are as hostile as they may be, and clash."""
+    app = "default"
+    drafts = Drafts(parts.redis, parts.books)
+    every: Value = {
+        "member": [one[:60] for one in NASTY],
+        "department": ["1", "4294967295"],
+        "state": [NASTY[0], NASTY[4][:500]],
+        "hours": ["21:00-08:30", "12:00-24:00"],
+        "weekdays": ["mon", "wed"],
+        "dates": "2026-10-01..2026-10-07",
+        "customer_type": ["wechat", "wecom"],
+        "add_way": ["1", "999"],
+        "change": ["add", "half_add"],
+    }
+    drafts.change(app, AddRule({"name": HOSTILE, "when": every, "use": {"default": "70", HOSTILE: "30"}}, 0), NASTY[3])
+    drafts.change(app, AddRule({"when": {"state": NASTY[0]}, "use": HOSTILE}, 0), NASTY[3])
+    drafts.change(app, AddRule({"when": {"state": NASTY[0], "member": "a"}, "use": "default"}), NASTY[3])
+    parts.books.save(app, parts.books.source(app, 1).replace("您好", "你好"), author=NASTY[0], note=NASTY[4] + NASTY[1])
+
+
 def fill_missed(parts: Parts) -> None:
     """Customers of every hostile name on the work list: reminded, ticked off, never announced."""
     work = WorkList(parts.redis, "default")
@@ -156,6 +182,7 @@ def fill_queue(parts: Parts) -> None:
 
 def arguments(parts: Parts) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
+    drafts = Drafts(parts.redis, parts.books).working("default")
     identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
     return {
         "code": "zh_Hans",
@@ -163,5 +190,6 @@ def arguments(parts: Parts) -> dict[str, str]:
         "name": "default",
         "number": "1",
         "config_id": "real",
+        "rule": drafts.content.digest_of(drafts.content.rules[1]),
         "sha256": next(iter(parts.books.media.sizes())),
     }

@@ -1,11 +1,13 @@
 """Writing a welcome in a real browser: what is previewed is what the worker sends, and nothing typed is lost."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Route, expect
 
 from tasks.assembly import Parts
 from tasks.templates import render
@@ -67,6 +69,34 @@ def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) ->
     assert page.input_value("#text").startswith("{custmer}好")
     page.click("#errors a")
     expect(page.locator("#text")).to_be_focused()
+
+
+def test_a_slow_preview_never_replaces_a_newer_one(visit: Visit) -> None:
+    page = visit(EDIT)
+    held: list[Route] = []
+    page.route("**/welcomes/preview", lambda route: route.continue_() if held else held.append(route))
+    page.fill("#text", "first")
+    page.wait_for_timeout(800)
+    assert held, "the first preview is on its way"
+    page.fill("#text", "second")
+    expect(page.locator(".sample-ordinary .phone-text")).to_have_text("second")
+    with contextlib.suppress(PlaywrightError):  # the page gave it up
+        held[0].continue_()
+    page.wait_for_timeout(500)
+    expect(page.locator(".sample-ordinary .phone-text")).to_have_text("second")
+
+
+def test_half_a_word_of_an_input_method_is_not_previewed(visit: Visit) -> None:
+    page = visit(EDIT)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "preview" in request.url else None)
+    page.focus("#text")
+    typing = page.context.new_cdp_session(page)
+    typing.send("Input.imeSetComposition", {"text": "ni", "selectionStart": 2, "selectionEnd": 2})
+    page.wait_for_timeout(700)
+    assert asked == []
+    typing.send("Input.insertText", {"text": "你"})
+    expect(page.locator(".sample-ordinary .phone-text")).to_contain_text("你")
 
 
 def test_by_keyboard_alone(visit: Visit, drafts: Drafts) -> None:

@@ -11,7 +11,7 @@ from tests.browser.conftest import Visit
 from tests.browser.samples import QUERIES, arguments, fill
 from webhook import create_app
 
-NO_PAGES = frozenset({"static", "language.choose"})
+NO_PAGES = frozenset({"static", "language.choose", "welcomes.export", "welcomes.export_draft"})
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
 

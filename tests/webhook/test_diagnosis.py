@@ -13,7 +13,7 @@ from tasks.settings import read
 from tests.builders import AES_KEY, CORP
 from tests.until import until
 from tests.webhook.conftest import Web
-from tests.webhook.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, sealed, signed
+from tests.webhook.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, sealed, signed, xml
 from webhook.crypto import Envelope
 from webhook.diagnosis import SIGNED, VERDICTS, diagnose, sentence
 from webhook.sentences import Sentence
@@ -195,3 +195,13 @@ def test_each_app_has_a_diagnosis_of_its_own(tmp_path, redis_url, caplog):
     assert web.verdict("sales").startswith("the query has no")
     assert web.verdict("service") == TOKEN_WRONG
     assert len(caplog.records) == 2
+
+
+def test_our_own_requests_do_not_hide_what_was_wrong_with_wecoms(web):
+    web.get("/callback", a_verification(b"echo", Envelope.of(TOKEN, OTHER_KEY, CORP)))
+    assert web.verdict() == KEY_WRONG
+    web.get("/callback", a_verification(b"rehearsal-1616140317555161061"))
+    assert web.post(a_push(xml(an_event(Rehearsal="1")))).status_code == 200
+    assert web.verdict() == KEY_WRONG
+    web.post(a_push())
+    assert web.verdict() == ""

@@ -63,7 +63,8 @@ OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for these calls; WeC
 
 
 def _stripped(text: str | None) -> str:
-    return (text or "").strip()
+    """Without spaces around it, and without control characters: what WeCom gets is what one sees."""
+    return "".join(one for one in text or "" if one.isprintable() or one == "\u200d").strip()
 
 
 def _words(text: str) -> list[str]:
@@ -402,7 +403,7 @@ def _matches(channel: Channel, wanted: str, names: Mapping[str, str]) -> bool:
 
 
 def _compared(store: Channels) -> Comparison:
-    known, listed = store.all(), store.listed()
+    known, listed = store.all(), dict.fromkeys(store.listed())
     here = {channel.config_id for channel in known.values()}
     gone = tuple(channel for channel in known.values() if channel.config_id not in listed)
     others = [config_id for config_id in listed if config_id not in here]

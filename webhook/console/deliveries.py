@@ -187,6 +187,14 @@ def deliveries(parts: Parts) -> Blueprint:
             "deliveries/list.html", form=form, given=given, page=None, periods=periods, **nothing
         ), 422
 
+    def called(name: str) -> list[str]:
+        """The members of this name, of those who were added in these days: a userid is ASCII, doc 90195."""
+        today = datetime.now(zone).date()
+        days = tally.read(parts.redis, g.app.name, [today - timedelta(days=ago) for ago in range(7)], ("member",))
+        ids = {value for counted in days.values() for _dimension, value, _outcome in counted if isinstance(value, str)}
+        names = people.known_members(parts.redis, g.app.name, ids)
+        return sorted(one for one, (known, _department) in names.items() if known == name)[:9]
+
     def options(today: date, shown: list[Line]) -> dict[str, Any]:
         """What the fields propose: of the rows that are shown, and of today's."""
         counted = tally.read(parts.redis, g.app.name, [today], ("member", "channel"))[today]
@@ -206,6 +214,13 @@ def deliveries(parts: Parts) -> Blueprint:
         if not form.validate():
             return refused(form)
         given, wanted = form.given(), asked(form)
+        if not given.get("member", "").isascii():
+            same = called(given["member"])
+            if len(same) == 1:
+                return redirect(url_for("deliveries.show", **{**given, "member": same[0]}))  # type: ignore[return-value, arg-type]
+            several = _("Several members have this name: %(ids)s", ids=", ".join(same))
+            form.member.errors = [several if same else _("No member of this name was added lately; write the userid")]
+            return refused(form)
         if "q" in given and (row := ledger.row(given["q"])) and row["app"] == g.app.name:
             return redirect(url_for("deliveries.one", identity=row["id"]))  # type: ignore[return-value]
         before, after, seen = (request.args.get(name) or None for name in ("before", "after", "seen"))

@@ -90,7 +90,22 @@ def pieces(before: str, after: str) -> tuple[Piece, ...]:
             found.append(Piece(SAME, "".join(old[a:b])))
         else:
             found += [one for one in (Piece(GONE, "".join(old[a:b])), Piece(NEW, "".join(new[c:d]))) if one.text]
-    return tuple(found)
+    return tuple(_without_crumbs(found))
+
+
+def _without_crumbs(found: list[Piece]) -> Iterator[Piece]:
+    """A single character that stayed between two changes belongs to them: nobody reads it by itself."""
+    gone = new = ""
+    for number, one in enumerate(found):
+        inside = 0 < number < len(found) - 1 and bool(gone or new)
+        if one.kind == SAME and not (inside and len(one.text) == 1 and one.text.isalnum()):
+            yield from (piece for piece in (Piece(GONE, gone), Piece(NEW, new)) if piece.text)
+            gone = new = ""
+            yield one
+        else:
+            gone += one.text if one.kind != NEW else ""
+            new += one.text if one.kind != GONE else ""
+    yield from (piece for piece in (Piece(GONE, gone), Piece(NEW, new)) if piece.text)
 
 
 def flat(value: Any) -> dict[str, str]:

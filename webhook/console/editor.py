@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import FileStorage
@@ -303,8 +303,7 @@ def address(act: str, kind: str, **values: str) -> str:
 
 def listed(kind: str) -> str:
     """The address of the list."""
-    there = "welcomes.show" in current_app.view_functions
-    return url_for("groups.show" if kind == GROUP or not there else "welcomes.show")
+    return url_for("groups.show" if kind == GROUP else "welcomes.show")
 
 
 # ------------------------------------------------------------------------------------------------ the form, changed

@@ -4,7 +4,7 @@ The .po files are read when the process starts, so that there is nothing to comp
 """
 
 import io
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from babel.messages.mofile import write_mo
@@ -36,8 +36,9 @@ def html_language() -> str:
     return str(get_locale()).replace("_", "-")
 
 
+@cache
 def chinese() -> Translations:
-    """Every .po file of the Chinese translation, as one catalogue."""
+    """Every .po file of the Chinese translation, as one catalogue; read once by a process."""
     merged = Translations()
     for file in sorted((Path(__file__).parent / "translations" / CHINESE).glob("*.po")):
         with file.open("rb") as source:

@@ -94,9 +94,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         impact = compare(before, book, latest.contacts) if book else None
         shown = impact.different[:SHOWN] if impact else ()
         changed = differences(live.content, draft.content) if behind is None else differences_since(drafts, draft)
-        rules = [
-            rule for change in changed if change.kind == "rule" for rule in map(rule_of, (change.before, change.after))
-        ]
+        rules = [*(book.rules if book else ()), *(before.rules if before else ())]
         return render_template(
             "welcomes/publish.html",
             draft=draft,
@@ -116,7 +114,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             note=note,
             why=why,
             rule_of=rule_of,
-            names=names_of(parts, [rule for rule in rules if rule]),
+            names=names_of(parts, rules),
         )
 
 

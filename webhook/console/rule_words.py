@@ -141,7 +141,7 @@ def _runs(days: list[int]) -> Iterator[Sentence]:
     while days:
         last = next((n for n in range(len(days) - 1, 0, -1) if days[n] - days[0] == n), 0)
         if last >= 2:
-            yield said("%(first)s to %(last)s", first=WEEKDAYS[days[0]], last=WEEKDAYS[days[last]])
+            yield said("%(first)s–%(last)s", first=WEEKDAYS[days[0]], last=WEEKDAYS[days[last]])
         else:
             yield from (WEEKDAYS[day] for day in days[: last + 1])
         days = days[last + 1 :]

@@ -223,8 +223,8 @@ def test_a_text_may_be_as_long_as_wecom_takes_with_the_longest_names(text: str, 
     assert what.startswith(f"the text of default has up to {size + 1} bytes with the longest names, 1 more than the ")
 
 
-def test_a_book_of_more_than_a_mebibyte_is_not_even_parsed() -> None:
-    assert BOOK_LIMIT == 1 << 20
+def test_a_book_of_more_than_half_a_mebibyte_is_not_even_parsed() -> None:
+    assert BOOK_LIMIT == 1 << 19
     assert problems("#" * (BOOK_LIMIT + 1)) == [(1, 1, f"more than {BOOK_LIMIT} bytes")]
 
 
@@ -239,7 +239,7 @@ def test_a_book_of_more_than_a_mebibyte_is_not_even_parsed() -> None:
 def test_a_hostile_book_is_refused_soon(source: str) -> None:
     began = time.process_time()
     assert problems(source)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 2
 
 
 @given(st.text() | st.text(alphabet="{}[]:-,|>&*!#%@ \n\t\"'ab1").map(lambda text: "version: 1\n" + text))

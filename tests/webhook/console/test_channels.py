@@ -1,5 +1,6 @@
 """Channels in the console: the list, making, changing and deleting one, its picture and sheet, WeCom's refusals."""
 
+import base64
 import json
 import re
 import time
@@ -11,11 +12,11 @@ import pytest
 
 from tasks import intake
 from tasks.assembly import Parts, assemble
-from tasks.channels import KEY, Channel, ChannelError, Channels
+from tasks.channels import KEY, PICTURE, Channel, ChannelError, Channels
 from tasks.ledger import Settlement
 from tasks.settings import read
 from tasks.wecom.errors import InvalidRequest, NoAnswer, NotSent, from_answer
-from tests.books import a_rule
+from tests.books import PNG, a_rule
 from tests.builders import a_contact
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -166,6 +167,12 @@ def test_wecoms_refusal_is_said_in_words_and_what_was_typed_stays(browse, store)
     assert store.all() == {}
 
 
+def test_what_cannot_be_seen_is_left_out(browse, store):
+    made(browse, name="Shop\u202e 1\r\n", state="a\tb\x00")
+    (channel,) = store.all().values()
+    assert (channel.name, channel.state) == ("Shop 1", "ab")
+
+
 def test_a_name_that_is_taken_is_said_at_the_field(browse, store):
     made(browse)
     browse.get("/channels/new")
@@ -293,8 +300,13 @@ def test_the_sheet_has_the_code_the_name_the_members_and_the_date(browse):
 
 
 def test_hostile_names_and_states_stay_text(browse, parts):
-    channel = Channel(NASTY, NASTY, "c1", 2, (NASTY, "a" * 4000), qr_code=NASTY, at=1)
+    channel = Channel(NASTY, NASTY, "c1", 2, (NASTY, "a" * 4000), qr_code="javascript:alert(1)", at=1)
     parts.redis.hset(f"{KEY}default", NASTY, _json(channel))
+    parts.redis.set(f"{PICTURE}default:c1", base64.b64encode(PNG).decode())
+    assert "alert(1)" not in browse.get("/channels/c1").text
+    saved = browse.get("/channels/c1/picture?download=").headers["Content-Disposition"]
+    assert saved.isascii()
+    assert saved.startswith("attachment; ")
     for part in ("", "/c1", "/c1/edit", "/c1/delete", "/c1/sheet"):
         page = browse.get(f"/channels{part}")
         assert page.status_code == 200

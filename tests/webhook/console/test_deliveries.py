@@ -4,6 +4,7 @@ import csv
 import html
 import importlib
 import io
+import json
 import re
 import time
 from typing import Any
@@ -124,6 +125,27 @@ def test_what_is_filtered_is_said_and_each_part_can_be_dropped(browse: Browser, 
     assert 'href="/console/deliveries?outcome=missed&amp;channel=s1"' in page.text
     empty = browse.get("/deliveries", {"outcome": "missed", "member": "nobody"})
     assert "Nothing matches. Drop “Missed” Drop “Member”" in text_of(empty)
+
+
+def test_a_member_is_found_by_name_too(browse: Browser, parts: Parts) -> None:
+    event = added(parts, user_id="zhangwei")
+    added(parts, user_id="lisi")
+    known(parts, zhangwei="张伟", lisi="李四")
+    page = browse.get("/deliveries", {"member": "张伟", "outcome": "sent"})
+    assert ids(page) == [event.id]
+    assert page.request.args.to_dict() == {"member": "zhangwei", "outcome": "sent"}
+    unknown = browse.get("/deliveries", {"member": "王五"})
+    assert unknown.status_code == 422
+    assert "No member of this name was added lately" in text_of(unknown)
+    known(parts, lisi="张伟")
+    assert "Several members have this name: lisi, zhangwei" in text_of(browse.get("/deliveries", {"member": "张伟"}))
+
+
+def known(parts: Parts, **names: str) -> None:
+    """Let the cache know these members."""
+    for user_id, name in names.items():
+        answer = {"answer": {"member": name, "department": 1}, "until": time.time() + 60}
+        parts.redis.set(f"welcome:member:default:{user_id}", json.dumps(answer))
 
 
 def test_an_event_id_leads_to_the_event(browse: Browser, parts: Parts, book: None) -> None:
@@ -408,10 +430,16 @@ def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, par
     ):
         took = []
         for _ in range(10):
-            began = time.perf_counter()
+            began = worked(parts)
             assert browse.get(path).status_code == 200
-            took.append(time.perf_counter() - began)
-        assert min(took) < 0.05, (path, took)
+            took.append(worked(parts) - began)
+        assert min(took) < 0.25, (path, took)  # some 10 ms; who reads all rows takes seconds, on any machine
+
+
+def worked(parts: Parts) -> float:
+    """Seconds of CPU that this process and Redis have used: what a page costs, however busy the machine is."""
+    redis = parts.redis.info("cpu")
+    return time.process_time() + redis["used_cpu_user"] + redis["used_cpu_sys"]
 
 
 def many(parts: Parts, count: int) -> list[str]:

@@ -4,17 +4,20 @@ import html
 import io
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from tasks.assembly import Parts
+from tasks.assembly import Parts, assemble
 from tasks.templates import render
 from tasks.templates.draft import Drafts
 from tasks.templates.edits import GROUP, TEMPLATE, Part, SetNamed
 from tests.books import JPG, MP4, PDF, PNG, WEBP
-from tests.webhook.console.conftest import Browser, text_of
+from tests.builders import some_settings
+from tests.processes import RedisServer
+from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook.console import editor_form, preview
 
 BOOK = """\
@@ -181,6 +184,19 @@ def test_a_new_name_goes_into_the_rules(browse: Browser, drafts: Drafts) -> None
     browse.post("/welcomes/edit?name=brochure", fields(drafts, "brochure", name="手册"))
     assert value(drafts, "brochure") is None
     assert drafts.working("default").content.rules[0]["use"] == "手册"
+
+
+def test_without_redis_nothing_is_saved_and_nothing_lost(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        parts = assemble(some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD), timeout=0.5)
+        parts.books.save("default", BOOK)
+        browse = Browser(parts).sign_in()
+        browse.get("/welcomes/edit", {"name": "default"})
+        sent = fields(Drafts(parts.redis, parts.books), "default", text="typed while Redis was there")
+    answer = browse.post("/welcomes/edit?name=default", sent)
+    assert answer.status_code == 503
+    assert "typed while Redis was there" in answer.text
+    assert browse.post("/welcomes/preview", sent).status_code == 503
 
 
 # ------------------------------------------------------------------------------------------------ attachments

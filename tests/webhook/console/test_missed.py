@@ -293,6 +293,9 @@ def test_the_page_does_not_cost_more_with_history(browse: Browser) -> None:
     rows = [unannounced(f"{number:032x}", received_at=1000 + number) for number in range(2000)]
     work(browse).add_unannounced(rows, 1000)
     browse.get("/missed")
-    began = time.perf_counter()
-    browse.get("/missed")
-    assert time.perf_counter() - began < 0.25  # ~15 ms; the bound is for a loaded machine
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        browse.get("/missed")
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.25  # ~15 ms; the bound is for a loaded machine
