@@ -10,11 +10,15 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
 
 from tasks.assembly import Parts
+from tasks.lanes import Lanes
+from tasks.people import People
 from tasks.templates import render
 from tasks.templates.draft import Drafts
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tasks.welcome import Greeter
 from tests.books import MP4, PDF, WEBP
 from tests.browser.conftest import OPERATOR, PASSWORD, Visit
+from tests.simulator.client import StandIn
 from webhook.console import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
@@ -58,6 +62,32 @@ def test_write_see_save_and_the_worker_sends_just_that(visit: Visit, drafts: Dra
         assert seen[who] == sent["text"]["content"]  # type: ignore[index]
 
 
+def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, parts: Parts, wecom: StandIn) -> None:
+    """Written, looked at, published; then WeCom announces a customer on the callback, and a worker greets."""
+    wecom.people(members={"zhangsan": {"name": "张伟"}}, customers={"wm-wangfang": {"name": "王芳"}})
+    page = visit(EDIT)
+    page.fill("#text", "{customer|朋友}，您好！\n我是{member} 🌸 {{8 折}} <b>&amp;")
+    page.click("[value='add:link']")
+    page.fill("[name='attachments-0-title']", "产品手册")
+    page.fill("[name='attachments-0-url']", "https://example.com/book")
+    bubble = page.locator(".sample-ordinary .phone-text")
+    expect(bubble).to_contain_text("王芳，您好！")
+    previewed = bubble.text_content()
+    page.click(".editor-bar [value=publish]")
+    page.click("main form:has(#note) button.primary")
+    expect(page.locator("main")).to_contain_text("第 2 版")
+
+    record = wecom.add(external_user_id="wm-wangfang")
+    wecom.wait_until_accepted(1)
+    (claim,) = parts.ledger.claim(1)
+    people = People(parts.redis, parts.settings.timezone)
+    Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis)).greet(claim)
+    sent = wecom.record(record).content
+    assert sent is not None
+    assert sent["text"] == previewed
+    assert [one["msgtype"] for one in sent["attachments"]] == ["link"]
+
+
 def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) -> None:
     page = visit(EDIT, language="en")
     page.fill("#text", "{custmer}" + "好" * 1400)
@@ -69,6 +99,16 @@ def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) ->
     assert page.input_value("#text").startswith("{custmer}好")
     page.click("#errors a")
     expect(page.locator("#text")).to_be_focused()
+
+
+def test_a_chip_writes_at_the_end_or_where_the_caret_is(visit: Visit) -> None:
+    page = visit(EDIT)
+    before = page.input_value("#text")
+    page.click("[data-insert=date]")
+    assert page.input_value("#text") == before + "{date}"
+    page.locator("#text").evaluate("text => text.setSelectionRange(0, 2)")
+    page.click("[data-insert=time]")
+    assert page.input_value("#text") == "{time}" + before[2:] + "{date}"
 
 
 def test_a_slow_preview_never_replaces_a_newer_one(visit: Visit) -> None:

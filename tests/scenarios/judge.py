@@ -1,6 +1,7 @@
 """The verdict on a run: the stand-in's records of what customers got, beside the product's own ledger.
 
-lost      answered 200, and neither greeted nor settled with an outcome that says why not
+lost      answered 200, and neither greeted nor settled with an outcome that says why not; or greeted, and the ledger
+          does not know it (but for a row that a Redis forgot which died by kill -9 while it waited for its disk)
 missed    not greeted, and the ledger says why: `expired`, `failed`; or `refused` because the code had died before the
           event could be accepted
 double    called again on a code although the caller had been told that it is spent. Excused is the successor of a
@@ -62,7 +63,7 @@ def verdict(wecom: StandIn, product: Installation, timeout: float = 60, *, redis
         row = rows.get(record.external_user_id)
         if record.greeted_at is None:
             (missed if row is not None and _is_explained(record, row) else lost).append(_told(record, row))
-        elif row is None or row["outcome"] not in ("sent", "unconfirmed"):
+        elif not redis_died if row is None else row["outcome"] not in ("sent", "unconfirmed"):
             lost.append(_told(record, row))
         if _is_double(record, row, redis_died):
             double.append(_told(record, row))

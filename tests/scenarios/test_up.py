@@ -170,7 +170,9 @@ def test_a_port_or_data_directory_in_use_is_told_in_one_line_and_harms_nobody(
 
     assert up.pids() == before
     held = [file.path for file in psutil.Process(before["server"]).open_files()]
-    assert str(Path(up.environ["WELCOME_DATA_DIR"], "valkey", "lock")) in held, "it outlives a killed `up` by moments"
+    assert str(Path(up.environ["WELCOME_DATA_DIR"], "valkey", "lock").resolve()) in held, (
+        "it outlives a killed `up` by moments"
+    )
     wecom.add()
     wecom.wait_until_greeted(1)
     assert_all_greeted(wecom, up)

@@ -383,7 +383,7 @@ def test_neither_code_nor_token_is_in_what_is_logged(naming: Worker, caplog: pyt
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis") as server:
+    with RedisServer(tmp_path / "redis", in_memory=True) as server:
         yield server
 
 

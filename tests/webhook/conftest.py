@@ -60,7 +60,7 @@ def web(redis_url: str) -> Web:
 @pytest.fixture(scope="module")
 def hurt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server that tests of this module may hurt, if they heal it."""
-    with RedisServer(tmp_path_factory.mktemp("hurt")) as server:
+    with RedisServer(tmp_path_factory.mktemp("hurt"), in_memory=True) as server:
         yield server
 
 

@@ -16,6 +16,7 @@ from tasks.templates.model import Template as Welcome
 from tasks.templates.render import PLACEHOLDERS, Mistake, Ready, attached, fill, longest
 
 NICKNAME = "%NICKNAME%"  # what WeCom itself replaces in a group welcome, doc 92366
+AT_WECOM = "WeCom"  # where a picture is that has a media_id
 NEARLY = 0.9  # of a limit: from here on it is worth a warning
 
 _KEPT_INLINE = ("JPG", "PNG")  # kinds that a page shows as a picture
@@ -29,7 +30,7 @@ class Bubble:
     """One message. `kind`: text, image, link, miniprogram, video or file.
 
     `text` is what is read: the text itself, a title, a file's name. `detail`: a link's description, a file's kind.
-    `picture`: sha256 of a picture that is kept here, "" for none; `elsewhere`: the host that has it, or "WeCom".
+    `picture`: sha256 of a picture that is kept here, "" for none; `elsewhere`: the host that has it, or AT_WECOM.
     `target`: where a tap leads: a link's host, a mini-program's page. `size`: bytes of a file, 0 if not known.
     `waits`: the worker would leave it out now, since it is not at WeCom.
     """
@@ -74,7 +75,9 @@ def _bubble(attachment: Attachment, waits: bool) -> Bubble:
     shown = source(attachment)
     media = shown if isinstance(shown, Media) else None
     picture = media.sha256 if media is not None and media.kind in _KEPT_INLINE and kind != "file" else ""
-    elsewhere = host(shown.url) if isinstance(shown, PicURL) else "WeCom" if isinstance(shown, MediaID) else ""
+    elsewhere = host(shown.url) if isinstance(shown, PicURL) else ""
+    if isinstance(shown, MediaID) and shown.media_id:
+        elsewhere = AT_WECOM
     if isinstance(attachment, MiniProgram):
         return Bubble(kind, attachment.title, attachment.appid, picture, elsewhere, attachment.page, waits=waits)
     name, what, size = (media.name, media.kind, media.size) if media is not None else ("", "", 0)

@@ -268,6 +268,19 @@ def test_a_wrong_file_says_what_it_is(
     assert drafts.files("default") == {}
 
 
+def test_a_file_that_does_not_fit_any_more_says_so(browse: Browser, parts: Parts, drafts: Drafts) -> None:
+    drafts.hold("default", "kept.pdf", PDF)
+    room = parts.books.media.limit
+    parts.books.media.limit = len(PDF)
+    sent = fields(drafts, "default", text="typed") | attachment(0, "image")
+    answer = browse.post("/welcomes/edit?name=default", sent | {"attachments-0-upload": a_file(PNG, "x.png")})
+    parts.books.media.limit = room
+    assert answer.status_code == 422
+    assert "There is no room for more files" in text_of(answer)
+    assert again(answer.text, "text") == "typed"
+    assert list(drafts.files("default")) == ["media/kept.pdf"]
+
+
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "C:\\x\\y.png", "<img src=x onerror=alert(1)>.png", "\u202egnp.exe", ".png", "a" * 300]
 )

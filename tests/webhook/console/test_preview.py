@@ -55,6 +55,15 @@ def test_the_three_customers() -> None:
         assert len(render.fill(EVERYTHING.text, values).encode()) <= preview.count(EVERYTHING.text).size
 
 
+def test_what_is_not_chosen_yet_is_nowhere() -> None:
+    unfinished = Template("t", "", (Image(MediaID("")), MiniProgram("", "", "", MediaID("")), Link("", "")))
+    assert [(one.kind, one.picture, one.elsewhere) for one in preview.bubbles(unfinished, {})] == [
+        ("image", "", ""),
+        ("miniprogram", "", ""),
+        ("link", "", ""),
+    ]
+
+
 def test_an_empty_text_is_no_message() -> None:
     assert preview.bubbles(Template("t", " \n{customer}"), {}) == []
 

@@ -14,13 +14,15 @@
 
   // A placeholder goes where the caret is; what stands for it when it is not known is asked beside it.
   let asked = null; // { start, token, name } of the one that was put in last
+  let caret = false; // before the text was ever entered, the end is where one means
+  text.addEventListener("focus", () => { caret = true; });
   const put = (token, start, end) => { text.setRangeText(token, start, end, "end"); told(); };
   for (const chip of form.querySelectorAll("[data-insert]")) {
     chip.addEventListener("click", () => {
       const name = chip.dataset.insert;
       const token = name.startsWith("%") ? name : `{${name}}`;
-      const start = text.selectionStart;
-      put(token, start, text.selectionEnd);
+      const start = caret ? text.selectionStart : text.value.length;
+      put(token, start, caret ? text.selectionEnd : start);
       asked = fallback && "canMiss" in chip.dataset ? { start, token, name } : null;
       if (!asked) { if (fallback) fallback.hidden = true; text.focus(); return; }
       fallback.hidden = false;
