@@ -23,9 +23,28 @@ LANGUAGES = {"zh_Hans": "李敏", "en": "Li Min"}  # → who is signed in
 SIZE = {"width": 1200, "height": 860}
 PAGES = ("edit", "delivery", "missed", "queue")
 MEMBERS = {"zhangwei": "张伟", "lina": "李娜", "wangqiang": "王强"}
-CUSTOMERS = (
-    ["王芳", "李雷", "韩梅", "赵敏", "周杰", "吴静", "郑浩", "孙丽", "钱进", "冯雪", "陈晨", "褚燕", "卫东", "蒋欣", "沈月", "杨帆", "朱琳", "秦岭", "许晴", "何平"]
-)
+CUSTOMERS = [
+    "王芳",
+    "李雷",
+    "韩梅",
+    "赵敏",
+    "周杰",
+    "吴静",
+    "郑浩",
+    "孙丽",
+    "钱进",
+    "冯雪",
+    "陈晨",
+    "褚燕",
+    "卫东",
+    "蒋欣",
+    "沈月",
+    "杨帆",
+    "朱琳",
+    "秦岭",
+    "许晴",
+    "何平",
+]
 BOOK = """\
 version: 1
 templates:
@@ -74,7 +93,7 @@ def live(product: Product, wecom: StandIn) -> None:
     wecom.faults(latency_ms=150, jitter_ms=120)
 
     def add(number: int, **event: object) -> None:
-        name = CUSTOMERS[number % len(CUSTOMERS)]
+        name = FAMILY_NAMES[number % 10] + GIVEN_NAMES[number * 7 // 10 % 10]
         customer = f"wm{number:06d}{name.encode().hex()}"
         wecom.people(customers={customer: {"name": name}})
         state = chance.choice(("douyin-0801", "douyin-0802", "xhs-11", ""))
