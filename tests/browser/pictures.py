@@ -23,28 +23,8 @@ LANGUAGES = {"zh_Hans": "李敏", "en": "Li Min"}  # → who is signed in
 SIZE = {"width": 1200, "height": 860}
 PAGES = ("edit", "delivery", "missed", "queue")
 MEMBERS = {"zhangwei": "张伟", "lina": "李娜", "wangqiang": "王强"}
-CUSTOMERS = [
-    "王芳",
-    "李雷",
-    "韩梅",
-    "赵敏",
-    "周杰",
-    "吴静",
-    "郑浩",
-    "孙丽",
-    "钱进",
-    "冯雪",
-    "陈晨",
-    "褚燕",
-    "卫东",
-    "蒋欣",
-    "沈月",
-    "杨帆",
-    "朱琳",
-    "秦岭",
-    "许晴",
-    "何平",
-]
+FAMILY_NAMES = tuple("王李韩赵周吴郑孙钱冯")
+GIVEN_NAMES = tuple("芳雷梅敏杰静浩丽进雪")
 BOOK = """\
 version: 1
 templates:
