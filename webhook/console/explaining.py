@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 from tasks.assembly import Parts
 from tasks.events import CHANGES, ContactAdded
 from tasks.people import People
-from tasks.roster import roster
+from tasks.roster import MOST, roster
 from tasks.sentences import Sentence, said
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
 from tasks.templates.draft import Drafts
@@ -87,7 +87,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             revision=shown.base,
             answer=answer,
             member=name or asked.member,
-            unknown_member=bool(members) and len(members) < 200 and asked.member not in members and bool(asked.member),
+            unknown_member=bool(members) and len(members) < MOST and asked.member not in members and bool(asked.member),
             members=members,
             states=states(parts),
             types=list(CUSTOMER_TYPES.values()),
