@@ -64,7 +64,7 @@ class Verdict:
 
 def seconds(value: float) -> str:
     """Seconds as people read them: 0.04, 1.4, 31."""
-    return f"{value:.2f}" if value < 0.1 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+    return f"{value:.2f}" if value < 0.095 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
 # ------------------------------------------------------------------------------------------------ errcodes

@@ -183,7 +183,7 @@ class BookStore:
     def import_first(self, app: str, source: str, media: Mapping[str, bytes] | None = None) -> bool:
         """Store a book as revision 1 unless the app has one. Raises BookError or MediaFull. → whether it was stored."""
         try:
-            self.save(app, source, media, note="the first", base=0)
+            self.save(app, source, media, base=0)
         except Conflict:
             return False
         return True

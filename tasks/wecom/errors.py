@@ -97,7 +97,7 @@ class Code:
 
 
 CODES: Mapping[int, Code] = {
-    -1: Code(Busy, "WeCom is busy", "nothing; it is tried again"),
+    -1: Code(Busy, "WeCom is busy", "wait until WeCom has recovered"),
     40001: Code(Misconfigured, "the secret is wrong", "compare WECOM_CORP_SECRET with the app's page"),
     40003: Code(Final, "no such userid", "check the member's id"),
     40004: Code(BadRequest, "the media type is not accepted", "use a type that WeCom lists"),

@@ -1,10 +1,12 @@
-"""What is different between two books, part by part and field by field, as pages show it. Pure."""
+"""What differs between two books, part by part and field by field, in the words of the request's language."""
 
 import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from flask_babel import gettext as _
 
 from tasks.sentences import Sentence, said
 from tasks.templates.edits import GROUP, RULE, TEMPLATE, Content, Part, changed, used
@@ -24,6 +26,13 @@ FIELDS: Mapping[str, Sentence] = {
     "name": said("Name"),
     "when": said("Conditions"),
     "use": said("Sends"),
+}
+KINDS = {  # of attachments → msgid
+    "image": "Image",
+    "link": "Link",
+    "miniprogram": "Mini-program",
+    "video": "Video",
+    "file": "File",
 }
 
 
@@ -180,13 +189,13 @@ def _lines(when: Any) -> str:
 
 
 def _one_line(attachment: Any) -> str:
-    """{"link": {"title": "a", "url": "b"}} → link: a, b"""
+    """{"link": {"title": "a", "url": "b"}} → Link: a, b"""
     if not isinstance(attachment, dict):
         return str(attachment)
     told = []
     for kind, body in attachment.items():
         values = [str(one) for one in body.values()] if isinstance(body, dict) else [str(body)]
-        told.append(f"{kind}: {', '.join(values)}")
+        told.append(f"{_(KINDS.get(kind, kind))}: {', '.join(values)}")
     return "; ".join(told)
 
 

@@ -229,7 +229,9 @@ def wrong_in_text(text: str) -> Iterator[str]:
             yield _("There is no placeholder %(name)s. Did you mean %(near)s?", name=mistake.name, near=near)
         else:
             yield _("There is no placeholder %(name)s. Choose one from the row below the text", name=mistake.name)
-    if not found and not barest(text).strip():
+    if not text.strip():
+        yield _("Write a text")
+    elif not found and not barest(text).strip():
         yield _("Without a name the text would be empty. Add a word, or a fallback to the placeholder")
     over = longest(text) - limits.TEXT_LIMIT
     if over > 0:

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from tasks.assembly import Parts
 from tasks.lanes import WELCOME, Lanes, Pause
 from webhook.console.links import here
+from webhook.console.run import FAILING, run_of
 
 PAGES = (  # endpoint, name: the navigation
     ("today.show", lazy_gettext("Today")),
@@ -47,7 +48,7 @@ class State:
 
 
 class Pulse:
-    """The state of the system, read at most every two seconds for all pages together."""
+    """The state of the system, read at most every two seconds for all pages together; a pause is never old."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -60,17 +61,21 @@ class Pulse:
             at, state = self._read
             if time.monotonic() - at > _FRESH:
                 self._read = (time.monotonic(), state := self._look())
-            return state
+        if state.tone == "unknown":
+            return state  # and nobody waits for Redis again
+        try:
+            pause = Lanes(self._parts.redis).paused().get(WELCOME)
+        except redis.RedisError:
+            return State("unknown", lazy_gettext("Cannot read"))
+        return state if pause is None else State("bad", lazy_gettext("Paused"), pause)
 
     def _look(self) -> State:
         try:
             reading = self._parts.queues.read()
-            pause = Lanes(self._parts.redis).paused().get(WELCOME)
+            missed = max(run_of(self._parts.ledger, name).missed for name in self._parts.settings.apps)
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
-        if pause is not None:
-            return State("bad", lazy_gettext("Paused"), pause)
-        if not reading.consuming or (reading.oldest or 0) > SLOW:
+        if not reading.consuming or (reading.oldest or 0) > SLOW or missed >= FAILING:
             return State("bad", lazy_gettext("Trouble"))
         return State("ok", lazy_gettext("All well"))
 

@@ -91,7 +91,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         book, before = book_of(draft), book_of(live)
         behind = drafts.behind(draft)
         latest = recent(parts.redis, g.app.name, parts.settings.timezone)
-        impact = compare(before, book, latest.contacts) if book else None
+        impact = compare(before, book, latest.contacts) if book and not behind else None  # not what would go live
         shown = impact.different[:SHOWN] if impact else ()
         changed = differences(live.content, draft.content) if behind is None else differences_since(drafts, draft)
         rules = [*(book.rules if book else ()), *(before.rules if before else ())]

@@ -21,6 +21,7 @@ from tasks.queues import Reading
 from tasks.sentences import Sentence, said
 from webhook.console import figures
 from webhook.console.panels import Panel, Panels
+from webhook.console.run import FAILING, NONE, Run, run_of
 from webhook.verdicts import BAD, OK, UNKNOWN, WARN, seconds
 
 DAYS = 7  # of the causes
@@ -46,10 +47,11 @@ ROLES = {  # role → what it does
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What goes through the welcome lane. `rate`: added in the last minute, of all apps."""
+    """What goes through the welcome lane. `rate`: added in the last minute, of all apps. `run`: the newest outcomes."""
 
     reading: Reading
     rate: int
+    run: Run = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,9 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
     if oldest > SLOW:
         headline = said("Greetings are slow: the oldest has waited %(n)s s", n=seconds(oldest))
         return Verdict(WARN, headline, said("After %(n)s s it is too late", n=f"{window:.0f}"))
+    if flow.run.missed >= FAILING:
+        more = said("The last %(n)s in a row were missed: %(why)s", n=flow.run.missed, why=flow.run.why)
+        return Verdict(BAD, said("New customers are missing their greeting"), more)
     if half is None:
         return Verdict(OK, said("Workers are ready. Nobody has been greeted today yet"))
     return Verdict(OK, said("Whoever is added now is greeted in about %(n)s s", n=seconds(oldest + float(half))))
@@ -101,7 +106,8 @@ def queue(parts: Parts) -> Blueprint:
 
     def flow() -> Flow:
         now = parts.ledger.now()
-        return Flow(parts.queues.read(), int(parts.redis.zcount(EVENTS, now - 60_000, "+inf")))
+        rate = int(parts.redis.zcount(EVENTS, now - 60_000, "+inf"))
+        return Flow(parts.queues.read(), rate, run_of(parts.ledger, g.app.name))
 
     def days() -> dict[date, tally.Tallies]:
         asked = [today() - timedelta(n) for n in reversed(range(DAYS))]

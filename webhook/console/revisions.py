@@ -100,7 +100,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
     @blueprint.post("/welcomes/history/<int:number>/rollback")
     def rollback(number: int) -> Page:
         base = request.form.get("base", 0, type=int)
-        note = request.form.get("note", "").strip()[:200]
+        note = request.form.get("note", "").strip()[:200] or _("Back to revision %(number)s", number=number)
         try:
             made = books.rollback(g.app.name, number, g.operator, note, base)
         except Conflict as conflict:

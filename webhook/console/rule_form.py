@@ -137,7 +137,7 @@ class RuleForm:
         """Of each row of `use`, what its weight comes to; "" where that cannot be said."""
         weights = [int(weight) if weight.isdecimal() and weight.isascii() else 0 for _, weight in self.use]
         total = sum(weights)
-        return [f"{100 * weight / total:.0f} %" if total and len(weights) > 1 else "" for weight in weights]
+        return [f"{100 * weight / total:.0f}" if total and len(weights) > 1 else "" for weight in weights]
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ CHANGES: Mapping[str, Sentence] = {
     "audit_approved": said("agreed to the chat archive"),
 }
 ADD_WAYS: Mapping[int, Sentence] = {  # doc 92114; the list is open
-    0: said("unknown"),
+    0: said("unknown source"),
     1: said("scanned a QR code"),
     2: said("searched for the phone number"),
     3: said("a shared card"),

@@ -1,7 +1,7 @@
 """Today: whether greetings go out, what is to be done, how many it were, and the latest ten."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -30,6 +30,7 @@ from webhook.console.frame import cut
 from webhook.console.panels import Panels
 from webhook.console.queue import Flow, Verdict
 from webhook.console.queue import verdict as of_the_queue
+from webhook.console.run import run_of
 from webhook.verdicts import BAD, OK, WARN
 
 HOUR = 3600_000  # ms
@@ -39,12 +40,13 @@ CHANNELS = 3  # without a rule that are named
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """Something that wants doing: what, and the page where it is done. tone: bad | warn."""
+    """Something that wants doing: what, and the page where it is done, with what it starts from. tone: bad | warn."""
 
     tone: str
     what: str
     action: str
     endpoint: str
+    values: Mapping[str, str] = field(default_factory=dict)  # of its address
 
 
 def without_rule(book: Book, channels: dict[str, int]) -> list[tuple[str, int]]:
@@ -69,7 +71,7 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
         return Verdict(OK, said("Greetings are ready to go out"), said("Nobody was added in the last hour"))
     tone, headline = OK, said("Greetings are going out")
     if hour.missed * 10 > hour.added:
-        tone, headline = BAD, said("Many customers are missing their greeting")
+        tone, headline = BAD, said("Many customers were missed in the last hour")
     elif hour.missed:
         tone, headline = WARN, said("Greetings are going out, but not to everybody")
     more = said("Last hour: %(added)s new customers, %(sent)s sent", added=hour.added, sent=hour.sent)
@@ -83,7 +85,7 @@ def today(parts: Parts) -> Blueprint:
     lanes, follow_ups = Lanes(client), FollowUps(client)
 
     def flow() -> Flow:
-        return Flow(parts.queues.read(), 0)
+        return Flow(parts.queues.read(), 0, run_of(ledger, g.app.name))
 
     def last_hour() -> Count:
         counts = ledger.count(g.app.name, since=ledger.now() - HOUR)
@@ -179,7 +181,7 @@ def today(parts: Parts) -> Blueprint:
         counts = {str(state): count.added for state, count in figures.counted(day, "channel").items() if state}
         for state, number in without_rule(book, counts)[:CHANNELS] if book else ():
             what = _("No rule names the channel %(state)s (%(n)s adds today)", state=cut(state, 24), n=number)
-            yield ToDo(WARN, what, _("Add a rule"), "welcomes.show")
+            yield ToDo(WARN, what, _("Add a rule"), "welcomes.add_rule", {"state": state})
 
     return blueprint
 

@@ -1,6 +1,7 @@
 """The page Queue: what it says of the system, what it cannot know, and what can be done on it."""
 
 import re
+import time
 
 import pytest
 import redis
@@ -8,7 +9,7 @@ import redis
 from tasks import jobs, presence
 from tasks.assembly import Parts
 from tasks.lanes import FOLLOW_UPS, WELCOME, Lanes, Pause
-from tasks.ledger import Settlement
+from tasks.ledger import CONSUMED, Settlement
 from tasks.ledger.followups import FollowUps, Progress, Task
 from tasks.presence import Presence
 from tasks.queues import Reading
@@ -16,6 +17,7 @@ from tests.builders import a_contact
 from tests.until import until
 from tests.webhook.console.conftest import NAME, Browser, text_of
 from webhook.console.queue import Flow, verdict
+from webhook.console.run import FAILING, run_of
 
 
 def a_flow(**different: object) -> Flow:
@@ -167,3 +169,37 @@ def test_nothing_is_shown_as_zero_when_redis_is_away(
         assert "Cannot read: Redis does not answer" in page
         assert not re.search(r"(Waiting|Sent|Missed) 0", page)
         assert len(asked) < 8, "nobody waits again and again"
+
+
+def come(parts: Parts, *outcomes: str) -> None:
+    """Customers who came one after the other, and what became of them."""
+    for outcome in outcomes:
+        time.sleep(0.002)  # the order is that of the milliseconds
+        event = a_contact()
+        parts.ledger.accept(event)
+        parts.ledger.settle(event, Settlement(outcome, errcode=-1 if outcome == "failed" else None))
+
+
+def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser, parts: Parts) -> None:
+    parts.redis.set(CONSUMED, parts.ledger.now())
+    come(parts, "sent", *["failed"] * FAILING)
+    page = text_of(browse.get("/queue"))
+    assert "New customers are missing their greeting" in page
+    assert f"The last {FAILING} in a row were missed: WeCom is busy (-1)" in page
+    assert "Trouble" in page
+    assert "All well" not in page
+    assert "it is tried again" not in page  # a code that has died is not
+
+
+@pytest.mark.parametrize("outcomes", [["failed"] * 9 + ["sent"], ["sent", "failed", "failed"], ["stale"] * 9, []])
+def test_a_few_or_earlier_ones_are_no_trouble_now(parts: Parts, outcomes: list[str]) -> None:
+    come(parts, *outcomes)
+    assert run_of(parts.ledger, "default").missed < FAILING
+
+
+def test_a_pause_is_on_the_next_page_already(browse: Browser) -> None:
+    assert "The welcome lane is paused" not in text_of(browse.get("/channels"))
+    browse.post(f"/queue/lanes/{WELCOME}/pause")
+    page = text_of(browse.get("/channels"))
+    assert "The welcome lane is paused: whoever is added now may miss the greeting" in page
+    assert "Paused" in page

@@ -8,7 +8,7 @@
     const total = weights.reduce((sum, one) => sum + one, 0);
     rows.forEach((row, number) => {
       const percent = row.querySelector("[data-percent]");
-      if (percent) percent.textContent = total && weights[number] ? `${Math.round(100 * weights[number] / total)} %` : "";
+      if (percent) percent.textContent = total && weights[number] ? percent.dataset.percent.replace("{n}", Math.round(100 * weights[number] / total)) : "";
     });
     form.querySelectorAll("[data-next-day]").forEach((words) => {
       const [first, last] = [...words.parentElement.querySelectorAll("input")].map((one) => one.value);
