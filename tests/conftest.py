@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 from tasks import connections
 from tests.processes import RedisServer
@@ -41,6 +43,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run")
         for line in absent:
             terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each page of the console is compiled once in a run, not once for each application that a test makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("pages"))
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(folder)})
+        yield
 
 
 @pytest.fixture(scope="session")
