@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOT_RUN] = []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """`require_tool("systemd-analyze")` → its path. Absent: the test is named at the end of the run; in CI it fails."""
 
@@ -31,7 +31,8 @@ def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
             return path
         if os.environ.get("CI") == "true":
             pytest.fail(f"{tool} is not installed, and CI runs everything", pytrace=False)
-        request.config.stash[NOT_RUN].append(f"{request.node.nodeid}: no {tool}")
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+        request.config.stash[NOT_RUN].append(f"{test}: no {tool}")
         pytest.skip(f"no {tool}")
 
     return require
