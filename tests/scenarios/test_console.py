@@ -1,4 +1,4 @@
-"""The console shares its process with the callback, and never its threads' last: whatever is done to it, WeCom is heard."""
+"""The console shares a process with the callback, never its last threads: whatever is done to it, WeCom is heard."""
 
 import contextlib
 import re

@@ -3,8 +3,6 @@
 A filter is a query, so every view has an address. It holds ids, never names.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -25,6 +23,7 @@ from tasks.ledger import MISSED, Page
 from tasks.ledger.followups import FollowUps
 from webhook import timeline, verdicts
 from webhook.console import delivery as in_full
+from webhook.console import tables
 from webhook.sentences import Sentence, say
 from webhook.verdicts import BAD, NAMES, TONES
 
@@ -275,9 +274,9 @@ def deliveries(parts: Parts) -> Blueprint:
 
         def written() -> Iterator[str]:
             yield "\ufeff"  # without it Excel takes Chinese for something else
-            yield _csv(COLUMNS)
+            yield tables.line(COLUMNS)
             for row in rows():
-                yield _csv(_cells(row, zone))
+                yield tables.line(_cells(row, zone))
 
         name = f"deliveries-{datetime.now(zone).date().isoformat()}.csv"
         return Response(
@@ -401,15 +400,3 @@ def _cells(row: Mapping[str, str], zone: Any) -> list[object]:
         *("" if values[name] is None else values[name] for name in ("revision", "attempts", "recoveries", "errcode")),
         *(values["reason"], values["id"], values["outcome"] or "open"),
     ]
-
-
-def _csv(cells: Any) -> str:
-    """A line of a table, in which no cell is a formula to Excel or its like."""
-    line = io.StringIO()
-    csv.writer(line).writerow([_harmless(cell) for cell in cells])
-    return line.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    text = str(cell)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) and not isinstance(cell, int) else cell
