@@ -11,8 +11,8 @@ from celery import Celery
 
 from tasks import upkeep, wake
 from tasks.app import make_app
-from tasks.jobs import SCHEDULE
 from tasks.connections import Redis
+from tasks.jobs import SCHEDULE
 from tasks.queues import UPKEEP
 from tests.processes import RedisServer
 from tests.tasks.conftest import a_ledger, consuming
