@@ -9,6 +9,8 @@ from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, judge
 from tasks.templates.model import DEFAULT, Book, Choice, Hours, When
 from tasks.templates.select import pick
 
+_WILD = frozenset("*?[")
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -81,7 +83,10 @@ class _Rules:
     """The rules of a book, asked about many contacts. No book has no rules."""
 
     def __init__(self, book: Book | None) -> None:
-        self._rules = list(enumerate(book.rules if book else (), 1))
+        self._rules = [
+            (number, rule.when, {one for one in rule.when.state if not _WILD & set(one)}, rule.when.state)
+            for number, rule in enumerate(book.rules if book else (), 1)
+        ]
         self._open: dict[str, list[tuple[int, When]]] = {}  # State → rules that it does not rule out, by their numbers
 
     def winner(self, contact: Contact) -> int | None:
@@ -105,9 +110,11 @@ class _Rules:
         found = self._open.get(state)
         if found is None:
             found = self._open[state] = [
-                (number, rule.when)
-                for number, rule in self._rules
-                if not rule.when.state or any(fnmatchcase(state, pattern) for pattern in rule.when.state)
+                (number, when)
+                for number, when, plain, patterns in self._rules
+                if not patterns
+                or state in plain
+                or (len(plain) < len(patterns) and any(fnmatchcase(state, one) for one in patterns))
             ]
         return found
 
@@ -162,7 +169,9 @@ def _among(wide: tuple[object, ...], narrow: tuple[object, ...]) -> bool:
 
 
 def _members(wide: When, narrow: When) -> bool:
-    return _among(tuple(one.lower() for one in wide.member), tuple(one.lower() for one in narrow.member))
+    return not wide.member or _among(
+        tuple(one.lower() for one in wide.member), tuple(one.lower() for one in narrow.member)
+    )
 
 
 def _departments(wide: When, narrow: When, directory: Directory) -> bool:
@@ -183,12 +192,12 @@ def _below(department: int, top: int, directory: Directory) -> bool:
 
 def _pattern(wide: tuple[str, ...], narrow: str) -> bool:
     """Whether a State that `narrow` matches is always matched by one of the wide patterns."""
-    plain = not set("*?[") & set(narrow)
+    plain = not _WILD & set(narrow)
     for pattern in wide:
         if pattern == narrow or (plain and fnmatchcase(narrow, pattern)):
             return True
         beginning = pattern[:-1]
-        if pattern.endswith("*") and not set("*?[") & set(beginning) and narrow.startswith(beginning):
+        if pattern.endswith("*") and not _WILD & set(beginning) and narrow.startswith(beginning):
             return True
     return False
 
