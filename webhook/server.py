@@ -6,7 +6,6 @@ import socket
 import struct
 from typing import Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from tasks.assembly import assemble
@@ -15,10 +14,12 @@ from tasks.presence import Presence
 from tasks.reaper import Reaper
 from tasks.settings import Settings
 from webhook import create_app
+from webhook.gate import Gate
 
 THREADS = 16
 BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
 READ = 3  # seconds; a reverse proxy, which has the whole request before it asks, never needs them
+WRITE = 10  # seconds
 KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 
 
@@ -38,7 +39,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "timeout": 30,
             "graceful_timeout": 20,
             "control_socket_disable": True,
-            "when_ready": _bound_reads,
+            "sendfile": False,  # it waits for a client for ever
+            "when_ready": _bound_waits,
             "accesslog": None,
             "loglevel": "warning",
             "proc_name": "wecom-welcome web",
@@ -46,10 +48,14 @@ def serve(settings: Settings, host: str, port: int) -> None:
     ).run()
 
 
-def _bound_reads(server: Any) -> None:
-    """A thread waits READ seconds for bytes of a request, and no longer. Accepted sockets inherit this on Linux."""
+def _bound_waits(server: Any) -> None:
+    """A thread waits READ seconds for bytes of a request, WRITE for room for those of its answer, and no longer.
+
+    Accepted sockets inherit this on Linux.
+    """
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ, 0))
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE, 0))
 
 
 class _Server(BaseApplication):
@@ -62,10 +68,10 @@ class _Server(BaseApplication):
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Gate:
         """Called in each worker process, after the fork: connections and threads are its own."""
         parts = assemble(self._settings, timeout=TIMEOUT)
         reaper = Reaper(parts.ledger, parts.counters.flush, Presence(parts.redis, "web"))
         reaper.start()
         atexit.register(reaper.stop)
-        return create_app(parts)
+        return Gate(create_app(parts))

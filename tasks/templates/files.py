@@ -24,6 +24,9 @@ BOOK_NAME = "book.yaml"  # in a .zip that is exported
 IDS_NAME = "group_welcomes.json"  # beside it: {"corp_id", "app", "template_ids": {name → id}}
 
 TOTAL = 128 * MB  # of the files of a .zip that came over the network
+ENTRIES = 10_000  # of one: zipfile holds all of them, before anything can be asked
+_ENTRY = b"PK\1\2"  # what each begins with
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others choose how much memory unpacking takes
 Fetch = Callable[[str], bytes]  # a path beside the book → the bytes there. ValueError says what is wrong
 
 
@@ -43,7 +46,7 @@ def load(file: Path) -> tuple[Book, Bundle]:
         with zipfile.ZipFile(file) as archive:
             source, fetch = _of_zip(archive)
             return gather(source, fetch)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise BookError([Problem(1, 1, said("the .zip is broken: %(why)s", why=error))]) from None
 
 
@@ -54,10 +57,12 @@ def read(content: bytes) -> tuple[Book, Bundle]:
             if len(content) > BOOK_LIMIT:
                 raise BookError([Problem(1, 1, said("more than %(limit)s bytes", limit=BOOK_LIMIT))])
             return gather(content.decode("utf-8-sig"), _nothing_beside)
+        if content.count(_ENTRY) > ENTRIES:
+            raise BookError([Problem(1, 1, said("the .zip has more than %(limit)s files", limit=ENTRIES))])
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             source, fetch = _of_zip(archive)
             return gather(source, _within(fetch, TOTAL))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise BookError([Problem(1, 1, said("the .zip is broken: %(why)s", why=error))]) from None
     except UnicodeDecodeError:
         raise BookError([Problem(1, 1, said("the book is not UTF-8"))]) from None
@@ -175,6 +180,10 @@ def _of_zip(archive: zipfile.ZipFile) -> tuple[str, Fetch]:
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> bytes:
     """A member's bytes, however many it claims to have."""
     _refuse_large(path, info.file_size)
+    if info.compress_type not in _PACKED:
+        raise ValueError(
+            said("%(path)s is packed in an unusual way; make the .zip anew with another program", path=path)
+        )
     try:
         with archive.open(info) as member:
             content = member.read(LARGEST + 1)

@@ -19,7 +19,7 @@ from tasks.welcome import Greeter
 from tests.books import MP4, PDF, WEBP
 from tests.browser.conftest import OPERATOR, PASSWORD, Visit
 from tests.simulator.client import StandIn
-from webhook.console import preview
+from webhook.console.welcomes import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001"

@@ -7,10 +7,11 @@ headers    no script, style, image or frame from anywhere else
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from urllib.parse import quote, unquote, urlsplit
 
-from flask import Blueprint, Flask, Response, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, Response, abort, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -23,12 +24,14 @@ from wtforms.validators import InputRequired, Length
 from tasks.assembly import Parts
 from webhook.console import sessions
 from webhook.console.failures import SIGN_IN, NoKey, kept_fields
-from webhook.console.links import here, inside
+from webhook.console.links import from_elsewhere, here, inside
 
 log = logging.getLogger(__name__)
 
 TRIES, TRIES_OF_ALL, MINUTES = 5, 100, 15  # wrong passwords: from one address, from all, in so many minutes
 LONGEST_PASSWORD = 1024
+HASHES, HASH_PATIENCE = 1, 1.0  # passwords compared at once, each 32 MB and 0.1 s of a core; seconds to wait for it
+STRANGERS_LIMIT = 256 << 10  # bytes that are parsed of somebody who is not signed in: a form that was being written
 KEPT = "kept:"  # + name of a field that was typed before the sign-in
 OPEN = frozenset({SIGN_IN, "language.choose", "static"})
 HEADERS = Secure(
@@ -72,8 +75,12 @@ def guard(app: Flask, parts: Parts) -> Limiter:
 
     @app.before_request
     def enter() -> Response | tuple[str, int] | None:
+        if request.method not in ("GET", "HEAD", "OPTIONS") and from_elsewhere():
+            abort(403)  # before its fields are read: they would be offered to be sent again, with our token
         fetched = "HX-Request" in request.headers  # by the page itself
-        g.operator = sessions.operator(mark(), acting=not fetched) if app.secret_key else None
+        g.operator = sessions.operator(parts.redis, mark(), acting=not fetched) if app.secret_key else None
+        if g.operator is None:
+            request.max_content_length = STRANGERS_LIMIT  # whatever the view would take
         if request.endpoint in OPEN or g.operator is not None:
             return None
         if not app.secret_key:
@@ -107,12 +114,13 @@ def guard(app: Flask, parts: Parts) -> Limiter:
         in_memory_fallback_enabled=True,
         swallow_errors=True,
     )
-    app.register_blueprint(_routes(stored, mark, limiter))
+    app.register_blueprint(_routes(parts, stored, mark, limiter))
     return limiter
 
 
-def _routes(stored: str, mark: Callable[[], str], limiter: Limiter) -> Blueprint:
+def _routes(parts: Parts, stored: str, mark: Callable[[], str], limiter: Limiter) -> Blueprint:
     blueprint = Blueprint("access", __name__)
+    hashing = threading.BoundedSemaphore(HASHES)
 
     def was_wrong(response: Response) -> bool:
         return response.status_code == 422
@@ -130,7 +138,14 @@ def _routes(stored: str, mark: Callable[[], str], limiter: Limiter) -> Blueprint
             return _page(form, target)
         if not form.validate():
             return _page(form, target, repeat, kept), 422
-        if not check_password_hash(stored, form.password.data):
+        if not hashing.acquire(timeout=HASH_PATIENCE):
+            form.password.errors = [_("Others are signing in right now. Press the button again")]
+            return _page(form, target, repeat, kept), 503
+        try:
+            right = check_password_hash(stored, form.password.data)
+        finally:
+            hashing.release()
+        if not right:
             log.warning("a sign-in was refused: wrong password, from %s", request.remote_addr)
             left = min((limit.remaining for limit in limiter.current_limits), default=1) - 1
             return _page(form, target, repeat, kept, wrong=True, left=left), 422
@@ -146,7 +161,7 @@ def _routes(stored: str, mark: Callable[[], str], limiter: Limiter) -> Blueprint
 
     @blueprint.post("/logout")
     def sign_out() -> Response:
-        session.clear()
+        sessions.end(parts.redis)
         flash(_("You are signed out"))
         response = redirect(url_for(SIGN_IN))
         response.headers["Clear-Site-Data"] = '"cache"'  # pages that the browser keeps for its back button

@@ -1,4 +1,4 @@
-"""Addresses that came with a request: only those of the console itself are followed."""
+"""Addresses that came with a request: only those of the console itself are followed, or heard."""
 
 from urllib.parse import urlsplit
 
@@ -8,6 +8,15 @@ from flask import request, url_for
 def here() -> str:
     """The address of this request, path and query."""
     return request.script_root + request.full_path.rstrip("?")
+
+
+def from_elsewhere() -> bool:
+    """Whether a page of another site had the browser send this. Browsers say so with each form (Fetch Metadata)."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc != request.host
 
 
 def inside(address: str) -> str:

@@ -20,6 +20,7 @@ from tasks.connections import Redis
 log = logging.getLogger(__name__)
 
 KEY = "welcome:secret-key"  # signs the sessions where SECRET_KEY is not set
+ENDED = "welcome:session-ended:"  # + id: somebody signed out, and a copy of the cookie opens nothing any more
 IDLE = 24 * 3600  # seconds without use after which a session ends: nobody is thrown out while he writes (WCAG 2.2.1)
 LIFE = 7 * 86400  # seconds after which it ends anyhow
 _TOUCH = 300  # seconds: how exactly its use is noted
@@ -59,17 +60,34 @@ def begin(operator: str, mark: str) -> None:
     session.clear()
     g.pop("csrf_token", None)  # Flask-WTF's, made for the session that has just gone: the next page has a new one
     now = int(time.time())
-    session.update(operator=operator, began=now, used=now, mark=mark)
+    session.update(id=secrets.token_hex(8), operator=operator, began=now, used=now, mark=mark)
 
 
-def operator(mark: str, acting: bool) -> str | None:
-    """Whose session this is; None if there is none, or it has ended. `acting`: a person's doing, not a page's own."""
+def end(client: Redis) -> None:
+    """End this session, wherever its cookie has been copied to. Without Redis it ends in this browser only."""
+    try:
+        client.set(f"{ENDED}{session.get('id')}", 1, ex=LIFE)
+    except redis.RedisError as error:
+        log.warning("a session is ended in its browser only: %s", type(error).__name__)
+    session.clear()
+
+
+def operator(client: Redis, mark: str, acting: bool) -> str | None:
+    """Whose session this is; None if there is none, or it has ended. `acting`: a person's doing, not a page's own.
+
+    Without Redis nobody is signed out: a page without data says so, and what was typed is kept.
+    """
     now = int(time.time())
     name, began, used = session.get("operator"), session.get("began", 0), session.get("used", 0)
     if not name or not hmac.compare_digest(str(session.get("mark", "")), mark):
         return None
     if now - used > IDLE or now - began > LIFE:
         return None
+    try:
+        if client.exists(f"{ENDED}{session.get('id')}"):
+            return None
+    except redis.RedisError:
+        pass
     if acting and now - used > _TOUCH:
         session["used"] = now
     return str(name)

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterable
 
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # with which one begins; the wide ones where Excel is Chinese or Japanese
+
 
 def line(cells: Iterable[object]) -> str:
     """A line, with its end."""
@@ -14,4 +16,4 @@ def line(cells: Iterable[object]) -> str:
 
 def _harmless(cell: object) -> object:
     text = str(cell)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) and not isinstance(cell, int) else cell
+    return f"'{text}" if text.startswith(FORMULA) and not isinstance(cell, int) else cell

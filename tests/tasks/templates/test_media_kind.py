@@ -1,13 +1,18 @@
 """What a file is, by its bytes; and which files a book beside them may show."""
 
+import contextlib
+import io
 import os
+import struct
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.templates.book import BookError
-from tasks.templates.files import BOOK_NAME, Bundle, load, to_zip
+from tasks.templates.files import BOOK_NAME, Bundle, load, read, to_zip
 from tasks.templates.media import described
 from tasks.templates.media_kind import MB, fits_permanently, sniff
 from tests.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_folder, a_template, the_example
@@ -140,3 +145,28 @@ def test_a_broken_zip_is_refused(tmp_path: Path) -> None:
     content[start : start + 4] = b"\xff\xff\xff\xff"
     (tmp_path / "a.zip").write_bytes(content)
     assert "a.pdf cannot be read from the .zip" in refused(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_is_packed_so_that_it_may_take_any_memory_is_refused(packed: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", packed) as archive:
+        archive.writestr(BOOK_NAME, "version: 1\n")
+    with pytest.raises(BookError, match=r"book\.yaml is packed in an unusual way"):
+        read(out.getvalue())
+
+
+def test_a_zip_of_very_many_files_is_refused_before_they_are_listed() -> None:
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    listed = entry * 200_000
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, len(listed), 0, 0)
+    with pytest.raises(BookError, match="more than 10000 files"):
+        read(listed + end)
+
+
+@given(at=st.integers(0, 400), byte=st.integers(0, 255))
+def test_a_zip_that_is_spoilt_anywhere_is_read_or_refused_in_words(at: int, byte: int) -> None:
+    content = bytearray(to_zip(Bundle(showing("a.pdf"), {"a.pdf": PDF})))
+    content[at % len(content)] = byte
+    with contextlib.suppress(BookError):
+        read(bytes(content))

@@ -18,7 +18,7 @@ from tests.books import JPG, MP4, PDF, PNG, WEBP
 from tests.builders import some_settings
 from tests.processes import RedisServer
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
-from webhook.console import editor_form, preview
+from webhook.console.welcomes import editor_form, preview
 
 BOOK = """\
 version: 1

@@ -20,10 +20,10 @@ from tasks.templates.draft import Drafts
 from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
-from webhook.console import rule_words
-from webhook.console.lookups import PATIENCE, book_of, member_names, names_of, states
-from webhook.console.preview import Bubble, bubbles
-from webhook.console.rule_words import Condition, Names
+from webhook.console.welcomes import rule_words
+from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, names_of, states
+from webhook.console.welcomes.preview import Bubble, bubbles
+from webhook.console.welcomes.rule_words import Condition, Names
 
 LOST, WON, UNSEEN = "lost", "won", "unseen"  # what became of a rule
 LONGEST = 128  # characters of a State or userid

@@ -25,8 +25,8 @@ from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Media
 from tasks.templates.render import PLACEHOLDERS
-from webhook.console import freshness, preview
-from webhook.console.editor_form import (
+from webhook.console.welcomes import freshness, preview
+from webhook.console.welcomes.editor_form import (
     FIELDS,
     USES,
     AttachmentForm,

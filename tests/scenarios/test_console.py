@@ -1,0 +1,105 @@
+"""The console shares a process with the callback, never its last threads: whatever is done to it, WeCom is heard."""
+
+import contextlib
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.processes import Product
+from tests.simulator.client import StandIn
+from tests.until import until
+
+PASSWORD = "let-me-in"
+ABREAST = 32  # who use the console at the same time, none of them ever pausing
+FAST = 0.5  # seconds for a callback: generous, of the 5 s that WeCom waits
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
+    folder: Path = tmp_path_factory.mktemp("console")
+    with Product(folder, stand_in, start=["web"], CONSOLE_PASSWORD=PASSWORD) as product:
+        yield product
+
+
+def signed_in(product: Product) -> requests.Session:
+    visitor = requests.Session()
+    page = visitor.get(product.url + "/console/login", timeout=30).text
+    found = TOKEN.search(page)
+    assert found is not None
+    data = {"name": "a", "password": PASSWORD, "csrf_token": found[1]}
+    assert visitor.post(product.url + "/console/login", data=data, timeout=30).status_code == 200
+    return visitor
+
+
+@contextlib.contextmanager
+def hammering(visit: Callable[[], int]) -> Iterator[Counter[int]]:
+    """ABREAST threads that do nothing but visit. → what was answered, status → how often."""
+    ended = threading.Event()
+    answers: Counter[int] = Counter()
+
+    def one() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(requests.RequestException):
+                answers[visit()] += 1
+                time.sleep(0.02)
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(ABREAST)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: answers.total() >= 5, what="the console's first answers")
+        yield answers
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(30)
+
+
+def callbacks(wecom: StandIn, count: int = 100, rate: float = 25) -> list[float]:
+    """Seconds that WeCom waited for each answer, sorted. Each was accepted at the first push."""
+    before = len(wecom.records())
+    wecom.load(count, rate=rate)
+    wecom.wait_until_accepted(before + count)
+    records = wecom.records()[before:]
+    assert {failure for record in records for failure in record.failures} == set()
+    return sorted(record.callback_s or 0.0 for record in records)
+
+
+@pytest.mark.parametrize("kind", ["waits for WeCom", "computes", "guesses passwords"])
+def test_a_console_that_is_hammered_leaves_the_callback_fast(
+    product: Product, wecom: StandIn, kind: str, measured: Callable[[str, float], None]
+) -> None:
+    wecom.register(product.app)
+    calm = callbacks(wecom)
+    visitor = signed_in(product)
+    cookies = visitor.cookies.get_dict()
+    form = TOKEN.search(requests.get(product.url + "/console/login", cookies=cookies, timeout=30).text)
+    assert form is not None
+
+    def visit() -> int:
+        if kind == "waits for WeCom":
+            return requests.get(product.url + "/console/channels/compare", cookies=cookies, timeout=30).status_code
+        if kind == "computes":
+            return requests.get(product.url + "/console/deliveries", cookies=cookies, timeout=30).status_code
+        data = {"name": "a", "password": "guess", "csrf_token": form[1]}
+        return requests.post(product.url + "/console/login", data=data, cookies=cookies, timeout=30).status_code
+
+    if kind == "waits for WeCom":
+        wecom.faults(latency_ms=2500, paths=("*",))
+    with hammering(visit) as answers:
+        hammered = callbacks(wecom)
+    assert hammered[-1] < FAST * 4, answers
+    assert hammered[len(hammered) // 2] < FAST, answers
+    measured(f"callback while the console {kind}: median", hammered[len(hammered) // 2])
+    measured(f"callback while the console {kind}: slowest (calm {calm[-1]:.3f} s)", hammered[-1])
+    if kind == "guesses passwords":
+        assert answers[429] > 0
+    else:
+        assert answers[200] > 0
