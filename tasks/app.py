@@ -17,18 +17,8 @@ from celery.worker.consumer import Consumer
 from kombu.entity import Queue
 
 from tasks import connections, wake
+from tasks.jobs import SCHEDULE
 from tasks.queues import UPKEEP
-
-SCHEDULE = {  # task → seconds between two runs
-    "tasks.upkeep.refresh_tokens": 60.0,
-    "tasks.upkeep.import_books": 60.0,
-    "tasks.upkeep.trim_ledger": 600.0,
-    "tasks.upkeep.watch_memory": 60.0,
-    "tasks.upkeep.watch_media": 600.0,
-    "tasks.upkeep.sync_group_welcomes": 60.0,
-    "tasks.upkeep.compare_customers": 30.0,  # looks whether a nightly comparison is due, asked for or under way
-    "tasks.upkeep.remind_members": 60.0,
-}
 
 
 class PromptConsumer(Consumer):

@@ -1,4 +1,4 @@
-"""The scheduled jobs: when each ran last, how long it took, whether it failed, when it is due again."""
+"""The scheduled jobs: what there is, when each ran last, how long it took, whether it failed, when it is due again."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 from tasks.connections import Redis
 
+SCHEDULE = {  # task → seconds between two runs
+    "tasks.upkeep.refresh_tokens": 60.0,
+    "tasks.upkeep.import_books": 60.0,
+    "tasks.upkeep.trim_ledger": 600.0,
+    "tasks.upkeep.watch_memory": 60.0,
+    "tasks.upkeep.watch_media": 600.0,
+    "tasks.upkeep.sync_group_welcomes": 60.0,
+    "tasks.upkeep.compare_customers": 30.0,  # looks whether a nightly comparison is due, asked for or under way
+    "tasks.upkeep.remind_members": 60.0,
+}
 PREFIX = "welcome:job:"  # + name: a hash: at, took (ms), failed (what, "" if it did not), fine_at. Unix seconds
 
 

@@ -16,7 +16,7 @@ from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import jobs, upkeep, wake
-from tasks.app import SCHEDULE, make_app
+from tasks.app import make_app
 from tasks.assembly import Parts, assemble, import_books
 from tasks.corp_tags import CorpTags
 from tasks.followup import Follower, FollowUp
@@ -57,7 +57,7 @@ def upkeep_worker(settings: Settings) -> None:
     keeper.start()
     app = make_app(str(settings.redis_url))
     running: list[str] = []  # names of scheduled tasks
-    for name in SCHEDULE:
+    for name in jobs.SCHEDULE:
         _register(app, name, parts, running)
     follow_up = FollowUp(
         store=FollowUps(parts.redis),

@@ -66,11 +66,12 @@ def read(
 
 def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS) -> Tallies:
     """As `read`, all days as one; much less work where a dimension has many values."""
-    sums: dict[str, Counter[str]] = {}
+    sums: dict[str, dict[str, int]] = {}
     for _, dimension, counts in _read(client, app, days, dimensions):
-        total = sums.setdefault(dimension, Counter())
+        total = sums.setdefault(dimension, {})
+        known = total.get
         for field, count in counts.items():
-            total[field] += int(count)
+            total[field] = known(field, 0) + int(count)
     found: Tallies = {}
     for dimension, total in sums.items():
         found.update(_parsed(dimension, total, dimensions))

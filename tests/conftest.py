@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 from tasks import connections
 from tests.processes import RedisServer
@@ -19,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOT_RUN] = []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """`require_tool("systemd-analyze")` → its path. Absent: the test is named at the end of the run; in CI it fails."""
 
@@ -29,7 +31,8 @@ def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
             return path
         if os.environ.get("CI") == "true":
             pytest.fail(f"{tool} is not installed, and CI runs everything", pytrace=False)
-        request.config.stash[NOT_RUN].append(f"{request.node.nodeid}: no {tool}")
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+        request.config.stash[NOT_RUN].append(f"{test}: no {tool}")
         pytest.skip(f"no {tool}")
 
     return require
@@ -41,6 +44,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run")
         for line in absent:
             terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each page of the console is compiled once in a run, not once for each application that a test makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("pages"))
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(folder)})
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tasks.assembly import Parts
 from tasks.intake import Intake
 from webhook.callback import callback
-from webhook.console import console
 from webhook.crypto import Envelope
 from webhook.health import health
 from webhook.parsing import BODY_LIMIT
@@ -33,6 +32,8 @@ def create_app(parts: Parts) -> Flask:
     app.register_blueprint(health(parts))
     served: WSGIApplication = app.wsgi_app
     if settings.console_password:
+        from webhook.console import console  # half as much again as all the rest: only for those who have it
+
         app.extensions["console"] = console(parts)
         served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
     else:

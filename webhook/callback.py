@@ -27,7 +27,6 @@ from tasks.settings import DEFAULT_APP
 from webhook import parsing
 from webhook.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
 from webhook.diagnosis import diagnose, is_proven
-from webhook.rehearsal import ECHO
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, 
         except EnvelopeError as error:
             return refuse(app, envelope, echo, error)
         counters.add(count("callbacks_total", app=app, result="verified"))
-        ours = message.startswith(ECHO.encode())  # WeCom may still have another key than we
+        ours = message.startswith(parsing.ECHO.encode())  # WeCom may still have another key than we
         return answer(200, message, None if ours else partial(diagnoses.clear, app))
 
     @blueprint.post("/callback")

@@ -9,7 +9,6 @@ import redis
 import requests
 
 from tasks import jobs
-from tasks.app import SCHEDULE
 from tasks.assembly import Parts, assemble
 from tasks.embedded import reachable
 from tasks.group_welcomes import GroupSync
@@ -134,7 +133,7 @@ def _redis(parts: Parts, app: App) -> Iterator[Finding]:
         command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
         yield Finding(BOOK, False, said("none is stored"), Sentence("%(command)s", {"command": command}))
     refresh = "tasks.upkeep.refresh_tokens"
-    (job,) = jobs.read(parts.redis, {refresh: SCHEDULE[refresh]})
+    (job,) = jobs.read(parts.redis, {refresh: jobs.SCHEDULE[refresh]})
     if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
         cure = said("start `role upkeep` and `role beat`, or `up`")
         yield Finding(SCHEDULED, None, said("nothing has run for minutes"), cure)

@@ -21,6 +21,7 @@ DEPTH_LIMIT = 8
 ELEMENT_LIMIT = 512
 ID_LIMIT = 64  # bytes of a userid (doc 90196); external userids, codes and states are shorter than the next
 TEXT_LIMIT = 1024
+ECHO = "rehearsal-"  # how our own verifications begin: what they bring says nothing of WeCom
 
 
 _UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")  # JSON can spell what XML cannot hold

@@ -13,10 +13,10 @@ import requests
 from tasks.events import ContactAdded
 from tasks.settings import App
 from webhook.crypto import Envelope
+from webhook.parsing import ECHO
 from webhook.sentences import Sentence, said
 
 TIMEOUT = 5.0  # seconds; WeCom waits as long
-ECHO = "rehearsal-"  # how our own verifications begin: what they bring says nothing of WeCom
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@
 --       bucket of the latency or ''
 -- → 1 written, 0 there was an outcome already, or no row
 local call = redis.call
-local id, outcome = ARGV[1], nil
+local id, said = ARGV[1], {}
 local pairs_end = 2 + 2 * ARGV[2]
 local counters_end = pairs_end + 1 + 2 * ARGV[pairs_end + 1]
 for i = 3, pairs_end, 2 do
-  if ARGV[i] == 'outcome' then outcome = ARGV[i + 1] end
+  said[ARGV[i]] = ARGV[i + 1]
 end
+local outcome = said['outcome']
 local known = call('HMGET', KEYS[1], 'received_at', 'outcome', 'rehearsal', 'app', 'user_id', 'external_user_id', 'state',
   'change', 'template')
 local received_at, before, rehearsal, app, member, customer, channel, change, old_template = unpack(known)
@@ -32,13 +33,12 @@ local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Count the row as it is now, under the local day of its receipt. See tasks.tally.
-local function tally(amount, latency)
-  local row = call('HMGET', KEYS[1], 'outcome', 'template', 'rule', 'variant', 'errcode', 'cause')
+-- Count an outcome, and what goes with it, under the local day of the receipt. See tasks.tally.
+local function tally(amount, outcome, template, rule, variant, cause, latency)
   local at = math.floor(received_at / 1000) + ahead
   local prefix = tallies .. math.floor(at / 86400) .. ':'
   local function add(dimension, value)
-    local key, none = prefix .. dimension, row[1]
+    local key, none = prefix .. dimension, outcome
     local field = #value > tonumber(value_most) and none or none .. '|' .. value
     if amount < 0 then
       call('HINCRBY', key, call('HEXISTS', key, field) == 1 and field or none, amount)
@@ -55,18 +55,18 @@ local function tally(amount, latency)
   add('hour', string.format('%02d', math.floor(at % 86400 / 3600)))
   add('channel', channel)
   add('member', member)
-  add('template', row[2] or '')
-  local rule = row[3] or ''
-  if row[4] then add('variant', #rule .. '|' .. rule .. row[4]) end
-  if row[1] ~= 'sent' then add('cause', row[5] or row[6] or '') end
+  add('template', template or '')
+  if variant then add('variant', #(rule or '') .. '|' .. (rule or '') .. variant) end
+  if outcome ~= 'sent' then add('cause', cause or '') end
   if latency ~= '' then add('latency', latency) end
 end
 
 if before then
-  if rehearsal ~= '1' then tally(-1, '') end
+  local was = call('HMGET', KEYS[1], 'rule', 'variant', 'errcode', 'cause')
+  if rehearsal ~= '1' then tally(-1, before, old_template, was[1], was[2], was[3] or was[4], '') end
   call('ZREM', of_template .. (old_template or ''), id)
   call('ZREM', KEYS[6], id)
-  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'greeted_later')
+  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'template', 'rule', 'variant', 'greeted_later')
 end
 call('ZREM', of_outcome .. (before or ''), id)
 call('HSET', KEYS[1], unpack(ARGV, 3, pairs_end))
@@ -76,7 +76,7 @@ call('ZADD', KEYS[8], received_at, id)
 call('ZADD', KEYS[9], received_at, id)
 
 if rehearsal ~= '1' then
-  tally(1, bucket)
+  tally(1, outcome, said['template'], said['rule'], said['variant'], said['errcode'] or said['cause'], bucket)
   -- Whoever was missed is to be greeted by hand, unless another event of the same two, received later, was a greeting.
   local function each_other(range, from, to, act)
     for _, other in ipairs(call(range, KEYS[7], from, to, 'LIMIT', 0, 50)) do

@@ -5,7 +5,7 @@ fails       it does not apply; `why` says so in words
 unknown     a fact that it asks for is not known: it does not apply either, and a later rule may
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -73,10 +73,12 @@ NO_REASON = said("it holds")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """On one condition. `holds` None: the `fact` is not known. `why` tells in words why it does not hold."""
+    """On one condition. `holds` None: the `fact` is not known. `because` finds the words for why it does not hold:
+    a greeting asks for none, and they are most of the work.
+    """
 
     holds: bool | None
-    why: Sentence = NO_REASON
+    because: Callable[[], Sentence] = lambda: NO_REASON
     fact: str = ""  # that needs a look-up; "" when the event itself has it
 
 
@@ -97,7 +99,9 @@ def judge(when: When, contact: Contact) -> Iterator[Verdict]:
             if among
             else Verdict(
                 False,
-                said("the member is %(value)s, not %(wanted)s", value=contact.user_id, wanted=_either(when.member)),
+                lambda: said(
+                    "the member is %(value)s, not %(wanted)s", value=contact.user_id, wanted=_either(when.member)
+                ),
             )
         )
     if when.state:
@@ -112,9 +116,14 @@ def judge(when: When, contact: Contact) -> Iterator[Verdict]:
         yield _looked_up(ADD_WAY, contact.add_way, when.add_way, said("the add way"))
 
 
+def applies(when: When, contact: Contact) -> bool:
+    """Whether a rule applies to a contact: each of its conditions is known to hold."""
+    return all(verdict.holds for verdict in judge(when, contact))
+
+
 def why_not(when: When, contact: Contact) -> Sentence | None:
     """Why a rule does not apply to a contact, in words; None when it does."""
-    return next((verdict.why for verdict in judge(when, contact) if not verdict.holds), None)
+    return next((verdict.because() for verdict in judge(when, contact) if not verdict.holds), None)
 
 
 def began(hours: Hours, at: datetime) -> date | None:
@@ -133,15 +142,21 @@ def _time(at: datetime, when: When) -> Verdict:
     if when.hours:
         days = [day for one in when.hours if (day := began(one, at)) is not None]
         if not days:
-            return Verdict(False, said("%(time)s is not in %(wanted)s", time=f"{at:%H:%M}", wanted=_either(when.hours)))
+            return Verdict(
+                False, lambda: said("%(time)s is not in %(wanted)s", time=f"{at:%H:%M}", wanted=_either(when.hours))
+            )
     on = [day for day in days if not when.weekdays or day.weekday() in when.weekdays]
     if not on:
         return Verdict(
             False,
-            said("%(day)s is not %(wanted)s", day=_day(days[0], at), wanted=_either(map(_weekday, when.weekdays))),
+            lambda: said(
+                "%(day)s is not %(wanted)s", day=_day(days[0], at), wanted=_either(map(_weekday, when.weekdays))
+            ),
         )
     if when.dates and not any(dates.first <= day <= dates.last for day in on for dates in when.dates):
-        return Verdict(False, said("%(day)s is not in %(wanted)s", day=_day(on[0], at), wanted=_either(when.dates)))
+        return Verdict(
+            False, lambda: said("%(day)s is not in %(wanted)s", day=_day(on[0], at), wanted=_either(when.dates))
+        )
     return HOLDS
 
 
@@ -159,8 +174,10 @@ def _state(state: str, patterns: tuple[str, ...]) -> Verdict:
     if any(fnmatchcase(state, pattern) for pattern in patterns):
         return HOLDS
     if not state:
-        return Verdict(False, said("there is no State"))
-    return Verdict(False, said("the State %(state)s does not match %(wanted)s", state=state, wanted=_either(patterns)))
+        return Verdict(False, lambda: said("there is no State"))
+    return Verdict(
+        False, lambda: said("the State %(state)s does not match %(wanted)s", state=state, wanted=_either(patterns))
+    )
 
 
 def _department(contact: Contact, departments: tuple[int, ...]) -> Verdict:
@@ -168,24 +185,32 @@ def _department(contact: Contact, departments: tuple[int, ...]) -> Verdict:
     if True in found:
         return HOLDS
     if None in found:
-        return Verdict(None, said("the departments of %(member)s are not known", member=contact.user_id), DEPARTMENTS)
-    why = said(
-        "%(member)s is not in department %(wanted)s or below", member=contact.user_id, wanted=_either(departments)
+        return Verdict(
+            None, lambda: said("the departments of %(member)s are not known", member=contact.user_id), DEPARTMENTS
+        )
+    return Verdict(
+        False,
+        lambda: said(
+            "%(member)s is not in department %(wanted)s or below", member=contact.user_id, wanted=_either(departments)
+        ),
+        DEPARTMENTS,
     )
-    return Verdict(False, why, DEPARTMENTS)
 
 
 def _looked_up(fact: str, value: object, wanted: tuple[object, ...], what: Sentence) -> Verdict:
     if value is None:
-        return Verdict(None, said("%(what)s is not known", what=what), fact)
+        return Verdict(None, lambda: said("%(what)s is not known", what=what), fact)
     return _one_of(value, wanted, what, fact)
 
 
 def _one_of(value: object, wanted: tuple[object, ...], what: Sentence, fact: str = "") -> Verdict:
     if value in wanted:
         return HOLDS
-    why = said("%(what)s is %(value)s, not %(wanted)s", what=what, value=_word(value), wanted=_either(wanted))
-    return Verdict(False, why, fact)
+    return Verdict(
+        False,
+        lambda: said("%(what)s is %(value)s, not %(wanted)s", what=what, value=_word(value), wanted=_either(wanted)),
+        fact,
+    )
 
 
 def _word(value: object) -> object:

@@ -9,6 +9,8 @@ from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, judge
 from tasks.templates.model import DEFAULT, Book, Choice, Hours, When
 from tasks.templates.select import pick
 
+_WILD = frozenset("*?[")
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -46,9 +48,10 @@ def compare(before: Book | None, after: Book, contacts: Iterable[tuple[str, Cont
     """Both books' choice for each (id, contact). A welcome is another when the customer would get something else."""
     total = unknown = 0
     different = []
+    rules = [_Rules(book) for book in (before, after)]
     for identity, contact in contacts:
         total += 1
-        numbers = [0 if book is None else winner(book, contact) for book in (before, after)]
+        numbers = [one.winner(contact) for one in rules]
         if None in numbers:
             unknown += 1
             continue
@@ -63,12 +66,12 @@ def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
     total = unknown = 0
     rules: Counter[int] = Counter()
     states: Counter[str] = Counter()
-    patterns = [pattern for rule in book.rules for pattern in rule.when.state]
+    asked = _Rules(book)
     for _, contact in contacts:
         total += 1
-        if contact.state and not any(fnmatchcase(contact.state, pattern) for pattern in patterns):
+        if contact.state and not asked.names(contact.state):
             states[contact.state] += 1
-        number = winner(book, contact)
+        number = asked.winner(contact)
         if number is None:
             unknown += 1
         else:
@@ -76,17 +79,44 @@ def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
     return Hits(total, rules, unknown, states)
 
 
-def winner(book: Book, contact: Contact) -> int | None:
-    """The number of the rule that a contact gets, counted from 1; 0: none. None: it depends on what is not known."""
-    for number, rule in enumerate(book.rules, 1):
-        known = True
-        for verdict in judge(rule.when, contact):
-            if verdict.holds is False:
-                break
-            known = known and verdict.holds is not None
-        else:
-            return number if known else None
-    return 0
+class _Rules:
+    """The rules of a book, asked about many contacts. No book has no rules."""
+
+    def __init__(self, book: Book | None) -> None:
+        self._rules = [
+            (number, rule.when, {one for one in rule.when.state if not _WILD & set(one)}, rule.when.state)
+            for number, rule in enumerate(book.rules if book else (), 1)
+        ]
+        self._open: dict[str, list[tuple[int, When]]] = {}  # State → rules that it does not rule out, by their numbers
+
+    def winner(self, contact: Contact) -> int | None:
+        """The number of the rule that a contact gets; 0: none. None: it depends on what is not known."""
+        for number, when in self._open_to(contact.state):
+            known = True
+            for verdict in judge(when, contact):
+                if verdict.holds is False:
+                    break
+                known = known and verdict.holds is not None
+            else:
+                return number if known else None
+        return 0
+
+    def names(self, state: str) -> bool:
+        """Whether a rule has a condition for this State, and it holds."""
+        return any(when.state for _, when in self._open_to(state))
+
+    def _open_to(self, state: str) -> list[tuple[int, When]]:
+        """Channels are few and their rules many: a State is held against all of them once."""
+        found = self._open.get(state)
+        if found is None:
+            found = self._open[state] = [
+                (number, when)
+                for number, when, plain, patterns in self._rules
+                if not patterns
+                or state in plain
+                or (len(plain) < len(patterns) and any(fnmatchcase(state, one) for one in patterns))
+            ]
+        return found
 
 
 def _choice(book: Book | None, number: int, contact: Contact) -> Choice | None:
@@ -139,7 +169,9 @@ def _among(wide: tuple[object, ...], narrow: tuple[object, ...]) -> bool:
 
 
 def _members(wide: When, narrow: When) -> bool:
-    return _among(tuple(one.lower() for one in wide.member), tuple(one.lower() for one in narrow.member))
+    return not wide.member or _among(
+        tuple(one.lower() for one in wide.member), tuple(one.lower() for one in narrow.member)
+    )
 
 
 def _departments(wide: When, narrow: When, directory: Directory) -> bool:
@@ -160,12 +192,12 @@ def _below(department: int, top: int, directory: Directory) -> bool:
 
 def _pattern(wide: tuple[str, ...], narrow: str) -> bool:
     """Whether a State that `narrow` matches is always matched by one of the wide patterns."""
-    plain = not set("*?[") & set(narrow)
+    plain = not _WILD & set(narrow)
     for pattern in wide:
         if pattern == narrow or (plain and fnmatchcase(narrow, pattern)):
             return True
         beginning = pattern[:-1]
-        if pattern.endswith("*") and not set("*?[") & set(beginning) and narrow.startswith(beginning):
+        if pattern.endswith("*") and not _WILD & set(beginning) and narrow.startswith(beginning):
             return True
     return False
 

@@ -6,14 +6,14 @@ template `default`: a look-up that fails never means silence.
 
 import hashlib
 
-from tasks.templates.conditions import FACTS, Contact, judge, why_not
+from tasks.templates.conditions import FACTS, Contact, applies, judge
 from tasks.templates.model import DEFAULT, Book, Choice, Rule, Variant
 
 
 def select(book: Book, contact: Contact) -> Choice | None:
     """The choice of the first rule that matches, else the template `default`; None if there is neither."""
     for number, rule in enumerate(book.rules, 1):
-        if why_not(rule.when, contact) is None:
+        if applies(rule.when, contact):
             label = rule.label(number)
             variant = pick(rule, label, contact)
             return Choice(book.templates[variant], label, variant if len(rule.variants) > 1 else "")

@@ -4,8 +4,6 @@
 the test.
 """
 
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,13 +26,13 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        wanted = "apt-get install chromium fonts-wqy-microhei fonts-noto-color-emoji"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"chromium is not installed, and CI runs everything: {wanted}", pytrace=False)
-        pytest.skip(wanted)
+def chromium(require_tool: Callable[[str], str]) -> str:
+    """Debian's: apt-get install chromium fonts-wqy-microhei fonts-noto-color-emoji."""
+    return require_tool("chromium")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium: str) -> dict[str, Any]:
     return {**browser_type_launch_args, "executable_path": chromium, "args": ["--no-sandbox", *QUIET]}
 
 

@@ -19,7 +19,7 @@ from tasks.welcome import Greeter
 from tests.books import MP4, PDF, WEBP
 from tests.browser.conftest import OPERATOR, PASSWORD, Visit
 from tests.simulator.client import StandIn
-from webhook.console import preview
+from webhook.console.welcomes import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001"
@@ -90,9 +90,12 @@ def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, parts: Parts, 
 
 def test_the_counter_and_a_wrong_placeholder_speak_while_typing(visit: Visit) -> None:
     page = visit(EDIT, language="en")
+    page.eval_on_selector("#counter [role=status]", "status => { status.same = true }")
     page.fill("#text", "{custmer}" + "好" * 1400)
     expect(page.locator("#counter")).to_contain_text("Did you mean customer?")
     expect(page.locator("#counter")).to_contain_text("bytes too long")
+    same = page.eval_on_selector("#counter [role=status]", "status => status.same")
+    assert same, "a live region that is replaced is not read out"
     page.click(".editor-bar .primary")
     expect(page.locator("#errors")).to_be_focused()
     expect(page).to_have_title(re.compile("^Error:"))
@@ -184,6 +187,7 @@ def test_a_file_goes_up_when_it_is_chosen(visit: Visit, drafts: Drafts, tmp_path
         page.click(f"[value='add:{kind}']")
         page.set_input_files(f"[name='attachments-{number}-upload']", tmp_path / name)
         expect(page.locator(f"#attachment-{number}")).to_contain_text(name)
+        expect(page.locator(f"#attachment-{number}-edit")).to_be_focused()
     width = page.evaluate("document.querySelector('.sample-ordinary .phone-image img').naturalWidth")
     assert width == 1, "the picture is shown"
     page.click("[value='down:0']")
@@ -197,6 +201,19 @@ def test_a_file_goes_up_when_it_is_chosen(visit: Visit, drafts: Drafts, tmp_path
     saved(page)
     kinds = [next(iter(one)) for one in value(drafts)["attachments"]]
     assert kinds == ["file", "image", "video"]
+
+
+def test_a_picture_is_chosen_from_the_library(visit: Visit, drafts: Drafts) -> None:
+    drafts.hold("default", "海报.png", DOT)
+    page = visit(EDIT)
+    page.click("[value='add:image']")
+    page.click("#attachment-0 .picker summary")
+    page.get_by_role("button", name="海报.png").click()
+    expect(page.locator("#attachment-0 .attachment-what")).to_contain_text("海报.png")
+    expect(page.locator("#attachment-0-edit")).to_be_focused()
+    page.click(".editor-bar .primary")
+    saved(page)
+    assert value(drafts)["attachments"] == [{"image": {"file": "media/海报.png"}}]
 
 
 def test_two_editors(visit: Visit, drafts: Drafts) -> None:

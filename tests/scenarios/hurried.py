@@ -2,11 +2,11 @@
 
 import sys
 
-from tasks import app
+from tasks import jobs
 from webhook.cli import main
 
 if __name__ == "__main__":
-    for task in app.SCHEDULE:
-        app.SCHEDULE[task] = float(sys.argv[1])
+    for task in jobs.SCHEDULE:
+        jobs.SCHEDULE[task] = float(sys.argv[1])
     sys.argv = ["wecom-welcome", *sys.argv[sys.argv.index("--") + 1 :]]
     main()

@@ -10,8 +10,9 @@ import pytest
 from celery import Celery
 
 from tasks import upkeep, wake
-from tasks.app import SCHEDULE, make_app
+from tasks.app import make_app
 from tasks.connections import Redis
+from tasks.jobs import SCHEDULE
 from tasks.queues import UPKEEP
 from tests.processes import RedisServer
 from tests.tasks.conftest import a_ledger, consuming

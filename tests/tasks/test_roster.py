@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tasks.connections import Redis
-from tasks.roster import FAILED, FRESH, KEY, MOST, roster
+from tasks.roster import DEPARTMENTS, FAILED, FRESH, KEY, MOST, departments, roster
 from tasks.wecom import WeComClient
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -47,3 +47,30 @@ def test_a_wecom_that_does_not_tell_is_left_alone_for_a_minute(
 def test_of_many_members_some_are_listed(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
     wecom.people(members={f"member-{number:03}": {"name": "n"} for number in range(MOST + 10)})
     assert len(roster(redis_client, "default", client, 5)) == MOST
+
+
+def test_departments_come_each_below_its_own(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
+    wecom.people(
+        departments={
+            5: {"name": "上海组", "parentid": 3},
+            3: {"name": "华东", "parentid": 1},
+            4: {"name": "华北", "parentid": 1},
+        }
+    )
+    found = departments(redis_client, "default", client, 5)
+    assert [(one.name, one.depth) for one in found.values()] == [("公司", 0), ("华东", 1), ("上海组", 2), ("华北", 1)]
+    wecom.reset()
+    assert departments(redis_client, "default", client, 5) == found  # asked for once
+
+
+def test_a_department_whose_parent_is_out_of_range_is_not_lost(client: WeComClient, redis_client: Redis) -> None:
+    redis_client.set(f"{DEPARTMENTS}default", json.dumps([[7, "", 99], [8, "组", 7]]))
+    assert [(one.id, one.depth) for one in departments(redis_client, "default", client, 5).values()] == [(7, 0), (8, 1)]
+
+
+def test_no_department_is_listed_while_wecom_does_not_tell(
+    client: WeComClient, redis_client: Redis, wecom: StandIn
+) -> None:
+    wecom.faults(busy=1, paths=("department/list",))
+    assert departments(redis_client, "default", client, 1) == {}
+    assert 0 < redis_client.ttl(f"{DEPARTMENTS}default") <= FAILED

@@ -104,13 +104,32 @@ def help_of(path: tuple[str, ...]) -> str:
     return context.get_help()
 
 
-def test_a_worker_and_a_command_load_nothing_of_the_web_side():
-    """It would cost each of them a third of a second, and twenty megabytes."""
-    script = "import sys, tasks.roles, webhook.cli, webhook.supervisor; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], env=HERE, capture_output=True, text=True, timeout=90)
+WORKER = "import tasks.roles, webhook.cli, webhook.supervisor"
+WEB = """
+from tasks.assembly import assemble
+from tests.builders import some_settings
+from webhook import create_app
+create_app(assemble(some_settings(REDIS_URL="redis://127.0.0.1:1/0")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "heavy"),
+    [
+        (WORKER, {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn"}),
+        (WEB, {"babel", "wtforms", "flask_limiter", "celery", "kombu", "requests"}),
+    ],
+    ids=[
+        "a worker or a command: nothing of the web side",
+        "the web side: no worker, and no console without a password",
+    ],
+)
+def test_a_process_loads_what_it_needs(script, heavy):
+    """The rest would cost it a third of a second, and twenty megabytes."""
+    command = [sys.executable, "-c", f"{script}\nimport sys; print(*sys.modules)"]
+    done = subprocess.run(command, env=HERE, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn"}
+    assert not {name.partition(".")[0] for name in done.stdout.split()} & heavy
 
 
 def test_the_version_is_told():

@@ -15,15 +15,15 @@ from tasks.assembly import Parts
 from webhook.console import access, failures, frame, language
 from webhook.console.channels import channels
 from webhook.console.deliveries import deliveries
-from webhook.console.editor import editor
-from webhook.console.groups import groups
-from webhook.console.media import media
 from webhook.console.missed import missed
 from webhook.console.numbers import numbers
 from webhook.console.queue import queue
 from webhook.console.setup import setup
 from webhook.console.today import today
-from webhook.console.welcomes import welcomes
+from webhook.console.welcomes.editor import editor
+from webhook.console.welcomes.groups import groups
+from webhook.console.welcomes.media import media
+from webhook.console.welcomes.overview import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400

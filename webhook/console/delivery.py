@@ -16,7 +16,7 @@ from tasks.templates.nodes import BookError
 from tasks.templates.render import fill, wanted
 from tasks.templates.store import NoRevision
 from webhook import timeline, verdicts
-from webhook.console.preview import Bubble, bubbles
+from webhook.console.welcomes.preview import Bubble, bubbles
 
 SECRET = ("welcome_code",)
 

@@ -20,7 +20,7 @@ from tasks.missed import PAGE, UNANNOUNCED, Cause, Missed, Page, WorkList, by_ca
 from tasks.people import known_members
 from tasks.reminders import Reminders, Report, settled_reminder
 from tasks.sentences import Sentence, said
-from webhook.console.preview import bubbles
+from webhook.console.welcomes.preview import bubbles
 from webhook.verdicts import NAMES, errcode, say, who
 
 TABS = ("todo", "done", "unsure", "no_code")

@@ -12,7 +12,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
 from tasks import jobs, presence, tally
-from tasks.app import SCHEDULE
 from tasks.assembly import Parts
 from tasks.lanes import FOLLOW_UPS, LANES, MOST, WELCOME, Lanes, Pause
 from tasks.ledger import EVENTS
@@ -133,7 +132,7 @@ def queue(parts: Parts) -> Blueprint:
             causes=chosen,
             days=list(why.value or ()),
             processes=panels.read(lambda: presence.read(parts.redis)),
-            jobs=panels.read(lambda: jobs.read(parts.redis, SCHEDULE)),
+            jobs=panels.read(lambda: jobs.read(parts.redis, jobs.SCHEDULE)),
             job_names=JOBS,
             roles=ROLES,
             refusal=panels.read(lambda: parts.clients[g.app.name].tokens.refusal()),

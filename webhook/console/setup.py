@@ -25,7 +25,7 @@ from tasks.templates.store import NoRevision
 from webhook.console import rehearsed
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery import as_sent
-from webhook.console.preview import Bubble
+from webhook.console.welcomes.preview import Bubble
 from webhook.diagnosis import is_proven, sentence
 from webhook.rehearsal import rehearse
 from webhook.sentences import Sentence

@@ -314,3 +314,23 @@ def test_many_editors_of_different_parts_lose_nothing(drafts: Drafts) -> None:
     draft = drafts.get("sales")
     assert draft is not None
     assert {f"t{number}" for number in range(8)} <= set(draft.book().templates)
+
+
+def test_a_file_that_nothing_shows_is_given_up_and_its_bytes_stay_for_a_rollback(
+    drafts: Drafts, books: BookStore
+) -> None:
+    media = drafts.hold("sales", "hello.png", PNG)
+    other = drafts.hold("sales", "never.jpg", JPG)
+    value = {"text": "hi", "attachments": [{"image": {"file": media.path}}]}
+    shown = drafts.change("sales", SetNamed(TEMPLATE, "hi", value), "a")
+    assert not drafts.release("sales", media.path), "the draft shows it"
+    drafts.publish("sales", shown.version, "a")
+    assert not drafts.release("sales", media.path), "what is live shows it"
+    gone = drafts.change("sales", DeleteNamed(TEMPLATE, "hi", digest(drafts.working("sales"), "hi")), "a")
+    drafts.publish("sales", gone.version, "a")
+    assert drafts.release("sales", media.path)
+    assert media.path not in drafts.files("sales")
+    assert books.media.get(media.sha256) == PNG, "revision 2 can come back"
+    assert drafts.release("sales", other.path)
+    assert books.media.get(other.sha256) is None
+    assert not drafts.release("sales", "media/nothing.png")

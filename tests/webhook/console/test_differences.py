@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tasks.templates.edits import Content
 from tasks.templates.written import normal
 from tests.books import a_book
-from webhook.console.differences import GONE, NEW, SAME, count, differences, pieces
-from webhook.console.rule_form import RuleForm, rule_of
-from webhook.console.rule_words import Names, conditions, shares
+from webhook.console.welcomes.differences import GONE, NEW, SAME, count, differences, pieces
+from webhook.console.welcomes.rule_form import RuleForm, rule_of
+from webhook.console.welcomes.rule_words import Names, conditions, shares
 
 
 def content(*rules: Any, **templates: str) -> Content:

@@ -18,7 +18,7 @@ from tests.books import JPG, MP4, PDF, PNG, WEBP
 from tests.builders import some_settings
 from tests.processes import RedisServer
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
-from webhook.console import editor_form, preview
+from webhook.console.welcomes import editor_form, preview
 
 BOOK = """\
 version: 1
@@ -301,8 +301,14 @@ def test_a_file_is_chosen_from_the_library(browse: Browser, drafts: Drafts) -> N
     drafts.hold("default", "price.pdf", PDF)
     sent = fields(drafts, "default") | attachment(0, "image")
     page = browse.post("/welcomes/edit?name=default", sent | {"do": "preview"})
-    assert 'option value="media/hello.png"' in page.text
-    assert 'option value="media/price.pdf"' not in page.text
+    assert 'value="pick:0:media/hello.png"' in page.text
+    assert "price.pdf" not in page.text
+    page = browse.post("/welcomes/edit?name=default", fields(drafts, "default", do="preview") | attachment(0, "file"))
+    assert '<option value="media/price.pdf">' in page.text
+    picked = browse.post("/welcomes/edit?name=default", sent | {"do": f"pick:0:{kept.path}"})
+    assert again(picked.text, "attachments-0-path") == kept.path
+    for nowhere in ("pick:7:x", "pick:", "pick:x:y", "pick:-1:x"):
+        assert browse.post("/welcomes/edit?name=default", sent | {"do": nowhere}).status_code == 200
     browse.post("/welcomes/edit?name=default", sent | {"attachments-0-pick": kept.path})
     assert value(drafts, "default")["attachments"] == [{"image": {"file": kept.path}}]
     sent["was"] = digest(drafts, "default")
@@ -318,8 +324,8 @@ def test_a_form_of_nobody_s(browse: Browser, drafts: Drafts) -> None:
     for clash in ("{", "[]", '{"mine": {"attachments": [{"kind": "x"}]}}', '{"at": 1}'):
         sent = fields(drafts, "default", do="preview", clash=clash)
         assert browse.post("/welcomes/edit?name=default", sent).status_code == 200
-    assert browse.get("/welcomes/edit", {"name": "nobody"}).status_code == 404
-    assert browse.get("/welcomes/delete", {"name": "nobody"}).status_code == 404
+    for page in ("/welcomes/edit", "/welcomes/delete", "/groups/edit", "/groups/delete"):
+        assert "There is no “<nobody>” any more" in text_of(browse.get(page, {"name": "<nobody>"}))
 
 
 # ------------------------------------------------------------------------------------------------ preview

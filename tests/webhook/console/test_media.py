@@ -15,7 +15,7 @@ from tasks.templates.media import Record, described
 from tasks.templates.render import Upload, needed
 from tests.books import JPG, MP4, PDF, PNG, WEBP
 from tests.webhook.console.conftest import Browser, text_of
-from webhook.console import freshness
+from webhook.console.welcomes import freshness
 
 BOOK = """\
 version: 1

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.templates import render
 from tasks.templates.model import File, GroupWelcome, Image, Link, Media, MediaID, MiniProgram, PicURL, Template, Video
-from webhook.console import preview
+from webhook.console.welcomes import preview
 
 AT = datetime(2026, 11, 22, 10, 31, tzinfo=ZoneInfo("Asia/Shanghai"))
 PICTURE = Media("media/hello.png", "ab" * 32, "PNG", 2048)

@@ -50,7 +50,6 @@
   // A file goes up when it is chosen, unless it is larger than WeCom takes: then it says so at once.
   form.addEventListener("change", (event) => {
     const field = event.target;
-    if (field.matches("[data-pick]") && field.value) return send();
     if (field.type !== "file" || !field.files.length) return;
     const tooLarge = field.files[0].size > Number(field.dataset.limit);
     let note = field.parentElement.querySelector(".error[data-here]");
@@ -62,9 +61,13 @@
     }
     note.textContent = tooLarge ? field.dataset.tooLarge : "";
     if (tooLarge) field.value = "";
-    else send();
+    else send(field);
   });
-  const send = () => form.requestSubmit(document.getElementById("send-files"));
+  const send = (field) => {
+    const button = document.getElementById("send-files");
+    button.value = `preview:${field.name.split("-")[1]}`; // the next page opens there
+    form.requestSubmit(button);
+  };
 
   // A page that came back from a button of the form holds what is not saved yet.
   if ("unsavedAlready" in form.dataset) form.dispatchEvent(new Event("input", { bubbles: true }));

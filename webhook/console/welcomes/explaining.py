@@ -13,17 +13,17 @@ from werkzeug.datastructures import MultiDict
 from tasks.assembly import Parts
 from tasks.events import CHANGES, ContactAdded
 from tasks.people import People
-from tasks.roster import roster
+from tasks.roster import MOST, roster
 from tasks.sentences import Sentence, said
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
 from tasks.templates.draft import Drafts
 from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
-from webhook.console import rule_words
-from webhook.console.lookups import PATIENCE, book_of, member_names, names_of, states
-from webhook.console.preview import Bubble, bubbles
-from webhook.console.rule_words import Condition, Names
+from webhook.console.welcomes import rule_words
+from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, names_of, states
+from webhook.console.welcomes.preview import Bubble, bubbles
+from webhook.console.welcomes.rule_words import Condition, Names
 
 LOST, WON, UNSEEN = "lost", "won", "unseen"  # what became of a rule
 LONGEST = 128  # characters of a State or userid
@@ -87,7 +87,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             revision=shown.base,
             answer=answer,
             member=name or asked.member,
-            unknown_member=bool(members) and len(members) < 200 and asked.member not in members and bool(asked.member),
+            unknown_member=bool(members) and len(members) < MOST and asked.member not in members and bool(asked.member),
             members=members,
             states=states(parts),
             types=list(CUSTOMER_TYPES.values()),

@@ -11,7 +11,7 @@ from tasks.roster import Department, departments
 from tasks.templates.draft import Draft
 from tasks.templates.model import Book, Rule
 from tasks.templates.nodes import BookError
-from webhook.console.rule_words import Names
+from webhook.console.welcomes.rule_words import Names
 
 PATIENCE = 0.8  # seconds for what WeCom is asked for a page
 STATES = 50  # that a form proposes

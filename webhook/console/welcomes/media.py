@@ -19,9 +19,9 @@ from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
 from tasks.templates.nodes import BookError
-from webhook.console import freshness
-from webhook.console.editor_form import refused, too_large
-from webhook.console.freshness import UNPUBLISHED, Freshness
+from webhook.console.welcomes import freshness
+from webhook.console.welcomes.editor_form import refused, too_large
+from webhook.console.welcomes.freshness import UNPUBLISHED, Freshness
 
 UPLOAD_LIMIT = LARGEST + (1 << 20)  # bytes of one request
 SHOWN = {"JPG": "image/jpeg", "PNG": "image/png"}  # kinds that a browser may show; all else it saves

@@ -19,9 +19,9 @@ from tasks.templates.media_kind import MB
 from tasks.templates.nodes import BookError
 from tasks.templates.store import Conflict, NoRevision, Revision
 from tasks.templates.written import values_of
-from webhook.console.differences import count, differences
-from webhook.console.lookups import names_of
-from webhook.console.rule_form import rule_of
+from webhook.console.welcomes.differences import count, differences
+from webhook.console.welcomes.lookups import names_of
+from webhook.console.welcomes.rule_form import rule_of
 
 PAGE = 10  # revisions on one page: each is compared with the one before it
 IMPORT_LIMIT = 64 * MB  # bytes of a book's file

@@ -39,7 +39,7 @@ from tasks.templates.model import (
 )
 from tasks.templates.render import barest, literal, longest, looks_like_placeholder, mistakes
 from tasks.templates.scalars import is_url
-from webhook.console import preview
+from webhook.console.welcomes import preview
 
 Typed = dict[str, Any]  # what the fields hold: name, text, attachments, tags, remark
 FIELDS: Mapping[str, tuple[str, ...]] = {  # kind of attachment → its fields, beside the file

@@ -25,8 +25,8 @@ from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Media
 from tasks.templates.render import PLACEHOLDERS
-from webhook.console import freshness, preview
-from webhook.console.editor_form import (
+from webhook.console.welcomes import freshness, preview
+from webhook.console.welcomes.editor_form import (
     FIELDS,
     USES,
     AttachmentForm,
@@ -87,7 +87,7 @@ def editor(parts: Parts) -> Blueprint:
         content, part = draft.content, Part(kind, name)
         value = content.part(part)
         if not isinstance(value, dict):
-            abort(404)
+            return missing(kind, name)
         return page(kind, name, _form(typed(name, value), content.digest(part)), draft)
 
     def answer(kind: Named, name: str) -> Page:
@@ -243,7 +243,7 @@ def editor(parts: Parts) -> Blueprint:
         form = DeleteForm()
         content = drafts.working(g.app.name).content
         if content.part(Part(kind, name)) is None:
-            abort(404)
+            return missing(kind, name)
         status = 200
         if form.is_submitted():
             change = DeleteNamed(kind, name, form.was.data or "", form.instead.data or "")
@@ -301,6 +301,12 @@ def address(act: str, kind: str, **values: str) -> str:
     return url_for(f"editor.{act}" if kind == TEMPLATE else f"editor.{act}_group", **values)  # type: ignore[arg-type]
 
 
+def missing(kind: str, name: str) -> Response:
+    """To the list, and why: an old link may name what has been deleted since."""
+    flash(_("There is no “%(name)s” any more", name=name))
+    return redirect(listed(kind))
+
+
 def listed(kind: str) -> str:
     """The address of the list."""
     return url_for("groups.show" if kind == GROUP else "welcomes.show")
@@ -332,6 +338,11 @@ def _changed(form: EditForm, act: str, argument: str, most: int) -> EditForm:
         items = moved(items, at, -1 if act == "up" else 1)
     elif act == "remove" and 0 <= at < len(items):
         del items[at]
+    elif act == "pick":
+        number, _colon, path = argument.partition(":")
+        for one, _wrong in items[int(number) : int(number) + 1] if number.isascii() and number.isdecimal() else ():
+            if "path" in one:
+                one["path"] = path
     elif act in ("mine", "theirs", "original") and argument in COMPARED:
         side = _read_clash(form).get(act)
         if side:
@@ -348,13 +359,16 @@ def _changed(form: EditForm, act: str, argument: str, most: int) -> EditForm:
 def _focus(form: EditForm, act: str, argument: str) -> str:
     """The id of what a button's work is about, so that the next page opens there."""
     last = len(form.attachments) - 1
-    at = int(argument) if argument.isascii() and argument.isdecimal() else 0
+    number = argument.partition(":")[0]
+    at = int(number) if number.isascii() and number.isdecimal() else 0
     if act == "add":
         return f"attachment-{last}" if last >= 0 else ""
     if act == "up":
         return f"attachment-{max(0, at - 1)}"
     if act == "down":
         return f"attachment-{min(last, at + 1)}"
+    if act == "pick" or (act == "preview" and argument):
+        return f"attachment-{at}"
     if act == "remove":
         return "attachments"
     return "clash" if act in ("mine", "theirs", "original") else ""

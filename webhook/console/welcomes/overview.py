@@ -21,10 +21,10 @@ from tasks.templates.edits import TEMPLATE, AddRule, Edit, MoveRule, SetRule, us
 from tasks.templates.impact import Hits, hits, shadowed
 from tasks.templates.model import MSGTYPES, Book, Rule
 from tasks.templates.model import Template as Welcome
-from webhook.console import differences, explaining, publishing, revisions, rule_words
-from webhook.console.lookups import PATIENCE, book_of, member_names, named, names_of, states
-from webhook.console.rule_form import BLANK, RuleForm, field_names, rule_of
-from webhook.console.rule_words import Names
+from webhook.console.welcomes import differences, explaining, publishing, revisions, rule_words
+from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, named, names_of, states
+from webhook.console.welcomes.rule_form import BLANK, RuleForm, field_names, rule_of
+from webhook.console.welcomes.rule_words import Names
 from webhook.sentences import say
 
 LOOKED_AT = 500  # events for the hits on the overview

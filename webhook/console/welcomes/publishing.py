@@ -20,9 +20,9 @@ from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
 from tasks.templates.nodes import BookError
 from tasks.templates.render import needed
 from tasks.templates.store import NoRevision
-from webhook.console.differences import Change, differences, fields, flat, part_of
-from webhook.console.lookups import book_of, member_names, names_of
-from webhook.console.rule_form import rule_of
+from webhook.console.welcomes.differences import Change, differences, fields, flat, part_of
+from webhook.console.welcomes.lookups import book_of, member_names, names_of
+from webhook.console.welcomes.rule_form import rule_of
 
 SHOWN = 50  # customers with another welcome, on one page
 CHANNELS = 5  # without a rule, in one warning

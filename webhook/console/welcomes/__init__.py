@@ -1,0 +1,10 @@
+"""Welcomes: everything by which they are written, tried, published and looked at.
+
+overview     the rules in order and the list of welcomes; the form of a rule (rule_form, rule_words)
+editor       the form of a welcome (editor_form), and what the customer will see of it (preview)
+media        the files that welcomes show, and how they stand at WeCom (freshness)
+groups       group welcomes, and what WeCom has of them
+publishing   what a draft changes (differences), and for whom
+revisions    the history, the way back, books as files
+explaining   who gets what, and why
+"""
