@@ -6,6 +6,7 @@ limits     a few wrong passwords for each address, and for all together
 headers    no script, style, image or frame from anywhere else
 """
 
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -65,7 +66,6 @@ def guard(app: Flask, parts: Parts) -> Limiter:
     password = settings.console_password
     if not password:
         raise ValueError("there is no console without CONSOLE_PASSWORD")
-    stored = generate_password_hash(password)
     app.secret_key = settings.secret_key
     app.session_interface = sessions.Sessions(parts.redis)
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_PATH="/", WTF_CSRF_TIME_LIMIT=None)
@@ -112,11 +112,12 @@ def guard(app: Flask, parts: Parts) -> Limiter:
         in_memory_fallback_enabled=True,
         swallow_errors=True,
     )
+    stored = functools.cache(functools.partial(generate_password_hash, password))  # 0.1 s: when somebody signs in
     app.register_blueprint(_routes(parts, stored, mark, limiter))
     return limiter
 
 
-def _routes(parts: Parts, stored: str, mark: Callable[[], str], limiter: Limiter) -> Blueprint:
+def _routes(parts: Parts, stored: Callable[[], str], mark: Callable[[], str], limiter: Limiter) -> Blueprint:
     blueprint = Blueprint("access", __name__)
     hashing = threading.BoundedSemaphore(HASHES)
 
@@ -140,7 +141,7 @@ def _routes(parts: Parts, stored: str, mark: Callable[[], str], limiter: Limiter
             form.password.errors = [_("Others are signing in right now. Press the button again")]
             return _page(form, target, repeat, kept), 503
         try:
-            right = check_password_hash(stored, form.password.data)
+            right = check_password_hash(stored(), form.password.data)
         finally:
             hashing.release()
         if not right:
