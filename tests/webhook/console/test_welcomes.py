@@ -261,6 +261,10 @@ def test_a_review_shows_what_changes_and_whom(operator: Browser, parts: Parts, d
     assert (revision.author, revision.note) == ("李敏", "for 小红书")
     answer = operator.post("/welcomes/history/1/rollback", {"base": 2})  # the undo button
     assert "Revision 3 is live: the same as revision 1" in text_of(answer)
+    operator.client.set_cookie("welcome-language", "zh_Hans")
+    operator.get("/welcomes/history")
+    operator.post("/welcomes/history/2/rollback", {"base": 3})
+    assert parts.books.revision("default", 4).note == "回到第 2 版"  # in the words of who did it
 
 
 def test_a_draft_that_changed_while_it_was_looked_at_is_not_published(
@@ -288,6 +292,7 @@ def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
     said = text_of(page)
     assert "Revision 2 was published since this draft began" in said
     assert all(words in said for words in ("mine", "imported", "欢迎来到{department}"))
+    assert "To be seen once the two are together" in said  # not the effect of what will not go live like this
     answer = operator.post("/welcomes/publish", {"version": draft.version})
     assert answer.status_code == 409
     answer = operator.post("/welcomes/rebase", {"version": draft.version})
