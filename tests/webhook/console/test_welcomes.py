@@ -455,3 +455,11 @@ def test_each_app_has_a_draft_of_its_own(redis_url: str, tmp_path: Path) -> None
     assert "only-here" not in browser.get("/welcomes").text
     assert Drafts(parts.redis, parts.books).get("sales") is None
     parts.redis.close()
+
+
+def test_a_welcome_that_no_rule_uses_leads_to_a_rule_for_it(operator: Browser, drafts: Drafts) -> None:
+    drafts.change("default", SetNamed(TEMPLATE, "a/b & c", {"text": "new"}, ABSENT), "li")
+    link = re.search(r'href="/console(/welcomes/rules/new\?use=[^"]+)"', operator.get("/welcomes").text)
+    assert link is not None
+    assert 'value="a/b &amp; c" selected' in operator.get(link[1]).text
+    assert " selected>" not in operator.get("/welcomes/rules/new?use=nobody").text
