@@ -58,7 +58,7 @@ class _Apart:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path, port = environ.get("PATH_INFO", ""), environ["SERVER_PORT"]
-        first = path.split("/")[1] if path.startswith("/") else ""
+        first = path.lstrip("/").partition("/")[0]  # routing too passes over slashes that lead
         part = first if first in self._ports else "callback"
         alive = path == "/healthz"
         if alive or part in self._at(port):

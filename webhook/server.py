@@ -15,6 +15,7 @@ from tasks.reaper import Reaper
 from tasks.settings import Settings
 from webhook import create_app
 from webhook.gate import Gate
+from webhook.worker import Worker
 
 THREADS = 16
 BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
@@ -32,7 +33,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         {
             "bind": bind,
             "workers": int(os.environ.get("WEB_CONCURRENCY") or 1),
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": THREADS,
             "backlog": BACKLOG,
             "keepalive": KEEP_ALIVE,

@@ -12,9 +12,11 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.bench import report
+from tests.bench import pages, report
 from tests.bench.runs import RUNS, SYSTEMS, Result, measure
 from tests.bench.systems import SystemDidNotRun, install_reference
+
+PAGES = "pages"  # beside the names of RUNS
 
 
 def main() -> int:
@@ -28,7 +30,7 @@ def main() -> int:
     where = report.machine()
     results: dict[tuple[str, str], Result] = {}
     failed = False
-    if "reference" in arguments.systems:
+    if "reference" in arguments.systems and any("reference" in run.of for run in arguments.runs):
         install_reference()
     for run in arguments.runs:
         for system in (name for name in run.of if name in arguments.systems):
@@ -38,28 +40,42 @@ def main() -> int:
             except SystemDidNotRun as error:
                 print(f"{run.name} {system}: {error}", file=sys.stderr, flush=True)
                 failed = True
+    costs: list[pages.PageCost] = []
+    if arguments.pages:
+        print(f"{PAGES} product …", file=sys.stderr, flush=True)
+        try:
+            costs = pages.measure()
+        except SystemDidNotRun as error:
+            print(f"{PAGES}: {error}", file=sys.stderr, flush=True)
+            failed = True
 
-    print(report.to_text(where, results))
+    print(report.to_text(where, results, costs))
     if arguments.json:
-        arguments.json.write_text(json.dumps(report.to_json(where, results), ensure_ascii=False, indent=1) + "\n")
+        found = report.to_json(where, results, costs)
+        arguments.json.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     return 1 if failed else 0
 
 
 def _arguments() -> argparse.Namespace:
+    names = [*RUNS, PAGES]
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures the product beside a reference: speed, CPU, memory. All of it takes about ten minutes.",
-        epilog="runs: " + "; ".join(f"{run.name} ({run.title})" for run in RUNS.values()),
+        epilog="runs: "
+        + "; ".join(f"{run.name} ({run.title})" for run in RUNS.values())
+        + f"; {PAGES} (the console's, with {pages.LITTLE} rows in the ledger and with {pages.MUCH})",
     )
     parser.add_argument("--only", choices=SYSTEMS, help="one system instead of both")
-    parser.add_argument("--runs", default=",".join(RUNS), metavar="NAME,…", help="some runs instead of all")
+    parser.add_argument("--runs", default=",".join(names), metavar="NAME,…", help="some runs instead of all")
     parser.add_argument("--quick", action="store_true", help="a third of the customers in steady runs, of idling too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.runs.split(",") if name not in RUNS]
+    wanted = arguments.runs.split(",")
+    unknown = [name for name in wanted if name not in names]
     if unknown:
-        parser.error(f"no such run: {', '.join(unknown)}; there are {', '.join(RUNS)}")
-    runs = [RUNS[name] for name in arguments.runs.split(",")]
+        parser.error(f"no such run: {', '.join(unknown)}; there are {', '.join(names)}")
+    runs = [RUNS[name] for name in wanted if name in RUNS]
+    arguments.pages = PAGES in wanted and arguments.only != "reference"
     arguments.runs = [run.shortened() for run in runs] if arguments.quick else runs
     arguments.systems = [arguments.only] if arguments.only else list(SYSTEMS)
     return arguments

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.bench.pages import LITTLE, MUCH, PageCost
 from tests.bench.runs import RUNS, Result, cpu_idle, cpu_per_send, memory_all, memory_common
 from tests.bench.targets import Measure, Results, Verdict, share, verdicts
 
@@ -34,7 +35,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def to_json(where: Mapping[str, Any], results: Results) -> dict[str, Any]:
+def to_json(where: Mapping[str, Any], results: Results, pages: Sequence[PageCost] = ()) -> dict[str, Any]:
     """Seconds and bytes throughout; memory is PSS by role."""
     return {
         "machine": dict(where),
@@ -42,16 +43,18 @@ def to_json(where: Mapping[str, Any], results: Results) -> dict[str, Any]:
             asdict(result) | {"cpu_per_send": cpu_per_send(result), "memory_all": memory_all(result)}
             for result in results.values()
         ],
-        "targets": [asdict(verdict) for verdict in verdicts(results)],
+        "pages": [asdict(page) for page in pages],
+        "targets": [asdict(verdict) for verdict in verdicts(results, pages)],
     }
 
 
-def to_text(where: Mapping[str, Any], results: Results) -> str:
+def to_text(where: Mapping[str, Any], results: Results, pages: Sequence[PageCost] = ()) -> str:
     """The whole report."""
     head = "{at} · {cpus} CPUs (load before: {load}) · Python {python} · {system} · API latency 80±20 ms".format(
         **where
     )
-    parts = [head, _table(_speed(results)), _table(_cost(results)), _targets(verdicts(results))]
+    parts = [head, _table(_speed(results)), _table(_cost(results)), _table(_pages(pages))]
+    parts.append(_targets(verdicts(results, pages)))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -81,6 +84,12 @@ def _cost(results: Results) -> Iterator[Sequence[str]]:
         if ours is not None or theirs is not None:
             ratio = f"{ours / theirs:.2f}" if ours and theirs else "–"
             yield (title, *("–" if value is None else f"{value / unit:.2f}" for value in (ours, theirs)), ratio)
+
+
+def _pages(pages: Sequence[PageCost]) -> Iterator[Sequence[str]]:
+    yield ("", f"{LITTLE} rows", f"{MUCH} rows", "ratio")
+    for page in pages:
+        yield (f"{page.title}, CPU", _time(page.little), _time(page.much), f"{page.ratio:.2f}")
 
 
 def _targets(judged: Sequence[Verdict]) -> str:

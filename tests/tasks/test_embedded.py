@@ -14,7 +14,9 @@ import pytest
 from tasks import embedded
 from tasks.connections import Redis, connect
 from tasks.embedded import Embedded, EmbeddedError, reachable
-from tests.builders import some_settings
+from tasks.ledger import PREFIX, Settlement
+from tests.builders import a_contact, some_settings
+from tests.tasks.conftest import a_ledger
 from tests.until import until
 
 
@@ -53,6 +55,14 @@ def test_it_keeps_everything_and_evicts_nothing(tmp_path: Path) -> None:
         "save": "",
         "port": "0",
     }
+
+
+def test_a_row_of_the_ledger_is_kept_in_one_piece(tmp_path: Path) -> None:
+    with running(Embedded(tmp_path)) as (client, _):
+        event, ledger = a_contact(), a_ledger(client)
+        ledger.accept(event)
+        ledger.settle(event, Settlement("failed", reason="no answer " * 20, values={"customer": "王" * 64}))
+        assert client.object("encoding", PREFIX + event.id) == "listpack"
 
 
 def test_only_its_owner_reaches_it(tmp_path: Path) -> None:

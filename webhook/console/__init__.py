@@ -27,18 +27,7 @@ from webhook.console.welcomes.overview import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
-SUBJECTS = (
-    today,
-    channels,
-    deliveries,
-    missed,
-    queue,
-    numbers,
-    editor,
-    media,
-    groups,
-    welcomes,
-)
+SUBJECTS = (today, welcomes, editor, media, groups, deliveries, missed, queue, numbers, channels)
 
 
 def console(parts: Parts) -> Flask:

@@ -85,10 +85,8 @@ def guard(app: Flask, parts: Parts) -> Limiter:
             return None
         if not app.secret_key:
             raise NoKey
-        if (
-            fetched and request.method == "POST"
-        ):  # the preview of a form that is being written: what is typed stays there
-            return Response(status=401)
+        if fetched and request.method == "POST":
+            return Response(status=401)  # the preview of a form that is being written: what is typed stays there
         if fetched:  # never a sign-in inside a page
             return Response(status=401, headers={"HX-Redirect": url_for(SIGN_IN, next=inside(_current_page()))})
         if request.method == "POST":

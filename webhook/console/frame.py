@@ -33,7 +33,7 @@ PAGES = (  # endpoint, name: the navigation
     ("channels.show", lazy_gettext("Channels")),
     ("setup.show", lazy_gettext("Set-up")),
 )
-WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes", "explain": "welcomes", "publish": "welcomes"}
+WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes"}  # blueprint → that of its section
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages
 Badge = Callable[[str], int]  # app's name → how many wait on a page; raises redis.RedisError
@@ -109,18 +109,13 @@ def frame(app: Flask, parts: Parts) -> None:
 
     def navigation() -> list[tuple[str, Any, int]]:
         """(endpoint, name, how many wait there)."""
-        return [
-            (endpoint, name, _counted(badges.get(endpoint)))
-            for endpoint, name in PAGES
-            if endpoint in app.view_functions
-        ]
+        return [(endpoint, name, _counted(badges.get(endpoint))) for endpoint, name in PAGES]
 
     @app.context_processor
     def shared() -> dict[str, Any]:
         return {
             "navigation": navigation,
             "state": pulse.state,
-            "pages": app.view_functions,
             "section": WITHIN.get(request.blueprint or "", request.blueprint),
             "demo": demo,
             "apps": list(settings.apps),
