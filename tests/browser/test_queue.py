@@ -43,6 +43,20 @@ def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, p
     expect(page.get_by_text("Updates paused")).to_be_visible()
 
 
+def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Visit, parts: Parts) -> None:
+    page = visit("/missed")
+    expect(page.locator("#paused")).to_be_empty()
+    Lanes(parts.redis).pause(WELCOME, OPERATOR)
+    event = a_contact(corp_id=parts.settings.apps["default"].corp_id)
+    parts.ledger.accept(event)
+    parts.ledger.settle(event, Settlement("failed", errcode=-1))
+    expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停", timeout=20_000)
+    expect(page.locator("#state")).to_have_text("已暂停")
+    expect(page.locator("#pages")).to_contain_text("未送达 1")
+    Lanes(parts.redis).resume(WELCOME, OPERATOR)
+    expect(page.locator("#paused")).to_be_empty(timeout=20_000)
+
+
 def test_numbers_are_asked_for_and_taken_away(visit: Visit, parts: Parts) -> None:
     event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state="douyin-1")
     parts.ledger.accept(event)

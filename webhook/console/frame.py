@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,6 +89,7 @@ def frame(app: Flask, parts: Parts) -> None:
     app.extensions["badges"] = badges
     first = next(iter(settings.apps))
     demo = urlsplit(settings.api_base).hostname in ("127.0.0.1", "localhost", "::1")
+    release = metadata.version("wecom-welcome")
     versions = _versions(Path(str(app.static_folder)))
 
     @app.before_request
@@ -117,6 +119,7 @@ def frame(app: Flask, parts: Parts) -> None:
             "section": WITHIN.get(request.blueprint or "", request.blueprint),
             "demo": demo,
             "apps": list(settings.apps),
+            "version": release,
             "zone": settings.timezone.key,
             "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
         }

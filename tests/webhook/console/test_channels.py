@@ -74,6 +74,8 @@ def test_each_has_its_state_members_rule_and_adds(browse, parts, store):
         parts.ledger.settle(event, Settlement(outcome))
     text = text_of(browse.get("/channels"))
     assert "Douyin douyin-1 zhangsan Rule first 2 " in text
+    (shop,) = [one for one in store.all().values() if one.state == "shop-1"]
+    assert "/welcomes/rules/new?state=shop-1" in browse.get(f"/channels/{shop.config_id}").text
     assert "Shop shop-1 lisi , zhangsan , department 3 No rule of its own: gets what everybody gets 0 " in text
 
 

@@ -354,8 +354,8 @@ def test_one_in_progress_shows_no_zero_for_what_is_not_known(browse: Browser, pa
     page = browse.get(f"/e/{event.id}")
     said = text_of(page)
     assert "In progress: 20 s left" in said or "In progress: 19" in said
-    assert "No step is finished yet" in said
-    assert "No welcome is chosen yet." in said
+    assert "Further steps are noted when it has ended" in said
+    assert "Which welcome it is, is noted when it has ended." in said
     assert "data-live" in page.text
 
 

@@ -131,3 +131,12 @@ def test_a_form_gives_back_what_it_was_given() -> None:
     form = RuleForm.of_value(value)
     assert form.value() == value
     assert not form.wrong
+
+
+def test_an_attachment_is_named_in_words():
+    before = Content(normal({"version": 1, "templates": {"a": {"text": "x"}}}))
+    link = {"link": {"title": "Guide", "url": "https://example.com"}}
+    after = Content(normal({"version": 1, "templates": {"a": {"text": "x", "attachments": [link]}}}))
+    (change,) = differences(before, after)
+    (field,) = change.fields
+    assert "".join(piece.text for piece in field.pieces) == "Link: Guide, https://example.com"

@@ -76,7 +76,9 @@ def test_what_wants_doing_is_listed(browse: Browser, parts: Parts) -> None:
     failed(parts)
     Lanes(parts.redis).pause(FOLLOW_UPS, NAME)
     parts.ledger.note_verification("default", "the token differs")
-    page = text_of(browse.get("/"))
+    answer = browse.get("/")
+    assert "/welcomes/rules/new?state=xhs-11" in answer.text
+    page = text_of(answer)
     for says in (
         "1 customer was missed",
         "1 follow-up was given up",

@@ -261,6 +261,10 @@ def test_a_review_shows_what_changes_and_whom(operator: Browser, parts: Parts, d
     assert (revision.author, revision.note) == ("李敏", "for 小红书")
     answer = operator.post("/welcomes/history/1/rollback", {"base": 2})  # the undo button
     assert "Revision 3 is live: the same as revision 1" in text_of(answer)
+    operator.client.set_cookie("welcome-language", "zh_Hans")
+    operator.get("/welcomes/history")
+    operator.post("/welcomes/history/2/rollback", {"base": 3})
+    assert parts.books.revision("default", 4).note == "回到第 2 版"  # in the words of who did it
 
 
 def test_a_draft_that_changed_while_it_was_looked_at_is_not_published(
@@ -288,6 +292,7 @@ def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
     said = text_of(page)
     assert "Revision 2 was published since this draft began" in said
     assert all(words in said for words in ("mine", "imported", "欢迎来到{department}"))
+    assert "To be seen once the two are together" in said  # not the effect of what will not go live like this
     answer = operator.post("/welcomes/publish", {"version": draft.version})
     assert answer.status_code == 409
     answer = operator.post("/welcomes/rebase", {"version": draft.version})
@@ -450,3 +455,11 @@ def test_each_app_has_a_draft_of_its_own(redis_url: str, tmp_path: Path) -> None
     assert "only-here" not in browser.get("/welcomes").text
     assert Drafts(parts.redis, parts.books).get("sales") is None
     parts.redis.close()
+
+
+def test_a_welcome_that_no_rule_uses_leads_to_a_rule_for_it(operator: Browser, drafts: Drafts) -> None:
+    drafts.change("default", SetNamed(TEMPLATE, "a/b & c", {"text": "new"}, ABSENT), "li")
+    link = re.search(r'href="/console(/welcomes/rules/new\?use=[^"]+)"', operator.get("/welcomes").text)
+    assert link is not None
+    assert 'value="a/b &amp; c" selected' in operator.get(link[1]).text
+    assert " selected>" not in operator.get("/welcomes/rules/new?use=nobody").text

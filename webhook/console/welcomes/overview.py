@@ -116,7 +116,8 @@ def welcomes(parts: Parts) -> Blueprint:
     def add_rule() -> Page:
         if request.method == "POST":
             return answer(RuleForm.of_request(request.form), new=True)
-        form = RuleForm(use=[])
+        welcome = request.args.get("use", "")
+        form = RuleForm(use=[(welcome, "1")] if welcome in drafts.working(g.app.name).book().templates else [])
         state = request.args.get("state", "")
         if state:
             form.lists["state"] = [state]
