@@ -16,6 +16,7 @@ from tasks.metrics import count
 from tasks.templates.store import BookStore
 from tests.books import FILES, a_template, the_example
 from tests.builders import a_contact
+from webhook.console import sessions
 
 SECRET = "the-welcome-code"
 
@@ -71,13 +72,14 @@ def test_no_secret_is_in_a_backup_and_only_its_owner_can_read_it(
     greeted(ledger)
     ledger.accept(a_contact(welcome_code=SECRET))
     redis_client.set("wecom:token:ww1", "the-token")
-    redis_client.set("welcome:secret_key", "the-key")
+    redis_client.set(sessions.KEY, "the-key")
+    redis_client.set(sessions.ENDED + "a-session", "1")
     redis_client.set("welcome:member:default:zhangsan", "a cache")
     state.backup(redis_client, tmp_path / "a.zip")
     assert stat.S_IMODE((tmp_path / "a.zip").stat().st_mode) == 0o600
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         content = b"".join(archive.read(name) for name in archive.namelist()).decode()
-    for secret in (SECRET, "the-token", "the-key", "a cache"):
+    for secret in (SECRET, "the-token", "the-key", "a-session", "a cache"):
         assert secret not in content
 
 

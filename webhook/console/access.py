@@ -7,6 +7,7 @@ headers    no script, style, image or frame from anywhere else
 """
 
 import functools
+import ipaddress
 import logging
 import threading
 from collections.abc import Callable
@@ -15,7 +16,6 @@ from urllib.parse import quote, unquote, urlsplit
 from flask import Blueprint, Flask, Response, abort, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect, FlaskForm
 from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -104,7 +104,7 @@ def guard(app: Flask, parts: Parts) -> Limiter:
         return response
 
     limiter = Limiter(
-        get_remote_address,
+        _whence,
         app=app,
         storage_uri="redis://",
         storage_options={"connection_pool": parts.redis.connection_pool},
@@ -181,6 +181,17 @@ def _page(
     return render_template(
         "sign_in.html", form=form, target=target, repeat=repeat, kept=kept or [], prefix=KEPT, wrong=wrong, left=left
     )
+
+
+def _whence() -> str:
+    """Whose tries are counted together: an address, or of IPv6 the /64 that a single customer of a provider has."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return request.remote_addr or "unknown"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
 
 
 def _current_page() -> str:

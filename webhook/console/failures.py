@@ -66,7 +66,7 @@ def explain(app: Flask) -> None:
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
-        most = (request.max_content_length or 0) // (1 << 20)
+        most = f"{(request.max_content_length or 0) / (1 << 20):g}"
         return failure(413, _("Too large"), _("What was sent is larger than %(most)s MB", most=most))
 
     @app.errorhandler(HTTPException)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tasks.assembly import Parts, assemble
 from tasks.wecom.token import Token
 from tests.browser import samples
 from tests.builders import ENVIRONMENT, some_settings
+from tests.processes import RedisServer
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook import create_app
 from webhook.console import access, sessions
@@ -269,6 +271,23 @@ def test_an_address_is_the_one_that_trusted_proxies_tell(parts: Parts, hops: str
     assert statuses == [422] * access.TRIES + [last]
 
 
+@pytest.mark.parametrize(("address", "last"), [("2001:db8:1:2::{n}", 429), ("2001:db8:1:{n}::1", 422)])
+def test_an_ipv6_network_is_one_address(parts: Parts, address: str, last: int) -> None:
+    browser = Browser(parts)
+    browser.get("/login")
+    statuses = [guess(browser, address.format(n=n)) for n in range(access.TRIES + 1)]
+    assert statuses == [422] * access.TRIES + [last]
+
+
+def test_guesses_are_counted_while_redis_is_away(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        settings = some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD, SECRET_KEY=KEY)
+        browser = Browser(assemble(settings, timeout=intake.TIMEOUT))
+        server.stop()
+        browser.get("/login")
+        assert [guess(browser) for _ in range(access.TRIES + 1)] == [422] * access.TRIES + [429]
+
+
 def test_what_is_forwarded_opens_no_part_that_has_a_port_of_its_own(parts: Parts) -> None:
     settings = replace(parts.settings, console_bind="127.0.0.1:9001", metrics_bind="127.0.0.1:9002", trusted_proxies=1)
     client = create_app(replace(parts, settings=settings)).test_client()
@@ -297,6 +316,9 @@ def test_what_is_forwarded_opens_no_part_that_has_a_port_of_its_own(parts: Parts
         if followed:
             again = client.get(answer.location, headers=tricks, environ_overrides={"SERVER_PORT": "80"})
             assert again.status_code == 404, path
+    for path in ("//metrics", "///metrics", "//console/login"):  # a client library takes these for a host
+        overrides = {"SERVER_PORT": "80", "PATH_INFO": path}
+        assert client.get("/", environ_overrides=overrides).status_code == 404, path
     for path in ("/callback", "/metrics", "/readyz"):
         assert client.get(path, environ_overrides={"SERVER_PORT": "9001"}).status_code == 404
 

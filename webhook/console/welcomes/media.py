@@ -19,6 +19,7 @@ from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
 from tasks.templates.nodes import BookError
+from webhook.console.frame import cut
 from webhook.console.welcomes import freshness
 from webhook.console.welcomes.editor_form import refused, too_large
 from webhook.console.welcomes.freshness import UNPUBLISHED, Freshness
@@ -113,7 +114,7 @@ def media(parts: Parts) -> Blueprint:
             except MediaFull:
                 wrong = _("There is no room for more files: delete some that nothing shows")
             if wrong is not None:
-                flash(f"{name}: {wrong}")
+                flash(f"{cut(name)}: {wrong}")  # a cookie holds it
         if kept:
             flash(ngettext("%(num)s file is in the media library", "%(num)s files are in the media library", kept))
         elif not request.files.getlist("file") or not any(one.filename for one in request.files.getlist("file")):
