@@ -1,6 +1,6 @@
-"""Twice a second: wake a worker if somebody was left behind. A thread in every process; any one of them is enough.
+"""Twice a second: wake a worker if somebody was left behind. A thread in every process but beat; any one is enough.
 
-Every two seconds it says besides that the process is there (tasks.presence).
+Every two seconds it says besides, in beat too, that the process is there (tasks.presence).
 """
 
 import contextlib
@@ -21,9 +21,9 @@ NOTE_EVERY = round(NOTE / INTERVAL)  # rounds between two notes that the process
 
 
 class Reaper(threading.Thread):
-    """Runs until the process ends, or `stop`."""
+    """Runs until the process ends, or `stop`. Without a ledger it wakes nobody: it says that the process is there."""
 
-    def __init__(self, ledger: Ledger, flush: Callable[[], None], presence: Presence) -> None:
+    def __init__(self, ledger: Ledger | None, flush: Callable[[], None], presence: Presence) -> None:
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
         self._flush = flush
@@ -37,7 +37,8 @@ class Reaper(threading.Thread):
                 if rounds % NOTE_EVERY == 0:
                     self._presence.note()
                 rounds += 1
-                self._ledger.rouse()
+                if self._ledger is not None:
+                    self._ledger.rouse()
             except redis.RedisError as error:
                 if not away:
                     log.error("Redis does not answer (%s); trying on", type(error).__name__)

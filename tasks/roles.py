@@ -106,7 +106,7 @@ def beat(settings: Settings) -> None:
     app = make_app(str(settings.redis_url))
     signals.setup_logging.connect(_keep_logging, weak=False)
     parts = assemble(settings)
-    reaper = Reaper(parts.ledger, parts.counters.flush, Presence(parts.redis, "beat"))
+    reaper = Reaper(None, parts.counters.flush, Presence(parts.redis, "beat"))
     reaper.start()
     try:
         app.Beat(quiet=True, loglevel="WARNING").run()

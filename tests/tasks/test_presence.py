@@ -7,6 +7,11 @@ import pytest
 from tasks import jobs, presence
 from tasks.connections import Redis
 from tasks.presence import Presence
+from tasks.reaper import Reaper
+from tasks.wake import QUEUE
+from tests.builders import a_contact
+from tests.tasks.conftest import a_ledger
+from tests.until import until
 
 
 def test_a_process_says_what_it_does(redis_client: Redis) -> None:
@@ -24,6 +29,17 @@ def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:
     process.note()
     process.leave()
     assert presence.read(redis_client) == []
+
+
+def test_the_schedule_is_seen_and_wakes_nobody(redis_client: Redis) -> None:
+    a_ledger(redis_client).accept(a_contact())
+    redis_client.delete(QUEUE)  # the message is lost
+    beat = Reaper(None, lambda: None, Presence(redis_client, "beat"))
+    beat.start()
+    until(lambda: [process.role for process in presence.read(redis_client)] == ["beat"])
+    beat.stop()
+    beat.join()
+    assert not redis_client.exists(QUEUE)
 
 
 @pytest.mark.parametrize(("silence", "seen", "silent"), [(5, True, False), (45, True, True), (601, False, None)])
