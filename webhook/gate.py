@@ -1,8 +1,10 @@
 """A gate before the console: so many of its requests at once, and the callback has all other threads.
 
 running     AT_ONCE: they share the interpreter with the callback, and each may wait seconds for WeCom
-waiting     WAITING more, for PATIENCE seconds: a browser asks for a page's parts all at once
+waiting     WAITING more, for PATIENCE seconds: a browser asks for up to six pictures at once
 the rest    503 within microseconds, so that no thread is held
+
+Styles and scripts pass: they wait for nobody, and a page without them is worse than a late one.
 """
 
 import threading
@@ -15,7 +17,7 @@ from werkzeug.wsgi import ClosingIterator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-AT_ONCE, WAITING = 4, 4
+AT_ONCE, WAITING = 4, 6
 PATIENCE = 1.0  # seconds
 BUSY = "控制台正忙，请稍后再试 · The console is busy, try again in a moment\n"
 
@@ -35,7 +37,8 @@ class Gate:
         self._running = threading.BoundedSemaphore(at_once)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not f"{environ.get('PATH_INFO', '')}/".startswith(f"{self._part}/"):
+        path = f"{environ.get('PATH_INFO', '')}/"
+        if not path.startswith(f"{self._part}/") or path.startswith(f"{self._part}/static/"):
             return self._served(environ, start_response)
         if not self._threads.acquire(blocking=False):
             return self._busy(environ, start_response)
