@@ -1,6 +1,7 @@
 """Deliveries in a browser: filter, hand the address on, see what became of one, be told of new ones."""
 
 import re
+import time
 
 from playwright.sync_api import expect
 
@@ -16,6 +17,7 @@ def added(parts: Parts, outcome: str, user_id: str, name: str, state: str = "") 
     """A customer of whom this became. → the event's id"""
     app = parts.settings.apps["default"]
     event = a_contact(corp_id=app.corp_id, user_id=user_id, state=state)
+    time.sleep(0.002)  # rows of one millisecond have no order that a test could know
     parts.ledger.accept(event)
     values = {"customer": name, "member": {"zhangwei": "张伟", "lisi": "李四"}[user_id]}
     settlement = Settlement(

@@ -49,6 +49,7 @@ def added(parts: Parts, outcome: str | None = "sent", ago: int = 0, **different:
     """A customer of whom this became. `different`: of the event; of the settlement where its name ends with `_`."""
     settled = {name[:-1]: different.pop(name) for name in list(different) if name.endswith("_")}
     event = a_contact(**different)
+    time.sleep(0.002)  # rows of one millisecond have no order that a test could know
     assert parts.ledger.accept(event)
     if outcome is not None:
         values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
