@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from werkzeug.serving import make_server
 
@@ -17,6 +18,7 @@ from tasks.assembly import Parts, assemble
 from tasks.settings import read
 from tests.builders import BOOK
 from tests.processes import free_port
+from tests.signed_in import COOKIE, signed_in
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from webhook import create_app
@@ -50,11 +52,17 @@ def parts(redis_url: str, wecom: StandIn, tmp_path: Any) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def console_url(parts: Parts) -> Iterator[str]:
+def application(parts: Parts) -> Flask:
+    """The web application, callback and console."""
+    return create_app(parts)
+
+
+@pytest.fixture
+def console_url(parts: Parts, application: Flask) -> Iterator[str]:
     """Where the console is served, without a slash at its end."""
     url = parts.settings.public_url or ""
-    server = make_server("127.0.0.1", int(url.rpartition(":")[2]), create_app(parts), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    server = make_server("127.0.0.1", int(url.rpartition(":")[2]), application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield f"{url}/console"
     server.shutdown()
@@ -65,7 +73,7 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(browser: Browser, console_url: str) -> Iterator[Visit]:
+def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Visit]:
     """visit("/path", language="zh_Hans", width=1280, script=True) → that page, for somebody who has signed in."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -84,16 +92,14 @@ def visit(browser: Browser, console_url: str) -> Iterator[Visit]:
             locale="zh-CN" if language == "zh_Hans" else "en-US",
         )
         contexts.append(context)
-        context.add_cookies([{"name": "welcome-language", "value": language, "url": console_url}])
+        cookie, _ = signed_in(application.extensions["console"], as_, PASSWORD)
+        cookies = {"welcome-language": language, COOKIE: cookie}
+        origin = console_url.removesuffix("/console")
+        context.add_cookies([{"name": name, "value": value, "url": origin} for name, value in cookies.items()])
         context.set_default_timeout(15_000)
         page = context.new_page()
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{console_url}/login")
-        page.fill("input[name=name]", as_)
-        page.fill("input[name=password]", PASSWORD)
-        page.click("main button")
-        page.wait_for_url(lambda url: "/login" not in url)
         page.goto(console_url + path)
         return page
 

@@ -34,17 +34,17 @@ def addresses(parts: Parts) -> list[str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("language", "width", "script"),
+    ("language", "width", "script", "axe"),
     [
-        ("zh_Hans", 1280, True),
-        ("en", 1280, True),
-        ("zh_Hans", 390, True),
-        ("en", 320, True),
-        ("zh_Hans", 320, False),
-        ("en", 390, False),
+        ("zh_Hans", 1280, True, True),
+        ("en", 1280, True, False),
+        ("zh_Hans", 390, True, False),
+        ("en", 320, True, True),
+        ("zh_Hans", 320, False, False),
+        ("en", 390, False, False),
     ],
 )
-def test_every_page(parts: Parts, visit: Visit, language: str, width: int, script: bool) -> None:
+def test_every_page(parts: Parts, visit: Visit, language: str, width: int, script: bool, axe: bool) -> None:
     fill(parts)
     page = visit("/", language, width, script)
     base = page.url.rstrip("/")
@@ -59,15 +59,15 @@ def test_every_page(parts: Parts, visit: Visit, language: str, width: int, scrip
         assert answer.status == 200, path
         if answer.headers["content-type"].startswith("text/html"):  # else a file
             page.goto(base + path, wait_until="load")
-            faults += [f"{path}: {fault}" for fault in measured(page, script)]
+            faults += [f"{path}: {fault}" for fault in measured(page, axe)]
     assert not faults, "\n".join(faults)
     assert not foreign
 
 
-def measured(page: Page, script: bool) -> list[str]:
+def measured(page: Page, axe: bool) -> list[str]:
     """What is wrong with a page as it is shown."""
     faults = list(page.evaluate(MEASURE))
-    if script:
+    if axe:
         for violation in Axe().run(page).response["violations"]:
             nodes = "; ".join(node["html"][:120] for node in violation["nodes"][:3])
             faults.append(f"axe {violation['id']}: {violation['help']}: {nodes}")

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from flask import Flask, session
-from flask_wtf.csrf import generate_csrf
+from flask import Flask
 from werkzeug.test import TestResponse
 
 from tasks import intake
 from tasks.assembly import Parts, assemble
 from tests.builders import some_settings
+from tests.signed_in import COOKIE, signed_in
 from webhook import create_app
-from webhook.console import sessions
 
 PASSWORD = "let-me-in"
 NAME = "李敏"
@@ -40,13 +39,8 @@ class Browser:
 
     def signed_in(self, name: str = NAME) -> "Browser":
         """As after `sign_in`, without what comparing the password costs."""
-        app = self.console
-        with app.test_request_context("/"):
-            sessions.begin(name, sessions.fingerprint(PASSWORD, app.secret_key or ""))
-            self.token = generate_csrf()
-            held = dict(session)
-        signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
-        self.client.set_cookie("welcome-console", signer.dumps(held), path="/")
+        cookie, self.token = signed_in(self.console, name, PASSWORD)
+        self.client.set_cookie(COOKIE, cookie, path="/")
         return self
 
     def get(self, path: str, query: Mapping[str, Any] | None = None, **options: Any) -> TestResponse:
