@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+ALONE  := tests/scenarios tests/simulator tests/deploy  # these start processes, and measure what happens to them
 
 .PHONY: run test install check bench soak lock clean
 
@@ -9,7 +10,8 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 	@exec $(BIN)/python -m tests.simulator.run
 
 test: install         ## the suite, against a real server that it starts itself
-	@$(BIN)/python -m pytest -m "not soak"
+	@$(BIN)/python -m pytest -m "not soak" $(ALONE)
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ALONE:%=--ignore=%)
 
 install: $(VENV)/installed
 

@@ -7,10 +7,11 @@ the test.
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from werkzeug.serving import make_server
 
 from tasks import intake
@@ -24,6 +25,7 @@ from tests.simulator.world import App
 from webhook import create_app
 
 PASSWORD, OPERATOR = "let-me-in", "李敏"
+expect.set_options(timeout=15_000)
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu")
 
 
@@ -93,7 +95,7 @@ def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Vi
         )
         contexts.append(context)
         cookie, _ = signed_in(application.extensions["console"], as_, PASSWORD)
-        cookies = {"welcome-language": language, COOKIE: cookie}
+        cookies = {"welcome-language": language, "welcome-operator": quote(as_), COOKIE: cookie}
         origin = console_url.removesuffix("/console")
         context.add_cookies([{"name": name, "value": value, "url": origin} for name, value in cookies.items()])
         context.set_default_timeout(15_000)

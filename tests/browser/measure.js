@@ -24,6 +24,8 @@
   }
   const footer = document.querySelector('footer');
   if (!footer || !seen(footer)) faults.push('the footer is not there: something was cut off');
+  const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);
+  for (const id of new Set(ids.filter((one, at) => ids.indexOf(one) !== at))) faults.push(`an id twice: ${id}`);
   if (document.querySelectorAll('h1').length !== 1) faults.push('not exactly one h1');
   return faults;
 }

@@ -51,7 +51,7 @@ def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Vi
     parts.ledger.accept(event)
     parts.ledger.settle(event, Settlement("failed", errcode=-1))
     expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停", timeout=20_000)
-    expect(page.locator("#state")).to_have_text("已暂停")
+    expect(page.locator("#pulse")).to_have_text("已暂停")
     expect(page.locator("#pages")).to_contain_text("未送达 1")
     Lanes(parts.redis).resume(WELCOME, OPERATOR)
     expect(page.locator("#paused")).to_be_empty(timeout=20_000)
