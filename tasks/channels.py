@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from tasks.connections import Redis
+from tasks.storage.connections import Redis
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
 from tasks.wecom import WeComClient
@@ -50,7 +50,7 @@ class NoChannel(ChannelError):
     """There is none of this name."""
 
 
-class Taken(ChannelError):
+class StateTaken(ChannelError):
     """There is another one of this name."""
 
 
@@ -146,7 +146,7 @@ class Channels:
         """Make a code at WeCom, and keep what it is. `state` "": one is made up."""
         known = self.all()
         if name in known:
-            raise Taken(f"there is a channel {name} already; choose another name, or use `channels update`")
+            raise StateTaken(f"there is a channel {name} already; choose another name, or use `channels update`")
         if not members and not departments:
             raise ChannelError("a code leads to somebody: give --member or --department")
         state = state or f"ch-{secrets.token_hex(4)}"
@@ -173,7 +173,7 @@ class Channels:
         )
         if not self._redis.hsetnx(self._key, name, _stored(channel)):
             self._calls.del_contact_way(channel.config_id)
-            raise Taken(f"somebody has just made a channel {name}; choose another name")
+            raise StateTaken(f"somebody has just made a channel {name}; choose another name")
         return channel
 
     def update(
@@ -189,7 +189,7 @@ class Channels:
         old = self.get(name)
         new_name = new_name or name
         if new_name != name and new_name in self.all():
-            raise Taken(f"there is a channel {new_name} already; choose another name")
+            raise StateTaken(f"there is a channel {new_name} already; choose another name")
         new = replace(
             old,
             name=new_name,

@@ -4,7 +4,7 @@
     differs     a group welcome as it was sent against as WeCom has it now. Pure
     GroupSync   takes the steps of one app, and looks for drift
 
-WeCom has no call that lists them, so the ids that it gave are state: welcome:group:APP, name → Kept. Only what is noted
+WeCom has no call that lists them, so the ids that it gave are state (welcome:group:APP). Only what is noted
 there is ever touched; of those, what another app made (41058) is reported and left alone.
 """
 
@@ -16,15 +16,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tasks.connections import Redis
+from tasks.books.revisions import BookStore
 from tasks.settings import App
+from tasks.storage.connections import Redis
 from tasks.templates.model import GroupWelcome
 from tasks.templates.render import Ready, attached, uploads
-from tasks.templates.store import BookStore
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import BadRequest, Final, NoAnswer
 
-KEPT = "welcome:group:"  # + app: name → Kept in JSON; part of backups
+KEPT = "welcome:group:"  # + app: name → SyncedWelcome in JSON; part of backups
 LOCK = "welcome:group-lock:"  # + app: who is at it
 CHECKED = "welcome:group-checked:"  # + app: there while WeCom need not be asked for drift
 PATIENCE = 60.0  # seconds for one run; what is left is for the next
@@ -43,12 +43,12 @@ COMPARED: Mapping[str, tuple[str, ...]] = {  # item → its fields that WeCom gi
 }
 
 
-class InUse(Exception):
+class SyncInProgress(Exception):
     """Somebody else is at it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SyncedWelcome:
     """What is noted of one group welcome. `template_id` "" while there is none at WeCom."""
 
     template_id: str = ""
@@ -58,7 +58,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SyncStep:
     """One group welcome, and what is (to be) done with it. `body` is as WeCom takes it; None when nothing is sent."""
 
     act: str
@@ -87,23 +87,23 @@ def digest_of(body: Mapping[str, Any]) -> str:
 
 
 def plan(
-    welcomes: Mapping[str, GroupWelcome], ready: Ready, kept: Mapping[str, Kept], again: bool = False
-) -> Iterator[Step]:
+    welcomes: Mapping[str, GroupWelcome], ready: Ready, kept: Mapping[str, SyncedWelcome], again: bool = False
+) -> Iterator[SyncStep]:
     """What to do, deletions first: there is room for 100. `again`: also what WeCom has refused as it is."""
     for name in kept:
         if name not in welcomes:
-            yield Step(DELETED, name)
+            yield SyncStep(DELETED, name)
     for name, welcome in welcomes.items():
-        known = kept.get(name, Kept())
+        known = kept.get(name, SyncedWelcome())
         body = body_of(welcome, ready)
         if body is None:
-            yield Step(WAITS, name, "its media is not at WeCom yet")
+            yield SyncStep(WAITS, name, "its media is not at WeCom yet")
         elif known.template_id and known.sent == digest_of(body):
-            yield Step(SAME, name, body=body)
+            yield SyncStep(SAME, name, body=body)
         elif known.refused == digest_of(body) and not again:
-            yield Step(FAILED, name, known.reason)
+            yield SyncStep(FAILED, name, known.reason)
         else:
-            yield Step(EDITED if known.template_id else ADDED, name, body=body)
+            yield SyncStep(EDITED if known.template_id else ADDED, name, body=body)
 
 
 def differs(sent: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
@@ -131,14 +131,17 @@ class GroupSync:
         self._app = app
         self._wecom = wecom
 
-    def kept(self) -> dict[str, Kept]:
+    def kept(self) -> dict[str, SyncedWelcome]:
         """Name → what is noted."""
-        return {name: Kept(**json.loads(value)) for name, value in self._redis.hgetall(KEPT + self._app.name).items()}
+        return {
+            name: SyncedWelcome(**json.loads(value))
+            for name, value in self._redis.hgetall(KEPT + self._app.name).items()
+        }
 
     def adopt(self, template_ids: Mapping[str, str]) -> None:
         """Take over ids of this app's from elsewhere, such as an exported book, unless others are known."""
         for name, template_id in template_ids.items():
-            self._redis.hsetnx(KEPT + self._app.name, name, json.dumps(asdict(Kept(template_id))))
+            self._redis.hsetnx(KEPT + self._app.name, name, json.dumps(asdict(SyncedWelcome(template_id))))
 
     def troubles(self) -> dict[str, str]:
         """Name → why WeCom has not what the book says."""
@@ -148,10 +151,10 @@ class GroupSync:
         """Whether it is time to look for drift; once in CHECK_EVERY seconds it is."""
         return bool(self._redis.set(CHECKED + self._app.name, 1, nx=True, ex=CHECK_EVERY))
 
-    def sync(self, check: bool = False, dry_run: bool = False) -> list[Step]:
+    def sync(self, check: bool = False, dry_run: bool = False) -> list[SyncStep]:
         """Do what the book asks for. → each group welcome with what was done, or with `dry_run` would be.
 
-        `check`: ask WeCom for each that should be the same, and repair what is not. Raises InUse. No book: nothing.
+        `check`: ask WeCom for each that should be the same, and repair what is not. Raises SyncInProgress.
         """
         number = self._books.current(self._app.name)
         if number is None:
@@ -161,13 +164,13 @@ class GroupSync:
             return []
         lock, me = LOCK + self._app.name, secrets.token_hex(8)
         if not dry_run and not self._redis.set(lock, me, nx=True, px=round((PATIENCE + CALL) * 1000)):
-            raise InUse("the group welcomes of this app are being synced already; try again in a minute")
+            raise SyncInProgress("the group welcomes of this app are being synced already; try again in a minute")
         try:
             by = time.monotonic() + PATIENCE
             kept, ready = self.kept(), self._ready(welcomes)
             steps = []
             for planned in plan(welcomes, ready, kept, again=check):
-                known = kept.get(planned.name, Kept())
+                known = kept.get(planned.name, SyncedWelcome())
                 step = self._checked(planned, known, by) if check and planned.act == SAME else planned
                 if not dry_run:
                     step = self._done(step, known, ready, by)
@@ -181,18 +184,18 @@ class GroupSync:
         items = [welcome.item for welcome in welcomes.values() if welcome.item is not None]
         return self._books.ready.get(self._app.corp_id, [upload for item in items for upload in uploads(item)])
 
-    def _checked(self, step: Step, known: Kept, by: float) -> Step:
+    def _checked(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
         """The step for one that should be the same, after a look at what WeCom has."""
         try:
             there = self._calls(by).group_welcome_template_get(known.template_id)
         except (BadRequest, Final) as error:
             return replace(step, act=EDITED, detail=f"gone from WeCom: {error.reason}")
         except WeComError as error:
-            return Step(FAILED, step.name, f"not known whether it has changed: {error.reason}")
+            return SyncStep(FAILED, step.name, f"not known whether it has changed: {error.reason}")
         parts = differs(step.body or {}, there)
         return replace(step, act=EDITED, detail=f"changed at WeCom: {', '.join(parts)}") if parts else step
 
-    def _done(self, step: Step, known: Kept, ready: Ready, by: float) -> Step:
+    def _done(self, step: SyncStep, known: SyncedWelcome, ready: Ready, by: float) -> SyncStep:
         """Take a step, and note it at once. → what came of it."""
         try:
             if step.act == DELETED:
@@ -211,16 +214,16 @@ class GroupSync:
             final = isinstance(error, BadRequest | Final)
             refused = digest_of(step.body) if final and step.body is not None else known.refused
             self._note(step.name, replace(known, refused=refused, reason=reason))
-            return Step(FAILED, step.name, reason)
+            return SyncStep(FAILED, step.name, reason)
         return step
 
-    def _added(self, step: Step, by: float) -> Step:
+    def _added(self, step: SyncStep, by: float) -> SyncStep:
         body = step.body or {}
         answer = self._calls(by).group_welcome_template_add(body)
-        self._note(step.name, Kept(str(answer.get("template_id") or ""), digest_of(body)))
+        self._note(step.name, SyncedWelcome(str(answer.get("template_id") or ""), digest_of(body)))
         return step
 
-    def _edited(self, step: Step, known: Kept, by: float) -> Step:
+    def _edited(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
         body = step.body or {}
         try:
             self._calls(by).group_welcome_template_edit({"template_id": known.template_id, **body})
@@ -229,10 +232,10 @@ class GroupSync:
                 raise
             self._added(step, by)  # it is gone; or the content is at fault, and then this is refused as well
             return replace(step, act=ADDED, detail=step.detail or f"gone from WeCom: {error.reason}")
-        self._note(step.name, Kept(known.template_id, digest_of(body)))
+        self._note(step.name, SyncedWelcome(known.template_id, digest_of(body)))
         return step
 
-    def _deleted(self, step: Step, known: Kept, by: float) -> Step:
+    def _deleted(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
         detail = ""
         if known.template_id:
             try:
@@ -242,11 +245,11 @@ class GroupSync:
         self._redis.hdel(KEPT + self._app.name, step.name)
         return replace(step, detail=detail)
 
-    def _note(self, name: str, kept: Kept) -> None:
+    def _note(self, name: str, kept: SyncedWelcome) -> None:
         self._redis.hset(KEPT + self._app.name, name, json.dumps(asdict(kept), ensure_ascii=False))
 
     def _calls(self, by: float) -> Any:
-        return self._wecom.until(min(by, time.monotonic() + CALL)).external_contact
+        return self._wecom.with_deadline(min(by, time.monotonic() + CALL)).external_contact
 
 
 def _shown(body: Mapping[str, Any], ready: Ready) -> Ready:

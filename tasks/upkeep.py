@@ -1,7 +1,7 @@
 """What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media,
 group welcomes, the nightly comparison, reminders to members.
 
-Media is uploaded by a thread of its own (tasks.media), so that no task here waits for it.
+Media is uploaded by a thread of its own (tasks.media.renewal), so that no task here waits for it.
 Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
 """
 
@@ -9,14 +9,14 @@ import contextlib
 import logging
 import time
 
-from tasks import assembly
-from tasks.assembly import Parts
-from tasks.comparison import Comparison
-from tasks.comparison import InUse as Comparing
-from tasks.group_welcomes import FAILED, SAME, WAITS, GroupSync, InUse
+from tasks import services as build
+from tasks.group_welcomes import FAILED, SAME, WAITS, GroupSync, SyncInProgress
 from tasks.logs import about
-from tasks.missed import WorkList
-from tasks.reminders import Reminders
+from tasks.missed.comparison import Comparison
+from tasks.missed.comparison import ComparisonInProgress as Comparing
+from tasks.missed.reminders import Reminders
+from tasks.missed.work_list import WorkList
+from tasks.services import Services
 from tasks.wecom import WeComError
 
 log = logging.getLogger(__name__)
@@ -25,54 +25,54 @@ TOKEN_AHEAD = 600.0  # seconds before its end at which a token is renewed, so th
 MEMORY_ALARM = 0.8  # of Redis' maxmemory
 
 
-def refresh_tokens(parts: Parts) -> bool:
+def refresh_tokens(services: Services) -> bool:
     """Renew every app's token that ends within ten minutes. → whether every app has one that all processes share."""
-    for name, client in parts.clients.items():
+    for name, client in services.clients.items():
         try:
             client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
         except WeComError as error:
             log.error("no access token for app %s: %s", name, error)
-    return all(client.tokens.is_shared() for client in parts.clients.values())
+    return all(client.tokens.is_shared() for client in services.clients.values())
 
 
-def import_books(parts: Parts) -> None:
+def import_books(services: Services) -> None:
     """Store the book of an app that has none from its file, as at a worker's start: Redis may have come back empty."""
-    assembly.import_books(parts)
+    build.import_books(services)
 
 
-def trim_ledger(parts: Parts) -> None:
+def trim_ledger(services: Services) -> None:
     """Take the rows that are past their life out of the list of deliveries."""
-    trimmed = parts.ledger.trim()
-    past = parts.ledger.now() - parts.settings.keep_days * 86_400_000
-    for name in parts.settings.apps:
-        WorkList(parts.redis, name).trim(past)
+    trimmed = services.ledger.trim()
+    past = services.ledger.now() - services.settings.keep_days * 86_400_000
+    for name in services.settings.apps:
+        WorkList(services.redis, name).trim(past)
     if trimmed:
-        log.info("%s rows are past their %s days", trimmed, parts.settings.keep_days)
+        log.info("%s rows are past their %s days", trimmed, services.settings.keep_days)
 
 
-def watch_memory(parts: Parts) -> None:
+def watch_memory(services: Services) -> None:
     """Say loudly when Redis fills up: a full one refuses customers."""
-    memory = parts.redis.info("memory")
+    memory = services.redis.info("memory")
     most = int(memory.get("maxmemory", 0))
     used = int(memory["used_memory"])
     if most and used > MEMORY_ALARM * most:
         log.error("Redis uses %.0f %% of its memory; give it more, or lower WELCOME_KEEP_DAYS", 100 * used / most)
 
 
-def watch_media(parts: Parts) -> None:
+def watch_media(services: Services) -> None:
     """Say loudly when media is not at WeCom, or not renewed while there is time."""
-    for app, standing in parts.queues.read().media.items():
+    for app, standing in services.queues.read().media.items():
         for line in standing.alarms():
             log.error("app %s: %s", app, line)
 
 
-def sync_group_welcomes(parts: Parts) -> None:
+def sync_group_welcomes(services: Services) -> None:
     """Keep WeCom's group welcomes in step with the books; once an hour, look whether they still are what was sent."""
-    for name, app in parts.settings.apps.items():
-        sync = GroupSync(parts.redis, parts.books, app, parts.clients[name])
+    for name, app in services.settings.apps.items():
+        sync = GroupSync(services.redis, services.books, app, services.clients[name])
         try:
             steps = sync.sync(check=sync.due())
-        except InUse:
+        except SyncInProgress:
             continue
         for step in steps:
             if step.act in (SAME, WAITS):
@@ -82,17 +82,17 @@ def sync_group_welcomes(parts: Parts) -> None:
             log.log(level, "app %s: group welcome %s: %s%s", name, step.name, step.act, why)
 
 
-def compare_customers(parts: Parts) -> None:
+def compare_customers(services: Services) -> None:
     """Go on with the nightly comparison where one is due, asked for or under way."""
-    for name in parts.settings.apps:
+    for name in services.settings.apps:
         with contextlib.suppress(Comparing), about(app=name):
-            Comparison.of(parts, name).turn()
+            Comparison.of(services, name).turn()
 
 
-def remind_members(parts: Parts) -> None:
+def remind_members(services: Services) -> None:
     """Tell members of customers who were missed, where that is switched on; learn the names that people will read."""
-    for name in parts.settings.apps:
+    for name in services.settings.apps:
         with about(app=name):
-            reminders = Reminders.of(parts, name)
+            reminders = Reminders.of(services, name)
             reminders.learn_names(by=time.monotonic() + 10)
             reminders.run()

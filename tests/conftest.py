@@ -11,9 +11,9 @@ import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
-from tasks import connections
-from tests.processes import RedisServer
+from tasks.storage import connections
 from tests.simulator.client import StandIn
+from tests.support.processes import RedisServer
 
 NOT_RUN = pytest.StashKey[list[str]]()
 

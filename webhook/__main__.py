@@ -1,5 +1,5 @@
 """`python -m webhook` is `wecom-welcome`."""
 
-from webhook.cli import main
+from webhook.cli.main import main
 
 main()

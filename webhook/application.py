@@ -9,12 +9,12 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from tasks.assembly import Parts
-from tasks.intake import Intake
-from webhook.callback import callback
-from webhook.crypto import Envelope
+from tasks.ledger.intake import Intake
+from tasks.services import Services
+from webhook.callback.crypto import Envelope
+from webhook.callback.parsing import BODY_LIMIT
+from webhook.callback.views import callback
 from webhook.health import health
-from webhook.parsing import BODY_LIMIT
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def create_app(parts: Parts) -> Flask:
-    """The web application on these parts; their Redis client must have `tasks.intake.TIMEOUT` as its time-out."""
-    settings = parts.settings
+def create_app(services: Services) -> Flask:
+    """The web application on these parts; their Redis client must have `intake.TIMEOUT` as its time-out."""
+    settings = services.settings
     app = Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     envelopes = {name: Envelope.of(one.token, one.encoding_aes_key, one.corp_id) for name, one in settings.apps.items()}
-    app.register_blueprint(callback(envelopes, Intake(parts.ledger), parts.ledger, parts.counters))
-    app.register_blueprint(health(parts))
+    app.register_blueprint(callback(envelopes, Intake(services.ledger), services.ledger, services.counters))
+    app.register_blueprint(health(services))
     served: WSGIApplication = app.wsgi_app
     if settings.console_password:
         from webhook.console import console  # half as much again as all the rest: only for those who have it
 
-        app.extensions["console"] = console(parts)
+        app.extensions["console"] = console(services)
         served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
     else:
         log.info("no CONSOLE_PASSWORD: the console is off")

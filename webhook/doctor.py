@@ -8,20 +8,20 @@ from datetime import datetime
 import redis
 import requests
 
-from tasks import jobs
-from tasks.assembly import Parts, assemble
-from tasks.embedded import reachable
 from tasks.group_welcomes import GroupSync
-from tasks.lanes import Lanes
-from tasks.media import Standing
-from tasks.queues import SILENT
+from tasks.ledger.pauses import QueuePauses
+from tasks.media.renewal import MediaStatus
+from tasks.messages import Message
+from tasks.monitoring import jobs
+from tasks.monitoring.queue_status import SILENT
+from tasks.services import Services, build_services
 from tasks.settings import DEFAULT_APP, App, Settings
+from tasks.storage.embedded import reachable
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES
-from webhook.crypto import decode_key
-from webhook.diagnosis import is_proven, sentence
+from webhook.callback.crypto import decode_key
+from webhook.callback.diagnosis import is_proven, sentence
 from webhook.rehearsal import verify
-from webhook.sentences import Sentence, said
 
 SKEW = 5.0  # seconds between two clocks that are worth a word
 PATIENCE = 10.0  # seconds for each question to WeCom
@@ -34,10 +34,10 @@ class Finding:
     `detail` is a plain text where it is WeCom's own, or a number.
     """
 
-    what: Sentence
+    what: Message
     fine: bool | None
-    detail: Sentence | str = ""
-    cure: Sentence | None = None
+    detail: Message | str = ""
+    cure: Message | None = None
 
     @property
     def stops(self) -> bool:
@@ -50,130 +50,147 @@ class Finding:
         return line + (f"\n    → {self.cure}" if self.cure else "")
 
 
-CALLBACK, REDIS, CLOCK = said("callback URL"), said("Redis"), said("clock")
-WORKER, BOOK, SCHEDULED = said("welcome worker"), said("welcome book"), said("schedule")
-MEDIA, GROUPS, REFUSED, LANE = said("media"), said("group welcomes"), said("callback refused"), said("lane")
-TOKEN, PERMISSION = said("access token"), said("IP allow-list and permission for customer contact")
-MEMBERS, API = said("members with 客户联系 in the app's range"), said("WeCom's API")
+CALLBACK, REDIS, CLOCK = Message.of("callback URL"), Message.of("Redis"), Message.of("clock")
+WORKER, BOOK, SCHEDULED = Message.of("welcome worker"), Message.of("welcome book"), Message.of("schedule")
+MEDIA, GROUPS, REFUSED, LANE = (
+    Message.of("media"),
+    Message.of("group welcomes"),
+    Message.of("callback refused"),
+    Message.of("lane"),
+)
+TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
+MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
 
 def examine(settings: Settings, app: App) -> Iterator[Finding]:
     """The findings for one app, in the order in which a developer sets things up."""
     yield _callback_url(settings, app)
     decode_key(app.encoding_aes_key)
-    yield Finding(said("EncodingAESKey"), True, said("32 bytes"))
-    parts = _parts(settings)
-    if parts is None:
-        detail = said("no REDIS_URL, and no running `up`")
-        yield Finding(REDIS, False, detail, said("start `wecom-welcome up`, or set REDIS_URL"))
+    yield Finding(Message.of("EncodingAESKey"), True, Message.of("32 bytes"))
+    services = _parts(settings)
+    if services is None:
+        detail = Message.of("no REDIS_URL, and no running `up`")
+        yield Finding(REDIS, False, detail, Message.of("start `wecom-welcome up`, or set REDIS_URL"))
         yield from _wecom(WeComClient(app.corp_id, app.secret, settings.api_base))
     else:
-        yield from _redis(parts, app)
-        yield from _wecom(parts.clients[app.name])
+        yield from _redis(services, app)
+        yield from _wecom(services.clients[app.name])
 
 
 def _callback_url(settings: Settings, app: App) -> Finding:
     path = app.callback_path
     if settings.public_url is None:
-        cure = said("set WELCOME_PUBLIC_URL to what WeCom reaches, to see it whole")
+        cure = Message.of("set WELCOME_PUBLIC_URL to what WeCom reaches, to see it whole")
         return Finding(CALLBACK, None, f"https://YOUR-HOST{path}", cure)
     url = settings.public_url + path
     try:
         verified = verify(app, url)
     except requests.RequestException as error:
-        why = said("%(url)s does not answer from here (%(error)s)", url=url, error=type(error).__name__)
+        why = Message.of("%(url)s does not answer from here (%(error)s)", url=url, error=type(error).__name__)
         return Finding(
-            CALLBACK, None, why, said("start `wecom-welcome up`; look at the proxy, or at WELCOME_PUBLIC_URL")
+            CALLBACK, None, why, Message.of("start `wecom-welcome up`; look at the proxy, or at WELCOME_PUBLIC_URL")
         )
     if verified is not None:
-        cure = said("let the proxy pass path, query and body on unchanged to `role web`, started with these settings")
-        return Finding(CALLBACK, False, Sentence("%(url)s %(answers)s", {"url": url, "answers": verified}), cure)
-    return Finding(CALLBACK, True, said("%(url)s verifies; enter it in 接收消息 → 设置API接收", url=url))
+        cure = Message.of(
+            "let the proxy pass path, query and body on unchanged to `role web`, started with these settings"
+        )
+        return Finding(CALLBACK, False, Message("%(url)s %(answers)s", {"url": url, "answers": verified}), cure)
+    return Finding(CALLBACK, True, Message.of("%(url)s verifies; enter it in 接收消息 → 设置API接收", url=url))
 
 
-def _parts(settings: Settings) -> Parts | None:
+def _parts(settings: Settings) -> Services | None:
     found = reachable(settings)
-    return None if found is None else assemble(found)
+    return None if found is None else build_services(found)
 
 
-def _redis(parts: Parts, app: App) -> Iterator[Finding]:
+def _redis(services: Services, app: App) -> Iterator[Finding]:
     try:
-        parts.queues.probe()
+        services.queues.probe()
     except redis.RedisError as error:
-        detail = said("does not take a write: %(error)s", error=type(error).__name__)
-        yield Finding(REDIS, False, detail, said("start it, or mend REDIS_URL"))
+        detail = Message.of("does not take a write: %(error)s", error=type(error).__name__)
+        yield Finding(REDIS, False, detail, Message.of("start it, or mend REDIS_URL"))
         return
     try:
-        config = parts.redis.config_get("appendonly", "maxmemory-policy")
+        config = services.redis.config_get("appendonly", "maxmemory-policy")
     except redis.RedisError:  # a managed server may not tell
         config = {}
-    yield Finding(REDIS, True, said("answers, and takes writes"))
+    yield Finding(REDIS, True, Message.of("answers, and takes writes"))
     if config.get("appendonly") == "no":
-        cure = said("set `appendonly yes`: accepted customers live there")
-        yield Finding(REDIS, None, said("keeps nothing over a restart"), cure)
+        cure = Message.of("set `appendonly yes`: accepted customers live there")
+        yield Finding(REDIS, None, Message.of("keeps nothing over a restart"), cure)
     if config.get("maxmemory-policy", "noeviction") != "noeviction":
-        yield Finding(REDIS, False, said("may evict accepted customers"), said("set `maxmemory-policy noeviction`"))
-    skew = abs(parts.ledger.now() / 1000 - time.time())
-    apart = said("%(seconds)s s apart from Redis'", seconds=f"{skew:.0f}" if skew > SKEW else f"{skew:.1f}")
+        yield Finding(
+            REDIS, False, Message.of("may evict accepted customers"), Message.of("set `maxmemory-policy noeviction`")
+        )
+    skew = abs(services.ledger.now() / 1000 - time.time())
+    apart = Message.of("%(seconds)s s apart from Redis'", seconds=f"{skew:.0f}" if skew > SKEW else f"{skew:.1f}")
     if skew > SKEW:
-        yield Finding(CLOCK, None, apart, said("run NTP on both machines"))
+        yield Finding(CLOCK, None, apart, Message.of("run NTP on both machines"))
     else:
         yield Finding(CLOCK, True, apart)
-    reading = parts.queues.read()
+    reading = services.queues.read()
     if reading.consuming:
-        yield Finding(WORKER, True, said("took a message %(seconds)s s ago", seconds=f"{reading.silence:.1f}"))
+        yield Finding(WORKER, True, Message.of("took a message %(seconds)s s ago", seconds=f"{reading.silence:.1f}"))
     else:
-        silence = said("never") if reading.silence is None else said("last %(n)s s ago", n=f"{reading.silence:.0f}")
-        detail = said("takes no messages (%(silence)s; at least every %(n)s s)", silence=silence, n=f"{SILENT:.0f}")
-        yield Finding(WORKER, False, detail, said("start `wecom-welcome up`, or `role welcome` on this Redis"))
-    number = parts.books.current(app.name)
+        silence = (
+            Message.of("never")
+            if reading.silence is None
+            else Message.of("last %(n)s s ago", n=f"{reading.silence:.0f}")
+        )
+        detail = Message.of(
+            "takes no messages (%(silence)s; at least every %(n)s s)", silence=silence, n=f"{SILENT:.0f}"
+        )
+        yield Finding(WORKER, False, detail, Message.of("start `wecom-welcome up`, or `role welcome` on this Redis"))
+    number = services.books.current(app.name)
     if number is not None:
-        yield Finding(BOOK, True, said("revision %(number)s", number=number))
+        yield Finding(BOOK, True, Message.of("revision %(number)s", number=number))
     else:
         command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
-        yield Finding(BOOK, False, said("none is stored"), Sentence("%(command)s", {"command": command}))
+        yield Finding(BOOK, False, Message.of("none is stored"), Message("%(command)s", {"command": command}))
     refresh = "tasks.upkeep.refresh_tokens"
-    (job,) = jobs.read(parts.redis, {refresh: jobs.SCHEDULE[refresh]})
+    (job,) = jobs.read(services.redis, {refresh: jobs.SCHEDULE[refresh]})
     if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
-        cure = said("start `role upkeep` and `role beat`, or `up`")
-        yield Finding(SCHEDULED, None, said("nothing has run for minutes"), cure)
+        cure = Message.of("start `role upkeep` and `role beat`, or `up`")
+        yield Finding(SCHEDULED, None, Message.of("nothing has run for minutes"), cure)
     else:
-        yield Finding(SCHEDULED, True, said("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
-    for lane, pause in Lanes(parts.redis).paused().items():
-        left = said("until somebody resumes it")
+        yield Finding(SCHEDULED, True, Message.of("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
+    for lane, pause in QueuePauses(services.redis).paused().items():
+        left = Message.of("until somebody resumes it")
         if pause.left is not None:
-            left = said("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
-        detail = said("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
-        yield Finding(LANE, None, detail, said("resume it on the console's page Queue"))
-    yield from _media(reading.media.get(app.name, Standing()))
-    for name, reason in GroupSync(parts.redis, parts.books, app, parts.clients[app.name]).troubles().items():
-        yield Finding(GROUPS, None, f"{name}: {reason}", said("`wecom-welcome templates groups` tries it again"))
-    noted = parts.ledger.last_verification(app.name)
+            left = Message.of("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
+        detail = Message.of("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
+        yield Finding(LANE, None, detail, Message.of("resume it on the console's page Queue"))
+    yield from _media(reading.media.get(app.name, MediaStatus()))
+    for name, reason in GroupSync(services.redis, services.books, app, services.clients[app.name]).troubles().items():
+        yield Finding(GROUPS, None, f"{name}: {reason}", Message.of("`wecom-welcome templates groups` tries it again"))
+    noted = services.ledger.last_verification(app.name)
     if noted is not None and noted[1]:
-        at = f"{datetime.fromtimestamp(noted[0], parts.settings.timezone):%m-%d %H:%M:%S}"
+        at = f"{datetime.fromtimestamp(noted[0], services.settings.timezone):%m-%d %H:%M:%S}"
         fine = False if is_proven(noted[1]) else None
-        yield Finding(REFUSED, fine, said("at %(time)s", time=at), sentence(noted[1]))
+        yield Finding(REFUSED, fine, Message.of("at %(time)s", time=at), sentence(noted[1]))
 
 
-def _media(standing: Standing) -> Iterator[Finding]:
+def _media(standing: MediaStatus) -> Iterator[Finding]:
     """What the book's files come to. None of it stops a welcome: the text goes without them."""
     alarms = _alarms(standing)
     for alarm in alarms:
-        yield Finding(MEDIA, None, alarm, said("until then customers get the rest; see the log of `role upkeep`"))
+        yield Finding(MEDIA, None, alarm, Message.of("until then customers get the rest; see the log of `role upkeep`"))
     if standing.files and not alarms:
-        detail = said("%(n)s files at WeCom", n=standing.files)
+        detail = Message.of("%(n)s files at WeCom", n=standing.files)
         if standing.left is not None:
             hours = f"{standing.left / 3600:.0f}"
-            detail = said("%(files)s, the first to be renewed ends in %(hours)s h", files=detail, hours=hours)
+            detail = Message.of("%(files)s, the first to be renewed ends in %(hours)s h", files=detail, hours=hours)
         yield Finding(MEDIA, True, detail)
 
 
-def _alarms(standing: Standing) -> list[Sentence]:
+def _alarms(standing: MediaStatus) -> list[Message]:
     """What `standing.alarms()` says, in sentences."""
     hours = f"{max(0.0, standing.left or 0) / 3600:.1f}"
-    lines = [said("%(path)s is not at WeCom: %(why)s", path=path, why=why) for path, why in standing.absent.items()]
+    lines = [
+        Message.of("%(path)s is not at WeCom: %(why)s", path=path, why=why) for path, why in standing.absent.items()
+    ]
     lines += [
-        said(
+        Message.of(
             "%(path)s cannot be renewed, its id ends in %(hours)s h at the earliest: %(why)s",
             path=path,
             hours=hours,
@@ -182,7 +199,7 @@ def _alarms(standing: Standing) -> list[Sentence]:
         for path, why in standing.failing.items()
     ]
     if not lines and standing.alarms():
-        lines.append(said("media ends in %(hours)s h and is not renewed: is `role upkeep` running?", hours=hours))
+        lines.append(Message.of("media ends in %(hours)s h and is not renewed: is `role upkeep` running?", hours=hours))
     return lines
 
 
@@ -194,7 +211,9 @@ def _wecom(client: WeComClient) -> Iterator[Finding]:
         return
     yield Finding(TOKEN, True)
     try:
-        members = client.until(time.monotonic() + PATIENCE).external_contact.get_follow_user_list()["follow_user"]
+        members = client.with_deadline(time.monotonic() + PATIENCE).external_contact.get_follow_user_list()[
+            "follow_user"
+        ]
     except WeComError as error:
         yield _refused(PERMISSION, error)
         return
@@ -202,14 +221,14 @@ def _wecom(client: WeComClient) -> Iterator[Finding]:
     if members:
         yield Finding(MEMBERS, True, str(len(members)))
     else:
-        cure = said("widen the app's 可见范围, and give its members 客户联系 in 权限配置")
-        yield Finding(MEMBERS, False, said("none"), cure)
+        cure = Message.of("widen the app's 可见范围, and give its members 客户联系 in 权限配置")
+        yield Finding(MEMBERS, False, Message.of("none"), cure)
 
 
-def _refused(what: Sentence, error: WeComError) -> Finding:
+def _refused(what: Message, error: WeComError) -> Finding:
     if isinstance(error, WeComAPIError):
         code = CODES.get(error.errcode)
         return Finding(
-            what, False, error.reason, Sentence(code.cure) if code else said("see doc 90313 for this errcode")
+            what, False, error.reason, Message(code.cure) if code else Message.of("see doc 90313 for this errcode")
         )
-    return Finding(API, False, error.reason, said("let this machine reach WECOM_API_BASE"))
+    return Finding(API, False, error.reason, Message.of("let this machine reach WECOM_API_BASE"))

@@ -11,10 +11,10 @@ from xml.sax.saxutils import escape
 import requests
 
 from tasks.events import ContactAdded
+from tasks.messages import Message
 from tasks.settings import App
-from webhook.crypto import Envelope
-from webhook.parsing import ECHO
-from webhook.sentences import Sentence, said
+from webhook.callback.crypto import Envelope
+from webhook.callback.parsing import ECHO
 
 TIMEOUT = 5.0  # seconds; WeCom waits as long
 
@@ -59,7 +59,7 @@ def rehearse(app: App, url: str, member: str, state: str) -> Delivered:
     return Delivered(event, response.status_code, time.monotonic() - started)
 
 
-def verify(app: App, url: str) -> Sentence | None:
+def verify(app: App, url: str) -> Message | None:
     """Verify a callback URL as WeCom does when it is saved: None if it answers as it must, else what it does instead.
 
     Raises requests.RequestException if nobody answers.
@@ -71,8 +71,8 @@ def verify(app: App, url: str) -> Sentence | None:
     query = {"msg_signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": ciphertext}
     response = requests.get(url, params=query, timeout=TIMEOUT, allow_redirects=False)
     if response.status_code != 200:
-        return said("answers HTTP %(status)s", status=response.status_code)
-    return None if response.text == echo else said("answers something else than the decrypted echo")
+        return Message.of("answers HTTP %(status)s", status=response.status_code)
+    return None if response.text == echo else Message.of("answers something else than the decrypted echo")
 
 
 def _document(event: ContactAdded) -> str:

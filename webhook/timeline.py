@@ -45,7 +45,7 @@ class Bar:
 
 
 def bars(delivery: Mapping[str, Any]) -> tuple[Bar, ...]:
-    """The bars of a delivery (`tasks.deliveries.delivery`), in order. The longest of several is the slowest."""
+    """The bars of a delivery (`tasks.ledger.delivery.delivery`), in order. The longest of several is the slowest."""
     found = [bar for bar in _bars(delivery["steps"], delivery["tries"]) if bar.took >= 0]
     if len(found) < 2:
         return tuple(found)

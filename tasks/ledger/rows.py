@@ -3,15 +3,15 @@
 import hashlib
 from collections.abc import Mapping
 
-from tasks.connections import Redis
 from tasks.events import ContactAdded
+from tasks.storage.connections import Redis
 
 PREFIX = "welcome:event:"  # + id: the row, a hash
 DUE = "welcome:due"  # id → ms at which a worker may take it
 EVENTS = "welcome:events"  # id → ms of receipt: the order of the deliveries
 INDEX = "welcome:index:"  # + app:kind:value → id → ms of receipt; more than it should name, never less
 MISSED_OF = "welcome:missed:"  # + app: id → ms of receipt, of customers to be greeted by hand
-TICKED_OF = "welcome:missed-done:"  # + app: id → ms at which it was ticked off: see tasks.missed
+TICKED_OF = "welcome:missed-done:"  # + app: id → ms at which it was ticked off: see tasks.missed.work_list
 FOLLOWUP_DUE = "welcome:followup:due"  # id → ms at which its next try may begin
 FOLLOWUP_AWAITED = "welcome:followup:awaited"  # app|member|customer → id of what waits for their full add
 FOLLOWUP_FAILED = "welcome:followup:failed:"  # + app: id → ms of receipt, of those that were given up

@@ -33,7 +33,7 @@ local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Count an outcome, and what goes with it, under the local day of the receipt. See tasks.tally.
+-- Count an outcome, and what goes with it, under the local day of the receipt. See tasks.ledger.statistics.
 local function tally(amount, outcome, template, rule, variant, cause, latency)
   local at = math.floor(received_at / 1000) + ahead
   local prefix = tallies .. math.floor(at / 86400) .. ':'

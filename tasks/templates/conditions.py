@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from tasks.events import CHANGES
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
 from tasks.templates.model import Hours, When
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -68,28 +68,28 @@ class Contact:
     add_way: int | None = None
 
 
-NO_REASON = said("it holds")
+NO_REASON = Message.of("it holds")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """On one condition. `holds` None: the `fact` is not known. `because` finds the words for why it does not hold:
     a greeting asks for none, and they are most of the work.
     """
 
     holds: bool | None
-    because: Callable[[], Sentence] = lambda: NO_REASON
+    because: Callable[[], Message] = lambda: NO_REASON
     fact: str = ""  # that needs a look-up; "" when the event itself has it
 
 
 _WORDS = frozenset({*CUSTOMER_TYPES.values(), *CHANGES.values()})
-HOLDS = Verdict(True)
+HOLDS = Judgement(True)
 
 
-def judge(when: When, contact: Contact) -> Iterator[Verdict]:
+def judge(when: When, contact: Contact) -> Iterator[Judgement]:
     """The verdicts on a rule's conditions, those that need no look-up first."""
     if when.change:
-        yield _one_of(contact.change, when.change, said("the change"))
+        yield _one_of(contact.change, when.change, Message.of("the change"))
     if when.member:
         among = contact.user_id.lower() in {
             one.lower() for one in when.member
@@ -97,9 +97,9 @@ def judge(when: When, contact: Contact) -> Iterator[Verdict]:
         yield (
             HOLDS
             if among
-            else Verdict(
+            else Judgement(
                 False,
-                lambda: said(
+                lambda: Message.of(
                     "the member is %(value)s, not %(wanted)s", value=contact.user_id, wanted=_either(when.member)
                 ),
             )
@@ -111,9 +111,9 @@ def judge(when: When, contact: Contact) -> Iterator[Verdict]:
     if when.department:
         yield _department(contact, when.department)
     if when.customer_type:
-        yield _looked_up(CUSTOMER_TYPE, contact.customer_type, when.customer_type, said("the customer's type"))
+        yield _looked_up(CUSTOMER_TYPE, contact.customer_type, when.customer_type, Message.of("the customer's type"))
     if when.add_way:
-        yield _looked_up(ADD_WAY, contact.add_way, when.add_way, said("the add way"))
+        yield _looked_up(ADD_WAY, contact.add_way, when.add_way, Message.of("the add way"))
 
 
 def applies(when: When, contact: Contact) -> bool:
@@ -121,7 +121,7 @@ def applies(when: When, contact: Contact) -> bool:
     return all(verdict.holds for verdict in judge(when, contact))
 
 
-def why_not(when: When, contact: Contact) -> Sentence | None:
+def why_not(when: When, contact: Contact) -> Message | None:
     """Why a rule does not apply to a contact, in words; None when it does."""
     return next((verdict.because() for verdict in judge(when, contact) if not verdict.holds), None)
 
@@ -136,92 +136,96 @@ def began(hours: Hours, at: datetime) -> date | None:
     return at.date() - timedelta(days=1) if hours.end is not None and now < hours.end else None
 
 
-def _time(at: datetime, when: When) -> Verdict:
+def _time(at: datetime, when: When) -> Judgement:
     """Hours, weekdays and dates together: hours over midnight belong to the day on which they began."""
     days = [at.date()]
     if when.hours:
         days = [day for one in when.hours if (day := began(one, at)) is not None]
         if not days:
-            return Verdict(
-                False, lambda: said("%(time)s is not in %(wanted)s", time=f"{at:%H:%M}", wanted=_either(when.hours))
+            return Judgement(
+                False,
+                lambda: Message.of("%(time)s is not in %(wanted)s", time=f"{at:%H:%M}", wanted=_either(when.hours)),
             )
     on = [day for day in days if not when.weekdays or day.weekday() in when.weekdays]
     if not on:
-        return Verdict(
+        return Judgement(
             False,
-            lambda: said(
+            lambda: Message.of(
                 "%(day)s is not %(wanted)s", day=_day(days[0], at), wanted=_either(map(_weekday, when.weekdays))
             ),
         )
     if when.dates and not any(dates.first <= day <= dates.last for day in on for dates in when.dates):
-        return Verdict(
-            False, lambda: said("%(day)s is not in %(wanted)s", day=_day(on[0], at), wanted=_either(when.dates))
+        return Judgement(
+            False, lambda: Message.of("%(day)s is not in %(wanted)s", day=_day(on[0], at), wanted=_either(when.dates))
         )
     return HOLDS
 
 
-def _day(day: date, at: datetime) -> Sentence:
+def _day(day: date, at: datetime) -> Message:
     if day == at.date():
-        return said("%(weekday)s %(date)s", weekday=_weekday(day.weekday()), date=day)
-    return said("%(weekday)s %(date)s, on which these hours began,", weekday=_weekday(day.weekday()), date=day)
+        return Message.of("%(weekday)s %(date)s", weekday=_weekday(day.weekday()), date=day)
+    return Message.of("%(weekday)s %(date)s, on which these hours began,", weekday=_weekday(day.weekday()), date=day)
 
 
-def _weekday(number: int) -> Sentence:
-    return Sentence(WEEKDAYS[number])
+def _weekday(number: int) -> Message:
+    return Message(WEEKDAYS[number])
 
 
-def _state(state: str, patterns: tuple[str, ...]) -> Verdict:
+def _state(state: str, patterns: tuple[str, ...]) -> Judgement:
     if any(fnmatchcase(state, pattern) for pattern in patterns):
         return HOLDS
     if not state:
-        return Verdict(False, lambda: said("there is no State"))
-    return Verdict(
-        False, lambda: said("the State %(state)s does not match %(wanted)s", state=state, wanted=_either(patterns))
+        return Judgement(False, lambda: Message.of("there is no State"))
+    return Judgement(
+        False,
+        lambda: Message.of("the State %(state)s does not match %(wanted)s", state=state, wanted=_either(patterns)),
     )
 
 
-def _department(contact: Contact, departments: tuple[int, ...]) -> Verdict:
+def _department(contact: Contact, departments: tuple[int, ...]) -> Judgement:
     found = [contact.directory.contains(contact.user_id, department) for department in departments]
     if True in found:
         return HOLDS
     if None in found:
-        return Verdict(
-            None, lambda: said("the departments of %(member)s are not known", member=contact.user_id), DEPARTMENTS
+        return Judgement(
+            None, lambda: Message.of("the departments of %(member)s are not known", member=contact.user_id), DEPARTMENTS
         )
-    return Verdict(
+    return Judgement(
         False,
-        lambda: said(
+        lambda: Message.of(
             "%(member)s is not in department %(wanted)s or below", member=contact.user_id, wanted=_either(departments)
         ),
         DEPARTMENTS,
     )
 
 
-def _looked_up(fact: str, value: object, wanted: tuple[object, ...], what: Sentence) -> Verdict:
+def _looked_up(fact: str, value: object, wanted: tuple[object, ...], what: Message) -> Judgement:
     if value is None:
-        return Verdict(None, lambda: said("%(what)s is not known", what=what), fact)
+        return Judgement(None, lambda: Message.of("%(what)s is not known", what=what), fact)
     return _one_of(value, wanted, what, fact)
 
 
-def _one_of(value: object, wanted: tuple[object, ...], what: Sentence, fact: str = "") -> Verdict:
+def _one_of(value: object, wanted: tuple[object, ...], what: Message, fact: str = "") -> Judgement:
     if value in wanted:
         return HOLDS
-    return Verdict(
+    return Judgement(
         False,
-        lambda: said("%(what)s is %(value)s, not %(wanted)s", what=what, value=_word(value), wanted=_either(wanted)),
+        lambda: Message.of(
+            "%(what)s is %(value)s, not %(wanted)s", what=what, value=_word(value), wanted=_either(wanted)
+        ),
         fact,
     )
 
 
 def _word(value: object) -> object:
     """A value of the book's that is a word is said in the reader's language."""
-    return Sentence(value) if isinstance(value, str) and value in _WORDS else value
+    return Message(value) if isinstance(value, str) and value in _WORDS else value
 
 
-def _either(values: Iterable[object]) -> Sentence:
+def _either(values: Iterable[object]) -> Message:
     """`a, b or c`."""
     words = [_word(value) for value in values]
-    told = words[0] if isinstance(words[0], Sentence) else Sentence("%(value)s", {"value": words[0]})
+    told = words[0] if isinstance(words[0], Message) else Message("%(value)s", {"value": words[0]})
     for word in words[1:-1]:
-        told = said("%(first)s, %(next)s", first=told, next=word)
-    return said("%(first)s or %(last)s", first=told, last=words[-1]) if len(words) > 1 else told
+        told = Message.of("%(first)s, %(next)s", first=told, next=word)
+    return Message.of("%(first)s or %(last)s", first=told, last=words[-1]) if len(words) > 1 else told

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from tasks.templates.model import DEFAULT, Media
-from tasks.templates.written import Value, Values, normal
+from tasks.templates.yaml_writer import Value, Values, normal
 
 TEMPLATE, RULE, GROUP = "template", "rule", "group_welcome"
 ABSENT = ""  # the digest of a part that is not there
@@ -78,7 +78,7 @@ class Stale(Exception):
         self.part, self.theirs = part, theirs
 
 
-class Taken(ValueError):
+class NameTaken(ValueError):
     """Another template or group welcome has the name already."""
 
     def __init__(self, name: str) -> None:
@@ -86,7 +86,7 @@ class Taken(ValueError):
         self.name = name
 
 
-class InUse(ValueError):
+class StillUsed(ValueError):
     """A template that is to go is what some rules send. `rules`: their labels; `rest`: whoever no rule matches too."""
 
     def __init__(self, name: str, rules: tuple[str, ...], rest: bool) -> None:
@@ -101,7 +101,7 @@ class InUse(ValueError):
 class SetNamed:
     """Write a template or a group welcome. `before`: its name until now, where it is another; rules follow it.
 
-    `was`: digest of what was edited; ABSENT for a new one. Raises Stale, or Taken for a new name that is not free.
+    `was`: digest of what was edited; ABSENT for a new one. Raises Stale, or NameTaken for a new name that is not free.
     """
 
     kind: Named
@@ -117,13 +117,13 @@ class SetNamed:
     def apply(self, content: Content) -> Values:
         now = content.part(self.part)
         if now is not None and self.was == ABSENT:
-            raise Taken(self.name)
+            raise NameTaken(self.name)
         _expect(content, self.part, self.was)
         values = copy.deepcopy(content.values)
         named = values[_SECTION[self.kind]]
         old = self.part.name
         if self.name != old and self.name in named:
-            raise Taken(self.name)
+            raise NameTaken(self.name)
         if old in named:
             values[_SECTION[self.kind]] = {
                 (self.name if name == old else name): (self.value if name == old else one)
@@ -143,7 +143,7 @@ class SetNamed:
 class DeleteNamed:
     """Take a template or a group welcome out. `instead`: the template that rules send in its place.
 
-    Raises Stale, or InUse when rules need a replacement and there is none.
+    Raises Stale, or StillUsed when rules need a replacement and there is none.
     """
 
     kind: Named
@@ -162,7 +162,7 @@ class DeleteNamed:
         if self.kind == TEMPLATE:
             rules, rest = users(content.values, self.name)
             if (rules or rest) and self.instead not in values["templates"]:
-                raise InUse(self.name, rules, rest)
+                raise StillUsed(self.name, rules, rest)
             _use_instead(values, self.name, self.instead)
         return values
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.sentences import Sentence
+from tasks.messages import Message
 from tasks.templates.conditions import Contact, why_not
 from tasks.templates.model import DEFAULT, MSGTYPES, Attachment, Book, Link, Media, MediaID, MiniProgram, Rule, source
 from tasks.templates.render import fill, remark
@@ -30,7 +30,7 @@ class Explanation:
     """
 
     rule: str | None
-    passed_over: tuple[tuple[str, Sentence], ...]
+    passed_over: tuple[tuple[str, Message], ...]
     greetings: tuple[Greeting, ...]
 
     def lines(self) -> Iterator[str]:
@@ -55,7 +55,7 @@ class Explanation:
 
 def explain(book: Book, contact: Contact, values: Mapping[str, str]) -> Explanation:
     """What `select` decides for a contact, with its reasons. `values`: see tasks.templates.render."""
-    passed_over: list[tuple[str, Sentence]] = []
+    passed_over: list[tuple[str, Message]] = []
     for number, rule in enumerate(book.rules, 1):
         why = why_not(rule.when, contact)
         if why is None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
 from tasks.templates.model import Media
 
 MB = 1 << 20
@@ -43,15 +43,15 @@ _BRANDS: Mapping[bytes, str] = {  # of ISO media files; every other brand is MP4
 class Use:
     """What a file is for. `kinds` () takes all."""
 
-    takes: Sentence
+    takes: Message
     kinds: tuple[str, ...]
     limit: int  # bytes
-    cure: Sentence
+    cure: Message
 
 
-IMAGE = Use(said("JPG and PNG"), ("JPG", "PNG"), 10 * MB, said("save it as JPG, or smaller"))
-VIDEO = Use(said("MP4"), ("MP4",), 10 * MB, said("cut it, or lower its quality"))
-FILE = Use(said("any file"), (), 20 * MB, said("shorten it, or link to it"))
+IMAGE = Use(Message.of("JPG and PNG"), ("JPG", "PNG"), 10 * MB, Message.of("save it as JPG, or smaller"))
+VIDEO = Use(Message.of("MP4"), ("MP4",), 10 * MB, Message.of("cut it, or lower its quality"))
+FILE = Use(Message.of("any file"), (), 20 * MB, Message.of("shorten it, or link to it"))
 LARGEST = FILE.limit  # bytes; what is larger need not be read
 
 
@@ -64,24 +64,24 @@ def sniff(content: bytes) -> str:
     return next((kind for beginning, kind in _BEGINNINGS if content.startswith(beginning)), OTHER)
 
 
-def refusal(media: Media, use: Use) -> Sentence | None:
+def refusal(media: Media, use: Use) -> Message | None:
     """Why WeCom would not take a file for this use, and what to do; None if it would."""
     if media.size < LEAST:
-        return said(
+        return Message.of(
             "%(path)s has %(size)s bytes; WeCom takes files of more than %(least)s",
             path=media.path,
             size=media.size,
             least=LEAST - 1,
         )
     if use.kinds and media.kind not in use.kinds:
-        return said(
+        return Message.of(
             "%(path)s: this is %(kind)s; WeCom takes %(takes)s",
             path=media.path,
-            kind=Sentence(media.kind),
+            kind=Message(media.kind),
             takes=use.takes,
         )
     if media.size > use.limit:
-        return said(
+        return Message.of(
             "%(path)s has %(size)s MB; WeCom takes %(limit)s MB: %(cure)s",
             path=media.path,
             size=f"{media.size / MB:.1f}",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
 from tasks.templates import media_kind
 from tasks.templates.limits import REMARK_LIMIT, TEXT_LIMIT
 from tasks.templates.model import (
@@ -30,7 +30,7 @@ from tasks.templates.model import (
     Video,
     source,
 )
-from tasks.templates.nodes import did_you_mean
+from tasks.templates.yaml_nodes import did_you_mean
 
 __all__ = ["TEXT_LIMIT"]
 
@@ -71,16 +71,16 @@ class Mistake:
     brace: str = ""
 
     @property
-    def sentence(self) -> Sentence:
+    def sentence(self) -> Message:
         """It in words, with what to do."""
         if self.brace:
-            return said(
+            return Message.of(
                 "a single %(brace)s at character %(at)s; write %(twice)s",
                 brace=self.brace,
                 at=self.at,
                 twice=self.brace * 2,
             )
-        return said(
+        return Message.of(
             "no placeholder {%(name)s}; there are %(known)s%(near)s",
             name=self.name,
             known=", ".join(PLACEHOLDERS),

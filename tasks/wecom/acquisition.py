@@ -7,11 +7,11 @@ They need a self-built app that is listed there as 可调用应用; the secret o
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.calls import GET, POST, Chapter, Fields, every
-from tasks.wecom.limits import an_object, characters, days, entries, some, within
+from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
+from tasks.wecom.limits import an_object, at_least_one, characters, days, entries, within
 
 
-class Acquisition(Chapter):
+class Acquisition(Resource):
     """Calls below externalcontact/customer_acquisition."""
 
     @POST("externalcontact/customer_acquisition/list_link")
@@ -24,7 +24,7 @@ class Acquisition(Chapter):
         within("limit", limit, 1, 100)
         return {"limit": limit, "cursor": cursor}
 
-    iter_customer_acquisition_list_link = every(customer_acquisition_list_link, "link_id_list")
+    iter_customer_acquisition_list_link = paginate(customer_acquisition_list_link, "link_id_list")
 
     @POST("externalcontact/customer_acquisition/get")
     def customer_acquisition_get(self, link_id: str) -> Fields:
@@ -112,7 +112,7 @@ class Acquisition(Chapter):
         within("limit", limit, 1, 1000)
         return {"link_id": link_id, "limit": limit, "cursor": cursor}
 
-    iter_customer_acquisition_customer = every(customer_acquisition_customer, "customer_list")
+    iter_customer_acquisition_customer = paginate(customer_acquisition_customer, "customer_list")
 
     @GET("externalcontact/customer_acquisition_quota")
     def customer_acquisition_quota(self) -> Fields:
@@ -144,6 +144,6 @@ class Acquisition(Chapter):
 
 def _check(range: Mapping[str, Any]) -> None:
     an_object("range", range)
-    some(**{f"range.{name}": range.get(name) for name in ("user_list", "department_list")})
+    at_least_one(**{f"range.{name}": range.get(name) for name in ("user_list", "department_list")})
     entries("range.user_list", range.get("user_list"), 500)
     entries("range.department_list", range.get("department_list"))

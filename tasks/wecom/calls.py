@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from tasks.wecom.errors import InvalidRequest, NoAnswer
-from tasks.wecom.limits import Broken
+from tasks.wecom.limits import LimitExceeded
 
 if TYPE_CHECKING:
     from tasks.wecom.client import WeComClient
@@ -28,7 +28,7 @@ Answer = dict[str, Any]  # WeCom's JSON; its errcode is 0
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class FileUpload:
     """A file on its way to WeCom, with the query's fields."""
 
     filename: str
@@ -37,7 +37,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Download:
     """A file wanted from WeCom: the query's fields, and the first and last byte of a part of it."""
 
     query: Fields
@@ -46,7 +46,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class DownloadedFile:
     """A file that came from WeCom. `size`: of the whole, where `content` is a part of it."""
 
     filename: str
@@ -55,7 +55,7 @@ class File:
     content: bytes = field(repr=False)
 
 
-class Chapter:
+class Resource:
     """Calls whose paths begin alike. Holds nothing but the client."""
 
     __slots__ = ("_client",)
@@ -76,7 +76,7 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
-class Verb(Generic[Given, Result]):
+class Endpoint(Generic[Given, Result]):
     """A decorator: `@VERB(path)` turns a method that gives a request's content into one that sends it."""
 
     def __init__(self, send: "Callable[[WeComClient, str, Given], Result]", result: type) -> None:
@@ -91,7 +91,7 @@ class Verb(Generic[Given, Result]):
             def call(self_: _Caller, /, *args: P.args, **kwargs: P.kwargs) -> Result:
                 try:
                     given = method(self_, *args, **kwargs)
-                except Broken as broken:
+                except LimitExceeded as broken:
                     raise InvalidRequest(path, broken.field, broken.value, broken.limit) from None
                 return self._send(self_._client, path, given)
 
@@ -102,13 +102,15 @@ class Verb(Generic[Given, Result]):
         return decorate
 
 
-GET: Verb[Fields, Answer] = Verb(lambda client, path, fields: client.get(path, fields), Answer)
-POST: Verb[Fields, Answer] = Verb(lambda client, path, fields: client.post(path, fields), Answer)
-UPLOAD: Verb[Upload, Answer] = Verb(lambda client, path, upload: client.upload(path, upload), Answer)
-DOWNLOAD: Verb[Ask, File] = Verb(lambda client, path, ask: client.download(path, ask), File)
+GET: Endpoint[Fields, Answer] = Endpoint(lambda client, path, fields: client.get(path, fields), Answer)
+POST: Endpoint[Fields, Answer] = Endpoint(lambda client, path, fields: client.post(path, fields), Answer)
+UPLOAD: Endpoint[FileUpload, Answer] = Endpoint(lambda client, path, upload: client.upload(path, upload), Answer)
+DOWNLOAD: Endpoint[Download, DownloadedFile] = Endpoint(
+    lambda client, path, ask: client.download(path, ask), DownloadedFile
+)
 
 
-def every(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callable[Concatenate[Any, P], Iterator[Any]]:
+def paginate(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callable[Concatenate[Any, P], Iterator[Any]]:
     """The iterator beside a paged call: each entry of the list `items` of its answers, from the first page to the last.
 
     It takes what the call takes; a `cursor` is where it starts. A cursor that comes twice is an error: NoAnswer.

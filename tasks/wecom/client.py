@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import unquote
 
-from tasks.wecom.calls import Answer, Ask, File, Upload
+from tasks.wecom.calls import Answer, Download, DownloadedFile, FileUpload
 from tasks.wecom.errors import InvalidRequest, NoAnswer, TokenRefused, from_answer
 from tasks.wecom.external_contact import ExternalContact
 from tasks.wecom.media import Media
@@ -80,7 +80,7 @@ class WeComClient(Network):
         self._anew: Anew | None = None
         self.tokens = TokenStore(corp_id, secret, self._fetch_token, redis)
 
-    def until(self, by: float, anew: Anew | None = None) -> "WeComClient":
+    def with_deadline(self, by: float, anew: Anew | None = None) -> "WeComClient":
         """This client with `by`, a time of `time.monotonic`, as the deadline of each of its calls.
 
         A call whose token WeCom refuses is made again with a new one: by then too, or by what `anew` gives.
@@ -106,19 +106,19 @@ class WeComClient(Network):
         answer: Answer = self._call("POST", path, {}, read=_json, body=_encoded(path, body), headers=JSON)
         return answer
 
-    def upload(self, path: str, upload: Upload) -> Answer:
+    def upload(self, path: str, upload: FileUpload) -> Answer:
         """POST a file to a path below /cgi-bin/. → WeCom's JSON."""
         body, content_type = multipart("media", upload.filename, upload.content)
         headers = {"Content-Type": content_type}
         answer: Answer = self._call("POST", path, _given(upload.query), _json, body, headers, timeout=FILE_TIMEOUT)
         return answer
 
-    def download(self, path: str, ask: Ask) -> File:
+    def download(self, path: str, ask: Download) -> DownloadedFile:
         """GET a file, or a part of it, from a path below /cgi-bin/."""
         part = None
         if ask.first is not None or ask.last is not None:
             part = {"Range": f"bytes={ask.first or 0}-{'' if ask.last is None else ask.last}"}
-        file: File = self._call("GET", path, _given(ask.query), _file, headers=part, timeout=FILE_TIMEOUT)
+        file: DownloadedFile = self._call("GET", path, _given(ask.query), _file, headers=part, timeout=FILE_TIMEOUT)
         return file
 
     def close(self) -> None:
@@ -207,14 +207,14 @@ def _result(path: str, status: int, body: bytes) -> Answer:
     return result
 
 
-def _file(path: str, response: Response) -> File:
+def _file(path: str, response: Response) -> DownloadedFile:
     """A file, which Content-Disposition tells from the JSON of an error (a file may itself be JSON)."""
     named = response.headers.get("Content-Disposition")
     if response.status not in (200, 206) or named is None:
         _json(path, response)
         raise NoAnswer(path, "the answer is no file")
     whole = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
-    return File(
+    return DownloadedFile(
         filename=_filename(named),
         content_type=response.headers.get("Content-Type", "application/octet-stream"),
         size=int(whole[1]) if whole else len(response.body),

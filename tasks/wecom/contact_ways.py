@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.wecom import content
-from tasks.wecom.calls import POST, Chapter, Fields, every
-from tasks.wecom.limits import Broken, an_object, characters, days, entries, one_of, within
+from tasks.wecom.calls import POST, Fields, Resource, paginate
+from tasks.wecom.limits import LimitExceeded, an_object, characters, days, entries, one_of, within
 
 FORTNIGHT = 14 * 86400  # seconds: the longest life of a temporary chat, and of its code
 
 
-class ContactWays(Chapter):
+class ContactWays(Resource):
     """Calls below externalcontact/ about contact ways, and about the temporary chats that begin with them."""
 
     @POST("externalcontact/add_contact_way")
@@ -49,7 +49,7 @@ class ContactWays(Chapter):
         one_of("scene", scene, 1, 2)
         _check(remark, state, user, expires_in, chat_expires_in, conclusions)
         if type == 1 and len(user or ()) != 1:
-            raise Broken("user", f"{len(user or ())} entries", "exactly 1 where type is 1")
+            raise LimitExceeded("user", f"{len(user or ())} entries", "exactly 1 where type is 1")
         return {
             "type": type,
             "scene": scene,
@@ -96,7 +96,7 @@ class ContactWays(Chapter):
         within("limit", limit, 1, 1000)
         return {"start_time": start_time, "end_time": end_time, "cursor": cursor, "limit": limit}
 
-    iter_list_contact_way = every(list_contact_way, "contact_way")
+    iter_list_contact_way = paginate(list_contact_way, "contact_way")
 
     @POST("externalcontact/update_contact_way")
     def update_contact_way(

@@ -7,7 +7,7 @@ temporary chat (doc 92572). Keys that are not named here pass through.
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.limits import Broken, an_object, entries, octets, one_of
+from tasks.wecom.limits import LimitExceeded, an_object, entries, one_of, utf8_bytes
 
 TEXT = 4000  # bytes
 ATTACHMENTS = 9
@@ -48,12 +48,12 @@ def beside(template: Mapping[str, Any], kinds: tuple[str, ...]) -> None:
             item(kind, kind, template[kind])
             return
     if not (template.get("text") or {}).get("content"):
-        raise Broken(", ".join(("text", *(kinds or ("attachments",)))), "all empty", "at least one is required")
+        raise LimitExceeded(", ".join(("text", *(kinds or ("attachments",)))), "all empty", "at least one is required")
 
 
 def text(template: Mapping[str, Any], most: int = TEXT) -> None:
     if template.get("text") is not None:
-        octets("text.content", an_object("text", template["text"]).get("content"), most)
+        utf8_bytes("text.content", an_object("text", template["text"]).get("content"), most)
 
 
 def item(where: str, kind: str, value: object) -> None:
@@ -61,8 +61,8 @@ def item(where: str, kind: str, value: object) -> None:
     given = an_object(where, value)
     for name, (required, most) in LIMITS[kind].items():
         if required and not given.get(name):
-            raise Broken(f"{where}.{name}", "empty", "it is required")
+            raise LimitExceeded(f"{where}.{name}", "empty", "it is required")
         if most is not None:
-            octets(f"{where}.{name}", given.get(name), most)
+            utf8_bytes(f"{where}.{name}", given.get(name), most)
     if kind == "image" and not given.get("media_id") and not given.get("pic_url"):
-        raise Broken(f"{where}.media_id, {where}.pic_url", "both empty", "one is required")
+        raise LimitExceeded(f"{where}.media_id, {where}.pic_url", "both empty", "one is required")

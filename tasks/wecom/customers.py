@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from tasks.wecom.calls import GET, POST, Chapter, Fields, every
-from tasks.wecom.limits import characters, days, entries, some, within
+from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
+from tasks.wecom.limits import at_least_one, characters, days, entries, within
 
 
-class Customers(Chapter):
+class Customers(Resource):
     """Calls below externalcontact/ about customers."""
 
     @GET("externalcontact/get_follow_user_list")
@@ -40,7 +40,7 @@ class Customers(Chapter):
         """
         return {"external_userid": external_userid, "cursor": cursor}
 
-    iter_get = every(get, "follow_user")
+    iter_get = paginate(get, "follow_user")
 
     @POST("externalcontact/batch/get_by_user")
     def batch_get_by_user(
@@ -58,7 +58,7 @@ class Customers(Chapter):
         within("limit", limit, 1)
         return {"userid_list": userid_list, "cursor": cursor, "limit": limit}
 
-    iter_batch_get_by_user = every(batch_get_by_user, "external_contact_list")
+    iter_batch_get_by_user = paginate(batch_get_by_user, "external_contact_list")
 
     @POST("externalcontact/contact_list")
     def contact_list(self, cursor: str | None = None, limit: int | None = None) -> Fields:
@@ -72,7 +72,7 @@ class Customers(Chapter):
         within("limit", limit, 1, 1000)
         return {"cursor": cursor, "limit": limit}
 
-    iter_contact_list = every(contact_list, "info_list")
+    iter_contact_list = paginate(contact_list, "info_list")
 
     @POST("externalcontact/remark")
     def remark(
@@ -93,7 +93,7 @@ class Customers(Chapter):
         → {} with errcode 0. Nothing is pushed to callbacks.
         Errors: Final 84061 when the two are no contacts.
         """
-        some(
+        at_least_one(
             remark=remark is not None,
             description=description is not None,
             remark_company=remark_company is not None,
@@ -133,7 +133,7 @@ class Customers(Chapter):
         if not isinstance(userid, str):
             entries("userid", userid, 100)
         entries("partyid", partyid, 100)
-        some(userid=userid, partyid=partyid)
+        at_least_one(userid=userid, partyid=partyid)
         days("start_time, end_time", start_time, end_time, 30)
         return {"userid": userid, "start_time": start_time, "end_time": end_time, "partyid": partyid}
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import POST, Chapter, Fields, every
+from tasks.wecom.calls import POST, Fields, Resource, paginate
 from tasks.wecom.limits import an_object, characters, entries, one_of, within
 
 
-class GroupChats(Chapter):
+class GroupChats(Resource):
     """Calls below externalcontact/groupchat/."""
 
     @POST("externalcontact/groupchat/list")
@@ -32,7 +32,7 @@ class GroupChats(Chapter):
             entries("owner_filter.userid_list", an_object("owner_filter", owner_filter).get("userid_list"), 100)
         return {"status_filter": status_filter, "owner_filter": owner_filter, "cursor": cursor, "limit": limit}
 
-    iter_groupchat_list = every(groupchat_list, "group_chat_list")
+    iter_groupchat_list = paginate(groupchat_list, "group_chat_list")
 
     @POST("externalcontact/groupchat/get")
     def groupchat_get(self, chat_id: str, need_name: int | None = None) -> Fields:

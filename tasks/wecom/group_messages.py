@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.wecom import content
-from tasks.wecom.calls import POST, Chapter, Fields, every
-from tasks.wecom.limits import days, entries, one_of, some, within
+from tasks.wecom.calls import POST, Fields, Resource, paginate
+from tasks.wecom.limits import at_least_one, days, entries, one_of, within
 
 CUSTOMERS = 10_000
 CHATS = 2_000
 
 
-class GroupMessages(Chapter):
+class GroupMessages(Resource):
     """Calls below externalcontact/ about group messages."""
 
     @POST("externalcontact/add_msg_template")
@@ -34,9 +34,9 @@ class GroupMessages(Chapter):
         entries("external_userid", template.get("external_userid"), CUSTOMERS)
         entries("chat_id_list", template.get("chat_id_list"), CHATS)
         if kind == "group":
-            some(sender=template.get("sender"))
+            at_least_one(sender=template.get("sender"))
         else:
-            some(**{name: template.get(name) for name in ("external_userid", "sender", "tag_filter")})
+            at_least_one(**{name: template.get(name) for name in ("external_userid", "sender", "tag_filter")})
         content.message(template)
         return dict(template)
 
@@ -91,7 +91,7 @@ class GroupMessages(Chapter):
             "cursor": cursor,
         }
 
-    iter_get_groupmsg_list_v2 = every(get_groupmsg_list_v2, "group_msg_list")
+    iter_get_groupmsg_list_v2 = paginate(get_groupmsg_list_v2, "group_msg_list")
 
     @POST("externalcontact/get_groupmsg_task")
     def get_groupmsg_task(self, msgid: str, limit: int | None = None, cursor: str | None = None) -> Fields:
@@ -104,7 +104,7 @@ class GroupMessages(Chapter):
         within("limit", limit, 1, 1000)
         return {"msgid": msgid, "limit": limit, "cursor": cursor}
 
-    iter_get_groupmsg_task = every(get_groupmsg_task, "task_list")
+    iter_get_groupmsg_task = paginate(get_groupmsg_task, "task_list")
 
     @POST("externalcontact/get_groupmsg_send_result")
     def get_groupmsg_send_result(
@@ -120,7 +120,7 @@ class GroupMessages(Chapter):
         within("limit", limit, 1, 1000)
         return {"msgid": msgid, "userid": userid, "limit": limit, "cursor": cursor}
 
-    iter_get_groupmsg_send_result = every(get_groupmsg_send_result, "send_list")
+    iter_get_groupmsg_send_result = paginate(get_groupmsg_send_result, "send_list")
 
     @POST("externalcontact/get_group_msg_result")
     def get_group_msg_result(self, msgid: str, limit: int | None = None, cursor: str | None = None) -> Fields:
@@ -133,4 +133,4 @@ class GroupMessages(Chapter):
         within("limit", limit, 1, 10_000)
         return {"msgid": msgid, "limit": limit, "cursor": cursor}
 
-    iter_get_group_msg_result = every(get_group_msg_result, "detail_list")
+    iter_get_group_msg_result = paginate(get_group_msg_result, "detail_list")

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import GET, POST, Chapter, Fields
-from tasks.wecom.limits import an_object, characters, entries, one_of, some
+from tasks.wecom.calls import GET, POST, Fields, Resource
+from tasks.wecom.limits import an_object, at_least_one, characters, entries, one_of
 
 
-class InterceptRules(Chapter):
+class InterceptRules(Resource):
     """Calls below externalcontact/ about words that chats must not have."""
 
     @POST("externalcontact/add_intercept_rule")
@@ -28,7 +28,9 @@ class InterceptRules(Chapter):
         """
         _rule(rule_name, word_list, intercept_type, semantics_list)
         _range("applicable_range", applicable_range)
-        some(**{f"applicable_range.{name}": applicable_range.get(name) for name in ("user_list", "department_list")})
+        at_least_one(
+            **{f"applicable_range.{name}": applicable_range.get(name) for name in ("user_list", "department_list")}
+        )
         return {
             "rule_name": rule_name,
             "word_list": word_list,

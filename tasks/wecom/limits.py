@@ -1,4 +1,4 @@
-"""WeCom's limits, and what they are counted in. Each function passes, or raises Broken with the field, value and limit.
+"""WeCom's limits, and what they are counted in. Each function passes or raises LimitExceeded (field, value, limit).
 
 What is None was not given and passes. Nothing here looks at the clock or at the state of the account: those are
 WeCom's to judge.
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-class Broken(ValueError):
+class LimitExceeded(ValueError):
     """`field` breaks a limit. `value` says how much or what was given, never a text's content."""
 
     def __init__(self, field: str, value: str, limit: str) -> None:
@@ -16,7 +16,7 @@ class Broken(ValueError):
         self.field, self.value, self.limit = field, value, limit
 
 
-def octets(field: str, text: object, most: int, least: int = 0) -> None:
+def utf8_bytes(field: str, text: object, most: int, least: int = 0) -> None:
     """Bytes of UTF-8: a Chinese character has three."""
     if text is not None:
         _measured(field, len(_text(field, text).encode("utf-8", "replace")), "bytes of UTF-8", least, most)
@@ -33,7 +33,7 @@ def entries(field: str, values: object, most: int | None = None, least: int = 0)
     if values is None:
         return
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
-        raise Broken(field, f"a {type(values).__name__}", "must be a list")
+        raise LimitExceeded(field, f"a {type(values).__name__}", "must be a list")
     _measured(field, len(values), "entries", least, most)
 
 
@@ -46,19 +46,19 @@ def within(field: str, number: int | None, least: int, most: int | None = None) 
 def one_of(field: str, value: object, *allowed: object) -> None:
     """One of few values."""
     if value is not None and value not in allowed:
-        raise Broken(field, _shown(value), f"must be {_either(allowed)}")
+        raise LimitExceeded(field, _shown(value), f"must be {_either(allowed)}")
 
 
-def some(**fields: object) -> None:
+def at_least_one(**fields: object) -> None:
     """Not all of them empty."""
     if not any(fields.values()):
-        raise Broken(", ".join(fields), "empty" if len(fields) == 1 else "all empty", "at least one is required")
+        raise LimitExceeded(", ".join(fields), "empty" if len(fields) == 1 else "all empty", "at least one is required")
 
 
 def an_object(field: str, value: object) -> Mapping[str, Any]:
     """A JSON object. WeCom answers errcode 0 to an empty list in its place, and does nothing."""
     if not isinstance(value, Mapping):
-        raise Broken(field, f"a {type(value).__name__}", "must be an object")
+        raise LimitExceeded(field, f"a {type(value).__name__}", "must be an object")
     return value
 
 
@@ -67,23 +67,23 @@ def days(fields: str, start: int | None, end: int | None, most: int | None = Non
     if start is None or end is None:
         return
     if end < start:
-        raise Broken(fields, "the end is before the start", "must be after it")
+        raise LimitExceeded(fields, "the end is before the start", "must be after it")
     if most is not None and end - start > most * 86400:
-        raise Broken(fields, f"{(end - start) / 86400:.1f} days", f"at most {most}")
+        raise LimitExceeded(fields, f"{(end - start) / 86400:.1f} days", f"at most {most}")
 
 
 def _text(field: str, text: object) -> str:
     if not isinstance(text, str):
-        raise Broken(field, f"a {type(text).__name__}", "must be a text")
+        raise LimitExceeded(field, f"a {type(text).__name__}", "must be a text")
     return text
 
 
 def _measured(field: str, number: int, unit: str, least: int, most: int | None) -> None:
     value = f"{number} {unit}".strip()
     if number < least:
-        raise Broken(field, value, f"at least {least}")
+        raise LimitExceeded(field, value, f"at least {least}")
     if most is not None and number > most:
-        raise Broken(field, value, f"at most {most}")
+        raise LimitExceeded(field, value, f"at most {most}")
 
 
 def _shown(value: object) -> str:

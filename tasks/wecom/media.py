@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.wecom.calls import DOWNLOAD, POST, UPLOAD, Ask, Chapter, Fields, Upload
-from tasks.wecom.limits import Broken, octets, one_of
+from tasks.wecom.calls import DOWNLOAD, POST, UPLOAD, Download, Fields, FileUpload, Resource
+from tasks.wecom.limits import LimitExceeded, one_of, utf8_bytes
 
 LEAST = 6  # bytes: more than five
 MOST: Mapping[str, int] = {"image": 10 << 20, "voice": 2 << 20, "video": 10 << 20, "file": 20 << 20}  # bytes; doc 90253
@@ -15,12 +15,12 @@ IMAGES = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}  # how a file beg
 Content = bytes | str | os.PathLike[str]  # the bytes, or the file that holds them
 
 
-class Media(Chapter):
+class Media(Resource):
     """Calls below media/. A `media` is the bytes themselves, or the path of a file."""
 
     @UPLOAD("media/upload")
-    def upload(self, type: str, media: Content, filename: str | None = None) -> Upload:
-        """Upload material for messages. It lives three days, for every app of the corp. Doc 90253.
+    def upload(self, type: str, media: Content, filename: str | None = None) -> FileUpload:
+        """FileUpload material for messages. It lives three days, for every app of the corp. Doc 90253.
 
         type: image (JPG, PNG; at most 10 MB), voice (AMR; 2 MB, 60 s), video (MP4; 10 MB) or file (20 MB); all of more
         than five bytes. media: bytes, or a file's path. filename: what receivers see; the path's own unless given.
@@ -30,11 +30,11 @@ class Media(Chapter):
         one_of("type", type, *MOST)
         name, content = _file(media, filename)
         _check(content, MOST[type], image=type == "image")
-        return Upload(name, content, {"type": type})
+        return FileUpload(name, content, {"type": type})
 
     @UPLOAD("media/uploadimg")
-    def uploadimg(self, media: Content, filename: str | None = None) -> Upload:
-        """Upload an image for good, for the pic_url of messages inside WeCom. Doc 90256.
+    def uploadimg(self, media: Content, filename: str | None = None) -> FileUpload:
+        """FileUpload an image for good, for the pic_url of messages inside WeCom. Doc 90256.
 
         media: bytes, or a file's path; JPG or PNG, of more than five bytes and at most 2 MB. filename: of no
         consequence. A corp uploads at most 1000 a day and 3000 a month.
@@ -42,13 +42,13 @@ class Media(Chapter):
         """
         name, content = _file(media, filename)
         _check(content, MOST_IMAGE, image=True)
-        return Upload(name, content)
+        return FileUpload(name, content)
 
     @UPLOAD("media/upload_attachment")
     def upload_attachment(
         self, media_type: str, attachment_type: int, media: Content, filename: str | None = None
-    ) -> Upload:
-        """Upload an attachment for moments or product albums; elsewhere its id is not valid (40007). Doc 95098.
+    ) -> FileUpload:
+        """FileUpload an attachment for moments or product albums; elsewhere its id is not valid (40007). Doc 95098.
 
         media_type: image, video or file. attachment_type: 1 moments (no files), 2 product albums (images only). media:
         bytes, or a file's path; limits as of upload. filename: what receivers see; the path's own unless given.
@@ -58,27 +58,27 @@ class Media(Chapter):
         one_of("attachment_type", attachment_type, 1, 2)
         name, content = _file(media, filename)
         _check(content, MOST[media_type], image=media_type == "image")
-        return Upload(name, content, {"media_type": media_type, "attachment_type": attachment_type})
+        return FileUpload(name, content, {"media_type": media_type, "attachment_type": attachment_type})
 
     @DOWNLOAD("media/get")
-    def get(self, media_id: str, first: int | None = None, last: int | None = None) -> Ask:
+    def get(self, media_id: str, first: int | None = None, last: int | None = None) -> Download:
         """Uploaded material. Doc 90254.
 
         media_id: which. first, last: the first and the last byte of a part, from 0; above 20 MB WeCom wants parts.
         → File(filename, content_type, size of the whole, content)
         Errors: MediaRefused 40007 for material older than three days, BadRequest 830002 above 20 MB without parts.
         """
-        return Ask({"media_id": media_id}, first, last)
+        return Download({"media_id": media_id}, first, last)
 
     @DOWNLOAD("media/get/jssdk")
-    def get_jssdk(self, media_id: str) -> Ask:
+    def get_jssdk(self, media_id: str) -> Download:
         """A voice that a member recorded with the JS-SDK, in high quality (speex). Doc 90255.
 
         media_id: from the JS-SDK's uploadVoice.
         → File(filename, content_type, size, content)
         Errors: MediaRefused 40007.
         """
-        return Ask({"media_id": media_id})
+        return Download({"media_id": media_id})
 
     @POST("media/upload_by_url")
     def upload_by_url(self, scene: int, type: str, filename: str, url: str, md5: str) -> Fields:
@@ -90,8 +90,8 @@ class Media(Chapter):
         """
         one_of("scene", scene, 1)
         one_of("type", type, "video", "file")
-        octets("filename", filename, 128, least=1)
-        octets("url", url, 1024, least=1)
+        utf8_bytes("filename", filename, 128, least=1)
+        utf8_bytes("url", url, 1024, least=1)
         return {"scene": scene, "type": type, "filename": filename, "url": url, "md5": md5}
 
     @POST("media/get_upload_by_url_result")
@@ -108,17 +108,17 @@ def _file(media: Content, filename: str | None) -> tuple[str, bytes]:
     """(name, content)."""
     if isinstance(media, bytes):
         if not filename:
-            raise Broken("filename", "none", "it is required where media is bytes")
+            raise LimitExceeded("filename", "none", "it is required where media is bytes")
         return filename, media
     path = Path(media)
     try:
         return filename or path.name, path.read_bytes()
     except OSError as error:
-        raise Broken("media", f"{path.name}: {error.strerror}", "must be bytes, or a readable file") from None
+        raise LimitExceeded("media", f"{path.name}: {error.strerror}", "must be bytes, or a readable file") from None
 
 
 def _check(content: bytes, most: int, image: bool) -> None:
     if not LEAST <= len(content) <= most:
-        raise Broken("media", f"{len(content)} bytes", f"more than 5 and at most {most}")
+        raise LimitExceeded("media", f"{len(content)} bytes", f"more than 5 and at most {most}")
     if image and not content.startswith(tuple(IMAGES)):
-        raise Broken("media", "neither JPG nor PNG", "an image must be one")
+        raise LimitExceeded("media", "neither JPG nor PNG", "an image must be one")

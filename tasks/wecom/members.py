@@ -1,10 +1,10 @@
 """通讯录: members and departments. Docs 90196, 90200, 90201, 96067, 95350, 95351, 90208."""
 
-from tasks.wecom.calls import GET, POST, Chapter, Fields, every
+from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
 from tasks.wecom.limits import within
 
 
-class Members(Chapter):
+class Members(Resource):
     """Calls below user/."""
 
     @GET("user/get")
@@ -48,10 +48,10 @@ class Members(Chapter):
         within("limit", limit, 1, 10_000)
         return {"cursor": cursor, "limit": limit}
 
-    iter_list_id = every(list_id, "dept_user")
+    iter_list_id = paginate(list_id, "dept_user")
 
 
-class Departments(Chapter):
+class Departments(Resource):
     """Calls below department/."""
 
     @GET("department/simplelist")

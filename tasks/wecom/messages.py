@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.calls import POST, Chapter, Fields
-from tasks.wecom.limits import Broken, an_object, octets, one_of, some
+from tasks.wecom.calls import POST, Fields, Resource
+from tasks.wecom.limits import LimitExceeded, an_object, at_least_one, one_of, utf8_bytes
 
 KINDS = (
     "text",
@@ -22,7 +22,7 @@ KINDS = (
 RECEIVERS = {"touser": 1000, "toparty": 100, "totag": 100}  # → how many at most
 
 
-class Messages(Chapter):
+class Messages(Resource):
     """Calls below message/."""
 
     @POST("message/send")
@@ -41,17 +41,17 @@ class Messages(Chapter):
         is valid; who gets more than 30 a minute gets the rest not at all.
         Errors: Final 81013 when no receiver is valid, Misconfigured 301002 for another app's agentid.
         """
-        some(**{name: message.get(name) for name in RECEIVERS})
+        at_least_one(**{name: message.get(name) for name in RECEIVERS})
         for name, most in RECEIVERS.items():
             _receivers(name, message.get(name), most)
         kind = message.get("msgtype", "none")
         one_of("msgtype", kind, *KINDS)
         value = an_object(kind, message.get(kind))
         if kind == "markdown":
-            octets("markdown.content", value.get("content"), 2048)
+            utf8_bytes("markdown.content", value.get("content"), 2048)
         if kind == "video":
-            octets("video.title", value.get("title"), 128)
-            octets("video.description", value.get("description"), 512)
+            utf8_bytes("video.title", value.get("title"), 128)
+            utf8_bytes("video.description", value.get("description"), 512)
         return dict(message)
 
     @POST("message/recall")
@@ -72,7 +72,7 @@ class Messages(Chapter):
         send or from the event; lives 72 hours, works once} and "button" or "template_card".
         → {"invaliduser": [userid]}
         """
-        some(response_code=card.get("response_code"))
+        at_least_one(response_code=card.get("response_code"))
         return dict(card)
 
 
@@ -80,6 +80,6 @@ def _receivers(name: str, value: object, most: int) -> None:
     if value is None:
         return
     if not isinstance(value, str):
-        raise Broken(name, f"a {type(value).__name__}", "must be a text, with | between the ids")
+        raise LimitExceeded(name, f"a {type(value).__name__}", "must be a text, with | between the ids")
     if len(value.split("|")) > most:
-        raise Broken(name, f"{len(value.split('|'))} entries", f"at most {most}")
+        raise LimitExceeded(name, f"{len(value.split('|'))} entries", f"at most {most}")

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.calls import GET, POST, Chapter, Fields, every
-from tasks.wecom.limits import Broken, an_object, characters, days, entries, octets, one_of, within
+from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
+from tasks.wecom.limits import LimitExceeded, an_object, characters, days, entries, one_of, utf8_bytes, within
 
 TEXT = 2000  # characters
 MOST = {"image": 9, "video": 1, "link": 1}  # attachments; all of one kind
 SENDERS = 100_000
 
 
-class Moments(Chapter):
+class Moments(Resource):
     """Calls below externalcontact/ about moments."""
 
     @POST("externalcontact/add_moment_task")
@@ -31,7 +31,7 @@ class Moments(Chapter):
             characters("text.content", an_object("text", said).get("content"), TEXT)
         _attachments(template.get("attachments"))
         if not (said or {}).get("content") and not template.get("attachments"):
-            raise Broken("text, attachments", "all empty", "at least one is required")
+            raise LimitExceeded("text, attachments", "all empty", "at least one is required")
         senders = (template.get("visible_range") or {}).get("sender_list") or {}
         entries("visible_range.sender_list.user_list", senders.get("user_list"), SENDERS)
         return dict(template)
@@ -85,7 +85,7 @@ class Moments(Chapter):
             "limit": limit,
         }
 
-    iter_get_moment_list = every(get_moment_list, "moment_list")
+    iter_get_moment_list = paginate(get_moment_list, "moment_list")
 
     @POST("externalcontact/get_moment_task")
     def get_moment_task(self, moment_id: str, cursor: str | None = None, limit: int | None = None) -> Fields:
@@ -97,7 +97,7 @@ class Moments(Chapter):
         within("limit", limit, 1, 1000)
         return {"moment_id": moment_id, "cursor": cursor, "limit": limit}
 
-    iter_get_moment_task = every(get_moment_task, "task_list")
+    iter_get_moment_task = paginate(get_moment_task, "task_list")
 
     @POST("externalcontact/get_moment_customer_list")
     def get_moment_customer_list(
@@ -112,7 +112,7 @@ class Moments(Chapter):
         within("limit", limit, 1, 1000)
         return {"moment_id": moment_id, "userid": userid, "cursor": cursor, "limit": limit}
 
-    iter_get_moment_customer_list = every(get_moment_customer_list, "customer_list")
+    iter_get_moment_customer_list = paginate(get_moment_customer_list, "customer_list")
 
     @POST("externalcontact/get_moment_send_result")
     def get_moment_send_result(
@@ -127,7 +127,7 @@ class Moments(Chapter):
         within("limit", limit, 1, 5000)
         return {"moment_id": moment_id, "userid": userid, "cursor": cursor, "limit": limit}
 
-    iter_get_moment_send_result = every(get_moment_send_result, "customer_list")
+    iter_get_moment_send_result = paginate(get_moment_send_result, "customer_list")
 
     @POST("externalcontact/get_moment_comments")
     def get_moment_comments(self, moment_id: str, userid: str) -> Fields:
@@ -146,9 +146,9 @@ def _attachments(attachments: Any) -> None:
         one_of(f"attachments[{number}].msgtype", kind, *MOST)
         value = an_object(f"attachments[{number}].{kind}", attachments[number].get(kind))
         if not value.get("media_id"):
-            raise Broken(f"attachments[{number}].{kind}.media_id", "empty", "it is required")
-        octets(f"attachments[{number}].{kind}.title", value.get("title"), 64)
+            raise LimitExceeded(f"attachments[{number}].{kind}.media_id", "empty", "it is required")
+        utf8_bytes(f"attachments[{number}].{kind}.title", value.get("title"), 64)
     if len(set(kinds)) > 1:
-        raise Broken("attachments", f"{len(set(kinds))} kinds", "must be of one kind")
+        raise LimitExceeded("attachments", f"{len(set(kinds))} kinds", "must be of one kind")
     if kinds:
         entries(f"attachments of kind {kinds[0]}", kinds, MOST[kinds[0]])

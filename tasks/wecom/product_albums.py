@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import POST, Chapter, Fields, every
-from tasks.wecom.limits import characters, entries, octets, within
+from tasks.wecom.calls import POST, Fields, Resource, paginate
+from tasks.wecom.limits import characters, entries, utf8_bytes, within
 
 PRICE = 5_000_000  # 分: 50 000 yuan
 
 
-class ProductAlbums(Chapter):
+class ProductAlbums(Resource):
     """Calls below externalcontact/ about product albums."""
 
     @POST("externalcontact/add_product_album")
@@ -49,7 +49,7 @@ class ProductAlbums(Chapter):
         within("limit", limit, 1, 100)
         return {"limit": limit, "cursor": cursor}
 
-    iter_get_product_album_list = every(get_product_album_list, "product_list")
+    iter_get_product_album_list = paginate(get_product_album_list, "product_list")
 
     @POST("externalcontact/update_product_album")
     def update_product_album(
@@ -88,4 +88,4 @@ def _product(description: str | None, price: int | None, attachments: Any, produ
     characters("description", description, 300, least=1)
     within("price", price, 0, PRICE)
     entries("attachments", attachments, 9, least=1)
-    octets("product_sn", product_sn, 128)
+    utf8_bytes("product_sn", product_sn, 128)

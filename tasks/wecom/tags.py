@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import POST, Chapter, Fields
-from tasks.wecom.limits import an_object, characters, entries, some, within
+from tasks.wecom.calls import POST, Fields, Resource
+from tasks.wecom.limits import an_object, at_least_one, characters, entries, within
 
 NAME = 30  # characters
 ORDER = 2**32 - 1
 
 
-class Tags(Chapter):
+class Tags(Resource):
     """Calls below externalcontact/ about tags."""
 
     @POST("externalcontact/get_corp_tag_list")
@@ -46,7 +46,7 @@ class Tags(Chapter):
         for number, each in enumerate(tag):
             characters(f"tag[{number}].name", an_object(f"tag[{number}]", each).get("name", ""), NAME, least=1)
             within(f"tag[{number}].order", each.get("order"), 0, ORDER)
-        some(group_id=group_id, group_name=group_name)
+        at_least_one(group_id=group_id, group_name=group_name)
         characters("group_name", group_name, NAME)
         within("order", order, 0, ORDER)
         return {"group_id": group_id, "group_name": group_name, "order": order, "tag": tag, "agentid": agentid}
@@ -81,7 +81,7 @@ class Tags(Chapter):
         """
         entries("tag_id", tag_id)
         entries("group_id", group_id)
-        some(tag_id=tag_id, group_id=group_id)
+        at_least_one(tag_id=tag_id, group_id=group_id)
         return {"tag_id": tag_id, "group_id": group_id, "agentid": agentid}
 
     @POST("externalcontact/mark_tag")
@@ -100,5 +100,5 @@ class Tags(Chapter):
         """
         entries("add_tag", add_tag, 3000)
         entries("remove_tag", remove_tag)
-        some(add_tag=add_tag, remove_tag=remove_tag)
+        at_least_one(add_tag=add_tag, remove_tag=remove_tag)
         return {"userid": userid, "external_userid": external_userid, "add_tag": add_tag, "remove_tag": remove_tag}

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from tasks.wecom.calls import POST, Chapter, Fields, every
-from tasks.wecom.limits import Broken, characters, entries, within
+from tasks.wecom.calls import POST, Fields, Resource, paginate
+from tasks.wecom.limits import LimitExceeded, characters, entries, within
 
 ROWS = 50_000  # page_id times page_size stays below
 
 
-class Transfers(Chapter):
+class Transfers(Resource):
     """Calls below externalcontact/ about handing over."""
 
     @POST("externalcontact/get_unassigned_list")
@@ -22,10 +22,12 @@ class Transfers(Chapter):
         within("page_id", page_id, 0)
         within("page_size", page_size, 0, 1000)
         if cursor is None and (page_id or 0) * (page_size or 0) >= ROWS:
-            raise Broken("page_id", f"{page_id} pages of {page_size}", f"below {ROWS} customers; go on with cursor")
+            raise LimitExceeded(
+                "page_id", f"{page_id} pages of {page_size}", f"below {ROWS} customers; go on with cursor"
+            )
         return {"page_id": page_id if cursor is None else None, "page_size": page_size, "cursor": cursor}
 
-    iter_get_unassigned_list = every(get_unassigned_list, "info")
+    iter_get_unassigned_list = paginate(get_unassigned_list, "info")
 
     @POST("externalcontact/transfer")
     def transfer(
@@ -96,7 +98,7 @@ class Transfers(Chapter):
         """
         return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
 
-    iter_transfer_result = every(transfer_result, "customer")
+    iter_transfer_result = paginate(transfer_result, "customer")
 
     @POST("externalcontact/resigned/transfer_customer")
     def resigned_transfer_customer(
@@ -124,7 +126,7 @@ class Transfers(Chapter):
         """
         return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
 
-    iter_resigned_transfer_result = every(resigned_transfer_result, "customer")
+    iter_resigned_transfer_result = paginate(resigned_transfer_result, "customer")
 
     @POST("externalcontact/groupchat/transfer")
     def groupchat_transfer(self, chat_id_list: Sequence[str], new_owner: str) -> Fields:

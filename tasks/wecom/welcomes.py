@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.wecom import content
-from tasks.wecom.calls import POST, Chapter, Fields
-from tasks.wecom.limits import an_object, one_of, some
+from tasks.wecom.calls import POST, Fields, Resource
+from tasks.wecom.limits import an_object, at_least_one, one_of
 
 GROUP_TEXT = 3000  # bytes; the page says 3000 for adding and 4000 for editing
 
 
-class Welcomes(Chapter):
+class Welcomes(Resource):
     """Calls below externalcontact/ about welcomes."""
 
     @POST("externalcontact/send_welcome_msg")
@@ -30,7 +30,7 @@ class Welcomes(Chapter):
         the customer agrees to the chat archive; Busy 41096 while another app is sending; MediaRefused 40007 for
         material older than three days.
         """
-        some(welcome_code=template.get("welcome_code"))
+        at_least_one(welcome_code=template.get("welcome_code"))
         content.message(template)
         return dict(template)
 
@@ -54,7 +54,7 @@ class Welcomes(Chapter):
         → {} with errcode 0.
         Errors: Final 41058 for one that another app made.
         """
-        some(template_id=template.get("template_id"))
+        at_least_one(template_id=template.get("template_id"))
         _check(template)
         return dict(template)
 

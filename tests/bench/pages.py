@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
-from tasks import tally
-from tasks.assembly import Parts, assemble
-from tasks.connections import Redis
-from tasks.ledger import PREFIX, Settlement
-from tasks.templates.draft import Drafts
+from tasks.books.draft import Drafts
+from tasks.ledger import statistics as tallies
+from tasks.ledger.ledger import PREFIX, Settlement
+from tasks.services import Services, build_services
+from tasks.storage.connections import Redis
 from tasks.templates.edits import AddRule
 from tests.bench.systems import SystemDidNotRun, redis_alone
-from tests.builders import a_contact, some_settings
+from tests.support.builders import a_contact, some_settings
 from tests.webhook.console.conftest import PASSWORD, Browser
 
 LITTLE, MUCH = 1000, 100_000  # rows of the ledger
@@ -99,38 +99,39 @@ def costs(rows: int) -> dict[str, float]:
     """Title of a page → CPU seconds, with so many rows in the ledger. Raises SystemDidNotRun."""
     with redis_alone() as url:
         settings = some_settings(REDIS_URL=url, CONSOLE_PASSWORD=PASSWORD, WECOM_API_BASE="http://127.0.0.1:9")
-        parts = assemble(settings, timeout=30)
-        live(parts, rows)
-        browser = Browser(parts, language="zh_Hans").sign_in()
+        services = build_services(settings, timeout=30)
+        live(services, rows)
+        browser = Browser(services, language="zh_Hans").sign_in()
         today = datetime.now(settings.timezone).date()
-        return {title: _cost(parts.redis, browser, path) for title, path in addresses(today).items()}
+        return {title: _cost(services.redis, browser, path) for title, path in addresses(today).items()}
 
 
-def live(parts: Parts, rows: int) -> None:
+def live(services: Services, rows: int) -> None:
     """A welcome book with a draft, and so many rows over the last DAYS days."""
-    parts.books.import_first("default", BOOK, {})
-    Drafts(parts.redis, parts.books).change(
+    services.books.import_first("default", BOOK, {})
+    Drafts(services.redis, services.books).change(
         "default", AddRule({"when": {"state": "channel-99"}, "use": "night"}), "李敏"
     )
-    client, began = parts.redis, parts.ledger.now()
-    ids = _one_day(parts, rows // DAYS)
+    client, began = services.redis, services.ledger.now()
+    ids = _one_day(services, rows // DAYS)
     sets = list(client.scan_iter("welcome:*", count=1000, _type="zset"))
-    today = datetime.now(parts.settings.timezone).date()
+    today = datetime.now(services.settings.timezone).date()
     for back in range(1, DAYS):
         client.eval(_COPY, len(sets), *sets, PREFIX, back, back * 86400_000, began, *ids)
     with client.pipeline(transaction=False) as pipe:
-        for dimension in tally.DIMENSIONS[1:]:
+        for dimension in tallies.DIMENSIONS[1:]:
             for back in range(1, DAYS):
                 pipe.copy(
-                    tally.key("default", today, dimension), tally.key("default", today - timedelta(back), dimension)
+                    tallies.key("default", today, dimension),
+                    tallies.key("default", today - timedelta(back), dimension),
                 )
         pipe.execute()
 
 
-def _one_day(parts: Parts, customers: int) -> list[str]:
+def _one_day(services: Services, customers: int) -> list[str]:
     """Customers who are added now, and what became of them. → the ids of their events."""
     chance = random.Random(1)
-    corp_id = parts.settings.apps["default"].corp_id
+    corp_id = services.settings.apps["default"].corp_id
     ids = []
     for _ in range(customers):
         channel = f"channel-{chance.randrange(CHANNELS)}" if chance.random() < 0.8 else ""
@@ -138,8 +139,8 @@ def _one_day(parts: Parts, customers: int) -> list[str]:
         (outcome,) = chance.choices(list(SHARES), list(SHARES.values()))
         answered = chance.randrange(80, 900)
         steps = {"started": 3, "chosen": 4, "named": 5, "prepared": 5, "try_1": 6, "token": 6, "answer_1": answered}
-        parts.ledger.accept(event)
-        parts.ledger.settle(
+        services.ledger.accept(event)
+        services.ledger.settle(
             event,
             Settlement(
                 outcome,

@@ -14,14 +14,14 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from werkzeug.serving import make_server
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
+from tasks.ledger import intake
+from tasks.services import Services, build_services
 from tasks.settings import read
-from tests.builders import BOOK
-from tests.processes import free_port
-from tests.signed_in import COOKIE, signed_in
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support.builders import BOOK
+from tests.support.processes import free_port
+from tests.support.signed_in import COOKIE, signed_in
 from webhook import create_app
 
 PASSWORD, OPERATOR = "let-me-in", "李敏"
@@ -41,28 +41,28 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium:
 
 
 @pytest.fixture
-def parts(redis_url: str, wecom: StandIn, tmp_path: Any) -> Iterator[Parts]:
+def services(redis_url: str, wecom: StandIn, tmp_path: Any) -> Iterator[Services]:
     """An installation with a welcome book on an empty Redis, known to the stand-in; its callback is `console_url`'s."""
     url = f"http://127.0.0.1:{free_port()}"
     app = wecom.register(App.random(callback_url=f"{url}/callback"))
     environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
     environment |= {"WECOM_AGENT_ID": app.agent_id, "WELCOME_PUBLIC_URL": url}
-    made = assemble(read(environment, tmp_path), timeout=intake.TIMEOUT)
+    made = build_services(read(environment, tmp_path), timeout=intake.TIMEOUT)
     made.books.save("default", BOOK)
     yield made
     made.redis.close()
 
 
 @pytest.fixture
-def application(parts: Parts) -> Flask:
+def application(services: Services) -> Flask:
     """The web application, callback and console."""
-    return create_app(parts)
+    return create_app(services)
 
 
 @pytest.fixture
-def console_url(parts: Parts, application: Flask) -> Iterator[str]:
+def console_url(services: Services, application: Flask) -> Iterator[str]:
     """Where the console is served, without a slash at its end."""
-    url = parts.settings.public_url or ""
+    url = services.settings.public_url or ""
     server = make_server("127.0.0.1", int(url.rpartition(":")[2]), application, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -14,9 +14,9 @@ import segno
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import PASSWORD, QUIET
-from tests.processes import ROOT, Product
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.processes import ROOT, Product
+from tests.support.until import until
 
 FOLDER = ROOT / "deploy" / "pictures"
 LANGUAGES = {"zh_Hans": "李敏", "en": "Li Min"}  # → who is signed in

@@ -11,21 +11,21 @@ import time
 from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
-from tasks import jobs, presence
-from tasks.assembly import Parts
+from tasks.books.draft import Drafts
 from tasks.channels import KEY as CHANNELS
 from tasks.channels import PICTURE, Channel
-from tasks.lanes import FOLLOW_UPS, Lanes
-from tasks.ledger import Settlement
-from tasks.ledger.followups import FollowUps, Progress
-from tasks.missed import UNANNOUNCED, WorkList
-from tasks.presence import Presence
-from tasks.templates.draft import Drafts
+from tasks.followups.store import FollowUpProgress, FollowUps
+from tasks.ledger.ledger import Settlement
+from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
+from tasks.missed.work_list import UNANNOUNCED, WorkList
+from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.services import Services
 from tasks.templates.edits import AddRule, SetNamed
-from tasks.templates.written import Value
-from tests.books import PNG
-from tests.builders import a_contact
-from webhook.console import checkup, rehearsed
+from tasks.templates.yaml_writer import Value
+from tests.support.books import PNG
+from tests.support.builders import a_contact
+from webhook.console import checkup, rehearsal_steps
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -54,11 +54,11 @@ QUERIES = [
 ]
 
 
-def fill(parts: Parts) -> None:
+def fill(services: Services) -> None:
     """Rows with every outcome, and with hostile States."""
     for number, outcome in enumerate(OUTCOMES):
-        event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
-        parts.ledger.accept(event)
+        event = a_contact(corp_id=services.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
+        services.ledger.accept(event)
         nasty = NASTY[number % len(NASTY)]
         settlement = Settlement(
             outcome,
@@ -73,39 +73,39 @@ def fill(parts: Parts) -> None:
             values={"customer": nasty[:32], "member": nasty[:32]},
             without=[1] if outcome == "sent" else [],
         )
-        parts.ledger.settle(event, settlement)
-    parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
-    fill_missed(parts)
-    fill_channels(parts)
-    fill_setup(parts)
-    fill_draft(parts)
-    fill_rules(parts)
-    fill_queue(parts)
+        services.ledger.settle(event, settlement)
+    services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id))
+    fill_missed(services)
+    fill_channels(services)
+    fill_setup(services)
+    fill_draft(services)
+    fill_rules(services)
+    fill_queue(services)
 
 
-def fill_channels(parts: Parts) -> None:
+def fill_channels(services: Services) -> None:
     """Codes with hostile names; the first has its picture."""
     real = Channel(NASTY[0][:30], NASTY[6][:30], "real", 1, ("zhangsan",), at=int(time.time()))
-    parts.redis.set(f"{PICTURE}default:real", base64.b64encode(PNG).decode())
+    services.redis.set(f"{PICTURE}default:real", base64.b64encode(PNG).decode())
     for number, nasty in enumerate(NASTY):
         other = {"name": f"{number}{nasty}", "state": nasty, "config_id": f"c{number}", "qr_code": nasty}
         one = replace(real, **other, members=(nasty,) * 3, at=number) if number else real
-        parts.redis.hset(CHANNELS + "default", one.name, json.dumps(asdict(one)))
+        services.redis.hset(CHANNELS + "default", one.name, json.dumps(asdict(one)))
 
 
-def fill_setup(parts: Parts) -> None:
+def fill_setup(services: Services) -> None:
     """Findings, a refused callback and a rehearsal, each with hostile words."""
-    parts.ledger.note_verification("default", NASTY[0])
+    services.ledger.note_verification("default", NASTY[0])
     findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
-    parts.redis.set(checkup.LAST + "default", json.dumps({"at": 1, "findings": findings}))
-    row = next(parts.ledger.rows())
-    kept = rehearsed.Kept(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
-    rehearsed.keep(parts.redis, "default", kept)
+    services.redis.set(checkup.LAST + "default", json.dumps({"at": 1, "findings": findings}))
+    row = next(services.ledger.rows())
+    kept = rehearsal_steps.KeptRehearsal(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
+    rehearsal_steps.keep(services.redis, "default", kept)
 
 
-def fill_draft(parts: Parts) -> None:
+def fill_draft(services: Services) -> None:
     """A draft with welcomes of every kind of attachment, and files, texts and names that are hostile."""
-    drafts = Drafts(parts.redis, parts.books)
+    drafts = Drafts(services.redis, services.books)
     files = [drafts.hold("default", name, PNG + name.encode()) for name in (*NASTY[:4], "a" * 300)]
     every: list[Value] = [{"image": {"file": one.path}} for one in files]
     every += [{"link": {"title": NASTY[0], "url": "https://example.com/" + "a" * 1000, "desc": NASTY[2]}}]
@@ -122,10 +122,10 @@ def fill_draft(parts: Parts) -> None:
         drafts.change("default", edit, NASTY[3])
 
 
-def fill_rules(parts: Parts) -> None:
+def fill_rules(services: Services) -> None:
     """A second revision by somebody hostile, and a draft with rules that are as hostile as they may be, and clash."""
     app = "default"
-    drafts = Drafts(parts.redis, parts.books)
+    drafts = Drafts(services.redis, services.books)
     every: Value = {
         "member": [one[:60] for one in NASTY],
         "department": ["1", "4294967295"],
@@ -140,50 +140,52 @@ def fill_rules(parts: Parts) -> None:
     drafts.change(app, AddRule({"name": HOSTILE, "when": every, "use": {"default": "70", HOSTILE: "30"}}, 0), NASTY[3])
     drafts.change(app, AddRule({"when": {"state": NASTY[0]}, "use": HOSTILE}, 0), NASTY[3])
     drafts.change(app, AddRule({"when": {"state": NASTY[0], "member": "a"}, "use": "default"}), NASTY[3])
-    parts.books.save(app, parts.books.source(app, 1).replace("您好", "你好"), author=NASTY[0], note=NASTY[4] + NASTY[1])
+    services.books.save(
+        app, services.books.source(app, 1).replace("您好", "你好"), author=NASTY[0], note=NASTY[4] + NASTY[1]
+    )
 
 
-def fill_missed(parts: Parts) -> None:
+def fill_missed(services: Services) -> None:
     """Customers of every hostile name on the work list: reminded, ticked off, never announced."""
-    work = WorkList(parts.redis, "default")
+    work = WorkList(services.redis, "default")
     rows = work.page().rows
     for number, row in enumerate(rows):
         work.name(row.id, NASTY[number % len(NASTY)])
     told = {"reminder": "failed", "reminder_why": NASTY[0], "reminded_by": NASTY[3], "reminded_at": 1}
-    parts.redis.hset(f"welcome:event:{rows[0].id}", mapping=told)
+    services.redis.hset(f"welcome:event:{rows[0].id}", mapping=told)
     work.tick([rows[-1].id], NASTY[3][:64], int(time.time() * 1000))
     never = {"app": "default", "user_id": NASTY[0], "external_user_id": "wm-never", "outcome": UNANNOUNCED}
     at = {"created_at": 1000, "received_at": int(time.time() * 1000), "claims": 0, "attempts": 0, "rehearsal": 0}
     work.add_unannounced([{"id": "a" * 32, "corp_id": "ww1", "change": "add", "state": NASTY[4], **never, **at}], 86400)
 
 
-def fill_queue(parts: Parts) -> None:
+def fill_queue(services: Services) -> None:
     """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
-    Presence(parts.redis, "welcome", lambda: ["b" * 32] * 9).note()
-    Presence(parts.redis, "beat").note()
-    for field, note in parts.redis.hgetall(presence.KEY).items():
+    Heartbeat(services.redis, "welcome", lambda: ["b" * 32] * 9).beat()
+    Heartbeat(services.redis, "beat").beat()
+    for field, note in services.redis.hgetall(heartbeat.KEY).items():
         if field.startswith("beat"):
             at, _, about = note.partition("|")
-            parts.redis.hset(presence.KEY, field, f"{int(at) - 60_000}|{about}")
-    with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+            services.redis.hset(heartbeat.KEY, field, f"{int(at) - 60_000}|{about}")
+    with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
         pass
-    with contextlib.suppress(OSError), jobs.noted(parts.redis, "tasks.upkeep.watch_media"):
+    with contextlib.suppress(OSError), jobs.noted(services.redis, "tasks.upkeep.watch_media"):
         raise OSError
-    store = FollowUps(parts.redis)
+    store = FollowUps(services.redis)
     for name in NASTY:
         event = a_contact(user_id=name[:60])
-        parts.ledger.accept(event)
+        services.ledger.accept(event)
         sent = Settlement("sent", template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000})
-        parts.ledger.settle(event, sent, follow_up=True)
+        services.ledger.settle(event, sent, follow_up=True)
         for task in store.claim(1):
-            store.note(task, Progress("failed", name))
-    Lanes(parts.redis).pause(FOLLOW_UPS, NASTY[3])
+            store.note(task, FollowUpProgress("failed", name))
+    QueuePauses(services.redis).pause(FOLLOW_UPS, NASTY[3])
 
 
-def arguments(parts: Parts) -> dict[str, str]:
+def arguments(services: Services) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
-    drafts = Drafts(parts.redis, parts.books).working("default")
-    identity = next(row["id"] for row in parts.ledger.rows() if row.get("outcome"))
+    drafts = Drafts(services.redis, services.books).working("default")
+    identity = next(row["id"] for row in services.ledger.rows() if row.get("outcome"))
     return {
         "code": "zh_Hans",
         "identity": identity,
@@ -191,5 +193,5 @@ def arguments(parts: Parts) -> dict[str, str]:
         "number": "1",
         "config_id": "real",
         "rule": drafts.content.digest_of(drafts.content.rules[1]),
-        "sha256": next(iter(parts.books.media.sizes())),
+        "sha256": next(iter(services.books.media.sizes())),
     }

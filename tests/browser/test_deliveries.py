@@ -5,32 +5,32 @@ import time
 
 from playwright.sync_api import expect
 
-from tasks.assembly import Parts
-from tasks.ledger import Settlement
+from tasks.ledger.ledger import Settlement
+from tasks.services import Services
 from tests.browser.conftest import Visit
-from tests.builders import a_contact
+from tests.support.builders import a_contact
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 
 
-def added(parts: Parts, outcome: str, user_id: str, name: str, state: str = "") -> str:
+def added(services: Services, outcome: str, user_id: str, name: str, state: str = "") -> str:
     """A customer of whom this became. → the event's id"""
-    app = parts.settings.apps["default"]
+    app = services.settings.apps["default"]
     event = a_contact(corp_id=app.corp_id, user_id=user_id, state=state)
     time.sleep(0.002)  # rows of one millisecond have no order that a test could know
-    parts.ledger.accept(event)
+    services.ledger.accept(event)
     values = {"customer": name, "member": {"zhangwei": "张伟", "lisi": "李四"}[user_id]}
     settlement = Settlement(
         outcome, template="default", rule="1", revision=1, attempts=1, steps=STEPS, tries=[(0, "")], values=values
     )
-    parts.ledger.settle(event, settlement)
+    services.ledger.settle(event, settlement)
     return event.id
 
 
-def test_a_filter_is_an_address_that_shows_another_operator_the_same(parts: Parts, visit: Visit) -> None:
+def test_a_filter_is_an_address_that_shows_another_operator_the_same(services: Services, visit: Visit) -> None:
     for number in range(3):
-        added(parts, "sent", "zhangwei", f"客户{number}", "douyin-1")
-    late = added(parts, "refused", "lisi", "韩梅", "douyin-1")
+        added(services, "sent", "zhangwei", f"客户{number}", "douyin-1")
+    late = added(services, "refused", "lisi", "韩梅", "douyin-1")
     page = visit("/deliveries")
     page.get_by_role("link", name="未送达").last.click()
     page.fill("input[name=member]", "lisi")
@@ -46,10 +46,10 @@ def test_a_filter_is_an_address_that_shows_another_operator_the_same(parts: Part
         expect(other.locator(".active-filter")).to_contain_text("李四")
 
 
-def test_a_delivery_is_opened_read_and_left_for_its_neighbour(parts: Parts, visit: Visit) -> None:
-    added(parts, "sent", "lisi", "别人")
-    older = added(parts, "sent", "zhangwei", "王芳")
-    newer = added(parts, "refused", "zhangwei", "韩梅")
+def test_a_delivery_is_opened_read_and_left_for_its_neighbour(services: Services, visit: Visit) -> None:
+    added(services, "sent", "lisi", "别人")
+    older = added(services, "sent", "zhangwei", "王芳")
+    newer = added(services, "refused", "zhangwei", "韩梅")
     page = visit("/deliveries?member=zhangwei", language="en", width=390)
     page.get_by_role("link", name="韩梅").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("Refused by WeCom: 韩梅"))
@@ -63,10 +63,10 @@ def test_a_delivery_is_opened_read_and_left_for_its_neighbour(parts: Parts, visi
     expect(page.locator("pre")).to_contain_text('"user_id": "zhangwei"')
 
 
-def test_new_rows_are_told_and_not_pushed_in(parts: Parts, visit: Visit) -> None:
-    first = added(parts, "sent", "zhangwei", "王芳")
+def test_new_rows_are_told_and_not_pushed_in(services: Services, visit: Visit) -> None:
+    first = added(services, "sent", "zhangwei", "王芳")
     page = visit("/deliveries")
-    added(parts, "sent", "lisi", "韩梅")
+    added(services, "sent", "lisi", "韩梅")
     news = page.get_by_role("link", name="有 1 条新记录，显示")
     expect(news).to_be_visible(timeout=12_000)
     expect(page.locator("tbody tr")).to_have_attribute("id", f"e-{first}")

@@ -9,16 +9,16 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
 
-from tasks.assembly import Parts
-from tasks.lanes import Lanes
-from tasks.people import People
+from tasks.books.draft import Drafts
+from tasks.directory.lookup import Lookups
+from tasks.greeting.greeter import Greeter
+from tasks.ledger.pauses import QueuePauses
+from tasks.services import Services
 from tasks.templates import render
-from tasks.templates.draft import Drafts
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
-from tasks.welcome import Greeter
-from tests.books import MP4, PDF, WEBP
 from tests.browser.conftest import OPERATOR, PASSWORD, Visit
 from tests.simulator.client import StandIn
+from tests.support.books import MP4, PDF, WEBP
 from webhook.console.welcomes import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
@@ -29,8 +29,8 @@ EDIT = "/welcomes/edit?name=default"
 
 
 @pytest.fixture
-def drafts(parts: Parts) -> Drafts:
-    return Drafts(parts.redis, parts.books)
+def drafts(services: Services) -> Drafts:
+    return Drafts(services.redis, services.books)
 
 
 def shown(page: Page, customer: str) -> str:
@@ -62,7 +62,7 @@ def test_write_see_save_and_the_worker_sends_just_that(visit: Visit, drafts: Dra
         assert seen[who] == sent["text"]["content"]  # type: ignore[index]
 
 
-def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, parts: Parts, wecom: StandIn) -> None:
+def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, services: Services, wecom: StandIn) -> None:
     """Written, looked at, published; then WeCom announces a customer on the callback, and a worker greets."""
     wecom.people(members={"zhangsan": {"name": "张伟"}}, customers={"wm-wangfang": {"name": "王芳"}})
     page = visit(EDIT)
@@ -79,9 +79,11 @@ def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, parts: Parts, 
 
     record = wecom.add(external_user_id="wm-wangfang")
     wecom.wait_until_accepted(1)
-    (claim,) = parts.ledger.claim(1)
-    people = People(parts.redis, parts.settings.timezone)
-    Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis)).greet(claim)
+    (claim,) = services.ledger.claim(1)
+    people = Lookups(services.redis, services.settings.timezone)
+    Greeter(
+        services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
+    ).greet(claim)
     sent = wecom.record(record).content
     assert sent is not None
     assert sent["text"] == previewed

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tasks.assembly import Parts
+from tasks.services import Services
 from tests.browser.conftest import Visit
 from tests.browser.samples import QUERIES, arguments, fill
 from webhook import create_app
@@ -15,10 +15,10 @@ NO_PAGES = frozenset({"static", "language.choose", "welcomes.export", "welcomes.
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
 
-def addresses(parts: Parts) -> list[str]:
+def addresses(services: Services) -> list[str]:
     """Every page that a GET brings, with sample arguments."""
-    known = arguments(parts)
-    console = create_app(parts).extensions["console"]
+    known = arguments(services)
+    console = create_app(services).extensions["console"]
     with console.test_request_context():
         adapter = console.create_url_adapter(None) or console.url_map.bind("localhost")
         rules = [rule for rule in console.url_map.iter_rules() if rule.methods and "GET" in rule.methods]
@@ -44,8 +44,8 @@ def addresses(parts: Parts) -> list[str]:
         ("en", 390, False, False),
     ],
 )
-def test_every_page(parts: Parts, visit: Visit, language: str, width: int, script: bool, axe: bool) -> None:
-    fill(parts)
+def test_every_page(services: Services, visit: Visit, language: str, width: int, script: bool, axe: bool) -> None:
+    fill(services)
     page = visit("/", language, width, script)
     base = page.url.rstrip("/")
     foreign: list[str] = []
@@ -54,7 +54,7 @@ def test_every_page(parts: Parts, visit: Visit, language: str, width: int, scrip
         lambda request: foreign.append(request.url) if not request.url.startswith(("data:", "blob:", base)) else None,
     )
     faults = []
-    for path in addresses(parts):
+    for path in addresses(services):
         answer = page.request.get(base + path)
         assert answer.status == 200, path
         if answer.headers["content-type"].startswith("text/html"):  # else a file

@@ -3,21 +3,21 @@
 import pytest
 from playwright.sync_api import expect
 
-from tasks.assembly import Parts
-from tasks.missed import WorkList
+from tasks.missed.work_list import WorkList
+from tasks.services import Services
 from tests.browser.conftest import Visit
 from tests.browser.samples import NASTY
 from tests.simulator.client import StandIn
-from tests.tasks.test_missed import missed
+from tests.tasks.missed.test_work_list import missed
 
 
 @pytest.fixture
-def three(parts: Parts, wecom: StandIn) -> list[str]:
+def three(services: Services, wecom: StandIn) -> list[str]:
     """Three who were missed, of two members."""
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
-    ids = [missed(parts.redis), missed(parts.redis), missed(parts.redis, user_id="lisi")]
+    ids = [missed(services.redis), missed(services.redis), missed(services.redis, user_id="lisi")]
     for identity, name in zip(ids, ("李雷", "韩梅", "王芳"), strict=True):
-        WorkList(parts.redis, "default").name(identity, name)
+        WorkList(services.redis, "default").name(identity, name)
     return ids
 
 
@@ -48,18 +48,20 @@ def test_a_miss_is_told_ticked_off_and_taken_back(three: list[str], wecom: Stand
     expect(page.get_by_label("李雷")).to_be_visible()
 
 
-def test_all_of_the_page_can_be_ticked_at_once(three: list[str], parts: Parts, visit: Visit) -> None:
+def test_all_of_the_page_can_be_ticked_at_once(three: list[str], services: Services, visit: Visit) -> None:
     page = visit("/missed", "en", 390)
     page.get_by_label("Tick all 3 on this page").check()
     page.get_by_role("button", name="Mark these 3 as followed up").click()
     expect(page.get_by_text("3 customers are marked as followed up")).to_be_visible()
-    assert WorkList(parts.redis, "default").counts() == (0, 3)
+    assert WorkList(services.redis, "default").counts() == (0, 3)
 
 
-def test_ticks_and_rows_stand_still_while_something_is_ticked(three: list[str], parts: Parts, visit: Visit) -> None:
+def test_ticks_and_rows_stand_still_while_something_is_ticked(
+    three: list[str], services: Services, visit: Visit
+) -> None:
     page = visit("/missed", "en")
     page.get_by_label("韩梅").check()
-    missed(parts.redis)
+    missed(services.redis)
     page.wait_for_timeout(6_000)
     expect(page.get_by_label("韩梅")).to_be_checked()
     expect(page.locator(".misses input")).to_have_count(3)
@@ -68,7 +70,7 @@ def test_ticks_and_rows_stand_still_while_something_is_ticked(three: list[str], 
     expect(page.locator(".misses input")).to_have_count(4, timeout=12_000)
 
 
-def test_an_update_that_is_under_way_loses_no_tick(three: list[str], parts: Parts, visit: Visit) -> None:
+def test_an_update_that_is_under_way_loses_no_tick(three: list[str], services: Services, visit: Visit) -> None:
     page = visit("/missed", "en")
 
     page.evaluate(
@@ -77,13 +79,15 @@ def test_an_update_that_is_under_way_loses_no_tick(three: list[str], parts: Part
         }, {once: true})""",
         three[1],
     )
-    missed(parts.redis)
+    missed(services.redis)
     expect(page.locator(".misses input")).to_have_count(4, timeout=12_000)
     expect(page.get_by_label("韩梅")).to_be_checked()
     expect(page.get_by_role("button", name="Mark this one as followed up")).to_be_enabled()
 
 
-def test_everything_works_without_javascript(three: list[str], parts: Parts, wecom: StandIn, visit: Visit) -> None:
+def test_everything_works_without_javascript(
+    three: list[str], services: Services, wecom: StandIn, visit: Visit
+) -> None:
     page = visit("/missed", "zh_Hans", 320, script=False)
     page.get_by_label("李雷").check()
     page.get_by_role("button", name="提醒所选客户的成员").click()
@@ -92,7 +96,7 @@ def test_everything_works_without_javascript(three: list[str], parts: Parts, wec
     page.get_by_label("王芳").check()
     page.get_by_role("button", name="把所选客户标为已跟进").click()
     page.get_by_role("button", name="撤销").click()
-    assert WorkList(parts.redis, "default").counts() == (3, 0)
+    assert WorkList(services.redis, "default").counts() == (3, 0)
 
 
 def test_the_greeting_is_copied(three: list[str], visit: Visit) -> None:
@@ -103,10 +107,10 @@ def test_the_greeting_is_copied(three: list[str], visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 320])
-def test_hostile_names_stay_names(three: list[str], parts: Parts, visit: Visit, width: int) -> None:
+def test_hostile_names_stay_names(three: list[str], services: Services, visit: Visit, width: int) -> None:
     for number, name in enumerate(NASTY):
-        identity = missed(parts.redis, user_id=name[:64], state=NASTY[-1 - number][:64])
-        WorkList(parts.redis, "default").name(identity, name)
+        identity = missed(services.redis, user_id=name[:64], state=NASTY[-1 - number][:64])
+        WorkList(services.redis, "default").name(identity, name)
     page = visit("/missed", "en", width)
     expect(page.locator(".misses li")).to_have_count(3 + len(NASTY))
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -4,63 +4,63 @@ import re
 
 from playwright.sync_api import expect
 
-from tasks.assembly import Parts
-from tasks.lanes import WELCOME, Lanes
-from tasks.ledger import Settlement
+from tasks.ledger.ledger import Settlement
+from tasks.ledger.pauses import WELCOME, QueuePauses
+from tasks.services import Services
 from tests.browser.conftest import OPERATOR, Visit
-from tests.builders import a_contact
+from tests.support.builders import a_contact
 
 
-def test_the_welcome_lane_is_paused_and_resumed(visit: Visit, parts: Parts) -> None:
+def test_the_welcome_lane_is_paused_and_resumed(visit: Visit, services: Services) -> None:
     page = visit("/queue", width=390)
     page.get_by_text("暂停欢迎语通道").click()
     expect(page.get_by_text("暂停期间加好友的客户会错过欢迎语")).to_be_visible()
     page.get_by_role("button", name="暂停 10 分钟").click()
     expect(page.get_by_role("status").first).to_contain_text("10 分钟后自动恢复")
-    assert Lanes(parts.redis).paused()[WELCOME].by == OPERATOR
+    assert QueuePauses(services.redis).paused()[WELCOME].by == OPERATOR
     page.get_by_role("button", name="恢复欢迎语通道").click()
     expect(page.get_by_role("status").first).to_contain_text("通道已恢复")
-    assert Lanes(parts.redis).paused() == {}
+    assert QueuePauses(services.redis).paused() == {}
 
 
-def test_without_javascript_it_is_the_same(visit: Visit, parts: Parts) -> None:
+def test_without_javascript_it_is_the_same(visit: Visit, services: Services) -> None:
     page = visit("/queue", language="en", script=False)
     page.get_by_text("Pause follow-up tasks").click()
     page.get_by_role("button", name="Pause until resumed").click()
     expect(page.get_by_role("button", name="Resume follow-up tasks")).to_be_visible()
 
 
-def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, parts: Parts) -> None:
+def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, services: Services) -> None:
     page = visit("/queue", language="en")
     page.get_by_text("Pause the welcome lane").click()
     for _ in range(2):
-        event = a_contact(corp_id=parts.settings.apps["default"].corp_id)
-        parts.ledger.accept(event)
-        parts.ledger.settle(event, Settlement("sent", steps={"answer_1": 900}))
+        event = a_contact(corp_id=services.settings.apps["default"].corp_id)
+        services.ledger.accept(event)
+        services.ledger.settle(event, Settlement("sent", steps={"answer_1": 900}))
     expect(page.get_by_text("2 greetings today")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("button", name="Pause for 10 minutes")).to_be_visible()
     page.get_by_role("button", name="Pause updates").click()
     expect(page.get_by_text("Updates paused")).to_be_visible()
 
 
-def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Visit, parts: Parts) -> None:
+def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Visit, services: Services) -> None:
     page = visit("/missed")
     expect(page.locator("#paused")).to_be_empty()
-    Lanes(parts.redis).pause(WELCOME, OPERATOR)
-    event = a_contact(corp_id=parts.settings.apps["default"].corp_id)
-    parts.ledger.accept(event)
-    parts.ledger.settle(event, Settlement("failed", errcode=-1))
+    QueuePauses(services.redis).pause(WELCOME, OPERATOR)
+    event = a_contact(corp_id=services.settings.apps["default"].corp_id)
+    services.ledger.accept(event)
+    services.ledger.settle(event, Settlement("failed", errcode=-1))
     expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停", timeout=20_000)
     expect(page.locator("#pulse")).to_have_text("已暂停")
     expect(page.locator("#pages")).to_contain_text("未送达 1")
-    Lanes(parts.redis).resume(WELCOME, OPERATOR)
+    QueuePauses(services.redis).resume(WELCOME, OPERATOR)
     expect(page.locator("#paused")).to_be_empty(timeout=20_000)
 
 
-def test_numbers_are_asked_for_and_taken_away(visit: Visit, parts: Parts) -> None:
-    event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state="douyin-1")
-    parts.ledger.accept(event)
-    parts.ledger.settle(event, Settlement("sent"))
+def test_numbers_are_asked_for_and_taken_away(visit: Visit, services: Services) -> None:
+    event = a_contact(corp_id=services.settings.apps["default"].corp_id, state="douyin-1")
+    services.ledger.accept(event)
+    services.ledger.settle(event, Settlement("sent"))
     page = visit("/numbers")
     page.get_by_role("link", name="渠道", exact=True).last.click()
     expect(page.get_by_role("row", name=re.compile("douyin-1"))).to_be_visible()

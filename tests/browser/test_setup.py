@@ -5,24 +5,24 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tasks.assembly import Parts
+from tasks.services import Services
 from tests.browser.conftest import Visit
 from tests.simulator.client import StandIn
-from tests.working import working
+from tests.support.working import working
 
 STEPS = ("签名", "解密", "存储", "排队", "选择", "渲染")
 
 
 @pytest.fixture(autouse=True)
-def members(parts: Parts, wecom: StandIn) -> None:
+def members(services: Services, wecom: StandIn) -> None:
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
 
 
-def test_from_nothing_to_a_green_rehearsal(parts: Parts, visit: Visit) -> None:
+def test_from_nothing_to_a_green_rehearsal(services: Services, visit: Visit) -> None:
     page = visit("/")
     page.click("nav >> text=设置")
-    expect(page.locator("#url")).to_have_text(f"{parts.settings.public_url}/callback")
-    with working(parts):
+    expect(page.locator("#url")).to_have_text(f"{services.settings.public_url}/callback")
+    with working(services):
         page.click("text=开始检查")
         expect(page.locator("#flashes")).to_contain_text("检查")
         expect(page.locator(".finding").filter(has_text="回调地址 URL")).to_contain_text("验证通过", timeout=20_000)
@@ -33,12 +33,12 @@ def test_from_nothing_to_a_green_rehearsal(parts: Parts, visit: Visit) -> None:
             expect(page.locator(".step.ok").filter(has_text=step)).to_have_count(1, timeout=10_000)
     expect(page.locator(".phone-text")).to_have_text("您好，我是张三，很高兴认识您！")
     page.click("text=给企业微信管理员的清单")
-    expect(page.locator(".sheet")).to_contain_text(f"{parts.settings.public_url}/callback")
+    expect(page.locator(".sheet")).to_contain_text(f"{services.settings.public_url}/callback")
     page.emulate_media(media="print")
     expect(page.locator("header.top")).to_be_hidden()
 
 
-def test_what_is_typed_is_not_lost_while_a_check_runs(parts: Parts, visit: Visit, wecom: StandIn) -> None:
+def test_what_is_typed_is_not_lost_while_a_check_runs(services: Services, visit: Visit, wecom: StandIn) -> None:
     wecom.faults(latency_ms=5_500, paths=("gettoken",))
     page = visit("/setup", "en")
     page.click("text=Check now")

@@ -5,21 +5,21 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tasks.assembly import Parts
-from tasks.templates.draft import Drafts
+from tasks.books.draft import Drafts
+from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, AddRule, Part, SetNamed
 from tests.browser.conftest import Visit
-from tests.builders import a_contact
 from tests.simulator.client import StandIn
-from tests.working import working
+from tests.support.builders import a_contact
+from tests.support.working import working
 
 RED = "小红书的朋友您好！"
 
 
 @pytest.fixture
-def drafts(parts: Parts, wecom: StandIn) -> Drafts:
+def drafts(services: Services, wecom: StandIn) -> Drafts:
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
-    drafts = Drafts(parts.redis, parts.books)
+    drafts = Drafts(services.redis, services.books)
     drafts.change("default", SetNamed(TEMPLATE, "小红书", {"text": RED}), "李敏")
     drafts.publish("default", drafts.working("default").version, "李敏")  # used by no rule yet
     return drafts
@@ -32,10 +32,10 @@ def opened(page: Page, condition: str) -> None:
 
 @pytest.mark.parametrize(("script", "width"), [(True, 1280), (False, 390)])
 def test_a_rule_from_its_form_to_the_customer_and_back(
-    parts: Parts, drafts: Drafts, wecom: StandIn, visit: Visit, script: bool, width: int
+    services: Services, drafts: Drafts, wecom: StandIn, visit: Visit, script: bool, width: int
 ) -> None:
     for state in ("xhs-1", "xhs-2", ""):
-        parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id, state=state))
+        services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id, state=state))
     page = visit("/welcomes", width=width, script=script)
     page.click("text=新规则")
     opened(page, "state")
@@ -55,7 +55,7 @@ def test_a_rule_from_its_form_to_the_customer_and_back(
     page.click("button:text-is('发布')")
     expect(page.locator(".verdict.ok").first).to_contain_text("已发布第 3 版")
 
-    with working(parts):
+    with working(services):
         added = wecom.add(user_id="zhangsan", state="xhs-9")
         wecom.wait_until_greeted(1)
     content = wecom.record(added).content
@@ -65,7 +65,7 @@ def test_a_rule_from_its_form_to_the_customer_and_back(
     page.click("text=撤销：回到第 2 版")
     expect(page.locator("#flashes")).to_contain_text("第 4 版已在线上，内容与第 2 版相同")
     expect(page.locator("tbody tr").first).to_contain_text("规则 来自小红书 删除")
-    with working(parts):
+    with working(services):
         added = wecom.add(user_id="zhangsan", state="xhs-9")
         wecom.wait_until_greeted(2)
     content = wecom.record(added).content
@@ -115,10 +115,12 @@ def test_two_editors_of_one_rule(drafts: Drafts, visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("choice", ["yours", "theirs"])
-def test_what_was_imported_meanwhile_meets_the_draft(parts: Parts, drafts: Drafts, visit: Visit, choice: str) -> None:
+def test_what_was_imported_meanwhile_meets_the_draft(
+    services: Services, drafts: Drafts, visit: Visit, choice: str
+) -> None:
     was = drafts.working("default").content.digest(Part(TEMPLATE, "小红书"))
     drafts.change("default", SetNamed(TEMPLATE, "小红书", {"text": "草稿里的"}, was), "李敏")
-    parts.books.save("default", parts.books.source("default", 2).replace(RED, "导入的"), author="cli")
+    services.books.save("default", services.books.source("default", 2).replace(RED, "导入的"), author="cli")
     page = visit("/welcomes/publish")
     expect(page.locator(".verdict.warn")).to_contain_text("第 3 版已经发布")
     expect(page.locator("button:text-is('发布')")).to_have_count(0)
@@ -131,7 +133,7 @@ def test_what_was_imported_meanwhile_meets_the_draft(parts: Parts, drafts: Draft
         expect(page.locator(".verdict.ok").first).to_contain_text("已发布第 4 版")
     else:
         expect(page.locator("main")).to_contain_text("没有要发布的内容")
-    text = parts.books.book("default", parts.books.current("default") or 0).templates["小红书"].text
+    text = services.books.book("default", services.books.current("default") or 0).templates["小红书"].text
     assert text == {"yours": "草稿里的", "theirs": "导入的"}[choice]
 
 

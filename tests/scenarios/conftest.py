@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.scenarios.judge import HEADING, Verdict
+from tests.support.judge import HEADING, Verdict
 
 TABLE = pytest.StashKey[list[str]]()
 SECONDS = pytest.StashKey[list[str]]()

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import requests
 
-from tests.processes import Product, free_port
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.processes import Product, free_port
+from tests.support.until import until
 
 PASSWORD = "let-me-in"
 ABREAST = 32  # who use the console at the same time, none of them ever pausing

@@ -8,11 +8,11 @@ import pytest
 
 from tasks.ledger.rows import FOLLOWUP_DUE
 from tasks.wecom import WeComClient
-from tests.processes import Product
-from tests.scenarios.judge import row_of
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
-from tests.until import until
+from tests.support.judge import row_of
+from tests.support.processes import Product
+from tests.support.until import until
 
 BOOK = """\
 version: 1
@@ -74,7 +74,7 @@ def let_time_pass(product: Product, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    ["tasks.wecom.external_contact:ExternalContact.mark_tag@after", "tasks.ledger.followups:FollowUps.note@before"],
+    ["tasks.wecom.external_contact:ExternalContact.mark_tag@after", "tasks.followups.store:FollowUps.note@before"],
 )
 def test_an_upkeep_worker_that_dies_before_it_notes_what_it_did_leaves_the_customer_tagged_once(
     product: Product, wecom: StandIn, point: str

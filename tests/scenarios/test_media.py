@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tasks.app import make_app
-from tasks.assembly import Parts, assemble
-from tasks.media import KEEPER, standing
+from tasks.celery import make_app
+from tasks.media.renewal import RENEWER, media_status
+from tasks.services import Services, build_services
 from tasks.settings import read
-from tests.books import FILES, a_template
-from tests.processes import Product
-from tests.scenarios.judge import assert_all_greeted
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
-from tests.until import until
+from tests.support.books import FILES, a_template
+from tests.support.judge import assert_all_greeted
+from tests.support.processes import Product
+from tests.support.until import until
 
 BOOK = a_template(
     "text: 一\nattachments:\n- image: {file: media/hello.png}\n- video: {file: media/intro.mp4}\n"
@@ -38,21 +38,21 @@ def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
     """Web side and welcome worker, as after an import of BOOK; each scenario starts the upkeep workers it is about."""
     shared.forget_tokens()
     with shared.redis.client() as client:
-        for key in [KEEPER, *client.scan_iter("welcome:ready:*")]:
+        for key in [RENEWER, *client.scan_iter("welcome:ready:*")]:
             client.delete(key)
-    parts(shared).books.save("default", BOOK, FILES)
+    services(shared).books.save("default", BOOK, FILES)
     yield shared
     shared.stop_all_but("web", "welcome")
 
 
-def parts(product: Product) -> Parts:
-    return assemble(read(product.environ, product.folder))
+def services(product: Product) -> Services:
+    return build_services(read(product.environ, product.folder))
 
 
 def absent(product: Product) -> dict[str, str]:
     """What cannot be shown now."""
-    installation = parts(product)
-    return dict(standing(installation.books, installation.settings.apps["default"]).absent)
+    installation = services(product)
+    return dict(media_status(installation.books, installation.settings.apps["default"]).absent)
 
 
 def until_ready(product: Product) -> None:
@@ -98,7 +98,7 @@ def test_media_that_expires_in_the_middle_of_a_run_costs_no_greeting_and_soon_no
 def test_a_rollback_under_load_gives_everybody_one_whole_revision(product: Product, wecom: StandIn) -> None:
     product.roles["upkeep"].start()
     until_ready(product)
-    books = parts(product).books
+    books = services(product).books
     first = books.current("default")
     assert first is not None
     books.save("default", OTHER, FILES)
@@ -159,7 +159,7 @@ def test_a_frozen_worker_is_replaced_and_does_no_harm_when_it_comes_back(product
 
 def test_the_group_welcomes_of_a_book_are_made_by_the_slow_queue(product: Product, wecom: StandIn) -> None:
     product.roles["upkeep"].start()
-    books = parts(product).books
+    books = services(product).books
     books.save("default", BOOK + "group_welcome:\n  film: {text: 看, video: {file: media/intro.mp4}}\n", FILES)
     until_ready(product)
     make_app(product.redis.url).send_task("tasks.upkeep.sync_group_welcomes")  # as the schedule does every minute

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks import wake
-from tests.processes import Product, RedisServer
-from tests.scenarios.judge import Verdict, assert_all_greeted, verdict
-from tests.scenarios.proxy import Proxy
+from tasks.ledger import celery_message
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.judge import Verdict, assert_all_greeted, verdict
+from tests.support.processes import Product, RedisServer
+from tests.support.proxy import Proxy
+from tests.support.until import until
 
 RETURN = (
     12.0  # seconds from Redis' return to a greeting; 2 are promised: `make soak` asks for them, any machine for this
@@ -83,7 +83,7 @@ def test_f13_a_worker_that_holds_messages_when_redis_dies_consumes_again(product
     wecom.load(40, rate=40)
     wecom.wait_until_greeted(10)  # the worker is busy: further messages wait in it, not acknowledged yet
     with product.client() as client:
-        client.lpush(wake.QUEUE, *[wake.message(uuid.uuid4().hex) for _ in range(6)])
+        client.lpush(celery_message.QUEUE, *[celery_message.message(uuid.uuid4().hex) for _ in range(6)])
     wecom.wait_until_greeted(40)
     for _ in range(2):  # the first message after Redis' return may still be one that it held
         back_at = away(product.redis, 0.5)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.queues import UPKEEP
-from tests.processes import ROLES, Process, Product
-from tests.scenarios.judge import assert_all_greeted
+from tasks.monitoring.queue_status import UPKEEP
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.judge import assert_all_greeted
+from tests.support.processes import ROLES, Process, Product
+from tests.support.until import until
 
 STOPS = 45.0  # seconds in which a role that is just starting ends: its start, and a little, on any machine
 
@@ -83,7 +83,7 @@ def test_f22_roles_that_start_while_redis_is_away_work_when_it_comes(
 @pytest.fixture
 def hurried_beat(product: Product) -> Process:
     """Sends every task of the schedule each second, not started yet."""
-    command = [sys.executable, "-m", "tests.scenarios.hurried", "1", "--", "role", "beat"]
+    command = [sys.executable, "-m", "tests.support.hurried", "1", "--", "role", "beat"]
     product.processes.append(process := Process("hurried-beat", command, product.environ, product.folder))
     return process
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.processes import Process, Product
-from tests.scenarios.judge import Verdict, assert_all_greeted, calls, verdict
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.judge import Verdict, assert_all_greeted, calls, verdict
+from tests.support.processes import Process, Product
+from tests.support.until import until
 
 Note = Callable[[str, int, Verdict], None]
 

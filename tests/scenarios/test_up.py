@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import COMMAND, Up, free_port
-from tests.scenarios.judge import assert_all_greeted, calls
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.judge import assert_all_greeted, calls
+from tests.support.processes import COMMAND, Up, free_port
+from tests.support.until import until
 
 BACK = 20.0  # seconds until a process that was killed is there again; 2 are promised, and measured with -v
 Measured = Callable[[str, float], None]

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from tasks.ledger import PREFIX
-from tests.processes import Product
-from tests.scenarios.judge import assert_all_greeted, calls, row_of, verdict
+from tasks.ledger.ledger import PREFIX
 from tests.simulator.client import StandIn
-from tests.until import until
+from tests.support.judge import assert_all_greeted, calls, row_of, verdict
+from tests.support.processes import Product
+from tests.support.until import until
 
 ANSWER = 1.5  # seconds within which WeCom is told that an event cannot be stored: promised, and asked for in the soak
 WAITS = 5.0  # seconds that WeCom waits for an answer: within them it is told on any machine
@@ -120,7 +120,7 @@ def test_f27_a_web_side_that_dies_between_storing_and_answering_stores_the_event
     product: Product, wecom: StandIn
 ) -> None:
     product.roles["web"].kill()
-    dying = product.role("web", "dying", crash="tasks.ledger:Ledger.accept@after").start()
+    dying = product.role("web", "dying", crash="tasks.ledger.ledger:Ledger.accept@after").start()
     until(lambda: product.get("/healthz") == 200, what="the web side that is to die")
     record = wecom.add()
     wecom.wait_until_greeted(1)

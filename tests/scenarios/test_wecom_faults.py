@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import BOOK
-from tests.processes import Product
-from tests.scenarios.judge import Verdict, assert_all_greeted, calls, row_of, verdict
 from tests.simulator.client import StandIn
 from tests.simulator.faults import SEND, Faults
-from tests.until import until
+from tests.support.builders import BOOK
+from tests.support.judge import Verdict, assert_all_greeted, calls, row_of, verdict
+from tests.support.processes import Product
+from tests.support.until import until
 
 WORKERS = ("welcome", "other")
 FAULTY = Faults(

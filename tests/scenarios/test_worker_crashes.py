@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks import wake
-from tests.processes import Product
-from tests.scenarios.judge import assert_all_greeted, calls, row_of, verdict
+from tasks.ledger import celery_message
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
-from tests.until import until
+from tests.support.judge import assert_all_greeted, calls, row_of, verdict
+from tests.support.processes import Product
+from tests.support.until import until
 
 RECOVERY = 15.0  # seconds from a worker's death to the greeting; 5 are promised, slow machines start workers slowly
 
@@ -61,14 +61,14 @@ def test_f02_a_worker_that_dies_before_it_claims_leaves_the_customer_greeted_onc
     product: Product, wecom: StandIn
 ) -> None:
     record = added(wecom)
-    assert dies_and_is_replaced(product, wecom, "tasks.ledger:Ledger.claim@before") < RECOVERY
+    assert dies_and_is_replaced(product, wecom, "tasks.ledger.ledger:Ledger.claim@before") < RECOVERY
     assert_all_greeted(wecom, product)
     assert row_of(product, record)["recoveries"] == 0
 
 
 BETWEEN_CLAIM_AND_CALL = (
-    "tasks.ledger:Ledger.claim@after",
-    "tasks.welcome:message@before",
+    "tasks.ledger.ledger:Ledger.claim@after",
+    "tasks.greeting.greeter:message@before",
     "tasks.wecom.external_contact:ExternalContact.send_welcome_msg@before",
 )
 
@@ -125,7 +125,7 @@ def test_f05_a_worker_that_dies_after_wecoms_ok_leaves_the_customer_greeted_once
     product: Product, wecom: StandIn
 ) -> None:
     record = added(wecom)
-    dies_and_is_replaced(product, wecom, "tasks.ledger:Ledger.settle@before")
+    dies_and_is_replaced(product, wecom, "tasks.ledger.ledger:Ledger.settle@before")
     assert_all_greeted(wecom, product)
     assert calls(wecom.record(record)) == [0, 41050]
     row = row_of(product, record)
@@ -134,15 +134,15 @@ def test_f05_a_worker_that_dies_after_wecoms_ok_leaves_the_customer_greeted_once
 
 def test_f09_two_workers_with_the_same_message_greet_each_customer_once(product: Product, wecom: StandIn) -> None:
     wecom.faults(latency_ms=30, jitter_ms=30)
-    twice = wake.message("0123456789abcdef0123456789abcdef")
+    twice = celery_message.message("0123456789abcdef0123456789abcdef")
     with product.client() as client:
-        client.lpush(wake.QUEUE, *[twice] * 6)
+        client.lpush(celery_message.QUEUE, *[twice] * 6)
     for worker in (product.roles["welcome"], product.role("welcome", "other")):
         worker.start()
     wecom.load(120, rate=60)
     with product.client() as client:
         for _ in range(20):
-            client.lpush(wake.QUEUE, twice, twice)
+            client.lpush(celery_message.QUEUE, twice, twice)
             time.sleep(0.1)
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
@@ -181,7 +181,7 @@ def test_f10_a_call_slower_than_a_claims_first_lease_is_not_made_by_another_work
 
 
 def test_f11_an_error_in_the_task_costs_a_lease_and_not_the_customer(product: Product, wecom: StandIn) -> None:
-    product.role("welcome", "erring", crash="tasks.welcome:Greeter._greet@raises").start()
+    product.role("welcome", "erring", crash="tasks.greeting.greeter:Greeter._greet@raises").start()
     record = added(wecom)
     wecom.wait_until_greeted(1)
     assert_all_greeted(wecom, product)
@@ -190,7 +190,7 @@ def test_f11_an_error_in_the_task_costs_a_lease_and_not_the_customer(product: Pr
 
 
 def test_f12_an_event_that_always_fails_ends_as_dead_and_holds_nobody_up(product: Product, wecom: StandIn) -> None:
-    product.role("welcome", "poisoned", crash="tasks.welcome:Greeter._greet@raises:*~poison").start()
+    product.role("welcome", "poisoned", crash="tasks.greeting.greeter:Greeter._greet@raises:*~poison").start()
     poison = wecom.add(user_id="poison")
     for _ in range(5):
         other = wecom.add()

@@ -15,5 +15,5 @@
     client.py    StandIn: starts it as a process of its own and speaks to control
     run.py       the demo behind `make run`
 
-The product never imports it; it takes one thing from the product, `webhook.crypto`.
+The product never imports it; it takes one thing from the product, `webhook.callback.crypto`.
 """

@@ -14,7 +14,7 @@ import requests
 
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from webhook.crypto import Envelope
+from webhook.callback.crypto import Envelope
 
 
 class Callback:

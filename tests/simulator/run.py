@@ -26,8 +26,8 @@ from tests.simulator.client import StandIn
 from tests.simulator.faults import Faults
 from tests.simulator.records import Record
 from tests.simulator.world import App
-from webhook.ending import Ending
-from webhook.supervisor import die_with_parent
+from webhook.cli.shutdown_signal import ShutdownSignal
+from webhook.cli.supervisor import die_with_parent
 
 UP = Path(sys.executable).with_name("wecom-welcome")
 BOOK = Path(__file__).with_name("demo-book.yaml")
@@ -81,7 +81,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=port_number, default=8000, help="default %(default)s")
     given, further = parser.parse_known_args()
-    stop = Ending(signal.SIGINT, signal.SIGTERM)
+    stop = ShutdownSignal(signal.SIGINT, signal.SIGTERM)
     try:
         demo(given.host, given.port, further, stop)
     except Failed as exc:
@@ -90,7 +90,7 @@ def main() -> int:
     return 0
 
 
-def demo(host: str, port: int, further: list[str], stop: Ending) -> None:
+def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None:
     """Run until `stop`. Failed if something is in the way."""
     check_free(host, port)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
@@ -174,7 +174,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
             child.wait()
 
 
-def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: Ending) -> bool:
+def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: ShutdownSignal) -> bool:
     """True once /readyz says 200, False if the demo is stopped before."""
     give_up_at, reason = time.monotonic() + READY_S, "no answer"
     while not stop.wait(0.1):
@@ -215,7 +215,7 @@ def introduce(url: str, api: str, password: str) -> None:
 class Greetings:
     """Adds customers every few seconds and tells what becomes of each."""
 
-    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: Ending) -> None:
+    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: ShutdownSignal) -> None:
         self._wecom, self._product, self._stop = wecom, product, stop
         self._waiting: dict[int, str] = {}  # record → the customer's name
 

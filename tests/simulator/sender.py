@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.simulator.records import Record, Records
 from tests.simulator.world import App, World
-from webhook.crypto import Envelope
+from webhook.callback.crypto import Envelope
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.simulator.client import ROOT
-from tests.until import until
+from tests.support.until import until
 
 
 def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

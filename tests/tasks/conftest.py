@@ -12,17 +12,17 @@ import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
-from tasks import connections
-from tasks.assembly import Parts, assemble
+from tasks.directory.lookup import Lookups
 from tasks.events import ContactAdded
-from tasks.lanes import Lanes
-from tasks.ledger import Claim, Ledger
-from tasks.people import People
-from tasks.welcome import Dispatcher, Greeter
-from tests.builders import PLAIN_BOOK, a_contact, some_settings
+from tasks.greeting.greeter import Dispatcher, Greeter
+from tasks.ledger.ledger import Claim, Ledger
+from tasks.ledger.pauses import QueuePauses
+from tasks.services import Services, build_services
+from tasks.storage import connections
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.simulator.world import App
+from tests.support.builders import PLAIN_BOOK, a_contact, some_settings
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class Worker:
 
     wecom: StandIn
     app: App
-    parts: Parts
+    services: Services
     greeter: Greeter
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -70,20 +70,27 @@ class Worker:
     def made(cls, wecom: StandIn, redis_url: str, book: str | None = PLAIN_BOOK, **variables: str) -> "Worker":
         app = wecom.register(App.random())
         settings = some_settings(**app.environment(wecom.base_url) | {"REDIS_URL": redis_url} | variables)
-        parts = assemble(settings, timeout=0.5)
+        services = build_services(settings, timeout=0.5)
         if book is not None:
-            parts.books.import_first("default", book)
-        people = People(parts.redis, settings.timezone)
+            services.books.import_first("default", book)
+        people = Lookups(services.redis, settings.timezone)
         return cls(
             wecom,
             app,
-            parts,
-            Greeter(parts.ledger, parts.books, people, parts.clients, parts.counters, Lanes(parts.redis)),
+            services,
+            Greeter(
+                services.ledger,
+                services.books,
+                people,
+                services.clients,
+                services.counters,
+                QueuePauses(services.redis),
+            ),
         )
 
     @property
     def ledger(self) -> Ledger:
-        return self.parts.ledger
+        return self.services.ledger
 
     def added(self, **different: Any) -> tuple[Record, ContactAdded]:
         """A customer of whom WeCom knows and whose event is in the ledger."""
@@ -126,9 +133,9 @@ class Worker:
         for thread in self.threads:
             thread.join(60)
             assert not thread.is_alive()
-        for client in self.parts.clients.values():
+        for client in self.services.clients.values():
             client.close()
-        self.parts.redis.close()
+        self.services.redis.close()
 
 
 @pytest.fixture

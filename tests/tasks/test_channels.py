@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tasks.channels import PICTURE_KEPT, PICTURE_LIMIT, Channel, ChannelError, Channels, Found, picture, rule_for
-from tasks.connections import Redis
+from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
-from tests.books import JPG, PNG, a_book, a_rule
+from tests.support.books import JPG, PNG, a_book, a_rule
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.builders import a_contact
+from tests.support.builders import a_contact
 
 PLAIN = {"external_user_id": "wm1", "created_at": 1700000000, "welcome_code": "CODE"}
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tasks import upkeep
-from tasks.connections import connect
 from tasks.group_welcomes import (
     ADDED,
     DELETED,
@@ -17,20 +16,21 @@ from tasks.group_welcomes import (
     SAME,
     WAITS,
     GroupSync,
-    InUse,
-    Kept,
+    SyncedWelcome,
+    SyncInProgress,
     body_of,
     differs,
     digest_of,
     plan,
 )
-from tasks.media import Keeper
+from tasks.media.renewal import MediaRenewer
+from tasks.storage.connections import connect
 from tasks.templates.model import GroupWelcome, Link
 from tasks.wecom import WeComAPIError, WeComClient
-from tests.books import FILES
 from tests.simulator.world import App
-from tests.tasks.test_attachments import Installation, here
-from tests.until import until
+from tests.support.books import FILES
+from tests.support.until import until
+from tests.tasks.greeting.test_attachments import Installation, here
 
 __all__ = ["here"]
 
@@ -55,22 +55,22 @@ def a_book(welcomes: str) -> str:
     ("kept", "acts"),
     [
         ({}, [(ADDED, "hello")]),
-        ({"hello": Kept("m1", digest_of(SENT))}, [(SAME, "hello")]),
-        ({"hello": Kept("m1", "another")}, [(EDITED, "hello")]),
-        ({"hello": Kept("m1")}, [(EDITED, "hello")]),  # adopted
-        ({"hello": Kept("", "", digest_of(SENT), "45002")}, [(FAILED, "hello")]),
-        ({"hello": Kept("", "", "what was there before", "45002")}, [(ADDED, "hello")]),
-        ({"old": Kept("m2", "x")}, [(DELETED, "old"), (ADDED, "hello")]),  # room first
+        ({"hello": SyncedWelcome("m1", digest_of(SENT))}, [(SAME, "hello")]),
+        ({"hello": SyncedWelcome("m1", "another")}, [(EDITED, "hello")]),
+        ({"hello": SyncedWelcome("m1")}, [(EDITED, "hello")]),  # adopted
+        ({"hello": SyncedWelcome("", "", digest_of(SENT), "45002")}, [(FAILED, "hello")]),
+        ({"hello": SyncedWelcome("", "", "what was there before", "45002")}, [(ADDED, "hello")]),
+        ({"old": SyncedWelcome("m2", "x")}, [(DELETED, "old"), (ADDED, "hello")]),  # room first
     ],
 )
 def test_steps_are_the_difference_between_the_book_and_what_was_done(
-    kept: dict[str, Kept], acts: list[tuple[str, str]]
+    kept: dict[str, SyncedWelcome], acts: list[tuple[str, str]]
 ) -> None:
     assert [(step.act, step.name) for step in plan({"hello": HELLO}, {}, kept)] == acts
 
 
 def test_what_was_refused_is_tried_again_when_asked_to() -> None:
-    kept = {"hello": Kept("", "", digest_of(SENT), "45002")}
+    kept = {"hello": SyncedWelcome("", "", digest_of(SENT), "45002")}
     assert [step.act for step in plan({"hello": HELLO}, {}, kept, again=True)] == [ADDED]
 
 
@@ -99,12 +99,12 @@ class Groups:
 
     def __init__(self, here: Installation) -> None:
         self.here = here
-        parts = here.parts
-        self.client = parts.clients["default"]
-        self.sync = GroupSync(parts.redis, parts.books, parts.settings.apps["default"], self.client)
+        services = here.services
+        self.client = services.clients["default"]
+        self.sync = GroupSync(services.redis, services.books, services.settings.apps["default"], self.client)
 
     def book(self, welcomes: str) -> None:
-        self.here.parts.books.save("default", a_book(welcomes), FILES)
+        self.here.services.books.save("default", a_book(welcomes), FILES)
 
     def steps(self, **options: bool) -> list[tuple[str, str]]:
         return [(step.act, step.name) for step in self.sync.sync(**options)]
@@ -129,9 +129,9 @@ def groups(here: Installation) -> Groups:
 
 
 @pytest.fixture
-def keeper(here: Installation) -> Iterator[Keeper]:
-    parts = here.parts
-    keeper = Keeper(parts.redis, parts.books, parts.settings.apps, parts.clients)
+def keeper(here: Installation) -> Iterator[MediaRenewer]:
+    services = here.services
+    keeper = MediaRenewer(services.redis, services.books, services.settings.apps, services.clients)
     yield keeper
     until(lambda: not keeper._under_way)
 
@@ -176,7 +176,7 @@ def test_drift_is_found_told_and_repaired(groups: Groups, caplog: pytest.LogCapt
     dry = groups.sync.sync(check=True, dry_run=True)
     assert [(step.act, step.name) for step in dry] == [(EDITED, "hello"), (EDITED, "bye")]
     with caplog.at_level(logging.WARNING):
-        upkeep.sync_group_welcomes(groups.here.parts)
+        upkeep.sync_group_welcomes(groups.here.services)
     first, second = (record.message for record in caplog.records if record.name == "tasks.upkeep")
     assert first == "app default: group welcome hello: edited: changed at WeCom: text, link"
     assert second.startswith("app default: group welcome bye: added: gone from WeCom: 40058")
@@ -188,11 +188,11 @@ def test_drift_is_found_told_and_repaired(groups: Groups, caplog: pytest.LogCapt
 def test_the_schedule_looks_for_drift_once_an_hour(groups: Groups) -> None:
     groups.book(TEXTS)
     for _ in range(3):
-        upkeep.sync_group_welcomes(groups.here.parts)
+        upkeep.sync_group_welcomes(groups.here.services)
     assert groups.calls() == {"add": 2}
-    groups.here.parts.redis.delete("welcome:group-checked:default")  # an hour later
+    groups.here.services.redis.delete("welcome:group-checked:default")  # an hour later
     for _ in range(2):
-        upkeep.sync_group_welcomes(groups.here.parts)
+        upkeep.sync_group_welcomes(groups.here.services)
     assert groups.calls() == {"add": 2, "get": 2}
 
 
@@ -213,7 +213,7 @@ def test_what_another_app_made_is_reported_and_left_alone(groups: Groups) -> Non
 
 
 def test_those_that_wait_for_media_are_added_once_it_is_there_and_edited_when_it_is_renewed(
-    groups: Groups, keeper: Keeper
+    groups: Groups, keeper: MediaRenewer
 ) -> None:
     groups.book("  film: {text: 看, video: {file: media/intro.mp4}}\n  picture: {image: {file: media/hello.png}}\n")
     assert groups.steps() == [(WAITS, "film"), (WAITS, "picture")]
@@ -221,17 +221,17 @@ def test_those_that_wait_for_media_are_added_once_it_is_there_and_edited_when_it
     until(lambda: groups.steps() in ([(ADDED, "film"), (ADDED, "picture")], [(SAME, "film"), (SAME, "picture")]))
     assert groups.at_wecom("picture")["image"]["pic_url"].startswith("https://wework.qpic.cn/")
     before = groups.at_wecom("film")["video"]
-    corp_id, ready = groups.here.app.corp_id, groups.here.parts.books.ready
-    groups.here.parts.redis.hdel(f"welcome:ready:{corp_id}", *(key for key in ready.all(corp_id) if "video" in key))
+    corp_id, ready = groups.here.app.corp_id, groups.here.services.books.ready
+    groups.here.services.redis.hdel(f"welcome:ready:{corp_id}", *(key for key in ready.all(corp_id) if "video" in key))
     keeper.look()
     until(lambda: (EDITED, "film") in groups.steps())
     assert groups.at_wecom("film")["video"] != before
 
 
-def test_media_that_died_is_renewed_and_the_group_welcome_follows(groups: Groups, keeper: Keeper) -> None:
+def test_media_that_died_is_renewed_and_the_group_welcome_follows(groups: Groups, keeper: MediaRenewer) -> None:
     groups.book("  film: {text: 看, video: {file: media/intro.mp4}}\n")
     keeper.look()
-    corp_id, ready = groups.here.app.corp_id, groups.here.parts.books.ready
+    corp_id, ready = groups.here.app.corp_id, groups.here.services.books.ready
     until(lambda: any(one.value for one in ready.all(corp_id).values()))
     groups.here.wecom.kill_media()
     assert groups.steps() == [(FAILED, "film")]
@@ -260,12 +260,12 @@ def test_the_hundred_and_first_of_a_corp_is_reported(groups: Groups) -> None:
 
 def test_two_at_once_do_not_make_two_of_each(groups: Groups) -> None:
     groups.book(TEXTS)
-    groups.here.parts.redis.set(f"{LOCK}default", "somebody")
-    with pytest.raises(InUse):
+    groups.here.services.redis.set(f"{LOCK}default", "somebody")
+    with pytest.raises(SyncInProgress):
         groups.sync.sync()
-    upkeep.sync_group_welcomes(groups.here.parts)  # leaves it to the other
+    upkeep.sync_group_welcomes(groups.here.services)  # leaves it to the other
     assert groups.calls() == {}
-    groups.here.parts.redis.delete(f"{LOCK}default")  # that one died
+    groups.here.services.redis.delete(f"{LOCK}default")  # that one died
     assert groups.steps() == [(ADDED, "hello"), (ADDED, "bye")]
 
 
@@ -284,7 +284,7 @@ def test_an_id_is_noted_as_soon_as_it_is_there(groups: Groups, monkeypatch: pyte
     monkeypatch.setattr(groups.sync, "_added", then_die)
     with pytest.raises(SystemExit):
         groups.sync.sync()
-    with connect(groups.here.parts.settings.redis_url or "", timeout=1) as client:
+    with connect(groups.here.services.settings.redis_url or "", timeout=1) as client:
         assert client.hkeys("welcome:group:default") == ["hello"]
     monkeypatch.undo()
     assert groups.steps() == [(SAME, "hello"), (ADDED, "bye")]

@@ -10,15 +10,15 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from tasks import intake, wake
-from tasks.assembly import assemble
-from tasks.connections import Redis
-from tasks.ledger import COUNTERS, DUE, PREFIX
+from tasks.ledger import celery_message, intake
+from tasks.ledger.ledger import COUNTERS, DUE, PREFIX
+from tasks.services import build_services
 from tasks.settings import Settings
-from tests.builders import ENVIRONMENT, some_settings
-from tests.processes import COMMAND, Process, RedisServer, free_port
-from tests.until import until
-from tests.webhook.pushes import Push
+from tasks.storage.connections import Redis
+from tests.support.builders import ENVIRONMENT, some_settings
+from tests.support.processes import COMMAND, Process, RedisServer, free_port
+from tests.support.pushes import Push
+from tests.support.until import until
 from webhook import create_app
 
 
@@ -26,8 +26,8 @@ class Web:
     """`post` and `get` as WeCom does them; what is stored, and what was counted."""
 
     def __init__(self, settings: Settings) -> None:
-        self.parts = assemble(settings, timeout=intake.TIMEOUT)
-        self.application = create_app(self.parts)
+        self.services = build_services(settings, timeout=intake.TIMEOUT)
+        self.application = create_app(self.services)
         self._client = self.application.test_client()
 
     def post(self, push: Push, path: str = "/callback", **options: Any) -> TestResponse:
@@ -38,9 +38,9 @@ class Web:
 
     def counted(self) -> dict[str, int]:
         """Result → how many callbacks."""
-        self.parts.counters.flush()
+        self.services.counters.flush()
         counts: Counter[str] = Counter()
-        for field, value in self.parts.redis.hgetall(COUNTERS).items():
+        for field, value in self.services.redis.hgetall(COUNTERS).items():
             name, *labels = field.split("|")
             if name == "callbacks_total":
                 counts[dict(label.split("=") for label in labels)["result"]] += int(value)
@@ -48,7 +48,7 @@ class Web:
 
     def verdict(self, app: str = "default") -> str | None:
         """What the last diagnosis was; None if there was none."""
-        noted = self.parts.ledger.last_verification(app)
+        noted = self.services.ledger.last_verification(app)
         return None if noted is None else noted[1]
 
 
@@ -98,4 +98,4 @@ class WebProcess(Process):
 
 def stored(client: Redis) -> tuple[int, int, int]:
     """How many rows, due events and messages of the welcome queue there are."""
-    return len(client.keys(PREFIX + "*")), client.zcard(DUE), client.llen(wake.QUEUE)
+    return len(client.keys(PREFIX + "*")), client.zcard(DUE), client.llen(celery_message.QUEUE)

@@ -6,32 +6,32 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.assembly import assemble
-from tasks.lanes import WELCOME, Lanes
-from tasks.ledger import CONSUMED, Settlement
-from tasks.metrics import count, latency
-from tasks.queues import SILENT
+from tasks.ledger.ledger import CONSUMED, Settlement
+from tasks.ledger.pauses import WELCOME, QueuePauses
+from tasks.monitoring.metrics import count, latency
+from tasks.monitoring.queue_status import SILENT
+from tasks.services import build_services
 from tasks.templates.render import needed
 from tasks.wecom import WeComError
-from tests.books import MP4, a_template
-from tests.builders import AES_KEY, ENVIRONMENT, a_contact, some_settings
 from tests.simulator.world import App
-from tests.until import until
-from tests.webhook.pushes import TOKEN, a_push, an_event, xml
+from tests.support.books import MP4, a_template
+from tests.support.builders import AES_KEY, ENVIRONMENT, a_contact, some_settings
+from tests.support.pushes import TOKEN, a_push, an_event, xml
+from tests.support.until import until
 from webhook.doctor import examine
 
 
 def worker_took_a_message(web, seconds_ago: float = 0) -> None:
-    web.parts.redis.set(CONSUMED, web.parts.ledger.now() - int(seconds_ago * 1000))
+    web.services.redis.set(CONSUMED, web.services.ledger.now() - int(seconds_ago * 1000))
 
 
 def token_is_fetched(web, wecom, lives: int = 7200) -> None:
     """By another process, as the upkeep worker does it."""
-    settings = web.parts.settings
+    settings = web.services.settings
     app = settings.apps["default"]
     wecom.settings(token_life_s=lives)
     wecom.register(App(corp_id=app.corp_id, secret=app.secret))
-    assemble(replace(settings, api_base=wecom.base_url)).clients["default"].tokens.get(time.monotonic() + 5)
+    build_services(replace(settings, api_base=wecom.base_url)).clients["default"].tokens.get(time.monotonic() + 5)
 
 
 def metrics(web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -57,12 +57,12 @@ def test_a_process_is_alive_whatever_else_is_wrong(web):
 def test_a_lane_that_is_paused_is_remarked_without_a_name(web, wecom):
     worker_took_a_message(web)
     token_is_fetched(web, wecom)
-    Lanes(web.parts.redis).pause(WELCOME, "李敏")
+    QueuePauses(web.services.redis).pause(WELCOME, "李敏")
     answer = web.get("/readyz")
     assert answer.status_code == 200
     assert "the lane welcome is paused for" in " ".join(answer.json["remarks"])
     assert "李敏" not in answer.get_data(as_text=True)
-    findings = [str(one) for one in examine(web.parts.settings, web.parts.settings.apps["default"])]
+    findings = [str(one) for one in examine(web.services.settings, web.services.settings.apps["default"])]
     assert any("李敏 has paused" in one for one in findings)
 
 
@@ -118,7 +118,7 @@ def test_a_token_that_ended_does_not_count(web, wecom):
 def test_readiness_says_who_waits_and_for_how_long(web):
     web.post(a_push())
     web.post(a_push())
-    web.parts.ledger.claim(1)
+    web.services.ledger.claim(1)
     answer = web.get("/readyz").json
     assert (answer["waiting"], answer["in_flight"]) == (1, 1)
     assert 0 <= answer["oldest_seconds"] < 5
@@ -133,8 +133,8 @@ def test_no_health_page_tells_a_secret_or_who_was_added(web, wecom):
     fields = an_event()
     web.post(a_push(xml(fields)))
     token_is_fetched(web, wecom)
-    (key,) = web.parts.redis.keys("wecom:token:*")
-    secrets = [TOKEN, AES_KEY, ENVIRONMENT["WECOM_CORP_SECRET"], web.parts.redis.hget(key, "value")]
+    (key,) = web.services.redis.keys("wecom:token:*")
+    secrets = [TOKEN, AES_KEY, ENVIRONMENT["WECOM_CORP_SECRET"], web.services.redis.hget(key, "value")]
     for path in ("/healthz", "/readyz", "/readyz/intake", "/metrics"):
         page = web.get(path).text
         for secret in (*secrets, fields["ExternalUserID"], fields["UserID"], fields["WelcomeCode"]):
@@ -185,12 +185,12 @@ def test_what_waits_is_in_flight_or_silent_is_seen(web, wecom):
     assert 3 <= samples[("wecom_welcome_worker_silence_seconds", ())] < 8
     assert 7000 < samples[("wecom_welcome_token_left_seconds", (("app", "default"),))] <= 7200
     assert samples[("wecom_welcome_redis_memory_bytes", ())] > 100_000
-    web.parts.ledger.claim(2)
+    web.services.ledger.claim(2)
     assert metrics(web)[("wecom_welcome_queue_in_flight", ())] == 2
 
 
 def test_the_latency_is_a_histogram_from_receipt_to_wecoms_ok(web):
-    ledger = web.parts.ledger
+    ledger = web.services.ledger
     for seconds in (0.05, 0.3, 19.0, 25.0):
         event = a_contact()
         ledger.accept(event)
@@ -211,12 +211,12 @@ def test_the_latency_is_a_histogram_from_receipt_to_wecoms_ok(web):
 
 def test_a_refused_secret_is_counted_by_path_and_errcode(web, wecom):
     token_is_fetched(web, wecom)
-    parts = assemble(
-        some_settings(REDIS_URL=web.parts.settings.redis_url, WECOM_API_BASE=wecom.base_url, WECOM_CORP_SECRET="old")
+    services = build_services(
+        some_settings(REDIS_URL=web.services.settings.redis_url, WECOM_API_BASE=wecom.base_url, WECOM_CORP_SECRET="old")
     )
     with pytest.raises(WeComError):
-        parts.clients["default"].tokens.get(time.monotonic() + 5)
-    parts.counters.flush()
+        services.clients["default"].tokens.get(time.monotonic() + 5)
+    services.counters.flush()
     labels = (("app", "default"), ("code", "40001"), ("path", "gettoken"))
     assert metrics(web)[("wecom_welcome_api_errors_total", labels)] == 1
 
@@ -225,14 +225,14 @@ def test_a_refused_secret_is_counted_by_path_and_errcode(web, wecom):
 
 
 def a_book_with_a_film(web) -> None:
-    web.parts.books.save(
+    web.services.books.save(
         "default", a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), {"media/intro.mp4": MP4}
     )
 
 
 def the_film_is_uploaded(web, lives: float) -> None:
-    (upload,) = needed(web.parts.books.book("default", 1))
-    web.parts.books.ready.put(web.parts.settings.apps["default"].corp_id, upload, "3a", time.time() + lives)
+    (upload,) = needed(web.services.books.book("default", 1))
+    web.services.books.ready.put(web.services.settings.apps["default"].corp_id, upload, "3a", time.time() + lives)
 
 
 def test_it_is_not_ready_until_the_first_media_is_at_wecom_but_waits_ten_seconds_at_most(web, wecom):
@@ -242,7 +242,7 @@ def test_it_is_not_ready_until_the_first_media_is_at_wecom_but_waits_ten_seconds
     answer = web.get("/readyz")
     line = "app default: media/intro.mp4 is not at WeCom: it is on its way"
     assert (answer.status_code, answer.json["missing"], answer.json["media"]) == (503, [line], [])
-    web.parts.redis.decrby("welcome:first-media:default", 10_000)
+    web.services.redis.decrby("welcome:first-media:default", 10_000)
     answer = web.get("/readyz")
     assert (answer.status_code, answer.json["missing"], answer.json["media"]) == (200, [], [line])
 
@@ -255,9 +255,9 @@ def test_media_is_an_alarm_while_half_a_day_is_left_and_the_system_is_ready(web,
     assert (web.get("/readyz").status_code, web.get("/readyz").json["media"]) == (200, [])
     label = (("app", "default"),)
     assert metrics(web)[("wecom_welcome_media_failing", label)] == 0
-    (upload,) = needed(web.parts.books.book("default", 1))
-    corp_id = web.parts.settings.apps["default"].corp_id
-    web.parts.books.ready.change(corp_id, upload, lambda record: record.failed("-1 busy", time.time()))
+    (upload,) = needed(web.services.books.book("default", 1))
+    corp_id = web.services.settings.apps["default"].corp_id
+    web.services.books.ready.change(corp_id, upload, lambda record: record.failed("-1 busy", time.time()))
     assert metrics(web)[("wecom_welcome_media_failing", label)] == 1
     the_film_is_uploaded(web, lives=3 * 86400)
     assert 258_000 < metrics(web)[("wecom_welcome_media_left_seconds", label)] <= 259_200
@@ -268,7 +268,7 @@ def test_media_is_an_alarm_while_half_a_day_is_left_and_the_system_is_ready(web,
         "app default: media ends in 12.0 h and is not renewed: is `role upkeep` running?",
     ]
     (found,) = [
-        one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if str(one.what) == "media"
+        one for one in examine(web.services.settings, web.services.settings.apps["default"]) if str(one.what) == "media"
     ]
     assert (found.fine, str(found.detail)) == (
         None,
@@ -280,6 +280,6 @@ def test_the_doctor_says_how_long_media_lives(web):
     a_book_with_a_film(web)
     the_film_is_uploaded(web, lives=3 * 86400)
     (found,) = [
-        one for one in examine(web.parts.settings, web.parts.settings.apps["default"]) if str(one.what) == "media"
+        one for one in examine(web.services.settings, web.services.settings.apps["default"]) if str(one.what) == "media"
     ]
     assert str(found) == "✓ media: 1 files at WeCom, the first to be renewed ends in 72 h"

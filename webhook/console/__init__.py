@@ -11,15 +11,15 @@ Its own application, so that the callback keeps its small body limit and knows n
 
 from flask import Flask
 
-from tasks.assembly import Parts
-from webhook.console import access, failures, frame, language
+from tasks.services import Services
+from webhook.console import auth, error_pages, language, layout
 from webhook.console.channels import channels
+from webhook.console.dashboard import today
 from webhook.console.deliveries import deliveries
 from webhook.console.missed import missed
-from webhook.console.numbers import numbers
 from webhook.console.queue import queue
 from webhook.console.setup import setup
-from webhook.console.today import today
+from webhook.console.statistics import numbers
 from webhook.console.welcomes.editor import editor
 from webhook.console.welcomes.groups import groups
 from webhook.console.welcomes.media import media
@@ -30,16 +30,16 @@ A_YEAR = 365 * 86400
 SUBJECTS = (today, welcomes, editor, media, groups, deliveries, missed, queue, numbers, channels)
 
 
-def console(parts: Parts) -> Flask:
+def console(services: Services) -> Flask:
     """The console on these parts. Needs `settings.console_password`."""
     app = Flask(__name__, template_folder="pages")
     app.config.update(MAX_CONTENT_LENGTH=FORM_LIMIT, MAX_FORM_MEMORY_SIZE=FORM_LIMIT, SEND_FILE_MAX_AGE_DEFAULT=A_YEAR)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     language.speak(app)
-    frame.frame(app, parts)
-    limiter = access.guard(app, parts)
-    failures.explain(app)
+    layout.frame(app, services)
+    limiter = auth.guard(app, services)
+    error_pages.explain(app)
     for subject in SUBJECTS:
-        app.register_blueprint(subject(parts))
-    app.register_blueprint(setup(parts, limiter))
+        app.register_blueprint(subject(services))
+    app.register_blueprint(setup(services, limiter))
     return app

@@ -22,8 +22,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length, ValidationError
 
-from tasks import tally
-from tasks.assembly import Parts
+from tasks.books.revisions import NoRevision
 from tasks.channels import (
     NAME_LIMIT,
     SINGLE,
@@ -33,20 +32,21 @@ from tasks.channels import (
     Channels,
     Found,
     OfOneMember,
-    Taken,
+    StateTaken,
     rule_for,
 )
-from tasks.people import known_members
-from tasks.roster import roster
+from tasks.directory.lookup import known_members
+from tasks.directory.members import list_members
+from tasks.ledger import statistics
+from tasks.messages import Message
+from tasks.services import Services
 from tasks.settings import App
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
-from tasks.templates.nodes import BookError
-from tasks.templates.store import NoRevision
+from tasks.templates.yaml_nodes import BookError
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import NoAnswer, NotSent
-from webhook.sentences import Sentence, said
-from webhook.verdicts import errcode
+from webhook.outcomes import errcode
 
 PATIENCE = 4.0  # seconds for everything that one page asks WeCom
 PICTURE_PATIENCE = 2.0  # seconds for a code's image
@@ -126,52 +126,54 @@ class ChannelForm(FlaskForm):
 class Refusal:
     """Why something was not done, and what to do."""
 
-    why: Sentence
-    cure: Sentence
+    why: Message
+    cure: Message
 
 
 def refusal(error: WeComError | ChannelError) -> Refusal:
     """An error in words."""
-    if isinstance(error, Taken):
-        return Refusal(said("there is another channel of this name"), said("choose another name"))
+    if isinstance(error, StateTaken):
+        return Refusal(Message.of("there is another channel of this name"), Message.of("choose another name"))
     if isinstance(error, OfOneMember):
-        why = said("this code was made for one member, and WeCom keeps it so")
-        return Refusal(why, said("create another channel"))
+        why = Message.of("this code was made for one member, and WeCom keeps it so")
+        return Refusal(why, Message.of("create another channel"))
     if isinstance(error, NoAnswer):
-        why = said("WeCom did not answer in time, and may have done it all the same")
-        return Refusal(why, said("compare with WeCom before you try again"))
+        why = Message.of("WeCom did not answer in time, and may have done it all the same")
+        return Refusal(why, Message.of("compare with WeCom before you try again"))
     if isinstance(error, NotSent):
-        return Refusal(said("WeCom could not be reached, and nothing was changed"), said("try again in a minute"))
+        return Refusal(
+            Message.of("WeCom could not be reached, and nothing was changed"), Message.of("try again in a minute")
+        )
     if not isinstance(error, WeComAPIError):
-        return Refusal(Sentence("%(error)s", {"error": error}), said("see the log"))
+        return Refusal(Message("%(error)s", {"error": error}), Message.of("see the log"))
     if error.errcode in OF_CONTACT_WAYS:
-        why = said("WeCom does not take this (%(code)s): %(errmsg)s", code=error.errcode, errmsg=error.errmsg)
+        why = Message.of("WeCom does not take this (%(code)s): %(errmsg)s", code=error.errcode, errmsg=error.errmsg)
         if error.errcode == 41040:
-            return Refusal(why, said("look at the app's rights in 客户联系"))
-        return Refusal(why, said("correct the field that WeCom names"))
+            return Refusal(why, Message.of("look at the app's rights in 客户联系"))
+        return Refusal(why, Message.of("correct the field that WeCom names"))
     meaning, cure = errcode(error.errcode, error.errmsg)
-    return Refusal(Sentence("%(meaning)s (%(code)s)", {"meaning": meaning, "code": error.errcode}), cure)
+    return Refusal(Message("%(meaning)s (%(code)s)", {"meaning": meaning, "code": error.errcode}), cure)
 
 
 # ------------------------------------------------------------------------------------------------ the pages
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ChannelComparison:
     """What is on one side only. `elsewhere`: (config_id, what WeCom has of it, {} where it was not asked)."""
 
     gone: tuple[Channel, ...]
     elsewhere: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-def channels(parts: Parts) -> Blueprint:
+def channels(services: Services) -> Blueprint:
     """The list, one channel, its picture and sheet; create, edit and delete; the comparison with WeCom; links."""
     blueprint = Blueprint("channels", __name__)
     fetching = threading.BoundedSemaphore(PICTURES_AT_ONCE)
 
     def store() -> Channels:
         app: App = g.app
-        return Channels(parts.redis, app.name, parts.clients[app.name].until(time.monotonic() + PATIENCE))
+        return Channels(services.redis, app.name, services.clients[app.name].with_deadline(time.monotonic() + PATIENCE))
 
     def found(config_id: str) -> Channel:
         try:
@@ -281,7 +283,7 @@ def channels(parts: Parts) -> Blueprint:
     @blueprint.get("/channels/<config_id>/sheet")
     def sheet(config_id: str) -> str:
         channel = found(config_id)
-        today = datetime.now(parts.settings.timezone).date().isoformat()
+        today = datetime.now(services.settings.timezone).date().isoformat()
         return render_template("channels/sheet.html", channel=channel, names=_names(channel.members), today=today)
 
     @blueprint.get("/channels/<config_id>/picture")
@@ -320,20 +322,20 @@ def channels(parts: Parts) -> Blueprint:
 
     def _form(form: ChannelForm, channel: Channel | None = None, **shown: Any) -> str:
         app: App = g.app
-        members = roster(parts.redis, app.name, parts.clients[app.name], PATIENCE)
+        members = list_members(services.redis, app.name, services.clients[app.name], PATIENCE)
         names = _names(member for member in form.members() if member not in members)
         return render_template(
             "channels/edit.html", form=form, channel=channel, members=members, names=names, **{"refused": None, **shown}
         )
 
     def _refused(form: ChannelForm, error: WeComError | ChannelError, channel: Channel | None = None) -> str:
-        if isinstance(error, Taken):
+        if isinstance(error, StateTaken):
             form.name.errors = [_("There is another channel of this name")]
         return _form(form, channel, refused=refusal(error))
 
     def _filled(form: ChannelForm, channel: Channel) -> ChannelForm:
         app: App = g.app
-        known = roster(parts.redis, app.name, parts.clients[app.name], PATIENCE)
+        known = list_members(services.redis, app.name, services.clients[app.name], PATIENCE)
         form.name.data, form.state.data, form.was.data = channel.name, channel.state, channel.digest
         form.chosen.data = [member for member in channel.members if member in known]
         form.further.data = " ".join(member for member in channel.members if member not in known)
@@ -355,29 +357,29 @@ def channels(parts: Parts) -> Blueprint:
     def _names(members: Iterable[str]) -> dict[str, str]:
         """userid → the name that is known, else the userid."""
         asked = list(members)
-        known = known_members(parts.redis, g.app.name, asked)
+        known = known_members(services.redis, g.app.name, asked)
         return {member: known.get(member, ("", ""))[0] or member for member in asked}
 
     def _adds() -> dict[str, int]:
         """State → how many were added in DAYS days."""
-        today = datetime.now(parts.settings.timezone).date()
+        today = datetime.now(services.settings.timezone).date()
         days = [today - timedelta(days=ago) for ago in range(DAYS)]
         counts: Counter[str] = Counter()
-        for (_dimension, state, _outcome), count in tally.added(
-            tally.read(parts.redis, g.app.name, days, {"channel"}).values()
+        for (_dimension, state, _outcome), count in statistics.added(
+            statistics.read(services.redis, g.app.name, days, {"channel"}).values()
         ).items():
             counts[str(state)] += count
         return counts
 
     def _book() -> Book | None:
-        number = parts.books.current(g.app.name)
+        number = services.books.current(g.app.name)
         try:
-            return None if number is None else parts.books.book(g.app.name, number)
+            return None if number is None else services.books.book(g.app.name, number)
         except (BookError, NoRevision):
             return None
 
     def _links(state: str) -> list[dict[str, Any]]:
-        calls = parts.clients[g.app.name].until(time.monotonic() + PATIENCE).external_contact
+        calls = services.clients[g.app.name].with_deadline(time.monotonic() + PATIENCE).external_contact
         ids = calls.customer_acquisition_list_link(limit=LINKS).get("link_id_list") or []
         return [_link(calls.customer_acquisition_get(one).get("link") or {}, state) for one in ids[:LINKS]]
 
@@ -402,13 +404,13 @@ def _matches(channel: Channel, wanted: str, names: Mapping[str, str]) -> bool:
     return any(wanted in text.lower() for text in texts)
 
 
-def _compared(store: Channels) -> Comparison:
+def _compared(store: Channels) -> ChannelComparison:
     known, listed = store.all(), dict.fromkeys(store.listed())
     here = {channel.config_id for channel in known.values()}
     gone = tuple(channel for channel in known.values() if channel.config_id not in listed)
     others = [config_id for config_id in listed if config_id not in here]
     asked = tuple((one, store.at_wecom(one) if number < DETAILS else {}) for number, one in enumerate(others))
-    return Comparison(gone, asked)
+    return ChannelComparison(gone, asked)
 
 
 def _to(channel: Channel) -> Response:

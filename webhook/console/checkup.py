@@ -17,10 +17,10 @@ from typing import Any
 
 import redis
 
-from tasks.assembly import Parts
+from tasks.messages import Message
+from tasks.services import Services
 from tasks.settings import App
 from webhook.doctor import Finding, examine
-from webhook.sentences import Sentence, said
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ class Examination:
 class Checkup:
     """The examinations of each app. Thread-safe. Raises redis.RedisError."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._redis = parts.redis
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._redis = services.redis
 
     def last(self, app: App) -> Examination | None:
         """The last one that ended; None if there was none, or none that this release can read."""
@@ -74,10 +74,14 @@ class Checkup:
     def _examine(self, app: App) -> None:
         findings: list[Finding] = []
         try:
-            findings.extend(examine(self._parts.settings, app))  # one by one: what comes before an error stays
+            findings.extend(examine(self._services.settings, app))  # one by one: what comes before an error stays
         except Exception:  # the edge of a thread
             log.exception("the check-up of app %s ended in an error", app.name)
-            findings.append(Finding(said("The check itself"), None, said("ended in an error"), said("see the log")))
+            findings.append(
+                Finding(
+                    Message.of("The check itself"), None, Message.of("ended in an error"), Message.of("see the log")
+                )
+            )
         try:
             kept = json.dumps(_written(Examination(int(time.time()), tuple(findings))), ensure_ascii=False)
             with self._redis.pipeline() as pipe:
@@ -98,7 +102,7 @@ def _written(examination: Examination) -> dict[str, Any]:
 
 def _said(what: object) -> Any:
     """A Sentence as {"msgid", "values"}; anything else as it is."""
-    if isinstance(what, Sentence):
+    if isinstance(what, Message):
         return {"msgid": what.msgid, "values": {name: _said(value) for name, value in what.values.items()}}
     return what
 
@@ -115,5 +119,5 @@ def _finding(row: Sequence[Any]) -> Finding:
 def _heard(kept: Any) -> Any:
     if isinstance(kept, dict):
         msgid, values = kept["msgid"], kept["values"]
-        return Sentence(msgid, {name: _heard(value) for name, value in values.items()})
+        return Message(msgid, {name: _heard(value) for name, value in values.items()})
     return kept

@@ -16,16 +16,17 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 from wtforms.validators import AnyOf, Length, Optional, ValidationError
 
-from tasks import people, tally
-from tasks.assembly import Parts
-from tasks.deliveries import delivery, names_used
-from tasks.ledger import MISSED, Page
-from tasks.ledger.followups import FollowUps
-from webhook import timeline, verdicts
-from webhook.console import delivery as in_full
-from webhook.console import tables
-from webhook.sentences import Sentence, say
-from webhook.verdicts import BAD, NAMES, TONES
+from tasks.directory import lookup
+from tasks.followups.store import FollowUps
+from tasks.ledger import statistics
+from tasks.ledger.delivery import delivery, names_used
+from tasks.ledger.ledger import MISSED, Page
+from tasks.messages import Message, translate
+from tasks.services import Services
+from webhook import outcomes, timeline
+from webhook.console import csv_rows
+from webhook.console import delivery_detail as in_full
+from webhook.outcomes import BAD, NAMES, TONES
 
 UNCERTAIN = "unconfirmed"
 ALL_MISSED = MISSED | {"unannounced"}
@@ -126,16 +127,16 @@ class Line:
     customer: str
     member: str
     took: int | None
-    note: Sentence | None
+    note: Message | None
     place: str  # a cursor
 
 
-def deliveries(parts: Parts) -> Blueprint:
+def deliveries(services: Services) -> Blueprint:
     """The list, its table, and one delivery."""
     blueprint = Blueprint("deliveries", __name__)
-    ledger, zone = parts.ledger, parts.settings.timezone
-    followups = FollowUps(parts.redis)
-    blueprint.app_template_filter("seconds")(lambda ms: verdicts.seconds(ms / 1000))
+    ledger, zone = services.ledger, services.settings.timezone
+    followups = FollowUps(services.redis)
+    blueprint.app_template_filter("seconds")(lambda ms: outcomes.seconds(ms / 1000))
     blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
     blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
 
@@ -174,7 +175,7 @@ def deliveries(parts: Parts) -> Blueprint:
         }
 
     def lines(rows: list[dict[str, str]]) -> list[Line]:
-        known = people.known_members(parts.redis, g.app.name, {row["user_id"] for row in rows})
+        known = lookup.known_members(services.redis, g.app.name, {row["user_id"] for row in rows})
         return [_line(row, known.get(row["user_id"], ("", ""))[0]) for row in rows]
 
     def refused(form: Filter) -> tuple[str, int]:
@@ -189,17 +190,19 @@ def deliveries(parts: Parts) -> Blueprint:
     def called(name: str) -> list[str]:
         """The members of this name, of those who were added in these days: a userid is ASCII, doc 90195."""
         today = datetime.now(zone).date()
-        days = tally.read(parts.redis, g.app.name, [today - timedelta(days=ago) for ago in range(7)], ("member",))
+        days = statistics.read(
+            services.redis, g.app.name, [today - timedelta(days=ago) for ago in range(7)], ("member",)
+        )
         ids = {value for counted in days.values() for _dimension, value, _outcome in counted if isinstance(value, str)}
-        names = people.known_members(parts.redis, g.app.name, ids)
+        names = lookup.known_members(services.redis, g.app.name, ids)
         return sorted(one for one, (known, _department) in names.items() if known == name)[:9]
 
     def options(today: date, shown: list[Line]) -> dict[str, Any]:
         """What the fields propose: of the rows that are shown, and of today's."""
-        counted = tally.read(parts.redis, g.app.name, [today], ("member", "channel"))[today]
+        counted = statistics.read(services.redis, g.app.name, [today], ("member", "channel"))[today]
         tallied = [(dimension, value) for dimension, value, _outcome in counted if isinstance(value, str)]
         ids = [value for dimension, value in tallied if dimension == "member"][:OPTIONS]
-        names = people.known_members(parts.redis, g.app.name, ids)
+        names = lookup.known_members(services.redis, g.app.name, ids)
         members = {one.delivery["user_id"]: one.member for one in shown}
         channels = {value for dimension, value in tallied if dimension == "channel"}
         return {
@@ -250,9 +253,9 @@ def deliveries(parts: Parts) -> Blueprint:
             first=not before and not after,
             new=len(new.rows),
             most_new=MOST_NEW,
-            templates=_templates(parts),
+            templates=_templates(services),
             **options(now.date(), shown),
-            keep_days=parts.settings.keep_days,
+            keep_days=services.settings.keep_days,
         )
 
     @blueprint.get("/deliveries.csv")
@@ -274,9 +277,9 @@ def deliveries(parts: Parts) -> Blueprint:
 
         def written() -> Iterator[str]:
             yield "\ufeff"  # without it Excel takes Chinese for something else
-            yield tables.line(COLUMNS)
+            yield csv_rows.line(COLUMNS)
             for row in rows():
-                yield tables.line(_cells(row, zone))
+                yield csv_rows.line(_cells(row, zone))
 
         name = f"deliveries-{datetime.now(zone).date().isoformat()}.csv"
         return Response(
@@ -292,7 +295,7 @@ def deliveries(parts: Parts) -> Blueprint:
     @blueprint.get("/e/<identity>")
     def one(identity: str) -> Response | str:
         row = found(identity)
-        if row["app"] != g.app.name and row["app"] in parts.settings.apps:  # log lines name no app
+        if row["app"] != g.app.name and row["app"] in services.settings.apps:  # log lines name no app
             return redirect(url_for("deliveries.one", identity=identity, app=row["app"]))  # type: ignore[return-value]
         form = Filter(request.args)
         given = form.given() if form.validate() else {}
@@ -303,7 +306,7 @@ def deliveries(parts: Parts) -> Blueprint:
         now = ledger.now() / 1000
         return render_template(
             "deliveries/one.html",
-            **in_full.view(parts, row, now),
+            **in_full.view(services, row, now),
             line=_line(row, ""),
             given=given,
             newer=newer[0]["id"] if newer else "",
@@ -348,11 +351,11 @@ def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def _templates(parts: Parts) -> list[str]:
+def _templates(services: Services) -> list[str]:
     """The names of the live book's welcomes, to choose from; none where it cannot be read."""
     try:
-        current = parts.books.current(g.app.name)
-        return sorted(parts.books.book(g.app.name, current).templates) if current else []
+        current = services.books.current(g.app.name)
+        return sorted(services.books.book(g.app.name, current).templates) if current else []
     except (redis.RedisError, LookupError, ValueError):
         return []
 
@@ -373,7 +376,7 @@ def _line(row: Mapping[str, str], member: str) -> Line:
         customer=used.get("customer") or row.get("customer_name", ""),
         member=used.get("member") or member,
         took=timeline.took(values) if sent else None,
-        note=verdicts.note(values),
+        note=outcomes.note(values),
         place=_place(row),
     )
 
@@ -394,7 +397,7 @@ def _cells(row: Mapping[str, str], zone: Any) -> list[object]:
     return [
         at.strftime("%Y-%m-%d %H:%M:%S"),
         _(NAMES.get(values["outcome"] or "open", values["outcome"])),
-        say(verdicts.verdict(values).headline, _),
+        translate(outcomes.outcome_text(values).headline, _),
         "" if took is None else took,
         *(values[name] for name in ("user_id", "external_user_id", "state", "template", "rule", "variant")),
         *("" if values[name] is None else values[name] for name in ("revision", "attempts", "recoveries", "errcode")),

@@ -13,8 +13,8 @@ from babel.support import NullTranslations, Translations
 from flask import Blueprint, Flask, Response, redirect, request
 from flask_babel import Babel, Domain, get_locale, gettext
 
+from tasks.messages import translate
 from webhook.console.links import inside
-from webhook.sentences import say
 
 CHINESE, ENGLISH = "zh_Hans", "en"
 NAMES = {CHINESE: "中文", ENGLISH: "English"}  # each in its own words
@@ -27,7 +27,7 @@ def speak(app: Flask) -> None:
     babel = _Babel(app, default_locale=CHINESE, locale_selector=_chosen)
     _ = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
     app.jinja_env.globals.update(language=html_language, other_language=_other)
-    app.jinja_env.filters["say"] = lambda what: say(what, gettext)
+    app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
     app.register_blueprint(_routes())
 
 

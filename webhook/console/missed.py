@@ -12,37 +12,39 @@ from flask import Blueprint, Response, abort, flash, g, redirect, render_templat
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from tasks.assembly import Parts
-from tasks.by_hand import by_hand
-from tasks.comparison import Comparison, standing
-from tasks.ledger import MISSED
-from tasks.missed import PAGE, UNANNOUNCED, Cause, Missed, Page, WorkList, by_cause, missed_of
-from tasks.people import known_members
-from tasks.reminders import Reminders, Report, settled_reminder
-from tasks.sentences import Sentence, said
+from tasks.directory.lookup import known_members
+from tasks.ledger.ledger import MISSED
+from tasks.messages import Message, translate
+from tasks.missed.comparison import Comparison, comparison_status
+from tasks.missed.manual_greeting import manual_greeting
+from tasks.missed.reminders import Reminders, Report, settled_reminder
+from tasks.missed.work_list import PAGE, UNANNOUNCED, Missed, MissedCause, MissedPage, WorkList, by_cause, from_row
+from tasks.services import Services
 from webhook.console.welcomes.preview import bubbles
-from webhook.verdicts import NAMES, errcode, say, who
+from webhook.outcomes import NAMES, errcode, who
 
 TABS = ("todo", "done", "unsure", "no_code")
 UNDO = 600  # seconds for which a page offers to take ticks back
 LATE = {
-    "queue": said("They waited in the queue for longer than a welcome code lives. Are the workers running? See Queue."),
-    "tries": said("WeCom, or the way to it, was too slow."),
+    "queue": Message.of(
+        "They waited in the queue for longer than a welcome code lives. Are the workers running? See Queue."
+    ),
+    "tries": Message.of("WeCom, or the way to it, was too slow."),
 }
 CURES = {
-    "no_template": said("No rule applies to them. Add a welcome for “everything else” and publish it."),
-    "stale": said("WeCom told of them too late. Was this server, or its proxy, away at that time?"),
-    "refused": said("WeCom refused the message. Each timeline says why."),
-    "failed": said("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
-    "dead": said("Workers stopped in the middle, one after the other. The server's log says why."),
-    UNANNOUNCED: said(
+    "no_template": Message.of("No rule applies to them. Add a welcome for “everything else” and publish it."),
+    "stale": Message.of("WeCom told of them too late. Was this server, or its proxy, away at that time?"),
+    "refused": Message.of("WeCom refused the message. Each timeline says why."),
+    "failed": Message.of("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
+    "dead": Message.of("Workers stopped in the middle, one after the other. The server's log says why."),
+    UNANNOUNCED: Message.of(
         "WeCom never told of them; the nightly comparison found them. Its notifications are not guaranteed."
     ),
 }
 NOT_TOLD = {
-    "invalid": said("not in the app's visible range"),
-    "unlicensed": said("no interface licence"),
-    "time": said("no time was left: press the button again"),
+    "invalid": Message.of("not in the app's visible range"),
+    "unlicensed": Message.of("no interface licence"),
+    "time": Message.of("no time was left: press the button again"),
 }
 
 
@@ -63,33 +65,33 @@ class Group:
         return max(row.at for row in self.rows)
 
 
-def cure_of(cause: Cause) -> Sequence[Sentence]:
+def cure_of(cause: MissedCause) -> Sequence[Message]:
     """What to do about a cause, so that it does not come again. Pure."""
     if cause.errcode is not None:
         meaning, cure = errcode(cause.errcode)
         by = who(cause.errcode)
         values = {"meaning": meaning, "code": cause.errcode, "cure": cure, "who": by}
         if by is None:
-            return (Sentence("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
-        return (Sentence("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
+            return (Message("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
+        return (Message("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
     found = LATE.get(cause.where) if cause.outcome == "expired" else CURES.get(cause.outcome)
     return (found,) if found else ()
 
 
-def missed(parts: Parts) -> Blueprint:
+def missed(services: Services) -> Blueprint:
     """The pages of the work list."""
     blueprint = Blueprint("missed", __name__)
 
     @blueprint.record_once
     def count(setup: object) -> None:
         badges = setup.app.extensions["badges"]  # type: ignore[attr-defined]
-        badges["missed.show"] = lambda app: WorkList(parts.redis, app).counts()[0]
+        badges["missed.show"] = lambda app: WorkList(services.redis, app).counts()[0]
 
     def work() -> WorkList:
-        return WorkList(parts.redis, g.app.name)
+        return WorkList(services.redis, g.app.name)
 
     def reminders() -> Reminders:
-        return Reminders.of(parts, g.app.name)
+        return Reminders.of(services, g.app.name)
 
     def chosen() -> list[str]:
         """The ids that the form carries, once each; no more than a page shows."""
@@ -100,16 +102,16 @@ def missed(parts: Parts) -> Blueprint:
 
     def named(rows: Iterable[Missed]) -> dict[str, str]:
         """userid → name, where the cache knows it."""
-        known = known_members(parts.redis, g.app.name, {row.user_id for row in rows})
+        known = known_members(services.redis, g.app.name, {row.user_id for row in rows})
         return {user_id: name for user_id, (name, _department) in known.items() if name}
 
-    def page_of(tab: str, before: str | None) -> Page:
+    def page_of(tab: str, before: str | None) -> MissedPage:
         if tab in ("todo", "done"):
             return work().page(tab == "done", before)
         if tab == "no_code":
-            return Page(())
-        found = parts.ledger.page(g.app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
-        return Page([missed_of(row) for row in found.rows], found.older)
+            return MissedPage(())
+        found = services.ledger.page(g.app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
+        return MissedPage([from_row(row) for row in found.rows], found.older)
 
     @blueprint.get("/missed")
     def show() -> str | Response:
@@ -122,12 +124,12 @@ def missed(parts: Parts) -> Blueprint:
         except ValueError:  # no cursor of ours
             return back(tab=tab)
         todo, done = work().counts()
-        became = parts.ledger.count(g.app.name)
+        became = services.ledger.count(g.app.name)
         now = time.time()
         newest = None
         if not page.rows and tab == "todo":
-            last = parts.ledger.page(g.app.name, outcome=frozenset(MISSED), limit=1).rows
-            newest = missed_of(last[0]) if last else None
+            last = services.ledger.page(g.app.name, outcome=frozenset(MISSED), limit=1).rows
+            newest = from_row(last[0]) if last else None
         return render_template(
             "missed/show.html",
             tab=tab,
@@ -138,10 +140,10 @@ def missed(parts: Parts) -> Blueprint:
             members=named(page.rows),
             told_of=lambda row: settled_reminder(row, now),
             why_not=_why_not,
-            errcode_words=lambda code: f"{say(errcode(code)[0], _)} ({code})",
+            errcode_words=lambda code: f"{translate(errcode(code)[0], _)} ({code})",
             possible=reminders().possible,
             switch=reminders().switch(),
-            compared=standing(parts.redis, g.app.name),
+            compared=comparison_status(services.redis, g.app.name),
             became=became,
             newest=newest,
             undo=_undo(work(), now),
@@ -195,7 +197,7 @@ def missed(parts: Parts) -> Blueprint:
 
     @blueprint.post("/missed/compare")
     def compare() -> Response:
-        if Comparison.of(parts, g.app.name).ask_for(g.operator):
+        if Comparison.of(services, g.app.name).ask_for(g.operator):
             flash(_("The comparison begins within a minute"))
         else:
             flash(_("A comparison is under way already"), "warn")
@@ -206,7 +208,7 @@ def missed(parts: Parts) -> Blueprint:
         rows = work().rows([identity])
         if not rows:
             abort(404)
-        welcome = by_hand(parts, rows[0])
+        welcome = manual_greeting(services, rows[0])
         shown = bubbles(welcome.template, welcome.values) if welcome else []
         return render_template("missed/greeting.html", row=rows[0], welcome=welcome, bubbles=shown, members=named(rows))
 
@@ -230,7 +232,7 @@ def _groups(rows: Sequence[Missed]) -> list[Group]:
     return [
         Group(
             name=_(NAMES.get(cause.outcome, cause.outcome)),
-            cure=" ".join(say(one, _) for one in cure_of(cause)),
+            cure=" ".join(translate(one, _) for one in cure_of(cause)),
             rows=members,
         )
         for cause, members in by_cause(rows).items()
@@ -242,8 +244,8 @@ def _why_not(why: str) -> str:
     known = NOT_TOLD.get(why)
     code = why.partition(" ")[0]
     if known is not None:
-        return say(known, _)
-    return f"{say(errcode(int(code), why)[0], _)} ({code})" if code.lstrip("-").isdigit() else why
+        return translate(known, _)
+    return f"{translate(errcode(int(code), why)[0], _)} ({code})" if code.lstrip("-").isdigit() else why
 
 
 def _undo(work: WorkList, now: float) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import redis
 
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class Panel(Generic[T]):
     """What a part of a page shows. `value` None: it could not be read, and `why` says so."""
 
     value: T | None
-    why: Sentence | None = None
+    why: Message | None = None
 
     @property
     def known(self) -> bool:
@@ -30,7 +30,7 @@ class Panels:
     """Reads the panels of one request. Once Redis was silent nobody waits for it a second time."""
 
     def __init__(self) -> None:
-        self._away: Sentence | None = None
+        self._away: Message | None = None
 
     @property
     def away(self) -> bool:
@@ -44,9 +44,9 @@ class Panels:
         try:
             return Panel(look())
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            self._away = said("Redis does not answer")
+            self._away = Message.of("Redis does not answer")
             log.warning("a page is shown without its data: %s", type(error).__name__)
             return Panel(None, self._away)
         except redis.RedisError as error:
             log.error("a panel cannot be read: %s", error)
-            return Panel(None, said("Redis refuses to tell"))
+            return Panel(None, Message.of("Redis refuses to tell"))

@@ -11,17 +11,18 @@ from flask import Blueprint, Response, abort, flash, g, redirect, render_templat
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from tasks import jobs, presence, tally
-from tasks.assembly import Parts
-from tasks.lanes import FOLLOW_UPS, LANES, MOST, WELCOME, Lanes, Pause
-from tasks.ledger import EVENTS
-from tasks.ledger.followups import FollowUps, Standing
-from tasks.queues import Reading
-from tasks.sentences import Sentence, said
-from webhook.console import figures
+from tasks.followups.store import FollowUps, FollowUpStatus
+from tasks.ledger import statistics
+from tasks.ledger.ledger import EVENTS
+from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause, QueuePauses
+from tasks.messages import Message
+from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.queue_status import Reading
+from tasks.services import Services
+from webhook.console import statistics_summary
+from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
 from webhook.console.panels import Panel, Panels
-from webhook.console.run import FAILING, NONE, Run, run_of
-from webhook.verdicts import BAD, OK, UNKNOWN, WARN, seconds
+from webhook.outcomes import BAD, OK, UNKNOWN, WARN, seconds
 
 DAYS = 7  # of the causes
 SLOW = 5.0  # seconds in the queue that are worth a word
@@ -50,83 +51,91 @@ class Flow:
 
     reading: Reading
     rate: int
-    run: Run = NONE
+    run: FailureStreak = NONE
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class QueueVerdict:
     """What stands on top of the page."""
 
     tone: str
-    headline: Sentence
-    more: Sentence | None = None
+    headline: Message
+    more: Message | None = None
 
 
-def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: float) -> Verdict:
+def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: float) -> QueueVerdict:
     """Whether whoever is added now will be greeted. `flow` None: that cannot be read. `half`: seconds, in digits."""
     if flow is None:
-        more = said("Until Redis answers, WeCom is told to send its notifications again")
-        return Verdict(UNKNOWN, said("Cannot read: Redis does not answer"), more)
+        more = Message.of("Until Redis answers, WeCom is told to send its notifications again")
+        return QueueVerdict(UNKNOWN, Message.of("Cannot read: Redis does not answer"), more)
     reading = flow.reading
     if pause is not None and pause.holds:
-        headline = said("The welcome lane is paused: whoever is added now may miss the greeting")
+        headline = Message.of("The welcome lane is paused: whoever is added now may miss the greeting")
         left = seconds(pause.left or 0.0)
-        return Verdict(
-            BAD, headline, said("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left)
+        return QueueVerdict(
+            BAD, headline, Message.of("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left)
         )
     if not reading.consuming:
         silence = reading.silence
-        headline = said("Whoever is added now will miss the greeting")
+        headline = Message.of("Whoever is added now will miss the greeting")
         if silence is None:
-            return Verdict(BAD, headline, said("No worker has ever come: start `wecom-welcome up`, or `role welcome`"))
-        return Verdict(BAD, headline, said("No word from the workers for %(n)s s", n=f"{silence:.0f}"))
+            return QueueVerdict(
+                BAD, headline, Message.of("No worker has ever come: start `wecom-welcome up`, or `role welcome`")
+            )
+        return QueueVerdict(BAD, headline, Message.of("No word from the workers for %(n)s s", n=f"{silence:.0f}"))
     oldest = reading.oldest or 0.0
     if oldest > window:
-        more = said("%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}")
-        return Verdict(BAD, said("New customers are missing their greeting"), more)
+        more = Message.of(
+            "%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}"
+        )
+        return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), more)
     if oldest > SLOW:
-        headline = said("Greetings are slow: the oldest has waited %(n)s s", n=seconds(oldest))
-        return Verdict(WARN, headline, said("After %(n)s s it is too late", n=f"{window:.0f}"))
+        headline = Message.of("Greetings are slow: the oldest has waited %(n)s s", n=seconds(oldest))
+        return QueueVerdict(WARN, headline, Message.of("After %(n)s s it is too late", n=f"{window:.0f}"))
     if flow.run.missed >= FAILING:
-        more = said("The last %(n)s in a row were missed: %(why)s", n=flow.run.missed, why=flow.run.why)
-        return Verdict(BAD, said("New customers are missing their greeting"), more)
+        more = Message.of("The last %(n)s in a row were missed: %(why)s", n=flow.run.missed, why=flow.run.why)
+        return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), more)
     if half is None:
-        return Verdict(OK, said("Workers are ready. Nobody has been greeted today yet"))
-    return Verdict(OK, said("Whoever is added now is greeted in about %(n)s s", n=seconds(oldest + float(half))))
+        return QueueVerdict(OK, Message.of("Workers are ready. Nobody has been greeted today yet"))
+    return QueueVerdict(
+        OK, Message.of("Whoever is added now is greeted in about %(n)s s", n=seconds(oldest + float(half)))
+    )
 
 
-def queue(parts: Parts) -> Blueprint:
+def queue(services: Services) -> Blueprint:
     """The page, and what can be done on it."""
     blueprint = Blueprint("queue", __name__)
-    lanes, follow_ups = Lanes(parts.redis), FollowUps(parts.redis)
+    lanes, follow_ups = QueuePauses(services.redis), FollowUps(services.redis)
 
     def today() -> date:
-        return datetime.now(parts.settings.timezone).date()
+        return datetime.now(services.settings.timezone).date()
 
     def flow() -> Flow:
-        now = parts.ledger.now()
-        rate = int(parts.redis.zcount(EVENTS, now - 60_000, "+inf"))
-        return Flow(parts.queues.read(), rate, run_of(parts.ledger, g.app.name))
+        now = services.ledger.now()
+        rate = int(services.redis.zcount(EVENTS, now - 60_000, "+inf"))
+        return Flow(services.queues.read(), rate, failure_streak(services.ledger, g.app.name))
 
-    def days() -> dict[date, tally.Tallies]:
+    def days() -> dict[date, statistics.Tallies]:
         asked = [today() - timedelta(n) for n in reversed(range(DAYS))]
-        return tally.read(parts.redis, g.app.name, asked, ["cause"])
+        return statistics.read(services.redis, g.app.name, asked, ["cause"])
 
-    def times() -> figures.Latency | None:
-        (tallies,) = tally.read(parts.redis, g.app.name, [today()], ["latency"]).values()
-        return figures.latency(tallies)
+    def times() -> statistics_summary.Latency | None:
+        (tallies,) = statistics.read(services.redis, g.app.name, [today()], ["latency"]).values()
+        return statistics_summary.latency(tallies)
 
     @blueprint.get("/queue")
     def show() -> str:
         panels = Panels()
         stands, paused, latency = panels.read(flow), panels.read(lanes.last), panels.read(times)
-        later, why = panels.read(lambda: follow_ups.standing(g.app.name)), panels.read(days)
+        later, why = panels.read(lambda: follow_ups.status(g.app.name)), panels.read(days)
         pause = paused.value.get(WELCOME) if paused.value else None
         half = latency.value.half if latency.value else None
-        chosen: Panel[list[figures.Cause]] = Panel(figures.causes(why.value.values()) if why.value else None, why.why)
+        chosen: Panel[list[statistics_summary.OutcomeCause]] = Panel(
+            statistics_summary.causes(why.value.values()) if why.value else None, why.why
+        )
         return render_template(
             "queue/show.html",
-            verdict=verdict(stands.value, pause, half, parts.settings.window),
+            verdict=verdict(stands.value, pause, half, services.settings.window),
             flow=stands,
             lanes=paused,
             WELCOME=WELCOME,
@@ -137,16 +146,16 @@ def queue(parts: Parts) -> Blueprint:
             listed=_listed(later.value) if later.value else [],
             causes=chosen,
             days=list(why.value or ()),
-            processes=panels.read(lambda: presence.read(parts.redis)),
-            jobs=panels.read(lambda: jobs.read(parts.redis, jobs.SCHEDULE)),
+            processes=panels.read(lambda: heartbeat.read(services.redis)),
+            jobs=panels.read(lambda: jobs.read(services.redis, jobs.SCHEDULE)),
             job_names=JOBS,
             roles=ROLES,
-            refusal=panels.read(lambda: parts.clients[g.app.name].tokens.refusal()),
+            refusal=panels.read(lambda: services.clients[g.app.name].tokens.refusal()),
         )
 
     @blueprint.post("/queue/lanes/<lane>/pause")
     def pause(lane: str) -> Response:
-        if lane not in LANES:
+        if lane not in QUEUES:
             abort(404)
         if not lanes.pause(lane, g.operator):
             flash(_("The lane was paused already"))
@@ -158,7 +167,7 @@ def queue(parts: Parts) -> Blueprint:
 
     @blueprint.post("/queue/lanes/<lane>/resume")
     def resume(lane: str) -> Response:
-        if lane not in LANES:
+        if lane not in QUEUES:
             abort(404)
         flash(_("The lane is resumed") if lanes.resume(lane, g.operator) else _("The lane was not paused any more"))
         return _back()
@@ -166,7 +175,7 @@ def queue(parts: Parts) -> Blueprint:
     @blueprint.post("/queue/follow-ups/retry")
     def retry() -> Response:
         asked = list(dict.fromkeys(request.form.getlist("id")))[:LISTED]
-        done = sum(_is_of(parts, one) and follow_ups.again(one) for one in asked)
+        done = sum(_is_of(services, one) and follow_ups.again(one) for one in asked)
         flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
         if done < len(asked):
             left = len(asked) - done
@@ -180,14 +189,14 @@ def queue(parts: Parts) -> Blueprint:
     return blueprint
 
 
-def _listed(standing: Standing) -> Sequence[Mapping[str, str]]:
+def _listed(standing: FollowUpStatus) -> Sequence[Mapping[str, str]]:
     """The follow-ups that are shown: given up first, then those that are tried again."""
     return [*standing.failed, *standing.retried][:LISTED]
 
 
-def _is_of(parts: Parts, identity: str) -> bool:
+def _is_of(services: Services, identity: str) -> bool:
     """Whether an event is one of the chosen app."""
-    row = parts.ledger.row(identity)
+    row = services.ledger.row(identity)
     return row is not None and row["app"] == g.app.name
 
 

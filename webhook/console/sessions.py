@@ -15,7 +15,7 @@ import redis
 from flask import Flask, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
-from tasks.connections import Redis
+from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
 

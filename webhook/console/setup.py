@@ -15,20 +15,20 @@ from markupsafe import Markup, escape
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
-from tasks.assembly import Parts
+from tasks.books.revisions import NoRevision
 from tasks.channels import ChannelError, Channels
-from tasks.people import known_members
-from tasks.roster import roster
+from tasks.directory.lookup import known_members
+from tasks.directory.members import list_members
+from tasks.messages import Message
+from tasks.services import Services
 from tasks.settings import App
-from tasks.templates.nodes import BookError
-from tasks.templates.store import NoRevision
-from webhook.console import rehearsed
+from tasks.templates.yaml_nodes import BookError
+from webhook.callback.diagnosis import is_proven, sentence
+from webhook.console import rehearsal_steps
 from webhook.console.checkup import Checkup, Examination
-from webhook.console.delivery import as_sent
+from webhook.console.delivery_detail import as_sent
 from webhook.console.welcomes.preview import Bubble
-from webhook.diagnosis import is_proven, sentence
 from webhook.rehearsal import rehearse
-from webhook.sentences import Sentence
 
 CHECKS, REHEARSALS = "1 per 10 seconds", "10 per minute"  # of one session
 OUTCOME_WITHIN = 1.5  # seconds for which whoever rehearses may wait for the outcome
@@ -59,22 +59,22 @@ class Callback:
 
     tone: str
     at: int | None = None
-    verdict: Sentence | None = None
+    verdict: Message | None = None
     event: Mapping[str, str] | None = None  # the last that was no rehearsal: a row of the ledger
 
 
-def setup(parts: Parts, limiter: Limiter) -> Blueprint:
+def setup(services: Services, limiter: Limiter) -> Blueprint:
     """The page, the check, the rehearsal and the sheet for whoever administers WeCom."""
     blueprint = Blueprint("setup", __name__)
     blueprint.add_app_template_filter(coded)
-    checkup = Checkup(parts)
+    checkup = Checkup(services)
 
     def page(form: Rehearsal) -> str:
         app: App = g.app
         last = checkup.last(app)
-        kept = rehearsed.last(parts.redis, app.name)
-        row = parts.ledger.row(kept.event) if kept else None
-        steps = rehearsed.steps(kept, row, parts.ledger.now() / 1000) if kept else ()
+        kept = rehearsal_steps.last(services.redis, app.name)
+        row = services.ledger.row(kept.event) if kept else None
+        steps = rehearsal_steps.steps(kept, row, services.ledger.now() / 1000) if kept else ()
         return render_template(
             "setup/show.html",
             form=form,
@@ -89,18 +89,18 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
             rehearsal=_tone_of_steps(steps),
             preview=_preview(row) if row else None,
             member=_name(app, kept.member) if kept else "",
-            members=roster(parts.redis, app.name, parts.clients[app.name], LOOK_UP),
+            members=list_members(services.redis, app.name, services.clients[app.name], LOOK_UP),
             states=_states(app),
         )
 
     @blueprint.get("/setup")
     def show() -> str:
-        kept = rehearsed.last(parts.redis, g.app.name)
+        kept = rehearsal_steps.last(services.redis, g.app.name)
         return page(Rehearsal(data={"member": kept.member, "state": kept.state} if kept else None))
 
     @blueprint.get("/setup/sheet")
     def sheet() -> str:
-        today = datetime.now(parts.settings.timezone).date().isoformat()
+        today = datetime.now(services.settings.timezone).date().isoformat()
         return render_template("setup/sheet.html", url=_callback_url(g.app), today=today)
 
     @blueprint.post("/setup/check")
@@ -130,10 +130,12 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
         except RateLimitExceeded:
             flash(_("That was 10 rehearsals in a minute. Wait a little"))
             return _to("rehearsal")
-        kept = rehearsed.Kept.of(delivered, url, g.operator, began)
-        rehearsed.keep(parts.redis, g.app.name, kept)
+        kept = rehearsal_steps.KeptRehearsal.of(delivered, url, g.operator, began)
+        rehearsal_steps.keep(services.redis, g.app.name, kept)
         by = time.monotonic() + OUTCOME_WITHIN
-        while kept.status == 200 and time.monotonic() < by and not (parts.ledger.row(kept.event) or {}).get("outcome"):
+        while (
+            kept.status == 200 and time.monotonic() < by and not (services.ledger.row(kept.event) or {}).get("outcome")
+        ):
             time.sleep(0.05)
         flash(_("Rehearsed. Nothing was sent, and it counts nowhere"))
         return _to("rehearsal")
@@ -141,44 +143,44 @@ def setup(parts: Parts, limiter: Limiter) -> Blueprint:
     # ------------------------------------------------------------------------------------------------
 
     def _callback_url(app: App) -> str | None:
-        public = parts.settings.public_url
+        public = services.settings.public_url
         return None if public is None else public + app.callback_path
 
     def _reachable(app: App) -> str | None:
         """Where a rehearsal is sent: the way that WeCom takes, else this server as it is bound."""
         if public := _callback_url(app):
             return public
-        if parts.settings.console_bind:
+        if services.settings.console_bind:
             return None
         bound = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
         host, port = bound["SERVER_NAME"], bound["SERVER_PORT"]
         return f"http://{_ANY.get(host, host)}:{port}{app.callback_path}"
 
     def _callback(app: App) -> Callback:
-        noted = parts.ledger.last_verification(app.name)
+        noted = services.ledger.last_verification(app.name)
         event = _last_event(app)
         if noted is not None and noted[1]:
             return Callback("bad" if is_proven(noted[1]) else "warn", noted[0], sentence(noted[1]), event)
         return Callback("ok" if event else "unknown", noted[0] if noted else None, None, event)
 
     def _last_event(app: App) -> Mapping[str, str] | None:
-        rows = parts.ledger.page(app.name, limit=LAST_EVENTS).rows
+        rows = services.ledger.page(app.name, limit=LAST_EVENTS).rows
         return next((row for row in rows if row["rehearsal"] != "1"), None)
 
     def _name(app: App, member: str) -> str:
-        return known_members(parts.redis, app.name, [member]).get(member, ("", ""))[0] or member
+        return known_members(services.redis, app.name, [member]).get(member, ("", ""))[0] or member
 
     def _preview(row: Mapping[str, str]) -> list[Bubble] | None:
         """What the rehearsal's customer would have been sent; None where that cannot be told."""
         try:
-            message = as_sent(parts.books.book(row["app"], int(row["revision"])), row)
+            message = as_sent(services.books.book(row["app"], int(row["revision"])), row)
         except (KeyError, ValueError, NoRevision, BookError):
             return None
         return None if message is None else message.bubbles
 
     def _states(app: App) -> list[str]:
         try:
-            channels = Channels(parts.redis, app.name, parts.clients[app.name]).all()
+            channels = Channels(services.redis, app.name, services.clients[app.name]).all()
         except ChannelError:
             return []
         return sorted({channel.state for channel in channels.values()})
@@ -195,9 +197,9 @@ def _tone_of_checks(last: Examination | None) -> str:
     return "unknown" if last is None else "bad" if last.stops else "ok"
 
 
-def _tone_of_steps(steps: tuple[rehearsed.Step, ...]) -> str:
+def _tone_of_steps(steps: tuple[rehearsal_steps.RehearsalStep, ...]) -> str:
     statuses = {step.status for step in steps}
-    return "bad" if rehearsed.FAILED in statuses else "ok" if statuses == {rehearsed.DONE} else "unknown"
+    return "bad" if rehearsal_steps.FAILED in statuses else "ok" if statuses == {rehearsal_steps.DONE} else "unknown"
 
 
 def _session() -> str:

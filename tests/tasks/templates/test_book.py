@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.templates.book import BOOK_LIMIT, BookError, read
 from tasks.templates.model import Rule, Template, Variant
-from tests.builders import BOOK
+from tests.support.builders import BOOK
 
 
 def problems(source: str) -> list[tuple[int, int, str]]:

@@ -12,7 +12,7 @@ from tasks.templates.book import read
 from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, DEPARTMENTS, Contact, Directory, why_not
 from tasks.templates.model import Book, Dates, Hours, Rule, Template, Variant, When
 from tasks.templates.select import needs, select
-from tests.books import SHANGHAI, a_rule, someone
+from tests.support.books import SHANGHAI, a_rule, someone
 
 # the corp is 1; 2 and 3 are below it, 4 below 3, 5 below 4
 PARENTS = {1: 0, 2: 1, 3: 1, 4: 3, 5: 4}

@@ -8,7 +8,7 @@ from tasks.templates.conditions import Contact, Directory
 from tasks.templates.explain import explain
 from tasks.templates.model import Book, Rule, Template, Variant, When
 from tasks.templates.select import select
-from tests.books import a_book, a_rule, someone, the_example
+from tests.support.books import a_book, a_rule, someone, the_example
 from tests.tasks.templates.test_conditions import contacts, whens
 
 DIRECTORY = Directory({"zhangsan": frozenset({5})}, {1: 0, 3: 1, 4: 3, 5: 4})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.templates.conditions import Directory, why_not
 from tasks.templates.impact import compare, covers, hits, shadowed
 from tasks.templates.select import select
-from tests.books import SHANGHAI, a_book, someone
+from tests.support.books import SHANGHAI, a_book, someone
 
 TREE = Directory({"zhangsan": frozenset({30}), "lisi": frozenset({4})}, {1: 0, 3: 1, 30: 3, 4: 1})
 

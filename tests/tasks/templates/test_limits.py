@@ -20,7 +20,7 @@ from tasks.templates.model import (
     Video,
     When,
 )
-from tests.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_book, a_rule, a_template, looking_at, the_example
+from tests.support.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_book, a_rule, a_template, looking_at, the_example
 
 LINK = "{title: t, url: 'https://example.com'}"
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.books.files import BOOK_NAME, Bundle, load, read, to_zip
+from tasks.media.uploads import described
 from tasks.templates.book import BookError
-from tasks.templates.files import BOOK_NAME, Bundle, load, read, to_zip
-from tasks.templates.media import described
 from tasks.templates.media_kind import MB, fits_permanently, sniff
-from tests.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_folder, a_template, the_example
+from tests.support.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_folder, a_template, the_example
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.media.uploads import described
 from tasks.templates.book import BookError, read
-from tasks.templates.media import described
 from tasks.templates.model import Image, Media, MediaID, MiniProgram, Template
 from tasks.templates.render import PLACEHOLDERS, Upload, left_out, message, needed, remark, uploads
-from tests.books import FILES, JPG, PNG, a_book, a_template, looking_at, the_example
 from tests.simulator import greeting
+from tests.support.books import FILES, JPG, PNG, a_book, a_template, looking_at, the_example
 
 SHA = {path: described(path, content).sha256 for path, content in FILES.items()}
 READY = {

@@ -10,7 +10,7 @@ import pytest
 
 import tasks.wecom
 from tasks.wecom import WeComClient
-from tasks.wecom.calls import File
+from tasks.wecom.calls import DownloadedFile
 from tasks.wecom.catalogue import Entry, calls
 from tests.simulator import api
 
@@ -85,7 +85,7 @@ def test_the_docstring_names_doc_parameters_and_answer(entry: Entry) -> None:
 @each_call
 def test_the_answer_has_a_type_that_tools_see(entry: Entry) -> None:
     answer = inspect.signature(entry.method).return_annotation
-    assert answer is File or "dict[str" in str(answer)
+    assert answer is DownloadedFile or "dict[str" in str(answer)
 
 
 def test_every_public_method_of_a_chapter_is_a_call_or_an_iterator() -> None:

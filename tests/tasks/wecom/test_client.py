@@ -28,7 +28,7 @@ from tasks.wecom.errors import (
 )
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.tasks.wecom.servers import OK, Server, answering, nobody, silent, then, whole
+from tests.support.servers import OK, Server, answering, nobody, silent, then, whole
 
 TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
 
@@ -243,7 +243,7 @@ def test_a_deadline_is_for_the_call_with_its_token_and_renewal() -> None:
     with Server(serve) as server, contextlib.closing(against(server)) as client:
         began = time.monotonic()
         with pytest.raises(WeComError):
-            client.until(time.monotonic() + 0.5).get("user/get")
+            client.with_deadline(time.monotonic() + 0.5).get("user/get")
         assert 0.4 < time.monotonic() - began < 5
 
 
@@ -259,13 +259,13 @@ def test_a_call_that_is_made_again_with_a_new_token_may_have_time_of_its_own() -
             connection.sendall(next(told))
 
     with Server(serve) as server, contextlib.closing(against(server)) as client:
-        assert client.until(by, lambda: time.monotonic() + 20).get("user/get")["errcode"] == 0
+        assert client.with_deadline(by, lambda: time.monotonic() + 20).get("user/get")["errcode"] == 0
         assert time.monotonic() > by
 
 
 def test_a_deadline_binds_the_calls_of_one_client_and_not_the_others() -> None:
     with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
-        hurried = client.until(time.monotonic() - 1)
+        hurried = client.with_deadline(time.monotonic() - 1)
         with pytest.raises(NotSent):
             hurried.user.get("zhangsan")
         assert client.user.get("zhangsan")["errcode"] == 0
@@ -274,7 +274,7 @@ def test_a_deadline_binds_the_calls_of_one_client_and_not_the_others() -> None:
 
 def test_a_silent_gettoken_is_not_sent_since_nothing_of_the_call_was() -> None:
     with Server(silent) as server, contextlib.closing(against(server)) as client, pytest.raises(NotSent):
-        client.until(time.monotonic() + 0.3).user.get("zhangsan")
+        client.with_deadline(time.monotonic() + 0.3).user.get("zhangsan")
 
 
 # ------------------------------------------------------------------------------------------------ what is told
@@ -312,7 +312,7 @@ def test_neither_token_nor_secret_is_in_any_error_log_or_repr(caplog: pytest.Log
     for serve in bad:
         with Server(serve) as server, contextlib.closing(against(server)) as client:
             with pytest.raises(WeComError) as error:
-                client.until(time.monotonic() + 0.3).external_contact.send_welcome_msg(body)
+                client.with_deadline(time.monotonic() + 0.3).external_contact.send_welcome_msg(body)
             told += f"{error.value} {error.value!r} {vars(error.value)} {error.getrepr(style='native')} {client!r}"
             told += repr(client.tokens) + repr(client.tokens._token)
     assert "40001" in told

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.wecom import WeComAPIError, WeComClient, errors
 from tasks.wecom.errors import CODES, Busy, Final, Limited, MediaRefused, Misconfigured, TokenRefused, from_answer
-from tests.tasks.wecom.recording import Recorder, _recorded, client, recorder
+from tests.support.recording import Recorder, _recorded, client, recorder
 
 __all__ = ["_recorded", "client", "recorder"]
 
@@ -65,7 +65,7 @@ def test_two_apps_of_a_corp_never_share_a_token(recorder: Recorder) -> None:
 
 
 def test_the_client_with_a_deadline_has_chapters_of_its_own(client: WeComClient) -> None:
-    bound = client.until(0.0)
+    bound = client.with_deadline(0.0)
     assert client.external_contact._client is client
     assert bound.external_contact._client is bound
     assert bound.tokens is client.tokens

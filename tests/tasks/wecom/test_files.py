@@ -10,7 +10,7 @@ from tasks.wecom import WeComClient
 from tasks.wecom.errors import MediaRefused, NoAnswer
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.tasks.wecom.recording import Recorder, Reply, Request, _recorded, client, recorder
+from tests.support.recording import Recorder, Reply, Request, _recorded, client, recorder
 
 __all__ = ["_recorded", "client", "recorder"]
 
@@ -114,7 +114,7 @@ def test_an_upload_ends_at_its_deadline(recorder: Recorder, client: WeComClient)
     started = time.monotonic()
     try:
         with pytest.raises(NoAnswer):
-            client.until(started + 0.5).media.upload("file", bytes(20 << 20), "a.bin")
+            client.with_deadline(started + 0.5).media.upload("file", bytes(20 << 20), "a.bin")
         assert time.monotonic() - started < 10
     finally:
         server.do_POST = read  # type: ignore[attr-defined]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tasks import policy
-from tasks.ledger import Settlement
+from tasks.greeting import policy
+from tasks.ledger.ledger import Settlement
 from tasks.wecom import InvalidRequest, WeComClient, WeComError
-from tests.tasks.wecom.recording import Recorder, _recorded, client, recorder
+from tests.support.recording import Recorder, _recorded, client, recorder
 
 __all__ = ["_recorded", "client", "recorder"]
 

@@ -9,7 +9,7 @@ import pytest
 from tasks.wecom import WeComClient
 from tasks.wecom.catalogue import Entry, calls
 from tasks.wecom.errors import BadRequest, NoAnswer
-from tests.tasks.wecom.recording import OK, Recorder, Request, _recorded, client, recorder
+from tests.support.recording import OK, Recorder, Request, _recorded, client, recorder
 
 __all__ = ["_recorded", "client", "recorder"]
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tasks import connections
+from tasks.storage import connections
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import Misconfigured, NotSent
 from tasks.wecom.token import FETCH, MARGIN, TokenStore
-from tests.processes import RedisServer
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.tasks.wecom.servers import Server, answering, silent, whole
+from tests.support.processes import RedisServer
+from tests.support.servers import Server, answering, silent, whole
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -42,7 +42,7 @@ def a_process(base_url: str, corp_id: str, secret: str, redis_url: str, gate: An
         client.tokens.get(soon())
         gate.wait(90)  # all processes have the token
         gate.wait(90)  # it was revoked
-        calls = [pool.submit(client.until(soon()).external_contact.get_follow_user_list) for _ in range(8)]
+        calls = [pool.submit(client.with_deadline(soon()).external_contact.get_follow_user_list) for _ in range(8)]
         answers.put([call.result()["errcode"] for call in calls])
 
 

@@ -16,9 +16,9 @@ import pytest
 from tasks.wecom import transport
 from tasks.wecom.errors import NoAnswer, NotSent, WeComError
 from tasks.wecom.transport import Answer, Resolver, Transport
-from tests.tasks.wecom import certificate
-from tests.tasks.wecom.servers import OK, Server, answering, nobody, silent, then, trickle, whole
-from tests.until import until
+from tests.support import certificate
+from tests.support.servers import OK, Server, answering, nobody, silent, then, trickle, whole
+from tests.support.until import until
 
 SECONDS = 0.5  # of a call that is to fail: until then it has connected and sent, unless that is what fails
 SLACK = 3.0  # seconds beyond a deadline: no trickle here ends by itself as soon, and machines can be slow

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
-from tests.builders import some_settings
-from tests.signed_in import COOKIE, signed_in
+from tasks.ledger import intake
+from tasks.services import Services, build_services
+from tests.support.builders import some_settings
+from tests.support.signed_in import COOKIE, signed_in
 from webhook import create_app
 
 PASSWORD = "let-me-in"
@@ -23,9 +23,9 @@ TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 class Browser:
     """Follows redirects and sends the CSRF token of the page it saw last, as a person's browser does."""
 
-    def __init__(self, parts: Parts, language: str = "en", **environ: str) -> None:
-        self.parts = parts
-        application = create_app(parts)
+    def __init__(self, services: Services, language: str = "en", **environ: str) -> None:
+        self.services = services
+        application = create_app(services)
         self.client = application.test_client()
         self.console: Flask = application.extensions["console"]
         self.client.set_cookie("welcome-language", language)
@@ -80,19 +80,19 @@ def text_of(response: TestResponse) -> str:
 
 
 @pytest.fixture
-def parts(redis_url: str) -> Iterator[Parts]:
-    made = assemble(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
+def services(redis_url: str) -> Iterator[Services]:
+    made = build_services(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
     yield made
     made.redis.close()
 
 
 @pytest.fixture
-def stranger(parts: Parts) -> Browser:
+def stranger(services: Services) -> Browser:
     """Somebody who has not signed in."""
-    return Browser(parts)
+    return Browser(services)
 
 
 @pytest.fixture
-def browse(parts: Parts) -> Browser:
+def browse(services: Services) -> Browser:
     """Somebody who has."""
-    return Browser(parts).signed_in()
+    return Browser(services).signed_in()

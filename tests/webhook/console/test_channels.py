@@ -10,16 +10,16 @@ from importlib import import_module
 
 import pytest
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
 from tasks.channels import KEY, PICTURE, Channel, ChannelError, Channels
-from tasks.ledger import Settlement
+from tasks.ledger import intake
+from tasks.ledger.ledger import Settlement
+from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.wecom.errors import InvalidRequest, NoAnswer, NotSent, from_answer
-from tests.books import PNG, a_rule
-from tests.builders import a_contact
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support.books import PNG, a_rule
+from tests.support.builders import a_contact
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook.console.channels import refusal
 
@@ -29,11 +29,11 @@ VIEWS = import_module("webhook.console.channels")
 
 
 @pytest.fixture
-def parts(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Parts]:
+def services(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Services]:
     app = wecom.register(App.random())
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}, "left": {"name": "x", "status": 5}})
     environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = assemble(read(environment, tmp_path), timeout=intake.TIMEOUT)
+    made = build_services(read(environment, tmp_path), timeout=intake.TIMEOUT)
     yield made
     for client in made.clients.values():
         client.close()
@@ -41,8 +41,8 @@ def parts(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def store(parts: Parts) -> Channels:
-    return Channels(parts.redis, "default", parts.clients["default"])
+def store(services: Services) -> Channels:
+    return Channels(services.redis, "default", services.clients["default"])
 
 
 def typed(**different: object) -> dict[str, object]:
@@ -64,14 +64,14 @@ def test_without_channels_it_is_said_what_they_are_for(browse):
     assert "No channels yet" in text_of(browse.get("/channels"))
 
 
-def test_each_has_its_state_members_rule_and_adds(browse, parts, store):
-    parts.books.save("default", a_rule('{state: "douyin-*"}'))
+def test_each_has_its_state_members_rule_and_adds(browse, services, store):
+    services.books.save("default", a_rule('{state: "douyin-*"}'))
     store.create("Douyin", "douyin-1", ("zhangsan",), (), True)
     store.create("Shop", "shop-1", ("lisi", "zhangsan"), (3,), True)
     for outcome in ("sent", "expired"):
-        event = a_contact(corp_id=parts.settings.apps["default"].corp_id, state="douyin-1")
-        parts.ledger.accept(event)
-        parts.ledger.settle(event, Settlement(outcome))
+        event = a_contact(corp_id=services.settings.apps["default"].corp_id, state="douyin-1")
+        services.ledger.accept(event)
+        services.ledger.settle(event, Settlement(outcome))
     text = text_of(browse.get("/channels"))
     assert "Douyin douyin-1 zhangsan Rule first 2 " in text
     (shop,) = [one for one in store.all().values() if one.state == "shop-1"]
@@ -79,21 +79,21 @@ def test_each_has_its_state_members_rule_and_adds(browse, parts, store):
     assert "Shop shop-1 lisi , zhangsan , department 3 No rule of its own: gets what everybody gets 0 " in text
 
 
-def test_a_rule_that_is_never_reached_is_said(browse, parts, store):
+def test_a_rule_that_is_never_reached_is_said(browse, services, store):
     book = (
         "version: 1\ntemplates: {default: {text: d}}\nrules:\n"
         "  - {name: all, use: default}\n  - {name: mine, when: {state: a}, use: default}\n"
     )
-    parts.books.save("default", book)
+    services.books.save("default", book)
     store.create("Shop", "a", ("lisi",), (), True)
     assert "Never reached" in text_of(browse.get("/channels"))
 
 
-def test_the_newest_stand_first_in_pages_and_can_be_searched(browse, parts, store, monkeypatch):
+def test_the_newest_stand_first_in_pages_and_can_be_searched(browse, services, store, monkeypatch):
     monkeypatch.setattr(VIEWS, "ROWS", 2)
     for number in range(5):
         channel = Channel(f"n{number}", f"s{number}", f"c{number}", 1, (f"m{number}",), at=1000 + number)
-        parts.redis.hset(f"{KEY}default", channel.name, _json(channel))
+        services.redis.hset(f"{KEY}default", channel.name, _json(channel))
     page = browse.get("/channels")
     assert re.findall(r"/channels/(c\d)\"", page.text) == ["c4", "c3"]
     page = browse.get(_link(page, "next"))
@@ -102,8 +102,8 @@ def test_the_newest_stand_first_in_pages_and_can_be_searched(browse, parts, stor
     assert "No channel matches “nobody”" in text_of(browse.get("/channels?q=nobody"))
 
 
-def test_what_is_stored_and_cannot_be_read_is_a_panel_and_no_500(browse, parts):
-    parts.redis.hset(f"{KEY}default", "broken", "{}")
+def test_what_is_stored_and_cannot_be_read_is_a_panel_and_no_500(browse, services):
+    services.redis.hset(f"{KEY}default", "broken", "{}")
     page = browse.get("/channels")
     assert page.status_code == 200
     assert "The channels cannot be read" in text_of(page)
@@ -112,7 +112,7 @@ def test_what_is_stored_and_cannot_be_read_is_a_panel_and_no_500(browse, parts):
 # --- make
 
 
-def test_a_channel_is_made_and_its_picture_is_served_by_us(browse, parts, store):
+def test_a_channel_is_made_and_its_picture_is_served_by_us(browse, services, store):
     address = made(browse, further="lisi, lisi")
     (channel,) = store.all().values()
     assert (channel.name, channel.state, channel.members) == ("Shop 1", "shop-1", ("zhangsan", "lisi"))
@@ -130,8 +130,8 @@ def test_a_state_is_made_up_that_nobody_has(browse):
     assert len({one[1] for one in found}) == 2
 
 
-def test_members_can_be_chosen_by_name(browse, parts):
-    parts.redis.set("welcome:member:default:zhangsan", '{"answer": {"member": "张三"}, "until": 0}')
+def test_members_can_be_chosen_by_name(browse, services):
+    services.redis.set("welcome:member:default:zhangsan", '{"answer": {"member": "张三"}, "until": 0}')
     assert re.search(r'value="zhangsan".*?张三', browse.get("/channels/new").text, re.DOTALL)
 
 
@@ -264,9 +264,9 @@ def test_deleting_asks_first_and_says_that_printed_codes_die(browse, store):
     assert browse.get(address).status_code == 404
 
 
-def test_what_wecom_does_not_have_any_more_can_be_forgotten_here(browse, parts, store):
+def test_what_wecom_does_not_have_any_more_can_be_forgotten_here(browse, services, store):
     address = made(browse)
-    parts.clients["default"].external_contact.del_contact_way(address.rpartition("/")[2])
+    services.clients["default"].external_contact.del_contact_way(address.rpartition("/")[2])
     browse.get(f"{address}/delete")
     page = browse.post(f"{address}/delete", {"how": "wecom"})
     assert page.status_code == 422
@@ -279,9 +279,9 @@ def test_what_wecom_does_not_have_any_more_can_be_forgotten_here(browse, parts, 
 # --- picture and sheet
 
 
-def test_a_picture_that_cannot_be_had_is_no_500_and_holds_nobody(browse, parts):
+def test_a_picture_that_cannot_be_had_is_no_500_and_holds_nobody(browse, services):
     channel = Channel("a", "s", "c1", 1, ("zhangsan",), qr_code="http://127.0.0.1:1/code")
-    parts.redis.hset(f"{KEY}default", "a", _json(channel))
+    services.redis.hset(f"{KEY}default", "a", _json(channel))
     assert browse.get("/channels/c1/picture").status_code == 503
     assert browse.get("/channels/c1").status_code == 200
 
@@ -301,10 +301,10 @@ def test_the_sheet_has_the_code_the_name_the_members_and_the_date(browse):
     assert re.search(r"20\d\d-\d\d-\d\d · shop-1", text)
 
 
-def test_hostile_names_and_states_stay_text(browse, parts):
+def test_hostile_names_and_states_stay_text(browse, services):
     channel = Channel(NASTY, NASTY, "c1", 2, (NASTY, "a" * 4000), qr_code="javascript:alert(1)", at=1)
-    parts.redis.hset(f"{KEY}default", NASTY, _json(channel))
-    parts.redis.set(f"{PICTURE}default:c1", base64.b64encode(PNG).decode())
+    services.redis.hset(f"{KEY}default", NASTY, _json(channel))
+    services.redis.set(f"{PICTURE}default:c1", base64.b64encode(PNG).decode())
     assert "alert(1)" not in browse.get("/channels/c1").text
     saved = browse.get("/channels/c1/picture?download=").headers["Content-Disposition"]
     assert saved.isascii()
@@ -319,10 +319,10 @@ def test_hostile_names_and_states_stay_text(browse, parts):
 # --- beside WeCom
 
 
-def test_what_one_side_alone_has_is_listed(browse, parts, store):
+def test_what_one_side_alone_has_is_listed(browse, services, store):
     address = made(browse)
     assert "Both sides have the same codes" in text_of(browse.get("/channels/compare"))
-    calls = parts.clients["default"].external_contact
+    calls = services.clients["default"].external_contact
     calls.del_contact_way(address.rpartition("/")[2])
     calls.add_contact_way(1, 2, remark="Another program", state="other", user=["lisi"])
     text = text_of(browse.get("/channels/compare"))
@@ -339,9 +339,9 @@ def test_a_wecom_that_is_away_is_said_on_the_page(browse, wecom):
         assert says in text_of(page)
 
 
-def test_acquisition_links_are_codes_with_the_state_in_them(browse, parts):
+def test_acquisition_links_are_codes_with_the_state_in_them(browse, services):
     assert "This app has no acquisition links" in text_of(browse.get("/channels/links"))
-    calls = parts.clients["default"].external_contact
+    calls = services.clients["default"].external_contact
     calls.customer_acquisition_create_link("Website", {"user_list": ["lisi"]})
     page = browse.get("/channels/links?state=a%26b")
     assert "customer_channel=a%26b" in page.text

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tasks.assembly import Parts, assemble
 from tasks.events import ContactAdded
-from tasks.ledger import EVENTS, PREFIX, Settlement
-from tasks.ledger.followups import FollowUps, Progress
+from tasks.followups.store import FollowUpProgress, FollowUps
+from tasks.ledger.ledger import EVENTS, PREFIX, Settlement
 from tasks.ledger.rows import INDEX
+from tasks.services import Services, build_services
 from tasks.settings import read
-from tests.builders import BOOK, CORP, a_contact, some_settings
 from tests.simulator.client import StandIn
+from tests.support.builders import BOOK, CORP, a_contact, some_settings
 from tests.tasks.conftest import Worker
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 
@@ -41,24 +41,24 @@ rules:
 
 
 @pytest.fixture
-def book(parts: Parts) -> None:
-    parts.books.save("default", BOOK)
+def book(services: Services) -> None:
+    services.books.save("default", BOOK)
 
 
-def added(parts: Parts, outcome: str | None = "sent", ago: int = 0, **different: Any) -> ContactAdded:
+def added(services: Services, outcome: str | None = "sent", ago: int = 0, **different: Any) -> ContactAdded:
     """A customer of whom this became. `different`: of the event; of the settlement where its name ends with `_`."""
     settled = {name[:-1]: different.pop(name) for name in list(different) if name.endswith("_")}
     event = a_contact(**different)
     time.sleep(0.002)  # rows of one millisecond have no order that a test could know
-    assert parts.ledger.accept(event)
+    assert services.ledger.accept(event)
     if outcome is not None:
         values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
-        assert parts.ledger.settle(event, Settlement(outcome, **values | settled))
+        assert services.ledger.settle(event, Settlement(outcome, **values | settled))
     if ago:
-        parts.redis.hincrby(PREFIX + event.id, "received_at", -1000 * ago)
-        for key in [EVENTS, *parts.redis.scan_iter(f"{INDEX}*")]:
-            if parts.redis.zscore(key, event.id) is not None:
-                parts.redis.zincrby(key, -1000 * ago, event.id)
+        services.redis.hincrby(PREFIX + event.id, "received_at", -1000 * ago)
+        for key in [EVENTS, *services.redis.scan_iter(f"{INDEX}*")]:
+            if services.redis.zscore(key, event.id) is not None:
+                services.redis.zincrby(key, -1000 * ago, event.id)
     return event
 
 
@@ -70,9 +70,9 @@ def ids(page: Any) -> list[str]:
 # ------------------------------------------------------------------------------------------------ the list
 
 
-def test_rows_are_shown_newest_first_with_who_what_and_how_long(browse: Browser, parts: Parts) -> None:
-    first = added(parts, values_={"customer": "韩梅", "member": "张伟"}, state="xhs-11", ago=60)
-    last = added(parts, "expired", steps_={"started": 31000}, template_="", rule_="", tries_=())
+def test_rows_are_shown_newest_first_with_who_what_and_how_long(browse: Browser, services: Services) -> None:
+    first = added(services, values_={"customer": "韩梅", "member": "张伟"}, state="xhs-11", ago=60)
+    last = added(services, "expired", steps_={"started": 31000}, template_="", rule_="", tries_=())
     page = browse.get("/deliveries")
     said = text_of(page)
     assert ids(page) == [last.id, first.id]
@@ -85,13 +85,13 @@ def test_a_console_without_customers_says_what_to_do(browse: Browser) -> None:
     assert "No customer yet" in text_of(browse.get("/deliveries"))
 
 
-def test_each_filter_leaves_what_it_says_and_they_hold_together(browse: Browser, parts: Parts) -> None:
+def test_each_filter_leaves_what_it_says_and_they_hold_together(browse: Browser, services: Services) -> None:
     events = {
-        "sent": added(parts, state="s1"),
-        "late": added(parts, "expired", state="s1", user_id="lisi"),
-        "refused": added(parts, "refused", template_="other", errcode_=60020),
-        "open": added(parts, None),
-        "old": added(parts, ago=3 * 86400),
+        "sent": added(services, state="s1"),
+        "late": added(services, "expired", state="s1", user_id="lisi"),
+        "refused": added(services, "refused", template_="other", errcode_=60020),
+        "open": added(services, None),
+        "old": added(services, ago=3 * 86400),
     }
     names = {event.id: name for name, event in events.items()}
 
@@ -110,7 +110,7 @@ def test_each_filter_leaves_what_it_says_and_they_hold_together(browse: Browser,
     assert shown(welcome="other") == {"refused"}
     assert shown(q=events["old"].external_user_id) == {"old"}
     now = time.time()
-    zone = parts.settings.timezone
+    zone = services.settings.timezone
     day = time.strftime("%Y-%m-%d", time.gmtime(now - 3 * 86400 + 8 * 3600))
     assert zone.key == "Asia/Shanghai"
     assert shown(since=day, until=day) == {"old"}
@@ -119,8 +119,8 @@ def test_each_filter_leaves_what_it_says_and_they_hold_together(browse: Browser,
     assert shown(member="nobody") == set()
 
 
-def test_what_is_filtered_is_said_and_each_part_can_be_dropped(browse: Browser, parts: Parts) -> None:
-    added(parts, "expired", user_id="lisi", values_={"member": "李四"}, state="s1")
+def test_what_is_filtered_is_said_and_each_part_can_be_dropped(browse: Browser, services: Services) -> None:
+    added(services, "expired", user_id="lisi", values_={"member": "李四"}, state="s1")
     page = browse.get("/deliveries", {"outcome": "missed", "member": "lisi", "channel": "s1"})
     assert "Shown: Missed Member 李四 × Channel s1 × Clear" in text_of(page)
     assert 'href="/console/deliveries?outcome=missed&amp;channel=s1"' in page.text
@@ -128,37 +128,37 @@ def test_what_is_filtered_is_said_and_each_part_can_be_dropped(browse: Browser, 
     assert "Nothing matches. Drop “Missed” Drop “Member”" in text_of(empty)
 
 
-def test_a_member_is_found_by_name_too(browse: Browser, parts: Parts) -> None:
-    event = added(parts, user_id="zhangwei")
-    added(parts, user_id="lisi")
-    known(parts, zhangwei="张伟", lisi="李四")
+def test_a_member_is_found_by_name_too(browse: Browser, services: Services) -> None:
+    event = added(services, user_id="zhangwei")
+    added(services, user_id="lisi")
+    known(services, zhangwei="张伟", lisi="李四")
     page = browse.get("/deliveries", {"member": "张伟", "outcome": "sent"})
     assert ids(page) == [event.id]
     assert page.request.args.to_dict() == {"member": "zhangwei", "outcome": "sent"}
     unknown = browse.get("/deliveries", {"member": "王五"})
     assert unknown.status_code == 422
     assert "No member of this name was added lately" in text_of(unknown)
-    known(parts, lisi="张伟")
+    known(services, lisi="张伟")
     assert "Several members have this name: lisi, zhangwei" in text_of(browse.get("/deliveries", {"member": "张伟"}))
 
 
-def known(parts: Parts, **names: str) -> None:
+def known(services: Services, **names: str) -> None:
     """Let the cache know these members."""
     for user_id, name in names.items():
         answer = {"answer": {"member": name, "department": 1}, "until": time.time() + 60}
-        parts.redis.set(f"welcome:member:default:{user_id}", json.dumps(answer))
+        services.redis.set(f"welcome:member:default:{user_id}", json.dumps(answer))
 
 
-def test_an_event_id_leads_to_the_event(browse: Browser, parts: Parts, book: None) -> None:
-    event = added(parts)
+def test_an_event_id_leads_to_the_event(browse: Browser, services: Services, book: None) -> None:
+    event = added(services)
     page = browse.get("/deliveries", {"q": f" {event.id} "})
     assert page.request.path == f"/console/e/{event.id}"
 
 
-def test_tabs_count_the_chosen_time_and_say_nothing_that_they_do_not_know(browse: Browser, parts: Parts) -> None:
-    added(parts, "expired")
-    added(parts, "refused", errcode_=41050)
-    added(parts, ago=5 * 86400)
+def test_tabs_count_the_chosen_time_and_say_nothing_that_they_do_not_know(browse: Browser, services: Services) -> None:
+    added(services, "expired")
+    added(services, "refused", errcode_=41050)
+    added(services, ago=5 * 86400)
     assert "All 3 Sent 1 Missed 2" in text_of(browse.get("/deliveries"))
     yesterday = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400 + 8 * 3600))
     assert "All 2 Sent 0 Missed 2" in text_of(browse.get("/deliveries", {"since": yesterday}))
@@ -168,13 +168,13 @@ def test_tabs_count_the_chosen_time_and_say_nothing_that_they_do_not_know(browse
     assert "Too late 1 Refused by WeCom 1" in chips
 
 
-def test_pages_go_on_where_the_one_before_ended_whatever_comes_meanwhile(browse: Browser, parts: Parts) -> None:
-    events = [added(parts, ago=100 + number) for number in range(60)]
+def test_pages_go_on_where_the_one_before_ended_whatever_comes_meanwhile(browse: Browser, services: Services) -> None:
+    events = [added(services, ago=100 + number) for number in range(60)]
     page = browse.get("/deliveries")
     assert ids(page) == [event.id for event in events[:50]]
     older = re.search(r'rel="next" href="/console([^"]+)"', page.text)
     assert older is not None
-    added(parts)
+    added(services)
     second = browse.get(older[1].replace("&amp;", "&"))
     assert ids(second) == [event.id for event in events[50:]]
     newer = re.search(r'rel="prev" href="/console([^"]+)"', second.text)
@@ -182,15 +182,15 @@ def test_pages_go_on_where_the_one_before_ended_whatever_comes_meanwhile(browse:
     assert ids(browse.get(newer[1].replace("&amp;", "&"))) == [event.id for event in events[:50]]
 
 
-def test_new_rows_are_counted_and_do_not_push(browse: Browser, parts: Parts) -> None:
-    first = added(parts, None, ago=30)
+def test_new_rows_are_counted_and_do_not_push(browse: Browser, services: Services) -> None:
+    first = added(services, None, ago=30)
     page = browse.get("/deliveries")
     polled = re.search(r'hx-get="/console([^"]+seen=[^"]+)"', page.text)
     assert polled is not None
     assert " new, show" not in text_of(page)
     for _ in range(3):
-        added(parts)
-    parts.ledger.settle(first, Settlement("sent", steps=STEPS))
+        added(services)
+    services.ledger.settle(first, Settlement("sent", steps=STEPS))
     again = browse.get(polled[1].replace("&amp;", "&"))
     assert ids(again) == [first.id]
     assert "3 new, show" in text_of(again)
@@ -222,17 +222,17 @@ def test_a_filter_that_cannot_be_is_shown_again_with_what_is_wrong(
 
 
 @pytest.mark.parametrize("cursor", ["x", "-", "1e9-a", "9" * 30 + "-a", "%00-"])
-def test_a_place_that_is_none_leads_to_the_newest(browse: Browser, parts: Parts, cursor: str) -> None:
-    event = added(parts)
+def test_a_place_that_is_none_leads_to_the_newest(browse: Browser, services: Services, cursor: str) -> None:
+    event = added(services)
     for name in ("before", "after", "seen"):
         page = browse.get("/deliveries", {name: cursor})
         assert page.status_code == 200
         assert ids(page) in ([event.id], [])
 
 
-def test_names_from_outside_are_shown_and_not_run(browse: Browser, parts: Parts, book: None) -> None:
+def test_names_from_outside_are_shown_and_not_run(browse: Browser, services: Services, book: None) -> None:
     settled = {"values_": {"customer": NASTY}, "reason_": NASTY, "errcode_": 9, "rule_": NASTY}
-    event = added(parts, "refused", user_id=NASTY, state=NASTY, **settled)
+    event = added(services, "refused", user_id=NASTY, state=NASTY, **settled)
     for path in ("/deliveries", f"/e/{event.id}", f"/deliveries?channel={NASTY}", f"/deliveries?q={NASTY}"):
         page = browse.get(path)
         assert page.status_code == 200
@@ -240,9 +240,9 @@ def test_names_from_outside_are_shown_and_not_run(browse: Browser, parts: Parts,
         assert "</footer>" in page.text
 
 
-def test_an_app_sees_its_own_customers(parts: Parts, redis_url: str, tmp_path: Any) -> None:
+def test_an_app_sees_its_own_customers(services: Services, redis_url: str, tmp_path: Any) -> None:
     file = tmp_path / "apps.toml"
-    key = parts.settings.apps["default"].encoding_aes_key
+    key = services.settings.apps["default"].encoding_aes_key
     file.write_text(
         "".join(
             f'[apps.{name}]\ncorp_id = "{CORP}"\nsecret = "{name}"\ntoken = "t"\nencoding_aes_key = "{key}"\n'
@@ -250,7 +250,7 @@ def test_an_app_sees_its_own_customers(parts: Parts, redis_url: str, tmp_path: A
         )
     )
     variables = {"WELCOME_CONFIG": str(file), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    both = assemble(read(variables, tmp_path), timeout=5)
+    both = build_services(read(variables, tmp_path), timeout=5)
     browse = Browser(both).sign_in()
     ours, theirs = added(both, app="sales"), added(both, app="service")
     assert ids(browse.get("/deliveries")) == [ours.id]
@@ -274,9 +274,9 @@ def table(browse: Browser, **query: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text[1:])))
 
 
-def test_the_table_has_the_rows_of_the_filter_and_no_names(browse: Browser, parts: Parts) -> None:
-    event = added(parts, state="s1", values_={"customer": "韩梅", "member": "张伟"})
-    added(parts, "expired")
+def test_the_table_has_the_rows_of_the_filter_and_no_names(browse: Browser, services: Services) -> None:
+    event = added(services, state="s1", values_={"customer": "韩梅", "member": "张伟"})
+    added(services, "expired")
     (row,) = table(browse, channel="s1")
     assert (row["Event id"], row["Outcome"], row["Took (ms)"], row["Channel"]) == (event.id, "Sent", "227", "s1")
     assert row["What happened"] == "Sent 0.2 s after WeCom's notification; accepted by WeCom"
@@ -287,18 +287,18 @@ def test_the_table_has_the_rows_of_the_filter_and_no_names(browse: Browser, part
     assert table(browse, member="nobody") == []
 
 
-def test_the_table_goes_beyond_a_page(browse: Browser, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_goes_beyond_a_page(browse: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("webhook.console.deliveries")
     monkeypatch.setattr(module, "TABLE_BATCH", 3)
-    events = [added(parts, ago=number + 1) for number in range(10)]
+    events = [added(services, ago=number + 1) for number in range(10)]
     assert [row["Event id"] for row in table(browse)] == [event.id for event in events]
     monkeypatch.setattr(module, "TABLE_ROWS", 7)
     assert len(table(browse)) == 7
 
 
 @pytest.mark.parametrize("hostile", ["=HYPERLINK(0)", "+1", "-1", "@SUM(1)", "\t=1"])
-def test_no_cell_of_the_table_is_a_formula(browse: Browser, parts: Parts, hostile: str) -> None:
-    added(parts, "refused", state=hostile, reason_=hostile, errcode_=-1)
+def test_no_cell_of_the_table_is_a_formula(browse: Browser, services: Services, hostile: str) -> None:
+    added(services, "refused", state=hostile, reason_=hostile, errcode_=-1)
     (row,) = table(browse)
     assert row["Channel"] == f"'{hostile}"
     assert row["Reason"] == f"'{hostile}"
@@ -308,10 +308,12 @@ def test_no_cell_of_the_table_is_a_formula(browse: Browser, parts: Parts, hostil
 # ------------------------------------------------------------------------------------------------ one of them
 
 
-def test_a_delivery_says_what_happened_and_which_step_took_how_long(browse: Browser, parts: Parts, book: None) -> None:
+def test_a_delivery_says_what_happened_and_which_step_took_how_long(
+    browse: Browser, services: Services, book: None
+) -> None:
     steps = STEPS | {"try_2": 1257, "answer_2": 1366}
     names = {"customer": "王芳", "member": "张伟"}
-    event = added(parts, steps_=steps, attempts_=2, tries_=[(-1, "-1 busy"), (0, "")], values_=names)
+    event = added(services, steps_=steps, attempts_=2, tries_=[(-1, "-1 busy"), (0, "")], values_=names)
     said = text_of(browse.get(f"/e/{event.id}"))
     for words in (
         "Sent: 王芳",
@@ -325,10 +327,10 @@ def test_a_delivery_says_what_happened_and_which_step_took_how_long(browse: Brow
         assert words in said
 
 
-def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Browser, parts: Parts) -> None:
-    parts.books.save("default", ATTACHED)
-    event = added(parts, values_={"customer": "王芳"}, without_=[1], rule_="2")
-    parts.books.save("default", ATTACHED.replace("您好", "早上好").replace("价格", "新价格"))
+def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Browser, services: Services) -> None:
+    services.books.save("default", ATTACHED)
+    event = added(services, values_={"customer": "王芳"}, without_=[1], rule_="2")
+    services.books.save("default", ATTACHED.replace("您好", "早上好").replace("价格", "新价格"))
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "您好王芳" in said
     assert "价格" in said
@@ -339,19 +341,21 @@ def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Brows
     assert "Rule 2 → default" in said
 
 
-def test_a_row_of_an_earlier_release_says_what_it_does_not_know(browse: Browser, parts: Parts, book: None) -> None:
-    event = added(parts)
-    parts.redis.hdel(PREFIX + event.id, "values", "tries", "without", "steps")
+def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
+    browse: Browser, services: Services, book: None
+) -> None:
+    event = added(services)
+    services.redis.hdel(PREFIX + event.id, "values", "tries", "without", "steps")
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "The names were not kept with this row" in said
     assert "No steps were kept" in said
     assert "Sent; accepted by WeCom" in said
-    parts.redis.hset(PREFIX + event.id, "revision", 99)
+    services.redis.hset(PREFIX + event.id, "revision", 99)
     assert "its revision cannot be read any more" in text_of(browse.get(f"/e/{event.id}"))
 
 
-def test_one_in_progress_shows_no_zero_for_what_is_not_known(browse: Browser, parts: Parts, book: None) -> None:
-    event = added(parts, None)
+def test_one_in_progress_shows_no_zero_for_what_is_not_known(browse: Browser, services: Services, book: None) -> None:
+    event = added(services, None)
     page = browse.get(f"/e/{event.id}")
     said = text_of(page)
     assert "In progress: 20 s left" in said or "In progress: 19" in said
@@ -360,15 +364,15 @@ def test_one_in_progress_shows_no_zero_for_what_is_not_known(browse: Browser, pa
     assert "data-live" in page.text
 
 
-def test_the_welcome_code_is_on_no_page(browse: Browser, parts: Parts) -> None:
-    event = added(parts, None, welcome_code="the-code-that-nobody-may-see")
+def test_the_welcome_code_is_on_no_page(browse: Browser, services: Services) -> None:
+    event = added(services, None, welcome_code="the-code-that-nobody-may-see")
     for path in ("/deliveries", f"/e/{event.id}", "/deliveries.csv"):
         assert "the-code" not in browse.get(path).get_data(as_text=True)
 
 
-def test_neighbours_are_those_of_the_filter(browse: Browser, parts: Parts, book: None) -> None:
+def test_neighbours_are_those_of_the_filter(browse: Browser, services: Services, book: None) -> None:
     old, other, middle, new = (
-        added(parts, state=state, ago=ago) for state, ago in (("s1", 40), ("s2", 30), ("s1", 20), ("s1", 10))
+        added(services, state=state, ago=ago) for state, ago in (("s1", 40), ("s2", 30), ("s1", 20), ("s1", 10))
     )
     page = browse.get(f"/e/{middle.id}", {"channel": "s1"})
     assert f'rel="prev" href="/console/e/{new.id}?channel=s1"' in page.text
@@ -383,19 +387,19 @@ def test_what_is_no_event_is_not_found(browse: Browser, identity: str) -> None:
     assert browse.post(f"/e/{identity}/follow-up").status_code in (404, 405)
 
 
-def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, parts: Parts, book: None) -> None:
+def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, services: Services, book: None) -> None:
     event = a_contact()
-    parts.ledger.accept(event)
-    parts.ledger.settle(event, Settlement("sent", template="default", revision=1), follow_up=True)
-    followups = FollowUps(parts.redis)
+    services.ledger.accept(event)
+    services.ledger.settle(event, Settlement("sent", template="default", revision=1), follow_up=True)
+    followups = FollowUps(services.redis)
     (task,) = followups.claim(1)
-    followups.note(task, Progress("failed", "40003 invalid userid", tags=["来源/新客户"]))
+    followups.note(task, FollowUpProgress("failed", "40003 invalid userid", tags=["来源/新客户"]))
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "failed: 40003 invalid userid 来源/新客户" in said
     done = browse.post(f"/e/{event.id}/follow-up")
     assert "done again within seconds" in text_of(done)
     assert [one.id for one in followups.claim(9)] == [event.id]
-    parts.redis.hdel(PREFIX + event.id, "follow_state")
+    services.redis.hdel(PREFIX + event.id, "follow_state")
     assert "There is nothing to do again" in text_of(browse.post(f"/e/{event.id}/follow-up"))
 
 
@@ -407,20 +411,20 @@ def test_the_message_on_the_page_is_what_wecom_was_sent(wecom: StandIn, redis_ur
     worker.close()
     content = wecom.record(record).content
     assert content is not None
-    parts = assemble(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=5)
-    page = Browser(parts).sign_in().get(f"/e/{claim.id}")
+    services = build_services(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=5)
+    page = Browser(services).sign_in().get(f"/e/{claim.id}")
     shown = re.search(r'class="phone-text"[^>]*>([^<]*)<', page.text)
     assert shown is not None
     assert (
         html.unescape(shown[1]) == content["text"]["content"] if isinstance(content["text"], dict) else content["text"]
     )
     assert "accepted by WeCom" in text_of(page)
-    parts.redis.close()
+    services.redis.close()
 
 
 @pytest.mark.timeout(300)
-def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, parts: Parts) -> None:
-    events = many(parts, 100_000)
+def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, services: Services) -> None:
+    events = many(services, 100_000)
     browse.get("/deliveries")
     for path in (
         "/deliveries",
@@ -431,22 +435,22 @@ def test_a_page_costs_the_same_with_a_hundred_thousand_rows(browse: Browser, par
     ):
         took = []
         for _ in range(10):
-            began = worked(parts)
+            began = worked(services)
             assert browse.get(path).status_code == 200
-            took.append(worked(parts) - began)
+            took.append(worked(services) - began)
         assert min(took) < 0.25, (path, took)  # some 10 ms; who reads all rows takes seconds, on any machine
 
 
-def worked(parts: Parts) -> float:
+def worked(services: Services) -> float:
     """Seconds of CPU that this process and Redis have used: what a page costs, however busy the machine is."""
-    redis = parts.redis.info("cpu")
+    redis = services.redis.info("cpu")
     return time.process_time() + redis["used_cpu_user"] + redis["used_cpu_sys"]
 
 
-def many(parts: Parts, count: int) -> list[str]:
+def many(services: Services, count: int) -> list[str]:
     """So many settled rows, written past the ledger's scripts: a tenth of them missed, of ten members."""
-    now, identities = parts.ledger.now(), [f"{number:032x}" for number in range(count)]
-    with parts.redis.pipeline(transaction=False) as pipe:
+    now, identities = services.ledger.now(), [f"{number:032x}" for number in range(count)]
+    with services.redis.pipeline(transaction=False) as pipe:
         for number, identity in enumerate(identities):
             at = now - 20 * (count - number)
             outcome = "expired" if number % 10 == 0 else "sent"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.templates.edits import Content
-from tasks.templates.written import normal
-from tests.books import a_book
+from tasks.templates.yaml_writer import normal
+from tests.support.books import a_book
 from webhook.console.welcomes.differences import GONE, NEW, SAME, count, differences, pieces
 from webhook.console.welcomes.rule_form import RuleForm, rule_of
 from webhook.console.welcomes.rule_words import Names, conditions, shares

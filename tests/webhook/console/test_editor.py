@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from tasks.assembly import Parts, assemble
+from tasks.books.draft import Drafts
+from tasks.services import Services, build_services
 from tasks.templates import render
-from tasks.templates.draft import Drafts
 from tasks.templates.edits import GROUP, TEMPLATE, Part, SetNamed
-from tests.books import JPG, MP4, PDF, PNG, WEBP
-from tests.builders import some_settings
-from tests.processes import RedisServer
+from tests.support.books import JPG, MP4, PDF, PNG, WEBP
+from tests.support.builders import some_settings
+from tests.support.processes import RedisServer
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook.console.welcomes import editor_form, preview
 
@@ -40,14 +40,14 @@ NASTY = "<script>alert(1)</script>\u202eevil 👨‍👩‍👧‍👦"
 
 
 @pytest.fixture
-def parts(parts: Parts) -> Parts:
-    parts.books.save("default", BOOK)
-    return parts
+def services(services: Services) -> Services:
+    services.books.save("default", BOOK)
+    return services
 
 
 @pytest.fixture
-def drafts(parts: Parts) -> Drafts:
-    return Drafts(parts.redis, parts.books)
+def drafts(services: Services) -> Drafts:
+    return Drafts(services.redis, services.books)
 
 
 def value(drafts: Drafts, name: str, kind: str = TEMPLATE) -> Any:
@@ -82,7 +82,7 @@ def test_fields_and_value_say_the_same(drafts: Drafts, kind: str, name: str) -> 
     assert editor_form.written(editor_form.typed(name, known), kind == GROUP) == known
 
 
-def test_a_change_is_in_the_draft_and_not_live(browse: Browser, drafts: Drafts, parts: Parts) -> None:
+def test_a_change_is_in_the_draft_and_not_live(browse: Browser, drafts: Drafts, services: Services) -> None:
     page = browse.get("/welcomes/edit", {"name": "brochure"})
     assert "{customer|朋友}，您好" in page.text
     answer = browse.post("/welcomes/edit?name=brochure", fields(drafts, "brochure", text="您好\r\n{customer}"))
@@ -91,7 +91,7 @@ def test_a_change_is_in_the_draft_and_not_live(browse: Browser, drafts: Drafts, 
     assert value(drafts, "brochure")["text"] == "您好\n{customer}"
     assert value(drafts, "brochure")["then"] == {"tags": ["来源/新客户"], "remark": "{customer}"}
     assert drafts.working("default").author == "李敏"
-    assert parts.books.book("default", 1).templates["brochure"].text == "{customer|朋友}，您好"
+    assert services.books.book("default", 1).templates["brochure"].text == "{customer|朋友}，您好"
     assert "Draft differs from what is live" in text_of(answer)
 
 
@@ -188,11 +188,11 @@ def test_a_new_name_goes_into_the_rules(browse: Browser, drafts: Drafts) -> None
 
 def test_without_redis_nothing_is_saved_and_nothing_lost(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
-        parts = assemble(some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD), timeout=0.5)
-        parts.books.save("default", BOOK)
-        browse = Browser(parts).sign_in()
+        services = build_services(some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD), timeout=0.5)
+        services.books.save("default", BOOK)
+        browse = Browser(services).sign_in()
         browse.get("/welcomes/edit", {"name": "default"})
-        sent = fields(Drafts(parts.redis, parts.books), "default", text="typed while Redis was there")
+        sent = fields(Drafts(services.redis, services.books), "default", text="typed while Redis was there")
     answer = browse.post("/welcomes/edit?name=default", sent)
     assert answer.status_code == 503
     assert "typed while Redis was there" in answer.text
@@ -268,13 +268,13 @@ def test_a_wrong_file_says_what_it_is(
     assert drafts.files("default") == {}
 
 
-def test_a_file_that_does_not_fit_any_more_says_so(browse: Browser, parts: Parts, drafts: Drafts) -> None:
+def test_a_file_that_does_not_fit_any_more_says_so(browse: Browser, services: Services, drafts: Drafts) -> None:
     drafts.hold("default", "kept.pdf", PDF)
-    room = parts.books.media.limit
-    parts.books.media.limit = len(PDF)
+    room = services.books.media.limit
+    services.books.media.limit = len(PDF)
     sent = fields(drafts, "default", text="typed") | attachment(0, "image")
     answer = browse.post("/welcomes/edit?name=default", sent | {"attachments-0-upload": a_file(PNG, "x.png")})
-    parts.books.media.limit = room
+    services.books.media.limit = room
     assert answer.status_code == 422
     assert "There is no room for more files" in text_of(answer)
     assert again(answer.text, "text") == "typed"

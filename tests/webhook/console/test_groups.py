@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
+from tasks.books.draft import Drafts
 from tasks.group_welcomes import LOCK
+from tasks.ledger import intake
+from tasks.services import Services, build_services
 from tasks.settings import read
-from tasks.templates.draft import Drafts
 from tasks.templates.edits import GROUP, DeleteNamed, Part
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -28,16 +28,16 @@ group_welcome:
 
 
 @pytest.fixture
-def parts(redis_url: str, wecom: StandIn, tmp_path: Path) -> Iterator[Parts]:
+def services(redis_url: str, wecom: StandIn, tmp_path: Path) -> Iterator[Services]:
     app = wecom.register(App.random())
     environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = assemble(read(environment, tmp_path), timeout=intake.TIMEOUT)
+    made = build_services(read(environment, tmp_path), timeout=intake.TIMEOUT)
     made.books.save("default", BOOK)
     yield made
     made.redis.close()
 
 
-def test_what_differs_is_shown_and_brought_into_step(browse: Browser, parts: Parts) -> None:
+def test_what_differs_is_shown_and_brought_into_step(browse: Browser, services: Services) -> None:
     page = browse.get("/groups")
     assert "2 differ at WeCom" in text_of(page)
     assert text_of(page).count("To be added at WeCom") == 2
@@ -49,20 +49,20 @@ def test_what_differs_is_shown_and_brought_into_step(browse: Browser, parts: Par
     assert "Nothing had to be changed" in text_of(browse.post("/groups/sync", {"check": "1"}))
 
 
-def test_a_draft_says_so(browse: Browser, parts: Parts) -> None:
-    drafts = Drafts(parts.redis, parts.books)
+def test_a_draft_says_so(browse: Browser, services: Services) -> None:
+    drafts = Drafts(services.redis, services.books)
     was = drafts.working("default").content.digest(Part(GROUP, "sale"))
     drafts.change("default", DeleteNamed("group_welcome", "sale", was), "a")
     assert "Deleted in the draft" in text_of(browse.get("/groups"))
 
 
-def test_two_at_once(browse: Browser, parts: Parts) -> None:
+def test_two_at_once(browse: Browser, services: Services) -> None:
     browse.get("/groups")
-    parts.redis.set(LOCK + "default", "somebody")
+    services.redis.set(LOCK + "default", "somebody")
     assert "being brought into step already" in text_of(browse.post("/groups/sync"))
 
 
-def test_what_wecom_refuses_is_said(browse: Browser, parts: Parts, wecom: StandIn) -> None:
+def test_what_wecom_refuses_is_said(browse: Browser, services: Services, wecom: StandIn) -> None:
     browse.get("/groups")
     wecom.faults(limited=1.0, paths=("externalcontact/group_welcome_template/add",))
     answer = browse.post("/groups/sync")

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tasks.assembly import Parts
-from tasks.media import QUOTA
-from tasks.templates.draft import Drafts
+from tasks.books.draft import Drafts
+from tasks.media.renewal import QUOTA
+from tasks.media.uploads import Record, described
+from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
-from tasks.templates.media import Record, described
 from tasks.templates.render import Upload, needed
-from tests.books import JPG, MP4, PDF, PNG, WEBP
+from tests.support.books import JPG, MP4, PDF, PNG, WEBP
 from tests.webhook.console.conftest import Browser, text_of
-from webhook.console.welcomes import freshness
+from webhook.console.welcomes import media_status
 
 BOOK = """\
 version: 1
@@ -34,14 +34,14 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"
 
 
 @pytest.fixture
-def parts(parts: Parts) -> Parts:
-    parts.books.save("default", BOOK, FILES)
-    return parts
+def services(services: Services) -> Services:
+    services.books.save("default", BOOK, FILES)
+    return services
 
 
 @pytest.fixture
-def drafts(parts: Parts) -> Drafts:
-    return Drafts(parts.redis, parts.books)
+def drafts(services: Services) -> Drafts:
+    return Drafts(services.redis, services.books)
 
 
 def card(page: str, name: str) -> str:
@@ -50,13 +50,13 @@ def card(page: str, name: str) -> str:
     return next(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", one)) for one in cards if name in one)
 
 
-def test_the_library_says_how_it_stands(browse: Browser, parts: Parts, drafts: Drafts) -> None:
-    corp = parts.settings.apps["default"].corp_id
-    image, video = needed(parts.books.book("default", 1))
-    parts.books.ready.put(corp, image, "https://example.com/x", None)
-    parts.books.ready.change(corp, video, lambda record: record.failed("45009: too often", time.time()))
+def test_the_library_says_how_it_stands(browse: Browser, services: Services, drafts: Drafts) -> None:
+    corp = services.settings.apps["default"].corp_id
+    image, video = needed(services.books.book("default", 1))
+    services.books.ready.put(corp, image, "https://example.com/x", None)
+    services.books.ready.change(corp, video, lambda record: record.failed("45009: too often", time.time()))
     drafts.hold("default", "poster.jpg", JPG)
-    parts.redis.set(f"{QUOTA}{corp}:{time.strftime('%Y-%m', time.gmtime(time.time() + 8 * 3600))}", 140)
+    services.redis.set(f"{QUOTA}{corp}:{time.strftime('%Y-%m', time.gmtime(time.time() + 8 * 3600))}", 140)
     page = browse.get("/media")
     assert "Permanent" in card(page.text, "hello.png")
     assert "default" in card(page.text, "hello.png")
@@ -79,7 +79,7 @@ def test_the_library_says_how_it_stands(browse: Browser, parts: Parts, drafts: D
 ])  # fmt: skip
 def test_freshness(record: Record, state: str) -> None:
     upload = Upload("ab" * 32, "video")
-    found = freshness.standing(upload, {upload.key: record}, 1.0)
+    found = media_status.standing(upload, {upload.key: record}, 1.0)
     assert found.state == state
     assert (found.reason == "no") == (state in ("failing", "absent"))
 
@@ -87,7 +87,7 @@ def test_freshness(record: Record, state: str) -> None:
 def test_a_stand_in_keeps_an_image_usable() -> None:
     url, stand_in = Upload("ab" * 32, "url"), Upload("ab" * 32, "image")
     records = {url.key: Record().failed("quota", 0.0), stand_in.key: Record("m", 0, 3 * DAY)}
-    assert freshness.standing(url, records, 1.0).state == "usable"
+    assert media_status.standing(url, records, 1.0).state == "usable"
 
 
 def test_an_upload_is_kept_and_a_wrong_one_said(browse: Browser, drafts: Drafts) -> None:
@@ -100,7 +100,7 @@ def test_an_upload_is_kept_and_a_wrong_one_said(browse: Browser, drafts: Drafts)
     assert browse.post("/media", {"file": (io.BytesIO(bytes(22 << 20)), "a")}).status_code == 413
 
 
-def test_only_what_nothing_shows_is_deleted(browse: Browser, parts: Parts, drafts: Drafts) -> None:
+def test_only_what_nothing_shows_is_deleted(browse: Browser, services: Services, drafts: Drafts) -> None:
     unused = drafts.hold("default", "unused.jpg", JPG)
     used = drafts.hold("default", "used.pdf", PDF)
     value: Any = drafts.working("default").content.part(Part(TEMPLATE, "default"))
@@ -112,9 +112,9 @@ def test_only_what_nothing_shows_is_deleted(browse: Browser, parts: Parts, draft
     answer = browse.post("/media/delete", {"path": [unused.path, used.path, "media/hello.png", "media/../x"]})
     assert "1 file is deleted" in text_of(answer)
     assert "3 files stay" in text_of(answer)
-    assert parts.books.media.get(unused.sha256) is None
-    assert parts.books.media.get(used.sha256) == PDF
-    assert parts.books.media.get(described("", PNG).sha256) == PNG
+    assert services.books.media.get(unused.sha256) is None
+    assert services.books.media.get(used.sha256) == PDF
+    assert services.books.media.get(described("", PNG).sha256) == PNG
 
 
 @pytest.mark.parametrize(("content", "kind", "shown"), [

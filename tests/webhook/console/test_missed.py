@@ -8,24 +8,24 @@ from html import unescape
 import pytest
 from werkzeug.test import TestResponse
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
-from tasks.comparison import Comparison
-from tasks.missed import WorkList
-from tasks.reminders import Reminders
-from tests.builders import BOOK, some_settings
+from tasks.ledger import intake
+from tasks.missed.comparison import Comparison
+from tasks.missed.reminders import Reminders
+from tasks.missed.work_list import WorkList
+from tasks.services import Services, build_services
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.tasks.test_missed import missed, unannounced
+from tests.support.builders import BOOK, some_settings
+from tests.tasks.missed.test_work_list import missed, unannounced
 from tests.webhook.console.conftest import NAME, PASSWORD, Browser, text_of
 
 
 @pytest.fixture
-def parts(redis_url: str, wecom: StandIn) -> Iterator[Parts]:
+def services(redis_url: str, wecom: StandIn) -> Iterator[Services]:
     """An installation that can message members."""
     app = wecom.register(App.random())
     environment = app.environment(wecom.base_url) | {"WECOM_AGENT_ID": app.agent_id}
-    made = assemble(
+    made = build_services(
         some_settings(**environment, REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT
     )
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
@@ -34,11 +34,11 @@ def parts(redis_url: str, wecom: StandIn) -> Iterator[Parts]:
 
 
 def work(browse: Browser) -> WorkList:
-    return WorkList(browse.parts.redis, "default")
+    return WorkList(browse.services.redis, "default")
 
 
 def a_miss(browse: Browser, name: str = "", outcome: str = "expired", errcode: int | None = None, **fields: str) -> str:
-    identity = missed(browse.parts.redis, outcome, errcode, **fields)
+    identity = missed(browse.services.redis, outcome, errcode, **fields)
     if name:
         work(browse).name(identity, name)
     return identity
@@ -219,14 +219,14 @@ def test_a_second_reminder_is_skipped_unless_it_is_asked_for(browse: Browser, we
 
 
 def test_without_an_agent_id_there_is_no_button_that_cannot_work(redis_url: str) -> None:
-    parts = assemble(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
-    browse = Browser(parts).sign_in()
+    services = build_services(some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
+    browse = Browser(services).sign_in()
     one = a_miss(browse)
     page = browse.get("/missed")
     assert "formaction" not in page.text
     assert "whoever runs the server sets WECOM_AGENT_ID" in text_of(page)
     assert "WECOM_AGENT_ID is not set" in text_of(browse.post("/missed/remind", {"id": one}))
-    parts.redis.close()
+    services.redis.close()
 
 
 def test_automatic_reminders_are_switched_on_and_off_by_name(browse: Browser) -> None:
@@ -234,7 +234,7 @@ def test_automatic_reminders_are_switched_on_and_off_by_name(browse: Browser) ->
     said = text_of(browse.post("/missed/automatic", {"on": "1"}))
     assert "Members are reminded automatically from now on" in said
     assert f"switched on by {NAME}" in said
-    assert Reminders.of(browse.parts, "default").switch() is not None
+    assert Reminders.of(browse.services, "default").switch() is not None
     assert "Automatic reminders: off" in text_of(browse.post("/missed/automatic", {"on": "0"}))
 
 
@@ -242,18 +242,18 @@ def test_automatic_reminders_are_switched_on_and_off_by_name(browse: Browser) ->
 
 
 def test_a_comparison_is_asked_for_and_its_result_is_shown(browse: Browser, wecom: StandIn) -> None:
-    browse.parts.redis.hset("welcome:comparison:default", "begun_at", 1)
+    browse.services.redis.hset("welcome:comparison:default", "begun_at", 1)
     wecom.add(push=False, created_at=int(time.time()) - 3600, external_user_id="wm-lost")
     said = text_of(browse.post("/missed/compare"))
     assert "The comparison begins within a minute" in said
     assert "Under way It begins within a minute." in said
     assert "A comparison is under way already" in text_of(browse.post("/missed/compare"))
     wecom.faults(limited=1.0, paths=("externalcontact/get_follow_user_list",))
-    Comparison.of(browse.parts, "default").turn()
+    Comparison.of(browse.services, "default").turn()
     assert "Why: too many calls (45009)" in text_of(browse.get("/missed"))
     wecom.faults()
     browse.post("/missed/compare")
-    Comparison.of(browse.parts, "default").turn()
+    Comparison.of(browse.services, "default").turn()
     said = text_of(browse.get("/missed"))
     assert "1 new customer, 1 never announced" in said
     assert "Never announced 1 customer" in said
@@ -263,7 +263,7 @@ def test_a_comparison_is_asked_for_and_its_result_is_shown(browse: Browser, weco
 
 
 def test_the_greeting_is_rendered_for_this_customer(browse: Browser) -> None:
-    browse.parts.books.save("default", BOOK)
+    browse.services.books.save("default", BOOK)
     one = a_miss(browse, "李雷")
     said = text_of(browse.get(f"/missed/{one}/greeting"))
     assert "您好李雷，我是张三，很高兴认识您！" in said

@@ -15,16 +15,16 @@ from flask import Flask
 from werkzeug.routing import Rule
 from werkzeug.test import Client, EnvironBuilder
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
+from tasks.ledger import intake
+from tasks.services import Services, build_services
 from tasks.wecom.token import Token
 from tests.browser import samples
-from tests.builders import ENVIRONMENT, some_settings
-from tests.processes import RedisServer
+from tests.support.builders import ENVIRONMENT, some_settings
+from tests.support.processes import RedisServer
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook import create_app
-from webhook.console import access, sessions
-from webhook.gate import AT_ONCE, Gate
+from webhook.console import auth, sessions
+from webhook.server.concurrency_limit import AT_ONCE, ConcurrencyLimit
 
 KEY = "session-signing-key-of-the-test"
 CODE, ACCESS = "welcome-code-of-an-event", "access-token-of-the-app"
@@ -33,7 +33,7 @@ MOMENTARY = ("LIMITS:", "welcome:roster:", "welcome:departments:")  # limits, an
 
 
 @pytest.fixture
-def parts(redis_url: str) -> Iterator[Parts]:
+def services(redis_url: str) -> Iterator[Services]:
     """An installation that has lived; WeCom is away (nobody listens at that port)."""
     settings = some_settings(
         REDIS_URL=redis_url,
@@ -42,7 +42,7 @@ def parts(redis_url: str) -> Iterator[Parts]:
         WECOM_AGENT_ID="1000002",
         WECOM_API_BASE="http://127.0.0.1:9",
     )
-    made = assemble(settings, timeout=intake.TIMEOUT)
+    made = build_services(settings, timeout=intake.TIMEOUT)
     made.books.save("default", "version: 1\ntemplates:\n  default:\n    text: 您好\nrules:\n  - use: default\n")
     samples.fill(made)
     yield made
@@ -51,7 +51,7 @@ def parts(redis_url: str) -> Iterator[Parts]:
 
 def addresses(browser: Browser, method: str) -> Iterator[tuple[Rule, str]]:
     """Every route that takes a method, with an address that leads to something."""
-    values = samples.arguments(browser.parts)
+    values = samples.arguments(browser.services)
     adapter = browser.console.url_map.bind("localhost")
     for rule in browser.console.url_map.iter_rules():
         if method in (rule.methods or ()) and rule.endpoint != "static":
@@ -61,27 +61,27 @@ def addresses(browser: Browser, method: str) -> Iterator[tuple[Rule, str]]:
             yield rule, adapter.build(rule.endpoint, given, method=method)
 
 
-def everything(parts: Parts) -> dict[str, Any]:
+def everything(services: Services) -> dict[str, Any]:
     """All that Redis holds, but for what is of the moment."""
     found: dict[str, Any] = {}
-    for key in parts.redis.scan_iter(count=1000):
+    for key in services.redis.scan_iter(count=1000):
         if not key.startswith(MOMENTARY):
-            found[key] = parts.redis.dump(key) if parts.redis.type(key) == "string" else _held(parts, key)
+            found[key] = services.redis.dump(key) if services.redis.type(key) == "string" else _held(services, key)
     return found
 
 
-def _held(parts: Parts, key: str) -> Any:
-    kind = parts.redis.type(key)
+def _held(services: Services, key: str) -> Any:
+    kind = services.redis.type(key)
     if kind == "hash":
-        return parts.redis.hgetall(key)
+        return services.redis.hgetall(key)
     if kind == "zset":
-        return parts.redis.zrange(key, 0, -1, withscores=True)
-    return parts.redis.smembers(key) if kind == "set" else parts.redis.lrange(key, 0, -1)
+        return services.redis.zrange(key, 0, -1, withscores=True)
+    return services.redis.smembers(key) if kind == "set" else services.redis.lrange(key, 0, -1)
 
 
-def test_no_button_does_anything_without_its_token(parts: Parts) -> None:
-    browser = Browser(parts).sign_in()
-    before = everything(parts)
+def test_no_button_does_anything_without_its_token(services: Services) -> None:
+    browser = Browser(services).sign_in()
+    before = everything(services)
     walked = [
         (address, browser.client.post("/console" + address, data={"csrf_token": token, "do": "save", "name": "x"}))
         for token in ("", "forged")
@@ -91,13 +91,13 @@ def test_no_button_does_anything_without_its_token(parts: Parts) -> None:
     for address, answer in walked:
         expected = (302, 403) if address == "/login" else (403,)
         assert answer.status_code in expected, address
-    assert everything(parts) == before
+    assert everything(services) == before
     assert "password" not in browser.get("/").text
 
 
-def test_no_page_of_another_site_sends_anything_nor_fills_in_a_form(parts: Parts) -> None:
-    browser = Browser(parts).sign_in()
-    before = everything(parts)
+def test_no_page_of_another_site_sends_anything_nor_fills_in_a_form(services: Services) -> None:
+    browser = Browser(services).sign_in()
+    before = everything(services)
     for headers in (
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -109,31 +109,31 @@ def test_no_page_of_another_site_sends_anything_nor_fills_in_a_form(parts: Parts
             answer = browser.client.post("/console" + address, data=data, headers=headers)
             assert answer.status_code == 403, address
             assert "put there by evil" not in answer.text, address
-    assert everything(parts) == before
+    assert everything(services) == before
     same = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
     assert browser.client.post("/console/logout", data={"csrf_token": browser.token}, headers=same).status_code == 302
 
 
-def test_looking_at_a_page_changes_nothing(parts: Parts) -> None:
-    browser = Browser(parts).sign_in()
+def test_looking_at_a_page_changes_nothing(services: Services) -> None:
+    browser = Browser(services).sign_in()
     pages = [address for _rule, address in addresses(browser, "GET")] + samples.QUERIES
     for page in pages:
-        before = everything(parts)
+        before = everything(services)
         answer = browser.get(page)
         assert answer.status_code < 500 or answer.status_code == 503, page
-        assert everything(parts) == before, page
+        assert everything(services) == before, page
 
 
-def test_no_page_and_no_log_tells_a_secret(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_page_and_no_log_tells_a_secret(services: Services, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    row = next(parts.ledger.rows())
-    parts.redis.hset(f"welcome:event:{row['id']}", "welcome_code", CODE)
-    parts.clients["default"].tokens._token = Token(ACCESS, time.time() + 7000)  # so that WeCom is tried with it
+    row = next(services.ledger.rows())
+    services.redis.hset(f"welcome:event:{row['id']}", "welcome_code", CODE)
+    services.clients["default"].tokens._token = Token(ACCESS, time.time() + 7000)  # so that WeCom is tried with it
     hidden = {
         *(PASSWORD, KEY, CODE, ACCESS),
         *(value for name, value in ENVIRONMENT.items() if name != "WECOM_CORP_ID"),
     }
-    browser = Browser(parts).sign_in()
+    browser = Browser(services).sign_in()
     mark = browser.session()["mark"]
     told = []
     pages = [address for _rule, address in addresses(browser, "GET")] + samples.QUERIES
@@ -144,8 +144,8 @@ def test_no_page_and_no_log_tells_a_secret(parts: Parts, caplog: pytest.LogCaptu
         assert not [one for one in hidden | {mark} if one in text], name
 
 
-def test_every_page_forbids_scripts_frames_and_keeping_it(parts: Parts) -> None:
-    browser = Browser(parts).sign_in()
+def test_every_page_forbids_scripts_frames_and_keeping_it(services: Services) -> None:
+    browser = Browser(services).sign_in()
     for _rule, address in addresses(browser, "GET"):
         headers = browser.get(address, follow_redirects=False).headers
         policy = headers["Content-Security-Policy"]
@@ -197,33 +197,33 @@ def send(application: Flask, address: str, size: int, chunked: bool = False, coo
     return statuses[0], body.taken
 
 
-def test_who_is_not_signed_in_makes_nobody_read_a_large_body(parts: Parts) -> None:
-    application = create_app(parts)
-    old = Browser(parts).sign_in()
+def test_who_is_not_signed_in_makes_nobody_read_a_large_body(services: Services) -> None:
+    application = create_app(services)
+    old = Browser(services).sign_in()
     old.session(used=int(time.time()) - sessions.IDLE - 60)
     ended = old.client.get_cookie("welcome-console", path="/")
     assert ended is not None
     for cookie in ("", f"welcome-console={ended.value}"):
-        for _rule, address in addresses(Browser(parts), "POST"):
+        for _rule, address in addresses(Browser(services), "POST"):
             status, taken = send(application, address, 20 << 20, cookie=cookie)
             assert (status, taken) == (413, 0), address
     for address in ("/media", "/login", "/welcomes/import"):
         status, taken = send(application, address, 20 << 20, chunked=True)
         assert status == 413
-        assert taken <= access.STRANGERS_LIMIT + (64 << 10)
+        assert taken <= auth.STRANGERS_LIMIT + (64 << 10)
 
 
-def test_signing_out_ends_the_session_for_whoever_has_a_copy_of_its_cookie(parts: Parts) -> None:
-    browser = Browser(parts).sign_in()
+def test_signing_out_ends_the_session_for_whoever_has_a_copy_of_its_cookie(services: Services) -> None:
+    browser = Browser(services).sign_in()
     cookie = browser.client.get_cookie("welcome-console", path="/")
     assert cookie is not None
-    other = Browser(parts)
+    other = Browser(services)
     other.client.set_cookie("welcome-console", cookie.value, path="/")
     assert 'type="password"' not in other.get("/").text
     browser.post("/logout")
     other.client.set_cookie("welcome-console", cookie.value, path="/")
     assert 'type="password"' in other.get("/").text
-    assert 'type="password"' not in Browser(parts).sign_in().get("/").text
+    assert 'type="password"' not in Browser(services).sign_in().get("/").text
 
 
 # ------------------------------------------------------------------------------------------------ guesses
@@ -235,12 +235,12 @@ def guess(browser: Browser, address: str = "127.0.0.1", forwarded: str = "") -> 
     return browser.client.post("/console/login", data=data, environ_base=environ).status_code
 
 
-def test_guesses_that_come_all_at_once_are_few(parts: Parts) -> None:
-    browser = Browser(parts)
+def test_guesses_that_come_all_at_once_are_few(services: Services) -> None:
+    browser = Browser(services)
     browser.get("/login")
     cookie = browser.client.get_cookie("welcome-console", path="/")
     assert cookie is not None
-    served = Gate(browser.client.application)
+    served = ConcurrencyLimit(browser.client.application)
     statuses: list[int] = []
 
     def one() -> None:
@@ -255,7 +255,7 @@ def test_guesses_that_come_all_at_once_are_few(parts: Parts) -> None:
     for thread in threads:
         thread.join()
     assert len(statuses) == 40
-    assert 1 <= statuses.count(422) <= access.TRIES + AT_ONCE
+    assert 1 <= statuses.count(422) <= auth.TRIES + AT_ONCE
     assert set(statuses) <= {422, 429, 503}
 
 
@@ -263,34 +263,38 @@ def test_guesses_that_come_all_at_once_are_few(parts: Parts) -> None:
     ("hops", "forwarded", "last"),
     [("0", "9.9.9.{n}", 429), ("1", "9.9.9.{n}, 1.2.3.4", 429), ("1", "9.9.9.{n}", 422)],
 )
-def test_an_address_is_the_one_that_trusted_proxies_tell(parts: Parts, hops: str, forwarded: str, last: int) -> None:
-    told = replace(parts, settings=replace(parts.settings, trusted_proxies=int(hops)))
+def test_an_address_is_the_one_that_trusted_proxies_tell(
+    services: Services, hops: str, forwarded: str, last: int
+) -> None:
+    told = replace(services, settings=replace(services.settings, trusted_proxies=int(hops)))
     browser = Browser(told)
     browser.get("/login")
-    statuses = [guess(browser, forwarded=forwarded.format(n=n)) for n in range(access.TRIES + 1)]
-    assert statuses == [422] * access.TRIES + [last]
+    statuses = [guess(browser, forwarded=forwarded.format(n=n)) for n in range(auth.TRIES + 1)]
+    assert statuses == [422] * auth.TRIES + [last]
 
 
 @pytest.mark.parametrize(("address", "last"), [("2001:db8:1:2::{n}", 429), ("2001:db8:1:{n}::1", 422)])
-def test_an_ipv6_network_is_one_address(parts: Parts, address: str, last: int) -> None:
-    browser = Browser(parts)
+def test_an_ipv6_network_is_one_address(services: Services, address: str, last: int) -> None:
+    browser = Browser(services)
     browser.get("/login")
-    statuses = [guess(browser, address.format(n=n)) for n in range(access.TRIES + 1)]
-    assert statuses == [422] * access.TRIES + [last]
+    statuses = [guess(browser, address.format(n=n)) for n in range(auth.TRIES + 1)]
+    assert statuses == [422] * auth.TRIES + [last]
 
 
 def test_guesses_are_counted_while_redis_is_away(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         settings = some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD, SECRET_KEY=KEY)
-        browser = Browser(assemble(settings, timeout=intake.TIMEOUT))
+        browser = Browser(build_services(settings, timeout=intake.TIMEOUT))
         server.stop()
         browser.get("/login")
-        assert [guess(browser) for _ in range(access.TRIES + 1)] == [422] * access.TRIES + [429]
+        assert [guess(browser) for _ in range(auth.TRIES + 1)] == [422] * auth.TRIES + [429]
 
 
-def test_what_is_forwarded_opens_no_part_that_has_a_port_of_its_own(parts: Parts) -> None:
-    settings = replace(parts.settings, console_bind="127.0.0.1:9001", metrics_bind="127.0.0.1:9002", trusted_proxies=1)
-    client = create_app(replace(parts, settings=settings)).test_client()
+def test_what_is_forwarded_opens_no_part_that_has_a_port_of_its_own(services: Services) -> None:
+    settings = replace(
+        services.settings, console_bind="127.0.0.1:9001", metrics_bind="127.0.0.1:9002", trusted_proxies=1
+    )
+    client = create_app(replace(services, settings=settings)).test_client()
     tricks = {"X-Forwarded-Port": "9001", "X-Forwarded-Host": "x:9001", "Host": "127.0.0.1:9001"}
     for path in (
         "/console",
@@ -323,8 +327,8 @@ def test_what_is_forwarded_opens_no_part_that_has_a_port_of_its_own(parts: Parts
         assert client.get(path, environ_overrides={"SERVER_PORT": "9001"}).status_code == 404
 
 
-def test_an_upload_with_a_hostile_name_is_only_text(parts: Parts) -> None:
-    browser = Browser(parts).sign_in()
+def test_an_upload_with_a_hostile_name_is_only_text(services: Services) -> None:
+    browser = Browser(services).sign_in()
     browser.get("/media")
     name = '"><script>alert(1)</script>\r\nX-Evil: 1/../../etc/passwd'
     answer = browser.post(
@@ -337,8 +341,8 @@ def test_an_upload_with_a_hostile_name_is_only_text(parts: Parts) -> None:
     assert "X-Evil" not in answer.headers
 
 
-def test_json_in_a_page_is_text(parts: Parts) -> None:
-    row = next(parts.ledger.rows())
-    text = Browser(parts).sign_in().get(f"/e/{row['id']}").text
+def test_json_in_a_page_is_text(services: Services) -> None:
+    row = next(services.ledger.rows())
+    text = Browser(services).sign_in().get(f"/e/{row['id']}").text
     assert json.dumps("<script>alert(1)</script>") not in text
-    assert "{{7*7}}" in text_of(Browser(parts).sign_in().get("/deliveries")) or "49" not in text
+    assert "{{7*7}}" in text_of(Browser(services).sign_in().get("/deliveries")) or "49" not in text

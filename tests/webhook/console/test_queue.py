@@ -6,18 +6,18 @@ import time
 import pytest
 import redis
 
-from tasks import jobs, presence
-from tasks.assembly import Parts
-from tasks.lanes import FOLLOW_UPS, WELCOME, Lanes, Pause
-from tasks.ledger import CONSUMED, Settlement
-from tasks.ledger.followups import FollowUps, Progress, Task
-from tasks.presence import Presence
-from tasks.queues import Reading
-from tests.builders import a_contact
-from tests.until import until
+from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
+from tasks.ledger.ledger import CONSUMED, Settlement
+from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause, QueuePauses
+from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.monitoring.queue_status import Reading
+from tasks.services import Services
+from tests.support.builders import a_contact
+from tests.support.until import until
 from tests.webhook.console.conftest import NAME, Browser, text_of
+from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.queue import Flow, verdict
-from webhook.console.run import FAILING, run_of
 
 
 def a_flow(**different: object) -> Flow:
@@ -25,13 +25,13 @@ def a_flow(**different: object) -> Flow:
     return Flow(Reading(**values | {"memory": None, "tokens": {}} | different), rate=0)  # type: ignore[arg-type]
 
 
-def failed(parts: Parts, **different: object) -> Task:
+def failed(services: Services, **different: object) -> FollowUpTask:
     """A follow-up that was given up."""
-    store, event = FollowUps(parts.redis), a_contact(**different)
-    parts.ledger.accept(event)
-    parts.ledger.settle(event, Settlement("sent"), follow_up=True)
+    store, event = FollowUps(services.redis), a_contact(**different)
+    services.ledger.accept(event)
+    services.ledger.settle(event, Settlement("sent"), follow_up=True)
     (task,) = store.claim(1)
-    store.note(task, Progress("failed", "no such tag <b>"))
+    store.note(task, FollowUpProgress("failed", "no such tag <b>"))
     return task
 
 
@@ -57,18 +57,18 @@ def test_one_sentence_says_whether_the_next_customer_is_greeted(
     assert says in str(found.headline)
 
 
-def test_what_is_there_is_shown(browse: Browser, parts: Parts) -> None:
-    parts.ledger.claim(0)
+def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
+    services.ledger.claim(0)
     for _ in range(3):
-        parts.ledger.accept(a_contact())
+        services.ledger.accept(a_contact())
     event = a_contact()
-    parts.ledger.accept(event)
-    parts.ledger.settle(event, Settlement("sent", steps={"answer_1": 1300}))
+    services.ledger.accept(event)
+    services.ledger.settle(event, Settlement("sent", steps={"answer_1": 1300}))
     refused = a_contact()
-    parts.ledger.accept(refused)
-    parts.ledger.settle(refused, Settlement("refused", "no", 48002))
-    Presence(parts.redis, "welcome", lambda: [event.id]).note()
-    with jobs.noted(parts.redis, "tasks.upkeep.refresh_tokens"):
+    services.ledger.accept(refused)
+    services.ledger.settle(refused, Settlement("refused", "no", 48002))
+    Heartbeat(services.redis, "welcome", lambda: [event.id]).beat()
+    with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
         pass
     text = text_of(browse.get("/queue"))
     assert "3 Waiting" in text.replace("Waiting 3", "3 Waiting")
@@ -78,32 +78,32 @@ def test_what_is_there_is_shown(browse: Browser, parts: Parts) -> None:
     assert "Renew access tokens" in text
 
 
-def test_a_process_that_says_nothing_is_called_silent(browse: Browser, parts: Parts) -> None:
-    Presence(parts.redis, "beat").note()
-    ((field, note),) = parts.redis.hgetall(presence.KEY).items()
+def test_a_process_that_says_nothing_is_called_silent(browse: Browser, services: Services) -> None:
+    Heartbeat(services.redis, "beat").beat()
+    ((field, note),) = services.redis.hgetall(heartbeat.KEY).items()
     at, _, about = note.partition("|")
-    parts.redis.hset(presence.KEY, field, f"{int(at) - 45_000}|{about}")
+    services.redis.hset(heartbeat.KEY, field, f"{int(at) - 45_000}|{about}")
     assert "no word for 45 s" in text_of(browse.get("/queue"))
 
 
-def test_the_welcome_lane_is_paused_and_resumed_with_a_name(browse: Browser, parts: Parts) -> None:
+def test_the_welcome_lane_is_paused_and_resumed_with_a_name(browse: Browser, services: Services) -> None:
     page = text_of(browse.get("/queue"))
     assert "Customers added while it is paused miss their greeting" in page
     page = text_of(browse.post(f"/queue/lanes/{WELCOME}/pause"))
     assert "It resumes by itself in 10 minutes" in page
     assert f"Paused by {NAME}" in page
-    assert Lanes(parts.redis).paused()[WELCOME].by == NAME
+    assert QueuePauses(services.redis).paused()[WELCOME].by == NAME
     until(lambda: "is paused" in text_of(browse.get("/numbers")))  # all pages share a reading of two seconds
     page = text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
     assert "The lane is resumed" in page
-    assert Lanes(parts.redis).paused() == {}
+    assert QueuePauses(services.redis).paused() == {}
     assert "The lane was not paused any more" in text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
 
 
-def test_follow_ups_are_paused_until_somebody_resumes_them(browse: Browser, parts: Parts) -> None:
+def test_follow_ups_are_paused_until_somebody_resumes_them(browse: Browser, services: Services) -> None:
     browse.get("/queue")
     assert "until somebody resumes it" in text_of(browse.post(f"/queue/lanes/{FOLLOW_UPS}/pause"))
-    assert Lanes(parts.redis).paused()[FOLLOW_UPS].left is None
+    assert QueuePauses(services.redis).paused()[FOLLOW_UPS].left is None
     assert "paused already" in text_of(browse.post(f"/queue/lanes/{FOLLOW_UPS}/pause"))
 
 
@@ -113,25 +113,27 @@ def test_there_are_two_lanes(browse: Browser, address: str) -> None:
     assert browse.post(address).status_code == 404
 
 
-def test_a_change_needs_the_token_of_the_page(browse: Browser, parts: Parts) -> None:
+def test_a_change_needs_the_token_of_the_page(browse: Browser, services: Services) -> None:
     response = browse.post(f"/queue/lanes/{WELCOME}/pause", {"csrf_token": "forged"})
     assert response.status_code == 403
-    assert Lanes(parts.redis).paused() == {}
+    assert QueuePauses(services.redis).paused() == {}
 
 
-def test_those_shown_are_retried_and_no_others(browse: Browser, parts: Parts) -> None:
-    shown, later, other = failed(parts), failed(parts), failed(parts, app="sales")
+def test_those_shown_are_retried_and_no_others(browse: Browser, services: Services) -> None:
+    shown, later, other = failed(services), failed(services), failed(services, app="sales")
     browse.get("/queue")
     page = text_of(browse.post("/queue/follow-ups/retry", {"id": [shown.id, other.id, "nonsense"]}))
     assert "1 follow-up is tried again now" in page
     assert "2 were done meanwhile, and left alone" in page
-    states = {task.id: parts.redis.hget(f"welcome:event:{task.id}", "follow_state") for task in (shown, later, other)}
+    states = {
+        task.id: services.redis.hget(f"welcome:event:{task.id}", "follow_state") for task in (shown, later, other)
+    }
     assert states == {shown.id: "waiting", later.id: "failed", other.id: "failed"}
 
 
-def test_the_button_names_how_many_it_retries(browse: Browser, parts: Parts) -> None:
-    failed(parts)
-    failed(parts)
+def test_the_button_names_how_many_it_retries(browse: Browser, services: Services) -> None:
+    failed(services)
+    failed(services)
     page = browse.get("/queue")
     assert "Retry these 2" in text_of(page)
     assert len(re.findall('name="id"', page.text)) == 2
@@ -139,13 +141,13 @@ def test_the_button_names_how_many_it_retries(browse: Browser, parts: Parts) -> 
 
 
 @pytest.fixture
-def broken(parts: Parts) -> Parts:
+def broken(services: Services) -> Services:
     """Redis refuses one key: it holds something else than it should."""
-    parts.redis.set(presence.KEY, "no hash")
-    return parts
+    services.redis.set(heartbeat.KEY, "no hash")
+    return services
 
 
-def test_one_panel_fails_alone(browse: Browser, broken: Parts) -> None:
+def test_one_panel_fails_alone(browse: Browser, broken: Services) -> None:
     page = text_of(browse.get("/queue"))
     assert "Redis refuses to tell" in page
     assert "Welcome lane" in page
@@ -153,7 +155,7 @@ def test_one_panel_fails_alone(browse: Browser, broken: Parts) -> None:
 
 
 def test_nothing_is_shown_as_zero_when_redis_is_away(
-    browse: Browser, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    browse: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browse.get("/queue")
     asked = []
@@ -162,7 +164,7 @@ def test_nothing_is_shown_as_zero_when_redis_is_away(
         asked.append(1)
         raise redis.ConnectionError
 
-    monkeypatch.setattr(parts.redis.connection_pool, "get_connection", away)
+    monkeypatch.setattr(services.redis.connection_pool, "get_connection", away)
     for path in ("/queue", "/"):
         asked.clear()
         page = text_of(browse.get(path))
@@ -171,18 +173,18 @@ def test_nothing_is_shown_as_zero_when_redis_is_away(
         assert len(asked) < 8, "nobody waits again and again"
 
 
-def come(parts: Parts, *outcomes: str) -> None:
+def come(services: Services, *outcomes: str) -> None:
     """Customers who came one after the other, and what became of them."""
     for outcome in outcomes:
         time.sleep(0.002)  # the order is that of the milliseconds
         event = a_contact()
-        parts.ledger.accept(event)
-        parts.ledger.settle(event, Settlement(outcome, errcode=-1 if outcome == "failed" else None))
+        services.ledger.accept(event)
+        services.ledger.settle(event, Settlement(outcome, errcode=-1 if outcome == "failed" else None))
 
 
-def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser, parts: Parts) -> None:
-    parts.redis.set(CONSUMED, parts.ledger.now())
-    come(parts, "sent", *["failed"] * FAILING)
+def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser, services: Services) -> None:
+    services.redis.set(CONSUMED, services.ledger.now())
+    come(services, "sent", *["failed"] * FAILING)
     page = text_of(browse.get("/queue"))
     assert "New customers are missing their greeting" in page
     assert f"The last {FAILING} in a row were missed: WeCom is busy (-1)" in page
@@ -192,9 +194,9 @@ def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser
 
 
 @pytest.mark.parametrize("outcomes", [["failed"] * 9 + ["sent"], ["sent", "failed", "failed"], ["stale"] * 9, []])
-def test_a_few_or_earlier_ones_are_no_trouble_now(parts: Parts, outcomes: list[str]) -> None:
-    come(parts, *outcomes)
-    assert run_of(parts.ledger, "default").missed < FAILING
+def test_a_few_or_earlier_ones_are_no_trouble_now(services: Services, outcomes: list[str]) -> None:
+    come(services, *outcomes)
+    assert failure_streak(services.ledger, "default").missed < FAILING
 
 
 def test_a_pause_is_on_the_next_page_already(browse: Browser) -> None:

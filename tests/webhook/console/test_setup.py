@@ -8,32 +8,32 @@ from importlib import import_module
 import pytest
 from werkzeug.serving import make_server
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
+from tasks.ledger import intake
+from tasks.services import Services, build_services
 from tasks.settings import read
-from tests.builders import BOOK, a_contact
-from tests.processes import free_port
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.until import until
+from tests.support.builders import BOOK, a_contact
+from tests.support.processes import free_port
+from tests.support.until import until
+from tests.support.working import working
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
-from tests.working import working
 from webhook import create_app
 from webhook.console import checkup
 from webhook.console.checkup import LAST, RUNNING, Checkup
-from webhook.console.rehearsed import DONE, FAILED, Kept, keep, last, steps
+from webhook.console.rehearsal_steps import DONE, FAILED, KeptRehearsal, keep, last, steps
 
 WRONG_KEY = "the Token is right, the EncodingAESKey is not: copy WECOM_ENCODING_AES_KEY from WeCom's page again"
 
 
 @pytest.fixture
-def parts(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Parts]:
+def services(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Services]:
     """An installation that WeCom knows, with a book, at an address where `served` serves it."""
     url = f"http://127.0.0.1:{free_port()}"
     app = wecom.register(App.random(callback_url=f"{url}/callback"))
     wecom.people(members={"zhangsan": {"name": "张三"}})
     environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = assemble(read(environment | {"WELCOME_PUBLIC_URL": url}, tmp_path), timeout=intake.TIMEOUT)
+    made = build_services(read(environment | {"WELCOME_PUBLIC_URL": url}, tmp_path), timeout=intake.TIMEOUT)
     made.books.save("default", BOOK)
     yield made
     for client in made.clients.values():
@@ -42,10 +42,10 @@ def parts(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def served(parts: Parts) -> Iterator[None]:
+def served(services: Services) -> Iterator[None]:
     """The callback at its public URL."""
-    port = int(str(parts.settings.public_url).rpartition(":")[2])
-    server = make_server("127.0.0.1", port, create_app(parts), threaded=True)
+    port = int(str(services.settings.public_url).rpartition(":")[2])
+    server = make_server("127.0.0.1", port, create_app(services), threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield
@@ -56,11 +56,11 @@ def served(parts: Parts) -> Iterator[None]:
 # --- the callback
 
 
-def test_the_url_is_shown_to_be_copied_and_no_secret_is(browse, parts):
+def test_the_url_is_shown_to_be_copied_and_no_secret_is(browse, services):
     page = browse.get("/setup")
-    assert f'data-copy="{parts.settings.public_url}/callback"' in page.text
-    assert parts.settings.apps["default"].corp_id in page.text
-    app = parts.settings.apps["default"]
+    assert f'data-copy="{services.settings.public_url}/callback"' in page.text
+    assert services.settings.apps["default"].corp_id in page.text
+    app = services.settings.apps["default"]
     for secret in (app.secret, app.token, app.encoding_aes_key, PASSWORD):
         assert secret not in page.text
         assert secret[-3:] + "<" not in page.text
@@ -74,8 +74,8 @@ def test_before_anything_came_nothing_is_claimed(browse):
     assert "Nobody has checked yet" in text
 
 
-def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_languages(browse, parts):
-    parts.ledger.note_verification("default", WRONG_KEY)
+def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_languages(browse, services):
+    services.ledger.note_verification("default", WRONG_KEY)
     text = text_of(browse.get("/setup"))
     assert "The last request was refused today" in text
     assert WRONG_KEY in text
@@ -85,25 +85,25 @@ def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_l
     )
 
 
-def test_a_request_that_may_be_anybodys_is_no_failure(browse, parts):
-    parts.ledger.note_verification("default", "the query has no nonce: <b>", proven=False)
+def test_a_request_that_may_be_anybodys_is_no_failure(browse, services):
+    services.ledger.note_verification("default", "the query has no nonce: <b>", proven=False)
     page = browse.get("/setup")
     assert "it may not have been WeCom" in page.text
     assert "<b>" not in page.text.partition("it may not have been")[2].partition("</div>")[0]
 
 
-def test_the_last_customer_is_one_who_was_no_rehearsal(browse, parts):
-    parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id, rehearsal=True))
+def test_the_last_customer_is_one_who_was_no_rehearsal(browse, services):
+    services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id, rehearsal=True))
     assert "No customer has been announced yet" in text_of(browse.get("/setup"))
-    parts.ledger.accept(a_contact(corp_id=parts.settings.apps["default"].corp_id))
+    services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id))
     assert "Last new customer: today" in text_of(browse.get("/setup"))
 
 
-def test_the_sheet_for_the_administrator_holds_the_url_and_no_secret(browse, parts):
+def test_the_sheet_for_the_administrator_holds_the_url_and_no_secret(browse, services):
     page = browse.get("/setup/sheet")
-    assert f"{parts.settings.public_url}/callback" in page.text
+    assert f"{services.settings.public_url}/callback" in page.text
     assert "可调用接口的应用" in page.text
-    app = parts.settings.apps["default"]
+    app = services.settings.apps["default"]
     for secret in (app.secret, app.token, app.encoding_aes_key):
         assert secret not in page.text
 
@@ -111,26 +111,26 @@ def test_the_sheet_for_the_administrator_holds_the_url_and_no_secret(browse, par
 # --- the checks
 
 
-def test_a_check_is_made_once_and_seen_by_everybody(browse, parts, served):
+def test_a_check_is_made_once_and_seen_by_everybody(browse, services, served):
     browse.get("/setup")
     page = browse.post("/setup/check")
     text = text_of(page)
     assert "callback URL" in text
     assert "1 finding would stop a welcome" in text  # no worker
     assert "<code>wecom-welcome up</code>" in page.text
-    other = Browser(parts).sign_in("王芳")
+    other = Browser(services).sign_in("王芳")
     assert "1 finding would stop a welcome" in text_of(other.get("/setup"))
 
 
-def test_a_second_check_within_10_seconds_is_not_made(browse, parts, served):
+def test_a_second_check_within_10_seconds_is_not_made(browse, services, served):
     browse.get("/setup")
     browse.post("/setup/check")
-    parts.redis.delete(LAST + "default")
+    services.redis.delete(LAST + "default")
     assert "Checked a moment ago" in text_of(browse.post("/setup/check"))
-    assert parts.redis.get(LAST + "default") is None
+    assert services.redis.get(LAST + "default") is None
 
 
-def test_a_wecom_that_hangs_holds_no_page(browse, parts, served, wecom, monkeypatch):
+def test_a_wecom_that_hangs_holds_no_page(browse, services, served, wecom, monkeypatch):
     monkeypatch.setattr(checkup, "GRACE", 0.2)
     monkeypatch.setattr("webhook.doctor.PATIENCE", 4.0)
     wecom.faults(latency_ms=60_000, paths=("gettoken",))
@@ -142,36 +142,36 @@ def test_a_wecom_that_hangs_holds_no_page(browse, parts, served, wecom, monkeypa
     assert "The check is running" in text
     assert "Checking since today" in text
     assert 'hx-trigger="every 5s"' in page.text
-    until(lambda: parts.redis.get(RUNNING + "default") is None)
+    until(lambda: services.redis.get(RUNNING + "default") is None)
     page = browse.get("/setup")
     assert "WeCom's API" in text_of(page)
     assert "hx-trigger" not in page.text
 
 
-def test_two_checks_do_not_run_at_once(parts, monkeypatch):
-    parts.redis.set(RUNNING + "default", int(time.time()))
-    assert not Checkup(parts).begin(parts.settings.apps["default"])
-    assert parts.redis.get(LAST + "default") is None
+def test_two_checks_do_not_run_at_once(services, monkeypatch):
+    services.redis.set(RUNNING + "default", int(time.time()))
+    assert not Checkup(services).begin(services.settings.apps["default"])
+    assert services.redis.get(LAST + "default") is None
 
 
-def test_a_check_that_ends_in_an_error_shows_what_it_found_until_then(parts, monkeypatch):
+def test_a_check_that_ends_in_an_error_shows_what_it_found_until_then(services, monkeypatch):
     def fail(*_):
         yield from ()
         raise ZeroDivisionError
 
     monkeypatch.setattr(checkup, "examine", fail)
-    assert Checkup(parts).begin(parts.settings.apps["default"])
-    (finding,) = Checkup(parts).last(parts.settings.apps["default"]).findings
+    assert Checkup(services).begin(services.settings.apps["default"])
+    (finding,) = Checkup(services).last(services.settings.apps["default"]).findings
     assert str(finding) == "! The check itself: ended in an error\n    → see the log"
 
 
 @pytest.mark.parametrize("kept", ["", "null", "[]", '{"at": 1, "findings": [[1]]}', "not JSON"])
-def test_findings_of_another_release_are_none(parts, kept):
-    parts.redis.set(LAST + "default", kept)
-    assert Checkup(parts).last(parts.settings.apps["default"]) is None
+def test_findings_of_another_release_are_none(services, kept):
+    services.redis.set(LAST + "default", kept)
+    assert Checkup(services).last(services.settings.apps["default"]) is None
 
 
-def test_findings_are_said_in_chinese(browse, parts, served):
+def test_findings_are_said_in_chinese(browse, services, served):
     browse.client.set_cookie("welcome-language", "zh_Hans")
     browse.get("/setup")
     text = text_of(browse.post("/setup/check"))
@@ -182,34 +182,34 @@ def test_findings_are_said_in_chinese(browse, parts, served):
 # --- the rehearsal
 
 
-def test_a_rehearsal_runs_through_the_real_path_and_is_shown_with_its_preview(browse, parts, served, wecom):
+def test_a_rehearsal_runs_through_the_real_path_and_is_shown_with_its_preview(browse, services, served, wecom):
     browse.get("/setup")
-    with working(parts):
+    with working(services):
         page = browse.post("/setup/rehearsal", {"member": " zhangsan ", "state": "douyin-1"})
     text = text_of(page)
     assert "Rehearsed. Nothing was sent, and it counts nowhere" in text
     assert text.count("Done") == 6
     assert "我是张三，很高兴认识您！" in text
     assert wecom.status()["greeted"] == 0
-    kept = last(parts.redis, "default")
+    kept = last(services.redis, "default")
     assert (kept.member, kept.state, kept.author, kept.status) == ("zhangsan", "douyin-1", "李敏", 200)
-    row = parts.ledger.row(kept.event)
+    row = services.ledger.row(kept.event)
     assert (row["outcome"], row["rehearsal"]) == ("rehearsed", "1")
     assert f"/console/e/{kept.event}" in page.text
 
 
-def test_without_a_worker_it_waits_and_then_says_so(browse, parts, served, monkeypatch):
+def test_without_a_worker_it_waits_and_then_says_so(browse, services, served, monkeypatch):
     monkeypatch.setattr(import_module("webhook.console.setup"), "OUTCOME_WITHIN", 0.1)
     browse.get("/setup")
     page = browse.post("/setup/rehearsal", {"member": "zhangsan"})
     assert "Waiting" in text_of(page)
     assert 'hx-trigger="every 5s"' in page.text
-    kept = last(parts.redis, "default")
-    made = steps(kept, parts.ledger.row(kept.event), kept.at + 60)
+    kept = last(services.redis, "default")
+    made = steps(kept, services.ledger.row(kept.event), kept.at + 60)
     assert [step.status for step in made[:4]] == [DONE, DONE, DONE, FAILED]
 
 
-def test_a_callback_that_does_not_answer_is_shown(browse, parts):
+def test_a_callback_that_does_not_answer_is_shown(browse, services):
     browse.get("/setup")
     text = text_of(browse.post("/setup/rehearsal", {"member": "zhangsan"}))
     assert "does not answer from here (ConnectionError)" in text
@@ -224,17 +224,17 @@ def test_a_callback_that_does_not_answer_is_shown(browse, parts):
         ({"member": "zhangsan", "state": "s" * 65}, "A State has at most 64 characters"),
     ],
 )
-def test_bad_input_is_kept_and_said_twice(browse, parts, typed, says):
+def test_bad_input_is_kept_and_said_twice(browse, services, typed, says):
     browse.get("/setup")
     page = browse.post("/setup/rehearsal", typed)
     assert page.status_code == 422
     assert text_of(page).count(says) == 2
     assert f'value="{typed.get("state") or typed["member"].strip()}"' in page.text
-    assert last(parts.redis, "default") is None
+    assert last(services.redis, "default") is None
 
 
-def test_a_console_with_an_address_of_its_own_needs_the_public_url(parts, tmp_path, redis_url):
-    app = parts.settings.apps["default"]
+def test_a_console_with_an_address_of_its_own_needs_the_public_url(services, tmp_path, redis_url):
+    app = services.settings.apps["default"]
     environment = {
         "WECOM_CORP_ID": app.corp_id,
         "WECOM_CORP_SECRET": app.secret,
@@ -244,25 +244,25 @@ def test_a_console_with_an_address_of_its_own_needs_the_public_url(parts, tmp_pa
         "CONSOLE_PASSWORD": PASSWORD,
         "CONSOLE_BIND": "127.0.0.1:80",
     }
-    browse = Browser(assemble(read(environment, tmp_path))).sign_in()  # whose port is 80
+    browse = Browser(build_services(read(environment, tmp_path))).sign_in()  # whose port is 80
     assert "https://<i>your-host</i>/callback" in browse.get("/setup").text
     page = browse.post("/setup/rehearsal", {"member": "zhangsan"})
     assert page.status_code == 422
     assert "Set WELCOME_PUBLIC_URL" in text_of(page)
 
 
-def test_the_last_rehearsal_is_of_its_own_app_and_hostile_values_stay_text(browse, parts):
+def test_the_last_rehearsal_is_of_its_own_app_and_hostile_values_stay_text(browse, services):
     nasty = "<script>alert(1)</script>"
-    keep(parts.redis, "default", Kept("nothing", time.time(), nasty, nasty, nasty, nasty, None, nasty))
+    keep(services.redis, "default", KeptRehearsal("nothing", time.time(), nasty, nasty, nasty, nasty, None, nasty))
     page = browse.get("/setup")
     assert page.status_code == 200
     assert nasty not in page.text
 
 
-def test_rehearsals_are_limited(browse, parts, monkeypatch):
+def test_rehearsals_are_limited(browse, services, monkeypatch):
     monkeypatch.setattr(import_module("webhook.console.setup"), "REHEARSALS", "1 per minute")
     browse.get("/setup")
     browse.post("/setup/rehearsal", {"member": "zhangsan"})
-    first = last(parts.redis, "default")
+    first = last(services.redis, "default")
     assert "Wait a little" in text_of(browse.post("/setup/rehearsal", {"member": "lisi"}))
-    assert last(parts.redis, "default") == first
+    assert last(services.redis, "default") == first

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tasks import intake
-from tasks.assembly import Parts, assemble
+from tasks.books.draft import Drafts
+from tasks.ledger import intake
+from tasks.services import Services, build_services
 from tasks.settings import read
-from tasks.templates.draft import Drafts
 from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
-from tasks.templates.nodes import BOOK_LIMIT
-from tests.books import PNG
-from tests.builders import a_contact, some_settings
-from tests.processes import RedisServer
+from tasks.templates.yaml_nodes import BOOK_LIMIT
+from tests.support.books import PNG
+from tests.support.builders import a_contact, some_settings
+from tests.support.processes import RedisServer
 from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 
 BOOK = """\
@@ -32,9 +32,9 @@ rules:
 
 
 @pytest.fixture
-def drafts(parts: Parts) -> Drafts:
-    parts.books.save("default", BOOK, author="first")
-    return Drafts(parts.redis, parts.books)
+def drafts(services: Services) -> Drafts:
+    services.books.save("default", BOOK, author="first")
+    return Drafts(services.redis, services.books)
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def digests(operator: Browser) -> list[str]:
     return re.findall(r'name="rule" value="([0-9a-f]{16})"', operator.get("/welcomes").text)
 
 
-def added(parts: Parts, **different: Any) -> None:
-    corp = parts.settings.apps["default"].corp_id
-    assert parts.ledger.accept(a_contact(**{"app": "default", "corp_id": corp} | different))
+def added(services: Services, **different: Any) -> None:
+    corp = services.settings.apps["default"].corp_id
+    assert services.ledger.accept(a_contact(**{"app": "default", "corp_id": corp} | different))
 
 
 def a_rule(**different: Any) -> dict[str, Any]:
@@ -60,9 +60,9 @@ def a_rule(**different: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ the overview
 
 
-def test_rules_stand_in_order_with_their_hits(operator: Browser, parts: Parts) -> None:
+def test_rules_stand_in_order_with_their_hits(operator: Browser, services: Services) -> None:
     for state in ("douyin-1", "douyin-2", "other"):
-        added(parts, state=state)
+        added(services, state=state)
     said = text_of(operator.get("/welcomes"))
     assert said.index("night") < said.index("douyin") < said.index("Everybody else")
     assert "21:00 – 08:30 the next day" in said
@@ -184,8 +184,8 @@ def test_more_rows_keep_what_was_typed(operator: Browser) -> None:
     assert answer.text.count('name="template"') == 4
 
 
-def test_two_editors_of_one_rule_both_see_what_there_is(operator: Browser, parts: Parts, drafts: Drafts) -> None:
-    other = Browser(parts).sign_in("王五")
+def test_two_editors_of_one_rule_both_see_what_there_is(operator: Browser, services: Services, drafts: Drafts) -> None:
+    other = Browser(services).sign_in("王五")
     night = digests(operator)[0]
     for one in (operator, other):
         one.get(f"/welcomes/rules/{night}")
@@ -203,7 +203,9 @@ def test_two_editors_of_one_rule_both_see_what_there_is(operator: Browser, parts
     assert str(drafts.working("default").book().rules[0].when.hours[0]) == "20:00-08:00"
 
 
-def test_a_rule_that_was_deleted_meanwhile_can_be_added_anew(operator: Browser, parts: Parts, drafts: Drafts) -> None:
+def test_a_rule_that_was_deleted_meanwhile_can_be_added_anew(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
     night = digests(operator)[0]
     operator.get(f"/welcomes/rules/{night}")
     operator.post(f"/welcomes/rules/{night}", a_rule(was=night, do="delete"))
@@ -217,15 +219,17 @@ def test_a_rule_that_was_deleted_meanwhile_can_be_added_anew(operator: Browser, 
 
 def test_a_redis_that_dies_while_a_rule_is_saved_keeps_what_was_typed(tmp_path: Any) -> None:
     with RedisServer(tmp_path) as server:
-        parts = assemble(some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT)
-        parts.books.save("default", BOOK)
-        browser = Browser(parts).sign_in()
+        services = build_services(
+            some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT
+        )
+        services.books.save("default", BOOK)
+        browser = Browser(services).sign_in()
         browser.get("/welcomes/rules/new")
         server.kill()
         answer = browser.post("/welcomes/rules/new", a_rule(state=["typed-for-an-hour"]))
         assert answer.status_code == 503
         assert 'value="typed-for-an-hour"' in answer.text
-        parts.redis.close()
+        services.redis.close()
 
 
 def test_hostile_names_and_states_are_shown_and_never_run(operator: Browser, drafts: Drafts) -> None:
@@ -243,9 +247,9 @@ def test_hostile_names_and_states_are_shown_and_never_run(operator: Browser, dra
 # ------------------------------------------------------------------------------------------------ publishing
 
 
-def test_a_review_shows_what_changes_and_whom(operator: Browser, parts: Parts, drafts: Drafts) -> None:
-    added(parts, state="xhs-1")
-    added(parts, state="")
+def test_a_review_shows_what_changes_and_whom(operator: Browser, services: Services, drafts: Drafts) -> None:
+    added(services, state="xhs-1")
+    added(services, state="")
     drafts.change("default", SetNamed(TEMPLATE, "red", {"text": "小红书的朋友好"}), "li")
     drafts.change("default", AddRule({"name": "xhs", "when": {"state": "xhs-*"}, "use": "red"}, 0), "li")
     page = operator.get("/welcomes/publish")
@@ -257,18 +261,18 @@ def test_a_review_shows_what_changes_and_whom(operator: Browser, parts: Parts, d
     assert version is not None
     answer = operator.post("/welcomes/publish", {"version": version[1], "note": "for 小红书"})
     assert "Revision 2 is live from the next customer" in text_of(answer)
-    revision = parts.books.revision("default", 2)
+    revision = services.books.revision("default", 2)
     assert (revision.author, revision.note) == ("李敏", "for 小红书")
     answer = operator.post("/welcomes/history/1/rollback", {"base": 2})  # the undo button
     assert "Revision 3 is live: the same as revision 1" in text_of(answer)
     operator.client.set_cookie("welcome-language", "zh_Hans")
     operator.get("/welcomes/history")
     operator.post("/welcomes/history/2/rollback", {"base": 3})
-    assert parts.books.revision("default", 4).note == "回到第 2 版"  # in the words of who did it
+    assert services.books.revision("default", 4).note == "回到第 2 版"  # in the words of who did it
 
 
 def test_a_draft_that_changed_while_it_was_looked_at_is_not_published(
-    operator: Browser, parts: Parts, drafts: Drafts
+    operator: Browser, services: Services, drafts: Drafts
 ) -> None:
     draft = drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "a"}), "li")
     operator.get("/welcomes/publish")
@@ -276,18 +280,20 @@ def test_a_draft_that_changed_while_it_was_looked_at_is_not_published(
     answer = operator.post("/welcomes/publish", {"version": draft.version, "note": "my note"})
     assert answer.status_code == 409
     assert 'value="my note"' in answer.text
-    assert parts.books.current("default") == 1
+    assert services.books.current("default") == 1
     drafts.discard("default", drafts.working("default").version)
     assert "There is no draft any more" in text_of(operator.post("/welcomes/publish", {"version": draft.version}))
 
 
 def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
-    operator: Browser, parts: Parts, drafts: Drafts
+    operator: Browser, services: Services, drafts: Drafts
 ) -> None:
     was = drafts.working("default").content.digest(Part(TEMPLATE, "brochure"))
     drafts.change("default", SetNamed(TEMPLATE, "brochure", {"text": "mine"}, was), "li")
     draft = drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "new"}, ABSENT), "li")
-    parts.books.save("default", BOOK.replace("欢迎来到{department}", "imported").replace("您好", "你好"), author="cli")
+    services.books.save(
+        "default", BOOK.replace("欢迎来到{department}", "imported").replace("您好", "你好"), author="cli"
+    )
     page = operator.get("/welcomes/publish")
     said = text_of(page)
     assert "Revision 2 was published since this draft began" in said
@@ -307,9 +313,11 @@ def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
 # ------------------------------------------------------------------------------------------------ history and files
 
 
-def test_history_says_what_each_revision_changed(operator: Browser, parts: Parts) -> None:
+def test_history_says_what_each_revision_changed(operator: Browser, services: Services) -> None:
     for number in range(12):
-        parts.books.save("default", BOOK.replace("您好", f"您好{number}"), author=f"a{number}", note=f"note {number}")
+        services.books.save(
+            "default", BOOK.replace("您好", f"您好{number}"), author=f"a{number}", note=f"note {number}"
+        )
     page = operator.get("/welcomes/history")
     said = text_of(page)
     assert "Revision 13" in said
@@ -323,23 +331,23 @@ def test_history_says_what_each_revision_changed(operator: Browser, parts: Parts
     assert "Revision 98 is not kept" in text_of(operator.get("/welcomes/history/13?with=98"))
 
 
-def test_a_rollback_meets_what_was_published_meanwhile(operator: Browser, parts: Parts) -> None:
-    parts.books.save("default", BOOK.replace("您好", "2"))
+def test_a_rollback_meets_what_was_published_meanwhile(operator: Browser, services: Services) -> None:
+    services.books.save("default", BOOK.replace("您好", "2"))
     operator.get("/welcomes/history/1")
-    parts.books.save("default", BOOK.replace("您好", "3"))
+    services.books.save("default", BOOK.replace("您好", "3"))
     assert "Revision 3 was published meanwhile" in text_of(operator.post("/welcomes/history/1/rollback", {"base": 2}))
-    assert parts.books.current("default") == 3
+    assert services.books.current("default") == 3
 
 
-def test_what_is_exported_can_be_imported_and_merges(operator: Browser, parts: Parts, drafts: Drafts) -> None:
+def test_what_is_exported_can_be_imported_and_merges(operator: Browser, services: Services, drafts: Drafts) -> None:
     book = BOOK.replace('"您好{customer}"}', '"您好", attachments: [{image: {file: media/a.png}}]}')
-    parts.books.save("default", book, {"media/a.png": PNG})
+    services.books.save("default", book, {"media/a.png": PNG})
     exported = operator.get("/welcomes/history/2/export")
     assert exported.headers["Content-Disposition"].endswith("default-2.zip")
     with zipfile.ZipFile(io.BytesIO(exported.data)) as archive:
         source = archive.read("book.yaml").decode()
         assert archive.read("media/a.png") == PNG
-    parts.books.save("default", book.replace("欢迎来到", "meanwhile"), {"media/a.png": PNG})  # somebody else
+    services.books.save("default", book.replace("欢迎来到", "meanwhile"), {"media/a.png": PNG})  # somebody else
     changed = io.BytesIO()
     with zipfile.ZipFile(changed, "w") as archive:
         archive.writestr("book.yaml", source.replace("您好", "edited at home"))
@@ -397,8 +405,8 @@ def test_a_zip_that_swells_is_refused(operator: Browser, drafts: Drafts) -> None
     assert "more than 128 MB together" in text_of(answer)
 
 
-def test_a_stranger_exports_nothing(operator: Browser, parts: Parts) -> None:
-    stranger = Browser(parts)
+def test_a_stranger_exports_nothing(operator: Browser, services: Services) -> None:
+    stranger = Browser(services)
     assert b"templates" not in stranger.get("/welcomes/history/1/export").data
 
 
@@ -416,8 +424,8 @@ def test_who_gets_what_and_why(operator: Browser) -> None:
     assert "This customer gets brochure" in said
 
 
-def test_who_gets_what_in_chinese(parts: Parts, drafts: Drafts) -> None:
-    browser = Browser(parts, "zh_Hans").sign_in()
+def test_who_gets_what_in_chinese(services: Services, drafts: Drafts) -> None:
+    browser = Browser(services, "zh_Hans").sign_in()
     said = text_of(browser.get("/welcomes/explain", {"member": "zhangsan", "at": "2026-11-22T12:00"}))
     assert "12:00 不在 21:00-08:30" in said
     assert "没有渠道" in said
@@ -443,18 +451,18 @@ def test_each_app_has_a_draft_of_its_own(redis_url: str, tmp_path: Path) -> None
     )
     (tmp_path / "apps.toml").write_text(both)
     given = {"WELCOME_CONFIG": str(tmp_path / "apps.toml"), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    parts = assemble(read(given, tmp_path), timeout=intake.TIMEOUT)
+    services = build_services(read(given, tmp_path), timeout=intake.TIMEOUT)
     for name in ("sales", "service"):
-        parts.books.save(name, BOOK)
-    browser = Browser(parts).sign_in()
+        services.books.save(name, BOOK)
+    browser = Browser(services).sign_in()
     page = browser.get("/welcomes/rules/new", {"app": "service"})
     answer = browser.post("/welcomes/rules/new?app=service", a_rule(state=["only-here"]))
     assert "only-here" in answer.text
     assert 'href="/console/welcomes/publish?app=service"' in answer.text
     assert 'href="/console/welcomes?app=service"' in page.text
     assert "only-here" not in browser.get("/welcomes").text
-    assert Drafts(parts.redis, parts.books).get("sales") is None
-    parts.redis.close()
+    assert Drafts(services.redis, services.books).get("sales") is None
+    services.redis.close()
 
 
 def test_a_welcome_that_no_rule_uses_leads_to_a_rule_for_it(operator: Browser, drafts: Drafts) -> None:

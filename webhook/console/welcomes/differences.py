@@ -8,24 +8,24 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
 from tasks.templates.edits import GROUP, RULE, TEMPLATE, Content, Part, changed, used
-from tasks.templates.written import Value
+from tasks.templates.yaml_writer import Value
 
 SAME, GONE, NEW = "same", "gone", "new"
 ADDED, REMOVED, CHANGED, MOVED = "added", "removed", "changed", "moved"
 _TOKENS = re.compile(r"\{[^{}]*\}|[A-Za-z0-9_]+|\s+|.", re.DOTALL)
 _FINE = 1500  # tokens beyond which lines are compared, not words: the work grows with their square
 
-FIELDS: Mapping[str, Sentence] = {
-    "text": said("Text"),
-    "attachments": said("Attachments"),
-    "tags": said("Tags"),
-    "remark": said("Remark"),
-    "item": said("Attachment"),
-    "name": said("Name"),
-    "when": said("Conditions"),
-    "use": said("Sends"),
+FIELDS: Mapping[str, Message] = {
+    "text": Message.of("Text"),
+    "attachments": Message.of("Attachments"),
+    "tags": Message.of("Tags"),
+    "remark": Message.of("Remark"),
+    "item": Message.of("Attachment"),
+    "name": Message.of("Name"),
+    "when": Message.of("Conditions"),
+    "use": Message.of("Sends"),
 }
 KINDS = {  # of attachments → msgid
     "image": "Image",

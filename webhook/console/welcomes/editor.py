@@ -17,15 +17,16 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 from wtforms import HiddenField, StringField
 
-from tasks.assembly import Parts
+from tasks.books.draft import Draft, DraftError, Drafts, EditConflict, Moved, Wrong
+from tasks.media.uploads import MediaFull, described
+from tasks.messages import translate
+from tasks.services import Services
 from tasks.templates import limits
-from tasks.templates.draft import Conflict, Draft, DraftError, Drafts, Moved, Wrong
-from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, InUse, Named, Part, SetNamed, Taken, users
-from tasks.templates.media import MediaFull, described
+from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, Named, NameTaken, Part, SetNamed, StillUsed, users
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Media
 from tasks.templates.render import PLACEHOLDERS
-from webhook.console.welcomes import freshness, preview
+from webhook.console.welcomes import media_status, preview
 from webhook.console.welcomes.editor_form import (
     FIELDS,
     USES,
@@ -42,7 +43,6 @@ from webhook.console.welcomes.editor_form import (
     written,
     wrong_in_text,
 )
-from webhook.sentences import say
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST
 TAKE_FILES = frozenset({"editor.new", "editor.edit", "editor.new_group", "editor.edit_group"})
@@ -57,10 +57,10 @@ class DeleteForm(FlaskForm):
     instead = StringField()
 
 
-def editor(parts: Parts) -> Blueprint:
+def editor(services: Services) -> Blueprint:
     """The pages on which welcomes and group welcomes are written."""
     blueprint = Blueprint("editor", __name__)
-    drafts = Drafts(parts.redis, parts.books)
+    drafts = Drafts(services.redis, services.books)
 
     @blueprint.url_value_preprocessor
     def take_files(endpoint: str | None, _values: Any) -> None:
@@ -118,9 +118,9 @@ def editor(parts: Parts) -> Blueprint:
         )  # fmt: skip
         try:
             drafts.change(g.app.name, change, g.operator)
-        except Conflict as conflict:
+        except EditConflict as conflict:
             return page(kind, name, _clashing(form, conflict)), 409
-        except Taken:
+        except NameTaken:
             form.name.errors = [_("There is another welcome of this name; choose one that is free")]
         except DraftError as error:
             for problem in error.problems:
@@ -153,12 +153,12 @@ def editor(parts: Parts) -> Blueprint:
 
     def seen(kind: Named, data: Typed, files: Mapping[str, Media]) -> dict[str, Any]:
         """What the preview shows: the bubbles for each customer, and how long the text is."""
-        at = datetime.fromtimestamp(time.time(), parts.settings.timezone)
+        at = datetime.fromtimestamp(time.time(), services.settings.timezone)
         samples = preview.samples(at)
         if kind == GROUP:
             welcome = shown_group(data, files)
             bubbles = {who: preview.group_bubbles(welcome, values["customer"]) for who, values in samples.items()}
-            count = preview.Count(len(data["text"].encode()), limits.GROUP_TEXT_LIMIT)
+            count = preview.TextLength(len(data["text"].encode()), limits.GROUP_TEXT_LIMIT)
             notes = [too_long(count.over)] if count.over else []
         else:
             template = shown(data, files)
@@ -178,8 +178,8 @@ def editor(parts: Parts) -> Blueprint:
 
     def page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, focus: str = "") -> str:
         draft = draft or drafts.working(g.app.name)
-        number = parts.books.current(g.app.name)
-        book = parts.books.book(g.app.name, number) if number else None
+        number = services.books.current(g.app.name)
+        book = services.books.book(g.app.name, number) if number else None
         content = draft.content
         live_content = drafts.live(g.app.name).content if draft.version else content
         files = drafts.files(g.app.name)
@@ -194,14 +194,14 @@ def editor(parts: Parts) -> Blueprint:
             fields=FIELDS,
             fitting={kind: _fitting(files, kind) for kind in USES},
             limits={kind: use.limit for kind, use in USES.items()},
-            fresh=freshness.of_files(book, parts.books.ready.all(g.app.corp_id)),
+            fresh=media_status.of_files(book, services.books.ready.all(g.app.corp_id)),
             most=limits.ATTACHMENTS_LIMIT if kind == TEMPLATE else 1,
             placeholders=PLACEHOLDERS,
             address=address,
             status={
                 "live": live_content.part(part) is not None,
                 "differs": content.digest(part) != live_content.digest(part),
-                "revision": parts.books.revision(g.app.name, number) if number else None,
+                "revision": services.books.revision(g.app.name, number) if number else None,
                 "draft": draft,
             },
             clash=_read_clash(form),
@@ -229,7 +229,7 @@ def editor(parts: Parts) -> Blueprint:
         except MediaFull:
             words = _(
                 "There is no room for more files: %(limit)s MB are kept. Delete some of the media library",
-                limit=parts.books.media.limit // MB,
+                limit=services.books.media.limit // MB,
             )
             return str(words)
         return None
@@ -249,12 +249,12 @@ def editor(parts: Parts) -> Blueprint:
             change = DeleteNamed(kind, name, form.was.data or "", form.instead.data or "")
             try:
                 drafts.change(g.app.name, change, g.operator)
-            except InUse:
+            except StillUsed:
                 form.instead.errors = [_("Choose the welcome that takes its place")]
-            except (Conflict, Moved):
+            except (EditConflict, Moved):
                 form.was.errors = [_("It was changed meanwhile. Look at it again before you delete it")]
             except DraftError as error:
-                form.was.errors = [say(problem.what, _) for problem in error.problems]
+                form.was.errors = [translate(problem.what, _) for problem in error.problems]
             else:
                 flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
                 return redirect(listed(kind))
@@ -394,7 +394,7 @@ def _place(form: EditForm, problem: Wrong) -> None:
     elif path[:1] == ("attachments",) and len(path) > 1 and int(path[1]) < len(form.attachments):
         inner = form.attachments[int(path[1])].form
         field = inner[path[3]] if len(path) > 3 and path[3] in FIELD_IDS else inner.upload
-    field.errors = [*field.errors, say(problem.what, _)]
+    field.errors = [*field.errors, translate(problem.what, _)]
 
 
 FIELD_IDS = frozenset({"title", "url", "desc", "picurl", "appid", "page", "pic_url", "media_id"})
@@ -403,7 +403,7 @@ FIELD_IDS = frozenset({"title", "url", "desc", "picurl", "appid", "page", "pic_u
 # ------------------------------------------------------------------------------------------------ two editors
 
 
-def _clashing(form: EditForm, conflict: Conflict) -> EditForm:
+def _clashing(form: EditForm, conflict: EditConflict) -> EditForm:
     """The form with what all three wrote beside it; saving it again goes on from theirs."""
     name = form.name.data or ""
 

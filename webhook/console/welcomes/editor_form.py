@@ -1,6 +1,6 @@
 """The form in which a welcome, or a group welcome, is written: its fields, what is wrong in them, and what they say.
 
-A value is what a book's YAML has under a welcome's name, as texts, lists and mappings (tasks.templates.written).
+A value is what a book's YAML has under a welcome's name, as texts, lists and mappings (tasks.templates.yaml_writer).
 
     typed        a value → what the fields hold
     written      what the fields hold → a value

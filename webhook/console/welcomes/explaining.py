@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, g, render_template, request
 from werkzeug.datastructures import MultiDict
 
-from tasks.assembly import Parts
+from tasks.books.draft import Drafts
+from tasks.directory.lookup import Lookups
+from tasks.directory.members import MOST, list_members
 from tasks.events import CHANGES, ContactAdded
-from tasks.people import People
-from tasks.roster import MOST, roster
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
+from tasks.services import Services
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
-from tasks.templates.draft import Drafts
 from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
@@ -41,22 +41,22 @@ class Question:
     add_way: int | None = None
     change: str = "add"
     draft: bool = False
-    wrong: Sentence | None = None
+    wrong: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RuleStep:
     """One rule on the way. `why` it lost, None otherwise."""
 
     number: int
     rule: Rule
     conditions: tuple[Condition, ...]
     fate: str
-    why: Sentence | None = None
+    why: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class GreetingPreview:
     """A welcome as it would arrive, and the percentage of the rule's customers who get it."""
 
     template: str
@@ -64,21 +64,21 @@ class Greeting:
     bubbles: list[Bubble]
 
 
-def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
+def routes(blueprint: Blueprint, services: Services, drafts: Drafts) -> None:
     """Add the page to the blueprint of the welcomes."""
-    people = People(parts.redis, parts.settings.timezone)
+    people = Lookups(services.redis, services.settings.timezone)
 
     @blueprint.get("/welcomes/explain")
     def explain() -> str:
-        asked = question(request.args, parts.settings.timezone)
+        asked = question(request.args, services.settings.timezone)
         draft = drafts.working(g.app.name)
         shown = draft if asked.draft or not draft.version else drafts.live(g.app.name)
         book = book_of(shown)
         answer = None
         if book is not None and asked.member and asked.wrong is None:
             answer = answered(book, asked)
-        members = roster(parts.redis, g.app.name, parts.clients[g.app.name], PATIENCE)
-        name = members.get(asked.member) or member_names(parts, [asked.member])[asked.member]
+        members = list_members(services.redis, g.app.name, services.clients[g.app.name], PATIENCE)
+        name = members.get(asked.member) or member_names(services, [asked.member])[asked.member]
         return render_template(
             "welcomes/explain.html",
             asked=asked,
@@ -89,27 +89,27 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             member=name or asked.member,
             unknown_member=bool(members) and len(members) < MOST and asked.member not in members and bool(asked.member),
             members=members,
-            states=states(parts),
+            states=states(services),
             types=list(CUSTOMER_TYPES.values()),
         )
 
     def answered(book: Book, asked: Question) -> Mapping[str, Any]:
-        at = asked.at or datetime.fromtimestamp(time.time(), parts.settings.timezone)
+        at = asked.at or datetime.fromtimestamp(time.time(), services.settings.timezone)
         event = ContactAdded(
             g.app.name, g.app.corp_id, asked.change, asked.member, "", int(at.timestamp()), state=asked.state
         )
         by = time.monotonic() + PATIENCE
-        enquiry = people.about(parts.clients[g.app.name], event, int(at.timestamp() * 1000), by, PATIENCE)
+        enquiry = people.about(services.clients[g.app.name], event, int(at.timestamp() * 1000), by, PATIENCE)
         contact = enquiry.contact(needs(book) & {DEPARTMENTS})
         contact = replace(contact, customer_type=asked.customer_type or None, add_way=asked.add_way)
-        steps = way(book, contact, names_of(parts, book.rules))
+        steps = way(book, contact, names_of(services, book.rules))
         won = next((step.rule for step in steps if step.fate == WON), None)
         shares = rule_words.shares(won) if won else [(DEFAULT, 100)] if DEFAULT in book.templates else []
         texts = [book.templates[name].text for name, percent in shares]
         wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
         values = enquiry.values(wanted) | {"customer": SAMPLE}
         greetings = [
-            Greeting(name, percent, bubbles(book.templates[name], values)) for name, percent in shares if percent
+            GreetingPreview(name, percent, bubbles(book.templates[name], values)) for name, percent in shares if percent
         ]
         return {
             "at": at.timestamp(),
@@ -120,15 +120,15 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         }
 
 
-def way(book: Book, contact: Contact, names: Names) -> list[Step]:
+def way(book: Book, contact: Contact, names: Names) -> list[RuleStep]:
     """What becomes of each rule: lost with its reason, won, or not looked at any more."""
-    steps: list[Step] = []
+    steps: list[RuleStep] = []
     won = False
     for number, rule in enumerate(book.rules, 1):
         why = None if won else why_not(rule.when, contact)
         fate = UNSEEN if won else WON if why is None else LOST
         won = won or fate == WON
-        steps.append(Step(number, rule, rule_words.conditions(rule.when, names), fate, why))
+        steps.append(RuleStep(number, rule, rule_words.conditions(rule.when, names), fate, why))
     return steps
 
 
@@ -144,11 +144,11 @@ def question(args: "MultiDict[str, str]", zone: ZoneInfo) -> Question:
             if not 2000 <= at.year < 2100:
                 raise ValueError(moment)
         except (ValueError, OverflowError):
-            wrong = said("A time looks like 2026-11-22 21:30; this is %(text)s", text=moment[:40])
+            wrong = Message.of("A time looks like 2026-11-22 21:30; this is %(text)s", text=moment[:40])
             at = None
     way_typed = args.get("way", "").strip()
     if way_typed and not (way_typed.isascii() and way_typed.isdecimal() and len(way_typed) <= 9):
-        wrong, way_typed = said("The way of adding is chosen from the list"), ""
+        wrong, way_typed = Message.of("The way of adding is chosen from the list"), ""
     kind, change = args.get("type", ""), args.get("change", "add")
     return Question(
         member=args.get("member", "").strip()[:LONGEST],

@@ -6,12 +6,12 @@ from flask_babel import lazy_gettext, ngettext
 from werkzeug.wrappers import Response
 
 from tasks import group_welcomes
-from tasks.assembly import Parts
-from tasks.group_welcomes import GroupSync, InUse
+from tasks.books.draft import Drafts
+from tasks.group_welcomes import GroupSync, SyncInProgress
+from tasks.services import Services
 from tasks.templates import limits
-from tasks.templates.draft import Drafts
 from tasks.templates.edits import GROUP
-from tasks.templates.nodes import BookError
+from tasks.templates.yaml_nodes import BookError
 
 ACTS = {  # what is to be done → tone, in words
     group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),
@@ -24,13 +24,13 @@ ACTS = {  # what is to be done → tone, in words
 _TO_DO = frozenset({group_welcomes.ADDED, group_welcomes.EDITED, group_welcomes.DELETED})
 
 
-def groups(parts: Parts) -> Blueprint:
+def groups(services: Services) -> Blueprint:
     """The list of group welcomes, and the button that brings them into step."""
     blueprint = Blueprint("groups", __name__)
-    drafts = Drafts(parts.redis, parts.books)
+    drafts = Drafts(services.redis, services.books)
 
     def sync() -> GroupSync:
-        return GroupSync(parts.redis, parts.books, g.app, parts.clients[g.app.name])
+        return GroupSync(services.redis, services.books, g.app, services.clients[g.app.name])
 
     @blueprint.get("/groups")
     def show() -> str:
@@ -55,7 +55,7 @@ def groups(parts: Parts) -> Blueprint:
         """Do what is to be done, and say what became of each; `check`: ask WeCom for each first."""
         try:
             done = sync().sync(check=bool(request.form.get("check")))
-        except InUse:
+        except SyncInProgress:
             flash(_("They are being brought into step already. Try again in a minute"))
             return redirect(url_for("groups.show"))
         for step in done:

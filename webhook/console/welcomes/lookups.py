@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from flask import g
 
-from tasks.assembly import Parts
+from tasks.books.draft import Draft
 from tasks.channels import Channels
-from tasks.people import known_members
-from tasks.roster import Department, departments
-from tasks.templates.draft import Draft
+from tasks.directory.lookup import known_members
+from tasks.directory.members import Department, departments
+from tasks.services import Services
 from tasks.templates.model import Book, Rule
-from tasks.templates.nodes import BookError
+from tasks.templates.yaml_nodes import BookError
 from webhook.console.welcomes.rule_words import Names
 
 PATIENCE = 0.8  # seconds for what WeCom is asked for a page
@@ -25,26 +25,26 @@ def book_of(draft: Draft) -> Book | None:
         return None
 
 
-def member_names(parts: Parts, members: Iterable[str]) -> dict[str, str]:
+def member_names(services: Services, members: Iterable[str]) -> dict[str, str]:
     """userid → name, "" where it is not known."""
     asked = set(members)
-    known = known_members(parts.redis, g.app.name, asked)
+    known = known_members(services.redis, g.app.name, asked)
     return {one: known.get(one, ("", ""))[0] for one in asked}
 
 
-def names_of(parts: Parts, rules: Iterable[Rule]) -> Names:
+def names_of(services: Services, rules: Iterable[Rule]) -> Names:
     """The names of the members and departments that rules ask for, as far as they are known soon."""
     rules = list(rules)
     members = {one for rule in rules for one in rule.when.member}
     asked = any(rule.when.department for rule in rules)
-    client = parts.clients[g.app.name]
-    tree = departments(parts.redis, g.app.name, client, PATIENCE) if asked else {}
-    return Names(member_names(parts, members), named(tree))
+    client = services.clients[g.app.name]
+    tree = departments(services.redis, g.app.name, client, PATIENCE) if asked else {}
+    return Names(member_names(services, members), named(tree))
 
 
-def states(parts: Parts) -> list[str]:
+def states(services: Services) -> list[str]:
     """States that a form proposes: of the channels that were made here."""
-    channels = Channels(parts.redis, g.app.name, parts.clients[g.app.name]).all()
+    channels = Channels(services.redis, g.app.name, services.clients[g.app.name]).all()
     return sorted({channel.state for channel in channels.values() if channel.state})[:STATES]
 
 

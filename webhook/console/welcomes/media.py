@@ -11,18 +11,18 @@ from flask import Blueprint, Response, abort, flash, g, redirect, render_templat
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from tasks.assembly import Parts
-from tasks.media import PER_DAY, PER_MONTH, QUOTA, QUOTA_ZONE
+from tasks.books.draft import Draft, Drafts
+from tasks.media.renewal import PER_DAY, PER_MONTH, QUOTA, QUOTA_ZONE
+from tasks.media.uploads import MediaFull, described
+from tasks.services import Services
 from tasks.templates import media_kind
-from tasks.templates.draft import Draft, Drafts
-from tasks.templates.media import MediaFull, described
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
-from tasks.templates.nodes import BookError
-from webhook.console.frame import cut
-from webhook.console.welcomes import freshness
+from tasks.templates.yaml_nodes import BookError
+from webhook.console.layout import cut
+from webhook.console.welcomes import media_status
 from webhook.console.welcomes.editor_form import refused, too_large
-from webhook.console.welcomes.freshness import UNPUBLISHED, Freshness
+from webhook.console.welcomes.media_status import UNPUBLISHED, Freshness
 
 UPLOAD_LIMIT = LARGEST + (1 << 20)  # bytes of one request
 SHOWN = {"JPG": "image/jpeg", "PNG": "image/png"}  # kinds that a browser may show; all else it saves
@@ -48,10 +48,10 @@ class Item:
     fresh: Freshness
 
 
-def media(parts: Parts) -> Blueprint:
+def media(services: Services) -> Blueprint:
     """The library, and the bytes of its files."""
     blueprint = Blueprint("media", __name__)
-    drafts = Drafts(parts.redis, parts.books)
+    drafts = Drafts(services.redis, services.books)
 
     @blueprint.url_value_preprocessor
     def take_a_file(endpoint: str | None, _values: Any) -> None:
@@ -61,28 +61,28 @@ def media(parts: Parts) -> Blueprint:
     @blueprint.get("/media")
     def show() -> str:
         draft = drafts.working(g.app.name)
-        number = parts.books.current(g.app.name)
-        live = parts.books.book(g.app.name, number) if number else None
+        number = services.books.current(g.app.name)
+        live = services.books.book(g.app.name, number) if number else None
         today = datetime.now(QUOTA_ZONE)
         keys = [f"{QUOTA}{g.app.corp_id}:{today:%Y-%m-%d}", f"{QUOTA}{g.app.corp_id}:{today:%Y-%m}"]
-        used = [int(one or 0) for one in parts.redis.mget(keys)]
+        used = [int(one or 0) for one in services.redis.mget(keys)]
         shown = live.media() if live is not None else {}
         items = list_items({**shown, **drafts.files(g.app.name)}, _book(draft) if draft.version else live, live)
         return render_template(
             "media/library.html",
             items=items,
             quota=((used[0], PER_DAY), (used[1], PER_MONTH)),
-            stored=sum(parts.books.media.sizes().values()),
-            room=parts.books.media.limit,
+            stored=sum(services.books.media.sizes().values()),
+            room=services.books.media.limit,
             limit=LARGEST,
         )
 
     def list_items(files: Mapping[str, Media], draft: Book | None, live: Book | None) -> list[Item]:
         """Every file with what shows it; what needs somebody first, then by name."""
-        fresh = freshness.of_files(live, parts.books.ready.all(g.app.corp_id))
+        fresh = media_status.of_files(live, services.books.ready.all(g.app.corp_id))
         users: dict[str, dict[tuple[str, str], bool]] = {}
         for book, is_live in ((draft, False), (live, True)):
-            for path, kind, name in freshness.uses(book) if book is not None else ():
+            for path, kind, name in media_status.uses(book) if book is not None else ():
                 users.setdefault(path, {})[kind, name] = is_live
         items = [
             Item(
@@ -142,7 +142,7 @@ def media(parts: Parts) -> Blueprint:
         """The bytes of a file. The address is its content's, so a browser may keep it; nothing in it can run."""
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):
             abort(404)
-        found = parts.books.media.get(sha256)
+        found = services.books.media.get(sha256)
         if found is None or hashlib.sha256(found).hexdigest() != sha256:
             abort(404)
         kind = described("", found).kind

@@ -1,6 +1,6 @@
 """Welcomes: rules in order with how often each is met, the list of welcomes, and the form of one rule.
 
-What is shown and changed is the draft; where there is none, what is live (tasks.templates.draft). The pages around it,
+What is shown and changed is the draft; where there is none, what is live (tasks.books.draft). The pages around it,
 all of one blueprint: publishing, revisions, explaining.
 """
 
@@ -12,11 +12,12 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from tasks.assembly import Parts
-from tasks.people import directory
-from tasks.recent import DAYS, recent
-from tasks.roster import Department, departments, roster
-from tasks.templates.draft import Conflict, Draft, DraftError, Drafts, Moved
+from tasks.books.draft import Draft, DraftError, Drafts, EditConflict, Moved
+from tasks.books.recent import DAYS, recent_adds
+from tasks.directory.lookup import directory
+from tasks.directory.members import Department, departments, list_members
+from tasks.messages import translate
+from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, AddRule, Edit, MoveRule, SetRule, users
 from tasks.templates.impact import Hits, hits, shadowed
 from tasks.templates.model import MSGTYPES, Book, Rule
@@ -25,7 +26,6 @@ from webhook.console.welcomes import differences, explaining, publishing, revisi
 from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, named, names_of, states
 from webhook.console.welcomes.rule_form import BLANK, RuleForm, field_names, rule_of
 from webhook.console.welcomes.rule_words import Names
-from webhook.sentences import say
 
 LOOKED_AT = 500  # events for the hits on the overview
 Page = Response | str | tuple[str, int]
@@ -54,13 +54,13 @@ class WelcomeRow:
     rest: bool
 
 
-def welcomes(parts: Parts) -> Blueprint:
+def welcomes(services: Services) -> Blueprint:
     """The overview, the rules, and the pages that belong to them."""
     blueprint = Blueprint("welcomes", __name__)
-    drafts = Drafts(parts.redis, parts.books)
-    publishing.routes(blueprint, parts, drafts)
-    revisions.routes(blueprint, parts, drafts)
-    explaining.routes(blueprint, parts, drafts)
+    drafts = Drafts(services.redis, services.books)
+    publishing.routes(blueprint, services, drafts)
+    revisions.routes(blueprint, services, drafts)
+    explaining.routes(blueprint, services, drafts)
 
     @blueprint.context_processor
     def vocabulary() -> dict[str, Any]:
@@ -71,16 +71,16 @@ def welcomes(parts: Parts) -> Blueprint:
         draft = drafts.working(g.app.name)
         live = drafts.live(g.app.name) if draft.version else draft
         book = book_of(draft)
-        latest = recent(parts.redis, g.app.name, parts.settings.timezone, LOOKED_AT)
+        latest = recent_adds(services.redis, g.app.name, services.settings.timezone, LOOKED_AT)
         found = hits(book, latest.contacts) if book else None
         return render_template(
             "welcomes/show.html",
             draft=draft,
             live=live,
             changes=differences.count(live.content, draft.content) if draft.version else 0,
-            revision=parts.books.revision(g.app.name, live.base) if live.base else None,
+            revision=services.books.revision(g.app.name, live.base) if live.base else None,
             published=request.args.get("published", type=int),
-            rules=_rule_rows(parts, draft, book, found),
+            rules=_rule_rows(services, draft, book, found),
             rest=None if book is None else _rest(book, found),
             welcomes=[] if book is None else list(_welcome_rows(draft, book)),
             hits=found,
@@ -106,10 +106,10 @@ def welcomes(parts: Parts) -> Blueprint:
         try:
             drafts.change(g.app.name, MoveRule(request.form.get("rule", ""), places), g.operator)
             flash(_("The rule is moved in the draft"))
-        except (Conflict, Moved):
+        except (EditConflict, Moved):
             flash(_("The rule has changed meanwhile. Look at it again"))
         except DraftError as error:
-            flash(say(error.problems[0].what, _))
+            flash(translate(error.problems[0].what, _))
         return redirect(url_for("welcomes.show", _anchor="rules"))
 
     @blueprint.route("/welcomes/rules/new", methods=["GET", "POST"])
@@ -150,7 +150,7 @@ def welcomes(parts: Parts) -> Blueprint:
     def save(form: RuleForm, edit: Edit, new: bool, done: str) -> Page:
         try:
             drafts.change(g.app.name, edit, g.operator)
-        except Conflict as conflict:
+        except EditConflict as conflict:
             return page(form, new, conflict=conflict), 409
         except DraftError as error:
             form.place(error.problems)
@@ -161,10 +161,10 @@ def welcomes(parts: Parts) -> Blueprint:
         flash(done)
         return redirect(url_for("welcomes.show", _anchor="rules"))
 
-    def page(form: RuleForm, new: bool, more: str = "", conflict: Conflict | None = None) -> str:
+    def page(form: RuleForm, new: bool, more: str = "", conflict: EditConflict | None = None) -> str:
         draft = drafts.working(g.app.name)
-        client = parts.clients[g.app.name]
-        tree = departments(parts.redis, g.app.name, client, PATIENCE)
+        client = services.clients[g.app.name]
+        tree = departments(services.redis, g.app.name, client, PATIENCE)
         clash = None
         if conflict is not None:
             theirs = _same_name(draft, conflict.original)
@@ -184,11 +184,11 @@ def welcomes(parts: Parts) -> Blueprint:
             more=more,
             clash=clash,
             fields=field_names(),
-            members=roster(parts.redis, g.app.name, client, PATIENCE),
+            members=list_members(services.redis, g.app.name, client, PATIENCE),
             departments=_with_unknown(tree, form.lists.get("department", [])),
-            states=states(parts),
+            states=states(services),
             templates=list(draft.content.named(TEMPLATE)),
-            names=Names(member_names(parts, form.lists.get("member", [])), named(tree)),
+            names=Names(member_names(services, form.lists.get("member", [])), named(tree)),
             days=DAYS,
         )
 
@@ -215,12 +215,12 @@ def _rows(form: RuleForm, kind: str, more: str) -> list[Any]:
     return filled + [("", "") if pair else ""] * blank
 
 
-def _rule_rows(parts: Parts, draft: Draft, book: Book | None, found: Hits | None) -> list[RuleRow]:
+def _rule_rows(services: Services, draft: Draft, book: Book | None, found: Hits | None) -> list[RuleRow]:
     if book is None:
         return []
-    names = names_of(parts, book.rules)
+    names = names_of(services, book.rules)
     members = {one for rule in book.rules for one in rule.when.member}
-    hidden = shadowed(book, directory(parts.redis, draft.app, members))
+    hidden = shadowed(book, directory(services.redis, draft.app, members))
     content = draft.content
     return [
         RuleRow(

@@ -48,7 +48,7 @@ class Bubble:
 def bubbles(template: Welcome, values: Mapping[str, str], ready: Ready | None = None) -> list[Bubble]:
     """The messages of a welcome, in the order in which they arrive.
 
-    values: placeholder → value, as `tasks.people.Enquiry.values` gives them; what is missing gives its fallback.
+    values: placeholder → value, as `Lookup.values` gives them; what is missing gives its fallback.
     ready: what is at WeCom now, to tell what would be left out; None: all of it is taken to be there.
     """
     return list(_messages(fill(template.text, values), template.attachments, ready))
@@ -117,7 +117,7 @@ def samples(at: datetime, member: Mapping[str, str] = MEMBER) -> dict[str, dict[
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class TextLength:
     """How much of a limit of WeCom's a text takes, in bytes of UTF-8."""
 
     size: int
@@ -137,9 +137,9 @@ class Count:
         return "bad" if self.over else "warn" if self.size >= NEARLY * self.limit else "plain"
 
 
-def count(text: str) -> Count:
+def count(text: str) -> TextLength:
     """The worst case of a welcome's text: with the longest names or fallbacks."""
-    return Count(longest(text), limits.TEXT_LIMIT)
+    return TextLength(longest(text), limits.TEXT_LIMIT)
 
 
 def meant(mistake: Mistake) -> str:

@@ -8,18 +8,18 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from tasks.assembly import Parts
-from tasks.people import directory
-from tasks.recent import DAYS, recent
-from tasks.sentences import Sentence, said
-from tasks.templates.draft import Behind, Draft, DraftError, Drafts, Moved
+from tasks.books.draft import Behind, Draft, DraftError, Drafts, Moved
+from tasks.books.recent import DAYS, recent_adds
+from tasks.books.revisions import NoRevision
+from tasks.directory.lookup import directory
+from tasks.media.uploads import MediaFull
+from tasks.messages import Message
+from tasks.services import Services
 from tasks.templates.edits import RULES, TEMPLATE, Clash, Part
 from tasks.templates.impact import Hits, compare, hits, shadowed
-from tasks.templates.media import MediaFull
 from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
-from tasks.templates.nodes import BookError
 from tasks.templates.render import needed
-from tasks.templates.store import NoRevision
+from tasks.templates.yaml_nodes import BookError
 from webhook.console.welcomes.differences import Change, differences, fields, flat, part_of
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.rule_form import rule_of
@@ -35,10 +35,10 @@ class Remark:
     """Something about a draft. tone: ok | warn."""
 
     tone: str
-    what: Sentence
+    what: Message
 
 
-def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
+def routes(blueprint: Blueprint, services: Services, drafts: Drafts) -> None:
     """Add the pages to the blueprint of the welcomes."""
 
     @blueprint.route("/welcomes/publish", methods=["GET", "POST"])
@@ -47,21 +47,21 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             return review()
         note = request.form.get("note", "").strip()
         if len(note) > NOTE_LIMIT:
-            return review(note, said("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
+            return review(note, Message.of("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
         try:
             number = drafts.publish(g.app.name, request.form.get("version", 0, type=int), g.operator, note)
         except Moved as moved:
             if moved.draft is None:
                 flash(_("There is no draft any more: somebody has published or discarded it"))
                 return redirect(url_for("welcomes.show"))
-            why = said("The draft has changed while you looked at it. Look at it again, then publish")
+            why = Message.of("The draft has changed while you looked at it. Look at it again, then publish")
             return review(note, why), 409
         except Behind:
             return review(note), 409
         except MediaFull as full:
-            return review(note, Sentence(str(full))), 422
+            return review(note, Message(str(full))), 422
         except (BookError, NoRevision) as error:
-            return review(note, Sentence("%(why)s", {"why": str(error)})), 422
+            return review(note, Message("%(why)s", {"why": str(error)})), 422
         return redirect(url_for("welcomes.show", published=number))
 
     @blueprint.post("/welcomes/rebase")
@@ -78,19 +78,19 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         except Moved:
             flash(_("The draft has changed meanwhile. Look at it again"))
         except Behind:
-            return review(chosen=choices, why=said("Choose for each part which one is to stay")), 422
+            return review(chosen=choices, why=Message.of("Choose for each part which one is to stay")), 422
         except DraftError as error:
             return review(chosen=choices, why=error.problems[0].what), 422
         return redirect(url_for("welcomes.publish"))
 
-    def review(note: str = "", why: Sentence | None = None, chosen: Mapping[Part, str] | None = None) -> str:
+    def review(note: str = "", why: Message | None = None, chosen: Mapping[Part, str] | None = None) -> str:
         draft = drafts.get(g.app.name)
         if draft is None:
             return render_template("welcomes/nothing.html")
         live = drafts.live(g.app.name)
         book, before = book_of(draft), book_of(live)
         behind = drafts.behind(draft)
-        latest = recent(parts.redis, g.app.name, parts.settings.timezone)
+        latest = recent_adds(services.redis, g.app.name, services.settings.timezone)
         impact = compare(before, book, latest.contacts) if book and not behind else None  # not what would go live
         shown = impact.different[:SHOWN] if impact else ()
         changed = differences(live.content, draft.content) if behind is None else differences_since(drafts, draft)
@@ -99,22 +99,22 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             "welcomes/publish.html",
             draft=draft,
             live=live,
-            revision=parts.books.revision(g.app.name, live.base) if live.base else None,
+            revision=services.books.revision(g.app.name, live.base) if live.base else None,
             behind=behind,
             clashes=[shown_clash(clash) for clash in behind[1]] if behind else [],
             chosen=chosen or {},
             changes=changed,
-            remarks=list(remarks(parts, draft, book, hits(book, latest.contacts))) if book else [],
+            remarks=list(remarks(services, draft, book, hits(book, latest.contacts))) if book else [],
             impact=impact,
             rows=shown,
-            members=member_names(parts, {one.contact.user_id for one in shown}),
+            members=member_names(services, {one.contact.user_id for one in shown}),
             complete=latest.complete,
             since=latest.since / 1000,
             days=DAYS,
             note=note,
             why=why,
             rule_of=rule_of,
-            names=names_of(parts, rules),
+            names=names_of(services, rules),
         )
 
 
@@ -123,22 +123,24 @@ def differences_since(drafts: Drafts, draft: Draft) -> tuple[Change, ...]:
     return differences(drafts.origin(draft), draft.content)
 
 
-def remarks(parts: Parts, draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
+def remarks(services: Services, draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
     """What is worth a look before a draft goes live. A draft is always valid: its lengths and links are right."""
-    yield Remark("ok", said("Lengths, attachments, links and rules are within WeCom's limits"))
-    yield from _media(parts, book)
+    yield Remark("ok", Message.of("Lengths, attachments, links and rules are within WeCom's limits"))
+    yield from _media(services, book)
     members = {one for rule in book.rules for one in rule.when.member}
-    for number, other in shadowed(book, directory(parts.redis, draft.app, members)).items():
+    for number, other in shadowed(book, directory(services.redis, draft.app, members)).items():
         labels = {"rule": _label(book, number), "other": _label(book, other)}
-        yield Remark("warn", said("Rule %(rule)s is never reached: rule %(other)s holds whenever it does", **labels))
+        yield Remark(
+            "warn", Message.of("Rule %(rule)s is never reached: rule %(other)s holds whenever it does", **labels)
+        )
     used = {variant.template for rule in book.rules for variant in rule.variants}
     if all(not rule.when.always for rule in book.rules):
         used.add(DEFAULT)
     for name in book.templates:
         if name not in used:
-            yield Remark("warn", said("Welcome “%(name)s” is used by no rule", name=name))
+            yield Remark("warn", Message.of("Welcome “%(name)s” is used by no rule", name=name))
     for state, count in found.states.most_common(CHANNELS):
-        words = said(
+        words = Message.of(
             "Channel %(state)s has no rule of its own; %(count)s new customers came through it in %(days)s days",
             state=state,
             count=count,
@@ -147,13 +149,13 @@ def remarks(parts: Parts, draft: Draft, book: Book, found: Hits) -> Iterator[Rem
         yield Remark("warn", words)
 
 
-def _media(parts: Parts, book: Book) -> Iterator[Remark]:
+def _media(services: Services, book: Book) -> Iterator[Remark]:
     wanted = needed(book)
-    ready = parts.books.ready.get(g.app.corp_id, wanted)
+    ready = services.books.ready.get(g.app.corp_id, wanted)
     if wanted and len(ready) == len(wanted):
-        yield Remark("ok", said("Media are ready at WeCom: %(n)s of %(m)s", n=len(ready), m=len(wanted)))
+        yield Remark("ok", Message.of("Media are ready at WeCom: %(n)s of %(m)s", n=len(ready), m=len(wanted)))
     elif wanted:
-        words = said(
+        words = Message.of(
             "Media at WeCom: %(n)s of %(m)s; the rest is uploaded after publishing, and left out until then",
             n=len(ready),
             m=len(wanted),
@@ -164,14 +166,16 @@ def _media(parts: Parts, book: Book) -> Iterator[Remark]:
         if isinstance(source, MediaID):
             yield Remark(
                 "warn",
-                said("An attachment has a media id of your own, which lives three days. A file is renewed by itself"),
+                Message.of(
+                    "An attachment has a media id of your own, which lives three days. A file is renewed by itself"
+                ),
             )
             return
 
 
-def _label(book: Book, number: int) -> Sentence:
+def _label(book: Book, number: int) -> Message:
     name = book.rules[number - 1].name
-    return said("%(number)s “%(name)s”", number=number, name=name) if name else Sentence("%(n)s", {"n": number})
+    return Message.of("%(number)s “%(name)s”", number=number, name=name) if name else Message("%(n)s", {"n": number})
 
 
 def shown_clash(clash: Clash) -> dict[str, Any]:

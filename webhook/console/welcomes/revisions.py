@@ -7,18 +7,18 @@ from typing import Any
 from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, send_file, session, url_for
 from flask_babel import gettext as _
 
-from tasks.assembly import Parts
+from tasks.books import files, revisions
+from tasks.books.draft import Draft, Drafts, Moved
+from tasks.books.files import Bundle, GroupIDs
+from tasks.books.revisions import NoRevision, Revision, RevisionConflict
 from tasks.group_welcomes import GroupSync
-from tasks.sentences import Sentence, said
-from tasks.templates import files, store
-from tasks.templates.draft import Draft, Drafts, Moved
+from tasks.media.uploads import MediaFull
+from tasks.messages import Message
+from tasks.services import Services
 from tasks.templates.edits import Content
-from tasks.templates.files import Bundle, GroupIDs
-from tasks.templates.media import MediaFull
 from tasks.templates.media_kind import MB
-from tasks.templates.nodes import BookError
-from tasks.templates.store import Conflict, NoRevision, Revision
-from tasks.templates.written import values_of
+from tasks.templates.yaml_nodes import BookError
+from tasks.templates.yaml_writer import values_of
 from webhook.console.welcomes.differences import count, differences
 from webhook.console.welcomes.lookups import names_of
 from webhook.console.welcomes.rule_form import rule_of
@@ -29,9 +29,9 @@ PROBLEMS = 20  # of a book, on one page
 Page = Any
 
 
-def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
+def routes(blueprint: Blueprint, services: Services, drafts: Drafts) -> None:
     """Add the pages to the blueprint of the welcomes."""
-    books = parts.books
+    books = services.books
 
     @blueprint.url_value_preprocessor
     def take_files(endpoint: str | None, _values: Any) -> None:
@@ -94,7 +94,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             back=count(content_of(newest) or after, after) if newest != number else 0,
             source=books.source(g.app.name, number),
             rule_of=rule_of,
-            names=names_of(parts, [rule for rule in rules if rule]),
+            names=names_of(services, [rule for rule in rules if rule]),
         )
 
     @blueprint.post("/welcomes/history/<int:number>/rollback")
@@ -103,7 +103,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
         note = request.form.get("note", "").strip()[:200] or _("Back to revision %(number)s", number=number)
         try:
             made = books.rollback(g.app.name, number, g.operator, note, base)
-        except Conflict as conflict:
+        except RevisionConflict as conflict:
             flash(_("Revision %(number)s was published meanwhile. Look at it first", number=conflict.current))
             return redirect(url_for("welcomes.history"))
         except NoRevision:
@@ -124,7 +124,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             bundle = books.bundle(g.app.name, number)
         except NoRevision:
             abort(404)
-        bundle = Bundle(store.stamped(bundle.source, about), bundle.files)
+        bundle = Bundle(revisions.stamped(bundle.source, about), bundle.files)
         return sent(bundle, f"{g.app.name}-{number}")
 
     @blueprint.get("/welcomes/draft/export")
@@ -139,7 +139,7 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
 
     def sent(bundle: Bundle, name: str) -> Response:
         """A .zip where the book has more than its YAML, else the YAML."""
-        kept = GroupSync(parts.redis, books, g.app, parts.clients[g.app.name]).kept()
+        kept = GroupSync(services.redis, books, g.app, services.clients[g.app.name]).kept()
         ids = {one: each.template_id for one, each in kept.items() if each.template_id}
         if not bundle.files and not ids:
             return send_file(
@@ -161,26 +161,28 @@ def routes(blueprint: Blueprint, parts: Parts, drafts: Drafts) -> None:
             return importing(draft)
         upload = request.files.get("file")
         if upload is None or not upload.filename:
-            return importing(draft, [said("Choose a .yaml or .zip file")]), 422
+            return importing(draft, [Message.of("Choose a .yaml or .zip file")]), 422
         try:
             _book, bundle = files.read(upload.stream.read(IMPORT_LIMIT))
             drafts.replace(g.app.name, bundle, g.operator, request.form.get("version", 0, type=int))
         except BookError as error:
             lines = [
-                said("line %(line)s, column %(column)s: %(what)s", line=one.line, column=one.column, what=one.what)
+                Message.of(
+                    "line %(line)s, column %(column)s: %(what)s", line=one.line, column=one.column, what=one.what
+                )
                 for one in error.problems
             ]
             return importing(draft, lines), 422
         except MediaFull as full:
-            return importing(draft, [Sentence("%(why)s", {"why": str(full)})]), 422
+            return importing(draft, [Message("%(why)s", {"why": str(full)})]), 422
         except Moved:
             return importing(
-                drafts.working(g.app.name), [said("The draft has changed meanwhile. Look at it again")]
+                drafts.working(g.app.name), [Message.of("The draft has changed meanwhile. Look at it again")]
             ), 409
         flash(_("The file is the draft now. Nothing is live before you publish it"))
         return redirect(url_for("welcomes.publish"))
 
-    def importing(draft: Draft, problems: list[Sentence] | None = None) -> str:
+    def importing(draft: Draft, problems: list[Message] | None = None) -> str:
         live = drafts.live(g.app.name)
         return render_template(
             "welcomes/import.html",

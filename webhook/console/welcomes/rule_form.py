@@ -7,15 +7,15 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from tasks.sentences import Sentence, reason, said
+from tasks.books.draft import Wrong
+from tasks.messages import Message, reason
 from tasks.templates import book as book_file
 from tasks.templates import limits, scalars
 from tasks.templates.conditions import WEEKDAYS
-from tasks.templates.draft import Wrong
 from tasks.templates.edits import used
 from tasks.templates.model import Rule
-from tasks.templates.nodes import BookError
-from tasks.templates.written import Value, dumped, normal
+from tasks.templates.yaml_nodes import BookError
+from tasks.templates.yaml_writer import Value, dumped, normal
 
 BLANK = 1  # empty rows below those that are filled
 MOST_ROWS = 50  # of a list in one form
@@ -34,7 +34,7 @@ class RuleForm:
     dates: list[tuple[str, str]] = field(default_factory=list)
     use: list[tuple[str, str]] = field(default_factory=list)
     was: str = ""
-    errors: dict[str, list[Sentence]] = field(default_factory=dict)  # field → what is wrong; "rule" for the whole
+    errors: dict[str, list[Message]] = field(default_factory=dict)  # field → what is wrong; "rule" for the whole
 
     @classmethod
     def of_value(cls, rule: Any, was: str = "") -> "RuleForm":
@@ -97,17 +97,19 @@ class RuleForm:
 
     def _use(self) -> Value:
         if not self.use:
-            self.wrong_at("use", said("Choose the welcome that is sent"))
+            self.wrong_at("use", Message.of("Choose the welcome that is sent"))
             return ""
         if len(self.use) == 1:
             return self.use[0][0]
         if len({template for template, _ in self.use}) < len(self.use):
-            self.wrong_at("use", said("A welcome is chosen twice; choose each once, with its weight"))
+            self.wrong_at("use", Message.of("A welcome is chosen twice; choose each once, with its weight"))
         if not self.name:
             self.wrong_at(
-                "name", said("A rule that sends several welcomes needs a name: its results are counted under it")
+                "name", Message.of("A rule that sends several welcomes needs a name: its results are counted under it")
             )
-        self._checked("use", [weight or "0" for _, weight in self.use], scalars.number(said("a weight"), 0, 1_000_000))
+        self._checked(
+            "use", [weight or "0" for _, weight in self.use], scalars.number(Message.of("a weight"), 0, 1_000_000)
+        )
         return {template: weight or "0" for template, weight in self.use}
 
     def _checked(self, kind: str, texts: list[str], read: Any) -> list[str]:
@@ -118,7 +120,7 @@ class RuleForm:
                 self.wrong_at(kind, reason(error))
         return texts
 
-    def wrong_at(self, name: str, what: Sentence) -> None:
+    def wrong_at(self, name: str, what: Message) -> None:
         """Note what is wrong with a field."""
         self.errors.setdefault(name, []).append(what)
 
@@ -157,9 +159,11 @@ def rule_of(value: Any) -> Rule | None:
     return _rule(dumped(normal({"templates": templates, "rules": [value, rest]})))
 
 
-def too_long_name(name: str) -> Sentence | None:
+def too_long_name(name: str) -> Message | None:
     """What is wrong with a rule's name that is too long."""
-    return limits.too_many_characters(said("the name of %(what)s", what=said("a rule")), name, limits.NAME_LIMIT)
+    return limits.too_many_characters(
+        Message.of("the name of %(what)s", what=Message.of("a rule")), name, limits.NAME_LIMIT
+    )
 
 
 def _listed(value: Any) -> list[str]:

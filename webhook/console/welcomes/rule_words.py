@@ -3,40 +3,40 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tasks.sentences import Sentence, said
+from tasks.messages import Message
 from tasks.templates.model import Dates, Hours, Rule, When
 
 WEEKDAYS = (
-    *(said("Monday"), said("Tuesday"), said("Wednesday"), said("Thursday")),
-    *(said("Friday"), said("Saturday"), said("Sunday")),
+    *(Message.of("Monday"), Message.of("Tuesday"), Message.of("Wednesday"), Message.of("Thursday")),
+    *(Message.of("Friday"), Message.of("Saturday"), Message.of("Sunday")),
 )
-CUSTOMER_TYPES: Mapping[str, Sentence] = {"wechat": said("a WeChat user"), "wecom": said("a WeCom user")}
-CHANGES: Mapping[str, Sentence] = {
-    "add": said("added, and approved"),
-    "half_add": said("added without approval"),
-    "audit_approved": said("agreed to the chat archive"),
+CUSTOMER_TYPES: Mapping[str, Message] = {"wechat": Message.of("a WeChat user"), "wecom": Message.of("a WeCom user")}
+CHANGES: Mapping[str, Message] = {
+    "add": Message.of("added, and approved"),
+    "half_add": Message.of("added without approval"),
+    "audit_approved": Message.of("agreed to the chat archive"),
 }
-ADD_WAYS: Mapping[int, Sentence] = {  # doc 92114; the list is open
-    0: said("unknown source"),
-    1: said("scanned a QR code"),
-    2: said("searched for the phone number"),
-    3: said("a shared card"),
-    4: said("a group chat"),
-    5: said("the phone's contacts"),
-    6: said("WeChat contacts"),
-    8: said("a third-party app that was installed"),
-    9: said("searched for the email address"),
-    10: said("a WeChat video account"),
-    11: said("a shared calendar event"),
-    12: said("a meeting"),
-    13: said("the WeCom account of a WeChat contact"),
-    14: said("smart hardware service"),
-    15: said("on-site service"),
-    16: said("an acquisition link"),
-    17: said("custom development"),
-    18: said("an answered request"),
-    201: said("shared by a colleague"),
-    202: said("assigned by an administrator"),
+ADD_WAYS: Mapping[int, Message] = {  # doc 92114; the list is open
+    0: Message.of("unknown source"),
+    1: Message.of("scanned a QR code"),
+    2: Message.of("searched for the phone number"),
+    3: Message.of("a shared card"),
+    4: Message.of("a group chat"),
+    5: Message.of("the phone's contacts"),
+    6: Message.of("WeChat contacts"),
+    8: Message.of("a third-party app that was installed"),
+    9: Message.of("searched for the email address"),
+    10: Message.of("a WeChat video account"),
+    11: Message.of("a shared calendar event"),
+    12: Message.of("a meeting"),
+    13: Message.of("the WeCom account of a WeChat contact"),
+    14: Message.of("smart hardware service"),
+    15: Message.of("on-site service"),
+    16: Message.of("an acquisition link"),
+    17: Message.of("custom development"),
+    18: Message.of("an answered request"),
+    201: Message.of("shared by a colleague"),
+    202: Message.of("assigned by an administrator"),
 }
 
 
@@ -56,20 +56,20 @@ class Condition:
     """`kind`: a key of a book's `when`; `name` of it in words; any of `values` is enough."""
 
     kind: str
-    name: Sentence
-    values: tuple[Sentence, ...]
+    name: Message
+    values: tuple[Message, ...]
 
 
-NAMED: Mapping[str, Sentence] = {
-    "hours": said("Hours"),
-    "weekdays": said("Weekdays"),
-    "dates": said("Dates"),
-    "state": said("Channel"),
-    "member": said("Member"),
-    "department": said("Department"),
-    "customer_type": said("Customer"),
-    "add_way": said("Way of adding"),
-    "change": said("Event"),
+NAMED: Mapping[str, Message] = {
+    "hours": Message.of("Hours"),
+    "weekdays": Message.of("Weekdays"),
+    "dates": Message.of("Dates"),
+    "state": Message.of("Channel"),
+    "member": Message.of("Member"),
+    "department": Message.of("Department"),
+    "customer_type": Message.of("Customer"),
+    "add_way": Message.of("Way of adding"),
+    "change": Message.of("Event"),
 }
 
 
@@ -93,12 +93,12 @@ def shares(rule: Rule) -> list[tuple[str, int]]:
     return [(template, percent) for (template, _), percent in zip(exact, rounded, strict=True)]
 
 
-def plain(text: object) -> Sentence:
+def plain(text: object) -> Message:
     """A text that is nobody's language."""
-    return Sentence("%(text)s", {"text": str(text)})
+    return Message("%(text)s", {"text": str(text)})
 
 
-def _values(kind: str, values: Iterable[object], names: Names) -> Iterator[Sentence]:
+def _values(kind: str, values: Iterable[object], names: Names) -> Iterator[Message]:
     if kind == "weekdays":
         yield from _runs([value for value in values if isinstance(value, int)])
         return
@@ -109,39 +109,39 @@ def _values(kind: str, values: Iterable[object], names: Names) -> Iterator[Sente
             yield (
                 plain(value.first)
                 if value.first == value.last
-                else said("%(first)s to %(last)s", first=value.first, last=value.last)
+                else Message.of("%(first)s to %(last)s", first=value.first, last=value.last)
             )
         elif kind == "member":
             yield plain(names.members.get(str(value)) or value)
         elif kind == "department":
             known = names.departments.get(int(str(value)))
-            name = known or said("number %(number)s", number=value)
-            yield said("%(department)s (and below)", department=name)
+            name = known or Message.of("number %(number)s", number=value)
+            yield Message.of("%(department)s (and below)", department=name)
         elif kind == "customer_type":
             yield CUSTOMER_TYPES.get(str(value), plain(value))
         elif kind == "change":
             yield CHANGES.get(str(value), plain(value))
         elif kind == "add_way":
-            yield ADD_WAYS.get(int(str(value)), said("way %(number)s", number=value))
+            yield ADD_WAYS.get(int(str(value)), Message.of("way %(number)s", number=value))
         else:
             yield plain(value)
 
 
-def hours(value: Hours) -> Sentence:
+def hours(value: Hours) -> Message:
     """21:00–08:30 the next day."""
     start, end = f"{value.start:%H:%M}", "24:00" if value.end is None else f"{value.end:%H:%M}"
     if value.over_midnight:
-        return said("%(start)s – %(end)s the next day", start=start, end=end)
-    return said("%(start)s – %(end)s", start=start, end=end)
+        return Message.of("%(start)s – %(end)s the next day", start=start, end=end)
+    return Message.of("%(start)s – %(end)s", start=start, end=end)
 
 
-def _runs(days: list[int]) -> Iterator[Sentence]:
+def _runs(days: list[int]) -> Iterator[Message]:
     """Weekdays, three or more that follow each other as one."""
     days = sorted(set(days))
     while days:
         last = next((n for n in range(len(days) - 1, 0, -1) if days[n] - days[0] == n), 0)
         if last >= 2:
-            yield said("%(first)s–%(last)s", first=WEEKDAYS[days[0]], last=WEEKDAYS[days[last]])
+            yield Message.of("%(first)s–%(last)s", first=WEEKDAYS[days[0]], last=WEEKDAYS[days[last]])
         else:
             yield from (WEEKDAYS[day] for day in days[: last + 1])
         days = days[last + 1 :]

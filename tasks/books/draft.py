@@ -1,0 +1,436 @@
+"""The draft of each app: the book that is being worked on while another one is live.
+
+There is one draft of an app, for all who work on it. It is always a book that could be published: an edit that would
+break it is refused, with what is wrong at which value, and the form keeps what was typed. Where there is no draft, what
+is live is edited, and the first edit makes one.
+
+    welcome:draft:APP             JSON: source, files, base, version, author, at, touched
+    welcome:draft-version:APP     the number of the last version, so that none is given twice
+    welcome:draft-was:APP:DIGEST  JSON: a part as it was before an edit, so that a conflict can show all three; a week
+    welcome:draft-files:APP       path → JSON: sha256, kind, size, at; files that are shown or were uploaded lately
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from tasks.books import revisions
+from tasks.books.files import Bundle
+from tasks.books.revisions import DRAFT, DRAFT_FILES, DRAFT_VERSION, BookStore, NoRevision
+from tasks.media.uploads import described
+from tasks.messages import Message
+from tasks.storage.connections import Redis
+from tasks.templates import book as book_file
+from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
+from tasks.templates.model import Book, Media
+from tasks.templates.yaml_nodes import BookError
+from tasks.templates.yaml_writer import Path, Value, Values, normal, paths, rewritten, values_of
+
+_WAS = "welcome:draft-was:"  # + app:digest
+WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
+HELD = 7 * 24 * 3600 * 1000  # ms for which a file that was uploaded waits to be shown
+EMPTY = "version: 1\n"
+_LATELY = 10  # revisions that are looked through for what a form began from
+_TRIES = 20
+_NAME_LIMIT = 100  # characters of a file's name
+
+_SWAP = """
+local now = redis.call('GET', KEYS[1])
+local version = now and tostring(cjson.decode(now).version) or '0'
+if version ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) return 1 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A book that is worked on. `version` 0: nothing was changed yet, and this is what is live.
+
+    `base`: the revision that it began from, 0 for none. `at`: ms. `touched`: part → (who changed it last, at).
+    """
+
+    app: str
+    source: str
+    files: Mapping[str, Media] = field(default_factory=dict)
+    base: int = 0
+    version: int = 0
+    author: str = ""
+    at: int = 0
+    touched: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def content(self) -> Content:
+        """Its plain values. They are not to be changed: edits make new ones."""
+        return Content(_values_of(self.source), self.files)
+
+    def book(self) -> Book:
+        """It read. Raises BookError while it is empty, or if it was made when books were read less strictly."""
+        return _book(self.source, frozenset(self.files.items()))
+
+
+@lru_cache(maxsize=16)
+def _book(source: str, files: frozenset[tuple[str, Media]]) -> Book:
+    return book_file.read(source, _look(dict(files)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """`path` of the value, such as ("templates", "default", "text"); () for the whole. `what` is wrong with it."""
+
+    path: Path
+    what: Message
+
+
+class DraftError(ValueError):
+    """An edit that would break the book. Nothing has changed."""
+
+    def __init__(self, problems: tuple[Wrong, ...]) -> None:
+        super().__init__("; ".join(str(problem.what) for problem in problems))
+        self.problems = problems
+
+
+class EditConflict(Exception):
+    """Somebody else has changed the same part since the form was opened. Nothing has changed.
+
+    `yours`, `theirs` and `original` are plain values; None: gone, or for the original not known any more. `was`: what a
+    form says that wants to go on from theirs. `author`, `at` (ms): of theirs, "" and 0 if that is not known.
+    """
+
+    def __init__(self, clash: Clash, was: str, author: str = "", at: int = 0) -> None:
+        super().__init__(f"{clash.part} was changed by {author or 'somebody else'} meanwhile")
+        self.part, self.yours, self.theirs, self.original = clash.part, clash.yours, clash.theirs, clash.original
+        self.was, self.author, self.at = was, author, at
+
+
+class Moved(Exception):
+    """The draft is not the version that was looked at. `draft` None: there is none any more."""
+
+    def __init__(self, draft: Draft | None) -> None:
+        super().__init__("the draft has changed meanwhile")
+        self.draft = draft
+
+
+class Behind(Exception):
+    """What is live has changed since the draft began. `live`: its revision; `clashes`: parts that both changed."""
+
+    def __init__(self, draft: Draft, live: int, clashes: tuple[Clash, ...]) -> None:
+        super().__init__(f"revision {live} is live, and the draft began from {draft.base}")
+        self.draft, self.live, self.clashes = draft, live, clashes
+
+
+class Drafts:
+    """The drafts in one Redis. Thread-safe. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, books: BookStore) -> None:
+        self._redis = client
+        self._books = books
+        self._swap = client.register_script(_SWAP)
+
+    # --- reading ---
+
+    def get(self, app: str) -> Draft | None:
+        """The draft; None: there is none, and what is live is edited."""
+        found = self._redis.get(DRAFT + app)
+        return None if found is None else _read(app, found)
+
+    def working(self, app: str) -> Draft:
+        """The draft, or where there is none what is live, as version 0. An app without a book has an empty one."""
+        return self.get(app) or self.live(app)
+
+    def live(self, app: str) -> Draft:
+        """What is live, as if it were a draft."""
+        number = self._books.current(app)
+        if number is None:
+            return Draft(app, EMPTY)
+        revision = self._books.revision(app, number)
+        return Draft(app, self._books.source(app, number), revision.files, number, 0, revision.author, revision.at)
+
+    def files(self, app: str) -> dict[str, Media]:
+        """Path → file, of all that a form may choose: what the draft shows, and what was uploaded lately."""
+        return {**self._held(app), **self.working(app).files}
+
+    def content(self, app: str, path: str) -> bytes | None:
+        """The bytes of such a file; None if there is none."""
+        media = self.files(app).get(path)
+        return None if media is None else self._books.media.get(media.sha256)
+
+    # --- changing ---
+
+    def hold(self, app: str, name: str, content: bytes) -> Media:
+        """Keep a file for the draft, before anything shows it. → the file under a path of its own. Raises MediaFull.
+
+        `name`: as it was uploaded. The same bytes under the same name are the same file.
+        """
+        known = self.files(app)
+        media = described(_path(name, content, known), content)
+        self._keep(app, {media.path: media}, [content])
+        return media
+
+    def release(self, app: str, path: str) -> bool:
+        """Keep a file no longer that neither the draft nor what is live shows. → False if one does, or it is not there.
+
+        Its bytes stay as long as one of the last revisions needs them, of any app.
+        """
+        media = self._held(app).get(path)
+        if media is None or path in self.working(app).files or path in self.live(app).files:
+            return False
+        self._redis.hdel(DRAFT_FILES + app, path)
+        if not self._books.shows(media.sha256):
+            self._books.media.drop(media.sha256)
+        return True
+
+    def change(self, app: str, edit: Edit, author: str) -> Draft:
+        """Make an edit. → the draft with it. Raises EditConflict, DraftError, edits.Taken or edits.InUse.
+
+        A file that the edit shows is in `files`, or was given to `hold`.
+        """
+        for _ in range(_TRIES):
+            draft = self.working(app)
+            content = Content(draft.content.values, {**self._held(app), **draft.files})
+            try:
+                values = edit.apply(content)
+            except Stale as stale:
+                raise self._conflict(draft, stale, edit) from None
+            self._remember(app, content, edit)
+            saved = self._saved(draft, Content(normal(values), content.files), author, edit)
+            if saved is not None:
+                return saved
+        raise Moved(self.get(app))
+
+    def behind(self, draft: Draft) -> tuple[int, tuple[Clash, ...]] | None:
+        """(the live revision, parts that both changed) when what is live is not what a draft began from; else None."""
+        live = self.live(draft.app)
+        return None if live.base == draft.base else (live.base, self._rebased(draft, live)[1])
+
+    def origin(self, draft: Draft) -> Content:
+        """What a draft began from; empty when that is not kept any more."""
+        try:
+            return self._revision(draft.app, draft.base)
+        except NoRevision:
+            return Content(normal({}))
+
+    def replace(self, app: str, bundle: Bundle, author: str, version: int) -> Draft:
+        """Put another book in the draft's place, such as a file that was imported. `version`: of the draft it replaces.
+
+        One that was exported from a revision began from there: what has been published since is merged, not undone.
+        Raises BookError, MediaFull, or Moved when the draft is another version by now.
+        """
+        files = {path: described(path, content) for path, content in bundle.files.items()}
+        source = revisions.unstamped(bundle.source)
+        shown = book_file.read(source, _look(files)).media()
+        before = self.working(app)
+        if before.version != version:
+            raise Moved(self.get(app))
+        self._keep(app, shown, list(bundle.files.values()))
+        digest = revisions.stamp(bundle.source)
+        base = self._books.find(app, digest) if digest else None
+        base = self.live(app).base if base is None else base
+        draft = self._stamped(Draft(app, source, shown, base, before.version), author)
+        if not self._put(draft, version):
+            raise Moved(self.get(app))
+        return draft
+
+    def discard(self, app: str, version: int) -> None:
+        """Throw the draft away: what is live is edited again. Raises Moved when it is another version by now."""
+        if not self._swap(keys=[DRAFT + app], args=[str(version), ""]):
+            raise Moved(self.get(app))
+
+    # --- going live ---
+
+    def publish(self, app: str, version: int, author: str, note: str = "") -> int:
+        """Make the draft the current revision. → its number. `version`: of the draft that was looked at.
+
+        Raises Moved, Behind (then see `rebase`), BookError, MediaFull or NoRevision, and then nothing has changed.
+        """
+        draft = self.get(app)
+        if draft is None or draft.version != version:
+            raise Moved(draft)
+        live = self.live(app)
+        if live.base != draft.base and (live.source, live.files) != (draft.source, draft.files):
+            raise Behind(draft, live.base, self._rebased(draft, live)[1])
+        try:
+            number = self._books.save(app, draft.source, self._bytes(draft), author, note, base=live.base)
+        except revisions.RevisionConflict as conflict:
+            raise Behind(draft, conflict.current, self._rebased(draft, self.live(app))[1]) from None
+        self._swap(keys=[DRAFT + app], args=[str(version), ""])  # else somebody has already gone on from it
+        return number
+
+    def rebase(self, app: str, version: int, author: str, choices: Mapping[Part, str] | None = None) -> Draft:
+        """Make the draft's changes to what is live now. `choices`: part → "yours" or "theirs", one for each clash.
+
+        Raises Moved, Behind while a clash is undecided, or DraftError when the two do not make a book together.
+        """
+        draft = self.get(app)
+        if draft is None or draft.version != version:
+            raise Moved(draft)
+        live = self.live(app)
+        content, clashes = self._rebased(draft, live, choices)
+        if clashes:
+            raise Behind(draft, live.base, clashes)
+        based = replace(draft, source=live.source, base=live.base)
+        saved = self._saved(based, content, author, None)
+        if saved is None:
+            raise Moved(self.get(app))
+        return saved
+
+    # --- within ---
+
+    def _rebased(
+        self, draft: Draft, live: Draft, choices: Mapping[Part, str] | None = None
+    ) -> tuple[Content, tuple[Clash, ...]]:
+        return merged(self.origin(draft), draft.content, live.content, choices)
+
+    def _revision(self, app: str, number: int) -> Content:
+        if not number:
+            return Content(normal({}))
+        return Content(values_of(self._books.source(app, number)), self._books.revision(app, number).files)
+
+    def _saved(self, before: Draft, content: Content, author: str, edit: Edit | None) -> Draft | None:
+        """The draft with this content, stored; None when it was changed in this moment. No draft if it is what is live.
+
+        Raises DraftError when the content is no book.
+        """
+        source = rewritten(before.source, content.values)
+        try:
+            shown = book_file.read(source, _look(content.files)).media()
+        except BookError as error:
+            raise DraftError(_located(source, error)) from None
+        live = self.live(before.app)
+        if live.base == before.base and not any(changed(live.content, Content(content.values, shown))):
+            done = not before.version or self._put(None, before.version, before.app)
+            return live if done else None
+        draft = self._stamped(replace(before, source=source, files=shown), author)
+        if edit is not None:
+            part = Part(edit.part.kind, edit.name) if isinstance(edit, SetNamed) else edit.part
+            draft = replace(draft, touched={**before.touched, str(part): (author, draft.at)})
+        self._keep(before.app, shown)
+        return draft if self._put(draft, before.version) else None
+
+    def _stamped(self, draft: Draft, author: str) -> Draft:
+        return replace(draft, version=int(self._redis.incr(DRAFT_VERSION + draft.app)), author=author, at=self._now())
+
+    def _put(self, draft: Draft | None, version: int, app: str = "") -> bool:
+        """Store a draft in the place of that version, or none. → whether it was still that version."""
+        noted = "" if draft is None else _written(draft)
+        return bool(self._swap(keys=[DRAFT + (draft.app if draft else app)], args=[str(version), noted]))
+
+    def _conflict(self, draft: Draft, stale: Stale, edit: Edit) -> EditConflict:
+        was = getattr(edit, "was", ABSENT)
+        yours = getattr(edit, "value", getattr(edit, "rule", None))
+        original = self._original(draft.app, stale.part, was)
+        author, at = draft.touched.get(str(stale.part), (draft.author, draft.at))
+        theirs = ABSENT if stale.theirs is None else draft.content.digest(stale.part)
+        return EditConflict(Clash(stale.part, yours, stale.theirs, original), theirs, author, at)
+
+    def _original(self, app: str, part: Part, was: str) -> Value | None:
+        """What a form began from: a part that an edit has replaced since, or one of a revision of lately."""
+        found = self._redis.get(f"{_WAS}{app}:{was}") if was else None
+        if found is not None:
+            value: Value = json.loads(found)
+            return value
+        newest = self._books.current(app) or 0
+        for number in range(newest, max(0, newest - _LATELY), -1):
+            content = self._revision(app, number)
+            if was and content.digest(part) == was:
+                return content.part(part)
+        return None
+
+    def _remember(self, app: str, content: Content, edit: Edit) -> None:
+        """Note what an edit is about to replace."""
+        value = content.part(edit.part)
+        if value is not None:
+            self._redis.set(f"{_WAS}{app}:{content.digest_of(value)}", json.dumps(value), ex=WAS_KEPT)
+
+    def _held(self, app: str) -> dict[str, Media]:
+        found = self._redis.hgetall(DRAFT_FILES + app)
+        return {path: Media(path, *json.loads(noted)[:3]) for path, noted in found.items()}
+
+    def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
+        """Keep files from giving way, and store those whose bytes are given. Raises MediaFull."""
+        now = self._now()
+        key = DRAFT_FILES + app
+        waiting = self._redis.hgetall(key)
+        draft = self.get(app)
+        shown = {*files, *(draft.files if draft else ())}
+        old = [path for path, noted in waiting.items() if path not in shown and json.loads(noted)[3] < now - HELD]
+        if old:
+            self._redis.hdel(key, *old)
+        if files:
+            noted = {path: json.dumps([one.sha256, one.kind, one.size, now]) for path, one in files.items()}
+            self._redis.hset(key, mapping=noted)
+        if contents:
+            try:
+                self._books.keep(contents)
+            except Exception:
+                gone = [path for path in files if path not in waiting]
+                if gone:
+                    self._redis.hdel(key, *gone)
+                raise
+
+    def _bytes(self, draft: Draft) -> dict[str, bytes]:
+        """Raises NoRevision when a file is not kept any more."""
+        found = {path: self._books.media.get(media.sha256) for path, media in draft.files.items()}
+        gone = [path for path, content in found.items() if content is None]
+        if gone:
+            raise NoRevision(f"files of the draft are not kept any more: {', '.join(gone)}; upload them again")
+        return {path: content for path, content in found.items() if content is not None}
+
+    def _now(self) -> int:
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+@lru_cache(maxsize=8)
+def _values_of(source: str) -> Values:
+    """The values of a draft or of what is live, read once and not for every page."""
+    return values_of(source)
+
+
+def _look(files: Mapping[str, Media]) -> book_file.Look:
+    def look(path: str) -> Media:
+        return files[path] if path in files else book_file.no_files(path)
+
+    return look
+
+
+def _located(source: str, error: BookError) -> tuple[Wrong, ...]:
+    """A book's problems by the value that they are about."""
+    try:
+        places = paths(source)
+    except BookError:
+        places = {}
+    return tuple(Wrong(places.get((one.line, one.column), ()), one.what) for one in error.problems)
+
+
+def _path(name: str, content: bytes, known: Mapping[str, Media]) -> str:
+    """A path for a file that was uploaded under a name: free, unless it is the same file."""
+    tail = PurePosixPath(name.replace("\\", "/")).name
+    plain = "".join(one for one in tail if unicodedata.category(one)[0] != "C").strip().lstrip(".~") or "file"
+    stem, dot, suffix = plain.rpartition(".")
+    stem, suffix = (stem, dot + suffix[:10]) if dot and stem else (plain, "")
+    stem = re.sub(r"\s+", " ", stem)[: _NAME_LIMIT - len(suffix)]
+    for number in range(1, 10_000):
+        path = f"media/{stem}{'' if number == 1 else f'-{number}'}{suffix}"
+        if path not in known or known[path] == described(path, content):
+            return path
+    raise ValueError(f"too many files are called {plain}")
+
+
+def _written(draft: Draft) -> str:
+    files = {path: [one.sha256, one.kind, one.size] for path, one in draft.files.items()}
+    noted = {"source": draft.source, "files": files, "base": draft.base, "version": draft.version}
+    noted |= {"author": draft.author, "at": draft.at, "touched": draft.touched}
+    return json.dumps(noted, ensure_ascii=False)
+
+
+def _read(app: str, noted: str) -> Draft:
+    found = json.loads(noted)
+    files = {path: Media(path, *one) for path, one in found["files"].items()}
+    touched = {part: (author, at) for part, (author, at) in found["touched"].items()}
+    return Draft(app, found["source"], files, found["base"], found["version"], found["author"], found["at"], touched)

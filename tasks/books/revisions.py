@@ -1,0 +1,274 @@
+"""The welcome book of each app, in Redis: a number of the current revision, and the revisions themselves.
+
+A revision never changes once it is stored, so a worker keeps what it has read until the number moves. Every change,
+a rollback too, is a new revision; the one before it stays. An edit says which revision it started from, so that of two
+editors at once the second is told and does not overwrite.
+
+    welcome:book:APP              the number
+    welcome:book:APP:N            the YAML of revision N
+    welcome:book:APP:N:about      JSON: author, note, at, digest, files (path → sha256, kind, size)
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tasks.books.files import Bundle
+from tasks.media.uploads import MediaStore, ReadyMedia, described
+from tasks.storage.connections import Redis
+from tasks.templates import book as book_file
+from tasks.templates.media_kind import MB
+from tasks.templates.model import Book, Media
+
+CURRENT = "welcome:book:"  # + app; tasks.ledger.ledger's claim reads it too
+FIRST_MEDIA = "welcome:first-media:"  # + app: ms at which its first book with files was stored; no part of a backup
+MEDIA_MB = 512
+DRAFT, DRAFT_VERSION = "welcome:draft:", "welcome:draft-version:"  # + app; see tasks.books.draft
+DRAFT_FILES = "welcome:draft-files:"  # + app: path → JSON of [sha256, kind, size, at]
+SHOWN_LATELY = 20  # revisions of each app whose files stay when media is full
+_BATCH = 100  # revisions read at once
+
+_STAMP = re.compile(r"\A\ufeff?# wecom-welcome: revision \d+ of app \S+ \(([0-9a-f]{12})\)\r?\n")
+_SAVE = """
+local current = tonumber(redis.call('GET', KEYS[1]) or 0)
+if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= current then return {0, current} end
+local number = current + 1
+local key = KEYS[1] .. ':' .. number
+redis.call('SET', key, ARGV[2])
+redis.call('SET', key .. ':about', ARGV[3])
+redis.call('SET', KEYS[1], number)
+return {1, number}
+"""
+
+
+class RevisionConflict(Exception):
+    """The revision that an edit started from is no longer the current one. `current` is 0 when there is none."""
+
+    def __init__(self, app: str, base: int, current: int) -> None:
+        super().__init__(f"the book of {app} is at revision {current} now, and this edit started from {base}")
+        self.base, self.current = base, current
+
+
+class NoRevision(LookupError):
+    """There is no such revision, or files that it shows are not kept any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A book as it was saved. `at`: ms, 0 if it is not known. `author` and `note` are "" when none was given."""
+
+    app: str
+    number: int
+    author: str
+    note: str
+    at: int
+    digest: str  # 12 hex digits of SHA-256 over YAML and files
+    files: Mapping[str, Media] = field(default_factory=dict)
+
+
+class BookStore:
+    """The books of all apps in one Redis. Thread-safe. Methods raise redis.RedisError when Redis cannot be asked."""
+
+    def __init__(self, client: Redis, media_mb: int = MEDIA_MB) -> None:
+        self._redis = client
+        self._read: dict[str, tuple[int, Book]] = {}  # by app: the revision read last
+        self._reading = threading.Lock()
+        self._save = client.register_script(_SAVE)
+        self.media = MediaStore(client, media_mb * MB)
+        self.ready = ReadyMedia(client)
+
+    # --- reading ---
+
+    def current(self, app: str) -> int | None:
+        """The number of the current revision of an app's book; None if none is stored."""
+        number = self._redis.get(CURRENT + app)
+        return None if number is None else int(number)
+
+    def book(self, app: str, number: int) -> Book:
+        """A revision. Read from Redis once, and then kept until another one is asked for. Raises NoRevision."""
+        known = self._read.get(app)
+        if known is None or known[0] != number:
+            with self._reading:  # one thread reads, and the others have it then
+                known = self._read.get(app)
+                if known is None or known[0] != number:
+                    source, revision = self._stored(app, number)
+                    known = self._read[app] = (number, book_file.read(source, _look(revision.files)))
+        return known[1]
+
+    def since_first_media(self, app: str) -> float | None:
+        """Seconds since the app's first book with files was stored here; None if none was."""
+        at = self._redis.get(FIRST_MEDIA + app)
+        return None if at is None else (self._now() - int(at)) / 1000
+
+    def source(self, app: str, number: int) -> str:
+        """The YAML of a revision. Raises NoRevision."""
+        return self._stored(app, number)[0]
+
+    def revision(self, app: str, number: int) -> Revision:
+        """What is noted of a revision. Raises NoRevision."""
+        return self._stored(app, number)[1]
+
+    def history(self, app: str) -> Iterator[Revision]:
+        """The revisions, newest first."""
+        newest = self.current(app) or 0
+        for start in range(newest, 0, -_BATCH):
+            numbers = range(start, max(0, start - _BATCH), -1)
+            keys = [f"{CURRENT}{app}:{number}" for number in numbers]
+            sources = self._redis.mget(keys)
+            abouts = self._redis.mget([f"{key}:about" for key in keys])
+            for number, source, about in zip(numbers, sources, abouts, strict=True):
+                if source is not None:
+                    yield _revision(app, number, source, about)
+
+    def find(self, app: str, digest: str) -> int | None:
+        """The newest revision with this content; None if there is none."""
+        return next((revision.number for revision in self.history(app) if revision.digest == digest), None)
+
+    def bundle(self, app: str, number: int) -> Bundle:
+        """A revision with the bytes of its files. Raises NoRevision."""
+        source, revision = self._stored(app, number)
+        contents = {path: self.media.get(media.sha256) for path, media in revision.files.items()}
+        found = {path: content for path, content in contents.items() if content is not None}
+        if len(found) < len(contents):
+            gone = ", ".join(path for path in contents if path not in found)
+            raise NoRevision(f"files of revision {number} are not kept any more: {gone}")
+        return Bundle(source, found)
+
+    # --- changing ---
+
+    def save(
+        self,
+        app: str,
+        source: str,
+        media: Mapping[str, bytes] | None = None,
+        author: str = "",
+        note: str = "",
+        base: int | None = None,
+    ) -> int:
+        """Store a book as the next revision, and its files. → its number; the current one's when nothing is different.
+
+        media: path → bytes for the files that the book shows. base: the revision that the edit started from, 0 for
+        none; None: whatever is current. Raises BookError, MediaFull or RevisionConflict, and then nothing has changed.
+        """
+        source = unstamped(source)
+        files = {path: described(path, content) for path, content in (media or {}).items()}
+        shown = book_file.read(source, _look(files)).media()
+        digest = digest_of(source, shown)
+        current = self.current(app) or 0
+        if base is not None and base != current:
+            raise RevisionConflict(app, base, current)
+        if current and self.revision(app, current).digest == digest:
+            return current
+        self.media.put(((media or {})[path] for path in shown), keep=self._shown_lately(shown))
+        about = {
+            "author": author,
+            "note": note,
+            "at": self._now(),
+            "digest": digest,
+            "files": {path: [one.sha256, one.kind, one.size] for path, one in shown.items()},
+        }
+        saved, number = self._save(
+            keys=[CURRENT + app],
+            args=["" if base is None else base, source, json.dumps(about, ensure_ascii=False)],
+        )
+        if not saved:
+            raise RevisionConflict(app, -1 if base is None else base, int(number))
+        if shown:
+            self._redis.set(FIRST_MEDIA + app, self._now(), nx=True)
+        return int(number)
+
+    def import_first(self, app: str, source: str, media: Mapping[str, bytes] | None = None) -> bool:
+        """Store a book as revision 1 unless the app has one. Raises BookError or MediaFull. → whether it was stored."""
+        try:
+            self.save(app, source, media, base=0)
+        except RevisionConflict:
+            return False
+        return True
+
+    def rollback(self, app: str, number: int, author: str = "", note: str = "", base: int | None = None) -> int:
+        """Make an earlier revision the next one. → its number. Raises as `save`, and NoRevision."""
+        bundle = self.bundle(app, number)
+        return self.save(app, bundle.source, bundle.files, author, note or f"back to revision {number}", base)
+
+    def keep(self, contents: Iterable[bytes]) -> None:
+        """Store files that no revision shows yet; whoever keeps them has noted so in DRAFT_FILES. Raises MediaFull."""
+        self.media.put(contents, keep=self._shown_lately({}))
+
+    def shows(self, sha256: str) -> bool:
+        """Whether one of the last revisions or drafts of any app shows a file."""
+        return sha256 in self._shown_lately({})
+
+    def _stored(self, app: str, number: int) -> tuple[str, Revision]:
+        key = f"{CURRENT}{app}:{number}"
+        source, about = self._redis.mget(key, f"{key}:about")
+        if source is None:
+            raise NoRevision(f"the book of {app} has no revision {number}")
+        return str(source), _revision(app, number, source, about)
+
+    def _shown_lately(self, shown: Mapping[str, Media]) -> frozenset[str]:
+        """The files that must not give way: of this book, of the last revisions of every app, and of the drafts."""
+        keep = {media.sha256 for media in shown.values()}
+        for key in self._redis.scan_iter(match=f"{DRAFT_FILES}*", count=1000):
+            keep |= {json.loads(noted)[0] for noted in self._redis.hvals(key)}
+        pattern = re.compile(re.escape(CURRENT) + r"([^:]+)")
+        for key in self._redis.scan_iter(match=f"{CURRENT}*", count=1000):
+            found = pattern.fullmatch(key)
+            if found is None:
+                continue
+            for nth, revision in enumerate(self.history(found[1])):
+                if nth == SHOWN_LATELY:
+                    break
+                keep |= {media.sha256 for media in revision.files.values()}
+        return frozenset(keep)
+
+    def _now(self) -> int:
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _revision(app: str, number: int, source: str, about: str | None) -> Revision:
+    noted = json.loads(about) if about else {}
+    files = {path: Media(path, *described) for path, described in noted.get("files", {}).items()}
+    return Revision(
+        app=app,
+        number=number,
+        author=noted.get("author", ""),
+        note=noted.get("note", ""),
+        at=noted.get("at", 0),
+        digest=noted.get("digest") or digest_of(source, files),
+        files=files,
+    )
+
+
+def _look(files: Mapping[str, Media]) -> book_file.Look:
+    def look(path: str) -> Media:
+        return files[path] if path in files else book_file.no_files(path)
+
+    return look
+
+
+# ------------------------------------------------------------------------------------------------ where a file is from
+
+
+def digest_of(source: str, files: Mapping[str, Media]) -> str:
+    """12 hex digits that two books have in common only if their YAML and files are the same."""
+    parts = [source, *(f"{path}\0{media.sha256}" for path, media in sorted(files.items()))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def stamped(source: str, revision: Revision) -> str:
+    """The YAML with a first line that says which revision it is, so that an import knows what it started from."""
+    return f"# wecom-welcome: revision {revision.number} of app {revision.app} ({revision.digest})\n{source}"
+
+
+def stamp(source: str) -> str | None:
+    """The digest of the revision that a file was exported from; None if it does not say."""
+    found = _STAMP.match(source)
+    return found and found[1]
+
+
+def unstamped(source: str) -> str:
+    return _STAMP.sub("", source)

@@ -1,0 +1,68 @@
+"""The Celery app: its two queues, its settings, its schedule. Made by a function; importing reads nothing.
+
+    queue     tasks                     worker                  why apart
+    welcome   greet_due                 role welcome            a long task in front of a greeting loses the window
+    upkeep    everything else           role upkeep
+
+Celery over Redis is not at-least-once, late acks or not: BRPOP removes a message before it is stored as unacked. So
+a message is never the only trace of something: the ledger is, and the reaper sends the message again. Acks would
+buy nothing, and they cost: those lost with a connection stay counted, and kombu then asks for no more messages.
+"""
+
+import functools
+from typing import Any
+
+from celery import Celery
+from celery.worker.consumer import Consumer
+from kombu.entity import Queue
+
+from tasks.ledger import celery_message
+from tasks.monitoring.jobs import SCHEDULE
+from tasks.monitoring.queue_status import UPKEEP
+from tasks.storage import connections
+
+
+class PromptConsumer(Consumer):
+    """Celery's consumer, but back within a second of Redis' return: the stock back-off is fixed at 2, 4, … 30 s."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        conn.ensure_connection = functools.partial(
+            conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0
+        )
+        return super().ensure_connected(conn)
+
+
+def make_app(redis_url: str) -> Celery:
+    """A Celery app on this Redis. Tasks are added by `tasks.workers`."""
+    broker_url, transport_options = connections.broker(redis_url)
+    app = Celery("wecom-welcome", set_as_current=False)
+    app.conf.update(
+        broker_url=broker_url,
+        broker_transport_options=transport_options,
+        broker_connection_timeout=1,
+        broker_pool_acquire_timeout=1,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a failover must not end the worker
+        task_queues=[Queue(name, routing_key=name, no_ack=True) for name in (celery_message.QUEUE, UPKEEP)],
+        task_default_queue=UPKEEP,
+        task_routes={celery_message.TASK: {"queue": celery_message.QUEUE}},
+        task_ignore_result=True,
+        task_publish_retry_policy={"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.2},
+        task_serializer="json",
+        accept_content=["json"],
+        worker_consumer=f"{__name__}:{PromptConsumer.__name__}",
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # a send in flight must finish
+        worker_hijack_root_logger=False,
+        beat_scheduler="celery.beat:Scheduler",  # in memory: every task may run twice, or a minute early
+        beat_schedule={
+            name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+            for name, seconds in SCHEDULE.items()
+        },
+        enable_utc=True,
+    )
+    return app

@@ -1,0 +1,224 @@
+"""What texts and rules ask about the two: from the cache, or from WeCom on a small budget.
+
+A name that does not come in time is left out, and the text's fallback stands in its place; a rule that asks for a fact
+that does not come does not match, and a later one does: no greeting waits for either.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import redis
+
+from tasks.events import ContactAdded
+from tasks.storage.connections import Redis
+from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, CUSTOMER_TYPES, DEPARTMENTS, Contact, Directory
+from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
+from tasks.wecom.errors import Busy, Limited, TokenRefused
+
+log = logging.getLogger(__name__)
+
+BUDGET = 1.5  # seconds for all look-ups of one greeting together
+MEMBER_FRESH = 3600.0  # seconds after which a member's names and departments are asked for anew
+TREE_FRESH = 600.0  # the same for the tree of departments
+DEPARTMENT_FRESH = 24 * 3600.0  # and for a department's name
+REFUSED_FRESH = 300.0  # and for what WeCom would not tell
+KEPT = 7 * 24 * 3600  # seconds for which an old answer stands in for a new one that does not come
+ROOT = 1  # the department that is the corp itself, and has its name
+
+_MEMBER = "welcome:member:"  # + app:userid
+_DEPARTMENT = "welcome:department:"  # + app:id
+_TREE = "welcome:tree:"  # + app
+_MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
+
+
+class Lookups:
+    """Looks up what is said and asked about the two. Thread-safe."""
+
+    def __init__(self, client: Redis, timezone: ZoneInfo) -> None:
+        self._redis = client
+        self._timezone = timezone
+
+    def about(
+        self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
+    ) -> "Lookup":
+        """An enquiry about one event, received at so many ms. Its budget begins now, and ends before `by`."""
+        at = datetime.fromtimestamp(received_at / 1000, self._timezone)
+        return Lookup(self._redis, wecom.with_deadline(min(by, time.monotonic() + budget)), event, at)
+
+
+def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """userid → (name, main department's name) of those members that the cache knows, "" for what it does not.
+
+    Asks WeCom for nothing. Raises redis.RedisError.
+    """
+    wanted = sorted(set(user_ids))
+    members = _answers(client, [f"{_MEMBER}{app}:{user_id}" for user_id in wanted])
+    found = {user_id: member for user_id, member in zip(wanted, members, strict=True) if isinstance(member, dict)}
+    departments = sorted({int(member.get("department") or 0) for member in found.values()})
+    names = _answers(client, [f"{_DEPARTMENT}{app}:{identity}" for identity in departments])
+    named = dict(zip(departments, names, strict=True))
+    return {
+        user_id: (str(member.get("member") or ""), str(named[int(member.get("department") or 0)] or ""))
+        for user_id, member in found.items()
+    }
+
+
+def _answers(client: Redis, keys: list[str]) -> list[Any]:
+    """What is kept under each of these keys; None for nothing."""
+    return [json.loads(kept)["answer"] if kept else None for kept in client.mget(keys)] if keys else []
+
+
+class Lookup:
+    """What is known about one event's member and customer. Asks for each thing once at most, and only if it must."""
+
+    def __init__(self, client: Redis, wecom: WeComClient, event: ContactAdded, at: datetime) -> None:
+        self._redis = client
+        self._wecom = wecom
+        self._event = event
+        self._at = at
+        self._answers: dict[str, Any] = {}
+
+    def contact(self, facts: frozenset[str] = frozenset()) -> Contact:
+        """The contact as rules see it, with those of the `facts` that come in time."""
+        customer = self._customer() if facts & {ADD_WAY, CUSTOMER_TYPE} else {}
+        return Contact(
+            app=self._event.app,
+            user_id=self._event.user_id,
+            external_user_id=self._event.external_user_id,
+            state=self._event.state,
+            change=self._event.change,
+            at=self._at,
+            directory=self._directory() if DEPARTMENTS in facts else Directory(),
+            customer_type=CUSTOMER_TYPES.get(customer.get("type")),
+            add_way=customer.get("add_way"),
+        )
+
+    def values(self, wanted: frozenset[str]) -> dict[str, str]:
+        """Placeholder → value for the `wanted` ones that are known in time."""
+        at = self._at
+        values = {"state": self._event.state, "date": at.date().isoformat(), "time": at.strftime("%H:%M")}
+        if wanted & ABOUT_MEMBER:
+            member = self._member()
+            values |= {placeholder: str(member.get(placeholder, "")) for placeholder in _MEMBER_FIELDS}
+            if "department" in wanted and member.get("department"):
+                values["department"] = self._department(member["department"])
+        if "corp" in wanted:
+            values["corp"] = self._department(ROOT)
+        if wanted & ABOUT_CUSTOMER:
+            values["customer"] = str(self._customer().get("name", ""))
+        return values
+
+    def _customer(self) -> dict[str, Any]:
+        """{name, type, add_way} of the customer, as far as they are known. Never cached."""
+
+        def ask() -> dict[str, Any]:
+            answer = self._wecom.external_contact.get(self._event.external_user_id)
+            contact = answer.get("external_contact") or {}
+            followers = answer.get("follow_user") or []
+            ways = [one.get("add_way") for one in followers if one.get("userid") == self._event.user_id]
+            return {
+                "name": contact.get("name") or "",
+                "type": contact.get("type"),
+                "add_way": ways[0] if ways else None,
+            }
+
+        if self._event.rehearsal:  # whose customer does not exist
+            return {}
+        if "customer" not in self._answers:
+            self._answers["customer"] = {}
+            try:
+                self._answers["customer"] = ask()
+            except WeComError as error:
+                log.warning("what is asked of the customer is not known: %s", error)
+        return dict(self._answers["customer"])
+
+    def _member(self) -> dict[str, Any]:
+        """{member, alias, position: its names; departments: its ids; department: the main one}, as far as known."""
+
+        def ask() -> dict[str, Any]:
+            answer = self._wecom.user.get(self._event.user_id)
+            names: dict[str, Any] = {ours: str(answer.get(field) or "") for ours, field in _MEMBER_FIELDS.items()}
+            departments = answer.get("department") or []
+            main = answer.get("main_department")
+            first = main if main in departments else next(iter(departments), 0)
+            return names | {"departments": departments, "department": first}
+
+        known = self._kept(f"{_MEMBER}{self._event.app}:{self._event.user_id}", MEMBER_FRESH, ask, "the member")
+        return known if isinstance(known, dict) else {}
+
+    def _department(self, identity: int) -> str:
+        """A department's name; "" if it is not known."""
+
+        def ask() -> str:
+            answer = self._wecom.get("department/get", {"id": identity})
+            return str((answer.get("department") or {}).get("name") or "")
+
+        key = f"{_DEPARTMENT}{self._event.app}:{identity}"
+        return str(self._kept(key, DEPARTMENT_FRESH, ask, "a department's name") or "")
+
+    def _directory(self) -> Directory:
+        """The member's departments, and the corp's tree of them."""
+
+        def ask() -> dict[str, int]:
+            answer = self._wecom.get("department/simplelist")
+            return {str(one["id"]): one["parentid"] for one in answer.get("department_id") or []}
+
+        departments = self._member().get("departments")
+        if not departments:  # a member is in one at least: WeCom does not tell this app
+            return Directory()
+        tree = self._kept(f"{_TREE}{self._event.app}", TREE_FRESH, ask, "the tree of departments")
+        parents = {int(one): parent for one, parent in tree.items()} if tree else None
+        return Directory({self._event.user_id: frozenset(departments)}, parents)
+
+    def _kept(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
+        """An answer that is kept: from Redis while it is fresh, else from WeCom, else the old one; None for none."""
+        if key not in self._answers:
+            self._answers[key] = self._found(key, fresh, ask, what)
+        return self._answers[key]
+
+    def _found(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
+        old: dict[str, Any] = {}
+        with contextlib.suppress(redis.RedisError, ValueError):  # WeCom knows it too
+            old = json.loads(self._redis.get(key) or "{}")
+            if old.get("until", 0.0) > time.time():
+                return old["answer"]
+        try:
+            answer = ask()
+        except WeComError as error:
+            log.warning("%s is not known: %s", what, error)
+            answer = old.get("answer")
+            if not isinstance(error, WeComAPIError) or isinstance(error, Busy | Limited | TokenRefused):
+                return answer
+            fresh = REFUSED_FRESH  # it will be refused again: nobody waits for that
+        with contextlib.suppress(redis.RedisError):  # asked again next time
+            kept = {"answer": answer, "until": time.time() + fresh}
+            self._redis.set(key, json.dumps(kept, ensure_ascii=False), ex=KEPT)
+        return answer
+
+
+# ------------------------------------------------------------------------------------------------ for pages
+
+
+def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
+    """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
+    asked = list(members)
+    kept = client.mget(_TREE + app, *(f"{_MEMBER}{app}:{one}" for one in asked))
+    tree, *found = (_answer(text) for text in kept)
+    parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
+    departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}
+    return Directory({one: each for one, each in departments.items() if each}, parents)
+
+
+def _answer(kept: str | None) -> dict[str, Any]:
+    try:
+        answer = json.loads(kept or "{}").get("answer")
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,87 @@
+"""Whom customers can add: the members with 客户联系 in an app's range, for people who choose one. Doc 92571.
+
+    welcome:roster:APP         JSON of their userids, for FRESH; [] for FAILED after WeCom did not tell
+    welcome:departments:APP    JSON of the corp's departments, likewise. Doc 90208
+
+Their names are those that greetings have looked up (tasks.directory.lookup): WeCom is asked for no name here.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.directory.lookup import known_members
+from tasks.storage.connections import Redis
+from tasks.wecom import WeComClient, WeComError
+
+KEY = "welcome:roster:"  # + app
+DEPARTMENTS = "welcome:departments:"  # + app
+FRESH = 600  # seconds for which a list is taken as it is
+FAILED = 60  # seconds for which nobody asks again after WeCom did not tell
+MOST = 200  # members; beyond that a list is nothing to choose from
+
+
+def list_members(client: Redis, app: str, wecom: WeComClient, patience: float) -> dict[str, str]:
+    """userid → name ("" where it is not known), at most MOST; waits for WeCom `patience` seconds at most.
+
+    Empty when WeCom does not tell. Raises redis.RedisError.
+    """
+    kept = client.get(KEY + app)
+    if kept is None:
+        members, life = _asked(wecom.with_deadline(time.monotonic() + patience))
+        client.set(KEY + app, json.dumps(members), ex=life)
+    else:
+        members = json.loads(kept)
+    known = known_members(client, app, members)
+    return {member: known.get(member, ("", ""))[0] for member in members}
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """`name` "" where WeCom does not tell it; `depth` below the corp itself."""
+
+    id: int
+    name: str
+    depth: int
+
+
+def departments(client: Redis, app: str, wecom: WeComClient, patience: float) -> dict[int, Department]:
+    """The departments in an app's range, each below the one that it belongs to; waits as `roster` does.
+
+    Empty when WeCom does not tell. Raises redis.RedisError.
+    """
+    kept = client.get(DEPARTMENTS + app)
+    if kept is None:
+        try:
+            answer = wecom.with_deadline(time.monotonic() + patience).get("department/list")
+            listed = [[one["id"], one.get("name") or "", one.get("parentid") or 0] for one in answer["department"]]
+            life = FRESH
+        except WeComError:
+            listed, life = [], FAILED
+        client.set(DEPARTMENTS + app, json.dumps(listed[:MOST], ensure_ascii=False), ex=life)
+    else:
+        listed = json.loads(kept)
+    return {one.id: one for one in _in_order(listed)}
+
+
+def _in_order(listed: list[list[Any]]) -> Iterator[Department]:
+    """Each department, and below it its own."""
+    known = {identity for identity, _, _ in listed}
+    below: dict[int, list[tuple[int, str]]] = {}
+    for identity, name, parent in listed:
+        below.setdefault(parent if parent in known else 0, []).append((identity, name))
+    waiting = [(identity, name, 0) for identity, name in reversed(below.pop(0, []))]
+    while waiting:
+        identity, name, depth = waiting.pop()
+        yield Department(identity, name, depth)
+        waiting += [(one, its, depth + 1) for one, its in reversed(below.pop(identity, []))]
+
+
+def _asked(wecom: WeComClient) -> tuple[list[str], int]:
+    try:
+        members = wecom.external_contact.get_follow_user_list()["follow_user"]
+    except WeComError:
+        return [], FAILED
+    return sorted(str(one) for one in members)[:MOST], FRESH

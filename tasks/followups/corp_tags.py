@@ -1,0 +1,120 @@
+"""The ids of the corp's tags, by group and name; those that do not exist yet are made. Docs 92117, 92118.
+
+Kept in Redis for all workers, and read anew when an id is refused. Whoever makes tags holds a lock of Redis, so that
+two workers do not make the same one twice.
+
+    welcome:tags:CORP         hash: ["group", "name"] → id
+    welcome:tags:CORP:lock    whose turn it is
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+
+from tasks.storage.connections import Redis
+from tasks.templates.model import Tag
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
+
+KEY = "welcome:tags:"  # + corp id
+LOCK_LIFE = 15.0  # seconds: longer than a follow-up has, so that its holder has ended
+LOOK = 0.1  # seconds between two looks at the lock
+FRESH = 24 * 3600  # seconds after which the whole map is read anew: tags are renamed in WeCom's console
+NAME_TAKEN = 40071
+PATH = "externalcontact/add_corp_tag"
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"
+
+
+class TagsNotReady(WeComError):
+    """Another worker is making tags, and takes long: try again."""
+
+
+class CorpTags:
+    """Tag → id. Thread-safe."""
+
+    def __init__(self, client: Redis) -> None:
+        self._redis = client
+        self._release = client.register_script(_RELEASE)
+
+    def ids(
+        self, wecom: WeComClient, corp_id: str, tags: Sequence[Tag], by: float, refused: Sequence[str] = ()
+    ) -> list[str]:
+        """The ids of `tags`, in their order; made if there are none.
+
+        by: a time of `time.monotonic`, also the deadline of `wecom`. refused: ids that WeCom does not know, so that
+        what is kept is old. Raises WeComError or redis.RedisError.
+        """
+        known = self._known(corp_id, tags)
+        if self._whole(known, refused):
+            return [str(one) for one in known]
+        lock, mine = f"{KEY}{corp_id}:lock", secrets.token_hex(8)
+        while not self._redis.set(lock, mine, nx=True, px=int(LOCK_LIFE * 1000)):
+            if time.monotonic() + LOOK >= by:
+                raise TagsNotReady(PATH, "another worker is making tags")
+            time.sleep(LOOK)
+        try:
+            known = self._known(corp_id, tags)  # somebody may have made them meanwhile
+            if not self._whole(known, refused):
+                found = self._made(wecom, tags)
+                self._keep(corp_id, found)
+                known = [found.get(tag) for tag in tags]
+        finally:
+            self._release(keys=[lock], args=[mine])
+        if None in known:
+            raise TagsNotReady(PATH, "WeCom did not say the ids of the tags that it made")
+        return [str(one) for one in known]
+
+    def _known(self, corp_id: str, tags: Sequence[Tag]) -> list[str | None]:
+        known: list[str | None] = self._redis.hmget(KEY + corp_id, [_field(tag) for tag in tags])
+        return known
+
+    @staticmethod
+    def _whole(known: Sequence[str | None], refused: Sequence[str]) -> bool:
+        return None not in known and not set(known) & set(refused)
+
+    def _made(self, wecom: WeComClient, tags: Sequence[Tag]) -> dict[Tag, str]:
+        """All tags of the corp by WeCom's list, with these among them."""
+        found = _listed(wecom)
+        missing: dict[str, list[Tag]] = {}
+        for tag in tags:
+            if tag not in found:
+                missing.setdefault(tag.group, []).append(tag)
+        for group, wanted in missing.items():
+            try:
+                answer = wecom.external_contact.add_corp_tag(
+                    tag=[{"name": tag.name} for tag in wanted], group_name=group
+                )
+            except WeComAPIError as error:
+                if error.errcode != NAME_TAKEN:
+                    raise
+                again = _listed(wecom)  # somebody has made it in the console meanwhile
+                if any(tag not in again for tag in wanted):
+                    raise
+                found |= again
+            else:
+                made = answer.get("tag_group", {})
+                found |= {Tag(group, one["name"]): one["id"] for one in made.get("tag", [])}
+        return found
+
+    def _keep(self, corp_id: str, found: dict[Tag, str]) -> None:
+        with self._redis.pipeline() as pipe:
+            pipe.delete(KEY + corp_id)
+            if found:
+                pipe.hset(KEY + corp_id, mapping={_field(tag): one for tag, one in found.items()})
+                pipe.expire(KEY + corp_id, FRESH)
+            pipe.execute()
+
+
+def _listed(wecom: WeComClient) -> dict[Tag, str]:
+    groups = wecom.external_contact.get_corp_tag_list().get("tag_group") or []
+    return {
+        Tag(group["group_name"], one["name"]): one["id"]
+        for group in groups
+        for one in group.get("tag") or []
+        if not one.get("deleted") and not group.get("deleted")
+    }
+
+
+def _field(tag: Tag) -> str:
+    return json.dumps([tag.group, tag.name], ensure_ascii=False)

@@ -1,0 +1,249 @@
+"""After the greeting, on the slow lane: tags and the remark of a template's `then`. Docs 92117, 92118, 92115.
+
+    a message on the slow queue ──▶ FollowUpWorker.run       takes all follow-ups that are due, a few at a time
+                                       └─▶ FollowUpHandler.do     one: choose, mark, remark, note how far it came
+
+Whatever became of the greeting, also where none could be sent: an event that never came to a template gets the one
+that it would have had. Every step may be done twice: a mark that is there stays, and a remark is set only where the
+member has none.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+import redis
+
+from tasks.books.revisions import BookStore, NoRevision
+from tasks.directory.lookup import Lookup, Lookups
+from tasks.followups.corp_tags import CorpTags
+from tasks.followups.store import LEASE, FollowUpProgress, FollowUps, FollowUpTask
+from tasks.logs import about
+from tasks.monitoring.metrics import Counters, count
+from tasks.templates.model import NOTHING, Book, Template
+from tasks.templates.render import ABOUT_CUSTOMER, placeholders, remark
+from tasks.templates.select import needs, select
+from tasks.templates.yaml_nodes import BookError
+from tasks.wecom import WeComAPIError, WeComClient, WeComError, errors
+
+log = logging.getLogger(__name__)
+
+DELAYS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0)  # seconds between two tries; then it is given up
+FACTS_AWAITED = 3  # tries that wait for what a rule or a remark asks for; then it counts as unknown, as for a greeting
+ALWAYS_THERE = ("member", "department", "corp")  # names that WeCom has of everybody: without one, it did not tell
+WORK = LEASE - 2.0  # seconds for one try
+AT_ONCE = 8  # follow-ups under way in a process: few, for the greetings share WeCom's limits
+NO_CONTACTS = 84061
+NO_TAG = 40068
+NAMES = 4.0  # seconds for names and facts
+PAGES = 20  # of a customer's members, 500 each
+
+
+# ------------------------------------------------------------------------------------------------ what follows a try
+
+
+def after_failure(error: Exception, task: FollowUpTask, jitter: float) -> FollowUpProgress:
+    """What follows a try that failed: another one, or the end. Pure. `jitter`: 0 to 1."""
+    told = isinstance(error, NoRevision | BookError | FactsNotKnown)
+    reason = error.reason if isinstance(error, WeComError) else str(error) if told else type(error).__name__
+    waits = isinstance(error, WeComAPIError) and error.errcode == NO_CONTACTS and task.event.change == "half_add"
+    if waits:
+        reason = f"waits for the full add: {reason}"
+    if not _passes(error):
+        return FollowUpProgress("failed", reason)
+    if task.attempts > len(DELAYS):
+        return FollowUpProgress("failed", f"given up after {task.attempts} tries: {reason}")
+    delay = DELAYS[task.attempts - 1] * (0.75 + jitter / 2)
+    return FollowUpProgress("waiting", reason, delay, awaits_full_add=waits)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a later try may succeed. What nobody lists may."""
+    if isinstance(error, WeComAPIError):
+        if error.errcode in (NO_CONTACTS, NO_TAG) or error.errcode not in errors.CODES:
+            return True
+        return not isinstance(error, errors.BadRequest | errors.Final)
+    return not isinstance(error, errors.InvalidRequest | NoRevision | BookError)
+
+
+class FactsNotKnown(Exception):
+    """A rule or a remark asks for something that WeCom does not tell yet."""
+
+
+# ------------------------------------------------------------------------------------------------ one follow-up
+
+
+@dataclass(slots=True)
+class _Done:
+    """What of a follow-up is done."""
+
+    tags: tuple[str, ...]
+    remark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpHandler:
+    """Does one follow-up. Thread-safe."""
+
+    store: FollowUps
+    books: BookStore
+    people: Lookups
+    tags: CorpTags
+    clients: Mapping[str, WeComClient]
+    counters: Counters
+    jitter: Callable[[], float] = field(default=random.random)
+
+    def do(self, task: FollowUpTask) -> None:
+        """One try of one follow-up. Raises nothing."""
+        with about(event=task.id, app=task.event.app):
+            done = _Done(task.tags, task.remark)
+            try:
+                progress = self._do(task, done)
+            except (WeComError, redis.RedisError, NoRevision, BookError, FactsNotKnown) as error:
+                progress = after_failure(error, task, self.jitter())
+            except Exception as error:  # the edge of a worker's thread
+                log.exception("a follow-up ended in an error")
+                progress = after_failure(error, task, self.jitter())
+            progress = replace(progress, tags=done.tags, remark=done.remark)
+            try:
+                noted = self.store.note(task, progress)
+            except redis.RedisError as error:
+                log.warning("cannot note a follow-up, so it is done again: %s", type(error).__name__)
+                return
+            if noted and progress.state in ("done", "failed"):
+                self.counters.add(count("followups_total", app=task.event.app, result=progress.state))
+            if noted and progress.state != "none":
+                level = logging.WARNING if progress.state == "failed" else logging.INFO
+                log.log(level, "follow-up %s%s", progress.state, f": {progress.reason}" if progress.reason else "")
+
+    def _do(self, task: FollowUpTask, done: _Done) -> FollowUpProgress:
+        if task.attempts > len(DELAYS) + 1:
+            return FollowUpProgress("failed", "worker after worker died with it")
+        by = time.monotonic() + WORK
+        client = self.clients.get(task.event.app)
+        if client is None:
+            return FollowUpProgress("failed", f"no app {task.event.app} is configured")
+        wecom = client.with_deadline(by)
+        revision = task.revision or self.books.current(task.event.app)
+        if revision is None:
+            return FollowUpProgress("none")
+        book = self.books.book(task.event.app, revision)
+        enquiry = self.people.about(wecom, task.event, task.received_at, by, NAMES)
+        template = _template(book, task, enquiry)
+        if template is None or template.then == NOTHING:
+            return FollowUpProgress("none")
+        self._tag(template, task, wecom, by, done)
+        self._remark(template, task, wecom, enquiry, done)
+        return FollowUpProgress("done")
+
+    def _tag(self, template: Template, task: FollowUpTask, wecom: WeComClient, by: float, done: _Done) -> None:
+        wanted = {f"{tag.group}/{tag.name}": tag for tag in template.then.tags}
+        missing = [tag for name, tag in wanted.items() if name not in done.tags]
+        if not missing:
+            return
+        ids = self.tags.ids(wecom, task.event.corp_id, missing, by)
+        try:
+            self._mark(wecom, task, ids)
+        except WeComAPIError as error:
+            if error.errcode != NO_TAG:
+                raise
+            ids = self.tags.ids(wecom, task.event.corp_id, missing, by, refused=ids)
+            self._mark(wecom, task, ids)
+        done.tags = tuple(wanted)
+
+    @staticmethod
+    def _mark(wecom: WeComClient, task: FollowUpTask, ids: list[str]) -> None:
+        wecom.external_contact.mark_tag(task.event.user_id, task.event.external_user_id, add_tag=ids)
+
+    def _remark(self, template: Template, task: FollowUpTask, wecom: WeComClient, enquiry: Lookup, done: _Done) -> None:
+        if not template.then.remark or done.remark is not None:
+            return
+        name, current = _noted(wecom, task)
+        asked = frozenset(one.name for one in placeholders(template.then.remark))
+        values = enquiry.values(asked - ABOUT_CUSTOMER)
+        unknown = [one for one in ALWAYS_THERE if one in asked and not values.get(one)]
+        if unknown and task.attempts <= FACTS_AWAITED:
+            raise FactsNotKnown(f"the remark has {' and '.join(unknown)}, and WeCom does not tell")
+        text = remark(template, values | {"customer": name})
+        if not text:
+            return
+        if current in ("", name):  # WeCom shows the customer's own name where the member has set nothing
+            wecom.external_contact.remark(task.event.user_id, task.event.external_user_id, remark=text)
+            done.remark = "set"
+        else:
+            done.remark = "set" if current == text else "kept"  # a worker died after it had set it, or the member did
+
+
+def _template(book: Book, task: FollowUpTask, enquiry: Lookup) -> Template | None:
+    """The template that the greeting had, or would have had. Raises FactsNotKnown while that cannot be told."""
+    if task.template:
+        return book.templates.get(task.template)
+    contact = enquiry.contact()
+    facts = needs(book, contact)
+    if facts:
+        contact = enquiry.contact(facts)
+        unknown = needs(book, contact)
+        if unknown and task.attempts <= FACTS_AWAITED:
+            raise FactsNotKnown(f"a rule asks for {' and '.join(sorted(unknown))}, and WeCom does not tell")
+    choice = select(book, contact)
+    return None if choice is None else choice.template
+
+
+def _noted(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
+    """(the customer's own name, the remark of this member). Raises WeComError, 84061 if the two are no contacts."""
+    name, cursor = None, None
+    for _ in range(PAGES):
+        answer = wecom.external_contact.get(task.event.external_user_id, cursor)
+        if name is None:
+            name = str(answer.get("external_contact", {}).get("name", ""))
+        for one in answer.get("follow_user") or []:
+            if one.get("userid") == task.event.user_id:
+                return name, str(one.get("remark") or "")
+        cursor = answer.get("next_cursor")
+        if not cursor:
+            break
+    raise errors.from_answer(NO_CONTACTS, "the member is not among the customer's", "externalcontact/get")
+
+
+# ------------------------------------------------------------------------------------------------ all that are due
+
+
+class FollowUpWorker:
+    """Takes what is due and does it, at most AT_ONCE at a time."""
+
+    def __init__(self, store: FollowUps, do: Callable[[FollowUpTask], None]) -> None:
+        self._store = store
+        self._do = do
+        self._turn = threading.Lock()
+        self._under_way: list[str] = []  # event ids
+        self._stopping = threading.Event()
+
+    def current_tasks(self) -> list[str]:
+        """The ids of the events whose follow-ups are being done now."""
+        return self._under_way
+
+    def run(self) -> None:
+        """Do all that is due. At once back if another thread of this process is at it."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="follow-up") as pool:
+                while not self._stopping.is_set():
+                    tasks = self._store.claim(AT_ONCE)
+                    self._under_way = [task.id for task in tasks]
+                    if not tasks:
+                        return
+                    wait([pool.submit(self._do, task) for task in tasks])
+        except redis.RedisError as error:
+            log.warning("cannot take the follow-ups that are due: %s", type(error).__name__)
+        finally:
+            self._under_way = []
+            self._turn.release()
+
+    def stop(self) -> None:
+        """Take nothing more; what is under way is finished."""
+        self._stopping.set()

@@ -1,0 +1,54 @@
+"""The one door into the system: `submit` stores an event and wakes a worker, or says within 1.5 s that it cannot.
+
+WeCom waits 5 s for an answer and sends again what was not accepted, so "I cannot" is safe and silence is not. While
+Redis does not answer, one caller at a time finds out whether it is back; the others are told at once, so that a
+thread each is not what a stalled Redis costs.
+"""
+
+import logging
+import threading
+import time
+
+import redis
+
+from tasks.events import ContactAdded
+from tasks.ledger.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 0.6  # seconds for each of two tries to reach Redis
+HOLD_OFF = 0.5  # seconds after a failure in which callers are told at once
+
+
+class Unavailable(Exception):
+    """The event is not stored. WeCom is to send it again."""
+
+
+class Intake:
+    """Submits events to the ledger. Thread-safe. The ledger's client must have TIMEOUT as its time-out."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._asking = threading.Lock()
+        self._failed_at: float | None = None  # None: the last call was answered
+
+    def submit(self, event: ContactAdded) -> bool:
+        """True: stored, with its place in the queue, in one step. False: it was there already. Raises Unavailable."""
+        failed_at = self._failed_at
+        if failed_at is None:
+            return self._submit(event)
+        if time.monotonic() - failed_at < HOLD_OFF or not self._asking.acquire(blocking=False):
+            raise Unavailable("Redis did not answer a moment ago")
+        try:
+            return self._submit(event)
+        finally:
+            self._asking.release()
+
+    def _submit(self, event: ContactAdded) -> bool:
+        try:
+            stored = self._ledger.accept(event)
+        except redis.RedisError as error:  # refused, silent, full (-OOM) or read-only: all the same to WeCom
+            self._failed_at = time.monotonic()
+            raise Unavailable(type(error).__name__) from None
+        self._failed_at = None
+        return stored

@@ -1,0 +1,423 @@
+"""The ledger: what became of each event, and who works on it now. Redis holds it; five Lua scripts change it.
+
+    a row is …     which means                                        is in `due` with the time at which …
+    waiting        stored, nobody has it                              it was received
+    claimed        a worker has it, under a lease                     the lease ends and another worker takes it
+    settled        it has an outcome; the welcome code is erased      (no longer in `due`)
+
+So `due` holds every unfinished event, and one rule finds both the new and the stranded: its time has come.
+
+    accept   nothing → waiting      stores the row, its place in `due` and the message that wakes a worker, atomically
+    claim    waiting, or claimed and past its lease → claimed         counts up the claim's number, and notes that a try
+                                    begins: before its bytes leave, so that a successor knows of it
+    hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
+                                    answered, and moves the lease's end
+    settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another); enters the
+                                    follow-up, see tasks.followups.store; keeps the missed and the tallies, see below
+    rouse    queues a message when somebody was left behind, or a follow-up is due: run by every worker twice a second
+
+    Index sets list the rows by outcome, member, channel, template and customer (see tasks.ledger.rows). accept and
+    settle enter a row; `trim` takes it out when its life is over. A reader (tasks.ledger.query) looks whether a row is
+    what the set says, so a set may name too many, and never too few.
+    The missed of an app are the settled events, rehearsals apart, with an outcome of MISSED. One leaves when `sent`
+    replaces that outcome, or when a later event of the same member and customer is a greeting, which the row then names
+    in `greeted_later`.
+    Tallies count every settled event, rehearsals apart, under the local day of its receipt: see statistics.
+
+Times are milliseconds of Redis' own clock: hosts' clocks differ.
+"""
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from importlib import resources
+from zoneinfo import ZoneInfo
+
+import redis
+
+from tasks.events import ContactAdded
+from tasks.ledger import celery_message, pauses, query, statistics
+from tasks.ledger.query import Page
+from tasks.ledger.rows import (
+    DUE,
+    EVENTS,
+    FOLLOWUP_AWAITED,
+    FOLLOWUP_DUE,
+    FOLLOWUP_WOKEN,
+    MISSED_OF,
+    PREFIX,
+    erase,
+    event_of,
+    index,
+)
+from tasks.storage.connections import Redis
+
+__all__ = ["DUE", "EVENTS", "PREFIX", "Page"]
+
+ATTENDED = "welcome:attended"  # ms until which a worker comes by itself
+CONSUMED = "welcome:consumed"  # ms at which a worker last took a message
+COUNTERS = "welcome:counters"  # see tasks.monitoring.metrics
+BOOK = "welcome:book:"  # + app: the number of the current revision; see tasks.books.revisions
+VERIFICATION = "welcome:verification:"  # + app: what was wrong with the last callback that was refused, and when
+
+OUTCOMES: Mapping[str, str] = {
+    "sent": "WeCom took the greeting",
+    "unconfirmed": "delivered for all we know: our answer was lost",
+    "lost": "another app greeted, or the two already chat",
+    "no_code": "WeCom gave no welcome code",
+    "no_template": "no welcome is stored for this app, or no rule applies",
+    "expired": "the window was over before a try could begin",
+    "stale": "WeCom announced the customer minutes late",
+    "refused": "WeCom refused the greeting",
+    "failed": "WeCom could not be reached, to the end",
+    "dead": "worker after worker died with it",
+    "rehearsed": "a rehearsal: everything but the send",
+}
+MISSED = frozenset({"no_template", "expired", "stale", "refused", "failed", "dead"})  # for all we know, not greeted
+GREETED = frozenset({"sent", "unconfirmed"})  # for all we know, greeted by us
+CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
+WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
+LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
+WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow lane for follow-ups
+SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
+TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, if nobody trims
+CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # without a blank, in every row
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old."""
+
+    event: ContactAdded
+    number: int  # 1 for the first worker that has it
+    attempts: int  # tries begun, for all we know, before this claim
+    answers: int  # of these, answered
+    received_at: int  # ms
+    revision: int | None  # of the app's welcome book; None: none is stored
+    claimed_at: float
+    age: float
+    window: float
+
+    @property
+    def id(self) -> str:
+        return self.event.id
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a worker began a try and died before it noted the answer: the customer may have been greeted."""
+        return self.attempts > self.answers
+
+    @property
+    def recoveries(self) -> int:
+        return self.number - 1
+
+    @property
+    def deadline(self) -> float:
+        """The time of `time.monotonic` at which the welcome code dies."""
+        return self.claimed_at + self.window - self.age
+
+    def left(self) -> float:
+        """Seconds until the welcome code dies."""
+        return self.deadline - time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since receipt."""
+        return self.age + time.monotonic() - self.claimed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
+
+    `tries`: per answer of WeCom's, or what came instead, its errcode (0: taken; None: none) and the reason in words.
+    `values` of the text's placeholders and `without`, the numbers of the attachments that were not sent, show with the
+    revision the message as it was sent. `cause`: a word to count it by where there is no errcode.
+    """
+
+    outcome: str
+    reason: str = ""
+    errcode: int | None = None
+    template: str = ""
+    rule: str = ""
+    variant: str = ""
+    revision: int = 0
+    attempts: int = 0  # tries begun in all
+    steps: Mapping[str, int] = field(default_factory=dict)
+    tries: Sequence[tuple[int | None, str]] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    without: Sequence[int] = ()
+    cause: str = ""
+
+
+class Ledger:
+    """The ledger in one Redis. Thread-safe. Every method raises redis.RedisError when Redis cannot be asked."""
+
+    def __init__(self, client: Redis, keep_days: int, window: float, timezone: ZoneInfo) -> None:
+        self._redis = client
+        self._life = keep_days * 86400
+        self._window = window
+        self._timezone = timezone
+        source = resources.files("tasks.ledger")
+        self._accept, self._claim, self._extend, self._settle, self._requeue = (
+            client.register_script(source.joinpath(f"{name}.lua").read_text())
+            for name in ("accept", "claim", "extend", "settle", "requeue")
+        )
+
+    def accept(self, event: ContactAdded) -> bool:
+        """Store an event and wake a worker. False: it was there already, and nothing is queued."""
+        row: list[str | int] = [
+            *("app", event.app, "corp_id", event.corp_id, "change", event.change, "user_id", event.user_id),
+            *("external_user_id", event.external_user_id, "state", event.state),
+            *("created_at", event.created_at, "welcome_code", event.welcome_code),
+            *("rehearsal", int(event.rehearsal), "claims", 0, "attempts", 0, "answers", 0),
+        ]
+        identity = event.id
+        indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
+        indexes["external_user_id"] = event.external_user_id
+        listed = [index(event.app, field, value) for field, value in indexes.items()]
+        return bool(
+            self._accept(
+                keys=[PREFIX + identity, DUE, EVENTS, celery_message.QUEUE, ATTENDED, *listed],
+                args=[identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity), *row],
+            )
+        )
+
+    def claim(self, most: int, attend: float = 0.0) -> list[Claim]:
+        """Take up to `most` events that are due, oldest first; none while the lane is paused.
+
+        `attend` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
+        """
+        asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
+        now, *rows = self._claim(
+            keys=[DUE, ATTENDED, CONSUMED, pauses.PREFIX + pauses.WELCOME],
+            args=[PREFIX, most, int(CLAIM_LEASE * 1000), int(attend * 1000), BOOK],
+        )
+        claims = []
+        for flat, revision in zip(rows[::2], rows[1::2], strict=True):
+            row = dict(zip(flat[::2], flat[1::2], strict=True))
+            claims.append(
+                Claim(
+                    event=event_of(row),
+                    number=int(row["claims"]),
+                    attempts=int(row["attempts"]),
+                    answers=int(row["answers"]),
+                    received_at=int(row["received_at"]),
+                    revision=int(revision) if revision else None,
+                    claimed_at=asked_at,
+                    age=(now - int(row["received_at"])) / 1000,
+                    window=self._window,
+                )
+            )
+        return claims
+
+    def begin_try(self, claim: Claim, timeout: float) -> bool:
+        """Note that a further try begins; hold the claim for its time-out and a second. False: not ours any more."""
+        return self._extend_lease(claim, timeout + 1.0, "attempts")
+
+    def renew(self, claim: Claim, timeout: float) -> bool:
+        """As `begin_try`, for the try that the claim itself has noted."""
+        return self._extend_lease(claim, timeout + 1.0, "")
+
+    def answered(self, claim: Claim, wait: float) -> bool:
+        """Note that the last try was answered, and hold the claim for a wait of so many seconds, and a second."""
+        return self._extend_lease(claim, wait + 1.0, "answers")
+
+    def settle(
+        self,
+        event: ContactAdded,
+        settlement: Settlement,
+        counts: Mapping[str, int] | None = None,
+        follow_up: bool = False,
+    ) -> bool:
+        """Write the outcome, erase the code, add `counts` to the counters. False: another outcome was first.
+
+        follow_up: whether something is to be done after it; entered in the same step.
+        """
+        counts = counts or {}
+        said = {
+            "reason": settlement.reason,
+            "errcode": "" if settlement.errcode is None else settlement.errcode,
+            "cause": settlement.cause,
+            "template": settlement.template,
+            "rule": settlement.rule,
+            "variant": settlement.variant,
+            "revision": settlement.revision or "",
+        }
+        fields = {
+            "outcome": settlement.outcome,
+            "attempts": settlement.attempts,
+            "steps": _to_json(settlement.steps),
+            "tries": _to_json(settlement.tries),
+            "values": _to_json(settlement.values),
+            "without": _to_json(settlement.without),
+            **{name: value for name, value in said.items() if value != ""},
+        }
+        app, outcome = event.app, settlement.outcome
+        latency = statistics.latency(settlement.steps) if outcome == "sent" else ""
+        ahead = datetime.now(self._timezone).utcoffset() or timedelta()
+        return bool(
+            self._settle(
+                keys=[
+                    *(PREFIX + event.id, DUE, COUNTERS, FOLLOWUP_DUE, FOLLOWUP_AWAITED, MISSED_OF + app),
+                    index(app, "external_user_id", event.external_user_id),
+                    *(index(app, "outcome", outcome), index(app, "template", settlement.template)),
+                ],
+                args=[
+                    event.id,
+                    len(fields),
+                    *(part for pair in fields.items() for part in pair),
+                    len(counts),
+                    *(part for pair in counts.items() for part in pair),
+                    *("1" if said else "" for said in (follow_up, outcome in MISSED, outcome in GREETED)),
+                    *(PREFIX, index(app, "outcome", ""), index(app, "template", "")),
+                    *(f"{statistics.PREFIX}{app}:", statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
+                    *(int(ahead.total_seconds()), latency),
+                ],
+            )
+        )
+
+    def requeue(self) -> int:
+        """Wake a worker if somebody was left behind or the queue was silent. → how many were left behind."""
+        return int(
+            self._requeue(
+                keys=[DUE, celery_message.QUEUE, CONSUMED, FOLLOWUP_DUE, celery_message.SLOW_QUEUE, FOLLOWUP_WOKEN],
+                args=[
+                    *(
+                        int(LEFT_BEHIND * 1000),
+                        int(CANARY * 1000),
+                        WAITING_MESSAGES,
+                        celery_message.message(uuid.uuid4().hex),
+                    ),
+                    *(int(WAKE_PAUSE * 1000), SLOW_MESSAGES, celery_message.slow_message(uuid.uuid4().hex)),
+                ],
+            )
+        )
+
+    def note_verification(self, app: str, verdict: str, proven: bool = True) -> None:
+        """Keep what was wrong with the last callback of an app that was refused; "": one was accepted, and all is well.
+
+        One that is not `proven` to be WeCom's never replaces one that is.
+        """
+        kind = "verdict" if proven else "doubt"
+        noted = {"at": int(time.time()), "verdict": "", "doubt": ""} if not verdict else {}
+        with contextlib.suppress(redis.RedisError):  # said in the log already
+            self._redis.hset(VERIFICATION + app, mapping=noted or {f"{kind}_at": int(time.time()), kind: verdict})
+
+    # --- reading ---
+
+    def last_verification(self, app: str) -> tuple[int, str] | None:
+        """(Unix seconds, verdict) of what was noted last, "" when all was well since; None if nothing was noted."""
+        noted = self._redis.hgetall(VERIFICATION + app)
+        for kind in ("verdict", "doubt"):
+            if noted.get(kind):
+                return int(noted[f"{kind}_at"]), noted[kind]
+        return (int(noted["at"]), "") if "at" in noted else None
+
+    def row(self, identity: str) -> dict[str, str] | None:
+        """A row as stored, without the welcome code; None if there is none."""
+        row = self._redis.hgetall(PREFIX + identity)
+        row.pop("welcome_code", None)
+        return {"id": identity, **row} if row else None
+
+    def page(
+        self,
+        app: str,
+        *,
+        outcome: frozenset[str] | None = None,
+        user_id: str | None = None,
+        external_user_id: str | None = None,
+        state: str | None = None,
+        template: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Up to `limit` rows of an app, newest first, for which all that is given holds.
+
+        outcome: any of these, "" for those that have none yet. state, template: "" for those without. since, until: ms
+        of receipt, both included. before, after: a cursor of another page. Bounded work: see `Page.whole`. Rows that
+        were stored before there were index sets come only where nothing but a time is asked for. Raises ValueError
+        for what is no cursor.
+        """
+        given = {"user_id": user_id, "external_user_id": external_user_id, "state": state, "template": template}
+        fields: dict[str, Collection[str]] = {name: (value,) for name, value in given.items() if value is not None}
+        if outcome is not None:
+            fields["outcome"] = outcome
+        wanted = query.Wanted(app, fields, since or 0, until)
+        return query.page(self._redis, query.keys_for(self._redis, wanted), wanted, before, after, limit)
+
+    def missed(
+        self,
+        app: str,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """As `page`, of those who were missed and not greeted later."""
+        wanted = query.Wanted(app, {"outcome": MISSED}, since or 0, until)
+        return query.page(self._redis, [MISSED_OF + app], wanted, before, after, limit)
+
+    def count_missed(self, app: str, since: int = 0) -> int:
+        """How many `missed` lists, received since (ms)."""
+        return int(self._redis.zcount(MISSED_OF + app, since, "+inf"))
+
+    def count(self, app: str, since: int = 0, until: int | None = None) -> dict[str, int]:
+        """Outcome → how many indexed rows of an app, rehearsals too, received from `since` to `until` (ms).
+
+        "": of those without an outcome.
+        """
+        outcomes = ["", *OUTCOMES]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for outcome in outcomes:
+                pipe.zcount(index(app, "outcome", outcome), since, "+inf" if until is None else until)
+            return dict(zip(outcomes, pipe.execute(), strict=True))
+
+    def rows(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[dict[str, str]]:
+        """Rows received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
+        most: float | str = "+inf" if until is None else until
+        seen: set[str] = set()  # who comes meanwhile pushes the rest down, to be met a second time
+        start = 0
+        while True:
+            ids = self._redis.zrevrangebyscore(EVENTS, most, since, start=start, num=batch)
+            if not ids:
+                return
+            start += batch
+            fresh = [identity for identity in ids if identity not in seen]
+            seen.update(fresh)
+            with self._redis.pipeline(transaction=False) as pipe:
+                for identity in fresh:
+                    pipe.hgetall(PREFIX + identity)
+                for identity, row in zip(fresh, pipe.execute(), strict=True):
+                    if row:
+                        row.pop("welcome_code", None)
+                        yield {"id": identity, **row}
+
+    def trim(self) -> int:
+        """Erase the rows that are past their life, from all lists that name them. → how many."""
+        erased = 0
+        bound = self.now() - self._life * 1000
+        while ids := self._redis.zrangebyscore(EVENTS, "-inf", bound, start=0, num=200):
+            erase(self._redis, {row["id"]: row for row in query.read(self._redis, ids)})
+            self._redis.zrem(EVENTS, *ids)  # of rows that were gone already
+            erased += len(ids)
+        return erased
+
+    def now(self) -> int:
+        """Redis' clock, in ms."""
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def _extend_lease(self, claim: Claim, lease: float, count: str) -> bool:
+        return bool(
+            self._extend(keys=[PREFIX + claim.id, DUE], args=[claim.id, claim.number, int(lease * 1000), count])
+        )

@@ -1,0 +1,104 @@
+"""The two lanes, greetings and follow-ups: pause and resume. Who paused one, and when, is kept.
+
+    Redis   welcome:lane:LANE   a hash: by, at, until, resumed_by. ms of Redis' clock. It outlives the
+            pause: whoever missed the greeting meanwhile is told why
+
+A paused lane takes nothing (claim.lua, followup_claim.lua look at `until`); what is in flight is finished. The welcome
+lane resumes by itself, for every minute of its pause costs customers their greeting.
+"""
+
+from dataclasses import dataclass
+
+from tasks.storage.connections import Redis
+
+WELCOME, FOLLOW_UPS = "welcome", "follow-ups"
+QUEUES = (WELCOME, FOLLOW_UPS)
+MOST = 600.0  # seconds for which the welcome lane may be paused
+PREFIX = "welcome:lane:"
+_FOR_EVER = 10**15  # ms
+
+_PAUSE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if tonumber(redis.call('HGET', KEYS[1], 'until') or 0) > now then return 0 end
+redis.call('DEL', KEYS[1])
+local till = tonumber(ARGV[2])
+if till < 1e15 then till = now + till end
+redis.call('HSET', KEYS[1], 'by', ARGV[1], 'at', now, 'until', string.format('%.0f', till))
+return 1
+"""
+_RESUME = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if tonumber(redis.call('HGET', KEYS[1], 'until') or 0) <= now then return 0 end
+redis.call('HSET', KEYS[1], 'until', now, 'resumed_by', ARGV[1])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The last pause of a lane. Unix seconds by Redis' clock; `until` None: until somebody resumes it."""
+
+    by: str
+    at: float
+    until: float | None
+    now: float
+    resumed_by: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lane is paused now."""
+        return self.until is None or self.until > self.now
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the lane resumes by itself; None: it does not."""
+        return None if self.until is None else max(0.0, self.until - self.now)
+
+    def overlaps(self, since: float, until: float) -> bool:
+        """Whether the lane was paused at a time between the two (Unix seconds)."""
+        return self.at < until and (self.until is None or self.until > since)
+
+
+class QueuePauses:
+    """The lanes of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
+
+    def __init__(self, client: Redis) -> None:
+        self._redis = client
+        self._pause = client.register_script(_PAUSE)
+        self._resume = client.register_script(_RESUME)
+
+    def pause(self, lane: str, by: str) -> bool:
+        """Take nothing more, for MOST seconds on the welcome lane. False: it is paused already, and stays as it was."""
+        life = int(MOST * 1000) if lane == WELCOME else _FOR_EVER
+        return bool(self._pause(keys=[PREFIX + lane], args=[by, life]))
+
+    def resume(self, lane: str, by: str) -> bool:
+        """Go on. False: it was not paused, or not any more."""
+        return bool(self._resume(keys=[PREFIX + lane], args=[by]))
+
+    def last(self) -> dict[str, Pause]:
+        """Lane → its last pause, over or not; of those that ever had one."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for lane in QUEUES:
+                pipe.hgetall(PREFIX + lane)
+            (seconds, micros), *found = pipe.execute()
+        now = seconds + micros / 1e6
+        return {lane: _pause(row, now) for lane, row in zip(QUEUES, found, strict=True) if row}
+
+    def paused(self) -> dict[str, Pause]:
+        """Lane → its pause, of the lanes that are paused now."""
+        return {lane: pause for lane, pause in self.last().items() if pause.holds}
+
+
+def _pause(row: dict[str, str], now: float) -> Pause:
+    until = int(row["until"])
+    return Pause(
+        by=row["by"],
+        at=int(row["at"]) / 1000,
+        until=None if until >= _FOR_EVER else until / 1000,
+        now=now,
+        resumed_by=row.get("resumed_by", ""),
+    )

@@ -1,0 +1,138 @@
+"""Rows of the ledger a page at a time, newest first, by their index sets: bounded work, whatever there is.
+
+A cursor names a place between two rows, "ms of receipt-id", so that what comes meanwhile shifts nothing.
+"""
+
+import heapq
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from tasks.ledger.rows import EVENTS, PREFIX, index
+from tasks.storage.connections import Redis
+
+LOOKED = 1000  # rows looked at for one page, at the most
+_BATCH = 200
+
+Place = tuple[int, str]  # (ms of receipt, id), as Redis orders a set
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, newest first, without their welcome codes. `older`, `newer`: cursors; None where there is nothing there.
+
+    whole: False when LOOKED rows were looked at before the page was full; `older` goes on from there.
+    """
+
+    rows: Sequence[dict[str, str]]
+    older: str | None = None
+    newer: str | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows. A field's values: any of these. since, until: ms of receipt, both included."""
+
+    app: str
+    fields: Mapping[str, Collection[str]]  # of tasks.ledger.rows.INDEXED
+    since: int = 0
+    until: int | None = None
+
+    def holds(self, row: Mapping[str, str]) -> bool:
+        return row.get("app") == self.app and all((row.get(f) or "") in among for f, among in self.fields.items())
+
+
+def keys_for(client: Redis, wanted: Wanted) -> list[str]:
+    """The sets to walk: those of the filter that leaves the fewest rows; all events where there is no filter."""
+    sets = [[index(wanted.app, name, value) for value in values] for name, values in wanted.fields.items()]
+    if len(sets) < 2:
+        return sets[0] if sets else [EVENTS]
+    with client.pipeline(transaction=False) as pipe:
+        for keys in sets:
+            for key in keys:
+                pipe.zcount(key, wanted.since, _most(wanted.until))
+        sizes = iter(pipe.execute())
+    return min((sum(islice(sizes, len(keys))), number, keys) for number, keys in enumerate(sets))[2]
+
+
+def page(client: Redis, keys: Sequence[str], wanted: Wanted, before: str | None, after: str | None, limit: int) -> Page:
+    """Up to `limit` rows of these sets: the newest, or those that are older than `before`, or newer than `after`.
+
+    Raises ValueError for what is no cursor, redis.RedisError.
+    """
+    down = after is None
+    bound = None if (cursor := before if down else after) is None else _place(cursor)
+    walks = [_walk(client, key, wanted, bound, down) for key in keys]
+    places = heapq.merge(*walks, reverse=down)
+    found: list[Place] = []
+    looked = 0
+    last = bound
+    while len(found) <= limit and looked < LOOKED:
+        batch = list(islice(places, min(_BATCH, LOOKED - looked)))
+        if not batch:
+            break
+        looked += len(batch)
+        with client.pipeline(transaction=False) as pipe:
+            for _, identity in batch:
+                pipe.hmget(PREFIX + identity, "app", *wanted.fields)
+            rows = pipe.execute()
+        for place, values in zip(batch, rows, strict=True):
+            if wanted.holds(dict(zip(("app", *wanted.fields), values, strict=True))) and place not in found[-1:]:
+                found.append(place)
+                if len(found) > limit:
+                    break
+            last = place
+    more = len(found) > limit
+    whole = more or looked < LOOKED
+    found = found[:limit]
+    ahead = _cursor(found[-1]) if more and found else None if whole or last is None else _cursor(last)
+    back = None if bound is None else _cursor(found[0] if found else bound)
+    shown = found if down else found[::-1]
+    return Page(read(client, [identity for _, identity in shown]), *((ahead, back) if down else (back, ahead)), whole)
+
+
+def read(client: Redis, identities: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of these ids that there are, in this order, without their welcome codes."""
+    with client.pipeline(transaction=False) as pipe:
+        for identity in identities:
+            pipe.hgetall(PREFIX + identity)
+        rows = [{"id": identity, **row} for identity, row in zip(identities, pipe.execute(), strict=True) if row]
+    for row in rows:
+        row.pop("welcome_code", None)
+    return rows
+
+
+def _walk(client: Redis, key: str, wanted: Wanted, bound: Place | None, down: bool) -> Iterator[Place]:
+    """The places of a set beyond `bound`, in order. Read in batches."""
+    start = 0
+    while True:
+        if down:
+            most = wanted.until if bound is None else min(bound[0], wanted.until or bound[0])
+            batch = client.zrevrangebyscore(key, _most(most), wanted.since, start, _BATCH, withscores=True)
+        else:
+            least = wanted.since if bound is None else max(bound[0], wanted.since)
+            batch = client.zrangebyscore(key, least, _most(wanted.until), start, _BATCH, withscores=True)
+        places = [(int(score), identity) for identity, score in batch]
+        if bound is not None:
+            places = [place for place in places if (place < bound if down else place > bound)]
+        yield from places
+        if len(batch) < _BATCH:
+            return
+        start = 0 if places else start + _BATCH  # more than a batch of one millisecond: look further
+        bound = places[-1] if places else bound
+
+
+def _most(until: int | None) -> int | str:
+    return "+inf" if until is None else until
+
+
+def _cursor(place: Place) -> str:
+    return f"{place[0]}-{place[1]}"
+
+
+def _place(cursor: str) -> Place:
+    at, dash, identity = cursor.partition("-")
+    if not dash or not at.isascii() or not at.isdigit() or len(at) > 15:
+        raise ValueError("no cursor")
+    return int(at), identity

@@ -1,0 +1,140 @@
+"""What became of the added customers, counted by day. The counts outlive the rows.
+
+    Redis   welcome:day:APP:DAY:DIMENSION   a hash: outcome|value → how many. DAY counts from 1970-01-01
+
+A field begins with its outcome, which has no "|", so whatever a value holds, no two are the same.
+settle.lua counts every settled event but rehearsals, in the step that writes its outcome, under the local day and hour
+of its receipt; an outcome that `sent` replaces is taken back. A value that is too long, or comes when a day has
+FIELDS_LIMIT fields already, is counted without its value: what comes from outside does not decide how much is kept.
+
+    dimension   value
+    total       ""; not in Redis, but the sum of the hours
+    hour        "00" to "23"
+    channel     State; "" without one
+    member      userid
+    template    its name; "" where none was chosen
+    variant     (rule, variant), of rules that have several; in Redis with the rule's length before it
+    cause       of all but `sent`: WeCom's errcode, or a word ("paused"), or ""
+    latency     of `sent` that was the answer of a try: ms from receipt, the upper end of one of BUCKETS; "inf"
+"""
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+
+from tasks.storage.connections import Redis
+
+PREFIX = "welcome:day:"
+LIFE = 400 * 86400  # seconds
+FIELDS_LIMIT = 2000  # of one hash
+VALUE_LIMIT = 600  # bytes; WeCom's own are far shorter, a rule and a variant come to 512 and a bit
+DIMENSIONS = ("total", "hour", "channel", "member", "template", "variant", "cause", "latency")
+BUCKETS = (*range(100, 2000, 100), *range(2000, 5000, 250), *range(5000, 10000, 500), *range(10000, 20001, 1000))  # ms
+
+Value = str | tuple[str, str] | None  # None: of those for which there was no room
+Tallies = dict[tuple[str, Value, str], int]  # (dimension, value, outcome) → how many
+
+
+def key(app: str, day: date, dimension: str) -> str:
+    """Where the counts of a day are."""
+    return f"{PREFIX}{app}:{day.toordinal() - _EPOCH}:{dimension}"
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def latency(steps: Mapping[str, int]) -> str:
+    """The bucket of a greeting that was sent: by the time of its last answer; "" if there was none."""
+    answers = [at for name, at in steps.items() if name.startswith("answer_")]
+    if not answers:
+        return ""
+    place = bisect_left(BUCKETS, max(answers))
+    return str(BUCKETS[place]) if place < len(BUCKETS) else "inf"
+
+
+def read(
+    client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS
+) -> dict[date, Tallies]:
+    """The counts of these days; a day without any is empty. One pipelined read. Raises redis.RedisError."""
+    found: dict[date, Tallies] = {day: {} for day in days}
+    for day, dimension, counts in _read(client, app, days, dimensions):
+        found[day].update(_parsed(dimension, counts, dimensions))
+    return found
+
+
+def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS) -> Tallies:
+    """As `read`, all days as one; much less work where a dimension has many values."""
+    sums: dict[str, dict[str, int]] = {}
+    for _, dimension, counts in _read(client, app, days, dimensions):
+        total = sums.setdefault(dimension, {})
+        known = total.get
+        for field, count in counts.items():
+            total[field] = known(field, 0) + int(count)
+    found: Tallies = {}
+    for dimension, total in sums.items():
+        found.update(_parsed(dimension, total, dimensions))
+    return found
+
+
+def _read(
+    client: Redis, app: str, days: Sequence[date], dimensions: Collection[str]
+) -> Iterator[tuple[date, str, dict[str, str]]]:
+    """(day, dimension, field → how many) of what is stored."""
+    stored = {"hour" if dimension == "total" else dimension for dimension in dimensions}
+    asked = [(day, dimension) for day in days for dimension in stored]
+    with client.pipeline(transaction=False) as pipe:
+        for day, dimension in asked:
+            pipe.hgetall(key(app, day, dimension))
+        for (day, dimension), counts in zip(asked, pipe.execute(), strict=True):
+            yield day, dimension, counts
+
+
+def _parsed(dimension: str, counts: Mapping[str, int | str], dimensions: Collection[str]) -> Tallies:
+    found: Tallies = {}
+    for field, number in counts.items():
+        outcome, bar, value = field.partition("|")
+        count = int(number)
+        if not count:
+            continue
+        if dimension in dimensions:
+            found[dimension, _value(dimension, value) if bar else None, outcome] = count
+        if dimension == "hour" and "total" in dimensions:
+            found["total", "", outcome] = found.get(("total", "", outcome), 0) + count
+    return found
+
+
+def _value(dimension: str, text: str) -> Value:
+    if dimension != "variant":
+        return text
+    length, _, names = text.partition("|")
+    rule = names.encode()[: int(length)].decode()
+    return rule, names.removeprefix(rule)
+
+
+def added(tallies: Iterable[Tallies]) -> Tallies:
+    """Several days as one."""
+    total: Counter[tuple[str, Value, str]] = Counter()
+    for one in tallies:
+        total.update(one)
+    return dict(total)
+
+
+def quantile(tallies: Tallies, part: float) -> float | None:
+    """Seconds within which this part (0 to 1) of the greetings were sent, from the buckets; None without any.
+
+    Inside a bucket they count as evenly spread; beyond the last one: infinite.
+    """
+    counts = {value: count for (dimension, value, _), count in tallies.items() if dimension == "latency"}
+    rank = part * sum(counts.values())
+    if not counts:
+        return None
+    start, below = 0, 0
+    for end in BUCKETS:
+        here = counts.get(str(end), 0)
+        if here and below + here >= rank:
+            inside: float = (end - start) * (rank - below) / here
+            return (start + inside) / 1000
+        below, start = below + here, end
+    return math.inf

@@ -1,0 +1,286 @@
+"""Media kept fresh: what welcome books show is at WeCom before a customer is greeted, and never goes stale there.
+
+    MediaRenewer a thread of role upkeep. Every second: the current books' files against what is noted of them; what is
+                missing, refused or old enough is uploaded. Of several processes one does it, and it has its own
+                threads: nothing else waits for an upload
+    media_status how it stands with one app's media, for /readyz, /metrics and `check`
+
+An import or a rollback needs to tell nobody: the next look finds it. Images that fit get a permanent URL
+(media/uploadimg, doc 90256) within its quotas, all else a media id for three days (media/upload, doc 90253).
+"""
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import redis
+
+from tasks.books.revisions import BookStore, NoRevision
+from tasks.media.uploads import Record
+from tasks.settings import App
+from tasks.storage.connections import Redis
+from tasks.templates.model import Media
+from tasks.templates.render import Upload, needed
+from tasks.templates.yaml_nodes import BookError
+from tasks.wecom import WeComClient, WeComError
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0  # seconds between two looks
+LEASE = 4.0  # seconds after which another process takes over from a keeper that says nothing
+AT_ONCE = 4  # uploads of one corp: one that hangs holds up none of another
+PATIENCE = 60.0  # seconds for one upload
+
+LIFE = 3 * 86400.0  # seconds of a media id, doc 90253
+RENEW = 2.5 * 86400.0  # seconds after which it is renewed at the latest
+SPREAD = 6 * 3600.0  # seconds over which the renewals of a book are spread, each file at its own point
+ALARM = 12 * 3600.0  # seconds left from which an id should have been renewed long ago
+FIRST = 10.0  # seconds for which /readyz waits for the first media
+
+PER_DAY, PER_MONTH = 1000, 3000  # permanent images of a corp, doc 90256
+QUOTA_ZONE = ZoneInfo("Asia/Shanghai")  # whose days and months they are
+QUOTA_WAIT = 600.0  # seconds until a full quota is looked at again
+
+RENEWER = "welcome:keeper"  # who uploads: a lease
+QUOTA = "welcome:uploadimg:"  # + corp id:day or month: how many
+
+_TAKE_LEASE = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_GIVE_LEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+_TAKE_QUOTA = """
+if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
+if tonumber(redis.call('GET', KEYS[2]) or 0) >= tonumber(ARGV[2]) then return 0 end
+redis.call('INCR', KEYS[1])
+redis.call('EXPIRE', KEYS[1], 2 * 86400)
+redis.call('INCR', KEYS[2])
+redis.call('EXPIRE', KEYS[2], 32 * 86400)
+return 1
+"""
+
+
+# ------------------------------------------------------------------------------------------------ what is due
+
+
+def due_at(upload: Upload, record: Record) -> float:
+    """When an upload is to be made: Unix seconds, 0 for at once; infinite for what never ends."""
+    if record.value is None:
+        return record.next_try_at
+    if record.ends_at is None:
+        return float("inf")
+    own_point = int(upload.sha256[:8], 16) / 16**8
+    return max(record.next_try_at, record.created_at + RENEW - SPREAD * own_point)
+
+
+def stand_in(upload: Upload) -> Upload:
+    """The media id that is shown as long as an image has no permanent URL."""
+    return Upload(upload.sha256, "image")
+
+
+def due(wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: float) -> Iterator[tuple[Upload, Media]]:
+    """The uploads that are to be made now. An image whose permanent URL has to wait gets a media id meanwhile."""
+    for upload, media in wanted.items():
+        record = records.get(upload.key, Record())
+        if due_at(upload, record) <= now:
+            yield upload, media
+        elif upload.how == "url" and record.value is None:
+            other = stand_in(upload)
+            if due_at(other, records.get(other.key, Record())) <= now:
+                yield other, media
+
+
+def wanted_by(books: BookStore, app: str) -> dict[Upload, Media]:
+    """What the current book of an app shows; nothing if it has none, or none that can be read."""
+    number = books.current(app)
+    if number is None:
+        return {}
+    try:
+        return needed(books.book(app, number))
+    except (BookError, NoRevision) as error:
+        log.error("the welcome book of app %s cannot be read: %s", app, error)
+        return {}
+
+
+# ------------------------------------------------------------------------------------------------ how it stands
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStatus:
+    """How it stands with the media of an app's current book."""
+
+    files: int = 0  # uploads that it needs
+    absent: Mapping[str, str] = field(
+        default_factory=dict
+    )  # path → why it is not at WeCom, for what cannot be shown now
+    failing: Mapping[str, str] = field(
+        default_factory=dict
+    )  # path → why it was not renewed, for what can still be shown
+    left: float | None = None  # seconds until the first media id ends; None: none does
+    starting: bool = False  # the first media was stored so lately that it may still be on its way
+
+    def alarms(self) -> list[str]:
+        """What somebody should look into, in words."""
+        lines = [f"{path} is not at WeCom: {why}" for path, why in self.absent.items()]
+        left = f", its id ends in {max(0.0, self.left or 0) / 3600:.1f} h at the earliest"
+        lines += [f"{path} cannot be renewed{left}: {why}" for path, why in self.failing.items()]
+        if not lines and self.left is not None and self.left < ALARM:
+            lines.append(f"media ends in {self.left / 3600:.1f} h and is not renewed: is `role upkeep` running?")
+        return lines
+
+
+def media_status(books: BookStore, app: App, now: float | None = None) -> MediaStatus:
+    """How it stands with one app's media. Raises redis.RedisError."""
+    now = time.time() if now is None else now
+    wanted = wanted_by(books, app.name)
+    if not wanted:
+        return MediaStatus()
+    records = books.ready.all(app.corp_id)
+    absent, failing, lefts = {}, {}, []
+    for upload, media in wanted.items():
+        first = records.get(upload.key, Record())
+        other = records.get(stand_in(upload).key, Record()) if upload.how == "url" else Record()
+        shown = next((one for one in (first, other) if one.sendable(now)), None)
+        if shown is None:
+            absent[media.path] = first.reason or other.reason or "it is on its way"
+        elif shown.ends_at is not None:
+            lefts.append(shown.ends_at - now)
+            if shown.failures:
+                failing[media.path] = shown.reason
+    since = books.since_first_media(app.name)
+    left = min(lefts, default=None)
+    return MediaStatus(len(wanted), absent, failing, left, starting=since is not None and since < FIRST)
+
+
+# ------------------------------------------------------------------------------------------------ the keeper
+
+
+class MediaRenewer(threading.Thread):
+    """Runs until the process ends, or `stop`."""
+
+    def __init__(
+        self, client: Redis, books: BookStore, apps: Mapping[str, App], clients: Mapping[str, WeComClient]
+    ) -> None:
+        super().__init__(name="media", daemon=True)
+        self._redis = client
+        self._books = books
+        self._clients = clients
+        self._apps: dict[str, list[str]] = {}  # corp id → its apps
+        for app in apps.values():
+            self._apps.setdefault(app.corp_id, []).append(app.name)
+        self._me = secrets.token_hex(8)
+        self._take_lease = client.register_script(_TAKE_LEASE)
+        self._give_lease = client.register_script(_GIVE_LEASE)
+        self._take_quota = client.register_script(_TAKE_QUOTA)
+        self._free = {corp_id: threading.Semaphore(AT_ONCE) for corp_id in self._apps}
+        self._under_way: set[tuple[str, str]] = set()  # (corp id, an Upload's key)
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopping.wait(INTERVAL):
+            try:
+                self.look()
+            except redis.RedisError as error:
+                log.warning("cannot look after media: %s", type(error).__name__)
+            except Exception:  # the thread's edge: the next look may fare better
+                log.exception("looking after media ended in an error")
+
+    def stop(self) -> None:
+        """Begin no upload any more, and let another process do it."""
+        self._stopping.set()
+        with contextlib.suppress(redis.RedisError):  # then the lease ends by itself
+            self._give_lease(keys=[RENEWER], args=[self._me])
+
+    def look(self) -> bool:
+        """Begin the uploads that are due. → whether it is for this process to do. Raises redis.RedisError."""
+        if not self._take_lease(keys=[RENEWER], args=[self._me, round(LEASE * 1000)]):
+            return False
+        for corp_id, apps in self._apps.items():
+            wanted: dict[Upload, Media] = {}
+            users: dict[str, list[str]] = {}  # sha256 → the apps whose books show it
+            for app in apps:
+                for upload, media in wanted_by(self._books, app).items():
+                    wanted.setdefault(upload, media)
+                    users.setdefault(upload.sha256, []).append(app)
+            records = self._books.ready.all(corp_id)
+            now = time.time()
+            for upload, media in due(wanted, records, now):
+                self._begin(corp_id, users[upload.sha256], upload, media)
+            self._forget(corp_id, wanted, records, now)
+        return True
+
+    def _begin(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:
+        mark = corp_id, upload.key
+        if mark in self._under_way or not self._free[corp_id].acquire(blocking=False):
+            return  # the next look comes soon
+        self._under_way.add(mark)
+
+        def work() -> None:
+            try:
+                self._upload(corp_id, apps, upload, media)
+            except redis.RedisError as error:
+                log.warning("cannot note what became of an upload: %s", type(error).__name__)
+            except Exception:  # the thread's edge
+                log.exception("an upload ended in an error")
+            finally:
+                self._under_way.discard(mark)
+                self._free[corp_id].release()
+
+        threading.Thread(target=work, name="upload", daemon=True).start()
+
+    def _upload(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:
+        """Make one upload, and note what became of it. Raises redis.RedisError."""
+        ready = self._books.ready
+        began = time.time()
+        if upload.how == "url" and not self._within_quota(corp_id):
+            wait = time.time() + QUOTA_WAIT
+            why = f"the corp has uploaded its {PER_DAY} permanent images of a day, or {PER_MONTH} of a month"
+            ready.change(corp_id, upload, lambda record: replace(record, next_try_at=wait, reason=why))
+            return
+        noted = ready.all(corp_id).get(upload.key, Record())
+        app = apps[noted.failures % len(apps)]  # where one may not upload, another of the corp may
+        content = self._books.media.get(upload.sha256)
+        failure = "the file is not kept any more: import the book again"
+        value = None
+        if content is not None:
+            try:
+                value = _sent(self._clients[app].with_deadline(time.monotonic() + PATIENCE), upload, media, content)
+                failure = "WeCom's answer names neither URL nor media id"
+            except WeComError as error:
+                failure = error.reason
+        if value:
+            ends_at = None if upload.how == "url" else began + LIFE
+            ready.change(corp_id, upload, lambda record: record.uploaded(value, began, ends_at))
+            log.info("%s is at WeCom, for app %s%s", media.path, app, " for good" if ends_at is None else "")
+        else:
+            after = ready.change(corp_id, upload, lambda record: record.failed(failure, time.time()))
+            tries = after.failures if after else 1
+            log.error("%s cannot be uploaded for app %s (try %s): %s", media.path, app, tries, failure)
+
+    def _within_quota(self, corp_id: str) -> bool:
+        """Take one of the corp's permanent images, if there is one left."""
+        today = datetime.now(QUOTA_ZONE)
+        keys = [f"{QUOTA}{corp_id}:{today:%Y-%m-%d}", f"{QUOTA}{corp_id}:{today:%Y-%m}"]
+        return bool(self._take_quota(keys=keys, args=[PER_DAY, PER_MONTH]))
+
+    def _forget(self, corp_id: str, wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: float) -> None:
+        """Drop what nobody wants and nobody could send. Permanent URLs stay: they cost of the quota."""
+        kept = {upload.key for one in wanted for upload in (one, stand_in(one))}
+        gone = [key for key, one in records.items() if key not in kept and not one.sendable(now)]
+        self._books.ready.drop(corp_id, gone)
+
+
+def _sent(client: WeComClient, upload: Upload, media: Media, content: bytes) -> str:
+    """The URL or media id of an upload just made; "" if the answer names none. Raises WeComError."""
+    name = upload.name or media.name
+    if upload.how == "url":
+        return str(client.media.uploadimg(content, name).get("url") or "")
+    return str(client.media.upload(upload.how, content, name).get("media_id") or "")

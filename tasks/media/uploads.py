@@ -1,0 +1,203 @@
+"""Files of welcome books, in Redis: bytes once by content, and what stands for them at WeCom.
+
+MediaStore    sha256 → bytes, within WELCOME_MEDIA_MB
+ReadyMedia    upload → the URL or media id that can be sent now; made by renewal, read when a customer is greeted
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from tasks.storage.connections import Redis
+from tasks.templates import media_kind
+from tasks.templates.media_kind import MB
+from tasks.templates.model import Media
+from tasks.templates.render import Upload
+
+CONTENT = "welcome:media:"  # + sha256: the bytes
+SIZES = "welcome:media"  # sha256 → bytes, as a number
+READY = "welcome:ready:"  # + corp id: an Upload's key → a Record in JSON; an id serves every app of the corp, doc 90253
+MARGIN = 60.0  # seconds before its end at which a media id is no longer sent
+
+SOON = 60.0  # seconds after a first failure in which another try comes within AT_MOST_SOON
+AT_MOST_SOON = 5.0
+AT_MOST = 600.0  # seconds between two tries, ever
+LIVED = 600.0  # seconds of life after which a refused media id is not taken for one that never worked
+
+_SWAP = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+
+class MediaFull(Exception):
+    """The files of a book do not fit into WELCOME_MEDIA_MB any more."""
+
+    def __init__(self, used: int, limit: int) -> None:
+        super().__init__(
+            f"stored media would have {used / MB:.1f} MB, and WELCOME_MEDIA_MB allows {limit // MB}; raise it"
+        )
+
+
+def described(path: str, content: bytes) -> Media:
+    """A file of a book."""
+    return Media(path, hashlib.sha256(content).hexdigest(), media_kind.sniff(content), len(content))
+
+
+class MediaStore:
+    """Bytes by content. Thread-safe. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, limit: int) -> None:
+        self._redis = client
+        self.limit = limit  # bytes
+
+    def get(self, sha256: str) -> bytes | None:
+        """The bytes; None if they are not here."""
+        content = self._redis.execute_command("GET", CONTENT + sha256, NEVER_DECODE=True)
+        return None if content is None else bytes(content)
+
+    def sizes(self) -> dict[str, int]:
+        """sha256 → bytes, of all that is stored."""
+        return {sha256: int(size) for sha256, size in self._redis.hgetall(SIZES).items()}
+
+    def put(self, contents: Iterable[bytes], keep: frozenset[str] = frozenset()) -> None:
+        """Store what is not here yet. Raises MediaFull, and stores nothing, when it does not fit.
+
+        Files that are not in `keep` give way: those are what a book of today, or of lately, shows.
+        """
+        new = {hashlib.sha256(content).hexdigest(): content for content in contents}
+        stored = self.sizes()
+        new = {sha256: content for sha256, content in new.items() if sha256 not in stored}
+        used = sum(stored.values()) + sum(map(len, new.values()))
+        dropped = []
+        for sha256, size in stored.items():
+            if used > self.limit and sha256 not in keep:
+                dropped.append(sha256)
+                used -= size
+        if used > self.limit:
+            raise MediaFull(used, self.limit)
+        for sha256 in dropped:
+            self.drop(sha256)
+        for sha256, content in new.items():
+            with self._redis.pipeline() as pipe:
+                pipe.set(CONTENT + sha256, content)
+                pipe.hset(SIZES, sha256, len(content))
+                pipe.execute()
+
+    def drop(self, sha256: str) -> None:
+        """Forget the bytes of a file that nothing shows any more."""
+        with self._redis.pipeline() as pipe:
+            pipe.hdel(SIZES, sha256)
+            pipe.delete(CONTENT + sha256)
+            pipe.execute()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands for an upload at WeCom. Times are Unix seconds, 0 for none yet."""
+
+    value: str | None = None  # URL or media id; None: none that could be sent
+    created_at: float = 0.0
+    ends_at: float | None = None  # None: never
+    failures: int = 0  # uploads that failed since the last one that did not
+    failing_since: float = 0.0
+    next_try_at: float = 0.0
+    reason: str = ""  # of the last failure
+    refusals: int = 0  # of ids that WeCom gave and then refused when they were sent, one soon after the other
+    refused_since: float = 0.0
+
+    def sendable(self, now: float) -> bool:
+        return self.value is not None and (self.ends_at is None or self.ends_at - MARGIN > now)
+
+    def uploaded(self, value: str, now: float, ends_at: float | None) -> "Record":
+        return Record(value, now, ends_at, refusals=self.refusals, refused_since=self.refused_since)
+
+    def failed(self, reason: str, now: float) -> "Record":
+        """A further upload failed. What there was can still be sent."""
+        since = self.failing_since if self.failures else now
+        wait = back_off(self.failures + 1, now - since)
+        return replace(
+            self, failures=self.failures + 1, failing_since=since, next_try_at=now + wait, reason=reason[:200]
+        )
+
+    def refused(self, now: float) -> "Record":
+        """WeCom did not take it in a message: it is renewed at once, unless that has just been of no use."""
+        self = replace(self, value=None, reason="WeCom refused it in a message")
+        if now - self.created_at > LIVED:
+            return replace(self, refusals=1, refused_since=now, next_try_at=now)
+        since = self.refused_since if self.refusals else now
+        wait = back_off(self.refusals, now - since) if self.refusals else 0.0
+        return replace(self, refusals=self.refusals + 1, refused_since=since, next_try_at=now + wait)
+
+
+def back_off(failures: int, elapsed: float) -> float:
+    """Seconds until the next try: 1, 2, 4, 5, 5 … in the first minute, then a third of what has passed."""
+    if elapsed < SOON:
+        return min(AT_MOST_SOON, 2.0 ** min(failures - 1, 9))
+    return min(AT_MOST, elapsed / 3)
+
+
+class ReadyMedia:
+    """What can be sent now, of each corp. Thread-safe. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis) -> None:
+        self._redis = client
+        self._swap = client.register_script(_SWAP)
+
+    def get(self, corp_id: str, uploads: Iterable[Upload]) -> dict[Upload, str]:
+        """The uploads that are ready → URL or media id. One question to Redis; none for no uploads."""
+        asked = list(uploads)
+        if not asked:
+            return {}
+        ready = {}
+        now = time.time()
+        for upload, found in zip(asked, self._redis.hmget(READY + corp_id, [one.key for one in asked]), strict=True):
+            record = _record(found)
+            if record.sendable(now):
+                ready[upload] = str(record.value)
+        return ready
+
+    def all(self, corp_id: str) -> dict[str, Record]:
+        """An Upload's key → what is noted of it, of all that is."""
+        return {key: _record(found) for key, found in self._redis.hgetall(READY + corp_id).items()}
+
+    def change(self, corp_id: str, upload: Upload, step: Callable[[Record], Record | None]) -> Record | None:
+        """Put `step` of a record in its place; None from it, or in the end: nothing was changed."""
+        for _ in range(5):  # somebody else may change it meanwhile
+            found = self._redis.hget(READY + corp_id, upload.key)
+            new = step(_record(found))
+            if new is None:
+                return None
+            noted = json.dumps(asdict(new), ensure_ascii=False)
+            if self._swap(keys=[READY + corp_id], args=[upload.key, found or "", noted]):
+                return new
+        return None
+
+    def put(self, corp_id: str, upload: Upload, value: str, ends_at: float | None) -> None:
+        """Note a new URL or media id. `ends_at`: Unix seconds at which it dies; None: never."""
+        self.change(corp_id, upload, lambda record: record.uploaded(value, time.time(), ends_at))
+
+    def refuse(self, corp_id: str, sent: Mapping[Upload, str]) -> None:
+        """Note that WeCom refused a message with these. Which of them it was is not told, so it may have been any.
+
+        A permanent URL has no id that could have died, and one that was renewed meanwhile is another.
+        """
+        for upload, value in sent.items():
+            if upload.how != "url":
+                self.change(
+                    corp_id,
+                    upload,
+                    lambda record, value=value: record.refused(time.time()) if record.value == value else None,  # type: ignore[misc]
+                )
+
+    def drop(self, corp_id: str, keys: Iterable[str]) -> None:
+        """Forget records, by their uploads' keys."""
+        for key in keys:
+            self._redis.hdel(READY + corp_id, key)
+
+
+def _record(found: str | None) -> Record:
+    return Record(**json.loads(found)) if found else Record()

@@ -1,0 +1,470 @@
+"""The nightly comparison: customers whom WeCom has, and never announced. Its pushes are not guaranteed.
+
+Once a night, all customers of the members in the app's range (`batch_get_by_user`, doc 92994) are held against the
+ledger. Who became a contact in the compared period and has no event there goes on the work list.
+
+    due, asked_for → a run is noted → turns of at most PATIENCE seconds go on with it → it is the last good one
+
+A run is state in Redis, a page at a time, so that a turn may end at any moment: by a frequency limit, which is waited
+for, by a death, or because its time is up. A lease lets one turn go on at a time.
+
+    welcome:comparison:APP    begun_at: Unix seconds of the installation's first event or first run
+                              run: the run under way      good: the last one that came to its end
+                              failed: what stopped the run last      (JSON)
+"""
+
+import hashlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from datetime import time as clock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tasks.ledger.ledger import EVENTS
+from tasks.ledger.rows import PREFIX, pair_of
+from tasks.missed import work_list
+from tasks.missed.work_list import UNANNOUNCED, WorkList
+from tasks.services import Services
+from tasks.settings import App
+from tasks.storage.connections import Redis
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
+from tasks.wecom.errors import Busy, Limited, NoAnswer, NotSent
+
+log = logging.getLogger(__name__)
+
+STATE = "welcome:comparison:"  # + app; part of backups
+LOCK = "welcome:comparison-lock:"  # + app: who is at it
+FORGOTTEN = "welcome:forgotten"  # digest of app and customer → Unix seconds: not to be found anew; part of backups
+
+AT = clock(3, 0)  # in the set time zone
+PERIOD = 2 * 86400  # seconds that a run looks back
+FARTHEST = 14 * 86400  # seconds that it looks back at most, after nights that were missed
+RECENT = 600  # seconds: an event of one who came just now may still be on its way, or sent again (doc 90238)
+MARGIN = 3600  # seconds: WeCom's clock and Redis' differ, and a push may come late
+PATIENCE = 50.0  # seconds of one turn
+CALL = 10.0  # seconds for one call
+LEASE = 600.0  # seconds: the ledger's events of the period are read at once, some 10,000 a second
+SOON, LATER = 60, 3600  # seconds to wait after a moment of WeCom's; after a limit (over after its unit) or a setting
+MEMBERS = 100  # of one call, doc 92994
+CUSTOMERS = 100  # of one page
+
+NOT_NEW = {  # add_way (doc 92114) of those who are nobody's new customers: no greeting was due
+    8: "added when a third-party app was installed",
+    202: "assigned by an administrator: taken over from a colleague",
+}
+WECOM_USER = 2  # type of a customer: greeted by a card of WeCom's own, never with a code (doc 92130)
+OF_A_MEMBER = frozenset({40003, 46004, 50002, 60011, 60021, 60111, 84074})  # errcodes: one of the batch, unnamed
+NO_CUSTOMERS = 84061  # by some reports, of members without any
+UNLICENSED = 701008  # all of the batch
+CURSOR_ENDED = 50100
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRun:
+    """A run, as far as it came. Times are Unix seconds.
+
+    since, until: the compared period. batch, cursor: where it goes on, inside the customers of these members; after:
+    the last member of those before. members, customers: compared so far. new: of these, who came in the period.
+    found: how many were never announced. left_out: members of whom WeCom does not tell (no licence, out of range).
+    """
+
+    since: int
+    until: int
+    started_at: int
+    by: str = ""  # who asked for it; "": the schedule
+    batch: Sequence[str] = ()
+    cursor: str = ""
+    after: str = ""
+    members: int = 0
+    customers: int = 0
+    new: int = 0
+    found: int = 0
+    left_out: int = 0
+    ended_at: int | None = None
+    not_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonFailure:
+    """What stopped a run, for now or for good. `errcode` None: WeCom gave no answer."""
+
+    at: int
+    reason: str
+    errcode: int | None = None
+    again_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonStatus:
+    """How it stands with the comparison: what is under way, the last good run, what went wrong since."""
+
+    run: ComparisonRun | None = None
+    good: ComparisonRun | None = None
+    failed: ComparisonFailure | None = None
+    begun_at: int | None = None
+
+
+# ------------------------------------------------------------------------------------------------ decided
+
+
+def last_due(now: float, zone: ZoneInfo) -> int:
+    """Unix seconds of the last time at which a nightly run was due."""
+    here = datetime.fromtimestamp(now, zone)
+    at = datetime.combine(here.date(), AT, zone)
+    return round((at if at <= here else at - timedelta(days=1)).timestamp())
+
+
+def is_due(status: ComparisonStatus, now: float, zone: ZoneInfo) -> bool:
+    """Whether a nightly run has to begin: none has since it was last due."""
+    due = last_due(now, zone)
+    if status.run is not None:
+        return status.run.started_at < due - PERIOD // 2  # it hangs since the day before: the period moves on
+    return status.good is None or status.good.started_at < due
+
+
+def period(status: ComparisonStatus, now: int, begun_at: int, life: int) -> tuple[int, int]:
+    """(since, until) of a run that begins now: two days, or back to the last good run.
+
+    Never before the installation began, nor where the ledger's rows, which live `life` s, may be gone.
+    """
+    back = now - PERIOD
+    if status.good is not None:
+        back = max(min(back, status.good.until), now - FARTHEST)
+    return max(back, begun_at, now - life + MARGIN), now - RECENT
+
+
+def not_announced(
+    entry: Mapping[str, Any], run: ComparisonRun, announced: Callable[[str, str], bool]
+) -> tuple[bool, dict[str, str | int] | None]:
+    """(whether a new customer came in the period, what to put on the list) of an entry of batch_get_by_user."""
+    contact, follow = entry.get("external_contact") or {}, entry.get("follow_info") or {}
+    member, customer = follow.get("userid"), contact.get("external_userid")
+    created = follow.get("createtime")
+    if not isinstance(member, str) or not isinstance(customer, str) or not isinstance(created, int):
+        return False, None
+    if not run.since <= created <= run.until or follow.get("add_way") in NOT_NEW or contact.get("type") == WECOM_USER:
+        return False, None
+    if announced(member, customer):
+        return True, None
+    return True, {
+        "user_id": member,
+        "external_user_id": customer,
+        "state": str(follow.get("state") or "")[:64],
+        "created_at": created,
+        "customer_name": str(contact.get("name") or "")[:128],
+    }
+
+
+def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: int) -> str:
+    """32 hex digits, as an event's, and the same on each night."""
+    services = (UNANNOUNCED, app, user_id, external_user_id, str(created_at))
+    return hashlib.sha256("\0".join(services).encode()).hexdigest()[:32]
+
+
+def digest(app: str | None, external_user_id: str) -> str:
+    """What FORGOTTEN keeps of a customer, of one app or of all: enough to know it again, and nothing that names it."""
+    return hashlib.sha256("\0".join(("forgotten", app or "", external_user_id)).encode()).hexdigest()[:32]
+
+
+# ------------------------------------------------------------------------------------------------ done
+
+
+class ComparisonInProgress(Exception):
+    """Another turn goes on with the comparison of this app."""
+
+
+class Comparison:
+    """The comparison of one app. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, app: App, wecom: WeComClient, life: int, zone: ZoneInfo) -> None:
+        self._redis = client
+        self._app = app
+        self._wecom = wecom
+        self._life = life
+        self._zone = zone
+        self._list = WorkList(client, app.name)
+        self._key, self._lock = STATE + app.name, LOCK + app.name
+
+    @classmethod
+    def of(cls, services: Services, app: str) -> "Comparison":
+        """The one of an app."""
+        life = services.settings.keep_days * 86400
+        return cls(services.redis, services.settings.apps[app], services.clients[app], life, services.settings.timezone)
+
+    def status(self) -> ComparisonStatus:
+        return comparison_status(self._redis, self._app.name)
+
+    def ask_for(self, who: str) -> bool:
+        """Note that a run is wanted now; the upkeep role begins within the minute. False: one is under way."""
+        now = self._now()
+        run = asdict(ComparisonRun(since=0, until=0, started_at=now, by=who))
+        if self._redis.hsetnx(self._key, "run", json.dumps(run, ensure_ascii=False)):
+            return True
+        under_way = self.status().run
+        if under_way is not None and under_way.not_before > now:  # it waits: now then
+            self._save(replace(under_way, not_before=0))
+            return True
+        return False
+
+    def turn(self, now: float | None = None) -> ComparisonRun | None:
+        """Go on with the run that is under way, or is due. → the run as it stands after it; None: nothing to do.
+
+        Raises ComparisonInProgress. WeCom's errors are noted, and waited for.
+        """
+        at = int(self._now() if now is None else now)
+        known = self.status()
+        due = is_due(known, at, self._zone)
+        if not due and (known.run is None or known.run.not_before > at):
+            return None
+        me = secrets.token_hex(8)
+        if not self._redis.set(self._lock, me, nx=True, px=round(LEASE * 1000)):
+            raise ComparisonInProgress("a comparison of this app is under way; its result is shown in a minute")
+        try:
+            known = self.status()  # whoever had the lease may have ended it
+            run = ComparisonRun(0, 0, started_at=at) if due or known.run is None else known.run
+            return self._go_on(run, known, at)
+        finally:
+            if self._redis.get(self._lock) == me:
+                self._redis.delete(self._lock)
+
+    def _go_on(self, run: ComparisonRun, known: ComparisonStatus, now: int) -> ComparisonRun:
+        run = replace(run, not_before=0)
+        begun_at = known.begun_at
+        if run.until == 0 or begun_at is None:
+            begun_at = self._begun(known, now)
+            since, until = period(known, now, begun_at, self._life)
+            run = replace(run, since=since, until=until)
+        self._save(run)
+        try:
+            announced = self._announced(run.since)
+            by = time.monotonic() + PATIENCE
+            members = self._calls(by).get_follow_user_list().get("follow_user") or []
+            left = sorted(one for one in members if isinstance(one, str) and one > run.after)
+            while run.batch or left:
+                if not run.batch:
+                    run = replace(run, batch=left[:MEMBERS], cursor="")
+                run = self._batch(run, announced, by)
+                if run.batch:  # the time is up
+                    return run
+                left = [one for one in left if one > run.after]
+        except WeComError as error:
+            return self._stopped(self.status().run or run, error)
+        return self._ended(run, announced)
+
+    def _batch(self, run: ComparisonRun, announced: "Announced", by: float) -> ComparisonRun:
+        """The customers of a batch of members, page by page. → the run with the next batch to come, or as it stands."""
+        while True:
+            if time.monotonic() > by:
+                return run
+            try:
+                page = self._calls(by).batch_get_by_user(list(run.batch), run.cursor or None, CUSTOMERS)
+            except WeComAPIError as error:
+                if error.errcode == CURSOR_ENDED and run.cursor:
+                    run = self._save(replace(run, cursor=""))
+                    continue
+                if error.errcode == NO_CUSTOMERS:
+                    return self._save(_after(run))
+                if error.errcode == UNLICENSED:
+                    return self._save(_after(run, left_out=len(run.batch)))
+                if error.errcode in OF_A_MEMBER:  # it does not say of which: halve, until one is left
+                    run = self._halved(run)
+                    if not run.batch:
+                        return run
+                    continue
+                raise
+            entries = page.get("external_contact_list") or []
+            rows = []
+            new = 0
+            for entry in entries:
+                is_new, row = not_announced(entry, run, announced.has)
+                new += is_new
+                if row is not None:
+                    rows.append(row)
+            now = self._now()
+            new_rows = [self._row(row, now) for row in self._but_forgotten(rows)]
+            found = self._list.add_unannounced(new_rows, self._life)
+            unlicensed = () if run.cursor else (page.get("fail_info") or {}).get("unlicensed_userid_list") or ()
+            cursor = page.get("next_cursor") or ""
+            if cursor and cursor == run.cursor:
+                raise NoAnswer("externalcontact/batch/get_by_user", "a cursor came twice: the pages do not end")
+            run = replace(
+                run,
+                customers=run.customers + len(entries),
+                new=run.new + new,
+                found=run.found + found,
+                cursor=cursor,
+                left_out=run.left_out + len(unlicensed),
+            )
+            if not cursor:
+                run = _after(run)
+            self._save(run)
+            self._redis.pexpire(self._lock, round(LEASE * 1000))
+            if not cursor:
+                return run
+
+    def _halved(self, run: ComparisonRun) -> ComparisonRun:
+        """The run with the first half of its batch; the rest is met again after it. A single member is left out."""
+        if len(run.batch) == 1:
+            return self._save(_after(run, left_out=1))
+        return self._save(replace(run, batch=run.batch[: len(run.batch) // 2], cursor=""))
+
+    def _begun(self, known: ComparisonStatus, now: int) -> int:
+        """When the installation began: it is noted once. Who came before was nobody's to announce here."""
+        if known.begun_at is not None:
+            return known.begun_at
+        first = Announced.of(self._redis, self._app.name, now - PERIOD).first
+        begun_at = now if first is None else min(first, now)
+        self._redis.hsetnx(self._key, "begun_at", begun_at)
+        return begun_at
+
+    def _announced(self, since: int) -> "Announced":
+        return Announced.of(self._redis, self._app.name, since - MARGIN)
+
+    def _but_forgotten(self, rows: Sequence[dict[str, str | int]]) -> list[dict[str, str | int]]:
+        """Without those whom `forget` erased: they are not to come back by night."""
+        if not rows:
+            return []
+        digests = [digest(app, str(row["external_user_id"])) for row in rows for app in (None, self._app.name)]
+        known = self._redis.zmscore(FORGOTTEN, digests)
+        pairs = zip(known[::2], known[1::2], strict=True)
+        return [row for row, pair in zip(rows, pairs, strict=True) if pair == (None, None)]
+
+    def _row(self, row: Mapping[str, str | int], now: int) -> dict[str, str | int]:
+        """A row of the ledger, of an event that never came."""
+        member, customer, created = str(row["user_id"]), str(row["external_user_id"]), int(row["created_at"])
+        return {
+            **row,
+            "id": unannounced_id(self._app.name, member, customer, created),
+            "app": self._app.name,
+            "corp_id": self._app.corp_id,
+            "change": "add",
+            "rehearsal": 0,
+            "received_at": created * 1000,
+            "found_at": now * 1000,
+            "outcome": UNANNOUNCED,
+            "claims": 0,
+            "attempts": 0,
+            "answers": 0,
+        }
+
+    def _ended(self, run: ComparisonRun, announced: "Announced") -> ComparisonRun:
+        """Note a run that came to its end; take back whom WeCom announced after an earlier night."""
+        late = [
+            row["id"]
+            for row in self._list.since(run.since * 1000)
+            if row.get("outcome") == UNANNOUNCED and announced.has(row["user_id"], row["external_user_id"])
+        ]
+        self._list.drop(late)
+        run = replace(run, ended_at=self._now())
+        with self._redis.pipeline() as pipe:
+            pipe.hset(self._key, "good", json.dumps(asdict(run), ensure_ascii=False))
+            pipe.hdel(self._key, "run", "failed")
+            pipe.zremrangebyscore(FORGOTTEN, "-inf", run.started_at - FARTHEST - PERIOD)
+            pipe.execute()
+        level = logging.WARNING if run.found else logging.INFO
+        log.log(level, "compared %s customers of %s members: %s never announced", run.customers, run.members, run.found)
+        return run
+
+    def _stopped(self, run: ComparisonRun, error: WeComError) -> ComparisonRun:
+        """Note why the run cannot go on now, and when it will."""
+        soon = isinstance(error, Busy | NotSent | NoAnswer) and not isinstance(error, Limited)
+        now = self._now()
+        again_at = now + (SOON if soon else LATER)
+        failure = ComparisonFailure(
+            now, error.reason, error.errcode if isinstance(error, WeComAPIError) else None, again_at
+        )
+        self._redis.hset(self._key, "failed", json.dumps(asdict(failure), ensure_ascii=False))
+        log.error("the comparison with WeCom's customers has to wait: %s", error)
+        return self._save(replace(run, not_before=again_at))
+
+    def _save(self, run: ComparisonRun) -> ComparisonRun:
+        self._redis.hset(self._key, "run", json.dumps(asdict(run), ensure_ascii=False))
+        return run
+
+    def _calls(self, by: float) -> Any:
+        """The calls, with what is left of the turn for each, but a second at least."""
+        return self._wecom.with_deadline(time.monotonic() + max(1.0, min(CALL, by - time.monotonic()))).external_contact
+
+    def _now(self) -> int:
+        return int(self._redis.time()[0])
+
+
+class Announced:
+    """Whom WeCom has announced to an app since a time: (member, customer), as 64-bit hashes, some 60 bytes each.
+
+    `first`: Unix seconds of the first of these events; None: there was none.
+    """
+
+    def __init__(self, app: str, pairs: set[int], first: int | None) -> None:
+        self._app = app
+        self._pairs = pairs
+        self.first = first
+
+    @classmethod
+    def of(cls, client: Redis, app: str, since: int, batch: int = 1000) -> "Announced":
+        """Reads the ledger's events of the period, and those that came with them, a batch at a time."""
+        pairs: set[int] = set()
+        first: int | None = None
+        newest: float | str = "+inf"
+        start = 0
+        while True:
+            page = client.zrevrangebyscore(EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
+            with client.pipeline(transaction=False) as pipe:
+                for identity, _ in page:
+                    pipe.hmget(PREFIX + identity, "app", "user_id", "external_user_id", "rehearsal")
+                rows = pipe.execute()
+            for (_, at), (of, member, customer, rehearsal) in zip(page, rows, strict=True):
+                if of == app and rehearsal != "1":
+                    pairs.add(_hash(app, member, customer))
+                    first = int(at) // 1000
+            if len(page) < batch:
+                return cls(app, pairs, first)
+            oldest = page[-1][1]  # a step down by the score, for a long way by rank costs more with each page
+            newest, start = (oldest, start + batch) if oldest == newest else (oldest, 0)
+
+    def has(self, member: str, customer: str) -> bool:
+        return _hash(self._app, member, customer) in self._pairs
+
+
+def comparison_status(client: Redis, app: str) -> ComparisonStatus:
+    """How it stands with an app's comparison; nothing is known of one that never ran."""
+    stored = client.hgetall(STATE + app)
+    read = {name: json.loads(stored[name]) for name in ("run", "good", "failed") if name in stored}
+    return ComparisonStatus(
+        run=ComparisonRun(**read["run"]) if "run" in read else None,
+        good=ComparisonRun(**read["good"]) if "good" in read else None,
+        failed=ComparisonFailure(**read["failed"]) if "failed" in read else None,
+        begun_at=int(stored["begun_at"]) if "begun_at" in stored else None,
+    )
+
+
+def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
+    """Erase a customer who was never announced, and do not find it anew by night. → how many rows there were."""
+    client.zadd(FORGOTTEN, {digest(app, external_user_id): time.time()})
+    apps = (
+        [key.removeprefix(STATE) for key in client.scan_iter(match=f"{STATE}*", count=1000)] if app is None else [app]
+    )
+    return sum(work_list.forget(client, external_user_id, one) for one in apps)
+
+
+def _after(run: ComparisonRun, left_out: int = 0) -> ComparisonRun:
+    """The run with its batch behind it."""
+    compared = len(run.batch) - left_out
+    return replace(
+        run,
+        members=run.members + compared,
+        left_out=run.left_out + left_out,
+        after=run.batch[-1],
+        batch=(),
+        cursor="",
+    )
+
+
+def _hash(app: str, member: str, customer: str) -> int:
+    pair = pair_of({"app": app, "user_id": member, "external_user_id": customer})
+    return int.from_bytes(hashlib.blake2b(pair.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,68 @@
+"""What a member can send by hand to a customer who was not greeted: the welcome that the book has for them now."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.books.revisions import NoRevision
+from tasks.directory.lookup import BUDGET, Lookups
+from tasks.events import ContactAdded
+from tasks.missed.work_list import Missed
+from tasks.services import Services
+from tasks.templates.model import Template
+from tasks.templates.render import fill, wanted
+from tasks.templates.select import needs, select
+
+
+@dataclass(frozen=True, slots=True)
+class ManualGreeting:
+    """A welcome for one customer: its template, and the values of its placeholders as far as they are known."""
+
+    template: Template
+    values: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """As the customer would read it."""
+        return fill(self.template.text, self.values)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The placeholders whose value is not known, in order."""
+        return sorted(name for name in wanted(self.template) if not self.values.get(name))
+
+
+def manual_greeting(services: Services, row: Missed, budget: float = BUDGET) -> ManualGreeting | None:
+    """The welcome for a missed customer, chosen as at the time of the add; None where no welcome applies.
+
+    Asks WeCom for names and facts that are not at hand, for `budget` seconds at most. Raises redis.RedisError.
+    """
+    app = services.settings.apps[row.app]
+    number = services.books.current(row.app)
+    if number is None:
+        return None
+    try:
+        book = services.books.book(row.app, number)
+    except NoRevision:  # another one was published this moment, and the old one went
+        return None
+    event = ContactAdded(
+        app=row.app,
+        corp_id=app.corp_id,
+        change="add",
+        user_id=row.user_id,
+        external_user_id=row.external_user_id,
+        created_at=int(row.at),
+        state=row.state,
+    )
+    by = time.monotonic() + budget
+    enquiry = Lookups(services.redis, services.settings.timezone).about(
+        services.clients[row.app], event, round(row.at * 1000), by, budget
+    )
+    contact = enquiry.contact()
+    facts = needs(book, contact)
+    choice = select(book, enquiry.contact(facts) if facts else contact)
+    if choice is None:
+        return None
+    names = wanted(choice.template)
+    values = enquiry.values(names - {"customer"} if row.customer else names)
+    return ManualGreeting(choice.template, values | ({"customer": row.customer} if row.customer else {}))

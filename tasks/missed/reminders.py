@@ -1,0 +1,297 @@
+"""Members are told which of their new customers were not greeted: an app message each (doc 90236), once per customer.
+
+    a row's reminder    which means
+    (none)              the member was not told
+    sending             a message is on its way; after UNSURE_AFTER seconds, for all we know, it went out or did not
+    sent                WeCom took the message
+    unsure              no answer came: the member may have been told
+    failed              the member was not told, for the reason in `reminder_why`
+
+A row is marked `sending` before the message leaves, under the condition that it is still to do and nobody else has told
+the member: so two operators, or two processes, never tell twice.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from datetime import time as clock
+from zoneinfo import ZoneInfo
+
+from tasks.directory.lookup import Lookups, known_members
+from tasks.ledger.rows import MISSED_OF, PREFIX, event_of
+from tasks.missed.work_list import Missed, WorkList, from_row
+from tasks.services import Services
+from tasks.settings import App
+from tasks.storage.connections import Redis
+from tasks.wecom import WeComClient, WeComError
+from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
+
+log = logging.getLogger(__name__)
+
+SWITCH = "welcome:reminders:"  # + app: since, by of automatic reminders; absent: off. Part of backups
+TOLD = "welcome:reminded:"  # + app:member: there while the member was told by itself lately
+
+BYTES = 2048  # of a message's text, doc 90236: what is longer is cut
+QUIET = (clock(22, 0), clock(8, 0))  # no automatic reminder from, until, in the set time zone
+SETTLED = 120  # seconds after which a customer who was missed is not being greeted any more
+WITHIN = 3 * 86400  # seconds: older ones are not brought up by themselves
+PAUSE = 600  # seconds between two automatic messages to a member: an outage makes one, not forty
+AT_ONCE = 50  # members told in one run
+NAMES_AT_ONCE = 20  # customers' names asked for in one run
+CALL = 5.0  # seconds for one message
+UNSURE_AFTER = 120  # seconds
+
+_BEGIN = """
+-- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again    → 1 marked, 0 not to do any more, or told already
+if redis.call('EXISTS', KEYS[1]) == 0 or not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+local told = redis.call('HGET', KEYS[1], 'reminder')
+if told and told ~= 'failed' and ARGV[4] ~= '1' then return 0 end
+redis.call('HSET', KEYS[1], 'reminder', 'sending', 'reminded_by', ARGV[2], 'reminded_at', ARGV[3])
+redis.call('HDEL', KEYS[1], 'reminder_why')
+return 1
+"""
+_NOTE = """
+-- KEYS  row    ARGV  state, reason
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HSET', KEYS[1], 'reminder', ARGV[1], 'reminder_why', ARGV[2])
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of telling a member. `state` as a row's reminder; `rows`: of how many customers.
+
+    `why`: "invalid" (no such member in the app's range), "unlicensed", "time" (there was none left), or WeCom's words.
+    """
+
+    user_id: str
+    rows: int
+    state: str
+    why: str = ""
+    errcode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a click. `skipped`: rows that had changed meanwhile: greeted, ticked off, or told of already."""
+
+    told: Sequence[Told]
+    skipped: int
+
+    def count(self, state: str) -> int:
+        """Members."""
+        return sum(one.state == state for one in self.told)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Automatic reminders are on, by whom, since when (Unix seconds): earlier customers are not brought up."""
+
+    by: str
+    since: int
+
+
+# ------------------------------------------------------------------------------------------------ decided
+
+
+def is_quiet(now: datetime) -> bool:
+    """Whether it is night, when nobody is told by itself."""
+    start, end = QUIET
+    return now.time() >= start or now.time() < end
+
+
+def text(customers: Sequence[tuple[str, str]], total: int | None = None, most: int = BYTES) -> str:
+    """What a member is told, in at most so many bytes: (name or "", time) of each customer; names as far as they fit.
+
+    >>> text([("李雷", "10:12"), ("", "10:05")])
+    '你有 2 位新客户还没收到欢迎语：李雷（10:12）、一位客户（10:05）。打开聊天打个招呼吧。'
+    """
+    total = len(customers) if total is None else total
+    named = [f"{name or '一位客户'}（{at}）" for name, at in customers]
+    rest = f" 等 {total} 位" if len(named) < total else ""
+    line = f"你有 {total} 位新客户还没收到欢迎语：{'、'.join(named)}{rest}。打开聊天打个招呼吧。"
+    if len(line.encode()) <= most or not customers:
+        return line
+    return text(customers[:-1], total, most)
+
+
+def plain(name: str) -> str:
+    """A name on one line, with nothing in it that turns or hides what stands beside it; cut to 32 characters.
+
+    A text message shows `<a href>` as a link (doc 90236), and customers choose their names.
+    """
+    printable = "".join(one for one in name if one.isprintable() or one == "\u200d")
+    return printable.replace("<", "＜").replace(">", "＞").strip()[:32]
+
+
+def moment(at: float, now: datetime) -> str:
+    """A time as members read it: today 10:12, else 11-21 18:40."""
+    here = datetime.fromtimestamp(at, now.tzinfo)
+    return here.strftime("%H:%M" if here.date() == now.date() else "%m-%d %H:%M")
+
+
+def by_member(rows: Iterable[Missed]) -> dict[str, list[Missed]]:
+    """Member → customers, in the order in which they come."""
+    members: dict[str, list[Missed]] = {}
+    for row in rows:
+        members.setdefault(row.user_id, []).append(row)
+    return members
+
+
+# ------------------------------------------------------------------------------------------------ done
+
+
+class Reminders:
+    """Tells members of one app. Thread-safe. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, app: App, wecom: WeComClient, zone: ZoneInfo) -> None:
+        self._redis = client
+        self._app = app
+        self._wecom = wecom
+        self._zone = zone
+        self._list = WorkList(client, app.name)
+        self._begin = client.register_script(_BEGIN)
+        self._note = client.register_script(_NOTE)
+
+    @classmethod
+    def of(cls, services: Services, app: str) -> "Reminders":
+        """Those of an app."""
+        return cls(services.redis, services.settings.apps[app], services.clients[app], services.settings.timezone)
+
+    @property
+    def possible(self) -> bool:
+        """Whether the app can message members at all: it needs an agent id."""
+        return self._app.agent_id.isdigit()
+
+    def tell(self, ids: Sequence[str], who: str, again: bool = False, patience: float = 8.0) -> Report:
+        """Tell the members of these rows, one message each. `who` asks; "": nobody, it is automatic.
+
+        Rows that changed meanwhile are skipped; with `again` those of which a member was told already are not.
+        Members whose turn does not come within `patience` seconds are reported as failed, for the reason "time".
+        """
+        now = self._now()
+        by = time.monotonic() + patience
+        rows = self._list.open(ids)
+        marked: list[Missed] = []
+        told = []
+        for member, customers in by_member(rows).items():
+            if by - time.monotonic() < 1:
+                told.append(Told(member, len(customers), "failed", "time"))
+                continue
+            mine = [row for row in customers if self._marked(row.id, who, now, again)]
+            marked += mine
+            if mine:
+                told.append(self._message(member, mine, now, by))
+        late = sum(one.rows for one in told if one.why == "time")
+        return Report(tuple(told), skipped=len(set(ids)) - len(marked) - late)
+
+    def run(self, now: datetime | None = None) -> Report:
+        """What the schedule does: tell members of whom they have not been told yet, if it is switched on and day."""
+        now = now or datetime.now(self._zone)
+        since = self.switch()
+        if since is None or not self.possible or is_quiet(now):
+            return Report((), 0)
+        stamp = self._now()
+        due: dict[str, list[str]] = {}
+        for row in self._list.since(stamp - WITHIN * 1000):
+            at = max(int(row["received_at"]), int(row.get("found_at") or 0))
+            if not row.get("reminder") and since.since * 1000 <= at <= stamp - SETTLED * 1000:
+                due.setdefault(row["user_id"], []).append(row["id"])
+        told: list[Told] = []
+        for member, ids in list(due.items()):
+            if len(told) == AT_ONCE:
+                break
+            if self._redis.set(f"{TOLD}{self._app.name}:{member}", 1, nx=True, ex=PAUSE):
+                told += self.tell(ids, "").told
+        return Report(tuple(told), 0)
+
+    def learn_names(self, by: float) -> int:
+        """Ask WeCom for names of customers on the list's first pages, and of their members, before a `time.monotonic`.
+
+        So that a page, and a member, reads a name. → how many customers were asked for; one that was not answered is
+        asked for again, and one without a name is noted as such.
+        """
+        learned = 0
+        members: dict[str, dict[str, str]] = {}
+        for row in self._list.since(0, most=200):
+            members.setdefault(row["user_id"], row)
+            if "customer_name" in row or from_row(row).customer:
+                continue
+            if learned == NAMES_AT_ONCE or time.monotonic() > by:
+                break
+            learned += 1
+            try:
+                calls = self._wecom.with_deadline(min(by, time.monotonic() + CALL)).external_contact
+                name = str((calls.get(row["external_user_id"]).get("external_contact") or {}).get("name") or "")
+            except (Busy, Limited, NotSent, NoAnswer):
+                break
+            except WeComError:  # no contact any more, or not for this app to see
+                name = ""
+            self._list.name(row["id"], name[:128])
+        unknown = sorted(members.keys() - known_members(self._redis, self._app.name, members))[:NAMES_AT_ONCE]
+        people = Lookups(self._redis, self._zone)
+        for user_id in unknown:
+            row = members[user_id]
+            people.about(self._wecom, event_of(row), int(row["received_at"]), by).values(frozenset({"member"}))
+        return learned
+
+    def switch(self) -> Switch | None:
+        """Whether members are told by itself; None: they are not."""
+        stored = self._redis.hgetall(SWITCH + self._app.name)
+        return Switch(stored["by"], int(stored["since"])) if stored else None
+
+    def switch_on(self, who: str) -> None:
+        """From now on members are told by itself; of customers who come from now on."""
+        if self.switch() is None:
+            self._redis.hset(SWITCH + self._app.name, mapping={"by": who, "since": self._now() // 1000})
+
+    def switch_off(self) -> None:
+        self._redis.delete(SWITCH + self._app.name)
+
+    def _marked(self, identity: str, who: str, now: int, again: bool) -> bool:
+        keys = [PREFIX + identity, MISSED_OF + self._app.name]
+        return bool(self._begin(keys=keys, args=[identity, who, now, "1" if again else ""]))
+
+    def _message(self, member: str, rows: Sequence[Missed], now: int, by: float) -> Told:
+        here = datetime.fromtimestamp(now / 1000, self._zone)
+        customers = [(plain(row.customer), moment(row.at, here)) for row in rows]
+        message = {
+            "touser": member,
+            "msgtype": "text",
+            "agentid": int(self._app.agent_id),
+            "text": {"content": text(customers)},
+        }
+        told = Told(member, len(rows), "sent")
+        try:
+            if member == "@all" or "|" in member:  # to WeCom, more than one
+                raise InvalidRequest("message/send", "touser", "several", "must be one member")
+            answer = self._wecom.with_deadline(min(by, time.monotonic() + CALL)).message.send(message)
+            if member in str(answer.get("invaliduser") or "").split("|"):
+                told = replace(told, state="failed", why="invalid")
+            elif member in str(answer.get("unlicenseduser") or "").split("|"):
+                told = replace(told, state="failed", why="unlicensed")
+        except NoAnswer as error:
+            told = replace(told, state="unsure", why=error.reason)
+        except WeComError as error:
+            code = getattr(error, "errcode", None)
+            why = "invalid" if code == 81013 else error.reason
+            told = replace(told, state="failed", why=why, errcode=code)
+        for row in rows:
+            self._note(keys=[PREFIX + row.id], args=[told.state, told.why])
+        level = logging.INFO if told.state == "sent" else logging.WARNING
+        log.log(level, "a member was told of %s missed customers: %s %s", len(rows), told.state, told.why)
+        return told
+
+    def _now(self) -> int:
+        """Redis' clock, in ms."""
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def settled_reminder(row: Missed, now: float) -> str:
+    """A row's reminder as it is shown: one that has been `sending` for long is `unsure`."""
+    stuck = row.reminder == "sending" and row.reminded_at is not None and now - row.reminded_at > UNSURE_AFTER
+    return "unsure" if stuck else row.reminder

@@ -1,0 +1,280 @@
+"""The work list of customers who were not greeted, and what people did about each: told the member, ticked it off.
+
+    to do    welcome:missed:APP         id → ms at which the customer came. The ledger puts in what was missed
+                                        (settle.lua), comparison who was never announced. Who is greeted after
+                                        all leaves it by itself
+    done     welcome:missed-done:APP    id → ms at which it was ticked off
+
+What was done about a customer stands in its row, so that it lives, is backed up and is forgotten with it:
+    ticked_by, ticked_at                                  by whom, and when (ms)
+    reminder, reminded_at, reminded_by, reminder_why      see tasks.missed.reminders
+    customer_name                                         as WeCom tells it, for people who are to greet by hand
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.ledger import query
+from tasks.ledger.delivery import names_used
+from tasks.ledger.ledger import TRIM_LATEST
+from tasks.ledger.rows import MISSED_OF, PREFIX, TICKED_OF, erase, index
+from tasks.storage.connections import Redis
+
+UNANNOUNCED = "unannounced"  # the outcome of a row that tasks.missed.comparison made: no event ever came
+PAGE = 50  # rows
+
+_TICK = """
+-- KEYS  row, to do, done        ARGV  id, who, ms        → 1 ticked off, 0 it is not on the list (any more)
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'ticked_by', ARGV[2], 'ticked_at', ARGV[3])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+return 1
+"""
+_UNTICK = """
+-- KEYS  row, to do, done, the customer's events        ARGV  id, prefix of rows
+-- → 1 on the list again, 0 it was not ticked, or was greeted meanwhile
+local call = redis.call
+if call('ZREM', KEYS[3], ARGV[1]) == 0 or call('EXISTS', KEYS[1]) == 0 then return 0 end
+call('HDEL', KEYS[1], 'ticked_by', 'ticked_at')
+local at, outcome, member, later = unpack(call('HMGET', KEYS[1], 'received_at', 'outcome', 'user_id', 'greeted_later'))
+if outcome == 'sent' or outcome == 'unconfirmed' or later then return 0 end
+for _, other in ipairs(call('ZRANGEBYSCORE', KEYS[4], at, '+inf', 'LIMIT', 0, 50)) do
+  local row = call('HMGET', ARGV[2] .. other, 'user_id', 'outcome', 'rehearsal')
+  if row[1] == member and row[3] ~= '1' and (row[2] == 'sent' or row[2] == 'unconfirmed') then
+    call('HSET', KEYS[1], 'greeted_later', other) -- settle.lua looks at those alone that are to do
+    return 0
+  end
+end
+call('ZADD', KEYS[2], at, ARGV[1])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MissedCause:
+    """Why customers were missed, as far as one cure goes. `errcode` None: WeCom's answer had no part in it.
+
+    `where`: for `expired`, what used up the window: "queue" or "tries"; else "".
+    """
+
+    outcome: str
+    errcode: int | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A customer who was not greeted, and what was done about it. Times are Unix seconds; None: not yet.
+
+    `reminder`: "" (the member was not told), "sending", "sent", "unsure" (no answer came) or "failed", with the
+    reason in `reminder_why`. `reminded_by`: "" when it went out by itself.
+    """
+
+    id: str
+    app: str
+    user_id: str
+    external_user_id: str
+    state: str
+    at: float
+    cause: MissedCause
+    reason: str
+    customer: str = ""
+    member: str = ""
+    reminder: str = ""
+    reminder_why: str = ""
+    reminded_by: str = ""
+    reminded_at: float | None = None
+    ticked_by: str = ""
+    ticked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissedPage:
+    """Some of a list, newest first. `older`: the cursor of what comes after them, None at the end."""
+
+    rows: Sequence[Missed]
+    older: str | None = None
+
+
+def from_row(row: Mapping[str, str]) -> Missed:
+    """A row of the ledger, with its `id`, as the work list shows it. Pure."""
+    names = names_used(row)
+    code = row.get("errcode")
+    outcome = row.get("outcome", "")
+    where = ("tries" if row.get("attempts", "0") != "0" else "queue") if outcome == "expired" else ""
+    reminded_at, ticked_at = row.get("reminded_at"), row.get("ticked_at")
+    return Missed(
+        id=row["id"],
+        app=row["app"],
+        user_id=row["user_id"],
+        external_user_id=row["external_user_id"],
+        state=row.get("state", ""),
+        at=int(row["received_at"]) / 1000,
+        cause=MissedCause(outcome, int(code) if code else None, where),
+        reason=row.get("reason", ""),
+        customer=row.get("customer_name") or names.get("customer", ""),
+        member=names.get("member", ""),
+        reminder=row.get("reminder", ""),
+        reminder_why=row.get("reminder_why", ""),
+        reminded_by=row.get("reminded_by", ""),
+        reminded_at=int(reminded_at) / 1000 if reminded_at else None,
+        ticked_by=row.get("ticked_by", ""),
+        ticked_at=int(ticked_at) / 1000 if ticked_at else None,
+    )
+
+
+def by_cause(rows: Iterable[Missed]) -> dict[MissedCause, list[Missed]]:
+    """MissedCause → its rows, in the order in which they come. Pure."""
+    groups: dict[MissedCause, list[Missed]] = {}
+    for row in rows:
+        groups.setdefault(row.cause, []).append(row)
+    return groups
+
+
+class WorkList:
+    """The work list of one app. Thread-safe. Every method raises redis.RedisError when Redis cannot be asked."""
+
+    def __init__(self, client: Redis, app: str) -> None:
+        self._redis = client
+        self._app = app
+        self._todo, self._done = MISSED_OF + app, TICKED_OF + app
+        self._tick = client.register_script(_TICK)
+        self._untick = client.register_script(_UNTICK)
+
+    def counts(self) -> tuple[int, int]:
+        """How many are to do, and how many are done."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(self._todo)
+            pipe.zcard(self._done)
+            todo, done = pipe.execute()
+        return todo, done
+
+    def page(self, done: bool = False, before: str | None = None, limit: int = PAGE) -> MissedPage:
+        """A page of the list, or of what is done, from a page's `older` on. ValueError for another cursor."""
+        key = self._done if done else self._todo
+        ids = list(self._ids(key, before, limit + 1))
+        older = f"{ids[limit - 1][1]}-{ids[limit - 1][0]}" if len(ids) > limit else None
+        return MissedPage(self.rows([identity for identity, _ in ids[:limit]]), older)
+
+    def rows(self, ids: Sequence[str]) -> list[Missed]:
+        """The rows of these ids that there are, in their order; those of another app are not."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for identity in ids:
+                pipe.hgetall(PREFIX + identity)
+            stored = pipe.execute()
+        return [
+            from_row({"id": identity, **row})
+            for identity, row in zip(ids, stored, strict=True)
+            if row.get("app") == self._app and row.get("outcome")
+        ]
+
+    def open(self, ids: Sequence[str]) -> list[Missed]:
+        """Those of these ids that are still to do, in their order."""
+        if not ids:
+            return []
+        scores = self._redis.zmscore(self._todo, list(ids))
+        return self.rows([identity for identity, score in zip(ids, scores, strict=True) if score is not None])
+
+    def tick(self, ids: Iterable[str], who: str, now: int) -> list[str]:
+        """Tick off what was done, by whom and at what ms. → those that were on the list; the rest stays as it is."""
+        return [one for one in ids if self._tick(keys=self._keys(one), args=[one, who, now])]
+
+    def untick(self, ids: Sequence[str]) -> list[str]:
+        """Take ticks back. → those that are on the list again."""
+        return [
+            row.id
+            for row in self.rows(ids)
+            if self._untick(
+                keys=[*self._keys(row.id), index(self._app, "external_user_id", row.external_user_id)],
+                args=[row.id, PREFIX],
+            )
+        ]
+
+    def ticked_at(self, at: int, most: int = PAGE) -> list[str]:
+        """The ids that were ticked off in the ms `at`: those of one click."""
+        return [str(one) for one in self._redis.zrangebyscore(self._done, at, at, start=0, num=most)]
+
+    def add_unannounced(self, rows: Iterable[Mapping[str, str | int]], life: int) -> int:
+        """Put customers on the list of whom no event came: fields of a row, with `id`; kept `life` s. → how many new.
+
+        One that was ticked off stays so. The customer's index lists it too: a later greeting takes it off the list, as
+        any that was missed (settle.lua).
+        """
+        added = 0
+        for row in rows:
+            identity, at = str(row["id"]), int(row["received_at"])
+            if self._redis.exists(PREFIX + identity):
+                continue
+            with self._redis.pipeline() as pipe:
+                pipe.hset(PREFIX + identity, mapping={name: value for name, value in row.items() if name != "id"})
+                pipe.expire(PREFIX + identity, life + TRIM_LATEST)
+                pipe.zadd(self._todo, {identity: at})
+                pipe.zadd(index(self._app, "external_user_id", str(row["external_user_id"])), {identity: at})
+                pipe.execute()
+            added += 1
+        return added
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Erase rows that were added as never announced, and were announced after all."""
+        erase(self._redis, {row["id"]: row for row in query.read(self._redis, ids)})
+
+    def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[dict[str, str]]:
+        """Rows to do of customers who came since `ms`, as stored, newest first; at most so many are looked at."""
+        for start in range(0, most, batch):
+            ids = self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch)
+            with self._redis.pipeline(transaction=False) as pipe:
+                for identity in ids:
+                    pipe.hgetall(PREFIX + identity)
+                for identity, row in zip(ids, pipe.execute(), strict=True):
+                    if row:
+                        yield {"id": identity, **row}
+            if len(ids) < batch:
+                return
+
+    def name(self, identity: str, customer: str) -> None:
+        """Note a customer's name in its row, if the row is still there."""
+        self._redis.eval(
+            "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'customer_name', ARGV[1]) end",
+            *(1, PREFIX + identity, customer),
+        )
+
+    def trim(self, before: int, batch: int = 200) -> int:
+        """Erase who came, or was ticked off, before a ms, and is past its life. → how many."""
+        trimmed = 0
+        for key in (self._todo, self._done):
+            while ids := self._redis.zrangebyscore(key, "-inf", before, start=0, num=batch):
+                self.drop(ids)
+                self._redis.zrem(key, *ids)  # whose rows were gone already
+                trimmed += len(ids)
+        return trimmed
+
+    def _keys(self, identity: str) -> list[str]:
+        return [PREFIX + identity, self._todo, self._done]
+
+    def _ids(self, key: str, before: str | None, most: int) -> Iterator[tuple[str, int]]:
+        """(id, ms), newest first, those of one ms by falling id, from a cursor on."""
+        newest: int | str = "+inf"
+        after = ""
+        if before is not None:
+            ms, _, after = before.partition("-")
+            newest = int(ms)
+        start = found = 0
+        while found < most:
+            ids = self._redis.zrevrangebyscore(key, newest, "-inf", withscores=True, start=start, num=most)
+            for identity, score in ids:
+                if not after or int(score) < int(newest) or identity < after:
+                    yield identity, int(score)
+                    found += 1
+                    if found == most:
+                        return
+            if len(ids) < most:
+                return
+            start += most
+
+
+def forget(client: Redis, external_user_id: str, app: str) -> int:
+    """Erase the rows of a customer who was never announced: the ledger's order does not name them. → how many."""
+    ids = client.zrange(index(app, "external_user_id", external_user_id), 0, -1)
+    rows = {row["id"]: row for row in query.read(client, ids) if row.get("outcome") == UNANNOUNCED}
+    erase(client, rows)
+    return len(rows)

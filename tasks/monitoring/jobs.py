@@ -1,0 +1,73 @@
+"""The scheduled jobs: what there is, when each ran last, how long it took, whether it failed, when it is due again."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tasks.storage.connections import Redis
+
+SCHEDULE = {  # task → seconds between two runs
+    "tasks.upkeep.refresh_tokens": 60.0,
+    "tasks.upkeep.import_books": 60.0,
+    "tasks.upkeep.trim_ledger": 600.0,
+    "tasks.upkeep.watch_memory": 60.0,
+    "tasks.upkeep.watch_media": 600.0,
+    "tasks.upkeep.sync_group_welcomes": 60.0,
+    "tasks.upkeep.compare_customers": 30.0,  # looks whether a nightly comparison is due, asked for or under way
+    "tasks.upkeep.remind_members": 60.0,
+}
+PREFIX = "welcome:job:"  # + name: a hash: at, took (ms), failed (what, "" if it did not), fine_at. Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The last run of a job that the schedule sends every `every` seconds. Unix seconds; None: it never ran."""
+
+    name: str
+    every: float
+    at: float | None = None
+    took: float = 0.0  # seconds
+    failed: str = ""
+    fine_at: float | None = None  # the last run that did not fail
+
+    @property
+    def next_at(self) -> float | None:
+        """When it runs next, within a few seconds, if somebody keeps the schedule."""
+        return None if self.at is None else self.at + self.every
+
+
+@contextmanager
+def noted(client: Redis, name: str) -> Iterator[None]:
+    """Run a job inside: how it went is kept. What it raises goes on."""
+    begun, at, failed = time.monotonic(), time.time(), ""
+    try:
+        yield
+    except Exception as error:
+        failed = type(error).__name__
+        raise
+    finally:
+        run: dict[str, float | str] = {"at": at, "took": round((time.monotonic() - begun) * 1000), "failed": failed}
+        client.hset(PREFIX + name, mapping=run if failed else run | {"fine_at": at})
+
+
+def read(client: Redis, schedule: Mapping[str, float]) -> list[Job]:
+    """How each job of a schedule (name → seconds between two runs) went. One pipelined read."""
+    with client.pipeline(transaction=False) as pipe:
+        for name in schedule:
+            pipe.hgetall(PREFIX + name)
+        rows = pipe.execute()
+    return [_job(name, every, row) for (name, every), row in zip(schedule.items(), rows, strict=True)]
+
+
+def _job(name: str, every: float, row: Mapping[str, str]) -> Job:
+    if not row:
+        return Job(name, every)
+    return Job(
+        name,
+        every,
+        at=float(row["at"]),
+        took=int(row["took"]) / 1000,
+        failed=row["failed"],
+        fine_at=float(row["fine_at"]) if "fine_at" in row else None,
+    )

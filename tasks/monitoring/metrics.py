@@ -1,0 +1,156 @@
+"""Counters and histograms: added up in Redis, so that every process counts into one place and a restart keeps them.
+
+    count("outcomes_total", app="sales", outcome="sent")     → the name of one counter, as a field of a hash
+    Counters                                                 a process' own counts, written to Redis once a second
+    exposition                                               everything in Redis → Prometheus' text format
+
+All names start with `wecom_welcome_`, base units. A process that is killed loses the counts of its last second;
+outcomes and latencies are counted with the outcome itself, in one step, and lose nothing.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import redis
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tasks.ledger.ledger import COUNTERS
+from tasks.monitoring.queue_status import Queues, Reading
+from tasks.storage.connections import Redis
+
+NAMESPACE = "wecom_welcome_"
+BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 16, 20)  # seconds from receipt to WeCom's ok
+HELP = {
+    "callbacks_total": "Callbacks answered, by result",
+    "outcomes_total": "What became of the added customers",
+    "variants_total": "What became of them, by rule and variant, where a rule has several",
+    "followups_total": "Follow-ups (tags, remarks) that were done or given up",
+    "recoveries_total": "Events taken over from a worker that died",
+    "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
+}
+_LATENCY = "greeting_seconds"
+
+
+def count(name: str, **labels: str | int) -> str:
+    """The field of a counter. Labels come from fixed sets: never an id, a name or anything that a request holds."""
+    return "|".join((name, *(f"{key}={value}" for key, value in sorted(labels.items()))))
+
+
+def latency(app: str, seconds: float) -> dict[str, int]:
+    """What one greeting adds to the histogram of latencies: field → amount."""
+    bucket = next((str(limit) for limit in BUCKETS if seconds <= limit), "+Inf")
+    return {
+        count(_LATENCY, app=app, le=bucket): 1,
+        count(f"{_LATENCY}_sum_ms", app=app): round(seconds * 1000),
+    }
+
+
+class Counters:
+    """Counts of this process, until `flush` adds them to Redis'. Thread-safe."""
+
+    def __init__(self, client: Redis) -> None:
+        self._redis = client
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, field: str) -> None:
+        """Count one. `field`: see `count`."""
+        with self._lock:
+            self._counts[field] += 1
+
+    def flush(self) -> None:
+        """Add what was counted to Redis'; keep it for the next time if Redis cannot be asked."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        if not counts:
+            return
+        try:
+            with self._redis.pipeline() as pipe:
+                for field, amount in counts.items():
+                    pipe.hincrby(COUNTERS, field, amount)
+                pipe.execute()
+        except redis.RedisError:
+            with self._lock:
+                self._counts.update(counts)
+
+
+def exposition(client: Redis, queues: Queues) -> bytes:
+    """All metrics in Prometheus' text format. Raises redis.RedisError."""
+    counts: dict[str, str] = client.hgetall(COUNTERS)
+    fields = [(*_parse(field), int(value)) for field, value in counts.items()]
+    registry = CollectorRegistry()
+    registry.register(_Ready([*_counters(fields), _histogram(fields), *_gauges(queues.read())]))
+    return generate_latest(registry)
+
+
+class _Ready(Collector):
+    """Metrics that are there already."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _parse(field: str) -> tuple[str, dict[str, str]]:
+    name, *labels = field.split("|")
+    return name, dict(label.partition("=")[::2] for label in labels)
+
+
+def _counters(fields: list[tuple[str, dict[str, str], int]]) -> Iterator[Metric]:
+    for name, text in HELP.items():
+        rows = [(labels, value) for other, labels, value in fields if other == name]
+        keys = sorted({key for labels, _ in rows for key in labels})
+        family = CounterMetricFamily(NAMESPACE + name.removesuffix("_total"), text, labels=keys)
+        for labels, value in rows:
+            family.add_metric([labels.get(key, "") for key in keys], value)
+        yield family
+
+
+def _histogram(fields: list[tuple[str, dict[str, str], int]]) -> Metric:
+    family = HistogramMetricFamily(NAMESPACE + _LATENCY, "From receipt of the event to WeCom's ok", labels=["app"])
+    sums = {labels["app"]: value / 1000 for name, labels, value in fields if name == f"{_LATENCY}_sum_ms"}
+    for app, total in sums.items():
+        found = {labels["le"]: v for name, labels, v in fields if name == _LATENCY and labels["app"] == app}
+        buckets, running = [], 0
+        for limit in (*map(str, BUCKETS), "+Inf"):
+            running += found.get(limit, 0)
+            buckets.append((limit, running))
+        family.add_metric([app], buckets=buckets, sum_value=total)
+    return family
+
+
+def _gauges(reading: Reading) -> Iterator[Metric]:
+    def gauge(name: str, text: str, value: float | None) -> Metric:
+        family = GaugeMetricFamily(NAMESPACE + name, text)
+        if value is not None:  # what is not known is left out, never zero
+            family.add_metric([], value)
+        return family
+
+    yield gauge("queue_waiting", "Events that no worker has taken yet", reading.waiting)
+    yield gauge("queue_in_flight", "Events that a worker has", reading.in_flight)
+    yield gauge("queue_oldest_seconds", "Age of the oldest event that no worker has taken", reading.oldest)
+    yield gauge("worker_silence_seconds", "Since a worker last took a message from the queue", reading.silence)
+    yield gauge("upkeep_waiting", "Messages on the slow queue", reading.upkeep)
+    yield gauge("redis_memory_bytes", "Memory that Redis uses", reading.memory)
+    tokens = GaugeMetricFamily(NAMESPACE + "token_left_seconds", "Life left of the access token", labels=["app"])
+    for app, left in reading.tokens.items():
+        if left is not None:
+            tokens.add_metric([app], left)
+    yield tokens
+    left_of_media = GaugeMetricFamily(
+        NAMESPACE + "media_left_seconds", "Until the first media id of the welcome book ends", labels=["app"]
+    )
+    failing = GaugeMetricFamily(
+        NAMESPACE + "media_failing", "Files of the welcome book that are not at WeCom, or not renewed", labels=["app"]
+    )
+    for app, media in reading.media.items():
+        failing.add_metric([app], len(media.absent) + len(media.failing))
+        if media.left is not None:
+            left_of_media.add_metric([app], media.left)
+    yield left_of_media
+    yield failing

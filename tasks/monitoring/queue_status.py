@@ -1,0 +1,79 @@
+"""How the queues stand: depth, the oldest, whether workers consume. One pipelined read of fixed keys."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tasks.ledger import celery_message
+from tasks.ledger.ledger import CONSUMED, DUE, PREFIX
+from tasks.media.renewal import MediaStatus
+from tasks.storage.connections import Redis
+from tasks.wecom import WeComClient
+
+UPKEEP = celery_message.SLOW_QUEUE  # the slow queue: everything but greetings
+PROBE = (
+    "welcome:probe"  # written to see whether Redis takes a write: a full or read-only one answers a ping all the same
+)
+SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the queues stand. Seconds and counts; None: not known."""
+
+    waiting: int
+    in_flight: int
+    oldest: float | None
+    silence: float | None
+    upkeep: int
+    memory: int | None
+    tokens: Mapping[str, float | None]  # app → seconds left
+    media: Mapping[str, MediaStatus] = field(default_factory=dict)  # by app
+
+    @property
+    def consuming(self) -> bool:
+        return self.silence is not None and self.silence < SILENT
+
+
+class Queues:
+    """Reads how the queues stand, and what greetings need besides. `media`: how it stands with that, by app."""
+
+    def __init__(
+        self,
+        client: Redis,
+        clients: Mapping[str, WeComClient],
+        media: Callable[[], Mapping[str, MediaStatus]] = dict,
+    ) -> None:
+        self._redis = client
+        self._clients = clients
+        self._media = media
+
+    def probe(self) -> None:
+        """Raises redis.RedisError unless Redis takes a write."""
+        self._redis.set(PROBE, 1, ex=60)
+
+    def read(self) -> Reading:
+        """Raises redis.RedisError."""
+        seconds, micros = self._redis.time()
+        now = int(seconds) * 1000 + int(micros) // 1000
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(DUE)
+            pipe.zcount(DUE, "-inf", now)
+            pipe.zrange(DUE, 0, 0)
+            pipe.get(CONSUMED)
+            pipe.llen(UPKEEP)
+            pipe.info("memory")
+            unfinished, waiting, first, consumed, upkeep, memory = pipe.execute()
+        oldest = None
+        if waiting and first:
+            received = self._redis.hget(PREFIX + first[0], "received_at")
+            oldest = (now - int(received)) / 1000 if received else None
+        return Reading(
+            waiting=waiting,
+            in_flight=unfinished - waiting,
+            oldest=oldest if waiting else 0.0,
+            silence=(now - int(consumed)) / 1000 if consumed else None,
+            upkeep=upkeep,
+            memory=memory.get("used_memory"),
+            tokens={app: client.tokens.left() for app, client in self._clients.items()},
+            media=self._media(),
+        )

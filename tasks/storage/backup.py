@@ -1,0 +1,272 @@
+"""Everything that is state, out of Redis and into one file, and back; and what is kept about a customer, erased.
+
+A backup is a .zip:
+    manifest.json      {"format": "wecom-welcome backup", "version": 1, "at": Unix seconds, "keys": how many}
+    state.jsonl        a line for each key: {"key", "type": string | hash | zset, "value", "life": ms or null}
+    media/SHA256       the bytes of each file that welcome books show
+
+KEPT says what is in it. Tokens, session keys, queues and welcome codes are not: they are secrets, or of the moment.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks import channels, group_welcomes
+from tasks.books import revisions
+from tasks.ledger import statistics
+from tasks.ledger.ledger import COUNTERS, DUE, EVENTS, PREFIX
+from tasks.ledger.rows import FOLLOWUP_DUE, FOLLOWUP_FAILED, INDEX, INDEXED, MISSED_OF, TICKED_OF, erase, index
+from tasks.media import uploads
+from tasks.missed import comparison, reminders
+from tasks.storage.connections import Redis
+
+FORMAT = "wecom-welcome backup"
+VERSION = 1
+KEPT = (  # keys that are these, or begin with them where they end in a colon
+    revisions.CURRENT,
+    revisions.DRAFT,
+    revisions.DRAFT_VERSION,
+    revisions.DRAFT_FILES,
+    uploads.SIZES,
+    uploads.READY,
+    PREFIX,
+    EVENTS,
+    INDEX,
+    MISSED_OF,
+    TICKED_OF,
+    FOLLOWUP_DUE,
+    FOLLOWUP_FAILED,
+    COUNTERS,
+    statistics.PREFIX,
+    channels.KEY,
+    group_welcomes.KEPT,
+    comparison.STATE,
+    comparison.FORGOTTEN,
+    reminders.SWITCH,
+)
+SECRET_FIELDS = ("welcome_code",)  # of a row
+UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}
+_BATCH = 500
+
+
+class BackupError(Exception):
+    """A file that is no backup, or not one for here; the message says what to do."""
+
+
+def backup(client: Redis, file: Path) -> int:
+    """Write everything that is state to a file that only its owner can read. → how many keys. Raises OSError."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600: it has customers' names
+    try:
+        with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            count = 0
+            with archive.open("state.jsonl", "w") as lines:
+                for line in _lines(client):
+                    lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                    count += 1
+            contents = uploads.MediaStore(client, limit=0)
+            for sha256 in contents.sizes():
+                content = contents.get(sha256)
+                if content is not None:
+                    archive.writestr(f"media/{sha256}", content)
+            manifest = {"format": FORMAT, "version": VERSION, "at": int(time.time()), "keys": count}
+            archive.writestr("manifest.json", json.dumps(manifest))
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return count
+
+
+def restore(client: Redis, file: Path, force: bool = False) -> int:
+    """Put a backup's state in place. → how many keys. Raises BackupError or OSError, before anything has changed.
+
+    `force`: even where there is state already, all of which goes but for the events that are being worked on. A book
+    gets a number that workers have not seen, so that those that run need no restart.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check(archive)
+            if not force and next(_keys(client), None) is not None:
+                raise BackupError("there is state here already; `restore --force` replaces all of it")
+            before = {app: int(number) for app, number in _current_books(client).items()}
+            _clear(client)
+            count = 0
+            with client.pipeline(transaction=False) as pipe:
+                for line in _read(archive):
+                    _put(pipe, line)
+                    count += 1
+                    if count % _BATCH == 0:
+                        pipe.execute()
+                pipe.execute()
+            for name in archive.namelist():
+                if name.startswith("media/"):
+                    content = archive.read(name)
+                    client.set(uploads.CONTENT + hashlib.sha256(content).hexdigest(), content)
+            _renumber(client, before)
+            return count
+    except zipfile.BadZipFile:
+        raise BackupError(f"{file} is not a backup of wecom-welcome") from None
+
+
+def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
+    """Erase every row of a customer, of one app or of all; totals stay. → how many rows there were."""
+    erased = 0
+    identities = [identity for identity, _ in client.zscan_iter(EVENTS, count=_BATCH)]
+    names = ("app", *INDEXED)
+    for start in range(0, len(identities), _BATCH):
+        batch = identities[start : start + _BATCH]
+        with client.pipeline(transaction=False) as pipe:
+            for identity in batch:
+                pipe.hmget(PREFIX + identity, *names)
+            rows = [dict(zip(names, values, strict=True)) for values in pipe.execute()]
+        found = {
+            identity: row
+            for identity, row in zip(batch, rows, strict=True)
+            if row["external_user_id"] == external_user_id and app in (None, row["app"])
+        }
+        erase(client, found)
+        erased += len(found)
+    return erased + comparison.forget(client, external_user_id, app)
+
+
+# ------------------------------------------------------------------------------------------------ out
+
+
+def _keys(client: Redis) -> Iterator[str]:
+    """The keys that are state, each book's number before its revisions: those it counts are then all there."""
+    books = sorted(client.scan_iter(match=f"{revisions.CURRENT}*", count=1000))
+    yield from sorted(set(books), key=lambda key: (key.count(":"), key))
+    seen = set(books)
+    for key in client.scan_iter(match="welcome:*", count=1000):
+        if key not in seen and _is_kept(key):
+            seen.add(key)
+            yield key
+
+
+def _is_kept(key: str) -> bool:
+    return any(key.startswith(one) if one.endswith(":") else key == one for one in KEPT)
+
+
+def _lines(client: Redis) -> Iterator[dict[str, Any]]:
+    numbers = {revisions.CURRENT + app: number for app, number in _current_books(client).items()}
+    for key, number in numbers.items():  # read first: a revision that is saved meanwhile is of no concern
+        yield {"key": key, "type": "string", "value": number, "life": None}
+    for key in _keys(client):
+        if key in numbers:
+            continue
+        line = _line(client, key)
+        if line is not None:
+            yield line
+
+
+def _line(client: Redis, key: str) -> dict[str, Any] | None:
+    kind = client.type(key)
+    if kind == "string":
+        value: Any = client.get(key)
+    elif kind == "hash":
+        value = client.hgetall(key)
+    elif kind == "zset":
+        value = dict(client.zrange(key, 0, -1, withscores=True))
+    else:  # gone meanwhile, or none of ours
+        return None
+    if not value:
+        return None
+    life = client.pttl(key)
+    line = {"key": key, "type": kind, "value": value, "life": life if life > 0 else None}
+    return _without_secrets(line)
+
+
+def _without_secrets(line: dict[str, Any]) -> dict[str, Any]:
+    if not line["key"].startswith(PREFIX):
+        return line
+    row = {name: value for name, value in line["value"].items() if name not in SECRET_FIELDS}
+    return line | {"value": row if row.get("outcome") else row | UNFINISHED}
+
+
+def _current_books(client: Redis) -> Mapping[str, str]:
+    """App → number."""
+    keys = [key for key in client.scan_iter(match=f"{revisions.CURRENT}*", count=1000) if key.count(":") == 2]
+    return {
+        key.removeprefix(revisions.CURRENT): value
+        for key, value in zip(keys, client.mget(keys) if keys else [], strict=True)
+        if value is not None
+    }
+
+
+# ------------------------------------------------------------------------------------------------ in
+
+
+def _check(archive: zipfile.ZipFile) -> None:
+    """Whether a restore would come to its end. Raises BackupError."""
+    try:
+        manifest = json.loads(archive.read("manifest.json"))
+        if manifest["format"] != FORMAT:
+            raise ValueError
+        version = int(manifest["version"])
+        keys = int(manifest["keys"])
+    except (KeyError, ValueError, TypeError):
+        raise BackupError(f"{archive.filename} is not a backup of wecom-welcome") from None
+    if version > VERSION:
+        raise BackupError(f"the backup is of version {version}, and this program reads {VERSION}; update it first")
+    if sum(1 for _ in _read(archive)) != keys or archive.testzip() is not None:
+        raise BackupError(f"{archive.filename} is damaged; use another backup")
+
+
+def _read(archive: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
+    with archive.open("state.jsonl") as lines:
+        for number, text in enumerate(lines, 1):
+            try:
+                line = json.loads(text)
+                shape = {"string": str, "hash": dict, "zset": dict}[line["type"]]
+                if not isinstance(line["value"], shape) or not _is_kept(line["key"]):
+                    raise ValueError
+                line["life"] = None if line["life"] is None else int(line["life"])
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise BackupError(f"line {number} of the backup's state is damaged; use another backup") from None
+            yield _without_secrets(line)
+
+
+def _clear(client: Redis) -> None:
+    working = {identity for identity, _ in client.zscan_iter(DUE, count=_BATCH)}
+    for key in list(_keys(client)):
+        if key == EVENTS or key.startswith(INDEX):
+            gone = [identity for identity, _ in client.zscan_iter(key, count=_BATCH) if identity not in working]
+            for start in range(0, len(gone), _BATCH):
+                client.zrem(key, *gone[start : start + _BATCH])
+        elif key.removeprefix(PREFIX) not in working:
+            client.delete(key)
+
+
+def _put(pipe: Redis, line: Mapping[str, Any]) -> None:
+    key, value = line["key"], line["value"]
+    if line["type"] == "string":
+        pipe.set(key, value)
+    elif line["type"] == "hash":
+        pipe.hset(key, mapping=value)
+    else:
+        pipe.zadd(key, value)
+    if line["life"] is not None:
+        pipe.pexpire(key, line["life"])
+    if key.startswith(PREFIX) and value.get("reason") == UNFINISHED["reason"] and value.get("rehearsal") != "1":
+        app, identity, at = value["app"], key.removeprefix(PREFIX), value["received_at"]
+        pipe.zadd(MISSED_OF + app, {identity: at})
+        pipe.zadd(index(app, "outcome", UNFINISHED["outcome"]), {identity: at})
+
+
+def _renumber(client: Redis, before: Mapping[str, int]) -> None:
+    """Give each restored book a number beyond those that were here: workers keep what they have read under one."""
+    for app, number in _current_books(client).items():
+        if app in before:
+            new = max(int(number), before[app]) + 1
+            for part in ("", ":about"):
+                stored = client.get(f"{revisions.CURRENT}{app}:{number}{part}")
+                if stored is not None:
+                    client.set(f"{revisions.CURRENT}{app}:{new}{part}", stored)
+            client.set(revisions.CURRENT + app, new)

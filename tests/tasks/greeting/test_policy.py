@@ -1,0 +1,234 @@
+"""What to do next with an event: every case is a row of a table."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.greeting import policy
+from tasks.ledger.ledger import OUTCOMES, Settlement
+from tasks.wecom.errors import CODES, NoAnswer, NotSent, from_answer
+from tests.support.builders import a_claim, a_contact
+
+SEND = "externalcontact/send_welcome_msg"
+NOW = int(time.time())
+
+
+def after(error: Exception, **different: Any) -> Settlement | float:
+    """What follows a first try that failed with all the window left."""
+    values: dict[str, Any] = {"number": 1, "unanswered": False, "left": 20.0, "jitter": 0.5}
+    return policy.after_try(error, **values | different)
+
+
+def answered(errcode: int) -> Exception:
+    return from_answer(errcode, "said WeCom", SEND)
+
+
+# ------------------------------------------------------------------------------------------------ before
+
+
+@pytest.mark.parametrize(
+    ("event", "claim", "outcome"),
+    [
+        ({}, {}, None),
+        ({"welcome_code": ""}, {}, "no_code"),
+        ({"welcome_code": "", "rehearsal": True}, {}, None),
+        ({"created_at": NOW - 290}, {}, None),
+        ({"created_at": NOW - 310}, {}, "stale"),
+        ({"created_at": NOW - 310, "rehearsal": True}, {}, None),
+        ({"created_at": NOW + 3600}, {}, None),  # WeCom's clock, or ours: no reason not to try
+        ({}, {"age": 19.4}, None),
+        ({}, {"age": 19.6}, "expired"),
+        ({}, {"age": 45.0}, "expired"),
+        ({}, {"age": 2.6, "window": 3.0}, "expired"),
+        ({}, {"age": 45.0, "number": 2, "attempts": 2, "answers": 2}, "expired"),
+        ({}, {"age": 45.0, "number": 2, "attempts": 2, "answers": 1}, "unconfirmed"),  # its try may have arrived
+        ({}, {"number": policy.MOST_RECOVERIES + 1}, None),
+        ({}, {"number": policy.MOST_RECOVERIES + 2}, "dead"),
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 12.6}, None),  # as long as there is time, it is tried
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 19.4}, None),
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 19.6}, "dead"),
+        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 45.0, "attempts": 4}, "dead"),
+        ({}, {"number": policy.MANY_RECOVERIES + 1, "age": 45.0, "attempts": 3}, "unconfirmed"),
+        ({"welcome_code": ""}, {"age": 45.0}, "no_code"),
+        ({"created_at": NOW - 310}, {"age": 45.0}, "stale"),
+    ],
+)
+def test_wecom_is_called_only_for_who_can_still_be_greeted(
+    event: dict[str, Any], claim: dict[str, Any], outcome: str | None
+) -> None:
+    settlement = policy.before_greeting(a_claim(a_contact(**event), received_at=NOW * 1000, **claim))
+    assert (settlement and settlement.outcome) == outcome
+    assert settlement is None or settlement.reason
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [
+        ({"age": 45.0}, "45.0 s in the queue"),
+        ({"age": 21.0, "number": 2, "attempts": 2, "answers": 2}, "21.0 s in tries"),
+    ],
+)
+def test_expired_names_the_step_that_took_the_time(claim: dict[str, Any], reason: str) -> None:
+    assert policy.before_greeting(a_claim(**claim)).reason == reason
+
+
+# ------------------------------------------------------------------------------------------------ a try
+
+
+@pytest.mark.parametrize(
+    ("number", "left", "timeout"),
+    [
+        (1, 20.0, 3.0),
+        (2, 16.9, 4.0),
+        (3, 12.8, 5.0),
+        (4, 7.7, 5.0),
+        (4, 19.0, 5.0),  # a worker that dies in it is missed no longer than that
+        (9, 19.0, 5.0),
+        (9, 0.5, 0.5),
+        (1, 1.2, 1.2),
+        (1, 0.49, None),
+        (4, -3.0, None),
+    ],
+)
+def test_time_outs_grow_and_end_with_the_window(number: int, left: float, timeout: float | None) -> None:
+    assert policy.try_timeout(number, left) == timeout
+
+
+@given(st.integers(1, 50), st.floats(-10, 3600))
+def test_no_try_goes_beyond_the_window_or_begins_too_late(number: int, left: float) -> None:
+    timeout = policy.try_timeout(number, left)
+    assert (timeout is None) == (left < 0.5)
+    assert timeout is None or 0.5 <= timeout <= left
+
+
+@given(st.integers(1, 2), st.lists(st.floats(0, 1), min_size=9, max_size=9))
+def test_a_hung_connection_leaves_time_for_three_more_tries(hung: int, jitters: list[float]) -> None:
+    """Even when they hang as well."""
+    left, tries = 20.0, 0
+    while (timeout := policy.try_timeout(tries + 1, left)) is not None:
+        tries += 1
+        left -= timeout
+        decision = after(NoAnswer(SEND, "silence"), number=tries, unanswered=True, left=left, jitter=jitters[tries])
+        if isinstance(decision, Settlement):
+            break
+        left -= decision
+    assert tries >= 4
+
+
+# ------------------------------------------------------------------------------------------------ after a try
+
+AGAIN = "again"
+ERRCODES = {  # every code that WeCom's table lists for this call (docs 90313, 90455, 92137) → what follows a first try
+    **dict.fromkeys([-1, 45033, 45035, 41096, 45009], AGAIN),
+    **dict.fromkeys([40014, 42001, 41001], AGAIN),  # renewed by the client already, and refused once more
+    41051: "lost",
+    **dict.fromkeys([40001, 40003, 60111, 40004, 40005, 40006, 40007, 40008, 40009, 40011, 40013, 40033], "refused"),
+    **dict.fromkeys([40058, 40063, 40096, 40098, 40123, 41002, 41004, 41006, 41009, 41049, 41050, 41052], "refused"),
+    **dict.fromkeys([41053, 41054, 41055, 41058, 41064, 41065, 41088, 44001, 44004, 45001, 45002], "refused"),
+    **dict.fromkeys([48001, 48002, 48005, 48006, 50002, 50003, 50100, 60011, 60020, 60021, 81013], "refused"),
+    **dict.fromkeys([84061, 84074, 90207, 90208, 301002, 701008, 40050, 40056, 40068, 40071, 40097, 40100], "refused"),
+    **dict.fromkeys([45029, 46004, 48009, 60123, 81017, 830002], "refused"),
+    41063: AGAIN,
+    987654: "refused",  # one that nobody has heard of is not repeated
+}
+
+
+def test_the_table_of_errcodes_is_whole() -> None:
+    assert set(ERRCODES) - {987654} == set(CODES)
+
+
+@pytest.mark.parametrize(("errcode", "follows"), ERRCODES.items())
+def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
+    decision = after(answered(errcode))
+    if follows == AGAIN:
+        assert isinstance(decision, float)
+        return
+    assert isinstance(decision, Settlement)
+    assert (decision.outcome, decision.errcode) == (follows, errcode)
+    assert str(errcode) in decision.reason
+    assert decision.outcome in OUTCOMES
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (answered(-1), [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
+        (answered(45033), [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
+        (answered(42001), [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
+        (answered(41096), [1.0, 2.0, 3.0, 3.0]),
+        (answered(45009), [2.0, 4.0, 4.0]),
+        (NotSent(SEND, "refused"), [0.2, 0.4, 0.8, 1.0, 1.0]),
+        (NoAnswer(SEND, "silence"), [0.1, 0.1, 0.1]),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Exception) else "",
+)
+def test_how_long_to_wait(error: Exception, seconds: list[float]) -> None:
+    waits = [after(error, number=number, left=100.0) for number in range(1, len(seconds) + 1)]
+    assert waits == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("errcode", [41050, 41051])
+def test_a_used_code_after_a_lost_answer_was_ours_for_all_we_know(errcode: int) -> None:
+    decision = after(answered(errcode), number=2, unanswered=True)
+    assert (decision.outcome, decision.errcode) == ("unconfirmed", errcode)
+
+
+def test_a_used_code_without_a_lost_answer_was_somebody_elses() -> None:
+    assert after(answered(41050)).outcome == "refused"
+    assert after(answered(41051)).outcome == "lost"
+
+
+def test_a_race_to_the_end_is_lost_to_the_other_app() -> None:
+    decision = after(answered(41096), number=6, left=1.0)
+    assert (decision.outcome, decision.errcode) == ("lost", 41096)
+
+
+@pytest.mark.parametrize(
+    ("error", "errcode", "reason"),
+    [
+        (answered(-1), -1, "3 tries, the last: -1 said WeCom"),
+        (answered(45009), 45009, "3 tries, the last: 45009 said WeCom"),
+        (answered(40014), 40014, "3 tries, the last: 40014 said WeCom"),
+        (NotSent(SEND, "the connection is refused"), None, "3 tries, the last: the connection is refused"),
+        (NoAnswer(SEND, "HTTP 502"), None, "3 tries, the last: HTTP 502"),
+    ],
+)
+def test_trouble_to_the_end_has_failed_and_says_what_was_last(error: Exception, errcode: int, reason: str) -> None:
+    decision = after(error, number=3, left=0.55)
+    assert (decision.outcome, decision.errcode, decision.reason) == ("failed", errcode, reason)
+
+
+def test_a_failure_says_that_the_customer_may_have_been_greeted_all_the_same() -> None:
+    decision = after(answered(-1), number=3, unanswered=True, left=0.55)
+    assert (decision.outcome, decision.reason) == ("failed", "3 tries, the last: -1 said WeCom; an answer may be lost")
+
+
+def test_one_try_is_called_a_try() -> None:
+    assert after(NotSent(SEND, "no TLS"), left=0.1).reason == "1 try, the last: no TLS"
+
+
+errors = st.sampled_from([*map(answered, ERRCODES), NotSent(SEND, "refused"), NoAnswer(SEND, "silence")])
+
+
+@given(errors, st.integers(1, 40), st.booleans(), st.floats(-5, 30), st.floats(0, 1))
+def test_no_wait_uses_up_the_time_for_the_next_try(
+    error: Exception, number: int, unanswered: bool, left: float, jitter: float
+) -> None:
+    decision = policy.after_try(error, number, unanswered, left, jitter)
+    if isinstance(decision, Settlement):
+        assert decision.outcome in OUTCOMES
+    else:
+        assert decision > 0
+        assert policy.try_timeout(number + 1, left - decision) is not None
+
+
+@given(errors, st.integers(1, 40), st.floats(0, 1))
+def test_jitter_moves_a_wait_by_a_quarter_at_most(error: Exception, number: int, jitter: float) -> None:
+    middle, moved = (after(error, number=number, left=1000.0, jitter=j) for j in (0.5, jitter))
+    if isinstance(middle, Settlement):
+        assert moved == middle
+    else:
+        assert 0.75 * middle - 1e-9 <= moved <= 1.25 * middle + 1e-9

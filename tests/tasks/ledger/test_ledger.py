@@ -1,0 +1,480 @@
+"""Each script's promise, on a real Redis."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tasks.ledger import celery_message, statistics
+from tasks.ledger.ledger import (
+    ATTENDED,
+    CLAIM_LEASE,
+    CONSUMED,
+    COUNTERS,
+    DUE,
+    EVENTS,
+    OUTCOMES,
+    PREFIX,
+    WAITING_MESSAGES,
+    Claim,
+    Ledger,
+    Settlement,
+)
+from tasks.storage.connections import Redis
+from tests.support.builders import a_contact
+from tests.tasks.conftest import a_ledger, let_time_pass
+
+SENT = Settlement("sent")
+
+
+def accepted(ledger: Ledger, count: int = 1, **different: Any) -> list[str]:
+    """The ids of so many events, oldest first, each received in a millisecond of its own."""
+    ids = []
+    for _ in range(count):
+        event = a_contact(**different)
+        assert ledger.accept(event)
+        ids.append(event.id)
+        time.sleep(0.002)
+    return ids
+
+
+def claimed(ledger: Ledger, **different: Any) -> Claim:
+    ledger.accept(a_contact(**different))
+    (claim,) = ledger.claim(1)
+    return claim
+
+
+# ------------------------------------------------------------------------------------------------ accept
+
+
+def test_what_is_accepted_has_its_row_its_place_and_a_message(redis_client: Redis, ledger: Ledger) -> None:
+    event = a_contact(state="douyin-7")
+    before = ledger.now()
+    assert ledger.accept(event)
+    row = redis_client.hgetall(PREFIX + event.id)
+    received = int(row["received_at"])
+    assert before <= received <= ledger.now()
+    assert {name: row[name] for name in ("app", "user_id", "external_user_id", "state", "welcome_code")} == {
+        "app": "default",
+        "user_id": "zhangsan",
+        "external_user_id": event.external_user_id,
+        "state": "douyin-7",
+        "welcome_code": event.welcome_code,
+    }
+    assert redis_client.zscore(DUE, event.id) == redis_client.zscore(EVENTS, event.id) == received
+    assert json.loads(redis_client.lrange(celery_message.QUEUE, 0, -1)[0])["headers"]["task"] == celery_message.TASK
+    assert 30 * 86400 < redis_client.ttl(PREFIX + event.id) <= 31 * 86400  # trimmed after 30
+
+
+def test_a_re_sent_event_changes_nothing_and_queues_nothing(redis_client: Redis, ledger: Ledger) -> None:
+    event = a_contact()
+    ledger.accept(event)
+    before = redis_client.hgetall(PREFIX + event.id), redis_client.zrange(DUE, 0, -1, withscores=True)
+    assert not ledger.accept(event)
+    row = redis_client.hgetall(PREFIX + event.id)
+    assert row.pop("resent") == "1"
+    assert (row, redis_client.zrange(DUE, 0, -1, withscores=True)) == before
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_an_event_that_is_settled_stays_settled_when_wecom_sends_it_again(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    ledger.settle(claim.event, SENT)
+    assert not ledger.accept(claim.event)
+    assert ledger.claim(10) == []
+    assert "welcome_code" not in redis_client.hgetall(PREFIX + claim.id)
+
+
+def test_many_at_once_accept_an_event_once(redis_client: Redis, ledger: Ledger) -> None:
+    event = a_contact()
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda _: ledger.accept(event), range(64)))
+    assert stored.count(True) == 1
+    assert (redis_client.zcard(DUE), redis_client.llen(celery_message.QUEUE)) == (1, 1)
+    assert redis_client.hget(PREFIX + event.id, "resent") == "63"
+
+
+def test_a_burst_queues_few_messages(redis_client: Redis, ledger: Ledger) -> None:
+    accepted(ledger, WAITING_MESSAGES + 5)
+    assert redis_client.llen(celery_message.QUEUE) == WAITING_MESSAGES
+    messages = [json.loads(message)["headers"]["id"] for message in redis_client.lrange(celery_message.QUEUE, 0, -1)]
+    assert len(set(messages)) == WAITING_MESSAGES
+
+
+def test_no_message_is_queued_while_a_worker_has_promised_to_look(redis_client: Redis, ledger: Ledger) -> None:
+    ledger.claim(1, attend=60)
+    accepted(ledger)
+    assert redis_client.llen(celery_message.QUEUE) == 0
+
+
+def test_a_promise_to_look_ends_by_itself(redis_client: Redis, ledger: Ledger) -> None:
+    ledger.claim(1, attend=0.02)
+    time.sleep(0.03)
+    accepted(ledger)
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_a_look_without_a_promise_withdraws_the_one_before(redis_client: Redis, ledger: Ledger) -> None:
+    ledger.claim(1, attend=60)
+    ledger.claim(0)
+    accepted(ledger)
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_a_worker_that_is_full_makes_no_promise(redis_client: Redis, ledger: Ledger) -> None:
+    accepted(ledger, 2)
+    redis_client.delete(celery_message.QUEUE)
+    assert len(ledger.claim(2, attend=60)) == 2
+    accepted(ledger)
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+# ------------------------------------------------------------------------------------------------ claim
+
+
+def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(ledger: Ledger) -> None:
+    ids = accepted(ledger, 5)
+    assert [claim.id for claim in ledger.claim(2)] == ids[:2]
+    assert [claim.id for claim in ledger.claim(2)] == ids[2:4]
+    assert [claim.id for claim in ledger.claim(9)] == ids[4:]
+
+
+def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
+    event = a_contact(state="a|b", rehearsal=True, change="half_add", welcome_code="")
+    ledger.accept(event)
+    (claim,) = ledger.claim(1)
+    assert claim.event == event
+    assert (claim.number, claim.attempts, claim.answers, claim.recoveries, claim.revision) == (1, 0, 0, 0, None)
+
+
+def test_a_claim_knows_what_is_left_of_the_window(redis_client: Redis) -> None:
+    ledger = a_ledger(redis_client, window=7.0)
+    (identity,) = accepted(ledger)
+    redis_client.hincrby(PREFIX + identity, "received_at", -2500)
+    (claim,) = ledger.claim(1)
+    assert 2.5 <= claim.age < 6
+    assert claim.deadline - claim.claimed_at == pytest.approx(7.0 - claim.age)
+    assert claim.elapsed() + claim.left() == pytest.approx(7.0, abs=0.5)
+
+
+def test_a_slow_redis_makes_no_deadline_come_out_too_late(redis_client: Redis, ledger: Ledger) -> None:
+    accepted(ledger)
+    found: list[Claim] = []
+    redis_client.client_pause(300)
+    asking = threading.Thread(target=lambda: found.extend(ledger.claim(1)))
+    asking.start()
+    asking.join()
+    now = ledger.now()
+    received = time.monotonic() - (now - found[0].received_at) / 1000
+    assert found[0].deadline <= received + 20.0 + 0.01
+
+
+def test_what_is_claimed_is_not_due_until_its_lease_ends(redis_client: Redis, ledger: Ledger) -> None:
+    first = claimed(ledger)
+    assert ledger.claim(9) == []
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (second,) = ledger.claim(9)
+    assert (second.id, second.number, second.recoveries) == (first.id, 2, 1)
+
+
+def test_many_workers_at_once_claim_each_event_once(ledger: Ledger) -> None:
+    ids = accepted(ledger, 40)
+    with ThreadPoolExecutor(8) as pool:
+        taken = [claim.id for claims in pool.map(lambda _: ledger.claim(3), range(32)) for claim in claims]
+    assert sorted(taken) == sorted(ids)
+
+
+def test_a_claim_names_the_books_revision_of_its_own_app(redis_client: Redis, ledger: Ledger) -> None:
+    redis_client.set("welcome:book:sales", 7)
+    accepted(ledger, app="sales")
+    accepted(ledger, app="service")
+    assert {claim.event.app: claim.revision for claim in ledger.claim(2)} == {"sales": 7, "service": None}
+
+
+def test_a_row_that_was_forgotten_leaves_due_and_holds_nobody_up(redis_client: Redis, ledger: Ledger) -> None:
+    forgotten, kept = accepted(ledger, 2)
+    redis_client.delete(PREFIX + forgotten)
+    assert [claim.id for claim in ledger.claim(9)] == [kept]
+    assert redis_client.zscore(DUE, forgotten) is None
+    assert redis_client.exists(PREFIX + forgotten) == 0
+
+
+# ------------------------------------------------------------------------------------------------ hold
+
+
+def test_a_further_try_is_noted_before_it_begins_and_holds_the_claim_for_its_time_out(
+    redis_client: Redis, ledger: Ledger
+) -> None:
+    claim = claimed(ledger)
+    assert ledger.begin_try(claim, timeout=5.0)
+    assert redis_client.hget(PREFIX + claim.id, "attempts") == "2"  # the claim itself noted the first one
+    assert redis_client.zscore(DUE, claim.id) - ledger.now() == pytest.approx(6000, abs=200)
+
+
+def test_the_first_try_is_held_without_being_noted_again(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    assert ledger.renew(claim, timeout=3.0)
+    assert redis_client.hget(PREFIX + claim.id, "attempts") == "1"
+    assert redis_client.zscore(DUE, claim.id) - ledger.now() == pytest.approx(4000, abs=200)
+
+
+def test_an_answer_is_noted_and_holds_the_claim_for_the_wait(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    assert ledger.answered(claim, wait=0.4)
+    row = redis_client.hgetall(PREFIX + claim.id)
+    assert (row["attempts"], row["answers"]) == ("1", "1")
+    assert redis_client.zscore(DUE, claim.id) - ledger.now() == pytest.approx(1400, abs=200)
+
+
+def test_the_successor_learns_that_an_answer_may_be_lost(redis_client: Redis, ledger: Ledger) -> None:
+    claimed(ledger)
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (successor,) = ledger.claim(1)
+    assert (successor.attempts, successor.answers, successor.in_doubt) == (1, 0, True)
+
+
+def test_the_successor_learns_that_every_answer_came(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    ledger.answered(claim, wait=0.4)
+    ledger.begin_try(claim, timeout=3.0)
+    ledger.answered(claim, wait=0.4)
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (successor,) = ledger.claim(1)
+    assert (successor.attempts, successor.answers, successor.in_doubt) == (2, 2, False)
+
+
+def test_a_worker_that_was_overtaken_holds_nothing(redis_client: Redis, ledger: Ledger) -> None:
+    slow = claimed(ledger)
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (quick,) = ledger.claim(1)
+    due = redis_client.zscore(DUE, quick.id)
+    assert not ledger.begin_try(slow, timeout=9.0)
+    assert not ledger.renew(slow, timeout=9.0)
+    assert not ledger.answered(slow, wait=9.0)
+    assert (redis_client.zscore(DUE, quick.id), redis_client.hget(PREFIX + quick.id, "attempts")) == (due, "2")
+    assert ledger.begin_try(quick, timeout=1.0)
+
+
+def test_a_settled_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    ledger.settle(claim.event, SENT)
+    assert not ledger.begin_try(claim, timeout=1.0)
+    assert redis_client.zscore(DUE, claim.id) is None
+
+
+def test_a_forgotten_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    redis_client.delete(PREFIX + claim.id)
+    assert not ledger.begin_try(claim, timeout=1.0)
+    assert redis_client.exists(PREFIX + claim.id) == 0
+
+
+# ------------------------------------------------------------------------------------------------ settle
+
+
+def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    settlement = Settlement("refused", "41050 invalid", 41050, "default", "1", "b", 3, 2, {"try_1": 12})
+    assert ledger.settle(claim.event, settlement)
+    row = redis_client.hgetall(PREFIX + claim.id)
+    assert "welcome_code" not in row
+    assert {
+        k: row[k] for k in ("outcome", "reason", "errcode", "template", "rule", "variant", "revision", "attempts")
+    } == {
+        "outcome": "refused",
+        "reason": "41050 invalid",
+        "errcode": "41050",
+        "template": "default",
+        "rule": "1",
+        "variant": "b",
+        "revision": "3",
+        "attempts": "2",
+    }
+    assert json.loads(row["steps"]) == {"try_1": 12}
+    assert redis_client.zcard(DUE) == 0
+    assert ledger.claim(9) == []
+
+
+def test_an_outcome_without_errcode_has_none(ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    ledger.settle(claim.event, SENT)
+    assert not {"errcode", "reason"} & set(ledger.row(claim.id))
+
+
+def test_a_greeting_that_was_confirmed_after_all_keeps_no_trace_of_the_doubt(ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    ledger.settle(claim.event, Settlement("unconfirmed", "an answer was lost", 41050))
+    ledger.settle(claim.event, SENT)
+    assert not {"errcode", "reason"} & set(ledger.row(claim.id))
+
+
+@pytest.mark.parametrize("first", OUTCOMES)
+@pytest.mark.parametrize("second", ["sent", "failed", "unconfirmed"])
+def test_the_first_outcome_stays_but_wecoms_ok_replaces_any_other(ledger: Ledger, first: str, second: str) -> None:
+    claim = claimed(ledger)
+    assert ledger.settle(claim.event, Settlement(first))
+    upgrade = second == "sent" and first != "sent"
+    assert ledger.settle(claim.event, Settlement(second)) is upgrade
+    assert ledger.row(claim.id)["outcome"] == ("sent" if upgrade else first)
+
+
+def test_counts_are_added_once_with_the_outcome(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    for outcome in ("unconfirmed", "failed", "sent", "sent"):
+        ledger.settle(claim.event, Settlement(outcome), {"a": 2, "b": 5})
+    assert redis_client.hgetall(COUNTERS) == {"a": "2", "b": "5"}
+
+
+def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda _: ledger.settle(claim.event, SENT, {"n": 1}), range(32)))
+    assert written.count(True) == 1
+    assert redis_client.hgetall(COUNTERS) == {"n": "1"}
+
+
+def test_a_rehearsal_is_in_no_daily_total(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger, rehearsal=True)
+    assert ledger.settle(claim.event, Settlement("rehearsed"))
+    assert redis_client.keys(statistics.PREFIX + "*") == []
+
+
+def test_settling_a_forgotten_event_brings_nothing_back(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    redis_client.delete(PREFIX + claim.id)
+    assert not ledger.settle(claim.event, SENT, {"n": 1})
+    assert redis_client.exists(PREFIX + claim.id, COUNTERS, DUE) == 0
+
+
+# ------------------------------------------------------------------------------------------------ rouse
+
+
+def quiet(client: Redis, ledger: Ledger) -> None:
+    """A message was just taken, and none waits."""
+    ledger.claim(0)
+    client.delete(celery_message.QUEUE)
+
+
+def test_who_was_left_behind_gets_a_message(redis_client: Redis, ledger: Ledger) -> None:
+    accepted(ledger, 3)
+    quiet(redis_client, ledger)
+    let_time_pass(redis_client, 0.3)
+    assert ledger.requeue() == 3
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_who_is_just_due_or_under_a_lease_is_not_left_behind(redis_client: Redis, ledger: Ledger) -> None:
+    claimed(ledger)
+    accepted(ledger)
+    quiet(redis_client, ledger)
+    assert ledger.requeue() == 0
+    assert redis_client.llen(celery_message.QUEUE) == 0
+
+
+def test_a_lease_that_ended_is_somebody_left_behind(redis_client: Redis, ledger: Ledger) -> None:
+    claimed(ledger)
+    quiet(redis_client, ledger)
+    let_time_pass(redis_client, CLAIM_LEASE + 0.3)
+    assert ledger.requeue() == 1
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_a_canary_is_sent_when_no_message_was_taken_for_a_while(redis_client: Redis, ledger: Ledger) -> None:
+    quiet(redis_client, ledger)
+    ledger.requeue()
+    assert redis_client.llen(celery_message.QUEUE) == 0
+    redis_client.set(CONSUMED, ledger.now() - 2100)
+    ledger.requeue()
+    ledger.requeue()
+    assert redis_client.llen(celery_message.QUEUE) == 1  # one canary, as long as it waits
+
+
+def test_a_redis_that_lost_everything_gets_a_canary(redis_client: Redis, ledger: Ledger) -> None:
+    ledger.requeue()
+    assert redis_client.llen(celery_message.QUEUE) == 1
+
+
+def test_however_long_nobody_comes_few_messages_wait(redis_client: Redis, ledger: Ledger) -> None:
+    accepted(ledger)
+    let_time_pass(redis_client, 5)
+    for _ in range(3 * WAITING_MESSAGES):
+        ledger.requeue()
+    assert redis_client.llen(celery_message.QUEUE) == WAITING_MESSAGES
+
+
+# ------------------------------------------------------------------------------------------------ all of them
+
+
+def test_the_scripts_survive_a_server_that_forgets_them(redis_client: Redis, ledger: Ledger) -> None:
+    event = a_contact()
+    redis_client.script_flush()
+    assert ledger.accept(event)
+    redis_client.script_flush()
+    (claim,) = ledger.claim(1)
+    redis_client.script_flush()
+    assert ledger.begin_try(claim, 1.0)
+    redis_client.script_flush()
+    assert ledger.settle(event, SENT)
+    redis_client.script_flush()
+    assert ledger.requeue() == 0
+
+
+def test_reading_never_shows_the_code(ledger: Ledger) -> None:
+    event = a_contact()
+    ledger.accept(event)
+    assert event.welcome_code not in str(ledger.row(event.id))
+    assert event.welcome_code not in str(list(ledger.rows()))
+
+
+def test_deliveries_come_newest_first_in_batches(ledger: Ledger) -> None:
+    ids = accepted(ledger, 5)
+    assert [row["id"] for row in ledger.rows(batch=2)] == ids[::-1]
+
+
+def test_deliveries_of_a_time(redis_client: Redis, ledger: Ledger) -> None:
+    ids = accepted(ledger, 4)
+    times = [int(redis_client.zscore(EVENTS, identity)) for identity in ids]
+    assert [row["id"] for row in ledger.rows(since=times[1], until=times[2])] == [ids[2], ids[1]]
+
+
+def test_a_delivery_is_listed_once_though_others_come_meanwhile(ledger: Ledger) -> None:
+    ids = accepted(ledger, 4)
+    listing = ledger.rows(batch=2)
+    seen = [next(listing)["id"], next(listing)["id"]]
+    accepted(ledger)
+    seen += [row["id"] for row in listing]
+    assert seen == ids[::-1]
+
+
+def test_rows_past_their_life_leave_the_list(redis_client: Redis, ledger: Ledger) -> None:
+    old, young = accepted(ledger, 2)
+    redis_client.zincrby(EVENTS, -31 * 86400 * 1000, old)
+    assert ledger.trim() == 1
+    assert redis_client.zrange(EVENTS, 0, -1) == [young]
+    assert ledger.row(old) is None
+    assert not any(old in str(redis_client.zrange(key, 0, -1)) for key in redis_client.keys("welcome:index:*"))
+
+
+def test_what_outlived_its_row_is_trimmed_too(redis_client: Redis, ledger: Ledger) -> None:
+    (old,) = accepted(ledger, 1)
+    redis_client.delete(PREFIX + old)
+    redis_client.zincrby(EVENTS, -31 * 86400 * 1000, old)
+    assert ledger.trim() == 1
+    assert redis_client.zcard(EVENTS) == 0
+
+
+def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) -> None:
+    assert ledger.last_verification("sales") is None
+    ledger.note_verification("sales", "the token differs")
+    at, verdict = ledger.last_verification("sales")
+    assert verdict == "the token differs"
+    assert abs(at - time.time()) < 5
+    assert ledger.last_verification("service") is None
+
+
+def test_the_promise_to_look_has_a_life_of_its_own(redis_client: Redis, ledger: Ledger) -> None:
+    ledger.claim(1, attend=0.5)
+    assert 0 < redis_client.pttl(ATTENDED) <= 500

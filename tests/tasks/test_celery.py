@@ -1,0 +1,125 @@
+"""The Celery app: the settings on which promises rest, and what they do on a real server."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from tasks import upkeep
+from tasks.celery import make_app
+from tasks.ledger import celery_message
+from tasks.monitoring.jobs import SCHEDULE
+from tasks.monitoring.queue_status import UPKEEP
+from tasks.storage.connections import Redis
+from tests.support.processes import RedisServer
+from tests.support.until import until
+from tests.tasks.conftest import a_ledger, consuming
+
+
+@contextmanager
+def a_worker(redis_url: str, work: Callable[[], None]) -> Iterator[Celery]:
+    """A worker of the welcome queue in this process, whose task does `work`."""
+    app = make_app(redis_url)
+
+    @app.task(name=celery_message.TASK, shared=False)
+    def task() -> None:
+        work()
+
+    with consuming(app, celery_message.QUEUE):
+        yield app
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("result_backend", None),  # nobody asks back
+        ("task_ignore_result", True),
+        ("worker_prefetch_multiplier", 1),
+        ("worker_disable_prefetch", True),
+        ("broker_channel_error_retry", True),  # a failover must not end the worker
+        ("worker_send_task_events", False),
+        ("worker_enable_remote_control", False),
+        ("worker_cancel_long_running_tasks_on_connection_loss", False),
+        ("broker_connection_max_retries", None),  # the default gives up, and the worker exits
+        ("broker_connection_retry_on_startup", True),
+        ("accept_content", ["json"]),
+        ("task_serializer", "json"),
+        ("task_default_queue", UPKEEP),
+        ("worker_hijack_root_logger", False),
+    ],
+)
+def test_a_setting_on_which_a_promise_rests(setting: str, value: Any) -> None:
+    assert make_app("redis://127.0.0.1:1/0").conf[setting] == value
+
+
+def test_greetings_have_a_queue_of_their_own() -> None:
+    app = make_app("redis://127.0.0.1:1/0")
+    assert app.amqp.router.route({}, celery_message.TASK)["queue"].name == "welcome"
+    assert {app.amqp.router.route({}, name)["queue"].name for name in SCHEDULE} == {"upkeep"}
+
+
+def test_no_message_waits_for_an_ack() -> None:
+    """Acks that are lost with a connection stay counted, and kombu then asks for no more messages."""
+    queues = make_app("redis://127.0.0.1:1/0").conf.task_queues
+    assert {queue.name: queue.no_ack for queue in queues} == {"welcome": True, "upkeep": True}
+
+
+def test_everything_on_the_schedule_exists_and_piles_nothing_up() -> None:
+    entries = make_app("redis://127.0.0.1:1/0").conf.beat_schedule
+    assert set(entries) == set(SCHEDULE)
+    for name, entry in entries.items():
+        assert callable(getattr(upkeep, name.removeprefix("tasks.upkeep.")))
+        assert entry["options"]["expires"] <= entry["schedule"]
+
+
+def test_making_an_app_connects_to_nothing_and_becomes_nobodys_default() -> None:
+    from celery import current_app
+
+    app = make_app("redis://127.0.0.1:1/0")
+    assert current_app._get_current_object() is not app
+
+
+def test_a_worker_leaves_neither_results_nor_events_in_redis(redis_url: str, redis_client: Redis) -> None:
+    done: list[int] = []
+    with a_worker(redis_url, lambda: done.append(1)) as app:
+        app.send_task(celery_message.TASK)
+        until(lambda: done)
+        until(lambda: not redis_client.exists("unacked"))
+    assert not [key for key in redis_client.keys("*") if "celery" in key or "reply" in key or "event" in key]
+
+
+def test_neither_a_lost_binding_nor_an_unknown_message_stops_a_worker(redis_url: str, redis_client: Redis) -> None:
+    done: list[int] = []
+    with a_worker(redis_url, lambda: done.append(1)) as app:
+        redis_client.flushall()
+        redis_client.lpush(
+            celery_message.QUEUE, celery_message.message("0" * 32).replace(celery_message.TASK, "tasks.nobody.knows")
+        )
+        app.send_task(celery_message.TASK)
+        until(lambda: done)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+def test_a_worker_consumes_within_two_seconds_of_redis_return(server: RedisServer) -> None:
+    """The stock back-off tries after 2 s, and then after 6: 3.8 s after this Redis' return. `make soak` is stricter."""
+    woken: list[float] = []
+    with a_worker(server.url, lambda: woken.append(time.monotonic())):
+        a_ledger(server.client()).requeue()
+        until(lambda: woken)
+        server.kill()
+        time.sleep(2.2)
+        server.start()
+        returned = time.monotonic()
+        with server.client() as client:
+            client.lpush(celery_message.QUEUE, celery_message.message("f" * 32))
+        until(lambda: woken[-1] > returned)
+        assert woken[-1] - returned < 3.6

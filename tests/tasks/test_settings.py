@@ -1,0 +1,416 @@
+"""Every variable of every process: what is wrong is said at once, by name, with the cure, and never with a secret."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.settings import VARIABLES, App, Settings, SettingsError, load, read
+from tests.support.builders import AES_KEY, CORP, ENVIRONMENT, some_settings
+
+HERE = Path("/srv/welcome")
+SECRETS = {
+    "WECOM_CORP_SECRET": "hunter-secret",
+    "WECOM_TOKEN": "hunterToken",
+    "WECOM_ENCODING_AES_KEY": "hunterKey0123456789012345678901234567890123",
+    "CONSOLE_PASSWORD": "hunter-password",
+    "SECRET_KEY": "hunter-key",
+    "REDIS_URL": "redis://:hunter-redis@localhost/0",
+}
+REQUIRED = ["WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY"]
+
+
+def problems_of(given: dict[str, str], directory: Path = HERE) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        read(given, directory)
+    assert str(refused.value) == "; ".join(refused.value.problems)
+    return refused.value.problems
+
+
+def table(**different: str) -> str:
+    """An app's table of WELCOME_CONFIG; "" leaves a key out."""
+    plain = {"corp_id": CORP, "secret": "s", "token": "aToken", "encoding_aes_key": AES_KEY}
+    return "".join(f'{key} = "{value}"\n' for key, value in (plain | different).items() if value)
+
+
+# --- what is right
+
+
+def test_the_four_required_variables_are_enough():
+    assert read(ENVIRONMENT, HERE) == Settings(
+        apps={
+            "default": App(
+                name="default",
+                corp_id=CORP,
+                secret=ENVIRONMENT["WECOM_CORP_SECRET"],
+                token=ENVIRONMENT["WECOM_TOKEN"],
+                encoding_aes_key=AES_KEY,
+            )
+        },
+        api_base="https://qyapi.weixin.qq.com",
+        redis_url=None,
+        data_dir=HERE / "var",
+        public_url=None,
+        window=20,
+        timezone=ZoneInfo("Asia/Shanghai"),
+        keep_days=30,
+        media_mb=512,
+        concurrency=32,
+        console_password=None,
+        console_bind=None,
+        metrics_bind=None,
+        trusted_proxies=0,
+        secret_key=None,
+        log_level="info",
+        log_format=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("WECOM_API_BASE", "http://127.0.0.1:9000/", "api_base", "http://127.0.0.1:9000"),
+        ("REDIS_URL", "redis://localhost:6379/1", "redis_url", "redis://localhost:6379/1"),
+        ("REDIS_URL", "rediss://:p@h:6380/0", "redis_url", "rediss://:p@h:6380/0"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=1", "redis_url", "unix:///run/valkey.sock?db=1"),
+        ("REDIS_URL", "sentinel://:p@a:1,b:2/m/0", "redis_url", "sentinel://:p@a:1,b:2/m/0"),
+        ("REDIS_URL", "sentinel://a:26379/mymaster", "redis_url", "sentinel://a:26379/mymaster"),
+        ("WELCOME_DATA_DIR", "data", "data_dir", HERE / "data"),
+        ("WELCOME_DATA_DIR", "/var/lib/welcome", "data_dir", Path("/var/lib/welcome")),
+        ("WELCOME_PUBLIC_URL", "https://a.example/", "public_url", "https://a.example"),
+        ("WELCOME_WINDOW_S", "600.5", "window", 600.5),
+        ("WELCOME_TIMEZONE", "Europe/Berlin", "timezone", ZoneInfo("Europe/Berlin")),
+        ("WELCOME_KEEP_DAYS", "1", "keep_days", 1),
+        ("WELCOME_MEDIA_MB", "64", "media_mb", 64),
+        ("WELCOME_CONCURRENCY", "512", "concurrency", 512),
+        ("CONSOLE_BIND", "127.0.0.1:9001", "console_bind", "127.0.0.1:9001"),
+        ("METRICS_BIND", "[::1]:9100", "metrics_bind", "[::1]:9100"),
+        ("METRICS_BIND", ":9100", "metrics_bind", ":9100"),
+        ("TRUSTED_PROXIES", "2", "trusted_proxies", 2),
+        ("LOG_LEVEL", "DEBUG", "log_level", "debug"),
+        ("LOG_FORMAT", "Json", "log_format", "json"),
+    ],
+)
+def test_a_variable_is_read(name, text, field, value):
+    assert getattr(some_settings(HERE, **{name: text}), field) == value
+
+
+def test_the_apps_book_and_agent_are_read():
+    app = some_settings(HERE, WELCOME_BOOK="book.yaml", WECOM_AGENT_ID="1000002").apps["default"]
+    assert (app.book, app.agent_id) == (HERE / "book.yaml", "1000002")
+
+
+def test_a_key_with_unused_bits_is_a_key():
+    assert some_settings(WECOM_ENCODING_AES_KEY=AES_KEY).apps["default"].encoding_aes_key == AES_KEY
+
+
+# --- what is wrong
+
+MALFORMED = [
+    ("WECOM_CORP_ID", "ww", "must be the 企业ID"),
+    ("WECOM_CORP_ID", "ww123 456", "must be the 企业ID"),
+    ("WECOM_CORP_ID", "ww1234567890abcdef\n", "must be the 企业ID"),
+    ("WECOM_CORP_ID", "企业微信", "must be the 企业ID"),
+    ("WECOM_TOKEN", "with-dash", "must be 1 to 32 letters and digits"),
+    ("WECOM_TOKEN", "x" * 33, "must be 1 to 32 letters and digits"),
+    ("WECOM_TOKEN", "密钥", "must be 1 to 32 letters and digits"),
+    ("WECOM_ENCODING_AES_KEY", AES_KEY[:-1], "must be the 43 characters of EncodingAESKey (doc 90930); it has 42"),
+    ("WECOM_ENCODING_AES_KEY", AES_KEY + "=", "must be the 43 characters of EncodingAESKey (doc 90930); it has 44"),
+    ("WECOM_ENCODING_AES_KEY", AES_KEY[:-1] + "$", "must be the 43 characters"),
+    ("WECOM_ENCODING_AES_KEY", "密" * 43, "must be the 43 characters"),
+    ("WECOM_AGENT_ID", "sales", "must be the app's AgentId, a number"),
+    ("WECOM_AGENT_ID", "-1", "must be the app's AgentId, a number"),
+    ("WECOM_API_BASE", "qyapi.weixin.qq.com", "must start with http:// or https://"),
+    ("WECOM_API_BASE", "ftp://qyapi.weixin.qq.com", "must start with http:// or https://"),
+    ("WECOM_API_BASE", "https://", "must start with http:// or https://"),
+    ("WELCOME_PUBLIC_URL", "a.example:443", "must start with http:// or https://"),
+    ("REDIS_URL", "localhost:6379", "must start with redis://"),
+    ("REDIS_URL", "http://localhost:6379", "must start with redis://"),
+    ("REDIS_URL", "redis://", "must start with redis://"),
+    ("REDIS_URL", "sentinel://a/m", "must look like sentinel://"),
+    ("REDIS_URL", "sentinel://a:1", "must look like sentinel://"),
+    ("REDIS_URL", "sentinel://a:1/m/zero", "must look like sentinel://"),
+    ("WELCOME_WINDOW_S", "twenty", "must be a number from 1 to 3600"),
+    ("WELCOME_WINDOW_S", "0.9", "must be a number from 1 to 3600"),
+    ("WELCOME_WINDOW_S", "nan", "must be a number from 1 to 3600"),
+    ("WELCOME_WINDOW_S", "inf", "must be a number from 1 to 3600"),
+    ("WELCOME_TIMEZONE", "../../etc/passwd", "must be a time zone's name"),
+    ("WELCOME_KEEP_DAYS", "0", "must be a number from 1 to 3650"),
+    ("WELCOME_KEEP_DAYS", "1.5", "must be a number from 1 to 3650"),
+    ("WELCOME_MEDIA_MB", "-1", "must be a number from 1 to 1e+06"),
+    ("WELCOME_CONCURRENCY", "513", "must be a number from 1 to 512"),
+    ("TRUSTED_PROXIES", "all", "must be a number from 0 to 16"),
+    ("CONSOLE_BIND", "9001", "must be host:port"),
+    ("CONSOLE_BIND", "a b:9001", "must be host:port"),
+    ("METRICS_BIND", "127.0.0.1", "must be host:port"),
+    ("METRICS_BIND", "::1:9100", "must be host:port"),
+    ("METRICS_BIND", "localhost:http", "must be host:port"),
+    ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error"),
+    ("LOG_FORMAT", "xml", "must be one of text, json"),
+]
+SUBTLE = [
+    (
+        "WECOM_ENCODING_AES_KEY",
+        AES_KEY[:-1] + "=",
+        "must be the 43 characters",
+    ),
+    ("WELCOME_TIMEZONE", "Mars/Phobos", "must be a time zone's name"),
+    ("WELCOME_TIMEZONE", "Asia", "must be a time zone's name"),
+    ("METRICS_BIND", "localhost:99999", "must be host:port"),
+    ("WECOM_API_BASE", "http:qyapi", "must start with http:// or https://"),
+    ("WECOM_API_BASE", "https:///cgi-bin", "must start with http:// or https://"),
+    ("REDIS_URL", "redis:localhost", "must start with redis://"),
+    ("REDIS_URL", "redis://localhost:port", "must"),
+    ("REDIS_URL", "redis://localhost:99999", "must"),
+    ("WECOM_AGENT_ID", "²", "must be the app's AgentId, a number"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    MALFORMED + SUBTLE,
+)
+def test_a_malformed_value_is_refused_by_name_with_what_it_should_be(name, value, cure):
+    (problem,) = problems_of(ENVIRONMENT | {name: value})
+    assert problem.startswith(f"{name} {cure}")
+
+
+def test_every_variable_that_can_be_malformed_is_in_the_table():
+    takes_anything = {"WECOM_CORP_SECRET", "WELCOME_CONFIG", "WELCOME_DATA_DIR", "WELCOME_BOOK", "CONSOLE_PASSWORD"}
+    takes_anything |= {"SECRET_KEY"}
+    assert {row[0] for row in MALFORMED} | takes_anything == {variable.name for variable in VARIABLES}
+
+
+def test_all_that_is_wrong_is_reported_at_once():
+    wrong = {name: value for name, value, _ in MALFORMED}
+    problems = problems_of(ENVIRONMENT | wrong)
+    assert {problem.split()[0] for problem in problems} == set(wrong)
+    assert len(problems) == len(wrong)
+
+
+def test_what_is_missing_and_what_is_malformed_come_together():
+    problems = problems_of({"WECOM_TOKEN": "with-dash", "WELCOME_WINDOW_S": "long"})
+    assert [problem.split()[0] for problem in problems] == [
+        *("WECOM_TOKEN", "WELCOME_WINDOW_S"),
+        *("WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_ENCODING_AES_KEY"),
+    ]
+
+
+def test_with_nothing_set_the_four_are_named_and_the_way_to_several_apps():
+    problems = problems_of({})
+    assert [problem.split()[0] for problem in problems] == REQUIRED
+    assert all(problem.endswith("; or set WELCOME_CONFIG for several apps") for problem in problems)
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_half_a_set_is_an_error_that_names_the_other_half(missing):
+    (problem,) = problems_of({name: value for name, value in ENVIRONMENT.items() if name != missing})
+    assert problem.startswith(f"{missing} is not set (")
+
+
+def test_an_agent_id_alone_is_half_a_set():
+    assert [problem.split()[0] for problem in problems_of({"WECOM_AGENT_ID": "1000002"})] == REQUIRED
+
+
+# --- environment and .env
+
+
+def write_env(directory: Path, **variables: str) -> Path:
+    (directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()), "utf-8")
+    return directory
+
+
+def test_dot_env_in_the_directory_is_read(tmp_path):
+    assert load({}, write_env(tmp_path, **ENVIRONMENT, LOG_LEVEL="error")).log_level == "error"
+
+
+def test_the_working_directory_is_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_env(tmp_path, **ENVIRONMENT, WELCOME_DATA_DIR="here"))
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable.name, raising=False)
+    assert load().data_dir == tmp_path / "here"
+
+
+def test_the_environment_wins_over_dot_env(tmp_path):
+    write_env(tmp_path, **ENVIRONMENT, LOG_LEVEL="error")
+    assert load({"LOG_LEVEL": "debug"}, tmp_path).log_level == "debug"
+
+
+def test_an_empty_variable_counts_as_unset(tmp_path):
+    empty = {variable.name: "" for variable in VARIABLES if variable.name not in REQUIRED}
+    assert load(ENVIRONMENT | empty, tmp_path) == load(ENVIRONMENT, tmp_path)
+    assert read(ENVIRONMENT | empty, tmp_path) == read(ENVIRONMENT, tmp_path)
+
+
+def test_an_empty_variable_shadows_dot_env(tmp_path):
+    write_env(tmp_path, **ENVIRONMENT, METRICS_BIND="127.0.0.1:9100", LOG_LEVEL="error")
+    given = load({"METRICS_BIND": "", "LOG_LEVEL": ""}, tmp_path)
+    assert (given.metrics_bind, given.log_level) == (None, "info")
+
+
+def test_a_line_of_dot_env_without_a_value_counts_as_unset(tmp_path):
+    write_env(tmp_path, **ENVIRONMENT)
+    (tmp_path / ".env").write_text((tmp_path / ".env").read_text() + "METRICS_BIND\nLOG_LEVEL=\n")
+    assert load({}, tmp_path).metrics_bind is None
+
+
+def test_a_dollar_in_dot_env_is_a_dollar(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/root")
+    write_env(tmp_path, **ENVIRONMENT, CONSOLE_PASSWORD="pa${HOME}ss")
+    assert load({}, tmp_path).console_password == "pa${HOME}ss"
+
+
+def test_variables_of_others_are_left_alone(tmp_path):
+    assert load(ENVIRONMENT | {"PATH": "/bin", "WELCOME_UNHEARD_OF": "x"}, tmp_path) == load(ENVIRONMENT, tmp_path)
+
+
+def dot_env(tmp_path: Path, content: bytes) -> Path:
+    (tmp_path / ".env").write_bytes(content)
+    return tmp_path
+
+
+LINES = "".join(f"{name}={value}\n" for name, value in ENVIRONMENT.items())
+
+
+def test_a_dot_env_with_the_byte_order_mark_of_windows_is_read(tmp_path):
+    assert load({}, dot_env(tmp_path, b"\xef\xbb\xbf" + LINES.encode())) == read(ENVIRONMENT, tmp_path)
+
+
+def test_a_dot_env_that_is_not_utf_8_is_a_problem_like_any_other(tmp_path):
+    with pytest.raises(SettingsError):
+        load({}, dot_env(tmp_path, "# 企业微信\n".encode("gbk") + LINES.encode()))
+
+
+@pytest.mark.parametrize(
+    "line", ["WECOM TOKEN=hunter", "= hunter", "'hunter", "hunter two", "WECOM_TOKEN:hunter", "<<<<<<< hunter"]
+)
+def test_a_line_of_dot_env_that_stores_nothing_is_named_and_not_shown(tmp_path, line):
+    given = f"# 企业微信\nexport LOG_LEVEL=error\n\n{line}\n{LINES}"
+    with pytest.raises(SettingsError) as error:
+        load(ENVIRONMENT, dot_env(tmp_path, given.encode()))
+    assert error.value.problems == [f"{tmp_path / '.env'}, line 4 is not NAME=value; mend it, or put # before it"]
+
+
+# --- WELCOME_CONFIG
+
+
+def config(tmp_path: Path, content: str, **variables: str) -> dict[str, str]:
+    (tmp_path / "apps.toml").write_text(content, "utf-8")
+    return {"WELCOME_CONFIG": "apps.toml", **variables}
+
+
+def test_several_apps_come_from_a_file(tmp_path):
+    content = f"[apps.sales]\n{table(secret='one')}[apps.service-2]\n{table(secret='two', agent_id='1000003')}"
+    apps = read(config(tmp_path, content), tmp_path).apps
+    assert list(apps) == ["sales", "service-2"]
+    assert (apps["sales"].secret, apps["service-2"].secret) == ("one", "two")
+    assert (apps["sales"].agent_id, apps["service-2"].agent_id) == ("", "1000003")
+
+
+def test_an_agent_id_may_be_a_number(tmp_path):
+    content = f"[apps.sales]\n{table()}agent_id = 1000002\n"
+    assert read(config(tmp_path, content), tmp_path).apps["sales"].agent_id == "1000002"
+
+
+def test_a_book_is_relative_to_the_file_that_names_it(tmp_path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/apps.toml").write_text(f"[apps.sales]\n{table(book='sales.yaml')}[apps.service]\n{table()}")
+    given = {"WELCOME_CONFIG": "etc/apps.toml", "WELCOME_BOOK": "all.yaml"}
+    apps = read(given, tmp_path).apps
+    assert apps["sales"].book == tmp_path / "etc/sales.yaml"
+    assert apps["service"].book == tmp_path / "all.yaml"
+
+
+@pytest.mark.parametrize("name", [*REQUIRED, "WECOM_AGENT_ID"])
+def test_a_file_and_a_variable_of_one_app_are_an_error(tmp_path, name):
+    given = config(tmp_path, f"[apps.sales]\n{table()}", WECOM_AGENT_ID="1") | {
+        name: (ENVIRONMENT | {"WECOM_AGENT_ID": "1"})[name]
+    }
+    (problem,) = problems_of(given, tmp_path)
+    assert problem.startswith("WELCOME_CONFIG and ")
+    assert name in problem
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("", ["apps.toml has no [apps.NAME] table"]),
+        ("apps = 1", ["apps.toml has no [apps.NAME] table"]),
+        ("[apps]", ["apps.toml has no [apps.NAME] table"]),
+        ("[apps.sales", ["apps.toml is not TOML"]),
+        ("[apps.sales]\nsecret = x", ["apps.toml is not TOML: see line 2, column 10"]),
+        ("[apps]\nsales = 1", ["apps.sales is not a table"]),
+        (f"[apps.Sales]\n{table()}", ["apps.Sales: an app's name has lower-case letters"]),
+        (f'[apps."a/b"]\n{table()}', ["apps.a/b: an app's name has lower-case letters"]),
+        (f"[apps.sales]\n{table(token='')}", ["apps.sales.token is not set"]),
+        (f"[apps.sales]\n{table(tokne='x')}", ["apps.sales.tokne is not a setting; there are corp_id, secret, token"]),
+        (f"[apps.sales]\n{table(token='a-b')}", ["apps.sales.token must be 1 to 32 letters and digits"]),
+        (f"[apps.sales]\n{table(encoding_aes_key='k')}", ["apps.sales.encoding_aes_key must be the 43 characters"]),
+        (
+            "[apps.a]\n[apps.b]",
+            [f"apps.{a}.{k} is not set" for a in "ab" for k in ("corp_id", "secret", "token", "encoding_aes_key")],
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_said_all_at_once(tmp_path, content, wrong):
+    problems = problems_of(config(tmp_path, content), tmp_path)
+    assert len(problems) == len(wrong)
+    for problem, part in zip(problems, wrong, strict=True):
+        assert problem.startswith("WELCOME_CONFIG: ")
+        assert part in problem
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    (problem,) = problems_of({"WELCOME_CONFIG": "apps.toml"}, tmp_path)
+    assert problem == f"WELCOME_CONFIG: {tmp_path / 'apps.toml'}: No such file or directory"
+
+
+def test_a_file_that_is_not_utf_8_is_a_problem_like_any_other(tmp_path):
+    (tmp_path / "apps.toml").write_bytes("# 企业微信".encode("gbk"))
+    (problem,) = problems_of({"WELCOME_CONFIG": "apps.toml"}, tmp_path)
+    assert problem.endswith("apps.toml is not TOML")
+
+
+def test_an_error_in_the_file_does_not_quote_a_secret(tmp_path):
+    for line in ('secret = "hunter-secret', "secret = hunter-secret", 'token = "hunter-secret"', "hunter-secret"):
+        for problem in problems_of(config(tmp_path, f"[apps.sales]\n{line}\n"), tmp_path):
+            assert "hunter" not in problem
+
+
+# --- secrets
+
+
+def test_no_repr_shows_a_secret():
+    shown = repr(read({"WECOM_CORP_ID": CORP, **SECRETS}, HERE))
+    assert CORP in shown
+    assert "hunter" not in shown
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    "spoilt", ["hunter!", "hunter\n", "密hunter", " hunter", "hunter@[::1", "redis://:hunter@[::1"]
+)
+def test_no_message_holds_the_value_of_a_secret(name, spoilt):
+    given = {"WECOM_CORP_ID": "!", **SECRETS, name: spoilt}
+    for problem in problems_of(given):
+        assert "hunter" not in problem
+
+
+def test_no_message_holds_a_password_that_urlsplit_stumbles_over():
+    for problem in problems_of(ENVIRONMENT | {"REDIS_URL": "redis://:hunter℀@localhost"}):
+        assert "hunter" not in problem
+
+
+names = st.sampled_from([variable.name for variable in VARIABLES if variable.name != "WELCOME_CONFIG"])
+
+
+@given(name=names, value=st.text(min_size=1))
+def test_junk_is_taken_or_refused_by_name_and_nothing_else(name, value):
+    refused = []
+    try:
+        read(ENVIRONMENT | {name: value}, HERE)
+    except SettingsError as error:
+        refused = [problem.split()[0] for problem in error.problems]
+    assert refused in ([], [name])

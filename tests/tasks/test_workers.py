@@ -1,0 +1,79 @@
+"""What the worker roles do beside their tasks."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tasks import workers
+from tasks.monitoring.jobs import PREFIX
+from tasks.services import build_services
+from tasks.storage.connections import Redis
+from tasks.workers import _first_tokens, _once_aside
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.support.builders import some_settings
+from tests.support.processes import RedisServer
+from tests.support.until import until
+
+
+def test_a_second_sigterm_does_not_wait_for_what_the_first_one_holds() -> None:
+    held, stops = threading.Lock(), []
+
+    def stop() -> None:
+        with held:
+            stops.append(threading.current_thread().name)
+
+    receive = _once_aside(stop)
+    with held:  # as if the signal came while this thread was in `stop` already
+        receive(sender="worker", sig="SIGTERM")
+        receive(sender="worker", sig="SIGTERM")
+        assert stops == []
+    until(lambda: stops == ["stop"])
+
+
+REFRESH = PREFIX + "tasks.upkeep.refresh_tokens"
+
+
+def first_tokens(wecom: StandIn, redis_url: str) -> threading.Thread:
+    app = wecom.register(App.random())
+    services = build_services(some_settings(**app.environment(wecom.base_url), REDIS_URL=redis_url), timeout=0.5)
+    thread = threading.Thread(target=_first_tokens, args=(services,), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_an_upkeep_workers_start_fetches_a_token_for_all_without_any_message(
+    wecom: StandIn, redis_url: str, redis_client: Redis
+) -> None:
+    thread = first_tokens(wecom, redis_url)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert list(redis_client.scan_iter("wecom:token:*"))
+    assert redis_client.exists(REFRESH)
+    assert sum(wecom.summary().token_fetches.values()) == 1
+
+
+def test_a_first_token_that_wecom_does_not_give_is_asked_for_again_soon(
+    wecom: StandIn, redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "FIRST_TOKENS", (0.2,) * 100)
+    wecom.faults(http_5xx=1.0, paths=("gettoken",))
+    thread = first_tokens(wecom, redis_url)
+    until(lambda: wecom.summary().answers.get("gettoken"), what="a first try")
+    assert thread.is_alive()
+    wecom.faults()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert list(redis_client.scan_iter("wecom:token:*"))
+
+
+def test_a_first_token_waits_for_redis(wecom: StandIn, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "redis")
+    thread = first_tokens(wecom, server.url)
+    thread.join(0.5)
+    assert thread.is_alive()
+    assert wecom.summary().token_fetches == {}, "it would be fetched in vain"
+    with server, server.client() as client:
+        thread.join(20)
+        assert list(client.scan_iter("wecom:token:*"))

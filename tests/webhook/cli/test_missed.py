@@ -1,0 +1,63 @@
+"""`wecom-welcome missed`: the work list on the terminal, and the comparison run by hand."""
+
+import json
+import time
+
+import pytest
+
+from tasks.missed.work_list import WorkList
+from tests.simulator.client import StandIn
+from tests.simulator.world import App
+from tests.tasks.missed.test_work_list import missed
+from tests.webhook.cli.test_main import failure, run
+
+
+@pytest.fixture
+def environ(wecom: StandIn, redis_url: str) -> dict[str, str]:
+    return wecom.register(App.random()).environment(wecom.base_url) | {"REDIS_URL": redis_url}
+
+
+def test_who_was_missed_is_shown_newest_first_without_a_name(environ, redis_client):
+    older = missed(redis_client, "refused", 40058, state="xhs\x1b[2J")
+    newer = missed(redis_client)
+    WorkList(redis_client, "default").name(newer, "李雷")
+    result = run("missed", **environ)
+    first, second = result.stdout.splitlines()
+    assert newer in first
+    assert older in second
+    assert "refused" in second
+    assert "李雷" not in result.stdout
+    rows = [json.loads(line) for line in run("missed", "--json", **environ).stdout.splitlines()]
+    assert [row["id"] for row in rows] == [newer, older]
+    assert rows[1]["errcode"] == 40058
+    assert rows[0]["reminder"] is None
+    assert len(run("missed", "--limit", "1", **environ).stdout.splitlines()) == 1
+
+
+def test_who_was_ticked_off_is_shown_with_the_name_of_who_did_it(environ, redis_client):
+    WorkList(redis_client, "default").tick([missed(redis_client)], "李敏", int(time.time() * 1000))
+    assert "waiting to be greeted" in run("missed", **environ).stderr
+    assert "ticked off by 李敏" in run("missed", "--done", **environ).stdout
+
+
+def test_a_long_list_is_shown_whole(environ, redis_client):
+    ids = {missed(redis_client) for _ in range(70)}
+    lines = run("missed", "--json", "--limit", "500", **environ).stdout.splitlines()
+    assert {json.loads(line)["id"] for line in lines} == ids
+
+
+def test_a_comparison_can_be_run_by_hand(environ, redis_client, wecom):
+    redis_client.hset("welcome:comparison:default", "begun_at", 1)
+    wecom.add(push=False, created_at=int(time.time()) - 3600, external_user_id="wm-lost")
+    result = run("missed", "--compare", **environ)
+    assert result.exit_code == 0
+    assert "1 customers of 1 members compared: 1 new, 1 never announced, 0 members left out" in result.stderr
+    assert "wm-lost" in result.stdout
+    assert "unannounced" in result.stdout
+
+
+def test_a_comparison_that_cannot_go_on_says_why_and_when(environ, wecom):
+    wecom.faults(limited=1.0, paths=("externalcontact/get_follow_user_list",))
+    said = failure("missed", "--compare", **environ)
+    assert "45009" in said
+    assert "goes on with it at" in said

@@ -1,0 +1,205 @@
+"""Who comes in, for how long, and what every answer carries."""
+
+import re
+import time
+from dataclasses import replace
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tasks.ledger import intake
+from tasks.services import Services, build_services
+from tests.support.builders import some_settings
+from tests.support.processes import RedisServer
+from tests.webhook.console.conftest import NAME, PASSWORD, Browser, text_of
+from webhook import create_app
+from webhook.console import sessions
+
+
+def is_sign_in(response: TestResponse) -> bool:
+    return 'type="password"' in response.text
+
+
+def test_without_a_password_there_is_no_console(redis_url: str) -> None:
+    client = create_app(build_services(some_settings(REDIS_URL=redis_url), timeout=intake.TIMEOUT)).test_client()
+    for path in ("/console", "/console/", "/console/login", "/console/static/console.css"):
+        assert client.get(path).status_code == 404
+
+
+def test_every_page_asks_for_the_sign_in_and_comes_back_to_where_one_wanted_to_go(stranger: Browser) -> None:
+    for rule in stranger.console.url_map.iter_rules():
+        if rule.endpoint in ("static", "language.choose") or rule.arguments:
+            continue
+        assert is_sign_in(stranger.get(rule.rule)) or rule.methods.isdisjoint({"GET"}), rule  # type: ignore[union-attr]
+    answer = stranger.get("/", {"app": "default"}, follow_redirects=False)
+    assert answer.status_code == 302
+    assert "next=/console/?app%3Ddefault" in answer.location or "next=%2Fconsole%2F%3Fapp%3Ddefault" in answer.location
+
+
+def test_a_name_and_the_password_open_it_and_signing_out_closes_it(stranger: Browser) -> None:
+    stranger.sign_in()
+    assert NAME in text_of(stranger.get("/"))
+    stranger.post("/logout")
+    assert is_sign_in(stranger.get("/"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"name": NAME, "password": "guess"},
+        {"name": "", "password": PASSWORD},
+        {"name": "x" * 65, "password": PASSWORD},
+        {},
+    ],
+)
+def test_a_wrong_sign_in_says_so_keeps_the_name_and_never_the_password(stranger: Browser, data: dict[str, str]) -> None:
+    stranger.get("/login")
+    answer = stranger.post("/login", data)
+    assert answer.status_code == 422
+    assert is_sign_in(answer)
+    assert "guess" not in answer.text
+    assert PASSWORD not in answer.text
+    if data.get("name"):
+        assert data["name"][:64] in answer.text
+
+
+def test_wrong_passwords_are_counted_for_each_address_and_right_ones_are_not(services: Services) -> None:
+    guesser = Browser(services, REMOTE_ADDR="10.0.0.1")
+    for left in (4, 3, 2, 1, 0):
+        guesser.get("/login")
+        answer = guesser.post("/login", {"name": "a", "password": "guess"})
+        assert answer.status_code == 422
+        assert (f"{left} more" if left else "That was the last try") in text_of(answer)
+    assert guesser.post("/login", {"name": "a", "password": PASSWORD}).status_code == 429
+    for _ in range(8):
+        other = Browser(services, REMOTE_ADDR="10.0.0.2").sign_in()
+    assert not is_sign_in(other.get("/"))
+
+
+def test_a_page_of_another_site_is_never_followed(stranger: Browser) -> None:
+    for target in (
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "/console/\\..//x",
+        "/other",
+        "javascript:x",
+    ):
+        stranger.get("/login")
+        answer = stranger.post("/login", {"name": "a", "password": PASSWORD, "next": target}, follow_redirects=False)
+        assert answer.location.startswith("/console/"), target
+        assert "evil" not in answer.location
+        stranger.post("/logout")
+
+
+def test_a_form_without_the_token_is_refused_and_its_text_is_kept(browse: Browser) -> None:
+    answer = browse.client.post("/console/logout", data={"note": "a <b>note</b>", "csrf_token": "forged"})
+    assert answer.status_code == 403
+    assert 'name="note" value="a &lt;b&gt;note&lt;/b&gt;"' in answer.text
+    assert "forged" not in answer.text
+    assert not is_sign_in(browse.get("/"))
+
+
+def test_who_writes_while_the_session_ends_signs_in_again_and_sends_the_same_text(browse: Browser) -> None:
+    browse.client.delete_cookie("welcome-console", path="/")
+    answer = browse.post("/logout", {"note": "写了很久"})
+    assert answer.status_code == 401
+    assert is_sign_in(answer)
+    fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', answer.text))
+    answer = browse.post("/login", {**fields, "name": NAME, "password": PASSWORD})
+    assert answer.status_code == 200
+    assert 'action="/console/logout"' in answer.text
+    assert 'name="note" value="写了很久"' in answer.text
+
+
+def test_a_part_of_a_page_never_holds_the_sign_in(stranger: Browser) -> None:
+    answer = stranger.get(
+        "/", headers={"HX-Request": "true", "HX-Current-URL": "http://localhost/console/?app=default"}
+    )
+    assert (answer.status_code, answer.data) == (401, b"")
+    assert answer.headers["HX-Redirect"].startswith("/console/login?next=")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "by", "open_"),
+    [(sessions.IDLE - 60, "used", True), (sessions.IDLE + 60, "used", False), (sessions.LIFE + 60, "began", False)],
+)
+def test_a_session_ends(browse: Browser, seconds: float, by: str, open_: bool) -> None:
+    browse.session(**{by: int(time.time() - seconds)})
+    assert is_sign_in(browse.get("/")) is not open_
+
+
+def test_a_refresh_by_the_page_itself_does_not_prolong_the_session(browse: Browser) -> None:
+    before = browse.session(used=int(time.time()) - 3600)["used"]
+    browse.get("/", headers={"HX-Request": "true"})
+    assert browse.session()["used"] == before
+    browse.get("/")
+    assert browse.session()["used"] > before
+
+
+def test_a_new_password_ends_every_session(browse: Browser, services: Services) -> None:
+    cookie = browse.client.get_cookie("welcome-console", path="/")
+    assert cookie is not None
+    for password, open_ in ((PASSWORD, True), ("another", False)):
+        other = Browser(replace(services, settings=replace(services.settings, console_password=password)))
+        other.client.set_cookie("welcome-console", cookie.value, path="/")
+        assert is_sign_in(other.get("/")) is not open_
+
+
+def test_cookies_are_out_of_reach_of_scripts_and_bound_to_tls_behind_it(redis_url: str) -> None:
+    settings = some_settings(REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD, TRUSTED_PROXIES="1")
+    browser = Browser(build_services(settings, timeout=intake.TIMEOUT))
+    answer = browser.get("/login", headers={"X-Forwarded-Proto": "https"})
+    (cookie,) = [one for one in answer.headers.getlist("Set-Cookie") if "console" in one]
+    assert cookie.startswith("__Host-welcome-console=")
+    for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+        assert part in cookie
+    assert "Secure" not in browser.get("/login").headers.get("Set-Cookie", "")
+
+
+def test_every_answer_carries_the_strict_headers(browse: Browser) -> None:
+    for path in ("/", "/login", "/nowhere", "/static/console.css"):
+        headers = browse.get(path).headers
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_callback_knows_nothing_of_cookies_and_headers(browse: Browser) -> None:
+    headers = browse.client.get("/callback").headers
+    assert "Set-Cookie" not in headers
+    assert "Content-Security-Policy" not in headers
+
+
+def test_the_language_is_the_browsers_until_one_is_chosen(services: Services) -> None:
+    browser = Browser(services)
+    browser.client.delete_cookie("welcome-language")
+    for wanted, lang in (
+        ("zh-CN,zh;q=0.9", "zh-Hans"),
+        ("zh-TW", "zh-Hans"),
+        ("en-US,en", "en"),
+        ("fr", "zh-Hans"),
+        ("", "zh-Hans"),
+    ):
+        assert f'<html lang="{lang}">' in browser.get("/login", headers={"Accept-Language": wanted}).text
+    browser.get("/language/en")
+    assert '<html lang="en">' in browser.get("/login", headers={"Accept-Language": "zh-CN"}).text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/?app=nobody"])
+def test_an_unknown_page_says_so(browse: Browser, path: str) -> None:
+    answer = browse.get(path)
+    assert answer.status_code == 404
+    assert "no such page" in text_of(answer)
+
+
+def test_while_redis_is_away_pages_say_so_and_keep_what_was_typed(tmp_path: object) -> None:
+    with RedisServer(tmp_path) as server:  # type: ignore[arg-type]
+        settings = some_settings(REDIS_URL=server.url, CONSOLE_PASSWORD=PASSWORD)
+        browser = Browser(build_services(settings, timeout=intake.TIMEOUT)).sign_in()
+        server.stop()
+        assert browser.get("/").status_code in (200, 503)  # signed in still: the key is known
+        away = Browser(build_services(settings, timeout=intake.TIMEOUT))
+        assert away.get("/").status_code == 503
+        assert "Cannot read the data" in text_of(away.get("/"))

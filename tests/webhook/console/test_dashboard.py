@@ -1,0 +1,104 @@
+"""The front page: whether greetings go out, what is to be done, today's numbers and the latest ten."""
+
+import pytest
+
+from tasks.ledger.ledger import Settlement
+from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
+from tasks.services import Services
+from tasks.templates import book
+from tests.support.builders import BOOK, a_contact
+from tests.webhook.console.conftest import NAME, Browser, text_of
+from tests.webhook.console.test_queue import a_flow, failed
+from webhook.console.dashboard import verdict, without_rule
+from webhook.console.statistics_summary import OutcomeCount
+
+CHANNELS = BOOK.replace("rules:\n", "rules:\n  - name: douyin\n    when: {state: ['douyin-*']}\n    use: default\n")
+
+
+def added(services: Services, settlement: Settlement | None, **different: object) -> str:
+    event = a_contact(**different)
+    services.ledger.accept(event)
+    if settlement is not None:
+        services.ledger.settle(event, settlement)
+    return event.id
+
+
+@pytest.mark.parametrize(
+    ("hour", "tone", "says"),
+    [
+        (OutcomeCount(), "ok", "ready to go out"),
+        (OutcomeCount(added=9, sent=9), "ok", "are going out"),
+        (OutcomeCount(added=90, sent=88, missed=2), "warn", "not to everybody"),
+        (OutcomeCount(added=9, sent=7, missed=2), "bad", "Many customers"),
+        (None, "ok", "in about 1.4 s"),
+    ],
+)
+def test_the_last_hour_decides_what_stands_on_top(hour: OutcomeCount | None, tone: str, says: str) -> None:
+    found = verdict(a_flow(), None, "1.4", 20.0, hour)
+    assert found.tone == tone
+    assert says in str(found.headline)
+
+
+def test_a_queue_in_trouble_is_said_first() -> None:
+    assert verdict(a_flow(silence=None), None, None, 20.0, OutcomeCount(added=9, sent=9)).tone == "bad"
+    assert verdict(None, None, None, 20.0, None).tone == "unknown"
+
+
+def test_whoever_has_no_customer_yet_is_led_through_three_steps(browse: Browser, services: Services) -> None:
+    page = text_of(browse.get("/"))
+    assert "No customer yet: three steps" in page
+    assert "No welcome is published" in page
+    services.books.save("default", BOOK)
+    added(services, Settlement("rehearsed"), rehearsal=True)
+    page = text_of(browse.get("/"))
+    assert page.count(" done ") == 2
+    added(services, Settlement("sent"))
+    assert "three steps" not in text_of(browse.get("/"))
+
+
+def test_what_became_of_them_today(browse: Browser, services: Services) -> None:
+    services.books.save("default", BOOK)
+    for outcome in ("sent", "sent", "expired", "no_code", "unconfirmed"):
+        added(services, Settlement(outcome, values={"customer": "王芳 <b>"}, steps={"answer_1": 900}))
+    added(services, None)
+    response = browse.get("/")
+    page = text_of(response)
+    for tile in ("New customers 5", "Sent 2", "On-time rate 50.0 %", "Missed 1", "Uncertain 1", "In progress 1"):
+        assert tile in page
+    assert "王芳 <b>" in page
+    assert "<b>" not in response.text.replace("&lt;b&gt;", "")
+
+
+def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None:
+    services.books.save("default", CHANNELS)
+    added(services, Settlement("expired"), state="douyin-7")
+    added(services, Settlement("sent"), state="xhs-11")
+    failed(services)
+    QueuePauses(services.redis).pause(FOLLOW_UPS, NAME)
+    services.ledger.note_verification("default", "the token differs")
+    answer = browse.get("/")
+    assert "/welcomes/rules/new?state=xhs-11" in answer.text
+    page = text_of(answer)
+    for says in (
+        "1 customer was missed",
+        "1 follow-up was given up",
+        f"{NAME} has paused the follow-up tasks",
+        "The last request to the callback was refused",
+        "There is no access token",
+        "No rule names the channel xhs-11 (1 adds today)",
+    ):
+        assert says in page
+    assert "douyin-7 (" not in page
+
+
+def test_another_app_has_its_own_day(browse: Browser, services: Services) -> None:
+    added(services, Settlement("sent"), app="sales")
+    assert "New customers 0" in text_of(browse.get("/"))
+
+
+@pytest.mark.parametrize(
+    ("source", "bare"),
+    [(BOOK, []), (CHANNELS, [("xhs", 9), ("Douyin-1", 2)])],
+)
+def test_a_channel_without_a_rule_counts_where_rules_name_channels(source: str, bare: list[tuple[str, int]]) -> None:
+    assert without_rule(book.read(source), {"": 50, "douyin-1": 3, "Douyin-1": 2, "xhs": 9}) == bare

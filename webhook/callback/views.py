@@ -1,0 +1,153 @@
+"""GET and POST /callback: which failure becomes which status, and what WeCom then does.
+
+    200  verified (GET), or safely stored, already stored, or of no concern (POST)    WeCom is content
+    400  well signed, yet unreadable                                                  WeCom sends it again, in vain
+    403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
+    404  no such app                                                                  (not WeCom)
+    413  larger than any callback                                                     (not WeCom)
+    503  cannot be stored now                                                         WeCom sends it again
+
+WeCom waits 1 s (GET) or 5 s (POST) and sends again up to three times what was not answered 200 (docs 90930, 90238).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from flask import Blueprint, Response, abort, request
+
+from tasks.events import ContactAdded
+from tasks.ledger.intake import Intake, Unavailable
+from tasks.ledger.ledger import Ledger
+from tasks.logs import about
+from tasks.monitoring.metrics import Counters, count
+from tasks.settings import DEFAULT_APP
+from webhook.callback import parsing
+from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
+from webhook.callback.diagnosis import diagnose, is_proven
+
+log = logging.getLogger(__name__)
+
+DIAGNOSIS_INTERVAL = 1.0  # seconds between two diagnoses for one app: a flood of forgeries costs no more
+
+
+def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, counters: Counters) -> Blueprint:
+    """The routes /callback and /callback/<app>."""
+    blueprint = Blueprint("callback", __name__)
+    diagnoses = _Diagnoses(ledger, envelopes)
+
+    def envelope_of(app: str) -> Envelope:
+        envelope = envelopes.get(app)
+        if envelope is None:
+            abort(404)
+        return envelope
+
+    def answer(status: int, body: str | bytes, afterwards: Callable[[], None] | None = None) -> Response:
+        response = Response(body, status, mimetype="text/plain")
+        if afterwards is not None:
+            response.call_on_close(afterwards)  # WeCom waits a second for a verification, and Redis may be slow
+        return response
+
+    def refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception) -> Response:
+        unreadable = isinstance(error, Unreadable)
+        counters.add(count("callbacks_total", app=app, result="unreadable" if unreadable else "forged"))
+        diagnosis = partial(diagnoses.make, app, envelope, request.args.to_dict(), ciphertext)
+        return answer(400, "unreadable", diagnosis) if unreadable else answer(403, "forbidden", diagnosis)
+
+    @blueprint.get("/callback")
+    @blueprint.get("/callback/<app>")
+    def verify(app: str = DEFAULT_APP) -> Response:
+        envelope = envelope_of(app)
+        echo = request.args.get("echostr", "")
+        try:
+            try:
+                message = _open(envelope, echo)
+            except NotSigned:
+                message = _open(envelope, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
+        except EnvelopeError as error:
+            return refuse(app, envelope, echo, error)
+        counters.add(count("callbacks_total", app=app, result="verified"))
+        ours = message.startswith(parsing.ECHO.encode())  # WeCom may still have another key than we
+        return answer(200, message, None if ours else partial(diagnoses.clear, app))
+
+    @blueprint.post("/callback")
+    @blueprint.post("/callback/<app>")
+    def receive(app: str = DEFAULT_APP) -> Response:
+        envelope = envelope_of(app)
+        body = _read_body()
+        ciphertext = ""
+        try:
+            ciphertext = parsing.read_ciphertext(body)
+            event = parsing.parse(app, _open(envelope, ciphertext))
+        except EnvelopeError as error:
+            return refuse(app, envelope, ciphertext, error)
+        except parsing.Malformed as error:
+            if not ciphertext:  # nothing that could be signed
+                return refuse(app, envelope, ciphertext, error)
+            counters.add(count("callbacks_total", app=app, result="malformed"))
+            log.warning("a signed callback of app %s is not understood: %s", app, error)
+            return answer(400, "unreadable")
+        if not isinstance(event, ContactAdded):
+            counters.add(count("callbacks_total", app=app, result="ignored"))
+            return answer(200, "success")
+        return accept(app, event)
+
+    def accept(app: str, event: ContactAdded) -> Response:
+        with about(event=event.id, app=app):
+            try:
+                stored = intake.submit(event)
+            except Unavailable as error:
+                counters.add(count("callbacks_total", app=app, result="unavailable"))
+                log.error("not stored, WeCom will send it again: %s", error)
+                return answer(503, "not stored")
+            result = "rehearsal" if event.rehearsal else "stored" if stored else "duplicate"
+            counters.add(count("callbacks_total", app=app, result=result))
+            log.info("stored" if stored else "already stored: WeCom sent it again")
+        return answer(200, "success", None if event.rehearsal else partial(diagnoses.clear, app))
+
+    return blueprint
+
+
+def _read_body() -> bytes:
+    """The body, at most BODY_LIMIT: a longer one is 413, one that does not come (server.READ) is 400."""
+    body = request.get_data(cache=False)
+    if request.content_length is None and len(body) >= parsing.BODY_LIMIT:
+        abort(413)  # chunked: what is beyond the limit is cut off without a word
+    return body
+
+
+def _open(envelope: Envelope, ciphertext: str) -> bytes:
+    given, timestamp, nonce = (request.args.get(name, "") for name in ("msg_signature", "timestamp", "nonce"))
+    if not ciphertext:
+        raise NotSigned("no ciphertext")
+    envelope.check(given, timestamp, nonce, ciphertext)
+    return envelope.open(ciphertext)
+
+
+class _Diagnoses:
+    """At most one diagnosis a second for each app: to the log, and to the ledger for `check` and the console."""
+
+    def __init__(self, ledger: Ledger, apps: Iterable[str]) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._next: dict[str, float] = {}
+        self._standing = set(apps)  # those whose last verdict may not be "all is well": at first, all
+
+    def make(self, app: str, envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next.get(app, 0.0):
+                return
+            self._next[app] = now + DIAGNOSIS_INTERVAL
+        verdict = diagnose(envelope, query, ciphertext)
+        log.warning("a callback of app %s was refused: %s", app, verdict)
+        self._standing.add(app)
+        self._ledger.note_verification(app, verdict, is_proven(verdict))
+
+    def clear(self, app: str) -> None:
+        """WeCom's callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""
+        if app in self._standing:
+            self._standing.discard(app)
+            self._ledger.note_verification(app, "")

@@ -1,0 +1,287 @@
+"""`wecom-welcome channels …`: 联系我 QR codes and their State."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from tasks import settings
+from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, Channels, picture, rule_for
+from tasks.services import Services, build_services
+from tasks.settings import App
+from tasks.templates.model import Book
+from tasks.wecom import WeComAPIError, WeComError
+from tasks.wecom.errors import CODES, NoAnswer, NotSent
+from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+
+P = ParamSpec("P")
+
+PATIENCE = 15.0  # seconds for a code's image
+SHOWN = 50  # of the codes that were made elsewhere, with what WeCom has of them
+OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for this call; WeCom's message names the field
+CURES = {41040: "WeCom does not make such a code for this app: look at the app's rights in 客户联系"}
+
+
+def _words(limit: int) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """A text of so many characters."""
+
+    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        text = None if value is None else value.strip()
+        if text == "":
+            raise click.BadParameter("it is empty.")
+        if text is not None and len(text) > limit:
+            raise click.BadParameter(f"it has {len(text)} characters, and WeCom takes {limit}.")
+        return text
+
+    return check
+
+
+NAME = click.argument("name", callback=_words(NAME_LIMIT))
+MEMBER = click.option("--member", "members", multiple=True, help="The userid of a member it leads to; several: again.")
+DEPARTMENT = click.option(
+    "--department", "departments", multiple=True, type=click.IntRange(1), help="A department's id; several: again."
+)
+STATE = click.option(
+    "--state",
+    callback=_words(STATE_LIMIT),
+    help="What comes with the event, and rules ask for. Default: one is made up.",
+)
+PNG = click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write the QR code to this file.")
+
+
+def told(command: Callable[P, None]) -> Callable[P, None]:
+    """A command whose errors are one line that says what to do."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ChannelError as error:
+            raise CommandFailure(str(error)) from None
+        except WeComError as error:
+            raise CommandFailure(_line(error)) from None
+
+    return run
+
+
+@click.group()
+def channels() -> None:
+    r"""QR codes (联系我) by which customers add members, each with a State that rules can ask for.
+
+    WeCom's console does not show codes that were made through the API: they are kept here, and in backups.
+
+    \b
+    Example:  wecom-welcome channels create douyin --member zhangsan --png douyin.png
+    """
+
+
+@channels.command()
+@NAME
+@STATE
+@MEMBER
+@DEPARTMENT
+@click.option("--skip-verify/--no-skip-verify", default=True, show_default=True, help="Whether nobody has to confirm.")
+@PNG
+@APP
+@told
+def create(
+    name: str,
+    state: str | None,
+    members: tuple[str, ...],
+    departments: tuple[int, ...],
+    skip_verify: bool,
+    png: Path | None,
+    app_name: str | None,
+) -> None:
+    r"""Make a QR code that leads to members, or to those of departments.
+
+    \b
+    Example:  wecom-welcome channels create douyin --member zhangsan --png douyin.png
+    """
+    app, services, store = _parts(app_name)
+    channel = store.create(name, state or "", members, departments, skip_verify)
+    click.echo(f"{name}: State {channel.state}, config_id {channel.config_id}")
+    click.echo(f"  {channel.qr_code}")
+    _warn(_book(services, app), channel)
+    _write(channel.name, channel.qr_code, png)
+
+
+@channels.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also codes that WeCom has, and that were not made here.")
+@APP
+@told
+def list_(everything: bool, app_name: str | None) -> None:
+    r"""The channels: name, State, whom they lead to, config_id, and the rule that the State has.
+
+    \b
+    Example:  wecom-welcome channels list --all
+    """
+    app, services, store = _parts(app_name)
+    known, book = store.all(), _book(services, app)
+    listed = store.listed() if everything else []
+    for channel in known.values():
+        columns = [channel.name, channel.state, _whom(channel), channel.config_id, _rule(book, channel.state)]
+        if everything and channel.config_id not in listed:
+            columns.append("(WeCom does not have it any more)")
+        click.echo("  ".join(columns))
+    here = {channel.config_id for channel in known.values()}
+    others = [config_id for config_id in listed if config_id not in here]
+    for number, config_id in enumerate(others):
+        way: Mapping[str, Any] = store.at_wecom(config_id) if number < SHOWN else {}
+        about = f"{way.get('remark') or '-'}  {way.get('state') or '-'}" if way else "…"
+        click.echo(f"not made here: {about}  {config_id}")
+    if not known and not others:
+        click.echo("No channels. `wecom-welcome channels create --help` shows how one is made.", err=True)
+
+
+@channels.command()
+@NAME
+@PNG
+@APP
+@told
+def show(name: str, png: Path | None, app_name: str | None) -> None:
+    r"""One channel, as it is kept here and as WeCom has it.
+
+    \b
+    Example:  wecom-welcome channels show douyin --png douyin.png
+    """
+    app, services, store = _parts(app_name)
+    channel = store.get(name)
+    way = store.at_wecom(channel.config_id)
+    made = datetime.fromtimestamp(channel.at, services.settings.timezone)
+    click.echo(f"{name}: State {channel.state}, made {made:%Y-%m-%d %H:%M}")
+    click.echo(f"  leads to {_whom(channel)}, {'nobody has' if channel.skip_verify else 'the member has'} to confirm")
+    click.echo(f"  config_id {channel.config_id}")
+    click.echo(f"  {_rule(_book(services, app), channel.state)}")
+    qr_code = str(way.get("qr_code") or channel.qr_code)
+    click.echo(f"  {qr_code}")
+    if way.get("state", channel.state) != channel.state:
+        click.echo(f"! WeCom has another State: {way['state']}; `channels update {name} --state …` sets it", err=True)
+    _write(name, qr_code, png)
+
+
+@channels.command()
+@NAME
+@click.option("--name", "new_name", callback=_words(NAME_LIMIT), help="A new name.")
+@click.option("--state", callback=_words(STATE_LIMIT), help="Another State.")
+@MEMBER
+@DEPARTMENT
+@click.option("--skip-verify/--no-skip-verify", default=None, help="Whether nobody has to confirm.")
+@APP
+@told
+def update(
+    name: str,
+    new_name: str | None,
+    state: str | None,
+    members: tuple[str, ...],
+    departments: tuple[int, ...],
+    skip_verify: bool | None,
+    app_name: str | None,
+) -> None:
+    r"""Change a channel. What is not given stays; members and departments replace the old ones. The code is the same.
+
+    \b
+    Example:  wecom-welcome channels update douyin --member lisi
+    """
+    app, services, store = _parts(app_name)
+    if new_name is None and state is None and not members and not departments and skip_verify is None:
+        raise CommandFailure("nothing to change: give --name, --state, --member, --department or --skip-verify")
+    channel = store.update(name, new_name, state, members, departments, skip_verify)
+    click.echo(f"{channel.name}: State {channel.state}, leads to {_whom(channel)}")
+    _warn(_book(services, app), channel)
+
+
+@channels.command()
+@NAME
+@click.option("--yes", is_flag=True, help="Yes, for good.")
+@click.option("--here-only", is_flag=True, help="Forget it here, and let WeCom keep it.")
+@APP
+@told
+def delete(name: str, yes: bool, here_only: bool, app_name: str | None) -> None:
+    r"""Delete a channel for good: its code, wherever it is printed, leads nowhere.
+
+    \b
+    Example:  wecom-welcome channels delete douyin --yes
+    """
+    _, _, store = _parts(app_name)
+    channel = store.get(name)
+    if not yes:
+        raise CommandFailure(f"printed codes of {name} (State {channel.state}) would lead nowhere; if so, add --yes")
+    store.delete(name, here_only)
+    click.echo(f"{name} is forgotten here, and WeCom keeps it" if here_only else f"{name} is deleted")
+
+
+# ------------------------------------------------------------------------------------------------
+
+
+def _parts(app_name: str | None) -> tuple[App, Services, Channels]:
+    config = with_redis(settings.load())
+    app = one_app(config, app_name)
+    services = build_services(config)
+    return app, services, Channels(services.redis, app.name, services.clients[app.name])
+
+
+def _book(services: Services, app: App) -> Book | None:
+    number = services.books.current(app.name)
+    return None if number is None else services.books.book(app.name, number)
+
+
+def _whom(channel: Channel) -> str:
+    return ", ".join([*channel.members, *(f"department {one}" for one in channel.departments)])
+
+
+def _rule(book: Book | None, state: str) -> str:
+    found = None if book is None else rule_for(book, state)
+    if found is None:
+        return "no rule of its own"
+    if found.hidden_by:
+        return f"rule {found.rule}, which rule {found.hidden_by} hides"
+    return f"rule {found.rule}" + (f", which also asks for {' and '.join(found.further)}" if found.further else "")
+
+
+def _warn(book: Book | None, channel: Channel) -> None:
+    found = None if book is None else rule_for(book, channel.state)
+    if found is None:
+        click.echo(
+            f"! State {channel.state} has no rule of its own in the current book, so its customers get what others get:"
+            f' add a rule with `when: {{state: "{channel.state}"}}`',
+            err=True,
+        )
+    elif found.hidden_by:
+        click.echo(f"! rule {found.rule} is never reached: rule {found.hidden_by} before it always holds", err=True)
+
+
+def _write(name: str, url: str, png: Path | None) -> None:
+    if png is None:
+        return
+    try:
+        content, kind = picture(url, time.monotonic() + PATIENCE)
+    except ChannelError as error:
+        raise CommandFailure(f"{error}; the channel is there: `channels show {name} --png {png}` tries again") from None
+    try:
+        png.write_bytes(content)
+    except OSError as error:
+        raise CommandFailure(
+            f"{png}: {error.strerror}; the channel is there: write it elsewhere with `channels show {name} --png`"
+        ) from None
+    click.echo(f"{png}: the QR code" + ("" if kind == "PNG" else f", a {kind}"))
+
+
+def _line(error: WeComError) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, WeComAPIError):
+        known = CODES.get(error.errcode)
+        if error.errcode in OF_CONTACT_WAYS:
+            return (
+                f"{error} ({CURES.get(error.errcode, 'correct the field that WeCom names; doc 92572 has its limits')})"
+            )
+        return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
+    cure = {
+        NotSent: "let this machine reach WECOM_API_BASE, or try again",
+        NoAnswer: "look with `channels list --all` whether it was done, then try again",
+    }.get(type(error))
+    return f"{error} ({cure})" if cure else str(error)

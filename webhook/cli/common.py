@@ -1,0 +1,65 @@
+"""What several commands need: failures in one line, the app that is meant, Redis where it runs, a book of a file."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tasks.books.files import Bundle, load
+from tasks.settings import App, Settings
+from tasks.storage.embedded import reachable
+from tasks.templates.model import Book
+from tasks.templates.yaml_nodes import BookError
+
+APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
+
+
+class CommandFailure(click.ClickException):
+    """A failed command: one line on stderr, one for each of several settings that are wrong; exit code 1."""
+
+    def show(self, file: Any = None) -> None:
+        for line in self.format_message().splitlines():
+            click.echo(f"wecom-welcome: {line}", err=True)
+
+
+class Misuse(CommandFailure):
+    """A command that was typed wrongly: exit code 2, as click's own."""
+
+    exit_code = click.UsageError.exit_code
+
+
+def one_app(config: Settings, name: str | None) -> App:
+    """The app that --app names, or the only one."""
+    app = named_app(config, name)
+    if app is not None:
+        return app
+    if len(config.apps) > 1:
+        raise CommandFailure(f"several apps are configured; choose one with --app: {', '.join(config.apps)}")
+    return next(iter(config.apps.values()))
+
+
+def named_app(config: Settings, name: str | None) -> App | None:
+    """The app that --app names; None if it was not given."""
+    if name is not None and name not in config.apps:
+        raise CommandFailure(f"no app {name} is configured; there are {', '.join(config.apps)}")
+    return config.apps[name] if name is not None else None
+
+
+def with_redis(config: Settings) -> Settings:
+    """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory."""
+    found = reachable(config)
+    if found is None:
+        raise CommandFailure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
+    return found
+
+
+def read_book(file: Path) -> tuple[Book, Bundle]:
+    """A book with its files, from a .yaml or .zip."""
+    try:
+        return load(file)
+    except OSError as error:
+        raise CommandFailure(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandFailure(f"{file} is not UTF-8") from None
+    except BookError as error:
+        raise CommandFailure(f"{file}: " + "; ".join(map(str, error.problems))) from None

@@ -1,0 +1,110 @@
+"""`wecom-welcome missed`: who was not greeted and is to be greeted by hand, as the console's page Missed has it."""
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import click
+
+from tasks import settings
+from tasks.ledger.ledger import OUTCOMES
+from tasks.missed.comparison import Comparison, ComparisonInProgress, ComparisonRun, comparison_status
+from tasks.missed.reminders import settled_reminder
+from tasks.missed.work_list import UNANNOUNCED, Missed, WorkList
+from tasks.services import Services, build_services
+from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+
+WHY: Mapping[str, str] = {**OUTCOMES, UNANNOUNCED: "WeCom never announced the customer"}
+TURNS = 120  # of at most a minute each, for a comparison that is run here
+
+
+@click.command()
+@click.option("--done", is_flag=True, help="Those that were ticked off instead.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--compare", is_flag=True, help="First run the nightly comparison with WeCom's customers, now and here.")
+@APP
+def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str | None) -> None:
+    """Customers who were not greeted, newest first: to be greeted by hand, for their welcome codes have died.
+
+    WeCom's notifications are not guaranteed, so a comparison every night at 3:00 adds those of whom none came.
+
+    \b
+    Example:  wecom-welcome missed --compare
+    """
+    config = with_redis(settings.load())
+    app = one_app(config, app_name)
+    services = build_services(config)
+    if compare:
+        run = _compared(services, app.name)
+        said = f"{run.customers} customers of {run.members} members compared: {run.new} new, "
+        click.echo(said + f"{run.found} never announced, {run.left_out} members left out", err=True)
+    work = WorkList(services.redis, app.name)
+    cursor: str | None = None
+    shown = 0
+    while shown < limit:
+        page = work.page(done, cursor, min(limit - shown, 50))
+        for row in page.rows:
+            click.echo(json.dumps(_values(row), ensure_ascii=False) if as_json else _line(row, config.timezone))
+        shown += len(page.rows)
+        cursor = page.older
+        if cursor is None:
+            break
+    if not shown and not as_json:
+        click.echo("Nobody was ticked off." if done else "Nobody is waiting to be greeted by hand.", err=True)
+
+
+def _compared(services: Services, app: str) -> ComparisonRun:
+    comparison = Comparison.of(services, app)
+    comparison.ask_for("")
+    for _ in range(TURNS):
+        try:
+            run = comparison.turn()
+        except ComparisonInProgress as error:
+            raise CommandFailure(str(error)) from None
+        if run is None:  # another process has ended it
+            run = comparison_status(services.redis, app).good
+            if run is not None:
+                return run
+            break
+        if run.ended_at is not None:
+            return run
+        if run.not_before > time.time():
+            failed = comparison_status(services.redis, app).failed
+            at = datetime.fromtimestamp(run.not_before, services.settings.timezone)
+            reason = failed.reason if failed else "WeCom gave no answer"
+            raise CommandFailure(
+                f"the comparison cannot go on: {reason}; the upkeep role goes on with it at {at:%H:%M}"
+            )
+    raise CommandFailure("the comparison is not done yet; the upkeep role goes on with it")
+
+
+def _values(row: Missed) -> dict[str, object]:
+    """A row for machines: ids, times in Unix seconds, no person's name."""
+    return {
+        "id": row.id,
+        "app": row.app,
+        "user_id": row.user_id,
+        "external_user_id": row.external_user_id,
+        "state": row.state,
+        "at": row.at,
+        "outcome": row.cause.outcome,
+        "errcode": row.cause.errcode,
+        "reason": row.reason,
+        "reminder": settled_reminder(row, time.time()) or None,
+        "reminded_at": row.reminded_at,
+        "ticked_by": row.ticked_by or None,
+        "ticked_at": row.ticked_at,
+    }
+
+
+def _line(row: Missed, zone: ZoneInfo) -> str:
+    at = datetime.fromtimestamp(row.at, zone)
+    told = settled_reminder(row, time.time())
+    notes = [row.reason or WHY.get(row.cause.outcome, ""), f"reminder {told}" if told else ""]
+    notes.append(f"ticked off by {row.ticked_by}" if row.ticked_by else "")
+    said = "; ".join(filter(None, notes))
+    columns = f"{at:%m-%d %H:%M:%S}  {row.cause.outcome:<12} {row.user_id:<16} {row.external_user_id:<34} "
+    return "".join(one if one.isprintable() else "?" for one in f"{columns}{row.id}  {said}")

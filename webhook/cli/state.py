@@ -1,0 +1,77 @@
+"""`wecom-welcome backup`, `restore`, `forget`: state as a whole, and one customer's part of it."""
+
+from pathlib import Path
+
+import click
+import redis
+
+from tasks import settings
+from tasks.services import Services, build_services
+from tasks.storage import backup as storage
+from webhook.cli.common import APP, CommandFailure, named_app, with_redis
+
+PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@APP
+def backup(file: Path, app_name: str | None) -> None:
+    """Write everything that is state to FILE: books with their history and media, the ledger, totals.
+
+    Tokens and welcome codes are not in it. Customers' names and ids are: keep it where only you can read it. It may
+    be made while everything runs.
+
+    \b
+    Example:  wecom-welcome backup welcome-2026-11-22.zip
+    """
+    services = _parts(app_name)
+    try:
+        count = storage.backup(services.redis, file)
+    except OSError as error:
+        raise CommandFailure(f"{file}: {error.strerror}") from None
+    click.echo(f"{file}: {count} entries")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the state that is there already.")
+@APP
+def restore(file: Path, force: bool, app_name: str | None) -> None:
+    """Put a backup's state in place. Refused where there is state already, unless forced.
+
+    \b
+    Example:  wecom-welcome restore welcome-2026-11-22.zip
+    """
+    services = _parts(app_name)
+    try:
+        count = storage.restore(services.redis, file, force)
+    except storage.BackupError as error:
+        raise CommandFailure(str(error)) from None
+    except OSError as error:
+        raise CommandFailure(f"{file}: {error.strerror}") from None
+    except redis.OutOfMemoryError:
+        raise CommandFailure("Redis is full: give it more memory, and run restore --force again") from None
+    click.echo(f"{count} entries restored")
+
+
+@click.command()
+@click.argument("external_userid")
+@APP
+def forget(external_userid: str, app_name: str | None) -> None:
+    """Erase what is kept about a customer, in every app unless --app names one. Totals stay.
+
+    Backups that were made before still have it.
+
+    \b
+    Example:  wecom-welcome forget wmqfasd1e1927831291723123109r
+    """
+    services = _parts(app_name)
+    erased = storage.forget(services.redis, external_userid, app_name)
+    click.echo(f"{erased} rows erased" if erased else "nothing is kept about this customer")
+
+
+def _parts(app_name: str | None) -> Services:
+    config = settings.load()
+    named_app(config, app_name)
+    return build_services(with_redis(config), timeout=PATIENCE)

@@ -1,0 +1,97 @@
+"""One delivery in full: in words, in time, as it was sent, and why it was this welcome."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from tasks.books.revisions import NoRevision
+from tasks.directory import lookup
+from tasks.ledger.delivery import delivery, names_used
+from tasks.messages import Message
+from tasks.services import Services
+from tasks.templates.conditions import Contact, why_not
+from tasks.templates.model import Book
+from tasks.templates.render import fill, wanted
+from tasks.templates.yaml_nodes import BookError
+from webhook import outcomes, timeline
+from webhook.console.welcomes.preview import Bubble, bubbles
+
+SECRET = ("welcome_code",)
+
+
+@dataclass(frozen=True, slots=True)
+class AsSent:
+    """A message, as the customer saw it. `complete`: the names that it used are kept."""
+
+    bubbles: list[Bubble]
+    text: str
+    complete: bool
+
+
+def view(services: Services, row: Mapping[str, str], now: float) -> dict[str, Any]:
+    """What its page shows of a row. Nothing is asked of WeCom. Raises redis.RedisError."""
+    values = delivery(row)
+    window = services.settings.window
+    known = lookup.known_members(services.redis, row["app"], [row["user_id"]]).get(row["user_id"], ("", ""))
+    used = names_used(row)
+    book = _book(services, values)
+    bars = timeline.bars(values)
+    took = timeline.took(values)
+    return {
+        "row": values,
+        "verdict": outcomes.outcome_text(values, now, window),
+        "member": used.get("member") or known[0],
+        "department": used.get("department") or known[1],
+        "bars": bars,
+        "names": outcomes.STEPS,
+        "answered": outcomes.answered,
+        "sentence": Message,
+        "took": took,
+        "window": window,
+        "left": max(0.0, values["received_at"] + window - now),
+        "message": as_sent(book, row) if book else None,
+        "passed_over": list(passed_over(book, row, services)) if book else [],
+        "raw": json.dumps({k: v for k, v in row.items() if k not in SECRET}, ensure_ascii=False, indent=2),
+        "lives": window > now - values["received_at"],
+    }
+
+
+def as_sent(book: Book, row: Mapping[str, str]) -> AsSent | None:
+    """The message of a row, made again from its revision and the names that were kept; None where there was none."""
+    template = book.templates.get(row.get("template", ""))
+    if template is None:
+        return None
+    values = names_used(row)
+    without = set(json.loads(row.get("without") or "[]"))
+    kept = [one for number, one in enumerate(template.attachments, 1) if number not in without]
+    shown = replace(template, attachments=tuple(kept))
+    return AsSent(bubbles(shown, values), fill(template.text, values), "values" in row or not wanted(template))
+
+
+def passed_over(book: Book, row: Mapping[str, str], services: Services) -> Iterator[tuple[str, Message]]:
+    """(rule, why it did not apply) for each rule before the one that chose, by what the row itself tells."""
+    contact = Contact(
+        app=row["app"],
+        user_id=row["user_id"],
+        external_user_id=row["external_user_id"],
+        state=row["state"],
+        change=row["change"],
+        at=datetime.fromtimestamp(int(row["received_at"]) / 1000, services.settings.timezone),
+    )
+    for number, rule in enumerate(book.rules, 1):
+        if rule.label(number) == row.get("rule"):
+            return
+        why = why_not(rule.when, contact)
+        yield rule.label(number), why or Message("something that it asks for was not known in time")
+
+
+def _book(services: Services, values: Mapping[str, Any]) -> Book | None:
+    """The book that chose; None where none did, or it cannot be read any more."""
+    if values["revision"] is None or not values["template"]:
+        return None
+    try:
+        return services.books.book(values["app"], values["revision"])
+    except (NoRevision, BookError):
+        return None

@@ -1,0 +1,166 @@
+"""What every page shares: the app it is about, navigation, the state of the system, times in words."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import redis
+from flask import Flask, abort, g, request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from markupsafe import Markup
+
+from tasks.ledger.pauses import WELCOME, Pause, QueuePauses
+from tasks.services import Services
+from webhook.console.failure_streak import FAILING, failure_streak
+from webhook.console.links import here
+
+PAGES = (  # endpoint, name: the navigation
+    ("today.show", lazy_gettext("Today")),
+    ("welcomes.show", lazy_gettext("Welcomes")),
+    ("deliveries.show", lazy_gettext("Deliveries")),
+    ("missed.show", lazy_gettext("Missed")),
+    ("queue.show", lazy_gettext("Queue")),
+    ("numbers.show", lazy_gettext("Numbers")),
+    ("channels.show", lazy_gettext("Channels")),
+    ("setup.show", lazy_gettext("Set-up")),
+)
+WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes"}  # blueprint → that of its section
+SLOW = 5.0  # seconds in the queue from which something is wrong
+_FRESH = 2.0  # seconds for which a reading of the state serves all pages
+Badge = Callable[[str], int]  # app's name → how many wait on a page; raises redis.RedisError
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How greeting stands, in a word. tone: ok | bad | unknown."""
+
+    tone: str
+    word: Any  # a lazy string
+    pause: Pause | None = None  # of the welcome lane, while it is paused
+
+
+class Pulse:
+    """The state of the system, read at most every two seconds for all pages together; a pause is never old."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = threading.Lock()
+        self._read = (0.0, State("unknown", ""))
+
+    def state(self) -> State:
+        """Never raises: unknown is a state."""
+        with self._lock:
+            at, state = self._read
+            if time.monotonic() - at > _FRESH:
+                self._read = (time.monotonic(), state := self._look())
+        if state.tone == "unknown":
+            return state  # and nobody waits for Redis again
+        try:
+            pause = QueuePauses(self._services.redis).paused().get(WELCOME)
+        except redis.RedisError:
+            return State("unknown", lazy_gettext("Cannot read"))
+        return state if pause is None else State("bad", lazy_gettext("Paused"), pause)
+
+    def _look(self) -> State:
+        try:
+            reading = self._services.queues.read()
+            missed = max(failure_streak(self._services.ledger, name).missed for name in self._services.settings.apps)
+        except redis.RedisError:
+            return State("unknown", lazy_gettext("Cannot read"))
+        if not reading.consuming or (reading.oldest or 0) > SLOW or missed >= FAILING:
+            return State("bad", lazy_gettext("Trouble"))
+        return State("ok", lazy_gettext("All well"))
+
+
+def frame(app: Flask, services: Services) -> None:
+    """Give an application what its layout shows. Views may add to `app.extensions["badges"]`: endpoint → Badge."""
+    settings = services.settings
+    pulse = Pulse(services)
+    badges: dict[str, Badge] = {}
+    app.extensions["badges"] = badges
+    first = next(iter(settings.apps))
+    demo = urlsplit(settings.api_base).hostname in ("127.0.0.1", "localhost", "::1")
+    release = metadata.version("wecom-welcome")
+    versions = _versions(Path(str(app.static_folder)))
+
+    @app.before_request
+    def choose_app() -> None:
+        g.began = time.perf_counter()
+        name = request.args.get("app", first)
+        if name not in settings.apps:
+            abort(404)
+        g.app = settings.apps[name]
+
+    @app.url_defaults
+    def keep_app(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static":
+            values.setdefault("v", versions.get(values.get("filename", ""), ""))
+        elif "app" in g and g.app.name != first and endpoint not in ("access.sign_in", "access.sign_out"):
+            values.setdefault("app", g.app.name)
+
+    def navigation() -> list[tuple[str, Any, int]]:
+        """(endpoint, name, how many wait there)."""
+        return [(endpoint, name, _counted(badges.get(endpoint))) for endpoint, name in PAGES]
+
+    @app.context_processor
+    def shared() -> dict[str, Any]:
+        return {
+            "navigation": navigation,
+            "state": pulse.state,
+            "section": WITHIN.get(request.blueprint or "", request.blueprint),
+            "demo": demo,
+            "apps": list(settings.apps),
+            "version": release,
+            "zone": settings.timezone.key,
+            "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
+        }
+
+    app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
+    app.jinja_env.filters["cut"] = cut
+    app.jinja_env.globals["here"] = here  # what a page polls: request.full_path would leave out where it is mounted
+
+
+def when(seconds: float, zone: ZoneInfo) -> Markup:
+    """A time in words, with the exact one beside it: today 10:31:58, yesterday 18:40, 11-20 09:05, 2025-11-20 09:05."""
+    at, today = datetime.fromtimestamp(seconds, zone), datetime.now(zone).date()
+    words = _in_words(at, today)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S"), words
+    )
+
+
+def _in_words(at: datetime, today: date) -> str:
+    if at.date() == today:
+        return str(_("today %(time)s", time=at.strftime("%H:%M:%S")))
+    if at.date() == today - timedelta(days=1):
+        return str(_("yesterday %(time)s", time=at.strftime("%H:%M")))
+    return at.strftime("%m-%d %H:%M" if at.year == today.year else "%Y-%m-%d %H:%M")
+
+
+def cut(text: str, most: int = 40) -> str:
+    """A name as lists show it: without control characters, cut with … where it is long."""
+    clean = "".join(one for one in text if one.isprintable() or one == "\u200d")
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def _counted(badge: Badge | None) -> int:
+    if badge is None or "app" not in g:
+        return 0
+    try:
+        return badge(g.app.name)
+    except redis.RedisError:
+        return 0  # the page itself says that it cannot be read
+
+
+def _versions(folder: Path) -> dict[str, str]:
+    """File → a few digits of its content's hash: a changed file has another address, so browsers may keep the old."""
+    return {one.name: hashlib.sha256(one.read_bytes()).hexdigest()[:8] for one in folder.iterdir() if one.is_file()}

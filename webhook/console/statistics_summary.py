@@ -1,0 +1,162 @@
+"""Tallies as pages show them: how many, how many of them in time, how long it took, and why it did not work. Pure."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tasks.ledger import statistics
+from tasks.ledger.ledger import MISSED
+from tasks.ledger.statistics import Tallies, Value
+from tasks.messages import Message
+from webhook.outcomes import NAMES, errcode, seconds
+
+COLUMN = 500  # ms: the width of a column in the picture of the latencies
+WINDOW = 20_000  # ms
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """How many were added, and what became of them. Rehearsals are none of them."""
+
+    added: int = 0
+    sent: int = 0
+    missed: int = 0
+    unconfirmed: int = 0
+    no_code: int = 0
+    lost: int = 0
+
+    @property
+    def on_time(self) -> float | None:
+        """The part (0 to 1) of those with a welcome code that were sent their greeting; None where nobody had one."""
+        with_code = self.added - self.no_code
+        return self.sent / with_code if with_code else None
+
+    def __add__(self, other: "OutcomeCount") -> "OutcomeCount":
+        names = OutcomeCount.__slots__
+        return OutcomeCount(*(getattr(self, name) + getattr(other, name) for name in names))
+
+
+def counted(tallies: Tallies, dimension: str) -> dict[Value, OutcomeCount]:
+    """Value of a dimension → its count."""
+    outcomes: dict[Value, Counter[str]] = {}
+    for (of, value, outcome), number in tallies.items():
+        if of == dimension:
+            outcomes.setdefault(value, Counter())[outcome] += number
+    return {value: _count(found) for value, found in outcomes.items()}
+
+
+def total(tallies: Tallies) -> OutcomeCount:
+    """The count of everybody."""
+    return counted(tallies, "total").get("", OutcomeCount())
+
+
+def _count(outcomes: Mapping[str, int]) -> OutcomeCount:
+    return OutcomeCount(
+        added=sum(outcomes.values()),
+        sent=outcomes.get("sent", 0),
+        missed=sum(number for outcome, number in outcomes.items() if outcome in MISSED),
+        unconfirmed=outcomes.get("unconfirmed", 0),
+        no_code=outcomes.get("no_code", 0),
+        lost=outcomes.get("lost", 0),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ how long it took
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long greetings took, from receipt to WeCom's answer.
+
+    columns: how many for each COLUMN up to WINDOW. beyond: how many took longer. table: (from, to in seconds, how
+    many), where there were any; to None: beyond. half, most: seconds within which half and 99 % were sent, slowest: an
+    upper end of the longest; None beyond the window.
+    """
+
+    number: int
+    columns: tuple[int, ...]
+    beyond: int
+    table: tuple[tuple[float, float | None, int], ...]
+    half: str | None
+    most: str | None
+    slowest: str | None
+
+
+def latency(tallies: Tallies) -> Latency | None:
+    """How long greetings took; None where none was sent."""
+    counts = {str(value): number for (of, value, _), number in tallies.items() if of == "latency"}
+    if not counts:
+        return None
+    columns = [0] * (WINDOW // COLUMN)
+    table: list[tuple[float, float | None, int]] = []
+    start, slowest = 0, None
+    for end in statistics.BUCKETS:
+        here = counts.get(str(end), 0)
+        if here:
+            slowest = end / 1000
+            table.append((start / 1000, slowest, here))
+            first, last = start // COLUMN, max(start // COLUMN, (end - 1) // COLUMN)
+            for column in range(first, last + 1):  # a bucket that is wider is spread evenly
+                share, rest = divmod(here, last + 1 - first)
+                columns[column] += share + (column - first < rest)
+        start = end
+    beyond = counts.get("inf", 0)
+    if beyond:
+        table.append((start / 1000, None, beyond))
+    half, most = statistics.quantile(tallies, 0.5), statistics.quantile(tallies, 0.99)
+    return Latency(
+        number=sum(counts.values()),
+        columns=tuple(columns),
+        beyond=beyond,
+        table=tuple(table),
+        half=_seconds(half),
+        most=_seconds(most),
+        slowest=None if beyond else _seconds(slowest),
+    )
+
+
+def half_within(tallies: Tallies) -> str | None:
+    """Seconds within which half of the greetings were sent, in digits; None where none was, or beyond the window."""
+    return _seconds(statistics.quantile(tallies, 0.5))
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None or math.isinf(value) else seconds(value)
+
+
+# ------------------------------------------------------------------------------------------------ why not
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCause:
+    """Why customers were missed. `days`: how many on each day, in the order of the days."""
+
+    what: Message
+    cure: Message | None
+    days: tuple[int, ...]
+
+    @property
+    def number(self) -> int:
+        return sum(self.days)
+
+
+def causes(days: Iterable[Tallies]) -> list[OutcomeCause]:
+    """Why customers were missed on these days, the most frequent cause first."""
+    listed = list(days)
+    keys = {(outcome, value) for one in listed for (of, value, outcome) in one if of == "cause" and outcome in MISSED}
+    found = [
+        OutcomeCause(*_words(outcome, value), tuple(one.get(("cause", value, outcome), 0) for one in listed))
+        for outcome, value in keys
+    ]
+    return sorted(found, key=lambda cause: (-cause.number, str(cause.what)))
+
+
+def _words(outcome: str, value: Value) -> tuple[Message, Message | None]:
+    name = Message(NAMES.get(outcome, outcome))
+    if value == "paused":
+        return Message.of("The lane was paused"), None
+    if isinstance(value, str) and value.lstrip("-").isdecimal():
+        meaning, cure = errcode(int(value))
+        return Message.of("%(what)s: %(why)s (%(code)s)", what=name, why=meaning, code=value), cure
+    return name, None

@@ -1,0 +1,82 @@
+"""How it stands with a file at WeCom: usable for good, for some days, or not. Pure."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tasks.media.renewal import due_at, stand_in
+from tasks.media.uploads import Record
+from tasks.templates.model import Book, Media, source
+from tasks.templates.render import Upload, needed
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """`state`: permanent | usable | renewing | failing | absent | unpublished.
+
+    failing: it can still be shown, but was not renewed; absent: it would be left out of a welcome now. `left`: seconds
+    for which it can be shown, None for good or not at all. `reason` and `next_try_at` (Unix seconds, 0 for none): of
+    the last failure.
+    """
+
+    state: str
+    left: float | None = None
+    reason: str = ""
+    next_try_at: float = 0.0
+
+    @property
+    def tone(self) -> str:
+        return {"permanent": "ok", "usable": "ok", "renewing": "plain", "failing": "warn", "absent": "bad"}.get(
+            self.state, "plain"
+        )
+
+
+UNPUBLISHED = Freshness("unpublished")
+_WORST_FIRST = ("absent", "failing", "renewing", "usable", "permanent", "unpublished")
+
+
+def standing(upload: Upload, records: Mapping[str, Record], now: float) -> Freshness:
+    """How it stands with one upload that a live book needs. `records`: an Upload's key → what is noted of it."""
+    first = records.get(upload.key, Record())
+    other = records.get(stand_in(upload).key, Record()) if upload.how == "url" else Record()
+    shown = next((one for one in (first, other) if one.sendable(now)), None)
+    failed = next((one for one in (first, other) if one.reason and not one.sendable(now)), None)
+    if shown is None:
+        if failed is None:
+            return Freshness("renewing")
+        return Freshness("absent", None, failed.reason, failed.next_try_at)
+    if shown.ends_at is None:
+        return Freshness("permanent")
+    left = shown.ends_at - now
+    if shown.failures:
+        return Freshness("failing", left, shown.reason, shown.next_try_at)
+    if due_at(upload if shown is first else stand_in(upload), shown) <= now:
+        return Freshness("renewing", left)
+    return Freshness("usable", left)
+
+
+def of_files(book: Book | None, records: Mapping[str, Record], now: float | None = None) -> dict[str, Freshness]:
+    """sha256 → how it stands, of every file of a live book: the worst of its uploads."""
+    now = time.time() if now is None else now
+    found: dict[str, Freshness] = {}
+    for upload in needed(book) if book is not None else ():
+        one = standing(upload, records, now)
+        known = found.get(upload.sha256, one)
+        found[upload.sha256] = min(one, known, key=lambda each: _WORST_FIRST.index(each.state))
+    return found
+
+
+def uses(book: Book) -> Iterator[tuple[str, str, str]]:
+    """(path, "template" or "group_welcome", name) for everything in a book that shows a file."""
+    for template in book.templates.values():
+        yield from ((path, "template", template.name) for path in _paths(template.attachments))
+    for welcome in book.group_welcomes.values():
+        if welcome.item is not None:
+            yield from ((path, "group_welcome", welcome.name) for path in _paths([welcome.item]))
+
+
+def _paths(attachments: Iterable[object]) -> Iterator[str]:
+    for attachment in attachments:
+        media = source(attachment)  # type: ignore[arg-type]
+        if isinstance(media, Media):
+            yield media.path

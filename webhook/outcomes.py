@@ -1,0 +1,402 @@
+"""What became of a customer, in sentences: what happened, why, what now, and who can do it. Pure.
+
+The console's catalogue has the Chinese. No sentence holds a person's name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.messages import Message
+from tasks.wecom.errors import CODES, BadRequest, Busy, Limited, MediaRefused, Misconfigured, TokenRefused
+from webhook import timeline
+
+OK, WARN, BAD, UNKNOWN, PLAIN = "ok", "warn", "bad", "unknown", "plain"
+
+NAMES: Mapping[str, str] = {  # outcome → its name for people; "open": none yet
+    "open": "In progress",
+    "sent": "Sent",
+    "unconfirmed": "Probably delivered",
+    "lost": "Greeted elsewhere",
+    "no_code": "No welcome code",
+    "no_template": "No matching welcome",
+    "expired": "Too late",
+    "stale": "Notified too late",
+    "refused": "Refused by WeCom",
+    "failed": "WeCom unreachable",
+    "dead": "Interrupted too often",
+    "rehearsed": "Rehearsal",
+    "unannounced": "Never announced",  # of the nightly comparison
+}
+TONES: Mapping[str, str] = {
+    "open": PLAIN,
+    "sent": OK,
+    "unconfirmed": UNKNOWN,
+    "lost": PLAIN,
+    "no_code": WARN,
+    "rehearsed": PLAIN,
+}  # the rest, MISSED: BAD
+STEPS: Mapping[str, str] = {  # kind of a timeline's bar → its name
+    timeline.QUEUE: "In the queue",
+    timeline.CHOICE: "Choosing the welcome",
+    timeline.NAMES: "Looking up names",
+    timeline.MEDIA: "Preparing the message",
+    timeline.PREPARATION: "Choosing, names, message",
+    timeline.REDIS: "Waiting for Redis",
+    timeline.TOKEN: "Getting an access token",
+    timeline.TRY: "Try %(number)s",
+    timeline.WAIT: "Waiting to try again",
+}
+
+WINDOW = 20.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeText:
+    """tone: ok | warn | bad | unknown | plain. headline: what happened. more: why, and what now."""
+
+    tone: str
+    headline: Message
+    more: tuple[Message, ...] = ()
+
+
+def seconds(value: float) -> str:
+    """Seconds as people read them: 0.04, 1.4, 31."""
+    return f"{value:.2f}" if value < 0.095 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+# ------------------------------------------------------------------------------------------------ errcodes
+
+ADMIN = Message("the WeCom administrator")
+AUTHOR = Message("whoever edits the welcome")
+SERVER = Message("whoever runs the server")
+MEMBER = Message("the member")
+NOBODY = Message("nobody: it passes by itself")
+
+_BY_CLASS = {
+    Misconfigured: ADMIN,
+    BadRequest: AUTHOR,
+    MediaRefused: AUTHOR,
+    Busy: NOBODY,
+    Limited: NOBODY,
+    TokenRefused: NOBODY,
+}
+_BY_CODE = {
+    **dict.fromkeys((40001, 40013, 40056, 41002, 41004, 45033, 48005), SERVER),
+    **dict.fromkeys((40098, 41050, 41054), MEMBER),
+    **dict.fromkeys((40003, 40050, 40068, 40071, 46004, 60111, 60123, 81013), AUTHOR),
+    **dict.fromkeys((40007, 41051, 41053, 40100, 84061), NOBODY),
+    **dict.fromkeys((41055, 41058, 41096), ADMIN),
+}
+
+
+WITHOUT_ANSWER = {  # tasks.wecom.transport's words for a call that brought none
+    one.msgid: one
+    for one in (
+        Message("the host's name has no address"),
+        Message("the connection is refused"),
+        Message("no connection in time"),
+        Message("no answer in time"),
+        Message("no TLS connection"),
+        Message("the connection was cut"),
+        Message("no time left"),
+        Message("no token in time"),
+        Message("the answer is not WeCom's JSON"),
+    )
+}
+
+
+def errcode(code: int, errmsg: str = "") -> tuple[Message, Message]:
+    """(meaning, cure) of a WeCom errcode. `errmsg`: WeCom's own words, for a code that is not known."""
+    known = CODES.get(code)
+    if known is None:
+        said = {"errmsg": errmsg.removeprefix(str(code)).strip() or "?"}
+        return Message("WeCom says “%(errmsg)s”", said), Message("look the number up in WeCom's list, doc 90313")
+    return Message(known.meaning), Message(known.cure)
+
+
+def who(code: int) -> Message | None:
+    """Who can do something about an errcode; None if that is not known."""
+    known = CODES.get(code)
+    return _BY_CODE.get(code) or (_BY_CLASS.get(known.error) if known else None)
+
+
+def _what_to_do(code: int, errmsg: str) -> Message:
+    by, (_, cure) = who(code), errcode(code, errmsg)
+    if by is None:
+        return Message("What to do: %(cure)s.", {"cure": cure})
+    return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
+
+
+def answered(answer: Mapping[str, Any]) -> Message:
+    """What came of one try, from {"errcode", "reason"}."""
+    code, reason = answer["errcode"], answer["reason"]
+    if code == 0:
+        return Message("accepted by WeCom")
+    if code is None:
+        return WITHOUT_ANSWER.get(reason) or Message("no answer: %(reason)s", {"reason": reason})
+    return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, reason)[0], "code": code})
+
+
+# ------------------------------------------------------------------------------------------------ verdicts
+
+BY_HAND = Message("The welcome code has died, so it cannot be sent again. Ask the member to say hello.")
+NO_RECEIPT = Message("WeCom gives no receipt of delivery.")
+LOOK = Message("Ask the member to look into the chat.")
+
+_LATE = {  # the step that took most of the time → what to say of it, and why
+    timeline.QUEUE: (
+        "Not sent: %(took)s s in the queue, and the code lives %(window)s s",
+        "No worker was free: none was running, or all of them were busy.",
+    ),
+    timeline.CHOICE: (
+        "Not sent: choosing the welcome took %(took)s s of the %(window)s s",
+        "A rule asks WeCom about the member or the customer, and the answer took long.",
+    ),
+    timeline.NAMES: (
+        "Not sent: looking up names took %(took)s s of the %(window)s s",
+        "WeCom took long to tell the names that the text uses.",
+    ),
+    timeline.REDIS: (
+        "Not sent: waiting for Redis took %(took)s s of the %(window)s s",
+        "Redis did not answer. See the server's log.",
+    ),
+    timeline.TRY: (
+        "Not sent: one try took %(took)s s of the %(window)s s",
+        "WeCom answered too slowly.",
+    ),
+}
+_LATE_OTHERWISE = (
+    "Not sent: the %(window)s s were over before a try could begin",
+    "The longest step took %(took)s s.",
+)
+
+
+def outcome_text(delivery: Mapping[str, Any], now: float | None = None, window: float = WINDOW) -> OutcomeText:
+    """What became of one delivery (`tasks.ledger.delivery.delivery`).
+
+    now: Unix seconds, for one that is in progress; `window`: seconds that a welcome code lives.
+    """
+    outcome = delivery["outcome"] or "open"
+    headline, *more = _SAYS.get(outcome, _unheard_of)(delivery, now, window)
+    tone = TONES.get(outcome, BAD)
+    if outcome == "sent" and delivery["without"]:
+        tone = WARN
+    if outcome == "open" and now is not None and now > delivery["received_at"] + window:
+        tone = BAD
+    return OutcomeText(tone, headline, tuple(more))
+
+
+Words = Iterator[Message]
+
+
+def _open(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    left = window if now is None else delivery["received_at"] + window - now
+    if left > 0:
+        yield Message("In progress: %(left)s s left", {"left": seconds(left)})
+    else:
+        yield Message("Not sent yet, and the %(window)s s are over", {"window": f"{window:g}"})
+        yield Message("No worker has taken it to its end: are the workers running?")
+
+
+def _sent(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    took = timeline.took(delivery)
+    if took is None:
+        yield Message("Sent; accepted by WeCom")
+    else:
+        yield Message("Sent %(took)s s after WeCom's notification; accepted by WeCom", {"took": seconds(took / 1000)})
+    yield from _troubles(delivery)
+    if delivery["without"]:
+        yield _left_out(delivery)
+    yield NO_RECEIPT
+
+
+def _troubles(delivery: Mapping[str, Any]) -> Words:
+    """What went wrong on the way to it."""
+    if delivery["recoveries"]:
+        yield Message(
+            "A worker stopped in the middle and another took over (times: %(n)s).", {"n": delivery["recoveries"]}
+        )
+    failed = [(bar.number, bar.answer) for bar in timeline.bars(delivery) if bar.answer and bar.answer["errcode"] != 0]
+    if failed and delivery["outcome"] == "sent":
+        number, answer = failed[0]
+        yield Message(
+            "Try %(first)s failed: %(why)s. Try %(last)s was accepted.",
+            {"first": number, "why": answered(answer), "last": delivery["attempts"]},
+        )
+
+
+def _left_out(delivery: Mapping[str, Any]) -> Message:
+    numbers = {"numbers": ", ".join(str(number) for number in delivery["without"])}
+    refused, absent = "lighter" in delivery["steps"], "media_not_ready" in delivery["steps"]
+    if refused and absent:
+        return Message("Left out: attachment %(numbers)s, refused by WeCom or not uploaded to it yet.", numbers)
+    if refused:
+        return Message("Left out: attachment %(numbers)s, refused by WeCom.", numbers)
+    return Message("Left out: attachment %(numbers)s, not uploaded to WeCom yet.", numbers)
+
+
+def _unconfirmed(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    yield Message("Probably delivered: it was sent, and no answer came back")
+    if delivery["errcode"] in (41050, 41051):
+        yield Message("Later WeCom said that the code was used (%(code)s).", {"code": delivery["errcode"]})
+    yield from _troubles(delivery)
+    yield LOOK
+
+
+def _lost(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    if delivery["errcode"] == 41096:
+        yield Message("Greeted elsewhere: another app was sending its welcome")
+    else:
+        yield Message("Greeted elsewhere: another app was first, or the two were chatting already")
+    yield Message("To greet from here, let only this app send welcomes (the WeCom administrator).")
+
+
+def _no_code(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    """Causes: doc 92130, doc 92005."""
+    yield Message("Not greeted: WeCom gave no welcome code")
+    if delivery["change"] == "add":
+        yield Message("A code given earlier, when the member was added without approval, is not given twice.")
+    yield Message(
+        "Usual causes: a welcome is set in WeCom's own console; the two were contacts before; the customer is a WeCom "
+        "user; consent to the chat archive is awaited."
+    )
+    yield Message("If it happens to everybody, delete the welcome in WeCom's console (the WeCom administrator).")
+
+
+def _no_template(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    if delivery["revision"] is None:
+        yield Message("Not sent: no welcome is published")
+        yield Message("What to do: %(cure)s.", {"cure": Message("write a welcome and publish it")})
+    else:
+        yield Message("Not sent: no rule applies to this customer")
+        yield Message("What to do: %(cure)s.", {"cure": Message("add a welcome for “everything else” and publish it")})
+    yield BY_HAND
+
+
+def _expired(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    longest = max(timeline.bars(delivery), key=lambda bar: bar.took, default=None)
+    kind = longest.kind if longest else ""
+    if delivery["recoveries"] and kind == timeline.QUEUE:  # its start is that of the last worker
+        said, why = _LATE_OTHERWISE[0], ""
+    else:
+        said, why = _LATE.get(kind, _LATE_OTHERWISE)
+    values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
+    yield Message(said, values)
+    if delivery["cause"] == "paused":
+        why = "The welcome lane was paused then."
+    if why and longest:
+        yield Message(why, values)
+    yield from _troubles(delivery)
+    yield BY_HAND
+
+
+def _stale(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    minutes = (delivery["received_at"] - delivery["created_at"]) / 60
+    yield Message(
+        "Not sent: WeCom told %(minutes)s minutes late, when the code had died", {"minutes": f"{minutes:.0f}"}
+    )
+    yield Message("WeCom sends again what this server could not take. Was it, or its proxy, away at that time?")
+    yield BY_HAND
+
+
+def _refused(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    code, reason = delivery["errcode"], delivery["reason"]
+    if code is None and "prepared" not in delivery["steps"]:
+        yield Message("Not sent: the app “%(app)s” is not configured any more", {"app": delivery["app"]})
+        yield Message("What to do: %(cure)s (%(who)s).", {"cure": Message("set it up again"), "who": SERVER})
+    elif code is None:
+        yield Message("Not sent: WeCom could not accept this message")
+        yield Message("The limit: %(reason)s", {"reason": reason})
+        cure = Message("change the welcome and publish it")
+        yield Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": AUTHOR})
+    else:
+        meaning = {"meaning": errcode(code, reason)[0], "code": code}
+        yield Message("Not sent: refused by WeCom, %(meaning)s (%(code)s)", meaning)
+        if code in (40058, 40063):  # which mean little without
+            yield Message("WeCom's own words: %(errmsg)s", {"errmsg": reason.removeprefix(str(code)).strip()})
+        if code != 41050:  # whose cure is to greet by hand
+            yield _what_to_do(code, reason)
+    yield from _troubles(delivery)
+    yield BY_HAND
+
+
+def _failed(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    values = {"window": f"{window:g}", "n": delivery["attempts"]}
+    yield Message("Not sent: WeCom could not be reached within %(window)s s (tries: %(n)s)", values)
+    for answer in delivery["tries"][-1:]:
+        yield Message("The last try: %(why)s.", {"why": answered(answer)})
+    if delivery["errcode"] is not None:
+        yield _what_to_do(delivery["errcode"], delivery["reason"])
+    else:
+        yield Message("Is the network, or WeCom, down? The Set-up page tries it.")
+    yield from _troubles(delivery)
+    yield BY_HAND
+
+
+def _dead(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    yield Message(
+        "Not sent: workers stopped in the middle of it, one after the other (times: %(n)s)",
+        {"n": delivery["recoveries"]},
+    )
+    yield Message("The server's log says why; look for the event id there.")
+    yield BY_HAND
+
+
+def _rehearsed(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    took = timeline.took(delivery)
+    if took is None:
+        yield Message("Rehearsal: everything but the send")
+    else:
+        yield Message("Rehearsal: everything but the send, in %(took)s s", {"took": seconds(took / 1000)})
+    yield Message("Nothing was sent, and it is not counted.")
+
+
+def _unannounced(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    yield Message("Not greeted: WeCom never told of this customer")
+    yield Message("The nightly comparison found the two as contacts. WeCom does not guarantee its notifications.")
+    yield BY_HAND
+
+
+def _unheard_of(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+    yield Message("Outcome %(outcome)s, of another release", {"outcome": delivery["outcome"]})
+
+
+def note(delivery: Mapping[str, Any]) -> Message | None:
+    """The few words that a list has room for, beside the outcome; None where it says all."""
+    outcome, code = delivery["outcome"], delivery["errcode"]
+    if outcome == "sent":
+        if delivery["without"]:
+            return Message("without attachment %(numbers)s", {"numbers": ", ".join(map(str, delivery["without"]))})
+        return Message("on try %(n)s", {"n": delivery["attempts"]}) if delivery["attempts"] > 1 else None
+    if outcome == "expired":
+        longest = max(timeline.bars(delivery), key=lambda bar: bar.took, default=None)
+        if longest is None:
+            return None
+        step = Message(STEPS[longest.kind], {"number": longest.number})
+        return Message("%(step)s %(took)s s", {"step": step, "took": seconds(longest.took / 1000)})
+    if outcome == "stale":
+        minutes = (delivery["received_at"] - delivery["created_at"]) / 60
+        return Message("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
+    if outcome == "no_template":
+        return Message("no welcome is published") if delivery["revision"] is None else None
+    if outcome in ("refused", "failed") and code is not None:
+        return answered({"errcode": code, "reason": delivery["reason"]})
+    return Message("tries: %(n)s", {"n": delivery["attempts"]}) if outcome == "failed" else None
+
+
+_SAYS: Mapping[str, Callable[[Mapping[str, Any], float | None, float], Words]] = {
+    "open": _open,
+    "sent": _sent,
+    "unconfirmed": _unconfirmed,
+    "lost": _lost,
+    "no_code": _no_code,
+    "no_template": _no_template,
+    "expired": _expired,
+    "stale": _stale,
+    "refused": _refused,
+    "failed": _failed,
+    "dead": _dead,
+    "rehearsed": _rehearsed,
+    "unannounced": _unannounced,
+}

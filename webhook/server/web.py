@@ -1,0 +1,78 @@
+"""The web role: gunicorn around the Flask application, in the foreground until SIGTERM, which drains."""
+
+import atexit
+import os
+import socket
+import struct
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from tasks.ledger.intake import TIMEOUT
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.monitoring.reaper import Reaper
+from tasks.services import build_services
+from tasks.settings import Settings
+from webhook import create_app
+from webhook.server.concurrency_limit import ConcurrencyLimit
+from webhook.server.worker import Worker
+
+THREADS = 16
+BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
+READ = 3  # seconds; a reverse proxy, which has the whole request before it asks, never needs them
+WRITE = 10  # seconds
+KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM. Workers: WEB_CONCURRENCY, gunicorn's own variable, or 1."""
+    bind = [f"{host}:{port}"]
+    bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
+    _Server(
+        settings,
+        {
+            "bind": bind,
+            "workers": int(os.environ.get("WEB_CONCURRENCY") or 1),
+            "worker_class": Worker,
+            "threads": THREADS,
+            "backlog": BACKLOG,
+            "keepalive": KEEP_ALIVE,
+            "timeout": 30,
+            "graceful_timeout": 20,
+            "control_socket_disable": True,
+            "sendfile": False,  # it waits for a client for ever
+            "when_ready": _bound_waits,
+            "accesslog": None,
+            "loglevel": "warning",
+            "proc_name": "wecom-welcome web",
+        },
+    ).run()
+
+
+def _bound_waits(server: Any) -> None:
+    """A thread waits READ seconds for bytes of a request, WRITE for room for those of its answer, and no longer.
+
+    Accepted sockets inherit this on Linux.
+    """
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ, 0))
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE, 0))
+
+
+class _Server(BaseApplication):
+    def __init__(self, settings: Settings, options: dict[str, Any]) -> None:
+        self._settings = settings
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> ConcurrencyLimit:
+        """Called in each worker process, after the fork: connections and threads are its own."""
+        services = build_services(self._settings, timeout=TIMEOUT)
+        reaper = Reaper(services.ledger, services.counters.flush, Heartbeat(services.redis, "web"))
+        reaper.start()
+        atexit.register(reaper.stop)
+        return ConcurrencyLimit(create_app(services))
