@@ -33,7 +33,7 @@ from tasks.services import Services
 from tasks.settings import App
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
-from tasks.wecom.errors import Busy, Limited, NoAnswer, NotSent
+from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
@@ -291,7 +291,7 @@ class Comparison:
             unlicensed = () if run.cursor else (page.get("fail_info") or {}).get("unlicensed_userid_list") or ()
             cursor = page.get("next_cursor") or ""
             if cursor and cursor == run.cursor:
-                raise NoAnswer("externalcontact/batch/get_by_user", "a cursor came twice: the pages do not end")
+                raise NoAnswer("externalcontact/batch/get_by_user", Failure.REPEATED_CURSOR)
             run = replace(
                 run,
                 customers=run.customers + len(entries),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
-from tasks.wecom.errors import InvalidRequest, NoAnswer
+from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer
 from tasks.wecom.limits import LimitExceeded
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def paginate(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callabl
             if not cursor:
                 return
             if cursor in seen:
-                raise NoAnswer(path, "a cursor came twice: the pages do not end")
+                raise NoAnswer(path, Failure.REPEATED_CURSOR)
             seen.add(cursor)
             given["cursor"] = cursor
 

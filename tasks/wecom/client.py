@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, overload
 from urllib.parse import unquote
 
 from tasks.wecom.calls import Answer, Download, DownloadedFile, FileUpload
-from tasks.wecom.errors import InvalidRequest, NoAnswer, TokenRefused, from_answer
+from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, TokenRefused, from_answer
 from tasks.wecom.external_contact import ExternalContact
 from tasks.wecom.media import Media
 from tasks.wecom.members import Departments, Members
@@ -151,7 +151,7 @@ class WeComClient(Network):
         query = {"corpid": self._corp_id, "corpsecret": self._secret}
         answer: Answer = self._send("GET", "gettoken", query, _json, by, None, None)
         if not answer.get("access_token") or not isinstance(answer.get("expires_in"), int | float):
-            raise NoAnswer("gettoken", "the answer holds no token")
+            raise NoAnswer("gettoken", Failure.NO_TOKEN)
         return answer
 
     def _send(
@@ -193,12 +193,12 @@ def _json(path: str, response: Response) -> Answer:
 def _result(path: str, status: int, body: bytes) -> Answer:
     """WeCom's JSON. Business errors come as HTTP 200; another status is a gateway's: effect unknown."""
     if status != 200:
-        raise NoAnswer(path, f"HTTP {status}")
+        raise NoAnswer(path, Failure.HTTP_STATUS, str(status))
     try:
         result: Answer = json.loads(body)
         errcode = int(result.get("errcode", 0))
     except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
-        raise NoAnswer(path, "the answer is not WeCom's JSON") from None
+        raise NoAnswer(path, Failure.NOT_JSON) from None
     errmsg = str(result.get("errmsg", ""))
     if errcode != 0:
         raise from_answer(errcode, errmsg, path)
@@ -212,7 +212,7 @@ def _file(path: str, response: Response) -> DownloadedFile:
     named = response.headers.get("Content-Disposition")
     if response.status not in (200, 206) or named is None:
         _json(path, response)
-        raise NoAnswer(path, "the answer is no file")
+        raise NoAnswer(path, Failure.NOT_A_FILE)
     whole = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
     return DownloadedFile(
         filename=_filename(named),

@@ -2,8 +2,9 @@
 
     WeComError
     ├── InvalidRequest     refused here, before it was sent: WeCom cannot accept it     → fix the request
-    ├── NotSent            nothing left this machine: no address, refused, no TLS, no time  → try again
-    ├── NoAnswer           the request may have taken effect, the answer is lost or unusable → try again, expect "used"
+    ├── Unanswered         no answer of WeCom's; `failure` says what came instead
+    │   ├── NotSent        nothing left this machine: no address, refused, no TLS, no time  → try again
+    │   └── NoAnswer       the request may have taken effect, the answer is lost or unusable → try again, expect "used"
     └── WeComAPIError      WeCom answered with an errcode other than 0
         ├── Busy           a moment of WeCom's or of ours                                   → try again soon
         ├── Limited        a frequency limit, over after its unit of time                   → try again later
@@ -20,6 +21,42 @@ Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """What came instead of an answer. The values are stored and compared; the words are for people."""
+
+    NO_ADDRESS = "no_address"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    ANSWER_TIMEOUT = "answer_timeout"
+    NO_TLS = "no_tls"
+    CONNECTION_CUT = "connection_cut"
+    NO_TIME_LEFT = "no_time_left"
+    NO_TOKEN_IN_TIME = "no_token_in_time"
+    NO_TOKEN = "no_token"
+    HTTP_STATUS = "http_status"  # detail: the status
+    NOT_JSON = "not_json"
+    NOT_A_FILE = "not_a_file"
+    REPEATED_CURSOR = "repeated_cursor"
+
+
+FAILURES: Mapping[Failure, str] = {
+    Failure.NO_ADDRESS: "the host's name has no address",
+    Failure.CONNECTION_REFUSED: "the connection is refused",
+    Failure.CONNECT_TIMEOUT: "no connection in time",
+    Failure.ANSWER_TIMEOUT: "no answer in time",
+    Failure.NO_TLS: "no TLS connection",
+    Failure.CONNECTION_CUT: "the connection was cut",
+    Failure.NO_TIME_LEFT: "no time left",
+    Failure.NO_TOKEN_IN_TIME: "no token in time",
+    Failure.NO_TOKEN: "the answer holds no token",
+    Failure.HTTP_STATUS: "HTTP {detail}",
+    Failure.NOT_JSON: "the answer is not WeCom's JSON",
+    Failure.NOT_A_FILE: "the answer is no file",
+    Failure.REPEATED_CURSOR: "a cursor came twice: the pages do not end",
+}
 
 
 class WeComError(Exception):
@@ -42,11 +79,19 @@ class InvalidRequest(WeComError, ValueError):
         self.field, self.value, self.limit = field, value, limit
 
 
-class NotSent(WeComError):
+class Unanswered(WeComError):
+    """No answer: `failure` says what came instead, with a `detail` where it has one."""
+
+    def __init__(self, path: str, failure: Failure, detail: str = "") -> None:
+        super().__init__(path, FAILURES[failure].format(detail=detail))
+        self.failure, self.detail = failure, detail
+
+
+class NotSent(Unanswered):
     """Nothing has left this machine."""
 
 
-class NoAnswer(WeComError):
+class NoAnswer(Unanswered):
     """The request left, and no usable answer came: it may have taken effect."""
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from tasks.wecom.errors import Misconfigured, NoAnswer, NotSent, WeComAPIError, from_answer
+from tasks.wecom.errors import Failure, Misconfigured, NoAnswer, NotSent, WeComAPIError, from_answer
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class TokenStore:
 
     def _obtain(self, by: float, refused: str | None, least: float) -> str:
         if not self._lock.acquire(timeout=max(0.0, by - time.monotonic())):
-            raise NotSent("gettoken", "no token in time")
+            raise NotSent("gettoken", Failure.NO_TOKEN_IN_TIME)
         try:
             holder = uuid.uuid4().hex
             while True:
@@ -106,7 +106,7 @@ class TokenStore:
                     finally:
                         self._follow(holder)
                 if by - time.monotonic() < WAIT:
-                    raise NotSent("gettoken", "no token in time")
+                    raise NotSent("gettoken", Failure.NO_TOKEN_IN_TIME)
                 time.sleep(WAIT)
         finally:
             self._lock.release()
@@ -126,7 +126,8 @@ class TokenStore:
                 self._remember(error)
             raise
         except NoAnswer as error:
-            raise NotSent(error.path, error.reason) from None  # for the caller's own call nothing has left
+            # nothing of the caller's own call has left
+            raise NotSent(error.path, error.failure, error.detail) from None
         token = Token(str(answer["access_token"]), time.time() + float(answer["expires_in"]))
         self._token = token
         self._write(token)

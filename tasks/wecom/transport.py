@@ -24,7 +24,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from tasks.wecom.errors import NoAnswer, NotSent
+from tasks.wecom.errors import Failure, NoAnswer, NotSent
 
 CONNECT = 2.0  # seconds at most for one address: a healthy one answers in a tenth of that
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up anew, in the background
@@ -193,7 +193,7 @@ class Transport:
         """
         left = by - time.monotonic()
         if left < LEAST:
-            raise NotSent(path, "no time left")
+            raise NotSent(path, Failure.NO_TIME_LEFT)
         _under_way.by, _under_way.sent = by, False
         url = f"{self._prefix}/cgi-bin/{path}" + (f"?{urlencode(query)}" if query else "")
         try:
@@ -210,7 +210,7 @@ class Transport:
             return Answer(response.status, response.headers, _read(response))
         except (HTTPError, OSError) as error:
             kind = NoAnswer if _under_way.sent else NotSent
-            raise kind(path, _reason(error)) from None  # the library's own message holds the URL, and so the token
+            raise kind(path, _failure(error)) from None  # the library's own message holds the URL, and so the token
 
     def close(self) -> None:
         self._pool.close()
@@ -235,15 +235,15 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
     return b"".join(parts)
 
 
-def _reason(error: Exception) -> str:
+def _failure(error: Exception) -> Failure:
     if isinstance(error, NameResolutionError):
-        return "the host's name has no address"
+        return Failure.NO_ADDRESS
     if isinstance(error, NewConnectionError):  # to urllib3 it is a ConnectTimeoutError too
-        return "the connection is refused"
+        return Failure.CONNECTION_REFUSED
     if isinstance(error, ConnectTimeoutError):
-        return "no connection in time"
+        return Failure.CONNECT_TIMEOUT
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-        return "no answer in time"
+        return Failure.ANSWER_TIMEOUT
     if isinstance(error, urllib3.exceptions.SSLError):
-        return "no TLS connection"
-    return "the connection was cut"
+        return Failure.NO_TLS
+    return Failure.CONNECTION_CUT

@@ -169,5 +169,6 @@ def _line(error: WeComError) -> str:
     if isinstance(error, WeComAPIError):
         known = CODES.get(error.errcode)
         return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
-    cure = {NotSent: "let this machine reach WECOM_API_BASE, or try again", NoAnswer: "try again"}.get(type(error))
-    return f"{error} ({cure})" if cure else str(error)
+    if isinstance(error, NotSent):
+        return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
+    return f"{error} (try again)" if isinstance(error, NoAnswer) else str(error)

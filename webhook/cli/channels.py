@@ -280,8 +280,8 @@ def _line(error: WeComError) -> str:
                 f"{error} ({CURES.get(error.errcode, 'correct the field that WeCom names; doc 92572 has its limits')})"
             )
         return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
-    cure = {
-        NotSent: "let this machine reach WECOM_API_BASE, or try again",
-        NoAnswer: "look with `channels list --all` whether it was done, then try again",
-    }.get(type(error))
-    return f"{error} ({cure})" if cure else str(error)
+    if isinstance(error, NotSent):
+        return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
+    if isinstance(error, NoAnswer):
+        return f"{error} (look with `channels list --all` whether it was done, then try again)"
+    return str(error)

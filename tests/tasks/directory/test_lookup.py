@@ -11,7 +11,7 @@ from tasks.events import ContactAdded
 from tasks.storage.connections import Redis
 from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, DEPARTMENTS
 from tasks.wecom import WeComAPIError
-from tasks.wecom.errors import NoAnswer, from_answer
+from tasks.wecom.errors import Failure, NoAnswer, from_answer
 from tests.support.books import SHANGHAI
 from tests.support.builders import a_contact
 
@@ -114,7 +114,7 @@ def test_what_is_kept_is_asked_anew_when_it_is_old_and_serves_on_when_wecom_is_s
     assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == "张三"
     later = time.time() + MEMBER_FRESH + 1
     monkeypatch.setattr("tasks.directory.lookup.time.time", lambda: later)
-    wecom.error = NoAnswer("user/get", "silent")
+    wecom.error = NoAnswer("user/get", Failure.ANSWER_TIMEOUT)
     assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == "张三"
     wecom.error = None
     assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == "张三丰"

@@ -373,8 +373,8 @@ def api_error(code: int) -> errors.WeComAPIError:
         (api_error(40068), "waiting"),
         (api_error(60020), "waiting"),  # a person may allow the address within hours
         (api_error(987654), "waiting"),  # nobody lists it
-        (errors.NoAnswer("p", "no answer in time"), "waiting"),
-        (errors.NotSent("p", "refused"), "waiting"),
+        (errors.NoAnswer("p", errors.Failure.ANSWER_TIMEOUT), "waiting"),
+        (errors.NotSent("p", errors.Failure.CONNECTION_REFUSED), "waiting"),
         (api_error(60111), "failed"),
         (api_error(40096), "failed"),
         (api_error(40071), "failed"),

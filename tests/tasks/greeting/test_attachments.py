@@ -201,7 +201,7 @@ def test_a_code_that_is_used_is_not_taken_for_a_bad_attachment(here: Installatio
 )
 def test_only_what_may_be_an_attachments_fault_is_tried_without_it(errcode: int, msgtypes: set[str]) -> None:
     assert policy.suspects(errors.from_answer(errcode, "", SEND)) == msgtypes
-    assert policy.suspects(errors.NoAnswer(SEND, "")) == set()
+    assert policy.suspects(errors.NoAnswer(SEND, errors.Failure.CONNECTION_CUT)) == set()
 
 
 # ------------------------------------------------------------------------------------------------ rules that ask

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.greeting import policy
 from tasks.ledger.ledger import OUTCOMES, Settlement
-from tasks.wecom.errors import CODES, NoAnswer, NotSent, from_answer
+from tasks.wecom.errors import CODES, Failure, NoAnswer, NotSent, from_answer
 from tests.support.builders import a_claim, a_contact
 
 SEND = "externalcontact/send_welcome_msg"
@@ -111,7 +111,9 @@ def test_a_hung_connection_leaves_time_for_three_more_tries(hung: int, jitters: 
     while (timeout := policy.try_timeout(tries + 1, left)) is not None:
         tries += 1
         left -= timeout
-        decision = after(NoAnswer(SEND, "silence"), number=tries, unanswered=True, left=left, jitter=jitters[tries])
+        decision = after(
+            NoAnswer(SEND, Failure.ANSWER_TIMEOUT), number=tries, unanswered=True, left=left, jitter=jitters[tries]
+        )
         if isinstance(decision, Settlement):
             break
         left -= decision
@@ -160,8 +162,8 @@ def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
         (answered(42001), [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
         (answered(41096), [1.0, 2.0, 3.0, 3.0]),
         (answered(45009), [2.0, 4.0, 4.0]),
-        (NotSent(SEND, "refused"), [0.2, 0.4, 0.8, 1.0, 1.0]),
-        (NoAnswer(SEND, "silence"), [0.1, 0.1, 0.1]),
+        (NotSent(SEND, Failure.CONNECTION_REFUSED), [0.2, 0.4, 0.8, 1.0, 1.0]),
+        (NoAnswer(SEND, Failure.ANSWER_TIMEOUT), [0.1, 0.1, 0.1]),
     ],
     ids=lambda value: str(value) if isinstance(value, Exception) else "",
 )
@@ -192,8 +194,8 @@ def test_a_race_to_the_end_is_lost_to_the_other_app() -> None:
         (answered(-1), -1, "3 tries, the last: -1 said WeCom"),
         (answered(45009), 45009, "3 tries, the last: 45009 said WeCom"),
         (answered(40014), 40014, "3 tries, the last: 40014 said WeCom"),
-        (NotSent(SEND, "the connection is refused"), None, "3 tries, the last: the connection is refused"),
-        (NoAnswer(SEND, "HTTP 502"), None, "3 tries, the last: HTTP 502"),
+        (NotSent(SEND, Failure.CONNECTION_REFUSED), None, "3 tries, the last: the connection is refused"),
+        (NoAnswer(SEND, Failure.HTTP_STATUS, "502"), None, "3 tries, the last: HTTP 502"),
     ],
 )
 def test_trouble_to_the_end_has_failed_and_says_what_was_last(error: Exception, errcode: int, reason: str) -> None:
@@ -207,10 +209,12 @@ def test_a_failure_says_that_the_customer_may_have_been_greeted_all_the_same() -
 
 
 def test_one_try_is_called_a_try() -> None:
-    assert after(NotSent(SEND, "no TLS"), left=0.1).reason == "1 try, the last: no TLS"
+    assert after(NotSent(SEND, Failure.NO_TLS), left=0.1).reason == "1 try, the last: no TLS connection"
 
 
-errors = st.sampled_from([*map(answered, ERRCODES), NotSent(SEND, "refused"), NoAnswer(SEND, "silence")])
+errors = st.sampled_from(
+    [*map(answered, ERRCODES), NotSent(SEND, Failure.CONNECTION_REFUSED), NoAnswer(SEND, Failure.ANSWER_TIMEOUT)]
+)
 
 
 @given(errors, st.integers(1, 40), st.booleans(), st.floats(-5, 30), st.floats(0, 1))

@@ -15,7 +15,7 @@ from tasks.ledger import intake
 from tasks.ledger.ledger import Settlement
 from tasks.services import Services, build_services
 from tasks.settings import read
-from tasks.wecom.errors import InvalidRequest, NoAnswer, NotSent, from_answer
+from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_answer
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.books import PNG, a_rule
@@ -199,8 +199,8 @@ def test_a_wecom_that_hangs_is_waited_for_a_moment_only(browse, wecom, monkeypat
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (NotSent(ADD, "refused"), "WeCom could not be reached, and nothing was changed"),
-        (NoAnswer(ADD, "HTTP 502"), "WeCom did not answer in time, and may have done it all the same"),
+        (NotSent(ADD, Failure.CONNECTION_REFUSED), "WeCom could not be reached, and nothing was changed"),
+        (NoAnswer(ADD, Failure.HTTP_STATUS, "502"), "WeCom did not answer in time, and may have done it all the same"),
         (from_answer(41037, "invalid name", ADD), "WeCom does not take this (41037): invalid name"),
         (from_answer(41040, "invalid app", ADD), "WeCom does not take this (41040): invalid app"),
         (from_answer(60111, "userid not found", ADD), "no such member (60111)"),
