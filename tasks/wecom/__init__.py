@@ -1,6 +1,42 @@
-"""WeCom's API. `WeComClient` makes the calls; the errors are sorted by what the caller can do."""
+"""WeCom's API: `WeComClient` makes the calls; the errors are sorted by what the caller can do about them.
 
-from tasks.wecom.client import WeComClient
-from tasks.wecom.errors import InvalidRequest, WeComAPIError, WeComError
+Needs urllib3 and redis, and nothing else of this project: the folder can be copied out under any name.
+"""
 
-__all__ = ["InvalidRequest", "WeComAPIError", "WeComClient", "WeComError"]
+from .calls import DownloadedFile
+from .client import WeComClient
+from .errors import (
+    BadRequest,
+    Busy,
+    Failure,
+    Final,
+    InvalidRequest,
+    Limited,
+    MediaRefused,
+    Misconfigured,
+    NoAnswer,
+    NotSent,
+    TokenRefused,
+    Unanswered,
+    WeComAPIError,
+    WeComError,
+)
+
+__all__ = [
+    "BadRequest",
+    "Busy",
+    "DownloadedFile",
+    "Failure",
+    "Final",
+    "InvalidRequest",
+    "Limited",
+    "MediaRefused",
+    "Misconfigured",
+    "NoAnswer",
+    "NotSent",
+    "TokenRefused",
+    "Unanswered",
+    "WeComAPIError",
+    "WeComClient",
+    "WeComError",
+]

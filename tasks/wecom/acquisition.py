@@ -7,8 +7,8 @@ They need a self-built app that is listed there as 可调用应用; the secret o
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
-from tasks.wecom.limits import an_object, at_least_one, characters, days, entries, within
+from .calls import GET, POST, Fields, Resource, paginate
+from .limits import an_object, at_least_one, characters, days, entries, within
 
 
 class Acquisition(Resource):

@@ -1,4 +1,4 @@
-"""How a method becomes a call: a function that checks its arguments and names the fields, under a verb and a path.
+"""How a method becomes a call: it checks its arguments and returns the request's fields; a decorator sends them.
 
     @POST("externalcontact/contact_list")
     def contact_list(self, cursor: str | None = None, limit: int | None = None) -> Fields:
@@ -6,22 +6,20 @@
         within("limit", limit, 1, 1000)
         return {"cursor": cursor, "limit": limit}
 
-    iter_contact_list = every(contact_list, "info_list")
+    iter_contact_list = paginate(contact_list, "info_list")
 
-A field that is None is not sent. A method has the name of its path below the chapter, with `_` for `/`.
+A field that is None is not sent. A method is named after its path below the resource's, with `_` for `/`. What a
+resource knows of the client is the protocol `Caller`.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
-from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer
-from tasks.wecom.limits import LimitExceeded
-
-if TYPE_CHECKING:
-    from tasks.wecom.client import WeComClient
+from .errors import Failure, InvalidRequest, NoAnswer
+from .limits import LimitExceeded
 
 Fields = dict[str, object]
 Answer = dict[str, Any]  # WeCom's JSON; its errcode is 0
@@ -29,7 +27,7 @@ Answer = dict[str, Any]  # WeCom's JSON; its errcode is 0
 
 @dataclass(frozen=True, slots=True)
 class FileUpload:
-    """A file on its way to WeCom, with the query's fields."""
+    """A file to upload, with the fields of the query."""
 
     filename: str
     content: bytes = field(repr=False)
@@ -38,7 +36,7 @@ class FileUpload:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file wanted from WeCom: the query's fields, and the first and last byte of a part of it."""
+    """A file to download: the fields of the query, and the first and last byte if only a part of it is wanted."""
 
     query: Fields
     first: int | None = None
@@ -47,7 +45,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class DownloadedFile:
-    """A file that came from WeCom. `size`: of the whole, where `content` is a part of it."""
+    """A file that was downloaded. `size`: bytes of the whole file, also where `content` is only a part of it."""
 
     filename: str
     content_type: str
@@ -55,45 +53,54 @@ class DownloadedFile:
     content: bytes = field(repr=False)
 
 
+class Caller(Protocol):
+    """What sends the requests: the client, as its resources see it. Paths are below /cgi-bin/. Raises WeComError."""
+
+    def get(self, path: str, query: Mapping[str, object] | None = None, /) -> Answer: ...
+    def post(self, path: str, body: Mapping[str, object], /) -> Answer: ...
+    def upload(self, path: str, upload: FileUpload, /) -> Answer: ...
+    def download(self, path: str, download: Download, /) -> DownloadedFile: ...
+
+
 class Resource:
-    """Calls whose paths begin alike. Holds nothing but the client."""
+    """Calls whose paths have the same beginning. Holds nothing but the client."""
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: "WeComClient") -> None:
+    def __init__(self, client: Caller) -> None:
         self._client = client
 
 
-class _Caller(Protocol):
-    """What methods hang on: a chapter, or the client itself."""
+class _HasCaller(Protocol):
+    """A resource, or the client itself: what an endpoint's method can be defined on."""
 
     @property
-    def _client(self) -> "WeComClient": ...
+    def _client(self) -> Caller: ...
 
 
 P = ParamSpec("P")
-Given = TypeVar("Given")
+Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
-class Endpoint(Generic[Given, Result]):
-    """A decorator: `@VERB(path)` turns a method that gives a request's content into one that sends it."""
+class Endpoint(Generic[Request, Result]):
+    """A decorator: `@VERB(path)` turns a method that returns a request's content into one that sends it."""
 
-    def __init__(self, send: "Callable[[WeComClient, str, Given], Result]", result: type) -> None:
+    def __init__(self, send: Callable[[Caller, str, Request], Result], result: type) -> None:
         self._send = send
         self._result = result
 
     def __call__(
         self, path: str
-    ) -> Callable[[Callable[Concatenate[Any, P], Given]], Callable[Concatenate[Any, P], Result]]:
-        def decorate(method: Callable[Concatenate[Any, P], Given]) -> Callable[Concatenate[Any, P], Result]:
+    ) -> Callable[[Callable[Concatenate[Any, P], Request]], Callable[Concatenate[Any, P], Result]]:
+        def decorate(method: Callable[Concatenate[Any, P], Request]) -> Callable[Concatenate[Any, P], Result]:
             @functools.wraps(method)
-            def call(self_: _Caller, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+            def call(resource: _HasCaller, /, *args: P.args, **kwargs: P.kwargs) -> Result:
                 try:
-                    given = method(self_, *args, **kwargs)
-                except LimitExceeded as broken:
-                    raise InvalidRequest(path, broken.field, broken.value, broken.limit) from None
-                return self._send(self_._client, path, given)
+                    request = method(resource, *args, **kwargs)
+                except LimitExceeded as exceeded:
+                    raise InvalidRequest(path, exceeded.field, exceeded.value, exceeded.limit) from None
+                return self._send(resource._client, path, request)
 
             signature = inspect.signature(method).replace(return_annotation=self._result)
             call.__dict__.update(path=path, __signature__=signature)
@@ -106,24 +113,24 @@ GET: Endpoint[Fields, Answer] = Endpoint(lambda client, path, fields: client.get
 POST: Endpoint[Fields, Answer] = Endpoint(lambda client, path, fields: client.post(path, fields), Answer)
 UPLOAD: Endpoint[FileUpload, Answer] = Endpoint(lambda client, path, upload: client.upload(path, upload), Answer)
 DOWNLOAD: Endpoint[Download, DownloadedFile] = Endpoint(
-    lambda client, path, ask: client.download(path, ask), DownloadedFile
+    lambda client, path, download: client.download(path, download), DownloadedFile
 )
 
 
 def paginate(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callable[Concatenate[Any, P], Iterator[Any]]:
-    """The iterator beside a paged call: each entry of the list `items` of its answers, from the first page to the last.
+    """The iterator of a paged call: every entry of the list `items` in its answers, from the first page to the last.
 
-    It takes what the call takes; a `cursor` is where it starts. A cursor that comes twice is an error: NoAnswer.
+    It has the call's parameters; `cursor` is where it starts. Raises NoAnswer if WeCom repeats a cursor.
     """
-    ask: Any = call
+    one_page: Any = call
     signature, path = inspect.signature(call), path_of(call)
 
-    def each(self_: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
-        given = signature.bind(self_, *args, **kwargs).arguments
-        del given["self"]
+    def each(resource: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+        arguments = signature.bind(resource, *args, **kwargs).arguments
+        del arguments["self"]
         seen = set()
         while True:
-            page = ask(self_, **given)
+            page = one_page(resource, **arguments)
             yield from page.get(items) or ()
             cursor = page.get("next_cursor")
             if not cursor:
@@ -131,15 +138,15 @@ def paginate(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callabl
             if cursor in seen:
                 raise NoAnswer(path, Failure.REPEATED_CURSOR)
             seen.add(cursor)
-            given["cursor"] = cursor
+            arguments["cursor"] = cursor
 
-    each.__name__ = f"iter_{ask.__name__}"
-    each.__qualname__ = f"{ask.__qualname__.rpartition('.')[0]}.{each.__name__}"
-    each.__doc__ = f"Each of `{items}`, page by page to the end; parameters as of {ask.__name__}."
+    each.__name__ = f"iter_{one_page.__name__}"
+    each.__qualname__ = f"{one_page.__qualname__.rpartition('.')[0]}.{each.__name__}"
+    each.__doc__ = f"Every entry of `{items}`, page by page; parameters as for {one_page.__name__}."
     each.__dict__.update(__signature__=signature.replace(return_annotation=Iterator[Any]))
     return each
 
 
 def path_of(call: object) -> str:
-    """The path below /cgi-bin/ of a method that is a call; "" for any other."""
+    """The path below /cgi-bin/ of a call; "" for a method that is none."""
     return str(getattr(call, "path", ""))

@@ -1,4 +1,4 @@
-"""Every call of the client by its path below /cgi-bin/, for tools that are given the path from outside."""
+"""Every call of the client under its path below /cgi-bin/, for tools that are given a path at run time."""
 
 import inspect
 import re
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from tasks.wecom.calls import path_of
-from tasks.wecom.client import ChapterOf, WeComClient
+from .calls import path_of
+from .client import ResourceOf, WeComClient
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call. `chapter` is "" for the client's own calls."""
+    """One call. `resource`: the client's attribute that has it; "" for the client itself."""
 
     path: str
-    chapter: str
+    resource: str
     name: str
     method: Callable[..., Any]
-    each: Callable[..., Any] | None  # the iterator beside it, where it has pages
+    iterator: Callable[..., Any] | None  # of a paged call
 
     @property
     def parameters(self) -> list[inspect.Parameter]:
         return list(inspect.signature(self.method).parameters.values())[1:]
 
     @property
-    def needed(self) -> list[str]:
+    def required(self) -> list[str]:
         """The names of the parameters without a default."""
         return [parameter.name for parameter in self.parameters if parameter.default is inspect.Parameter.empty]
 
@@ -40,7 +40,7 @@ class Entry:
         return self.doc.partition("\n")[0]
 
     def described(self) -> tuple[dict[str, str], str]:
-        """(parameter → what the docstring says of it, the rest of the docstring without its first line)."""
+        """(parameter → what the docstring says about it, the rest of the docstring without its first line)."""
         _, _, body = self.doc.partition("\n")
         about, arrow, rest = body.strip().partition("→")
         names = "|".join(re.escape(parameter.name) for parameter in self.parameters)
@@ -52,23 +52,29 @@ class Entry:
         }
         return found, arrow + rest
 
-    def of(self, client: WeComClient, every: bool = False) -> Callable[..., Any]:
-        """The call, or with `every` the iterator beside it, bound to a client."""
-        holder = getattr(client, self.chapter) if self.chapter else client
-        return getattr(holder, f"iter_{self.name}" if every else self.name)  # type: ignore[no-any-return]
+    def bind(self, client: WeComClient) -> Callable[..., Any]:
+        """The call of a client."""
+        return getattr(self._holder(client), self.name)  # type: ignore[no-any-return]
+
+    def bind_iterator(self, client: WeComClient) -> Callable[..., Any]:
+        """The iterator of a client's paged call."""
+        return getattr(self._holder(client), f"iter_{self.name}")  # type: ignore[no-any-return]
+
+    def _holder(self, client: WeComClient) -> Any:
+        return getattr(client, self.resource) if self.resource else client
 
 
 def calls() -> dict[str, Entry]:
-    """Path → call, in the order of the paths."""
-    holders = {name: value.kind for name, value in vars(WeComClient).items() if isinstance(value, ChapterOf)}
-    found = [entry for chapter, kind in {"": WeComClient, **holders}.items() for entry in _entries(chapter, kind)]
+    """Path → call, sorted by path."""
+    resources = {name: value.resource for name, value in vars(WeComClient).items() if isinstance(value, ResourceOf)}
+    found = [entry for name, holder in {"": WeComClient, **resources}.items() for entry in _entries(name, holder)]
     return {entry.path: entry for entry in sorted(found, key=lambda entry: entry.path)}
 
 
-def _entries(chapter: str, kind: Any) -> list[Entry]:
-    methods = [(name, getattr(kind, name)) for name in dir(kind) if not name.startswith("_")]
+def _entries(resource: str, holder: Any) -> list[Entry]:
+    methods = [(name, getattr(holder, name)) for name in dir(holder) if not name.startswith("_")]
     return [
-        Entry(path_of(method), chapter, name, method, getattr(kind, f"iter_{name}", None))
+        Entry(path_of(method), resource, name, method, getattr(holder, f"iter_{name}", None))
         for name, method in methods
         if path_of(method)
     ]

@@ -1,9 +1,11 @@
-"""The WeCom client: token in, JSON out, one deadline a call. Knows WeCom, and nothing of this product.
+"""The WeCom client: adds the access token, keeps one deadline per call, returns WeCom's JSON or raises a WeComError.
 
-client.external_contact.send_welcome_msg({...})     a call by WeCom's own name: externalcontact/send_welcome_msg
-client.external_contact.iter_contact_list()         each entry of a paged call, from the first page to the last
-client.until(by).external_contact.get(...)          the same calls, with an absolute deadline
+client.external_contact.send_welcome_msg({...})     a call under WeCom's own name: externalcontact/send_welcome_msg
+client.external_contact.iter_contact_list()         every entry of a paged call, from the first page to the last
+client.with_deadline(by).external_contact.get(...)  the same calls with an absolute deadline
 client.get("agent/get", {"agentid": 1000002})       any other path
+
+Knows WeCom, and nothing of the product around it.
 """
 
 import json
@@ -14,55 +16,56 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import unquote
 
-from tasks.wecom.calls import Answer, Download, DownloadedFile, FileUpload
-from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, TokenRefused, from_answer
-from tasks.wecom.external_contact import ExternalContact
-from tasks.wecom.media import Media
-from tasks.wecom.members import Departments, Members
-from tasks.wecom.messages import Messages
-from tasks.wecom.network import Network
-from tasks.wecom.token import TokenStore
-from tasks.wecom.transport import Answer as Response
-from tasks.wecom.transport import Transport, multipart
+from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
+from .errors import Failure, InvalidRequest, NoAnswer, TokenRefused, from_answer
+from .external_contact import ExternalContact
+from .media import Media
+from .members import Departments, Members
+from .messages import Messages
+from .network import Network
+from .token import TokenStore
+from .transport import Response, Transport, multipart
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 10.0  # seconds for a call that is given no deadline
-FILE_TIMEOUT = 60.0  # the same, for one that carries a file
+TIMEOUT = 10.0  # seconds for a call without a deadline
+FILE_TIMEOUT = 60.0  # the same for a call that transfers a file
 
-Observe = Callable[[str, int | str], None]  # (path, errcode or error's name) of every call that failed
-Read = Callable[[str, Response], Any]  # (path, response) → what the caller gets; raises WeComError
-Anew = Callable[[], float]  # () → the deadline of a call that is made again
+Observe = Callable[[str, int | str], None]  # (path, errcode or the error's class name) of every call that failed
+Read = Callable[[str, Response], Any]  # (path, response) → the call's result; raises WeComError
+RetryDeadline = Callable[[], float]  # () → the deadline of a call that is repeated with a new token
 
-C = TypeVar("C")
+R = TypeVar("R")
 
 
-class ChapterOf(Generic[C]):
-    """Makes a chapter when it is asked for: it holds nothing but the client, so it costs no more than a dict."""
+class ResourceOf(Generic[R]):
+    """An attribute of the client that is one of its resources. A resource holds nothing but the client, so a new one
+    for every access costs no more than a lookup, and a client with a deadline has resources of its own.
+    """
 
-    def __init__(self, kind: "Callable[[WeComClient], C]") -> None:
-        self.kind = kind
+    def __init__(self, resource: Callable[[Caller], R]) -> None:
+        self.resource = resource
 
     @overload
-    def __get__(self, client: None, owner: type) -> "ChapterOf[C]": ...
+    def __get__(self, client: None, owner: type) -> "ResourceOf[R]": ...
     @overload
-    def __get__(self, client: "WeComClient", owner: type) -> C: ...
-    def __get__(self, client: "WeComClient | None", owner: type) -> "ChapterOf[C] | C":
-        return self if client is None else self.kind(client)
+    def __get__(self, client: "WeComClient", owner: type) -> R: ...
+    def __get__(self, client: "WeComClient | None", owner: type) -> "ResourceOf[R] | R":
+        return self if client is None else self.resource(client)
 
 
 class WeComClient(Network):
-    """Calls of one self-built app of one corp. Thread-safe.
+    """The calls of one self-built app of one corp. Thread-safe.
 
-    `redis` shares the access token with other processes; without it each process has its own. `observe` is told of
-    every failed call. Errors: see `tasks.wecom.errors`.
+    `redis` shares the access token with other processes; without it each process fetches its own. `observe` is called
+    for every failed call. Errors: see the module `errors`.
     """
 
-    external_contact = ChapterOf(ExternalContact)
-    media = ChapterOf(Media)
-    user = ChapterOf(Members)
-    department = ChapterOf(Departments)
-    message = ChapterOf(Messages)
+    external_contact = ResourceOf(ExternalContact)
+    media = ResourceOf(Media)
+    user = ResourceOf(Members)
+    department = ResourceOf(Departments)
+    message = ResourceOf(Messages)
 
     def __init__(
         self,
@@ -77,55 +80,62 @@ class WeComClient(Network):
         self._transport = Transport(base_url)
         self._observe = observe or (lambda path, code: None)
         self._by: float | None = None
-        self._anew: Anew | None = None
+        self._retry_deadline: RetryDeadline | None = None
         self.tokens = TokenStore(corp_id, secret, self._fetch_token, redis)
 
-    def with_deadline(self, by: float, anew: Anew | None = None) -> "WeComClient":
-        """This client with `by`, a time of `time.monotonic`, as the deadline of each of its calls.
+    def __repr__(self) -> str:
+        return f"WeComClient({self._corp_id!r}, …)"  # without the secret
 
-        A call whose token WeCom refuses is made again with a new one: by then too, or by what `anew` gives.
+    def with_deadline(self, by: float, retry_deadline: RetryDeadline | None = None) -> "WeComClient":
+        """The same client with `by`, a time of `time.monotonic`, as the deadline of each of its calls.
+
+        A call whose token WeCom refuses is repeated once with a new token, until `by` too, or until the time that
+        `retry_deadline` returns.
         """
-        return self._but(_by=by, _anew=anew)
+        return self._copy(_by=by, _retry_deadline=retry_deadline)
 
     def unobserved(self) -> "WeComClient":
-        """This client, telling nobody of its failures."""
-        return self._but(_observe=lambda path, code: None)
+        """The same client, which reports its failures to nobody."""
+        return self._copy(_observe=lambda path, code: None)
 
-    def _but(self, **different: Any) -> "WeComClient":
-        twin = object.__new__(WeComClient)
-        twin.__dict__.update(self.__dict__, **different)
-        return twin
+    def _copy(self, **different: Any) -> "WeComClient":
+        copy = object.__new__(WeComClient)
+        copy.__dict__.update(self.__dict__, **different)
+        return copy
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Answer:
-        """GET a path below /cgi-bin/; a parameter that is None is not sent. → WeCom's JSON."""
-        answer: Answer = self._call("GET", path, _given(query), read=_json)
+        """GET a path below /cgi-bin/; parameters that are None are not sent. → WeCom's JSON."""
+        answer: Answer = self._call("GET", path, _without_none(query), read=_json)
         return answer
 
     def post(self, path: str, body: Mapping[str, object]) -> Answer:
-        """POST JSON to a path below /cgi-bin/; a key whose value is None is not sent. → WeCom's JSON."""
-        answer: Answer = self._call("POST", path, {}, read=_json, body=_encoded(path, body), headers=JSON)
+        """POST JSON to a path below /cgi-bin/; keys whose value is None are not sent. → WeCom's JSON."""
+        answer: Answer = self._call("POST", path, {}, read=_json, body=_encode(path, body), headers=JSON)
         return answer
 
     def upload(self, path: str, upload: FileUpload) -> Answer:
         """POST a file to a path below /cgi-bin/. → WeCom's JSON."""
         body, content_type = multipart("media", upload.filename, upload.content)
         headers = {"Content-Type": content_type}
-        answer: Answer = self._call("POST", path, _given(upload.query), _json, body, headers, timeout=FILE_TIMEOUT)
+        query = _without_none(upload.query)
+        answer: Answer = self._call("POST", path, query, _json, body, headers, timeout=FILE_TIMEOUT)
         return answer
 
-    def download(self, path: str, ask: Download) -> DownloadedFile:
+    def download(self, path: str, download: Download) -> DownloadedFile:
         """GET a file, or a part of it, from a path below /cgi-bin/."""
+        query, first, last = _without_none(download.query), download.first, download.last
         part = None
-        if ask.first is not None or ask.last is not None:
-            part = {"Range": f"bytes={ask.first or 0}-{'' if ask.last is None else ask.last}"}
-        file: DownloadedFile = self._call("GET", path, _given(ask.query), _file, headers=part, timeout=FILE_TIMEOUT)
+        if first is not None or last is not None:
+            part = {"Range": f"bytes={first or 0}-{'' if last is None else last}"}
+        file: DownloadedFile = self._call("GET", path, query, _file, headers=part, timeout=FILE_TIMEOUT)
         return file
 
     def close(self) -> None:
+        """Close the idle connections."""
         self._transport.close()
 
     @property
-    def _client(self) -> "WeComClient":
+    def _client(self) -> Caller:
         return self
 
     def _call(
@@ -143,8 +153,8 @@ class WeComClient(Network):
         try:
             return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
         except TokenRefused:
-            by = self._anew() if self._anew is not None else by
-            token = self.tokens.renew(token, by)  # once: a second refusal is the caller's to see
+            by = self._retry_deadline() if self._retry_deadline is not None else by
+            token = self.tokens.renew(token, by)  # once: a second refusal is raised
             return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
 
     def _fetch_token(self, by: float) -> Answer:
@@ -174,14 +184,14 @@ class WeComClient(Network):
 JSON = {"Content-Type": "application/json"}
 
 
-def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
+def _without_none(fields: Mapping[str, object] | None) -> dict[str, object]:
     return {name: value for name, value in (fields or {}).items() if value is not None}
 
 
-def _encoded(path: str, body: Mapping[str, object]) -> bytes:
-    """JSON in UTF-8, for WeCom takes no \\uxxxx (40033). Half an emoji, from a name that was cut, becomes `?`."""
+def _encode(path: str, body: Mapping[str, object]) -> bytes:
+    """JSON in UTF-8, since WeCom refuses \\uxxxx (40033). Half an emoji, left of a cut name, becomes `?`."""
     try:
-        return json.dumps(_given(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        return json.dumps(_without_none(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(path, "the body", type(error).__name__, "must be JSON") from None
 
@@ -203,19 +213,19 @@ def _result(path: str, status: int, body: bytes) -> Answer:
     if errcode != 0:
         raise from_answer(errcode, errmsg, path)
     if errmsg not in ("ok", ""):
-        log.warning("%s: WeCom took the call with a remark: %s", path, errmsg[:200])
+        log.warning("%s: WeCom accepted the call with a remark: %s", path, errmsg[:200])
     return result
 
 
 def _file(path: str, response: Response) -> DownloadedFile:
-    """A file, which Content-Disposition tells from the JSON of an error (a file may itself be JSON)."""
-    named = response.headers.get("Content-Disposition")
-    if response.status not in (200, 206) or named is None:
+    """A file. Its Content-Disposition tells it from the JSON of an error: a file may itself be JSON."""
+    disposition = response.headers.get("Content-Disposition")
+    if response.status not in (200, 206) or disposition is None:
         _json(path, response)
         raise NoAnswer(path, Failure.NOT_A_FILE)
     whole = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
     return DownloadedFile(
-        filename=_filename(named),
+        filename=_filename(disposition),
         content_type=response.headers.get("Content-Type", "application/octet-stream"),
         size=int(whole[1]) if whole else len(response.body),
         content=response.body,
@@ -223,7 +233,7 @@ def _file(path: str, response: Response) -> DownloadedFile:
 
 
 def _filename(disposition: str) -> str:
-    """From filename*=UTF-8''…, else from filename="…", which WeCom sends in raw UTF-8."""
+    """The name in filename*=UTF-8''…, else that in filename="…", which WeCom sends as raw UTF-8."""
     if extended := re.search(r"filename\*\s*=\s*utf-8''([^;]+)", disposition, re.IGNORECASE):
         return unquote(extended[1].strip())
     plain = re.search(r'filename\s*=\s*"?([^";]*)', disposition)

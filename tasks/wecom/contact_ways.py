@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom import content
-from tasks.wecom.calls import POST, Fields, Resource, paginate
-from tasks.wecom.limits import LimitExceeded, an_object, characters, days, entries, one_of, within
+from . import content
+from .calls import POST, Fields, Resource, paginate
+from .limits import LimitExceeded, an_object, characters, days, entries, one_of, within
 
 FORTNIGHT = 14 * 86400  # seconds: the longest life of a temporary chat, and of its code
 

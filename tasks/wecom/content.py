@@ -7,7 +7,7 @@ temporary chat (doc 92572). Keys that are not named here pass through.
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.limits import LimitExceeded, an_object, entries, one_of, utf8_bytes
+from .limits import LimitExceeded, an_object, entries, one_of, utf8_bytes
 
 TEXT = 4000  # bytes
 ATTACHMENTS = 9

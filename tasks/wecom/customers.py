@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
-from tasks.wecom.limits import at_least_one, characters, days, entries, within
+from .calls import GET, POST, Fields, Resource, paginate
+from .limits import at_least_one, characters, days, entries, within
 
 
 class Customers(Resource):

@@ -1,27 +1,29 @@
 """What can go wrong with a call of WeCom's API, sorted by what the caller can do about it.
 
     WeComError
-    ├── InvalidRequest     refused here, before it was sent: WeCom cannot accept it     → fix the request
+    ├── InvalidRequest     rejected before it was sent: WeCom cannot accept it       → fix the request
     ├── Unanswered         no answer of WeCom's; `failure` says what came instead
-    │   ├── NotSent        nothing left this machine: no address, refused, no TLS, no time  → try again
-    │   └── NoAnswer       the request may have taken effect, the answer is lost or unusable → try again, expect "used"
+    │   ├── NotSent        nothing was sent: no address, connection, TLS or time     → try again
+    │   └── NoAnswer       sent, but the answer is lost or unusable                  → try again; it may be done already
     └── WeComAPIError      WeCom answered with an errcode other than 0
-        ├── Busy           a moment of WeCom's or of ours                                   → try again soon
-        ├── Limited        a frequency limit, over after its unit of time                   → try again later
-        ├── TokenRefused   the access token has died                                        → renew it once, again
-        ├── MediaRefused   a media id or mini-program is not accepted                       → renew or drop it, again
-        ├── Misconfigured  the installation: secret, permission, IP, visible range          → a person must act
-        ├── BadRequest     the content                                                      → fix the request
-        └── Final          the state of the world; trying again changes nothing
+        ├── Busy           WeCom is overloaded, or two callers collided              → try again soon
+        ├── Limited        a frequency limit, lifted after its unit of time          → try again later
+        ├── TokenRefused   the access token has expired or was revoked               → renew it, try again once
+        ├── MediaRefused   a media id or mini-program is not accepted                → renew or drop it, try again
+        ├── Misconfigured  the set-up: secret, permission, IP, visible range         → a person must act
+        ├── BadRequest     the request's content                                     → fix the request
+        └── Final          the state of things; trying again changes nothing         → give up
 
-Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret, a query or a body. Codes: docs 90313,
-90455; `CODES` holds their meaning and cure, for `check`, the console and the records.
+Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret, a query or a body. Errors can be
+pickled. Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `check` and the console.
 """
 
+import copyreg
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Failure(StrEnum):
@@ -67,11 +69,15 @@ class WeComError(Exception):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Exceptions are unpickled by a call with their `args`, which subclasses here do not take: skip `__init__`."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
 
 class InvalidRequest(WeComError, ValueError):
-    """Not sent, for WeCom cannot accept it: what is wrong with `field`, and the `limit` that it breaks.
+    """Not sent, since WeCom cannot accept it: `field` exceeds the `limit`.
 
-    `value` measures what was given (`4003 bytes of UTF-8`, `11 entries`) and names it only where it is one of few.
+    `value` measures what was given (`4003 bytes of UTF-8`, `11 entries`); it is quoted only where few are allowed.
     """
 
     def __init__(self, path: str, field: str, value: str, limit: str) -> None:
@@ -88,15 +94,15 @@ class Unanswered(WeComError):
 
 
 class NotSent(Unanswered):
-    """Nothing has left this machine."""
+    """Nothing was sent."""
 
 
 class NoAnswer(Unanswered):
-    """The request left, and no usable answer came: it may have taken effect."""
+    """The request was sent, and no usable answer came: it may have taken effect."""
 
 
 class WeComAPIError(WeComError):
-    """WeCom answered with an errcode other than 0. `errmsg` is WeCom's, its `hint` and addresses left out."""
+    """WeCom answered with an errcode other than 0. `errmsg`: WeCom's, without its hint and addresses."""
 
     def __init__(self, errcode: int, errmsg: str, path: str) -> None:
         super().__init__(path, f"{errcode} {_clean(errmsg)}")
@@ -105,11 +111,11 @@ class WeComAPIError(WeComError):
 
 
 class Busy(WeComAPIError):
-    """A moment of WeCom's, or two callers at once."""
+    """WeCom is overloaded for a moment, or two callers collided."""
 
 
 class Limited(WeComAPIError):
-    """A frequency limit; it is released after the same unit of time (minute, hour, day)."""
+    """A frequency limit; it is lifted after the same unit of time (minute, hour, day)."""
 
 
 class TokenRefused(WeComAPIError):
@@ -129,7 +135,7 @@ class BadRequest(WeComAPIError):
 
 
 class Final(WeComAPIError):
-    """Trying again changes nothing."""
+    """The state of things: trying again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +226,11 @@ CODES: Mapping[int, Code] = {
 
 
 def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:
-    """The error of an errcode other than 0. One that is not in CODES is Final: what is not known is not repeated."""
+    """The error for an errcode other than 0. One that is not in CODES is Final: an unknown failure is not retried."""
     known = CODES.get(errcode)
     return (known.error if known else Final)(errcode, errmsg, path)
 
 
 def _clean(errmsg: str) -> str:
-    """WeCom's message without its hint, address and help link, which name this machine and the request."""
+    """WeCom's message without hint, address and help link, which identify this machine and the request."""
     return re.split(r",? ?(?:hint|from ip|more info)\b", errmsg, maxsplit=1)[0][:200]

@@ -1,16 +1,16 @@
 """客户联系: all calls below externalcontact/, put together from one file a subject."""
 
-from tasks.wecom.acquisition import Acquisition
-from tasks.wecom.contact_ways import ContactWays
-from tasks.wecom.customers import Customers
-from tasks.wecom.group_chats import GroupChats
-from tasks.wecom.group_messages import GroupMessages
-from tasks.wecom.intercept_rules import InterceptRules
-from tasks.wecom.moments import Moments
-from tasks.wecom.product_albums import ProductAlbums
-from tasks.wecom.tags import Tags
-from tasks.wecom.transfers import Transfers
-from tasks.wecom.welcomes import Welcomes
+from .acquisition import Acquisition
+from .contact_ways import ContactWays
+from .customers import Customers
+from .group_chats import GroupChats
+from .group_messages import GroupMessages
+from .intercept_rules import InterceptRules
+from .moments import Moments
+from .product_albums import ProductAlbums
+from .tags import Tags
+from .transfers import Transfers
+from .welcomes import Welcomes
 
 
 class ExternalContact(

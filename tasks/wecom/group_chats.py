@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import POST, Fields, Resource, paginate
-from tasks.wecom.limits import an_object, characters, entries, one_of, within
+from .calls import POST, Fields, Resource, paginate
+from .limits import an_object, characters, entries, one_of, within
 
 
 class GroupChats(Resource):

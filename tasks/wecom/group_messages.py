@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom import content
-from tasks.wecom.calls import POST, Fields, Resource, paginate
-from tasks.wecom.limits import at_least_one, days, entries, one_of, within
+from . import content
+from .calls import POST, Fields, Resource, paginate
+from .limits import at_least_one, days, entries, one_of, within
 
 CUSTOMERS = 10_000
 CHATS = 2_000

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import GET, POST, Fields, Resource
-from tasks.wecom.limits import an_object, at_least_one, characters, entries, one_of
+from .calls import GET, POST, Fields, Resource
+from .limits import an_object, at_least_one, characters, entries, one_of
 
 
 class InterceptRules(Resource):

@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.wecom.calls import DOWNLOAD, POST, UPLOAD, Download, Fields, FileUpload, Resource
-from tasks.wecom.limits import LimitExceeded, one_of, utf8_bytes
+from .calls import DOWNLOAD, POST, UPLOAD, Download, Fields, FileUpload, Resource
+from .limits import LimitExceeded, one_of, utf8_bytes
 
 LEAST = 6  # bytes: more than five
 MOST: Mapping[str, int] = {"image": 10 << 20, "voice": 2 << 20, "video": 10 << 20, "file": 20 << 20}  # bytes; doc 90253

@@ -1,7 +1,7 @@
 """通讯录: members and departments. Docs 90196, 90200, 90201, 96067, 95350, 95351, 90208."""
 
-from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
-from tasks.wecom.limits import within
+from .calls import GET, POST, Fields, Resource, paginate
+from .limits import within
 
 
 class Members(Resource):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.calls import POST, Fields, Resource
-from tasks.wecom.limits import LimitExceeded, an_object, at_least_one, one_of, utf8_bytes
+from .calls import POST, Fields, Resource
+from .limits import LimitExceeded, an_object, at_least_one, one_of, utf8_bytes
 
 KINDS = (
     "text",

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom.calls import GET, POST, Fields, Resource, paginate
-from tasks.wecom.limits import LimitExceeded, an_object, characters, days, entries, one_of, utf8_bytes, within
+from .calls import GET, POST, Fields, Resource, paginate
+from .limits import LimitExceeded, an_object, characters, days, entries, one_of, utf8_bytes, within
 
 TEXT = 2000  # characters
 MOST = {"image": 9, "video": 1, "link": 1}  # attachments; all of one kind

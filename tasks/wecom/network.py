@@ -1,18 +1,13 @@
 """Addresses of WeCom's servers. Docs 92521, 92520."""
 
-from typing import TYPE_CHECKING
-
-from tasks.wecom.calls import GET, Fields
-
-if TYPE_CHECKING:
-    from tasks.wecom.client import WeComClient
+from .calls import GET, Caller, Fields
 
 
 class Network:
-    """Calls without a chapter: the client's own."""
+    """Calls of no resource: the client has them itself."""
 
     @property
-    def _client(self) -> "WeComClient":
+    def _client(self) -> Caller:
         raise NotImplementedError
 
     @GET("getcallbackip")

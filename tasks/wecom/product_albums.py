@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import POST, Fields, Resource, paginate
-from tasks.wecom.limits import characters, entries, utf8_bytes, within
+from .calls import POST, Fields, Resource, paginate
+from .limits import characters, entries, utf8_bytes, within
 
 PRICE = 5_000_000  # 分: 50 000 yuan
 

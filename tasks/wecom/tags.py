@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.wecom.calls import POST, Fields, Resource
-from tasks.wecom.limits import an_object, at_least_one, characters, entries, within
+from .calls import POST, Fields, Resource
+from .limits import an_object, at_least_one, characters, entries, within
 
 NAME = 30  # characters
 ORDER = 2**32 - 1

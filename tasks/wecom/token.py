@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from tasks.wecom.errors import Failure, Misconfigured, NoAnswer, NotSent, WeComAPIError, from_answer
+from .errors import Failure, Misconfigured, NoAnswer, NotSent, WeComAPIError, from_answer
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tasks.wecom.calls import POST, Fields, Resource, paginate
-from tasks.wecom.limits import LimitExceeded, characters, entries, within
+from .calls import POST, Fields, Resource, paginate
+from .limits import LimitExceeded, characters, entries, within
 
 ROWS = 50_000  # page_id times page_size stays below
 

@@ -24,7 +24,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from tasks.wecom.errors import Failure, NoAnswer, NotSent
+from .errors import Failure, NoAnswer, NotSent
 
 CONNECT = 2.0  # seconds at most for one address: a healthy one answers in a tenth of that
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up anew, in the background
@@ -36,8 +36,8 @@ _under_way = threading.local()  # this thread's request: `by`, its deadline, and
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, read whole."""
+class Response:
+    """An HTTP response, read whole."""
 
     status: int
     headers: Mapping[str, str]
@@ -186,7 +186,7 @@ class Transport:
         query: Mapping[str, object] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> Response:
         """The answer to one request, whole by `by` (a time of `time.monotonic`).
 
         `path` begins below /cgi-bin/. Raises NotSent or NoAnswer; their messages hold neither query nor body.
@@ -207,7 +207,7 @@ class Transport:
                 redirect=False,
                 preload_content=False,
             )
-            return Answer(response.status, response.headers, _read(response))
+            return Response(response.status, response.headers, _read(response))
         except (HTTPError, OSError) as error:
             kind = NoAnswer if _under_way.sent else NotSent
             raise kind(path, _failure(error)) from None  # the library's own message holds the URL, and so the token

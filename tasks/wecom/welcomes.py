@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.wecom import content
-from tasks.wecom.calls import POST, Fields, Resource
-from tasks.wecom.limits import an_object, at_least_one, one_of
+from . import content
+from .calls import POST, Fields, Resource
+from .limits import an_object, at_least_one, one_of
 
 GROUP_TEXT = 3000  # bytes; the page says 3000 for adding and 4000 for editing
 

@@ -111,22 +111,22 @@ def _like(name: str, known: Mapping[str, Entry]) -> str:
 def _command(entry: Entry, connect: Connect) -> click.Command:
     help_, options = api_options.of(entry)
     downloads = inspect.signature(entry.method).return_annotation is DownloadedFile
-    if entry.each is not None:
+    if entry.iterator is not None:
         options.append(click.Option(["--all"], is_flag=True, help="Every page: one JSON item a line."))
     if downloads:
         options.append(click.Option(["--output"], required=True, metavar="FILE", help="Where it goes; - prints it."))
     options.append(click.Option(["--app", "app_name"], metavar="NAME", help="Which app, where several are configured."))
 
     def run(app_name: str | None, all: bool = False, output: str = "", **given: Any) -> None:
-        arguments = {name: value for name, value in given.items() if value is not None or name in entry.needed}
+        arguments = {name: value for name, value in given.items() if value is not None or name in entry.required}
         client = connect(app_name)
         try:
             if all:
-                _print_each(entry.of(client, every=True)(**arguments))
+                _print_each(entry.bind_iterator(client)(**arguments))
             elif downloads:
-                _save(entry.of(client)(**arguments), output)
+                _save(entry.bind(client)(**arguments), output)
             else:
-                _print(entry.of(client)(**arguments))
+                _print(entry.bind(client)(**arguments))
         except WeComError as error:
             raise Failed(_line(error)) from None
         finally:

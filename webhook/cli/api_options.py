@@ -32,7 +32,7 @@ def of(entry: Entry) -> tuple[str, list[click.Option]]:
 def example(entry: Entry) -> str:
     """The command with the options that must be given, each with a value of its type."""
     values = {"boolean": "true", "integer": "1", _Object.name: "@body.json", _FileName.name: "@hello.png"}
-    types_ = {p.name: _type(_element(p.annotation)).name for p in entry.parameters if p.name in entry.needed}
+    types_ = {p.name: _type(_element(p.annotation)).name for p in entry.parameters if p.name in entry.required}
     options = "".join(f" --{name} {values.get(type_, 'TEXT')}" for name, type_ in types_.items())
     line = f"Example:  wecom-welcome api {entry.path}{options}"
     return " \\\n".join(textwrap.wrap(line, WIDTH - 2, subsequent_indent=" " * 12, break_on_hyphens=False))

@@ -1,6 +1,9 @@
 """What an errcode means, and what the caller can do about it."""
 
+import copy
 import logging
+import pickle
+import time
 
 import pytest
 
@@ -49,6 +52,34 @@ def test_an_error_holds_code_message_and_path_but_no_hint(recorder: Recorder, cl
     assert "203.0.113.9" not in str(error)
 
 
+ERRORS = [
+    *(
+        from_answer(code, "some message", "externalcontact/get")
+        for code in (-1, 45009, 42001, 40007, 40001, 44004, 41050)
+    ),
+    errors.NotSent("user/get", errors.Failure.NO_TIME_LEFT),
+    errors.NoAnswer("user/get", errors.Failure.HTTP_STATUS, "502"),
+    errors.InvalidRequest("externalcontact/remark", "remark", "21 characters", "at most 20"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_comes_back_whole_from_another_process(error: errors.WeComError) -> None:
+    protocols = range(pickle.HIGHEST_PROTOCOL + 1)
+    for again in [*(pickle.loads(pickle.dumps(error, protocol)) for protocol in protocols), copy.copy(error)]:
+        assert type(again) is type(error)
+        assert (str(again), repr(again), vars(again)) == (str(error), repr(error), vars(error))
+
+
+def test_no_repr_holds_the_secret_or_a_token(recorder: Recorder, client: WeComClient) -> None:
+    client.external_contact.get_follow_user_list()
+    token = client.tokens.get(time.monotonic() + 20)
+    for one in (client, client.tokens, client.external_contact, client.with_deadline(0.0)):
+        assert client._secret not in repr(one)
+        assert token not in repr(one)
+    assert client._corp_id in repr(client)
+
+
 def test_a_remark_in_an_answer_without_error_is_logged(
     recorder: Recorder, client: WeComClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -64,7 +95,7 @@ def test_two_apps_of_a_corp_never_share_a_token(recorder: Recorder) -> None:
     assert one.tokens._key != other.tokens._key
 
 
-def test_the_client_with_a_deadline_has_chapters_of_its_own(client: WeComClient) -> None:
+def test_the_client_with_a_deadline_has_resources_of_its_own(client: WeComClient) -> None:
     bound = client.with_deadline(0.0)
     assert client.external_contact._client is client
     assert bound.external_contact._client is bound

@@ -31,24 +31,24 @@ def cursor_of(request: Request) -> str | None:
 
 @pytest.mark.parametrize("entry", PAGED, ids=lambda entry: entry.path)
 def test_the_iterator_gives_the_entries_of_all_pages(entry: Entry, recorder: Recorder, client: WeComClient) -> None:
-    assert entry.each is not None, f"{entry.name} has pages, but no iterator"
-    items = (entry.each.__doc__ or "").split("`")[1]
+    assert entry.iterator is not None, f"{entry.name} has pages, but no iterator"
+    items = (entry.iterator.__doc__ or "").split("`")[1]
     pages: dict[str | None, dict[str, Any]] = {
         None: {items: [1, 2], "next_cursor": "second"},
         "second": {items: [], "next_cursor": "third"},  # an empty page is not the last one
         "third": {items: [3], "next_cursor": ""},
     }
     recorder.answer = lambda request: {**OK, **pages[cursor_of(request)]}
-    assert list(entry.of(client, every=True)(**arguments(entry))) == [1, 2, 3]
+    assert list(entry.bind_iterator(client)(**arguments(entry))) == [1, 2, 3]
     assert [cursor_of(request) for request in recorder.requests] == [None, "second", "third"]
-    assert f"`{items}`" in (entry.each.__doc__ or "")
+    assert f"`{items}`" in (entry.iterator.__doc__ or "")
     assert f'"{items}"' in entry.doc, "the docstring of the call shows where the entries are"
 
 
 @pytest.mark.parametrize("entry", PAGED, ids=lambda entry: entry.path)
 def test_the_iterator_takes_what_the_call_takes(entry: Entry) -> None:
-    assert entry.each is not None
-    ours, calls_ = inspect.signature(entry.each), inspect.signature(entry.method)
+    assert entry.iterator is not None
+    ours, calls_ = inspect.signature(entry.iterator), inspect.signature(entry.method)
     assert list(ours.parameters.values()) == list(calls_.parameters.values())
 
 

@@ -378,7 +378,7 @@ def test_the_stand_in_answers_each_call_by_its_verb(entry: Entry, wecom: StandIn
         arguments["external_userid"] = ["wm1"]
     said = ""
     try:
-        entry.of(client)(**arguments)
+        entry.bind(client)(**arguments)
     except WeComAPIError as error:
         said = error.errmsg
     assert "use " not in said

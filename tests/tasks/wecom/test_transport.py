@@ -15,7 +15,7 @@ import pytest
 
 from tasks.wecom import transport
 from tasks.wecom.errors import NoAnswer, NotSent, WeComError
-from tasks.wecom.transport import Answer, Resolver, Transport
+from tasks.wecom.transport import Resolver, Response, Transport
 from tests.support import certificate
 from tests.support.servers import OK, Server, answering, nobody, silent, then, trickle, whole
 from tests.support.until import until
@@ -39,12 +39,12 @@ def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     return context
 
 
-def ask(url: str, seconds: float = 20.0, body: bytes | None = None) -> Answer:
+def ask(url: str, seconds: float = 20.0, body: bytes | None = None) -> Response:
     with contextlib.closing(Transport(url)) as http:
         return ask_again(http, seconds, body)
 
 
-def ask_again(http: Transport, seconds: float = 20.0, body: bytes | None = None) -> Answer:
+def ask_again(http: Transport, seconds: float = 20.0, body: bytes | None = None) -> Response:
     query = {"access_token": SECRET}
     return http.request("POST" if body else "GET", "some/path", by=time.monotonic() + seconds, query=query, body=body)
 
