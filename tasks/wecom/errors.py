@@ -18,7 +18,6 @@ Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret
 pickled. Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `check` and the console.
 """
 
-import copyreg
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,8 +69,8 @@ class WeComError(Exception):
         self.reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Exceptions are unpickled by a call with their `args`, which subclasses here do not take: skip `__init__`."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+        """By default an exception is unpickled by calling its class with `args`, which here is the message alone."""
+        return _without_init, (type(self), *self.args), self.__dict__
 
 
 class InvalidRequest(WeComError, ValueError):
@@ -229,6 +228,10 @@ def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:
     """The error for an errcode other than 0. One that is not in CODES is Final: an unknown failure is not retried."""
     known = CODES.get(errcode)
     return (known.error if known else Final)(errcode, errmsg, path)
+
+
+def _without_init(kind: type[WeComError], *args: object) -> WeComError:
+    return kind.__new__(kind, *args)
 
 
 def _clean(errmsg: str) -> str:
