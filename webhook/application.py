@@ -9,12 +9,10 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from tasks.ledger.intake import Intake
 from tasks.services import Services
-from webhook.callback.crypto import Envelope
+from webhook import current, health
+from webhook.callback import views
 from webhook.callback.parsing import BODY_LIMIT
-from webhook.callback.views import callback
-from webhook.health import health
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,9 +25,9 @@ def create_app(services: Services) -> Flask:
     settings = services.settings
     app = Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
-    envelopes = {name: Envelope.of(one.token, one.encoding_aes_key, one.corp_id) for name, one in settings.apps.items()}
-    app.register_blueprint(callback(envelopes, Intake(services.ledger), services.ledger, services.counters))
-    app.register_blueprint(health(services))
+    current.set_services(app, services)
+    app.register_blueprint(views.blueprint)
+    app.register_blueprint(health.blueprint)
     served: WSGIApplication = app.wsgi_app
     if settings.console_password:
         from webhook.console import console  # half as much again as all the rest: only for those who have it

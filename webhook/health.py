@@ -7,64 +7,79 @@ from tasks.ledger.pauses import QueuePauses
 from tasks.monitoring.metrics import exposition
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import Services
+from webhook import current
+
+blueprint = Blueprint("health", __name__)  # no route needs a sign-in, and none tells a secret or a name
 
 
-def health(services: Services) -> Blueprint:
-    """The routes. None of them needs a sign-in, and none tells a secret or a name."""
-    blueprint = Blueprint("health", __name__)
+@blueprint.get("/healthz")
+def alive() -> Response:
+    """This process is alive."""
+    return Response("ok", mimetype="text/plain")
 
-    @blueprint.get("/healthz")
-    def alive() -> Response:
-        return Response("ok", mimetype="text/plain")
 
-    @blueprint.get("/readyz/intake")
-    def can_store() -> tuple[Response, int]:
-        try:
-            services.queues.probe()
-        except redis.RedisError as error:
-            return _answer([f"Redis does not take a write: {type(error).__name__}"])
-        return _answer([])
+@blueprint.get("/readyz/intake")
+def can_store() -> tuple[Response, int]:
+    """Whether this process can store events."""
+    try:
+        current.services().queues.probe()
+    except redis.RedisError as error:
+        return _away(error)
+    return _answer([])
 
-    @blueprint.get("/readyz")
-    def can_greet() -> tuple[Response, int]:
-        try:
-            services.queues.probe()
-            reading = services.queues.read()
-        except redis.RedisError as error:
-            return _answer([f"Redis does not take a write: {type(error).__name__}"])
-        missing = []
-        if not reading.consuming:
-            since = "ever" if reading.silence is None else f"for {reading.silence:.0f} s (allowed: {SILENT:.0f})"
-            missing.append(f"no welcome worker has taken a message {since}: is `role welcome` running?")
-        missing += [_tokenless(services, app) for app, left in reading.tokens.items() if left is None]
-        remarks = [
-            f"app {app} has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"
-            for app in services.settings.apps
-            if services.books.current(app) is None
-        ]
-        for lane, pause in QueuePauses(services.redis).paused().items():
-            left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
-            remarks.append(f"the lane {lane} is paused {left}")
-        media: list[str] = []
-        for app, one in reading.media.items():
-            (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())
-        return _answer(
-            missing,
-            remarks=remarks,
-            waiting=reading.waiting,
-            in_flight=reading.in_flight,
-            oldest_seconds=reading.oldest,
-            media=media,
-        )
 
-    @blueprint.get("/metrics")
-    def metrics() -> Response:
-        try:
-            return Response(exposition(services.redis, services.queues), content_type="text/plain; version=0.0.4")
-        except redis.RedisError as error:
-            return Response(f"Redis does not answer: {type(error).__name__}", 503, mimetype="text/plain")
+@blueprint.get("/readyz")
+def can_greet() -> tuple[Response, int]:
+    """Whether events can be accepted, and greeted; else what is missing."""
+    services = current.services()
+    try:
+        services.queues.probe()
+        reading = services.queues.read()
+    except redis.RedisError as error:
+        return _away(error)
+    missing = []
+    if not reading.consuming:
+        since = "ever" if reading.silence is None else f"for {reading.silence:.0f} s (allowed: {SILENT:.0f})"
+        missing.append(f"no welcome worker has taken a message {since}: is `role welcome` running?")
+    missing += [_tokenless(services, app) for app, left in reading.tokens.items() if left is None]
+    media: list[str] = []
+    for app, one in reading.media.items():
+        (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())
+    return _answer(
+        missing,
+        remarks=_remarks(services),
+        waiting=reading.waiting,
+        in_flight=reading.in_flight,
+        oldest_seconds=reading.oldest,
+        media=media,
+    )
 
-    return blueprint
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """What Prometheus reads."""
+    services = current.services()
+    try:
+        return Response(exposition(services.redis, services.queues), content_type="text/plain; version=0.0.4")
+    except redis.RedisError as error:
+        return Response(f"Redis does not answer: {type(error).__name__}", 503, mimetype="text/plain")
+
+
+def _remarks(services: Services) -> list[str]:
+    """What keeps customers from a greeting though everything runs."""
+    remarks = [
+        f"app {app} has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"
+        for app in services.settings.apps
+        if services.books.current(app) is None
+    ]
+    for lane, pause in QueuePauses(services.redis).paused().items():
+        left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
+        remarks.append(f"the lane {lane} is paused {left}")
+    return remarks
+
+
+def _away(error: redis.RedisError) -> tuple[Response, int]:
+    return _answer([f"Redis does not take a write: {type(error).__name__}"])
 
 
 def _tokenless(services: Services, app: str) -> str:

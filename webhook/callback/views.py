@@ -14,16 +14,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort, current_app, request
+from flask.blueprints import BlueprintSetupState
 
 from tasks.events import ContactAdded
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.ledger.ledger import Ledger
 from tasks.logs import about
-from tasks.monitoring.metrics import Counters, count
+from tasks.monitoring.metrics import count
 from tasks.settings import DEFAULT_APP
+from webhook import current
 from webhook.callback import parsing
 from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
 from webhook.callback.diagnosis import diagnose, is_proven
@@ -32,82 +35,88 @@ log = logging.getLogger(__name__)
 
 DIAGNOSIS_INTERVAL = 1.0  # seconds between two diagnoses for one app: a flood of forgeries costs no more
 
+blueprint = Blueprint("callback", __name__)
 
-def callback(envelopes: Mapping[str, Envelope], intake: Intake, ledger: Ledger, counters: Counters) -> Blueprint:
-    """The routes /callback and /callback/<app>."""
-    blueprint = Blueprint("callback", __name__)
-    diagnoses = _Diagnoses(ledger, envelopes)
 
-    def envelope_of(app: str) -> Envelope:
-        envelope = envelopes.get(app)
-        if envelope is None:
-            abort(404)
-        return envelope
-
-    def answer(status: int, body: str | bytes, afterwards: Callable[[], None] | None = None) -> Response:
-        response = Response(body, status, mimetype="text/plain")
-        if afterwards is not None:
-            response.call_on_close(afterwards)  # WeCom waits a second for a verification, and Redis may be slow
-        return response
-
-    def refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception) -> Response:
-        unreadable = isinstance(error, Unreadable)
-        counters.add(count("callbacks_total", app=app, result="unreadable" if unreadable else "forged"))
-        diagnosis = partial(diagnoses.make, app, envelope, request.args.to_dict(), ciphertext)
-        return answer(400, "unreadable", diagnosis) if unreadable else answer(403, "forbidden", diagnosis)
-
-    @blueprint.get("/callback")
-    @blueprint.get("/callback/<app>")
-    def verify(app: str = DEFAULT_APP) -> Response:
-        envelope = envelope_of(app)
-        echo = request.args.get("echostr", "")
+@blueprint.get("/callback")
+@blueprint.get("/callback/<app>")
+def verify(app: str = DEFAULT_APP) -> Response:
+    """Answer with the decrypted echo: WeCom asks when the URL is saved."""
+    envelope = _envelope(app)
+    echo = request.args.get("echostr", "")
+    try:
         try:
-            try:
-                message = _open(envelope, echo)
-            except NotSigned:
-                message = _open(envelope, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
-        except EnvelopeError as error:
-            return refuse(app, envelope, echo, error)
-        counters.add(count("callbacks_total", app=app, result="verified"))
-        ours = message.startswith(parsing.ECHO.encode())  # WeCom may still have another key than we
-        return answer(200, message, None if ours else partial(diagnoses.clear, app))
+            message = _open(envelope, echo)
+        except NotSigned:
+            message = _open(envelope, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
+    except EnvelopeError as error:
+        return _refuse(app, envelope, echo, error)
+    _count(app, "verified")
+    ours = message.startswith(parsing.ECHO.encode())  # WeCom may still have another key than we
+    return _answer(200, message, None if ours else partial(_callback().diagnoses.clear, app))
 
-    @blueprint.post("/callback")
-    @blueprint.post("/callback/<app>")
-    def receive(app: str = DEFAULT_APP) -> Response:
-        envelope = envelope_of(app)
-        body = _read_body()
-        ciphertext = ""
+
+@blueprint.post("/callback")
+@blueprint.post("/callback/<app>")
+def receive(app: str = DEFAULT_APP) -> Response:
+    """Take an event: 200 once it is safely stored, or of no concern."""
+    envelope = _envelope(app)
+    body = _read_body()
+    ciphertext = ""
+    try:
+        ciphertext = parsing.read_ciphertext(body)
+        event = parsing.parse(app, _open(envelope, ciphertext))
+    except EnvelopeError as error:
+        return _refuse(app, envelope, ciphertext, error)
+    except parsing.Malformed as error:
+        if not ciphertext:  # nothing that could be signed
+            return _refuse(app, envelope, ciphertext, error)
+        _count(app, "malformed")
+        log.warning("a signed callback of app %s is not understood: %s", app, error)
+        return _answer(400, "unreadable")
+    if not isinstance(event, ContactAdded):
+        _count(app, "ignored")
+        return _answer(200, "success")
+    return _accept(app, event)
+
+
+def _accept(app: str, event: ContactAdded) -> Response:
+    callback = _callback()
+    with about(event=event.id, app=app):
         try:
-            ciphertext = parsing.read_ciphertext(body)
-            event = parsing.parse(app, _open(envelope, ciphertext))
-        except EnvelopeError as error:
-            return refuse(app, envelope, ciphertext, error)
-        except parsing.Malformed as error:
-            if not ciphertext:  # nothing that could be signed
-                return refuse(app, envelope, ciphertext, error)
-            counters.add(count("callbacks_total", app=app, result="malformed"))
-            log.warning("a signed callback of app %s is not understood: %s", app, error)
-            return answer(400, "unreadable")
-        if not isinstance(event, ContactAdded):
-            counters.add(count("callbacks_total", app=app, result="ignored"))
-            return answer(200, "success")
-        return accept(app, event)
+            stored = callback.intake.submit(event)
+        except Unavailable as error:
+            _count(app, "unavailable")
+            log.error("not stored, WeCom will send it again: %s", error)
+            return _answer(503, "not stored")
+        _count(app, "rehearsal" if event.rehearsal else "stored" if stored else "duplicate")
+        log.info("stored" if stored else "already stored: WeCom sent it again")
+    return _answer(200, "success", None if event.rehearsal else partial(callback.diagnoses.clear, app))
 
-    def accept(app: str, event: ContactAdded) -> Response:
-        with about(event=event.id, app=app):
-            try:
-                stored = intake.submit(event)
-            except Unavailable as error:
-                counters.add(count("callbacks_total", app=app, result="unavailable"))
-                log.error("not stored, WeCom will send it again: %s", error)
-                return answer(503, "not stored")
-            result = "rehearsal" if event.rehearsal else "stored" if stored else "duplicate"
-            counters.add(count("callbacks_total", app=app, result=result))
-            log.info("stored" if stored else "already stored: WeCom sent it again")
-        return answer(200, "success", None if event.rehearsal else partial(diagnoses.clear, app))
 
-    return blueprint
+def _refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception) -> Response:
+    unreadable = isinstance(error, Unreadable)
+    _count(app, "unreadable" if unreadable else "forged")
+    diagnosis = partial(_callback().diagnoses.make, app, envelope, request.args.to_dict(), ciphertext)
+    return _answer(400, "unreadable", diagnosis) if unreadable else _answer(403, "forbidden", diagnosis)
+
+
+def _answer(status: int, body: str | bytes, afterwards: Callable[[], None] | None = None) -> Response:
+    response = Response(body, status, mimetype="text/plain")
+    if afterwards is not None:
+        response.call_on_close(afterwards)  # WeCom waits a second for a verification, and Redis may be slow
+    return response
+
+
+def _envelope(app: str) -> Envelope:
+    envelope = _callback().envelopes.get(app)
+    if envelope is None:
+        abort(404)
+    return envelope
+
+
+def _count(app: str, result: str) -> None:
+    current.services().counters.add(count("callbacks_total", app=app, result=result))
 
 
 def _read_body() -> bytes:
@@ -151,3 +160,28 @@ class _Diagnoses:
         if app in self._standing:
             self._standing.discard(app)
             self._ledger.note_verification(app, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Callback:
+    """What the views work with besides the services; one for each application."""
+
+    envelopes: Mapping[str, Envelope]  # by app
+    intake: Intake
+    diagnoses: _Diagnoses
+
+
+@blueprint.record
+def prepare(setup: BlueprintSetupState) -> None:
+    """Make an application's own keys, intake and diagnoses, when it registers the routes."""
+    services = current.services(setup.app)
+    apps = services.settings.apps.values()
+    envelopes = {app.name: Envelope.of(app.token, app.encoding_aes_key, app.corp_id) for app in apps}
+    setup.app.extensions["callback"] = _Callback(
+        envelopes, Intake(services.ledger), _Diagnoses(services.ledger, envelopes)
+    )
+
+
+def _callback() -> _Callback:
+    found: _Callback = current_app.extensions["callback"]
+    return found
