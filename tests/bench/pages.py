@@ -22,7 +22,7 @@ from tasks.storage.connections import Redis
 from tasks.templates.edits import AddRule
 from tests.bench.systems import SystemDidNotRun, redis_alone
 from tests.support.builders import a_contact, some_settings
-from tests.webhook.console.conftest import PASSWORD, Browser
+from tests.support.console import PASSWORD, Browser
 
 LITTLE, MUCH = 1000, 100_000  # rows of the ledger
 DAYS = 90

@@ -20,13 +20,12 @@ from tasks.settings import read
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK
+from tests.support.chromium import QUIET, Visit
+from tests.support.console import COOKIE, NAME, PASSWORD, signed_in
 from tests.support.processes import free_port
-from tests.support.signed_in import COOKIE, signed_in
 from webhook import create_app
 
-PASSWORD, OPERATOR = "let-me-in", "李敏"
 expect.set_options(timeout=15_000)
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu")
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +70,6 @@ def console_url(services: Services, application: Flask) -> Iterator[str]:
     thread.join()
 
 
-Visit = Callable[..., Page]
-
-
 @pytest.fixture
 def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Visit]:
     """visit("/path", language="zh_Hans", width=1280, script=True) → that page, for somebody who has signed in."""
@@ -85,7 +81,7 @@ def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Vi
             complaints.append(f"{message.text} ({message.location.get('url')})")
 
     def open_(
-        path: str = "/", language: str = "zh_Hans", width: int = 1280, script: bool = True, as_: str = OPERATOR
+        path: str = "/", language: str = "zh_Hans", width: int = 1280, script: bool = True, as_: str = NAME
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 900},

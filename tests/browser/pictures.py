@@ -13,8 +13,9 @@ from pathlib import Path
 import segno
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import PASSWORD, QUIET
 from tests.simulator.client import StandIn
+from tests.support.chromium import QUIET
+from tests.support.console import PASSWORD
 from tests.support.processes import ROOT, Product
 from tests.support.until import until
 

@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from tasks.ledger.ledger import Settlement
 from tasks.services import Services
-from tests.browser.conftest import Visit
 from tests.support.builders import a_contact
+from tests.support.chromium import Visit
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 

@@ -16,9 +16,10 @@ from tasks.ledger.pauses import QueuePauses
 from tasks.services import Services
 from tasks.templates import render
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
-from tests.browser.conftest import OPERATOR, PASSWORD, Visit
 from tests.simulator.client import StandIn
 from tests.support.books import MP4, PDF, WEBP
+from tests.support.chromium import Visit
+from tests.support.console import NAME, PASSWORD
 from webhook.console.welcomes import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
@@ -276,7 +277,7 @@ def test_a_session_that_ends_while_one_writes_loses_nothing(visit: Visit, drafts
     assert answer.value.status == 401
     assert page.input_value("#text") == "typed after the end of the session"
     page.click(".editor-bar .primary")
-    expect(page.locator("input[name=name]")).to_have_value(OPERATOR)
+    expect(page.locator("input[name=name]")).to_have_value(NAME)
     page.fill("input[name=password]", PASSWORD)
     page.click("main button")
     page.click("main button.primary")  # what was typed, once more

@@ -7,8 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tasks.services import Services
-from tests.browser.conftest import Visit
-from tests.browser.samples import QUERIES, arguments, fill
+from tests.support.chromium import Visit
+from tests.support.samples import QUERIES, arguments, fill
 from webhook import create_app
 
 NO_PAGES = frozenset({"static", "language.choose", "welcomes.export", "welcomes.export_draft"})

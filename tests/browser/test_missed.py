@@ -5,10 +5,10 @@ from playwright.sync_api import expect
 
 from tasks.missed.work_list import WorkList
 from tasks.services import Services
-from tests.browser.conftest import Visit
-from tests.browser.samples import NASTY
 from tests.simulator.client import StandIn
-from tests.tasks.missed.test_work_list import missed
+from tests.support.chromium import Visit
+from tests.support.ledger import missed
+from tests.support.samples import NASTY
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tasks.services import Services
-from tests.browser.conftest import Visit
 from tests.simulator.client import StandIn
-from tests.support.working import working
+from tests.support.chromium import Visit
+from tests.support.worker import working
 
 STEPS = ("签名", "解密", "存储", "排队", "选择", "渲染")
 

@@ -2,7 +2,8 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OPERATOR, PASSWORD, Visit
+from tests.support.chromium import Visit
+from tests.support.console import NAME, PASSWORD
 
 
 def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> None:
@@ -11,13 +12,13 @@ def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> 
     page.goto(page.url.replace("/login", "/deliveries"))
     for password in ("wrong", PASSWORD):
         expect(page.get_by_role("heading", level=1)).to_have_text("登录")
-        page.get_by_label("姓名").fill(OPERATOR)
+        page.get_by_label("姓名").fill(NAME)
         page.get_by_label("密码").fill(password)
         page.get_by_role("button", name="登录").click()
         if password == "wrong":
             expect(page.get_by_role("alert")).to_contain_text("还可以试 4 次")
     expect(page.get_by_role("heading", level=1)).to_have_text("发送记录")
-    expect(page.get_by_text(OPERATOR)).to_be_visible()
+    expect(page.get_by_text(NAME)).to_be_visible()
     page.get_by_role("button", name="退出").click()
     page.go_back()
     page.reload()

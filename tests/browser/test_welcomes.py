@@ -8,10 +8,10 @@ from playwright.sync_api import Page, expect
 from tasks.books.draft import Drafts
 from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, AddRule, Part, SetNamed
-from tests.browser.conftest import Visit
 from tests.simulator.client import StandIn
 from tests.support.builders import a_contact
-from tests.support.working import working
+from tests.support.chromium import Visit
+from tests.support.worker import working
 
 RED = "小红书的朋友您好！"
 

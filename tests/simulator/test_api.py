@@ -4,8 +4,8 @@ import pytest
 import requests
 
 from tests.simulator.client import StandIn
-from tests.simulator.conftest import Api
 from tests.simulator.world import App
+from tests.support.wecom_app import Api
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 

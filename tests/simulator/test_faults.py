@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulator.client import StandIn
-from tests.simulator.conftest import Api, until
 from tests.simulator.faults import KINDS, SEND, Dice, Faults
+from tests.support.until import until
+from tests.support.wecom_app import Api
 
 
 @pytest.mark.parametrize(("fault", "errcode"), [("busy", -1), ("limited", 45009), ("racing", 41096), ("revoke", 40014)])

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from tests.simulator.client import ROOT, StandIn
-from tests.simulator.conftest import Api, Callback, until
+from tests.support.until import until
+from tests.support.wecom_app import Api, Callback
 
 QUICK = {"spacing_s": 0.02}
 

@@ -23,6 +23,14 @@ FILES = {
     "media/intro.mp4": MP4,
     "media/price.pdf": PDF,
 }
+ATTACHED = """\
+text: 您好
+attachments:
+- image: {file: media/hello.png}
+- link: {title: t, url: 'https://example.com'}
+- video: {file: media/intro.mp4}
+- file: {file: media/price.pdf}
+"""  # for a_template
 
 
 def the_example() -> str:

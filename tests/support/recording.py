@@ -9,8 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from tasks.wecom import WeComClient
 
 TOKEN = {"errcode": 0, "errmsg": "ok", "access_token": "TOKEN", "expires_in": 7200}
@@ -109,22 +107,3 @@ def recorded() -> Iterator[tuple[Recorder, WeComClient]]:
     finally:
         client.close()
         recorder.close()
-
-
-@pytest.fixture(scope="module")
-def _recorded() -> Iterator[tuple[Recorder, WeComClient]]:
-    with recorded() as both:
-        yield both
-
-
-@pytest.fixture
-def recorder(_recorded: tuple[Recorder, WeComClient]) -> Recorder:
-    recorder, _ = _recorded
-    recorder.requests.clear()
-    recorder.answer = lambda request: OK
-    return recorder
-
-
-@pytest.fixture
-def client(_recorded: tuple[Recorder, WeComClient]) -> WeComClient:
-    return _recorded[1]

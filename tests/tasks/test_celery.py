@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
 from tasks.monitoring.queue_status import UPKEEP
 from tasks.storage.connections import Redis
+from tests.support.ledger import a_ledger
 from tests.support.processes import RedisServer
 from tests.support.until import until
-from tests.tasks.conftest import a_ledger, consuming
+from tests.support.worker import consuming
 
 
 @contextmanager
@@ -101,12 +101,6 @@ def test_neither_a_lost_binding_nor_an_unknown_message_stops_a_worker(redis_url:
         )
         app.send_task(celery_message.TASK)
         until(lambda: done)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis") as server:
-        yield server
 
 
 def test_a_worker_consumes_within_two_seconds_of_redis_return(server: RedisServer) -> None:

@@ -30,9 +30,7 @@ from tasks.wecom import WeComAPIError, WeComClient
 from tests.simulator.world import App
 from tests.support.books import FILES
 from tests.support.until import until
-from tests.tasks.greeting.test_attachments import Installation, here
-
-__all__ = ["here"]
+from tests.support.worker import Worker
 
 LINK = Link("群规", "https://example.com/rules")
 HELLO = GroupWelcome("hello", "欢迎 %NICKNAME% 入群", LINK)
@@ -97,7 +95,7 @@ def test_drift_is_named_by_its_parts(there: dict[str, Any], parts: list[str]) ->
 class Groups:
     """The group welcomes of an installation."""
 
-    def __init__(self, here: Installation) -> None:
+    def __init__(self, here: Worker) -> None:
         self.here = here
         services = here.services
         self.client = services.clients["default"]
@@ -124,12 +122,12 @@ class Groups:
 
 
 @pytest.fixture
-def groups(here: Installation) -> Groups:
+def groups(here: Worker) -> Groups:
     return Groups(here)
 
 
 @pytest.fixture
-def keeper(here: Installation) -> Iterator[MediaRenewer]:
+def keeper(here: Worker) -> Iterator[MediaRenewer]:
     services = here.services
     keeper = MediaRenewer(services.redis, services.books, services.settings.apps, services.clients)
     yield keeper

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from tasks.books.recent import recent_adds
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
-from tests.tasks.conftest import a_ledger
+from tests.support.ledger import a_ledger
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 

@@ -22,7 +22,7 @@ from tasks.templates.model import Tag
 from tasks.wecom import errors
 from tests.simulator.client import StandIn
 from tests.support.builders import a_contact
-from tests.tasks.conftest import Worker
+from tests.support.worker import Worker
 
 BOOK = """\
 version: 1

@@ -2,122 +2,37 @@
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
-import requests
 
-from tasks.directory.lookup import BUDGET, Lookups
+from tasks.directory.lookup import BUDGET
 from tasks.greeting import policy
-from tasks.greeting.greeter import Greeter
 from tasks.ledger.ledger import COUNTERS, Claim
-from tasks.ledger.pauses import QueuePauses
-from tasks.services import Services, build_services
-from tasks.templates.render import Upload, needed
 from tasks.wecom import errors
-from tests.simulator.client import StandIn
-from tests.simulator.records import Record
-from tests.simulator.world import App
-from tests.support.books import FILES, a_rule, a_template
-from tests.support.builders import a_contact, some_settings
+from tests.support.books import ATTACHED, a_rule, a_template
+from tests.support.worker import Worker
 
 SEND = "externalcontact/send_welcome_msg"
-ATTACHED = """\
-text: 您好
-attachments:
-- image: {file: media/hello.png}
-- link: {title: t, url: 'https://example.com'}
-- video: {file: media/intro.mp4}
-- file: {file: media/price.pdf}
-"""
 
 
-@dataclass
-class Installation:
-    wecom: StandIn
-    app: App
-    services: Services
-    greeter: Greeter
-
-    def book(self, source: str, upload: bool = True) -> None:
-        """Make it the current book, its files at WeCom unless `upload` is False."""
-        number = self.services.books.save("default", source, FILES)
-        book = self.services.books.book("default", number)
-        for one, media in needed(book).items() if upload else ():
-            content = FILES[media.path]
-            value = self._posted("media/uploadimg" if one.how == "url" else "media/upload", one, content)
-            self.services.books.ready.put(
-                self.app.corp_id, one, value, None if one.how == "url" else time.time() + 3 * 86400
-            )
-
-    def _posted(self, path: str, upload: Upload, content: bytes) -> str:
-        token = self.services.clients["default"].tokens.get(time.monotonic() + 2)
-        answer = requests.post(
-            f"{self.wecom.base_url}/cgi-bin/{path}",
-            params={"access_token": token, "type": upload.how},
-            files={"media": ("a", content)},
-            timeout=5,
-        ).json()
-        return str(answer.get("url") or answer["media_id"])
-
-    def claimed(self, **different: Any) -> tuple[Record, Claim]:
-        record = self.wecom.add(push=False)
-        fields = {
-            "user_id": record.user_id,
-            "external_user_id": record.external_user_id,
-            "welcome_code": record.welcome_code,
-        }
-        assert self.services.ledger.accept(a_contact(corp_id=self.app.corp_id, **fields | different))
-        (claim,) = self.services.ledger.claim(1)
-        return record, claim
-
-    def greeted(self, **different: Any) -> tuple[dict[str, str], list[str], Record]:
-        """(row, msgtypes that the customer saw, record) of one customer."""
-        record, claim = self.claimed(**different)
-        self.greeter.greet(claim)
-        row = self.services.ledger.row(claim.id)
-        assert row is not None
-        record = self.wecom.record(record)
-        return row, [one["msgtype"] for one in (record.content or {}).get("attachments", [])], record
-
-    def calls(self) -> set[str]:
-        return set(self.wecom.summary().answers) - {"gettoken", SEND}
-
-
-@pytest.fixture
-def here(wecom: StandIn, redis_url: str) -> Iterator[Installation]:
-    app = wecom.register(App.random())
-    settings = some_settings(**app.environment(wecom.base_url) | {"REDIS_URL": redis_url})
-    services = build_services(settings, timeout=0.5)
-    people = Lookups(services.redis, settings.timezone)
-    yield Installation(
-        wecom,
-        app,
-        services,
-        Greeter(
-            services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
-        ),
-    )
-    for client in services.clients.values():
-        client.close()
-    services.redis.close()
+def calls(here: Worker) -> set[str]:
+    """What WeCom was asked for besides the greeting and its token."""
+    return set(here.wecom.summary().answers) - {"gettoken", SEND}
 
 
 # ------------------------------------------------------------------------------------------------ attachments
 
 
-def test_text_and_attachments_arrive_in_one_call(here: Installation) -> None:
-    here.book(a_template(ATTACHED))
+def test_text_and_attachments_arrive_in_one_call(here: Worker) -> None:
+    here.publish(a_template(ATTACHED))
     row, seen, record = here.greeted()
     assert (row["outcome"], seen, row["without"]) == ("sent", ["image", "link", "video", "file"], "[]")
     assert "reason" not in row
     assert len(record.sends) == 1
 
 
-def test_what_is_not_at_wecom_yet_is_left_out_and_said(here: Installation) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+def test_what_is_not_at_wecom_yet_is_left_out_and_said(here: Worker) -> None:
+    here.publish(a_template(ATTACHED), upload=False)
     row, seen, _ = here.greeted()
     assert (row["outcome"], seen) == ("sent", ["link"])
     assert row["reason"] == (
@@ -128,8 +43,8 @@ def test_what_is_not_at_wecom_yet_is_left_out_and_said(here: Installation) -> No
     assert row["without"] == "[1,3,4]"
 
 
-def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_permanent_url(here: Installation) -> None:
-    here.book(a_template(ATTACHED))
+def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_permanent_url(here: Worker) -> None:
+    here.publish(a_template(ATTACHED))
     here.wecom.kill_media()
     row, seen, record = here.greeted()
     assert [send.result for send in record.sends] == [40007, 0]
@@ -140,16 +55,16 @@ def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_perm
     assert json.loads(row["tries"]) == [[40007, "40007 invalid media_id"], [0, ""]]
 
 
-def test_an_attachment_that_is_no_media_is_dropped_with_all_of_them(here: Installation) -> None:
+def test_an_attachment_that_is_no_media_is_dropped_with_all_of_them(here: Worker) -> None:
     """An image's URL that is not from uploadimg is 40058, which names no attachment."""
-    here.book(a_template("text: 您好\nattachments:\n- image: {pic_url: 'https://example.com/a.png'}"))
+    here.publish(a_template("text: 您好\nattachments:\n- image: {pic_url: 'https://example.com/a.png'}"))
     row, seen, record = here.greeted()
     assert [send.result for send in record.sends] == [40058, 0]
     assert (row["outcome"], seen) == ("sent", [])
 
 
-def test_two_kinds_of_bad_attachments_cost_two_more_tries_and_not_the_greeting(here: Installation) -> None:
-    here.book(
+def test_two_kinds_of_bad_attachments_cost_two_more_tries_and_not_the_greeting(here: Worker) -> None:
+    here.publish(
         a_template(
             "text: 您好\nattachments:\n- video: {media_id: gone}\n- link: {title: t, url: 'https://a.cn'}\n"
             "- image: {pic_url: 'https://example.com/a.png'}"
@@ -161,8 +76,8 @@ def test_two_kinds_of_bad_attachments_cost_two_more_tries_and_not_the_greeting(h
     assert row["without"] == "[1,2,3]"
 
 
-def test_without_time_for_another_try_a_refusal_is_the_outcome(here: Installation) -> None:
-    here.book(a_template(ATTACHED))
+def test_without_time_for_another_try_a_refusal_is_the_outcome(here: Worker) -> None:
+    here.publish(a_template(ATTACHED))
     here.wecom.kill_media()
     record, claim = here.claimed()
     here.wecom.faults(latency_ms=700)
@@ -174,8 +89,8 @@ def test_without_time_for_another_try_a_refusal_is_the_outcome(here: Installatio
     assert len(here.wecom.record(record).sends) == 1
 
 
-def test_a_code_that_is_used_is_not_taken_for_a_bad_attachment(here: Installation) -> None:
-    here.book(a_template(ATTACHED))
+def test_a_code_that_is_used_is_not_taken_for_a_bad_attachment(here: Worker) -> None:
+    here.publish(a_template(ATTACHED))
     row, _, record = here.greeted(welcome_code="no such code")
     assert (row["outcome"], row["errcode"], row["attempts"]) == ("refused", "41050", "1")
     assert record.sends == []
@@ -207,10 +122,10 @@ def test_only_what_may_be_an_attachments_fault_is_tried_without_it(errcode: int,
 # ------------------------------------------------------------------------------------------------ rules that ask
 
 
-def test_rules_that_ask_for_nothing_cost_no_call(here: Installation) -> None:
-    here.book(a_rule("{state: a, customer_type: wechat}"))
+def test_rules_that_ask_for_nothing_cost_no_call(here: Worker) -> None:
+    here.publish(a_rule("{state: a, customer_type: wechat}"))
     row, _, _ = here.greeted(state="b")
-    assert (row["rule"], here.calls()) == ("2", set())
+    assert (row["rule"], calls(here)) == ("2", set())
 
 
 @pytest.mark.parametrize(
@@ -222,14 +137,14 @@ def test_rules_that_ask_for_nothing_cost_no_call(here: Installation) -> None:
         ("{add_way: 16}", "2"),
     ],
 )
-def test_type_and_add_way_are_looked_up_for_the_rule_that_asks(here: Installation, when: str, rule: str) -> None:
-    here.book(a_rule(when))
+def test_type_and_add_way_are_looked_up_for_the_rule_that_asks(here: Worker, when: str, rule: str) -> None:
+    here.publish(a_rule(when))
     row, _, _ = here.greeted()
-    assert (row["rule"], here.calls()) == (rule, {"externalcontact/get"})
+    assert (row["rule"], calls(here)) == (rule, {"externalcontact/get"})
 
 
-def test_one_look_up_serves_the_rule_and_the_name(here: Installation) -> None:
-    here.book(a_rule("{customer_type: wechat}").replace("{text: '1'}", "{text: '您好{customer}'}"))
+def test_one_look_up_serves_the_rule_and_the_name(here: Worker) -> None:
+    here.publish(a_rule("{customer_type: wechat}").replace("{text: '1'}", "{text: '您好{customer}'}"))
     record, claim = here.claimed()
     here.wecom.people(customers={record.external_user_id: {"name": "王芳"}})
     here.greeter.greet(claim)
@@ -238,8 +153,8 @@ def test_one_look_up_serves_the_rule_and_the_name(here: Installation) -> None:
 
 
 @pytest.mark.parametrize(("department", "rule"), [(5, "first"), (3, "first"), (1, "2")])
-def test_a_member_below_a_department_is_in_it(here: Installation, department: int, rule: str) -> None:
-    here.book(a_rule("{department: 3}").replace("{text: '1'}", "{text: '欢迎来到{corp}{department}'}"))
+def test_a_member_below_a_department_is_in_it(here: Worker, department: int, rule: str) -> None:
+    here.publish(a_rule("{department: 3}").replace("{text: '1'}", "{text: '欢迎来到{corp}{department}'}"))
     here.wecom.people(
         members={"zhangsan": {"department": [department]}},
         departments={3: {"name": "东区"}, 5: {"name": "东区二组", "parentid": 3}},
@@ -253,8 +168,8 @@ def test_a_member_below_a_department_is_in_it(here: Installation, department: in
         assert (asked["user/get"], asked["department/simplelist"], asked["department/get"]) == (1, 1, 2)
 
 
-def test_a_fact_that_does_not_come_falls_through_to_the_next_rule_within_the_budget(here: Installation) -> None:
-    here.book(a_rule("{customer_type: wechat}"))
+def test_a_fact_that_does_not_come_falls_through_to_the_next_rule_within_the_budget(here: Worker) -> None:
+    here.publish(a_rule("{customer_type: wechat}"))
     here.wecom.faults(hang=1, paths=("externalcontact/get",))
     began = time.monotonic()
     row, _, _ = here.greeted()
@@ -262,8 +177,8 @@ def test_a_fact_that_does_not_come_falls_through_to_the_next_rule_within_the_bud
     assert time.monotonic() - began < BUDGET + 5, "not for the time of a call"
 
 
-def test_variants_are_counted_with_their_outcome(here: Installation) -> None:
-    here.book(a_rule("{state: a}", "{one: 1, two: 1}"))
+def test_variants_are_counted_with_their_outcome(here: Worker) -> None:
+    here.publish(a_rule("{state: a}", "{one: 1, two: 1}"))
     rows = [here.greeted(state="a")[0] for _ in range(6)]
     assert {row["rule"] for row in rows} == {"first"}
     counts = here.services.redis.hgetall(COUNTERS)
@@ -272,9 +187,9 @@ def test_variants_are_counted_with_their_outcome(here: Installation) -> None:
         assert int(counted) == [row["variant"] for row in rows].count(variant)
 
 
-def test_a_new_revision_is_used_for_the_next_customer(here: Installation) -> None:
-    here.book(a_template("text: a"))
+def test_a_new_revision_is_used_for_the_next_customer(here: Worker) -> None:
+    here.publish(a_template("text: a"))
     assert here.greeted()[0]["revision"] == "1"
-    here.book(a_template("text: b"))
+    here.publish(a_template("text: b"))
     row, _, record = here.greeted()
     assert (row["revision"], (record.content or {})["text"]) == ("2", "b")

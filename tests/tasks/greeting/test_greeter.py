@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,9 +19,10 @@ from tasks.templates.render import fill
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.support.builders import BOOK, PLAIN_BOOK
+from tests.support.ledger import held, let_time_pass
 from tests.support.processes import RedisServer
 from tests.support.until import until
-from tests.tasks.conftest import Worker, held, let_time_pass
+from tests.support.worker import Worker
 
 PLAIN = "您好，很高兴认识您！"
 SEND = "externalcontact/send_welcome_msg"
@@ -380,12 +380,6 @@ def test_neither_code_nor_token_is_in_what_is_logged(naming: Worker, caplog: pyt
 
 
 # ------------------------------------------------------------------------------------------------ Redis is away
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis", in_memory=True) as server:
-        yield server
 
 
 def test_an_outcome_waits_for_redis_to_return(wecom: StandIn, server: RedisServer) -> None:

@@ -9,7 +9,7 @@ from tasks.celery import make_app
 from tasks.ledger import celery_message
 from tasks.storage.connections import Redis
 from tests.support.until import until
-from tests.tasks.conftest import consuming
+from tests.support.worker import consuming
 
 ID = "0123456789abcdef0123456789abcdef"
 

@@ -3,9 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,17 +11,11 @@ from tasks.ledger import intake
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.storage import connections
 from tests.support.builders import a_contact
+from tests.support.ledger import a_ledger
 from tests.support.processes import RedisServer
 from tests.support.until import until
-from tests.tasks.conftest import a_ledger
 
 PROMISE = 4.0  # seconds; 1.5 are promised, slow machines get some more, and redis-py's own retries would take longer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis") as server:
-        yield server
 
 
 def the_door(server: RedisServer) -> Intake:

@@ -25,7 +25,7 @@ from tasks.ledger.ledger import (
 )
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
-from tests.tasks.conftest import a_ledger, let_time_pass
+from tests.support.ledger import a_ledger, let_time_pass
 
 SENT = Settlement("sent")
 

@@ -8,8 +8,9 @@ from tasks.ledger.ledger import Ledger, Settlement
 from tasks.ledger.pauses import FOLLOW_UPS, QUEUES, WELCOME, Pause, QueuePauses
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
+from tests.support.ledger import held
 from tests.support.until import until
-from tests.tasks.conftest import Worker, held
+from tests.support.worker import Worker
 
 
 @pytest.fixture

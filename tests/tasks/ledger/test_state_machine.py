@@ -37,8 +37,8 @@ from tasks.ledger.ledger import (
 )
 from tasks.storage import backup, connections
 from tests.support.builders import a_contact
+from tests.support.ledger import a_ledger, let_time_pass
 from tests.support.processes import RedisServer
-from tests.tasks.conftest import a_ledger, let_time_pass
 
 ZONE = ZoneInfo("Asia/Shanghai")
 

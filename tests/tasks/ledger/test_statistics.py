@@ -10,7 +10,7 @@ from tasks.ledger import statistics
 from tasks.ledger.ledger import Ledger, Settlement
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
-from tests.tasks.conftest import a_ledger
+from tests.support.ledger import a_ledger
 
 ZONE = ZoneInfo("Asia/Shanghai")
 

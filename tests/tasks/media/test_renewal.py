@@ -19,12 +19,10 @@ from tasks.templates.model import Media
 from tasks.templates.render import Upload
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.books import FILES, MP4, PDF, a_template
+from tests.support.books import ATTACHED, FILES, MP4, PDF, a_template
 from tests.support.builders import some_settings
 from tests.support.until import until
-from tests.tasks.greeting.test_attachments import ATTACHED, Installation, here
-
-__all__ = ["here"]
+from tests.support.worker import Worker
 
 DAY = 86400.0
 URL = Upload("0" * 64, "url")
@@ -111,7 +109,7 @@ def test_what_somebody_should_look_into_is_said_while_there_is_time(stands: Medi
 
 
 @pytest.fixture
-def keeping(here: Installation) -> Iterator[Callable[..., MediaRenewer]]:
+def keeping(here: Worker) -> Iterator[Callable[..., MediaRenewer]]:
     """Keepers of an installation, each as if in a process of its own."""
     made: list[MediaRenewer] = []
 
@@ -133,11 +131,11 @@ def keeper(keeping: Callable[..., MediaRenewer]) -> MediaRenewer:
     return keeping()
 
 
-def configured(here: Installation) -> Configured:
+def configured(here: Worker) -> Configured:
     return here.services.settings.apps["default"]
 
 
-def stands(here: Installation) -> MediaStatus:
+def stands(here: Worker) -> MediaStatus:
     return media_status(here.services.books, configured(here))
 
 
@@ -155,7 +153,7 @@ def looks_until(keeper: MediaRenewer, condition: Callable[[], Any], timeout: flo
     until(look, timeout)
 
 
-def age(here: Installation, seconds: float) -> None:
+def age(here: Worker, seconds: float) -> None:
     """As if all that is noted had happened so many seconds earlier."""
     ready = here.services.books.ready
     for key in ready.all(configured(here).corp_id):
@@ -170,9 +168,9 @@ def age(here: Installation, seconds: float) -> None:
 
 
 def test_what_a_book_shows_is_uploaded_once_images_for_good_and_the_next_customer_gets_all(
-    here: Installation, keeper: MediaRenewer
+    here: Worker, keeper: MediaRenewer
 ) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+    here.publish(a_template(ATTACHED), upload=False)
     assert len(stands(here).absent) == 3
     looks_until(keeper, lambda: not stands(here).absent)
     for _ in range(3):
@@ -185,7 +183,7 @@ def test_what_a_book_shows_is_uploaded_once_images_for_good_and_the_next_custome
     assert LIFE - 5 < left <= LIFE
 
 
-def test_a_large_image_and_a_cover_get_ids(here: Installation, keeper: MediaRenewer) -> None:
+def test_a_large_image_and_a_cover_get_ids(here: Worker, keeper: MediaRenewer) -> None:
     large = b"\x89PNG\r\n\x1a\n" + bytes(3 << 20)
     program = "miniprogram: {title: t, appid: wx1, page: p, cover: b.png}"
     source = a_template(f"text: t\nattachments:\n- image: {{file: a.png}}\n- {program}")
@@ -195,7 +193,7 @@ def test_a_large_image_and_a_cover_get_ids(here: Installation, keeper: MediaRene
     assert here.greeted()[1] == ["image", "miniprogram"]
 
 
-def test_ids_serve_every_app_of_the_corp(here: Installation, keeping: Callable[..., MediaRenewer]) -> None:
+def test_ids_serve_every_app_of_the_corp(here: Worker, keeping: Callable[..., MediaRenewer]) -> None:
     sales = replace(configured(here), name="sales")
     keeper = keeping(sales)
     for app in ("default", "sales"):
@@ -207,7 +205,7 @@ def test_ids_serve_every_app_of_the_corp(here: Installation, keeping: Callable[.
 
 
 def test_of_several_processes_one_uploads_and_another_takes_over_when_it_is_gone(
-    here: Installation, keeping: Callable[..., MediaRenewer], monkeypatch: pytest.MonkeyPatch
+    here: Worker, keeping: Callable[..., MediaRenewer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "LEASE", 1.5)
     first, second = keeping(), keeping()
@@ -219,8 +217,8 @@ def test_of_several_processes_one_uploads_and_another_takes_over_when_it_is_gone
     assert first.look()  # without a wait
 
 
-def test_ids_are_renewed_before_they_end_and_urls_are_not(here: Installation, keeper: MediaRenewer) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+def test_ids_are_renewed_before_they_end_and_urls_are_not(here: Worker, keeper: MediaRenewer) -> None:
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
     age(here, 2.2 * DAY)
     keeper.look()
@@ -230,10 +228,8 @@ def test_ids_are_renewed_before_they_end_and_urls_are_not(here: Installation, ke
     assert uploads(here.wecom) == {"media/uploadimg": 1, "media/upload": 4}
 
 
-def test_a_renewal_that_fails_is_an_alarm_while_the_old_id_is_still_sent(
-    here: Installation, keeper: MediaRenewer
-) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+def test_a_renewal_that_fails_is_an_alarm_while_the_old_id_is_still_sent(here: Worker, keeper: MediaRenewer) -> None:
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
     here.wecom.faults(busy=1, paths=("media/upload",))
     age(here, 2.5 * DAY)
@@ -247,7 +243,7 @@ def test_a_renewal_that_fails_is_an_alarm_while_the_old_id_is_still_sent(
 
 
 def test_over_the_quota_an_image_gets_an_id_and_later_its_url(
-    here: Installation, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
+    here: Worker, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "PER_DAY", 1)
     source = a_template("text: t\nattachments:\n- image: {file: media/hello.png}\n- image: {file: media/cover.png}")
@@ -270,11 +266,11 @@ PNG_3 = FILES["media/hello.png"] + b", a third"
 
 
 def test_an_upload_that_hangs_holds_no_other_up(
-    here: Installation, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
+    here: Worker, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "PATIENCE", 2.5)
     here.wecom.faults(hang=1, paths=("media/upload",))
-    here.book(a_template(ATTACHED), upload=False)
+    here.publish(a_template(ATTACHED), upload=False)
     began = time.monotonic()
     looks_until(keeper, lambda: uploads(here.wecom).get("media/uploadimg") == 1)
     assert time.monotonic() - began < 2.5, "before the other is given up"
@@ -284,18 +280,18 @@ def test_an_upload_that_hangs_holds_no_other_up(
 
 
 def test_what_wecom_does_not_take_is_named_with_its_reason_and_the_rest_is_there(
-    here: Installation, keeper: MediaRenewer
+    here: Worker, keeper: MediaRenewer
 ) -> None:
     here.wecom.faults(busy=1, paths=("media/upload",))
-    here.book(a_template(ATTACHED), upload=False)
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: "-1" in stands(here).absent.get("media/intro.mp4", ""))
     assert here.greeted()[1] == ["image", "link"]
 
 
 def test_a_dead_id_is_renewed_at_once_for_the_next_customer_and_this_one_gets_the_rest(
-    here: Installation, keeper: MediaRenewer
+    here: Worker, keeper: MediaRenewer
 ) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
     age(here, DAY)
     here.wecom.kill_media()
@@ -311,9 +307,9 @@ def test_a_dead_id_is_renewed_at_once_for_the_next_customer_and_this_one_gets_th
 
 
 def test_with_ids_renewed_since_it_was_made_this_very_greeting_has_everything(
-    here: Installation, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
+    here: Worker, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
     ready = here.services.books.ready
     stale = dict(ready.all(configured(here).corp_id))
@@ -334,8 +330,8 @@ def test_with_ids_renewed_since_it_was_made_this_very_greeting_has_everything(
     assert not stands(here).absent, "the new ids are not the ones that were refused"
 
 
-def test_many_who_meet_the_same_dead_id_cost_one_renewal(here: Installation, keeper: MediaRenewer) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+def test_many_who_meet_the_same_dead_id_cost_one_renewal(here: Worker, keeper: MediaRenewer) -> None:
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
     corp_id, ready = configured(here).corp_id, here.services.books.ready
     sent = ready.get(corp_id, [Upload(key.split(":")[0], *key.split(":")[1:]) for key in ready.all(corp_id)])
@@ -348,12 +344,10 @@ def test_many_who_meet_the_same_dead_id_cost_one_renewal(here: Installation, kee
     assert not stands(here).absent
 
 
-def test_what_nobody_wants_and_nobody_could_send_is_forgotten_and_urls_stay(
-    here: Installation, keeper: MediaRenewer
-) -> None:
-    here.book(a_template(ATTACHED), upload=False)
+def test_what_nobody_wants_and_nobody_could_send_is_forgotten_and_urls_stay(here: Worker, keeper: MediaRenewer) -> None:
+    here.publish(a_template(ATTACHED), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
-    here.book(a_template("text: t"))
+    here.publish(a_template("text: t"))
     keeper.look()
     assert len(here.services.books.ready.all(configured(here).corp_id)) == 3  # a rollback finds them
     age(here, LIFE)
@@ -362,14 +356,14 @@ def test_what_nobody_wants_and_nobody_could_send_is_forgotten_and_urls_stay(
     assert key.endswith(":url")
 
 
-def test_a_file_that_is_not_kept_any_more_is_said_so(here: Installation, keeper: MediaRenewer) -> None:
-    here.book(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
+def test_a_file_that_is_not_kept_any_more_is_said_so(here: Worker, keeper: MediaRenewer) -> None:
+    here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
     (sha256,) = here.services.books.media.sizes()
     here.services.redis.delete(f"welcome:media:{sha256}")
     looks_until(keeper, lambda: "import the book again" in stands(here).absent["media/intro.mp4"])
 
 
-def test_the_chinese_name_of_a_file_is_what_customers_see(here: Installation, keeper: MediaRenewer) -> None:
+def test_the_chinese_name_of_a_file_is_what_customers_see(here: Worker, keeper: MediaRenewer) -> None:
     source = a_template("text: t\nattachments:\n- file: {file: 价目表.pdf}")
     here.services.books.save("default", source, {"价目表.pdf": PDF})
     looks_until(keeper, lambda: not stands(here).absent)
@@ -378,29 +372,29 @@ def test_the_chinese_name_of_a_file_is_what_customers_see(here: Installation, ke
     assert (file.filename, file.content) == ("价目表.pdf", PDF)
 
 
-def test_only_the_first_media_is_waited_for_and_ten_seconds_at_most(here: Installation) -> None:
+def test_only_the_first_media_is_waited_for_and_ten_seconds_at_most(here: Worker) -> None:
     assert not stands(here).starting
-    here.book(a_template(ATTACHED), upload=False)
+    here.publish(a_template(ATTACHED), upload=False)
     assert stands(here).starting
     here.services.redis.decrby("welcome:first-media:default", 10_000)
-    here.book(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
+    here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
     assert not stands(here).starting
     assert stands(here).absent == {"media/intro.mp4": "it is on its way"}
 
 
-def test_a_second_corp_has_ids_of_its_own(here: Installation, wecom: StandIn) -> None:
+def test_a_second_corp_has_ids_of_its_own(here: Worker, wecom: StandIn) -> None:
     """What one corp uploaded is nothing to another."""
-    here.book(a_template(f"text: t\nattachments:\n- video: {{file: media/intro.mp4}} # {len(MP4)} bytes"))
+    here.publish(a_template(f"text: t\nattachments:\n- video: {{file: media/intro.mp4}} # {len(MP4)} bytes"))
     other = some_settings(**wecom.register(App.random("other")).environment(wecom.base_url)).apps["default"]
     assert not stands(here).absent
     assert media_status(here.services.books, other).absent
 
 
 def test_an_id_of_the_authors_that_is_dead_does_not_have_ours_renewed_with_every_customer(
-    here: Installation, keeper: MediaRenewer
+    here: Worker, keeper: MediaRenewer
 ) -> None:
     source = "text: t\nattachments:\n- video: {media_id: gone}\n- file: {file: media/price.pdf}"
-    here.book(a_template(source), upload=False)
+    here.publish(a_template(source), upload=False)
     looks_until(keeper, lambda: not stands(here).absent)
     for _ in range(8):
         row, seen, _ = here.greeted()
@@ -410,8 +404,8 @@ def test_an_id_of_the_authors_that_is_dead_does_not_have_ours_renewed_with_every
     assert uploads(here.wecom)["media/upload"] <= 3
 
 
-def test_the_schedule_says_loudly_what_cannot_be_renewed(here: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    here.book(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"))
+def test_the_schedule_says_loudly_what_cannot_be_renewed(here: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"))
     upkeep.watch_media(here.services)
     assert not caplog.records
     age(here, 2.6 * DAY)

@@ -34,7 +34,7 @@ from tasks.storage import backup
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
 from tests.support.builders import a_contact
-from tests.tasks.conftest import Worker
+from tests.support.worker import Worker
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BATCH = ("externalcontact/batch/get_by_user",)

@@ -14,8 +14,8 @@ from tasks.ledger.rows import MISSED_OF
 from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
 from tasks.missed.work_list import WorkList
 from tests.simulator.client import StandIn
-from tests.tasks.conftest import Worker
-from tests.tasks.missed.test_work_list import missed, unannounced
+from tests.support.ledger import missed, unannounced
+from tests.support.worker import Worker
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SEND = ("message/send",)

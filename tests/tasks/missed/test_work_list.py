@@ -10,7 +10,7 @@ from tasks.missed.work_list import UNANNOUNCED, MissedCause, WorkList, by_cause,
 from tasks.storage import backup
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
-from tests.tasks.conftest import a_ledger
+from tests.support.ledger import a_ledger
 
 
 def missed(client: Redis, outcome: str = "expired", errcode: int | None = None, **different: str) -> str:

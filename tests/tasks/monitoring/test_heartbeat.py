@@ -10,8 +10,8 @@ from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
+from tests.support.ledger import a_ledger
 from tests.support.until import until
-from tests.tasks.conftest import a_ledger
 
 
 def test_a_process_says_what_it_does(redis_client: Redis) -> None:

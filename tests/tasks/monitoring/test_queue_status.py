@@ -7,7 +7,7 @@ from tasks.monitoring.queue_status import SILENT, UPKEEP, Queues, Reading
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 from tests.support.builders import a_contact
-from tests.tasks.conftest import let_time_pass
+from tests.support.ledger import let_time_pass
 
 
 def reading(client: Redis) -> Reading:

@@ -16,8 +16,8 @@ from tasks.storage import embedded
 from tasks.storage.connections import Redis, connect
 from tasks.storage.embedded import Embedded, EmbeddedError, reachable
 from tests.support.builders import a_contact, some_settings
+from tests.support.ledger import a_ledger
 from tests.support.until import until
-from tests.tasks.conftest import a_ledger
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from tasks.templates.explain import explain
 from tasks.templates.model import Book, Rule, Template, Variant, When
 from tasks.templates.select import select
 from tests.support.books import a_book, a_rule, someone, the_example
-from tests.tasks.templates.test_conditions import contacts, whens
+from tests.support.strategies import contacts, whens
 
 DIRECTORY = Directory({"zhangsan": frozenset({5})}, {1: 0, 3: 1, 4: 3, 5: 4})
 

@@ -9,9 +9,7 @@ import pytest
 
 from tasks.wecom import WeComAPIError, WeComClient, errors
 from tasks.wecom.errors import CODES, Busy, Final, Limited, MediaRefused, Misconfigured, TokenRefused, from_answer
-from tests.support.recording import Recorder, _recorded, client, recorder
-
-__all__ = ["_recorded", "client", "recorder"]
+from tests.support.recording import Recorder
 
 DOCUMENTED = {  # docs 90313, 90455, 92137: what a caller of customer contact meets
     Busy: (-1, 41096, 45033, 45035),

@@ -10,9 +10,7 @@ from tasks.wecom import WeComClient
 from tasks.wecom.errors import MediaRefused, NoAnswer
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.recording import Recorder, Reply, Request, _recorded, client, recorder
-
-__all__ = ["_recorded", "client", "recorder"]
+from tests.support.recording import Recorder, Reply, Request
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 

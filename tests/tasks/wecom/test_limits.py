@@ -7,9 +7,7 @@ import pytest
 from tasks.greeting import policy
 from tasks.ledger.ledger import Settlement
 from tasks.wecom import InvalidRequest, WeComClient, WeComError
-from tests.support.recording import Recorder, _recorded, client, recorder
-
-__all__ = ["_recorded", "client", "recorder"]
+from tests.support.recording import Recorder
 
 PNG = b"\x89PNG\r\n\x1a\n"
 DAY = 86400

@@ -9,9 +9,7 @@ import pytest
 from tasks.wecom import WeComClient
 from tasks.wecom.catalogue import Entry, calls
 from tasks.wecom.errors import BadRequest, NoAnswer
-from tests.support.recording import OK, Recorder, Request, _recorded, client, recorder
-
-__all__ = ["_recorded", "client", "recorder"]
+from tests.support.recording import OK, Recorder, Request
 
 PAGED = [entry for entry in calls().values() if "cursor" in inspect.signature(entry.method).parameters]
 SAMPLES: dict[str, Any] = {"userid_list": ["u"], "chat_type": "single", "page_id": 0, "page_size": 10, "end_time": 1}

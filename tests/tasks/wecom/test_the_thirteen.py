@@ -12,9 +12,7 @@ from wechatpy.enterprise import WeChatClient
 
 from tasks.wecom import WeComClient
 from tasks.wecom.external_contact import ExternalContact
-from tests.support.recording import Recorder, _recorded, client, recorder
-
-__all__ = ["_recorded", "client", "recorder"]
+from tests.support.recording import Recorder
 
 NOTHING = inspect.Parameter.empty
 CONTRACT: dict[str, dict[str, Any]] = {  # method → parameter → default

@@ -14,7 +14,7 @@ from tasks.settings import read
 from tests.support.builders import AES_KEY, CORP
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, sealed, signed, xml
 from tests.support.until import until
-from tests.webhook.conftest import Web
+from tests.support.web import Web
 from webhook.callback.crypto import Envelope
 from webhook.callback.diagnosis import SIGNED, VERDICTS, diagnose, sentence
 

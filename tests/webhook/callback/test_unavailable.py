@@ -11,7 +11,7 @@ from tests.support.builders import AES_KEY, ENVIRONMENT, some_settings
 from tests.support.processes import RedisServer
 from tests.support.pushes import TOKEN, a_push, a_verification
 from tests.support.until import until
-from tests.webhook.conftest import Web, WebProcess, stored
+from tests.support.web import Web, WebProcess, stored
 
 SOON = 4.0  # seconds in which the callback says that it cannot store: 1.5 are promised, WeCom waits 5
 CALLERS = 40  # at once: more than the web process has threads

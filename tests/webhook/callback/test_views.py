@@ -15,7 +15,7 @@ from tasks.ledger.ledger import DUE, EVENTS, PREFIX
 from tasks.settings import read as read_settings
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, as_json, sealed, signed, xml
-from tests.webhook.conftest import Web, stored
+from tests.support.web import Web, stored
 from webhook.callback.crypto import Envelope
 from webhook.callback.parsing import BODY_LIMIT, parse
 

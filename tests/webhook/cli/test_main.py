@@ -12,18 +12,18 @@ from pathlib import Path
 import click
 import pytest
 import requests
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tasks.followups.store import FollowUpProgress, FollowUps
 from tasks.ledger.ledger import CONSUMED, EVENTS, PREFIX, Settlement
 from tasks.services import build_services
-from tasks.settings import VARIABLES
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK, CORP, ENVIRONMENT, a_contact, some_settings
+from tests.support.cli import failure, run
 from tests.support.processes import COMMAND, Process, Product, free_port
 from tests.support.until import until
-from tests.webhook.conftest import WebProcess
+from tests.support.web import WebProcess
 from webhook.cli.main import main
 
 FIELDS = [  # of `deliveries --json`: machines read them
@@ -49,26 +49,6 @@ HERE = {"PYTHONPATH": str(Path(__file__).parents[3])}  # this checkout's code
 @pytest.fixture(autouse=True)
 def _an_empty_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments: str, **environ: str) -> Result:
-    """A command with these settings and no others. No output of any command holds a secret."""
-    nothing: dict[str, str | None] = {variable.name: None for variable in VARIABLES}
-    result = CliRunner().invoke(main, arguments, env=nothing | environ, prog_name="wecom-welcome")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    for name in ("WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "CONSOLE_PASSWORD", "SECRET_KEY"):
-        assert (environ.get(name) or "\0") not in result.stdout + result.stderr
-    return result
-
-
-def failure(*arguments: str, **environ: str) -> str:
-    """What a command that fails says: one line on stderr."""
-    result = run(*arguments, **environ)
-    assert result.exit_code == 1, result.output
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("wecom-welcome: ")
-    return line.removeprefix("wecom-welcome: ")
 
 
 # --- --help

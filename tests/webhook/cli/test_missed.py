@@ -8,8 +8,8 @@ import pytest
 from tasks.missed.work_list import WorkList
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.tasks.missed.test_work_list import missed
-from tests.webhook.cli.test_main import failure, run
+from tests.support.cli import failure, run
+from tests.support.ledger import missed
 
 
 @pytest.fixture

@@ -1,82 +1,13 @@
 """The console in this process, on a real Redis: `browse` is a browser that has signed in and knows no JavaScript."""
 
-import html
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from flask import Flask
-from werkzeug.test import TestResponse
 
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tests.support.builders import some_settings
-from tests.support.signed_in import COOKIE, signed_in
-from webhook import create_app
-
-PASSWORD = "let-me-in"
-NAME = "李敏"
-TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
-
-
-class Browser:
-    """Follows redirects and sends the CSRF token of the page it saw last, as a person's browser does."""
-
-    def __init__(self, services: Services, language: str = "en", **environ: str) -> None:
-        self.services = services
-        application = create_app(services)
-        self.client = application.test_client()
-        self.console: Flask = application.extensions["console"]
-        self.client.set_cookie("welcome-language", language)
-        self.environ = environ
-        self.token = ""
-
-    def sign_in(self, name: str = NAME, password: str = PASSWORD) -> "Browser":
-        self.get("/login")
-        self.post("/login", {"name": name, "password": password})
-        return self
-
-    def signed_in(self, name: str = NAME) -> "Browser":
-        """As after `sign_in`, without what comparing the password costs."""
-        cookie, self.token = signed_in(self.console, name, PASSWORD)
-        self.client.set_cookie(COOKIE, cookie, path="/")
-        return self
-
-    def get(self, path: str, query: Mapping[str, Any] | None = None, **options: Any) -> TestResponse:
-        """A page below /console."""
-        options.setdefault("follow_redirects", True)
-        return self._seen(self.client.get("/console" + path, query_string=query, **self._options(options)))
-
-    def post(self, path: str, data: Mapping[str, Any] | None = None, **options: Any) -> TestResponse:
-        """A form below /console, with the token of the page that was seen last."""
-        options.setdefault("follow_redirects", True)
-        data = {"csrf_token": self.token, **(data or {})}
-        return self._seen(self.client.post("/console" + path, data=data, **self._options(options)))
-
-    def session(self, **changed: Any) -> dict[str, Any]:
-        """What the session's cookie holds, with these values changed."""
-        signer = self.console.session_interface.get_signing_serializer(self.console)  # type: ignore[attr-defined]
-        cookie = self.client.get_cookie("welcome-console", path="/")
-        assert cookie is not None
-        held = {**signer.loads(cookie.value), **changed}
-        self.client.set_cookie("welcome-console", signer.dumps(held), path="/")
-        return held
-
-    def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"environ_base": self.environ, **options}
-
-    def _seen(self, response: TestResponse) -> TestResponse:
-        if response.mimetype == "text/html":
-            found = TOKEN.search(response.text)
-            self.token = html.unescape(found[1]) if found else self.token
-        return response
-
-
-def text_of(response: TestResponse) -> str:
-    """What a page says, without its markup."""
-    body = re.sub(r"(?s)<(script|style|head).*?</\1>", " ", response.text)
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+from tests.support.console import PASSWORD, Browser
 
 
 @pytest.fixture

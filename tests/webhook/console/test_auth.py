@@ -10,8 +10,8 @@ from werkzeug.test import TestResponse
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tests.support.builders import some_settings
+from tests.support.console import NAME, PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
-from tests.webhook.console.conftest import NAME, PASSWORD, Browser, text_of
 from webhook import create_app
 from webhook.console import sessions
 

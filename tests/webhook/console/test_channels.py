@@ -20,7 +20,7 @@ from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.books import PNG, a_rule
 from tests.support.builders import a_contact
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+from tests.support.console import PASSWORD, Browser, text_of
 from webhook.console.channels import refusal
 
 ADD = "externalcontact/add_contact_way"

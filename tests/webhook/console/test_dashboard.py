@@ -7,8 +7,8 @@ from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.services import Services
 from tasks.templates import book
 from tests.support.builders import BOOK, a_contact
-from tests.webhook.console.conftest import NAME, Browser, text_of
-from tests.webhook.console.test_queue import a_flow, failed
+from tests.support.console import NAME, Browser, a_flow, text_of
+from tests.support.ledger import a_failed_follow_up
 from webhook.console.dashboard import verdict, without_rule
 from webhook.console.statistics_summary import OutcomeCount
 
@@ -73,7 +73,7 @@ def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None
     services.books.save("default", CHANNELS)
     added(services, Settlement("expired"), state="douyin-7")
     added(services, Settlement("sent"), state="xhs-11")
-    failed(services)
+    a_failed_follow_up(services)
     QueuePauses(services.redis).pause(FOLLOW_UPS, NAME)
     services.ledger.note_verification("default", "the token differs")
     answer = browse.get("/")

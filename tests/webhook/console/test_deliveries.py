@@ -19,8 +19,8 @@ from tasks.services import Services, build_services
 from tasks.settings import read
 from tests.simulator.client import StandIn
 from tests.support.builders import BOOK, CORP, a_contact, some_settings
-from tests.tasks.conftest import Worker
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.worker import Worker
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 NASTY = "<script>alert(1)</script>\u202e"

@@ -16,8 +16,8 @@ from tasks.templates import render
 from tasks.templates.edits import GROUP, TEMPLATE, Part, SetNamed
 from tests.support.books import JPG, MP4, PDF, PNG, WEBP
 from tests.support.builders import some_settings
+from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook.console.welcomes import editor_form, preview
 
 BOOK = """\

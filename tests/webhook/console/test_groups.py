@@ -13,7 +13,7 @@ from tasks.settings import read
 from tasks.templates.edits import GROUP, DeleteNamed, Part
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+from tests.support.console import PASSWORD, Browser, text_of
 
 BOOK = """\
 version: 1

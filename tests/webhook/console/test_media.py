@@ -14,7 +14,7 @@ from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.templates.render import Upload, needed
 from tests.support.books import JPG, MP4, PDF, PNG, WEBP
-from tests.webhook.console.conftest import Browser, text_of
+from tests.support.console import Browser, text_of
 from webhook.console.welcomes import media_status
 
 BOOK = """\

@@ -16,8 +16,8 @@ from tasks.services import Services, build_services
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK, some_settings
-from tests.tasks.missed.test_work_list import missed, unannounced
-from tests.webhook.console.conftest import NAME, PASSWORD, Browser, text_of
+from tests.support.console import NAME, PASSWORD, Browser, text_of
+from tests.support.ledger import missed, unannounced
 
 
 @pytest.fixture

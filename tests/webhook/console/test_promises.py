@@ -18,10 +18,10 @@ from werkzeug.test import Client, EnvironBuilder
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.wecom.token import Token
-from tests.browser import samples
+from tests.support import samples
 from tests.support.builders import ENVIRONMENT, some_settings
+from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 from webhook import create_app
 from webhook.console import auth, sessions
 from webhook.server.concurrency_limit import AT_ONCE, ConcurrencyLimit

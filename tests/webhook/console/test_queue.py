@@ -6,33 +6,17 @@ import time
 import pytest
 import redis
 
-from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
 from tasks.ledger.ledger import CONSUMED, Settlement
 from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause, QueuePauses
 from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.heartbeat import Heartbeat
-from tasks.monitoring.queue_status import Reading
 from tasks.services import Services
 from tests.support.builders import a_contact
+from tests.support.console import NAME, Browser, a_flow, text_of
+from tests.support.ledger import a_failed_follow_up
 from tests.support.until import until
-from tests.webhook.console.conftest import NAME, Browser, text_of
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.queue import Flow, verdict
-
-
-def a_flow(**different: object) -> Flow:
-    values: dict[str, object] = {"waiting": 0, "in_flight": 0, "oldest": 0.0, "silence": 0.1, "upkeep": 0}
-    return Flow(Reading(**values | {"memory": None, "tokens": {}} | different), rate=0)  # type: ignore[arg-type]
-
-
-def failed(services: Services, **different: object) -> FollowUpTask:
-    """A follow-up that was given up."""
-    store, event = FollowUps(services.redis), a_contact(**different)
-    services.ledger.accept(event)
-    services.ledger.settle(event, Settlement("sent"), follow_up=True)
-    (task,) = store.claim(1)
-    store.note(task, FollowUpProgress("failed", "no such tag <b>"))
-    return task
 
 
 @pytest.mark.parametrize(
@@ -120,7 +104,11 @@ def test_a_change_needs_the_token_of_the_page(browse: Browser, services: Service
 
 
 def test_those_shown_are_retried_and_no_others(browse: Browser, services: Services) -> None:
-    shown, later, other = failed(services), failed(services), failed(services, app="sales")
+    shown, later, other = (
+        a_failed_follow_up(services),
+        a_failed_follow_up(services),
+        a_failed_follow_up(services, app="sales"),
+    )
     browse.get("/queue")
     page = text_of(browse.post("/queue/follow-ups/retry", {"id": [shown.id, other.id, "nonsense"]}))
     assert "1 follow-up is tried again now" in page
@@ -132,8 +120,8 @@ def test_those_shown_are_retried_and_no_others(browse: Browser, services: Servic
 
 
 def test_the_button_names_how_many_it_retries(browse: Browser, services: Services) -> None:
-    failed(services)
-    failed(services)
+    a_failed_follow_up(services)
+    a_failed_follow_up(services)
     page = browse.get("/queue")
     assert "Retry these 2" in text_of(page)
     assert len(re.findall('name="id"', page.text)) == 2

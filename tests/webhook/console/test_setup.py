@@ -14,10 +14,10 @@ from tasks.settings import read
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK, a_contact
+from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.processes import free_port
 from tests.support.until import until
-from tests.support.working import working
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
+from tests.support.worker import working
 from webhook import create_app
 from webhook.console import checkup
 from webhook.console.checkup import LAST, RUNNING, Checkup

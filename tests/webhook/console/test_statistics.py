@@ -12,7 +12,7 @@ from tasks.ledger import statistics
 from tasks.ledger.ledger import Settlement
 from tasks.services import Services
 from tests.support.builders import a_contact
-from tests.webhook.console.conftest import Browser, text_of
+from tests.support.console import Browser, text_of
 
 TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).date()
 SENT = Settlement("sent", template="t", rule="r", variant="a", steps={"answer_1": 1300})

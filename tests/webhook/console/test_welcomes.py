@@ -16,8 +16,8 @@ from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
 from tasks.templates.yaml_nodes import BOOK_LIMIT
 from tests.support.books import PNG
 from tests.support.builders import a_contact, some_settings
+from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
-from tests.webhook.console.conftest import PASSWORD, Browser, text_of
 
 BOOK = """\
 version: 1

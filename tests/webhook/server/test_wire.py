@@ -11,7 +11,7 @@ from tests.support.builders import AES_KEY, ENVIRONMENT
 from tests.support.processes import RedisServer, free_port
 from tests.support.pushes import ENVELOPE, TOKEN, a_push, a_verification, an_event, xml
 from tests.support.until import until
-from tests.webhook.conftest import WebProcess, stored
+from tests.support.web import WebProcess, stored
 from webhook.callback.parsing import BODY_LIMIT, parse
 from webhook.server.web import READ, THREADS
 

@@ -1,0 +1,40 @@
+"""The command line: a command run in this process, and whether the real one knows a command."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from tasks.settings import VARIABLES
+from webhook.cli.main import main
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    """A command with these settings and no others. No output of any command holds a secret."""
+    nothing: dict[str, str | None] = {variable.name: None for variable in VARIABLES}
+    result = CliRunner().invoke(main, arguments, env=nothing | environ, prog_name="wecom-welcome")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    for name in ("WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "CONSOLE_PASSWORD", "SECRET_KEY"):
+        assert (environ.get(name) or "\0") not in result.stdout + result.stderr
+    return result
+
+
+def failure(*arguments: str, **environ: str) -> str:
+    """What a command that fails says: one line on stderr."""
+    result = run(*arguments, **environ)
+    assert result.exit_code == 1, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("wecom-welcome: ")
+    return line.removeprefix("wecom-welcome: ")
+
+
+def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:
+    """True if `wecom-welcome *command` is understood: then all it can say is that nothing is set. `empty`: a folder."""
+    run = subprocess.run(
+        [Path(sys.executable).with_name("wecom-welcome"), *command],
+        cwd=empty, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    return run.returncode != 0 and "WECOM_CORP_ID" in run.stderr

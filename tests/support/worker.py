@@ -1,0 +1,166 @@
+"""A welcome worker in this process: what role `welcome` puts together, beside the stand-in."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+
+from tasks.directory.lookup import Lookups
+from tasks.events import ContactAdded
+from tasks.greeting.greeter import Dispatcher, Greeter
+from tasks.ledger.ledger import Claim, Ledger
+from tasks.ledger.pauses import QueuePauses
+from tasks.services import Services, build_services
+from tasks.templates.render import Upload, needed
+from tests.simulator.client import StandIn
+from tests.simulator.records import Record
+from tests.simulator.world import App
+from tests.support.books import FILES
+from tests.support.builders import PLAIN_BOOK, a_contact, some_settings
+
+
+@dataclass
+class Worker:
+    """What role `welcome` puts together, without Celery around it."""
+
+    wecom: StandIn
+    app: App
+    services: Services
+    greeter: Greeter
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    @classmethod
+    def made(cls, wecom: StandIn, redis_url: str, book: str | None = PLAIN_BOOK, **variables: str) -> "Worker":
+        app = wecom.register(App.random())
+        settings = some_settings(**app.environment(wecom.base_url) | {"REDIS_URL": redis_url} | variables)
+        services = build_services(settings, timeout=0.5)
+        if book is not None:
+            services.books.import_first("default", book)
+        people = Lookups(services.redis, settings.timezone)
+        return cls(
+            wecom,
+            app,
+            services,
+            Greeter(
+                services.ledger,
+                services.books,
+                people,
+                services.clients,
+                services.counters,
+                QueuePauses(services.redis),
+            ),
+        )
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.services.ledger
+
+    def added(self, **different: Any) -> tuple[Record, ContactAdded]:
+        """A customer of whom WeCom knows and whose event is in the ledger."""
+        record = self.wecom.add(push=False)
+        event = a_contact(
+            **{
+                "corp_id": self.app.corp_id,
+                "user_id": record.user_id,
+                "external_user_id": record.external_user_id,
+                "welcome_code": record.welcome_code,
+            }
+            | different
+        )
+        assert self.ledger.accept(event)
+        return record, event
+
+    def claimed(self, **different: Any) -> tuple[Record, Claim]:
+        record, _ = self.added(**different)
+        (claim,) = self.ledger.claim(1)
+        return record, claim
+
+    def greet(self, claim: Claim) -> dict[str, str]:
+        """The event's row after it was greeted."""
+        self.greeter.greet(claim)
+        row = self.ledger.row(claim.id)
+        assert row is not None
+        return row
+
+    def greeted(self, **different: Any) -> tuple[dict[str, str], list[str], Record]:
+        """(row, msgtypes of the attachments that the customer saw, record) of one customer."""
+        record, claim = self.claimed(**different)
+        row, record = self.greet(claim), self.wecom.record(record)
+        return row, [one["msgtype"] for one in (record.content or {}).get("attachments", [])], record
+
+    def publish(self, source: str, upload: bool = True) -> None:
+        """Make it the current book, its files at WeCom unless `upload` is False."""
+        book = self.services.books.book("default", self.services.books.save("default", source, FILES))
+        for one, media in needed(book).items() if upload else ():
+            value = self._upload("media/uploadimg" if one.how == "url" else "media/upload", one, FILES[media.path])
+            ends_at = None if one.how == "url" else time.time() + 3 * 86400
+            self.services.books.ready.put(self.app.corp_id, one, value, ends_at)
+
+    def _upload(self, path: str, upload: Upload, content: bytes) -> str:
+        """The URL or the media_id."""
+        token = self.services.clients["default"].tokens.get(time.monotonic() + 2)
+        answer = requests.post(
+            f"{self.wecom.base_url}/cgi-bin/{path}",
+            params={"access_token": token, "type": upload.how},
+            files={"media": ("a", content)},
+            timeout=5,
+        ).json()
+        return str(answer.get("url") or answer["media_id"])
+
+    def dispatcher(self, concurrency: int = 8) -> Dispatcher:
+        return Dispatcher(self.ledger, self.greeter.greet, concurrency)
+
+    def aside(self, work: Callable[..., Any], *args: Any) -> threading.Thread:
+        """Work in a thread of its own."""
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        thread.start()
+        self.threads.append(thread)
+        return thread
+
+    def close(self) -> None:
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        for client in self.services.clients.values():
+            client.close()
+        self.services.redis.close()
+
+
+@contextlib.contextmanager
+def working(services: Services) -> Iterator[None]:
+    """Whoever is added meanwhile is greeted."""
+    people = Lookups(services.redis, services.settings.timezone)
+    greeter = Greeter(
+        services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
+    )
+    dispatcher, stop = Dispatcher(services.ledger, greeter.greet, 2), threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.02):
+            dispatcher.run()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        dispatcher.stop()
+        thread.join()
+
+
+@contextlib.contextmanager
+def consuming(app: Celery, queue: str) -> Iterator[None]:
+    """A Celery worker of one queue in this process, in threads as the product's; logging stays as it is."""
+    root = logging.getLogger()
+    level = root.level
+    with start_worker(app, pool="threads", concurrency=2, queues=[queue], perform_ping_check=False):
+        root.setLevel(level)
+        yield
