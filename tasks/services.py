@@ -1,12 +1,27 @@
-"""Settings → the parts that a process needs, put together once at its start."""
+"""Settings → the services of a process, assembled here and nowhere else.
+
+build_services(settings)   Services: what all apps share
+services.app(name)         AppServices: what belongs to one app
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
+from tasks.books.draft import Drafts
 from tasks.books.files import load
 from tasks.books.revisions import BookStore
+from tasks.channels import Channels
+from tasks.directory.lookup import Lookups
+from tasks.followups.corp_tags import CorpTags
+from tasks.followups.store import FollowUps
+from tasks.group_welcomes import GroupSync
 from tasks.ledger.ledger import Ledger
+from tasks.ledger.pauses import QueuePauses
 from tasks.media.renewal import media_status
+from tasks.missed.comparison import Comparison
+from tasks.missed.reminders import Reminders
+from tasks.missed.work_list import WorkList
 from tasks.monitoring.metrics import Counters, count
 from tasks.monitoring.queue_status import Queues
 from tasks.settings import App, Settings
@@ -17,21 +32,86 @@ from tasks.wecom import WeComClient
 TIMEOUT = 2.0  # seconds for an answer of Redis, in workers and commands
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Services:
-    """What works on one Redis: shared by the threads of a process."""
+    """What works on one Redis: shared by the threads of a process. What not every process needs is made on demand."""
 
     settings: Settings
     redis: Redis
     ledger: Ledger
     books: BookStore
-    clients: Mapping[str, WeComClient]
+    clients: Mapping[str, WeComClient]  # by app
     counters: Counters
     queues: Queues
 
+    def app(self, name: str) -> "AppServices":
+        """What belongs to one app. KeyError for one that is not configured."""
+        return self._apps[name]
+
+    @cached_property
+    def _apps(self) -> Mapping[str, "AppServices"]:
+        return {name: AppServices(self, app) for name, app in self.settings.apps.items()}
+
+    @cached_property
+    def queue_pauses(self) -> QueuePauses:
+        return QueuePauses(self.redis)
+
+    @cached_property
+    def follow_ups(self) -> FollowUps:
+        return FollowUps(self.redis)
+
+    @cached_property
+    def lookups(self) -> Lookups:
+        return Lookups(self.redis, self.settings.timezone)
+
+    @cached_property
+    def corp_tags(self) -> CorpTags:
+        return CorpTags(self.redis)
+
+    @cached_property
+    def drafts(self) -> Drafts:
+        return Drafts(self.redis, self.books)
+
+
+@dataclass(frozen=True)
+class AppServices:
+    """What belongs to one app of one corp, on what all apps share."""
+
+    shared: Services = field(repr=False)
+    settings: App
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def wecom(self) -> WeComClient:
+        return self.shared.clients[self.name]
+
+    @cached_property
+    def channels(self) -> Channels:
+        return Channels(self.shared.redis, self.name, self.wecom)
+
+    @cached_property
+    def group_sync(self) -> GroupSync:
+        return GroupSync(self.shared.redis, self.shared.books, self.settings, self.wecom)
+
+    @cached_property
+    def work_list(self) -> WorkList:
+        return WorkList(self.shared.redis, self.name)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        life = self.shared.settings.keep_days * 86400
+        return Comparison(self.shared.redis, self.settings, self.wecom, life, self.shared.settings.timezone)
+
+    @cached_property
+    def reminders(self) -> Reminders:
+        return Reminders(self.shared.redis, self.settings, self.wecom, self.shared.settings.timezone)
+
 
 def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
-    """The parts. Nothing is connected yet; `timeout`: seconds for a connection to Redis, and for each answer."""
+    """The services. Nothing is connected yet; `timeout`: seconds for a connection to Redis, and for each answer."""
     if settings.redis_url is None:
         raise ValueError("REDIS_URL is not set; the embedded server belongs to `wecom-welcome up`")
     client = connections.connect(settings.redis_url, timeout=timeout)

@@ -10,12 +10,9 @@ import logging
 import time
 
 from tasks import services as build
-from tasks.group_welcomes import FAILED, SAME, WAITS, GroupSync, SyncInProgress
+from tasks.group_welcomes import FAILED, SAME, WAITS, SyncInProgress
 from tasks.logs import about
-from tasks.missed.comparison import Comparison
-from tasks.missed.comparison import ComparisonInProgress as Comparing
-from tasks.missed.reminders import Reminders
-from tasks.missed.work_list import WorkList
+from tasks.missed.comparison import ComparisonInProgress
 from tasks.services import Services
 from tasks.wecom import WeComError
 
@@ -45,7 +42,7 @@ def trim_ledger(services: Services) -> None:
     trimmed = services.ledger.trim()
     past = services.ledger.now() - services.settings.keep_days * 86_400_000
     for name in services.settings.apps:
-        WorkList(services.redis, name).trim(past)
+        services.app(name).work_list.trim(past)
     if trimmed:
         log.info("%s rows are past their %s days", trimmed, services.settings.keep_days)
 
@@ -68,8 +65,8 @@ def watch_media(services: Services) -> None:
 
 def sync_group_welcomes(services: Services) -> None:
     """Keep WeCom's group welcomes in step with the books; once an hour, look whether they still are what was sent."""
-    for name, app in services.settings.apps.items():
-        sync = GroupSync(services.redis, services.books, app, services.clients[name])
+    for name in services.settings.apps:
+        sync = services.app(name).group_sync
         try:
             steps = sync.sync(check=sync.due())
         except SyncInProgress:
@@ -85,14 +82,14 @@ def sync_group_welcomes(services: Services) -> None:
 def compare_customers(services: Services) -> None:
     """Go on with the nightly comparison where one is due, asked for or under way."""
     for name in services.settings.apps:
-        with contextlib.suppress(Comparing), about(app=name):
-            Comparison.of(services, name).turn()
+        with contextlib.suppress(ComparisonInProgress), about(app=name):
+            services.app(name).comparison.turn()
 
 
 def remind_members(services: Services) -> None:
     """Tell members of customers who were missed, where that is switched on; learn the names that people will read."""
     for name in services.settings.apps:
         with about(app=name):
-            reminders = Reminders.of(services, name)
+            reminders = services.app(name).reminders
             reminders.learn_names(by=time.monotonic() + 10)
             reminders.run()

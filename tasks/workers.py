@@ -1,4 +1,4 @@
-"""The worker roles: each puts its parts together and runs in the foreground until SIGTERM, which drains.
+"""The worker roles: each assembles what it runs, and runs in the foreground until SIGTERM, which drains.
 
 welcome   the 20-second task, in threads          upkeep   the slow queue          beat   the schedule
 """
@@ -17,13 +17,9 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import upkeep
 from tasks.celery import make_app
-from tasks.directory.lookup import Lookups
-from tasks.followups.corp_tags import CorpTags
-from tasks.followups.store import FollowUps
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.greeting.greeter import Dispatcher, Greeter
 from tasks.ledger import celery_message
-from tasks.ledger.pauses import QueuePauses
 from tasks.media.renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
@@ -43,9 +39,13 @@ def welcome(settings: Settings) -> None:
     """Greet, until SIGTERM; then finish what is in flight."""
     services = build_services(settings)
     _import_books(services)
-    people = Lookups(services.redis, settings.timezone)
     greeter = Greeter(
-        services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
+        services.ledger,
+        services.books,
+        services.lookups,
+        services.clients,
+        services.counters,
+        services.queue_pauses,
     )
     dispatcher = Dispatcher(services.ledger, greeter.greet, settings.concurrency)
     app = make_app(str(settings.redis_url))
@@ -64,10 +64,10 @@ def upkeep_worker(settings: Settings) -> None:
     for name in jobs.SCHEDULE:
         _register(app, name, services, running)
     follow_up = FollowUpHandler(
-        store=FollowUps(services.redis),
+        store=services.follow_ups,
         books=services.books,
-        people=Lookups(services.redis, settings.timezone),
-        tags=CorpTags(services.redis),
+        people=services.lookups,
+        tags=services.corp_tags,
         clients=services.clients,
         counters=services.counters,
     )

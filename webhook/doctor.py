@@ -8,8 +8,6 @@ from datetime import datetime
 import redis
 import requests
 
-from tasks.group_welcomes import GroupSync
-from tasks.ledger.pauses import QueuePauses
 from tasks.media.renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
@@ -154,14 +152,14 @@ def _redis(services: Services, app: App) -> Iterator[Finding]:
         yield Finding(SCHEDULED, None, Message.of("nothing has run for minutes"), cure)
     else:
         yield Finding(SCHEDULED, True, Message.of("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
-    for lane, pause in QueuePauses(services.redis).paused().items():
+    for lane, pause in services.queue_pauses.paused().items():
         left = Message.of("until somebody resumes it")
         if pause.left is not None:
             left = Message.of("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
         detail = Message.of("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
         yield Finding(LANE, None, detail, Message.of("resume it on the console's page Queue"))
     yield from _media(reading.media.get(app.name, MediaStatus()))
-    for name, reason in GroupSync(services.redis, services.books, app, services.clients[app.name]).troubles().items():
+    for name, reason in services.app(app.name).group_sync.troubles().items():
         yield Finding(GROUPS, None, f"{name}: {reason}", Message.of("`wecom-welcome templates groups` tries it again"))
     noted = services.ledger.last_verification(app.name)
     if noted is not None and noted[1]:

@@ -3,7 +3,6 @@
 import redis
 from flask import Blueprint, Response, jsonify
 
-from tasks.ledger.pauses import QueuePauses
 from tasks.monitoring.metrics import exposition
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import Services
@@ -72,7 +71,7 @@ def _remarks(services: Services) -> list[str]:
         for app in services.settings.apps
         if services.books.current(app) is None
     ]
-    for lane, pause in QueuePauses(services.redis).paused().items():
+    for lane, pause in services.queue_pauses.paused().items():
         left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
         remarks.append(f"the lane {lane} is paused {left}")
     return remarks

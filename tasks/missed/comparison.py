@@ -29,7 +29,6 @@ from tasks.ledger.ledger import EVENTS
 from tasks.ledger.rows import PREFIX, pair_of
 from tasks.missed import work_list
 from tasks.missed.work_list import UNANNOUNCED, WorkList
-from tasks.services import Services
 from tasks.settings import App
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -162,8 +161,8 @@ def not_announced(
 
 def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: int) -> str:
     """32 hex digits, as an event's, and the same on each night."""
-    services = (UNANNOUNCED, app, user_id, external_user_id, str(created_at))
-    return hashlib.sha256("\0".join(services).encode()).hexdigest()[:32]
+    parts = (UNANNOUNCED, app, user_id, external_user_id, str(created_at))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def digest(app: str | None, external_user_id: str) -> str:
@@ -179,7 +178,7 @@ class ComparisonInProgress(Exception):
 
 
 class Comparison:
-    """The comparison of one app. Methods raise redis.RedisError."""
+    """The comparison of one app; `life`: seconds for which the ledger keeps a row. Methods raise redis.RedisError."""
 
     def __init__(self, client: Redis, app: App, wecom: WeComClient, life: int, zone: ZoneInfo) -> None:
         self._redis = client
@@ -189,12 +188,6 @@ class Comparison:
         self._zone = zone
         self._list = WorkList(client, app.name)
         self._key, self._lock = STATE + app.name, LOCK + app.name
-
-    @classmethod
-    def of(cls, services: Services, app: str) -> "Comparison":
-        """The one of an app."""
-        life = services.settings.keep_days * 86400
-        return cls(services.redis, services.settings.apps[app], services.clients[app], life, services.settings.timezone)
 
     def status(self) -> ComparisonStatus:
         return comparison_status(self._redis, self._app.name)

@@ -4,14 +4,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.books.revisions import NoRevision
+from tasks.books.revisions import BookStore, NoRevision
 from tasks.directory.lookup import BUDGET, Lookups
 from tasks.events import ContactAdded
 from tasks.missed.work_list import Missed
-from tasks.services import Services
+from tasks.settings import App
 from tasks.templates.model import Template
 from tasks.templates.render import fill, wanted
 from tasks.templates.select import needs, select
+from tasks.wecom import WeComClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +33,22 @@ class ManualGreeting:
         return sorted(name for name in wanted(self.template) if not self.values.get(name))
 
 
-def manual_greeting(services: Services, row: Missed, budget: float = BUDGET) -> ManualGreeting | None:
-    """The welcome for a missed customer, chosen as at the time of the add; None where no welcome applies.
+def manual_greeting(
+    row: Missed, app: App, books: BookStore, lookups: Lookups, wecom: WeComClient, budget: float = BUDGET
+) -> ManualGreeting | None:
+    """The welcome for a customer whom this app missed, chosen as at the time of the add; None where no welcome applies.
 
     Asks WeCom for names and facts that are not at hand, for `budget` seconds at most. Raises redis.RedisError.
     """
-    app = services.settings.apps[row.app]
-    number = services.books.current(row.app)
+    number = books.current(app.name)
     if number is None:
         return None
     try:
-        book = services.books.book(row.app, number)
+        book = books.book(app.name, number)
     except NoRevision:  # another one was published this moment, and the old one went
         return None
     event = ContactAdded(
-        app=row.app,
+        app=app.name,
         corp_id=app.corp_id,
         change="add",
         user_id=row.user_id,
@@ -55,14 +57,12 @@ def manual_greeting(services: Services, row: Missed, budget: float = BUDGET) -> 
         state=row.state,
     )
     by = time.monotonic() + budget
-    enquiry = Lookups(services.redis, services.settings.timezone).about(
-        services.clients[row.app], event, round(row.at * 1000), by, budget
-    )
-    contact = enquiry.contact()
+    lookup = lookups.about(wecom, event, round(row.at * 1000), by, budget)
+    contact = lookup.contact()
     facts = needs(book, contact)
-    choice = select(book, enquiry.contact(facts) if facts else contact)
+    choice = select(book, lookup.contact(facts) if facts else contact)
     if choice is None:
         return None
     names = wanted(choice.template)
-    values = enquiry.values(names - {"customer"} if row.customer else names)
+    values = lookup.values(names - {"customer"} if row.customer else names)
     return ManualGreeting(choice.template, values | ({"customer": row.customer} if row.customer else {}))

@@ -22,7 +22,6 @@ from zoneinfo import ZoneInfo
 from tasks.directory.lookup import Lookups, known_members
 from tasks.ledger.rows import MISSED_OF, PREFIX, event_of
 from tasks.missed.work_list import Missed, WorkList, from_row
-from tasks.services import Services
 from tasks.settings import App
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient, WeComError
@@ -155,11 +154,6 @@ class Reminders:
         self._list = WorkList(client, app.name)
         self._begin = client.register_script(_BEGIN)
         self._note = client.register_script(_NOTE)
-
-    @classmethod
-    def of(cls, services: Services, app: str) -> "Reminders":
-        """Those of an app."""
-        return cls(services.redis, services.settings.apps[app], services.clients[app], services.settings.timezone)
 
     @property
     def possible(self) -> bool:

@@ -222,7 +222,7 @@ def _parts(app_name: str | None) -> tuple[App, Services, Channels]:
     config = with_redis(settings.load())
     app = one_app(config, app_name)
     services = build_services(config)
-    return app, services, Channels(services.redis, app.name, services.clients[app.name])
+    return app, services, services.app(app.name).channels
 
 
 def _book(services: Services, app: App) -> Book | None:

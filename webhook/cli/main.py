@@ -219,7 +219,6 @@ def deliveries(
     \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
     """
-    from tasks.followups.store import FollowUps
     from tasks.ledger.delivery import delivery
     from tasks.services import build_services
 
@@ -228,7 +227,7 @@ def deliveries(
     services = build_services(config)
     ledger = services.ledger
     if retry_followup is not None:
-        if not FollowUps(services.redis).again(retry_followup):
+        if not services.follow_ups.again(retry_followup):
             raise CommandFailure(
                 f"event {retry_followup} has no follow-up that failed or waits; `deliveries` shows the ids"
             )

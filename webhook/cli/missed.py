@@ -10,9 +10,9 @@ import click
 
 from tasks import settings
 from tasks.ledger.ledger import OUTCOMES
-from tasks.missed.comparison import Comparison, ComparisonInProgress, ComparisonRun, comparison_status
+from tasks.missed.comparison import ComparisonInProgress, ComparisonRun, comparison_status
 from tasks.missed.reminders import settled_reminder
-from tasks.missed.work_list import UNANNOUNCED, Missed, WorkList
+from tasks.missed.work_list import UNANNOUNCED, Missed
 from tasks.services import Services, build_services
 from webhook.cli.common import APP, CommandFailure, one_app, with_redis
 
@@ -41,7 +41,7 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
         run = _compared(services, app.name)
         said = f"{run.customers} customers of {run.members} members compared: {run.new} new, "
         click.echo(said + f"{run.found} never announced, {run.left_out} members left out", err=True)
-    work = WorkList(services.redis, app.name)
+    work = services.app(app.name).work_list
     cursor: str | None = None
     shown = 0
     while shown < limit:
@@ -57,7 +57,7 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
 
 
 def _compared(services: Services, app: str) -> ComparisonRun:
-    comparison = Comparison.of(services, app)
+    comparison = services.app(app).comparison
     comparison.ask_for("")
     for _ in range(TURNS):
         try:

@@ -10,7 +10,6 @@ import click
 
 from tasks import group_welcomes, settings
 from tasks.books import files, revisions
-from tasks.directory.lookup import Lookups
 from tasks.events import CHANGES, ContactAdded
 from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
 from tasks.media.uploads import MediaFull
@@ -295,7 +294,7 @@ def explain_(
         book = services.books.book(app.name, _current(services, app))
     at = _moment(moment, config)
     event = ContactAdded(app.name, app.corp_id, change, member, "", int(at.timestamp()), state=state)
-    people = Lookups(services.redis, config.timezone)
+    people = services.lookups
     enquiry = people.about(services.clients[app.name], event, int(at.timestamp() * 1000), time.monotonic() + PATIENCE)
     texts = [text for template in book.templates.values() for text in (template.text, template.then.remark)]
     wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
@@ -320,7 +319,7 @@ def _parts_anyhow(config: Settings) -> Services:
 
 
 def _groups(services: Services, app: App) -> group_welcomes.GroupSync:
-    return group_welcomes.GroupSync(services.redis, services.books, app, services.clients[app.name])
+    return services.app(app.name).group_sync
 
 
 def _current(services: Services, app: App) -> int:

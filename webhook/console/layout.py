@@ -18,7 +18,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from markupsafe import Markup
 
-from tasks.ledger.pauses import WELCOME, Pause, QueuePauses
+from tasks.ledger.pauses import WELCOME, Pause
 from tasks.services import Services
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.links import here
@@ -65,7 +65,7 @@ class Pulse:
         if state.tone == "unknown":
             return state  # and nobody waits for Redis again
         try:
-            pause = QueuePauses(self._services.redis).paused().get(WELCOME)
+            pause = self._services.queue_pauses.paused().get(WELCOME)
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
         return state if pause is None else State("bad", lazy_gettext("Paused"), pause)

@@ -15,7 +15,7 @@ from flask_babel import ngettext
 from tasks.directory.lookup import known_members
 from tasks.ledger.ledger import MISSED
 from tasks.messages import Message, translate
-from tasks.missed.comparison import Comparison, comparison_status
+from tasks.missed.comparison import comparison_status
 from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.reminders import Reminders, Report, settled_reminder
 from tasks.missed.work_list import PAGE, UNANNOUNCED, Missed, MissedCause, MissedPage, WorkList, by_cause, from_row
@@ -91,7 +91,7 @@ def missed(services: Services) -> Blueprint:
         return WorkList(services.redis, g.app.name)
 
     def reminders() -> Reminders:
-        return Reminders.of(services, g.app.name)
+        return services.app(g.app.name).reminders
 
     def chosen() -> list[str]:
         """The ids that the form carries, once each; no more than a page shows."""
@@ -197,7 +197,7 @@ def missed(services: Services) -> Blueprint:
 
     @blueprint.post("/missed/compare")
     def compare() -> Response:
-        if Comparison.of(services, g.app.name).ask_for(g.operator):
+        if services.app(g.app.name).comparison.ask_for(g.operator):
             flash(_("The comparison begins within a minute"))
         else:
             flash(_("A comparison is under way already"), "warn")
@@ -205,10 +205,11 @@ def missed(services: Services) -> Blueprint:
 
     @blueprint.get("/missed/<identity>/greeting")
     def greeting(identity: str) -> str:
-        rows = work().rows([identity])
+        app = services.app(g.app.name)
+        rows = app.work_list.rows([identity])
         if not rows:
             abort(404)
-        welcome = manual_greeting(services, rows[0])
+        welcome = manual_greeting(rows[0], app.settings, services.books, services.lookups, app.wecom)
         shown = bubbles(welcome.template, welcome.values) if welcome else []
         return render_template("missed/greeting.html", row=rows[0], welcome=welcome, bubbles=shown, members=named(rows))
 

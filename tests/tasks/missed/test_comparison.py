@@ -150,7 +150,7 @@ def there(worker: Worker) -> Iterator[Worker]:
 
 
 def comparing(worker: Worker) -> Comparison:
-    return Comparison.of(worker.services, "default")
+    return worker.services.app("default").comparison
 
 
 def came(worker: Worker, ago: float = HOUR, announced: bool = False, **event: Any) -> Record:

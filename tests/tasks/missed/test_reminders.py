@@ -31,7 +31,7 @@ def there(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
 
 
 def reminders(worker: Worker) -> Reminders:
-    return Reminders.of(worker.services, "default")
+    return worker.services.app("default").reminders
 
 
 def work(worker: Worker) -> WorkList:

@@ -9,8 +9,6 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tasks.ledger import intake
-from tasks.missed.comparison import Comparison
-from tasks.missed.reminders import Reminders
 from tasks.missed.work_list import WorkList
 from tasks.services import Services, build_services
 from tests.simulator.client import StandIn
@@ -234,7 +232,7 @@ def test_automatic_reminders_are_switched_on_and_off_by_name(browse: Browser) ->
     said = text_of(browse.post("/missed/automatic", {"on": "1"}))
     assert "Members are reminded automatically from now on" in said
     assert f"switched on by {NAME}" in said
-    assert Reminders.of(browse.services, "default").switch() is not None
+    assert browse.services.app("default").reminders.switch() is not None
     assert "Automatic reminders: off" in text_of(browse.post("/missed/automatic", {"on": "0"}))
 
 
@@ -249,11 +247,11 @@ def test_a_comparison_is_asked_for_and_its_result_is_shown(browse: Browser, weco
     assert "Under way It begins within a minute." in said
     assert "A comparison is under way already" in text_of(browse.post("/missed/compare"))
     wecom.faults(limited=1.0, paths=("externalcontact/get_follow_user_list",))
-    Comparison.of(browse.services, "default").turn()
+    browse.services.app("default").comparison.turn()
     assert "Why: too many calls (45009)" in text_of(browse.get("/missed"))
     wecom.faults()
     browse.post("/missed/compare")
-    Comparison.of(browse.services, "default").turn()
+    browse.services.app("default").comparison.turn()
     said = text_of(browse.get("/missed"))
     assert "1 new customer, 1 never announced" in said
     assert "Never announced 1 customer" in said
