@@ -27,7 +27,7 @@ from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
 from tasks.templates.model import Book, Media
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from tasks.templates.yaml_writer import Path, Value, Values, normal, paths, rewritten, values_of
 
 _WAS = "welcome:draft-was:"  # + app:digest

@@ -18,7 +18,8 @@ from tasks.messages import Message, reason
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Book, Media
-from tasks.templates.yaml_nodes import BOOK_LIMIT, BookError, Problem
+from tasks.templates.problems import BookError, Problem
+from tasks.templates.yaml_composer import BOOK_LIMIT
 
 BOOK_NAME = "book.yaml"  # in a .zip that is exported
 IDS_NAME = "group_welcomes.json"  # beside it: {"corp_id", "app", "template_ids": {name → id}}

@@ -25,9 +25,9 @@ from tasks.followups.store import LEASE, FollowUpProgress, FollowUps, FollowUpTa
 from tasks.logs import about
 from tasks.monitoring.metrics import Counters, count
 from tasks.templates.model import NOTHING, Book, Template
+from tasks.templates.problems import BookError
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders, remark
 from tasks.templates.select import needs, select
-from tasks.templates.yaml_nodes import BookError
 from tasks.wecom import WeComAPIError, WeComClient, WeComError, errors
 
 log = logging.getLogger(__name__)

@@ -28,9 +28,9 @@ from tasks.ledger.pauses import WELCOME, QueuePauses
 from tasks.logs import about
 from tasks.monitoring.metrics import Counters, count, latency
 from tasks.templates.model import NOTHING, Template
+from tasks.templates.problems import BookError
 from tasks.templates.render import Ready, attached, cut, left_out, message, uploads, wanted
 from tasks.templates.select import needs, select
-from tasks.templates.yaml_nodes import BookError
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import NoAnswer
 

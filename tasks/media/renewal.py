@@ -26,8 +26,8 @@ from tasks.media.uploads import Record
 from tasks.settings import App
 from tasks.storage.connections import Redis
 from tasks.templates.model import Media
+from tasks.templates.problems import BookError
 from tasks.templates.render import Upload, needed
-from tasks.templates.yaml_nodes import BookError
 from tasks.wecom import WeComClient, WeComError
 
 log = logging.getLogger(__name__)

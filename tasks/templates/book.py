@@ -35,8 +35,10 @@ from tasks.templates.model import (
     Video,
     When,
 )
+from tasks.templates.problems import BookError, Problem
 from tasks.templates.render import barest, literal, longest, looks_like_placeholder, placeholders
-from tasks.templates.yaml_nodes import BOOK_LIMIT, BookError, Nodes, Problem, T, compose, did_you_mean, place
+from tasks.templates.yaml_composer import BOOK_LIMIT, compose
+from tasks.templates.yaml_nodes import Nodes, T, did_you_mean, place
 
 __all__ = ["BOOK_LIMIT", "KEYS", "BookError", "Look", "Problem", "no_files", "read", "remarks"]
 

@@ -1,96 +1,20 @@
-"""A YAML text → nodes with their places, and all that is wrong with them at once. Pure.
+"""Reads the nodes of a book's YAML, and gathers all that is wrong with them. Pure.
 
 Every scalar is read as text and converted by what it is for, so `001`, `yes` and `21:30` mean what they look like.
-Aliases and tags are refused: a book is data of its author's, not a program.
 """
 
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 
 from tasks.messages import Message, reason
-
-BOOK_LIMIT = 512 * 1024  # bytes, of which PyYAML reads some 400 000 a second; a book with a thousand rules has 200 000
-DEPTH_LIMIT = 12  # of what lies in what; a book needs 7, and YAML's scanner is quadratic in it
-
-TOO_DEEP = Message.of("deeper than %(limit)s levels; no book is", limit=DEPTH_LIMIT)
+from tasks.templates.problems import BookError, Problem, problem_at
 
 T = TypeVar("T")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # beside tab and line ends
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong in a book. `line` and `column` count from 1."""
-
-    line: int
-    column: int
-    what: Message
-
-    def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: {self.what}"
-
-
-class BookError(ValueError):
-    """`problems`: all that is wrong with a book, from top to bottom."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = problems
-
-
-class _Loader(yaml.SafeLoader):
-    """Composes nodes, and refuses what no book has: depth in the scanner already, which looks far ahead."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
-        self._depth = 0
-
-    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
-        if self.flow_level >= DEPTH_LIMIT:
-            raise BookError([_problem(self.get_mark(), TOO_DEEP)])
-        super().fetch_flow_collection_start(token)
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise BookError(
-                [_problem(event.start_mark, Message.of("aliases and anchors are not used in a book; write it out"))]
-            )
-        if getattr(event, "tag", None):
-            raise BookError([_problem(event.start_mark, Message.of("tags are not used in a book; leave it out"))])
-        if self._depth >= DEPTH_LIMIT:
-            raise BookError([_problem(event.start_mark, TOO_DEEP)])
-        self._depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-
-def compose(source: str) -> yaml.Node:
-    """The root node of a YAML text. Raises BookError for what is not YAML, or not a book's YAML."""
-    if len(source.encode(errors="replace")) > BOOK_LIMIT:
-        raise BookError([Problem(1, 1, Message.of("more than %(limit)s bytes", limit=BOOK_LIMIT))])
-    try:
-        root: yaml.Node | None = _Loader(source).get_single_node()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise BookError([_problem(mark, Message.of("not YAML: %(why)s", why=error.problem or error.context))]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, BookError):
-            raise
-        raise BookError([Problem(1, 1, Message.of("not YAML"))]) from None
-    if root is None:
-        raise BookError([Problem(1, 1, Message.of("the book is empty; it begins with `version: 1`"))])
-    return root
-
-
-def _problem(mark: Any, what: Message) -> Problem:
-    return Problem(mark.line + 1, mark.column + 1, what) if mark else Problem(1, 1, what)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> Message | str:
@@ -170,7 +94,7 @@ class Nodes:
     def wrong(self, node: yaml.Node, what: Message | None) -> None:
         """Note a problem at a node; None is none."""
         if what is not None:
-            self.problems.append(_problem(node.start_mark, what))
+            self.problems.append(problem_at(node.start_mark, what))
 
     def done(self) -> None:
         """Raise BookError if anything was wrong."""

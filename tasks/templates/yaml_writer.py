@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from tasks.templates.yaml_nodes import compose
+from tasks.templates.yaml_composer import compose
 
 Value: TypeAlias = str | list["Value"] | dict[str, "Value"]
 Values: TypeAlias = dict[str, Any]  # a book's: version, templates, rules, group_welcome

@@ -9,7 +9,7 @@ from tasks.books.files import Bundle, load
 from tasks.settings import App, Settings
 from tasks.storage.embedded import reachable
 from tasks.templates.model import Book
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 
 APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
 

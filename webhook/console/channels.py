@@ -43,7 +43,7 @@ from tasks.services import Services
 from tasks.settings import App
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import NoAnswer, NotSent
 from webhook.outcomes import errcode

@@ -22,7 +22,7 @@ from tasks.missed.work_list import WorkList
 from tasks.services import Services
 from tasks.settings import App
 from tasks.templates.model import Book
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from webhook import timeline
 from webhook.console import statistics_summary
 from webhook.console.failure_streak import failure_streak

@@ -13,8 +13,8 @@ from tasks.messages import Message
 from tasks.services import Services
 from tasks.templates.conditions import Contact, why_not
 from tasks.templates.model import Book
+from tasks.templates.problems import BookError
 from tasks.templates.render import fill, wanted
-from tasks.templates.yaml_nodes import BookError
 from webhook import outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
 

@@ -22,7 +22,7 @@ from tasks.directory.members import list_members
 from tasks.messages import Message
 from tasks.services import Services
 from tasks.settings import App
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from webhook.callback.diagnosis import is_proven, sentence
 from webhook.console import rehearsal_steps
 from webhook.console.checkup import Checkup, Examination

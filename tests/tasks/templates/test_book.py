@@ -10,6 +10,8 @@ from tasks.templates.book import BOOK_LIMIT, BookError, read
 from tasks.templates.model import Rule, Template, Variant
 from tests.support.builders import BOOK
 
+pytestmark = pytest.mark.usefixtures("yaml_parser")
+
 
 def problems(source: str) -> list[tuple[int, int, str]]:
     with pytest.raises(BookError) as error:

@@ -22,6 +22,8 @@ from tasks.templates.model import (
 )
 from tests.support.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_book, a_rule, a_template, looking_at, the_example
 
+pytestmark = pytest.mark.usefixtures("yaml_parser")
+
 LINK = "{title: t, url: 'https://example.com'}"
 
 

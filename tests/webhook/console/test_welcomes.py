@@ -13,7 +13,7 @@ from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
-from tasks.templates.yaml_nodes import BOOK_LIMIT
+from tasks.templates.yaml_composer import BOOK_LIMIT
 from tests.support.books import PNG
 from tests.support.builders import a_contact, some_settings
 from tests.support.console import PASSWORD, Browser, text_of

@@ -11,7 +11,7 @@ from tasks.group_welcomes import GroupSync, SyncInProgress
 from tasks.services import Services
 from tasks.templates import limits
 from tasks.templates.edits import GROUP
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 
 ACTS = {  # what is to be done → tone, in words
     group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),

@@ -10,7 +10,7 @@ from tasks.directory.lookup import known_members
 from tasks.directory.members import Department, departments
 from tasks.services import Services
 from tasks.templates.model import Book, Rule
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from webhook.console.welcomes.rule_words import Names
 
 PATIENCE = 0.8  # seconds for what WeCom is asked for a page

@@ -18,7 +18,7 @@ from tasks.services import Services
 from tasks.templates import media_kind
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
 from webhook.console.welcomes.editor_form import refused, too_large

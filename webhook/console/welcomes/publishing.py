@@ -18,8 +18,8 @@ from tasks.services import Services
 from tasks.templates.edits import RULES, TEMPLATE, Clash, Part
 from tasks.templates.impact import Hits, compare, hits, shadowed
 from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
+from tasks.templates.problems import BookError
 from tasks.templates.render import needed
-from tasks.templates.yaml_nodes import BookError
 from webhook.console.welcomes.differences import Change, differences, fields, flat, part_of
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.rule_form import rule_of

@@ -17,7 +17,7 @@ from tasks.messages import Message
 from tasks.services import Services
 from tasks.templates.edits import Content
 from tasks.templates.media_kind import MB
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from tasks.templates.yaml_writer import values_of
 from webhook.console.welcomes.differences import count, differences
 from webhook.console.welcomes.lookups import names_of

@@ -14,7 +14,7 @@ from tasks.templates import limits, scalars
 from tasks.templates.conditions import WEEKDAYS
 from tasks.templates.edits import used
 from tasks.templates.model import Rule
-from tasks.templates.yaml_nodes import BookError
+from tasks.templates.problems import BookError
 from tasks.templates.yaml_writer import Value, dumped, normal
 
 BLANK = 1  # empty rows below those that are filled
