@@ -12,10 +12,9 @@ Its own application, so that the callback keeps its small body limit and knows n
 from flask import Flask
 
 from tasks.services import Services
-from webhook.console import auth, error_pages, language, layout
+from webhook.console import auth, current, deliveries, error_pages, language, layout
 from webhook.console.channels import channels
 from webhook.console.dashboard import today
-from webhook.console.deliveries import deliveries
 from webhook.console.missed import missed
 from webhook.console.queue import queue
 from webhook.console.setup import setup
@@ -27,7 +26,7 @@ from webhook.console.welcomes.overview import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
-SUBJECTS = (today, welcomes, editor, media, groups, deliveries, missed, queue, numbers, channels)
+SUBJECTS = (today, welcomes, editor, media, groups, missed, queue, numbers, channels)
 
 
 def console(services: Services) -> Flask:
@@ -35,11 +34,14 @@ def console(services: Services) -> Flask:
     app = Flask(__name__, template_folder="pages")
     app.config.update(MAX_CONTENT_LENGTH=FORM_LIMIT, MAX_FORM_MEMORY_SIZE=FORM_LIMIT, SEND_FILE_MAX_AGE_DEFAULT=A_YEAR)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    current.set_services(app, services)
     language.speak(app)
     layout.frame(app, services)
     limiter = auth.guard(app, services)
     error_pages.explain(app)
     for subject in SUBJECTS:
         app.register_blueprint(subject(services))
+    for module in (deliveries,):
+        app.register_blueprint(module.blueprint)
     app.register_blueprint(setup(services, limiter))
     return app

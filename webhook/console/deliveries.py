@@ -1,45 +1,41 @@
 """Deliveries: what became of each customer, newest first; as a list, as a table to take away, and one of them in full.
 
-A filter is a query, so every view has an address. It holds ids, never names.
+A filter is a query, so every view has an address.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import redis
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, stream_with_context, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from flask_wtf import FlaskForm
-from wtforms import StringField
-from wtforms.validators import AnyOf, Length, Optional, ValidationError
 
 from tasks.directory import lookup
-from tasks.followups.store import FollowUps
 from tasks.ledger import statistics
 from tasks.ledger.delivery import delivery, names_used
-from tasks.ledger.ledger import MISSED, Page
+from tasks.ledger.ledger import Page
 from tasks.messages import Message, translate
-from tasks.services import Services
 from webhook import outcomes, timeline
-from webhook.console import csv_rows
+from webhook.console import csv_rows, current
 from webhook.console import delivery_detail as in_full
+from webhook.console.delivery_filter import (
+    ALL_MISSED,
+    FIELD_WORDS,
+    LONGEST,
+    TABS,
+    UNCERTAIN,
+    Filter,
+    counted,
+    kind_of,
+    periods,
+)
 from webhook.outcomes import BAD, NAMES, TONES
 
-UNCERTAIN = "unconfirmed"
-ALL_MISSED = MISSED | {"unannounced"}
-TABS = (  # value of `outcome`, name
-    ("", lazy_gettext("All")),
-    ("sent", lazy_gettext("Sent")),
-    ("missed", lazy_gettext("Missed")),
-    (UNCERTAIN, lazy_gettext("Uncertain")),
-    ("no_code", lazy_gettext("No welcome code")),
-    ("lost", lazy_gettext("Greeted elsewhere")),
-    ("rehearsed", lazy_gettext("Rehearsal")),
-    ("open", lazy_gettext("In progress")),
-)
 ROWS = 50
 MOST_NEW = 99  # that are counted
 TABLE_ROWS = 50_000
@@ -52,71 +48,11 @@ COLUMNS = (
     lazy_gettext("Outcome, for programs"),
 )
 OPTIONS = 200  # that a field proposes
-FIELD_WORDS = {
-    "outcome": lazy_gettext("Outcome"),
-    "member": lazy_gettext("Member"),
-    "channel": lazy_gettext("Channel"),
-    "welcome": lazy_gettext("Welcome"),
-    "since": lazy_gettext("Since"),
-    "until": lazy_gettext("Until"),
-    "q": lazy_gettext("Customer id"),
-}
 CHANGE_WORDS = {
     "add": lazy_gettext("added a member"),
     "half_add": lazy_gettext("added without approval"),
     "audit_approved": lazy_gettext("agreed to the chat archive"),
 }
-_LONGEST = 256  # characters of a value that is asked for
-_DATE = len("2026-11-22")
-
-
-class Filter(FlaskForm):
-    """What is asked for. An empty field asks for nothing."""
-
-    class Meta(FlaskForm.Meta):
-        csrf = False  # it changes nothing
-
-    outcome = StringField(
-        validators=[
-            Optional(),
-            AnyOf([*NAMES, "missed"], lazy_gettext("There is no such outcome. Choose one of the tabs")),
-        ]
-    )
-    member = StringField(validators=[Length(max=_LONGEST)])
-    channel = StringField(validators=[Length(max=_LONGEST)])
-    welcome = StringField(validators=[Length(max=_LONGEST)])
-    since = StringField()
-    until = StringField()
-    q = StringField(validators=[Length(max=_LONGEST)])
-
-    def validate_since(self, field: StringField) -> None:
-        _moment(field.data)
-
-    def validate_until(self, field: StringField) -> None:
-        if (until := _moment(field.data)) and self.since.data:
-            try:
-                since = _moment(self.since.data)
-            except ValidationError:
-                return
-            if since and since > until:
-                raise ValidationError(_("“Until” is before “since”"))
-
-    def given(self) -> dict[str, str]:
-        """The fields that ask for something: the query of this view."""
-        return {field.name: field.data.strip() for field in self if field.data and field.data.strip()}
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A date or a date and time, without a zone; None for nothing."""
-    if not text or not text.strip():
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is not None or not 2000 <= moment.year <= 2100:
-        raise ValidationError(_("Write a date such as 2026-11-22, or with a time 2026-11-22T10:30"))
-    return moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,241 +67,163 @@ class Line:
     place: str  # a cursor
 
 
-def deliveries(services: Services) -> Blueprint:
-    """The list, its table, and one delivery."""
-    blueprint = Blueprint("deliveries", __name__)
-    ledger, zone = services.ledger, services.settings.timezone
-    followups = FollowUps(services.redis)
-    blueprint.app_template_filter("seconds")(lambda ms: outcomes.seconds(ms / 1000))
-    blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
-    blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
-
-    @blueprint.app_template_filter("short")
-    def short(identity: str) -> str:
-        """An id as lists show it: its two ends."""
-        return identity if len(identity) <= 14 else f"{identity[:4]}…{identity[-6:]}"
-
-    @blueprint.context_processor
-    def words() -> dict[str, Any]:
-        return {
-            "tabs": TABS,
-            "missed_outcomes": ALL_MISSED,
-            "field_words": lambda name: FIELD_WORDS.get(name, name),
-            "outcome_words": lambda outcome: dict(TABS).get(outcome) or _(NAMES[outcome]),
-            "change_words": lambda change: CHANGE_WORDS.get(change, change),
-            "kind_of": _kind_of,
-            "drop": lambda given, name: {key: value for key, value in given.items() if key != name},
-            "change": lambda given, **changed: {key: value for key, value in {**given, **changed}.items() if value},
-        }
-
-    def asked(form: Filter) -> dict[str, Any]:
-        """The filter as the ledger takes it."""
-        given = form.given()
-        since, until = _moment(given.get("since")), _moment(given.get("until"))
-        if until is not None:  # a date means all of it, and a minute all of that
-            until += timedelta(days=1) if len(given["until"]) <= _DATE else timedelta(minutes=1)
-        return {
-            "outcome": _outcomes(given.get("outcome", "")),
-            "user_id": given.get("member"),
-            "state": given.get("channel"),
-            "template": given.get("welcome"),
-            "external_user_id": given.get("q"),
-            "since": int(since.replace(tzinfo=zone).timestamp() * 1000) if since else None,
-            "until": int(until.replace(tzinfo=zone).timestamp() * 1000) - 1 if until else None,
-        }
-
-    def lines(rows: list[dict[str, str]]) -> list[Line]:
-        known = lookup.known_members(services.redis, g.app.name, {row["user_id"] for row in rows})
-        return [_line(row, known.get(row["user_id"], ("", ""))[0]) for row in rows]
-
-    def refused(form: Filter) -> tuple[str, int]:
-        """The page again, with what was typed and what is wrong with it."""
-        nothing: dict[str, Any] = {"counts": {}, "missed": [], "members": {}, "channels": [], "templates": []}
-        given = {name: value for name, value in form.given().items() if not form[name].errors}
-        periods = _periods(datetime.now(zone).date())
-        return render_template(
-            "deliveries/list.html", form=form, given=given, page=None, periods=periods, **nothing
-        ), 422
-
-    def called(name: str) -> list[str]:
-        """The members of this name, of those who were added in these days: a userid is ASCII, doc 90195."""
-        today = datetime.now(zone).date()
-        days = statistics.read(
-            services.redis, g.app.name, [today - timedelta(days=ago) for ago in range(7)], ("member",)
-        )
-        ids = {value for counted in days.values() for _dimension, value, _outcome in counted if isinstance(value, str)}
-        names = lookup.known_members(services.redis, g.app.name, ids)
-        return sorted(one for one, (known, _department) in names.items() if known == name)[:9]
-
-    def options(today: date, shown: list[Line]) -> dict[str, Any]:
-        """What the fields propose: of the rows that are shown, and of today's."""
-        counted = statistics.read(services.redis, g.app.name, [today], ("member", "channel"))[today]
-        tallied = [(dimension, value) for dimension, value, _outcome in counted if isinstance(value, str)]
-        ids = [value for dimension, value in tallied if dimension == "member"][:OPTIONS]
-        names = lookup.known_members(services.redis, g.app.name, ids)
-        members = {one.delivery["user_id"]: one.member for one in shown}
-        channels = {value for dimension, value in tallied if dimension == "channel"}
-        return {
-            "members": {one: names.get(one, ("", ""))[0] for one in ids} | members,
-            "channels": sorted((channels | {one.delivery["state"] for one in shown}) - {""})[:OPTIONS],
-        }
-
-    @blueprint.get("/deliveries")
-    def show() -> Response | str | tuple[str, int]:
-        form = Filter(request.args)
-        if not form.validate():
-            return refused(form)
-        given, wanted = form.given(), asked(form)
-        if not given.get("member", "").isascii():
-            same = called(given["member"])
-            if len(same) == 1:
-                return redirect(url_for("deliveries.show", **{**given, "member": same[0]}))  # type: ignore[return-value, arg-type]
-            several = _("Several members have this name: %(ids)s", ids=", ".join(same))
-            form.member.errors = [several if same else _("No member of this name was added lately; write the userid")]
-            return refused(form)
-        if "q" in given and (row := ledger.row(given["q"])) and row["app"] == g.app.name:
-            return redirect(url_for("deliveries.one", identity=row["id"]))  # type: ignore[return-value]
-        before, after, seen = (request.args.get(name) or None for name in ("before", "after", "seen"))
-        try:
-            if seen:  # the rows that were shown, as they are now; those that came since are counted
-                page = ledger.page(g.app.name, **wanted, before=f"{seen}~", limit=ROWS)
-                new = ledger.page(g.app.name, **wanted, after=seen, limit=MOST_NEW + 1)
-                page = Page(page.rows, page.older, None, page.whole)
-            else:
-                page = ledger.page(g.app.name, **wanted, before=before, after=after, limit=ROWS)
-                new = Page([])
-        except ValueError:
-            return redirect(url_for("deliveries.show", **given))  # type: ignore[return-value, arg-type]
-        now = datetime.fromtimestamp(ledger.now() / 1000, zone)
-        shown = lines(list(page.rows))
-        others = given.keys() - {"outcome", "since", "until"}
-        counts = {} if others else _counted(ledger.count(g.app.name, wanted["since"] or 0, wanted["until"]))
-        return render_template(
-            "deliveries/list.html",
-            form=form,
-            given=given,
-            page=page,
-            lines=shown,
-            counts=counts,
-            missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: (-counts[one], one)),
-            periods=_periods(now.date()),
-            newest=seen or (shown[0].place if shown and not before and not after else ""),
-            first=not before and not after,
-            new=len(new.rows),
-            most_new=MOST_NEW,
-            templates=_templates(services),
-            **options(now.date(), shown),
-            keep_days=services.settings.keep_days,
-        )
-
-    @blueprint.get("/deliveries.csv")
-    def table() -> Response | tuple[str, int]:
-        form = Filter(request.args)
-        if not form.validate():
-            return refused(form)
-        wanted, app = asked(form), g.app.name
-        page = ledger.page(app, **wanted, limit=TABLE_BATCH)  # now: an answer that has begun cannot say 503
-
-        def rows() -> Iterator[dict[str, str]]:
-            batch, left = page, TABLE_ROWS
-            while left > 0:
-                yield from batch.rows[:left]
-                left -= len(batch.rows)
-                if batch.older is None:
-                    return
-                batch = ledger.page(app, **wanted, before=batch.older, limit=TABLE_BATCH)
-
-        def written() -> Iterator[str]:
-            yield "\ufeff"  # without it Excel takes Chinese for something else
-            yield csv_rows.line(COLUMNS)
-            for row in rows():
-                yield csv_rows.line(_cells(row, zone))
-
-        name = f"deliveries-{datetime.now(zone).date().isoformat()}.csv"
-        return Response(
-            stream_with_context(written()),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
-
-    def found(identity: str) -> dict[str, str]:
-        row = ledger.row(identity) if len(identity) <= _LONGEST else None
-        return row if row is not None else abort(404)
-
-    @blueprint.get("/e/<identity>")
-    def one(identity: str) -> Response | str:
-        row = found(identity)
-        if row["app"] != g.app.name and row["app"] in services.settings.apps:  # log lines name no app
-            return redirect(url_for("deliveries.one", identity=identity, app=row["app"]))  # type: ignore[return-value]
-        form = Filter(request.args)
-        given = form.given() if form.validate() else {}
-        wanted = asked(form) if given else {}
-        place = _place(row)
-        newer = ledger.page(g.app.name, **wanted, after=place, limit=1).rows
-        older = ledger.page(g.app.name, **wanted, before=place, limit=1).rows
-        now = ledger.now() / 1000
-        return render_template(
-            "deliveries/one.html",
-            **in_full.view(services, row, now),
-            line=_line(row, ""),
-            given=given,
-            newer=newer[0]["id"] if newer else "",
-            older=older[0]["id"] if older else "",
-        )
-
-    @blueprint.post("/e/<identity>/follow-up")
-    def again(identity: str) -> Response:
-        row = found(identity)
-        if row["app"] == g.app.name and followups.again(identity):
-            flash(_("Tags and remark of this customer are done again within seconds"))
-        else:
-            flash(_("There is nothing to do again: it is done, or nothing was to be done"))
-        return redirect(url_for("deliveries.one", identity=identity))  # type: ignore[return-value]
-
-    return blueprint
+blueprint = Blueprint("deliveries", __name__)
+blueprint.app_template_filter("seconds")(lambda ms: outcomes.seconds(ms / 1000))
+blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
+blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
 
 
-# ------------------------------------------------------------------------------------------------ the filter
+@blueprint.app_template_filter("short")
+def short(identity: str) -> str:
+    """An id as lists show it: its two ends."""
+    return identity if len(identity) <= 14 else f"{identity[:4]}…{identity[-6:]}"
 
 
-def _outcomes(asked: str) -> frozenset[str] | None:
-    if not asked:
-        return None
-    return ALL_MISSED if asked == "missed" else frozenset({"" if asked == "open" else asked})
+@blueprint.context_processor
+def words() -> dict[str, Any]:
+    """What the templates of these pages say and ask."""
+    return {
+        "tabs": TABS,
+        "missed_outcomes": ALL_MISSED,
+        "field_words": lambda name: FIELD_WORDS.get(name, name),
+        "outcome_words": lambda outcome: dict(TABS).get(outcome) or _(NAMES[outcome]),
+        "change_words": lambda change: CHANGE_WORDS.get(change, change),
+        "kind_of": kind_of,
+        "drop": lambda given, name: {key: value for key, value in given.items() if key != name},
+        "change": lambda given, **changed: {key: value for key, value in {**given, **changed}.items() if value},
+    }
 
 
-def _counted(counts: Mapping[str, int]) -> dict[str, int]:
-    """Value of `outcome` → how many."""
-    found = {outcome or "open": count for outcome, count in counts.items() if count}
-    return {**found, "missed": sum(found.get(one, 0) for one in ALL_MISSED), "": sum(found.values())}
+# ------------------------------------------------------------------------------------------------ the list
 
 
-def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
-    """(name, query) of the times that are asked for most."""
-    yesterday = (today - timedelta(days=1)).isoformat()
-    return [
-        (_("Since midnight"), {"since": today.isoformat(), "until": ""}),
-        (_("Yesterday"), {"since": yesterday, "until": yesterday}),
-        (_("Last 7 days"), {"since": (today - timedelta(days=6)).isoformat(), "until": ""}),
-        (_("All that is kept"), {"since": "", "until": ""}),
-    ]
-
-
-def _templates(services: Services) -> list[str]:
-    """The names of the live book's welcomes, to choose from; none where it cannot be read."""
+@blueprint.get("/deliveries")
+def show() -> ResponseReturnValue:
+    """The list, as far as it was asked for; or the one delivery whose id was entered."""
+    form = Filter(request.args)
+    if not form.validate():
+        return _refused(form)
+    given = form.given()
+    if not given.get("member", "").isascii():
+        return _by_name(form, given)
+    app, ledger = current.app().name, current.services().ledger
+    if "q" in given and (row := ledger.row(given["q"])) and row["app"] == app:
+        return redirect(url_for("deliveries.one", identity=row["id"]))
+    query, cursors = form.query(current.zone()), Cursors.of_request()
     try:
-        current = services.books.current(g.app.name)
-        return sorted(services.books.book(g.app.name, current).templates) if current else []
+        page, new = _read(query, cursors)
+    except ValueError:  # no cursor of ours
+        return redirect(url_for("deliveries.show", **given))  # type: ignore[arg-type]
+    others = given.keys() - {"outcome", "since", "until"}
+    counts = {} if others else counted(ledger.count(app, query["since"] or 0, query["until"]))
+    day = datetime.fromtimestamp(ledger.now() / 1000, current.zone()).date()
+    lines = _lines(page.rows)
+    return render_template(
+        "deliveries/list.html",
+        form=form,
+        given=given,
+        page=page,
+        lines=lines,
+        counts=counts,
+        missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: (-counts[one], one)),
+        periods=periods(day),
+        newest=cursors.seen or (lines[0].place if lines and cursors.first else ""),
+        first=cursors.first,
+        new=len(new.rows),
+        most_new=MOST_NEW,
+        templates=_templates(),
+        **_options(day, lines),
+        keep_days=current.services().settings.keep_days,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Where in the list a page is: below the row `before`, above the row `after`, at the top where both are None.
+
+    `seen`: the newest row of a page that asks for itself again; the rows below it are shown, those above are counted.
+    """
+
+    before: str | None
+    after: str | None
+    seen: str | None
+
+    @classmethod
+    def of_request(cls) -> "Cursors":
+        return cls(*(request.args.get(name) or None for name in ("before", "after", "seen")))
+
+    @property
+    def first(self) -> bool:
+        return not self.before and not self.after
+
+
+def _read(query: Mapping[str, Any], cursors: Cursors) -> tuple[Page, Page]:
+    """(the rows of a page, the rows that came since it was shown first). ValueError for a cursor that is none."""
+    ledger, app = current.services().ledger, current.app().name
+    if cursors.seen is None:
+        return ledger.page(app, **query, before=cursors.before, after=cursors.after, limit=ROWS), Page([])
+    page = ledger.page(app, **query, before=f"{cursors.seen}~", limit=ROWS)
+    new = ledger.page(app, **query, after=cursors.seen, limit=MOST_NEW + 1)
+    return Page(page.rows, page.older, None, page.whole), new
+
+
+def _refused(form: Filter) -> ResponseReturnValue:
+    """The page again, with what was typed and what is wrong with it."""
+    nothing: dict[str, Any] = {"counts": {}, "missed": [], "members": {}, "channels": [], "templates": []}
+    given = {name: value for name, value in form.given().items() if not form[name].errors}
+    return render_template(
+        "deliveries/list.html", form=form, given=given, page=None, periods=periods(current.today()), **nothing
+    ), 422
+
+
+def _by_name(form: Filter, given: Mapping[str, str]) -> ResponseReturnValue:
+    """A member was entered by name: the list of the one who is called so, else which there are."""
+    same = _called(given["member"])
+    if len(same) == 1:
+        return redirect(url_for("deliveries.show", **{**given, "member": same[0]}))  # type: ignore[arg-type]
+    several = _("Several members have this name: %(ids)s", ids=", ".join(same))
+    form.member.errors = [several if same else _("No member of this name was added lately; write the userid")]
+    return _refused(form)
+
+
+def _called(name: str) -> list[str]:
+    """The members of this name, of those who were added in these days: a userid is ASCII, doc 90195."""
+    client, app, today = current.services().redis, current.app().name, current.today()
+    days = statistics.read(client, app, [today - timedelta(days=ago) for ago in range(7)], ("member",))
+    ids = {value for counts in days.values() for _dimension, value, _outcome in counts if isinstance(value, str)}
+    names = lookup.known_members(client, app, ids)
+    return sorted(one for one, (known, _department) in names.items() if known == name)[:9]
+
+
+def _options(today: date, lines: Sequence[Line]) -> dict[str, Any]:
+    """What the fields propose: of the rows that are shown, and of today's."""
+    client, app = current.services().redis, current.app().name
+    counts = statistics.read(client, app, [today], ("member", "channel"))[today]
+    values = [(dimension, value) for dimension, value, _outcome in counts if isinstance(value, str)]
+    ids = [value for dimension, value in values if dimension == "member"][:OPTIONS]
+    names = lookup.known_members(client, app, ids)
+    members = {one.delivery["user_id"]: one.member for one in lines}
+    channels = {value for dimension, value in values if dimension == "channel"}
+    return {
+        "members": {one: names.get(one, ("", ""))[0] for one in ids} | members,
+        "channels": sorted((channels | {one.delivery["state"] for one in lines}) - {""})[:OPTIONS],
+    }
+
+
+def _templates() -> list[str]:
+    """The names of the live book's welcomes, to choose from; none where it cannot be read."""
+    books, app = current.services().books, current.app().name
+    try:
+        number = books.current(app)
+        return sorted(books.book(app, number).templates) if number else []
     except (redis.RedisError, LookupError, ValueError):
         return []
 
 
-def _kind_of(field: StringField) -> str:
-    """The type of an input for a time: text for what is none, or it would be lost from sight."""
-    return "text" if field.errors else "datetime-local" if len(field.data or "") > _DATE else "date"
-
-
-# ------------------------------------------------------------------------------------------------ rows
+def _lines(rows: Iterable[Mapping[str, str]]) -> list[Line]:
+    rows = list(rows)
+    known = lookup.known_members(current.services().redis, current.app().name, {row["user_id"] for row in rows})
+    return [_line(row, known.get(row["user_id"], ("", ""))[0]) for row in rows]
 
 
 def _line(row: Mapping[str, str], member: str) -> Line:
@@ -389,7 +247,46 @@ def _place(row: Mapping[str, str]) -> str:
 # ------------------------------------------------------------------------------------------------ the table
 
 
-def _cells(row: Mapping[str, str], zone: Any) -> list[object]:
+@blueprint.get("/deliveries.csv")
+def table() -> ResponseReturnValue:
+    """The list as a file, newest first, at most TABLE_ROWS."""
+    form = Filter(request.args)
+    if not form.validate():
+        return _refused(form)
+    rows = _all_rows(form.query(current.zone()))
+    name = f"deliveries-{current.today().isoformat()}.csv"
+    return Response(
+        stream_with_context(_written(rows, current.zone())),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _all_rows(query: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    """The rows, a batch at a time. The first batch is read at once: an answer that has begun cannot say 503."""
+    ledger, app = current.services().ledger, current.app().name
+    first = ledger.page(app, **query, limit=TABLE_BATCH)
+
+    def rows() -> Iterator[Mapping[str, str]]:
+        batch, left = first, TABLE_ROWS
+        while left > 0:
+            yield from batch.rows[:left]
+            left -= len(batch.rows)
+            if batch.older is None:
+                return
+            batch = ledger.page(app, **query, before=batch.older, limit=TABLE_BATCH)
+
+    return rows()
+
+
+def _written(rows: Iterable[Mapping[str, str]], zone: ZoneInfo) -> Iterator[str]:
+    yield "\ufeff"  # without it Excel takes Chinese for something else
+    yield csv_rows.line(COLUMNS)
+    for row in rows:
+        yield csv_rows.line(_cells(row, zone))
+
+
+def _cells(row: Mapping[str, str], zone: ZoneInfo) -> list[object]:
     """A row of the table. Ids, not names: a file goes where no sign-in is."""
     values = delivery(row)
     at = datetime.fromtimestamp(values["received_at"], zone)
@@ -403,3 +300,45 @@ def _cells(row: Mapping[str, str], zone: Any) -> list[object]:
         *("" if values[name] is None else values[name] for name in ("revision", "attempts", "recoveries", "errcode")),
         *(values["reason"], values["id"], values["outcome"] or "open"),
     ]
+
+
+# ------------------------------------------------------------------------------------------------ one delivery
+
+
+@blueprint.get("/e/<identity>")
+def one(identity: str) -> ResponseReturnValue:
+    """One delivery in full, between its neighbours in the list that led here."""
+    row, services = _found(identity), current.services()
+    app, ledger = current.app().name, services.ledger
+    if row["app"] != app and row["app"] in services.settings.apps:  # log lines name no app
+        return redirect(url_for("deliveries.one", identity=identity, app=row["app"]))
+    form = Filter(request.args)
+    given = form.given() if form.validate() else {}
+    query = form.query(current.zone()) if given else {}
+    place = _place(row)
+    newer = ledger.page(app, **query, after=place, limit=1).rows
+    older = ledger.page(app, **query, before=place, limit=1).rows
+    return render_template(
+        "deliveries/one.html",
+        **in_full.view(services, row, ledger.now() / 1000),
+        line=_line(row, ""),
+        given=given,
+        newer=newer[0]["id"] if newer else "",
+        older=older[0]["id"] if older else "",
+    )
+
+
+@blueprint.post("/e/<identity>/follow-up")
+def again(identity: str) -> ResponseReturnValue:
+    """Have its tags and remark done again."""
+    row = _found(identity)
+    if row["app"] == current.app().name and current.services().follow_ups.again(identity):
+        flash(_("Tags and remark of this customer are done again within seconds"))
+    else:
+        flash(_("There is nothing to do again: it is done, or nothing was to be done"))
+    return redirect(url_for("deliveries.one", identity=identity))
+
+
+def _found(identity: str) -> dict[str, str]:
+    row = current.services().ledger.row(identity) if len(identity) <= LONGEST else None
+    return row if row is not None else abort(404)
