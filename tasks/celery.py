@@ -18,8 +18,7 @@ from kombu.entity import Queue
 
 from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
-from tasks.monitoring.queue_status import UPKEEP
-from tasks.storage import connections
+from tasks.storage import connections, keys
 
 
 class PromptConsumer(Consumer):
@@ -44,9 +43,9 @@ def make_app(redis_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,  # a failover must not end the worker
-        task_queues=[Queue(name, routing_key=name, no_ack=True) for name in (celery_message.QUEUE, UPKEEP)],
-        task_default_queue=UPKEEP,
-        task_routes={celery_message.TASK: {"queue": celery_message.QUEUE}},
+        task_queues=[Queue(name, routing_key=name, no_ack=True) for name in (keys.QUEUE, keys.SLOW_QUEUE)],
+        task_default_queue=keys.SLOW_QUEUE,
+        task_routes={celery_message.TASK: {"queue": keys.QUEUE}},
         task_ignore_result=True,
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.2},
         task_serializer="json",

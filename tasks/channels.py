@@ -24,14 +24,13 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
 from tasks.wecom import WeComClient
 from tasks.wecom.calls import Answer
 
-KEY = "welcome:channel:"  # + app
-PICTURE = "welcome:channel-picture:"  # + app:config_id
 NAME_LIMIT = STATE_LIMIT = 30  # characters, doc 92572
 SINGLE, SEVERAL = 1, 2  # WeCom's `type`
 QR_CODE = 2  # WeCom's `scene`
@@ -119,8 +118,8 @@ class Channels:
 
     def __init__(self, client: Redis, app: str, wecom: WeComClient) -> None:
         self._redis = client
-        self._key = KEY + app
-        self._picture = f"{PICTURE}{app}:"
+        self._key = keys.channels(app)
+        self._app = app
         self._calls = wecom.external_contact
 
     def all(self) -> dict[str, Channel]:
@@ -222,7 +221,7 @@ class Channels:
             self._calls.del_contact_way(channel.config_id)
         with self._redis.pipeline() as pipe:
             pipe.hdel(self._key, name)
-            pipe.delete(self._picture + channel.config_id)
+            pipe.delete(keys.channel_picture(self._app, channel.config_id))
             pipe.execute()
         return channel
 
@@ -239,7 +238,7 @@ class Channels:
     def kept_pictures(self, channels: Iterable[Channel]) -> dict[str, bytes]:
         """config_id → the code's image, of those whose image is kept here. Asks nobody but Redis."""
         ids = [channel.config_id for channel in channels]
-        kept = self._redis.mget([self._picture + one for one in ids]) if ids else []
+        kept = self._redis.mget([keys.channel_picture(self._app, one) for one in ids]) if ids else []
         return {one: base64.b64decode(text) for one, text in zip(ids, kept, strict=True) if text}
 
     def picture(self, channel: Channel, by: float) -> bytes:
@@ -250,7 +249,7 @@ class Channels:
         content, _ = picture(channel.qr_code, by)
         if len(content) <= PICTURE_KEPT:
             encoded = base64.b64encode(content).decode()
-            self._redis.set(self._picture + channel.config_id, encoded, ex=PICTURE_LIFE)
+            self._redis.set(keys.channel_picture(self._app, channel.config_id), encoded, ex=PICTURE_LIFE)
         return content
 
 

@@ -18,15 +18,13 @@ from typing import Any
 
 from tasks.books.revisions import BookStore
 from tasks.settings import App
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import GroupWelcome
 from tasks.templates.render import Ready, attached, uploads
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import BadRequest, Final, NoAnswer
 
-KEPT = "welcome:group:"  # + app: name → SyncedWelcome in JSON; part of backups
-LOCK = "welcome:group-lock:"  # + app: who is at it
-CHECKED = "welcome:group-checked:"  # + app: there while WeCom need not be asked for drift
 PATIENCE = 60.0  # seconds for one run; what is left is for the next
 CALL = 10.0  # seconds for one call
 CHECK_EVERY = 3600  # seconds between two looks for drift
@@ -135,13 +133,15 @@ class GroupSync:
         """Name → what is noted."""
         return {
             name: SyncedWelcome(**json.loads(value))
-            for name, value in self._redis.hgetall(KEPT + self._app.name).items()
+            for name, value in self._redis.hgetall(keys.group_welcomes(self._app.name)).items()
         }
 
     def adopt(self, template_ids: Mapping[str, str]) -> None:
         """Take over ids of this app's from elsewhere, such as an exported book, unless others are known."""
         for name, template_id in template_ids.items():
-            self._redis.hsetnx(KEPT + self._app.name, name, json.dumps(asdict(SyncedWelcome(template_id))))
+            self._redis.hsetnx(
+                keys.group_welcomes(self._app.name), name, json.dumps(asdict(SyncedWelcome(template_id)))
+            )
 
     def troubles(self) -> dict[str, str]:
         """Name → why WeCom has not what the book says."""
@@ -149,7 +149,7 @@ class GroupSync:
 
     def due(self) -> bool:
         """Whether it is time to look for drift; once in CHECK_EVERY seconds it is."""
-        return bool(self._redis.set(CHECKED + self._app.name, 1, nx=True, ex=CHECK_EVERY))
+        return bool(self._redis.set(keys.group_welcomes_checked(self._app.name), 1, nx=True, ex=CHECK_EVERY))
 
     def sync(self, check: bool = False, dry_run: bool = False) -> list[SyncStep]:
         """Do what the book asks for. → each group welcome with what was done, or with `dry_run` would be.
@@ -160,9 +160,9 @@ class GroupSync:
         if number is None:
             return []
         welcomes = self._books.book(self._app.name, number).group_welcomes
-        if not welcomes and not self._redis.exists(KEPT + self._app.name):
+        if not welcomes and not self._redis.exists(keys.group_welcomes(self._app.name)):
             return []
-        lock, me = LOCK + self._app.name, secrets.token_hex(8)
+        lock, me = keys.group_welcomes_lock(self._app.name), secrets.token_hex(8)
         if not dry_run and not self._redis.set(lock, me, nx=True, px=round((PATIENCE + CALL) * 1000)):
             raise SyncInProgress("the group welcomes of this app are being synced already; try again in a minute")
         try:
@@ -242,11 +242,11 @@ class GroupSync:
                 self._calls(by).group_welcome_template_del(known.template_id)
             except (BadRequest, Final) as error:  # gone already, or not ours: in either case nothing to keep
                 detail = error.reason
-        self._redis.hdel(KEPT + self._app.name, step.name)
+        self._redis.hdel(keys.group_welcomes(self._app.name), step.name)
         return replace(step, detail=detail)
 
     def _note(self, name: str, kept: SyncedWelcome) -> None:
-        self._redis.hset(KEPT + self._app.name, name, json.dumps(asdict(kept), ensure_ascii=False))
+        self._redis.hset(keys.group_welcomes(self._app.name), name, json.dumps(asdict(kept), ensure_ascii=False))
 
     def _calls(self, by: float) -> Any:
         return self._wecom.with_deadline(min(by, time.monotonic() + CALL)).external_contact

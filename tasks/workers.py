@@ -23,10 +23,10 @@ from tasks.ledger import celery_message
 from tasks.media.renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
-from tasks.monitoring.queue_status import UPKEEP
 from tasks.monitoring.reaper import Reaper
 from tasks.services import Services, build_services, import_books
 from tasks.settings import Settings
+from tasks.storage import keys
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def welcome(settings: Settings) -> None:
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
     presence = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
-    _work(app, services, celery_message.QUEUE, WELCOME_THREADS, presence, on_stop=dispatcher.stop)
+    _work(app, services, keys.QUEUE, WELCOME_THREADS, presence, on_stop=dispatcher.stop)
 
 
 def upkeep_worker(settings: Settings) -> None:
@@ -80,7 +80,7 @@ def upkeep_worker(settings: Settings) -> None:
         follower.stop()
 
     presence = Heartbeat(services.redis, "upkeep", lambda: [*running, *follower.current_tasks()])
-    _work(app, services, UPKEEP, UPKEEP_THREADS, presence, on_stop=stop)
+    _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, presence, on_stop=stop)
 
 
 def _first_tokens(services: Services) -> None:

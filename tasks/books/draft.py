@@ -20,9 +20,10 @@ from pathlib import PurePosixPath
 
 from tasks.books import revisions
 from tasks.books.files import Bundle
-from tasks.books.revisions import DRAFT, DRAFT_FILES, DRAFT_VERSION, BookStore, NoRevision
+from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import described
 from tasks.messages import Message
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
@@ -30,7 +31,6 @@ from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError
 from tasks.templates.yaml_writer import Path, Value, Values, normal, paths, rewritten, values_of
 
-_WAS = "welcome:draft-was:"  # + app:digest
 WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
 HELD = 7 * 24 * 3600 * 1000  # ms for which a file that was uploaded waits to be shown
 EMPTY = "version: 1\n"
@@ -136,7 +136,7 @@ class Drafts:
 
     def get(self, app: str) -> Draft | None:
         """The draft; None: there is none, and what is live is edited."""
-        found = self._redis.get(DRAFT + app)
+        found = self._redis.get(keys.draft(app))
         return None if found is None else _read(app, found)
 
     def working(self, app: str) -> Draft:
@@ -180,7 +180,7 @@ class Drafts:
         media = self._held(app).get(path)
         if media is None or path in self.working(app).files or path in self.live(app).files:
             return False
-        self._redis.hdel(DRAFT_FILES + app, path)
+        self._redis.hdel(keys.draft_files(app), path)
         if not self._books.shows(media.sha256):
             self._books.media.drop(media.sha256)
         return True
@@ -238,7 +238,7 @@ class Drafts:
 
     def discard(self, app: str, version: int) -> None:
         """Throw the draft away: what is live is edited again. Raises Moved when it is another version by now."""
-        if not self._swap(keys=[DRAFT + app], args=[str(version), ""]):
+        if not self._swap(keys=[keys.draft(app)], args=[str(version), ""]):
             raise Moved(self.get(app))
 
     # --- going live ---
@@ -258,7 +258,7 @@ class Drafts:
             number = self._books.save(app, draft.source, self._bytes(draft), author, note, base=live.base)
         except revisions.RevisionConflict as conflict:
             raise Behind(draft, conflict.current, self._rebased(draft, self.live(app))[1]) from None
-        self._swap(keys=[DRAFT + app], args=[str(version), ""])  # else somebody has already gone on from it
+        self._swap(keys=[keys.draft(app)], args=[str(version), ""])  # else somebody has already gone on from it
         return number
 
     def rebase(self, app: str, version: int, author: str, choices: Mapping[Part, str] | None = None) -> Draft:
@@ -313,12 +313,14 @@ class Drafts:
         return draft if self._put(draft, before.version) else None
 
     def _stamped(self, draft: Draft, author: str) -> Draft:
-        return replace(draft, version=int(self._redis.incr(DRAFT_VERSION + draft.app)), author=author, at=self._now())
+        return replace(
+            draft, version=int(self._redis.incr(keys.draft_version(draft.app))), author=author, at=self._now()
+        )
 
     def _put(self, draft: Draft | None, version: int, app: str = "") -> bool:
         """Store a draft in the place of that version, or none. → whether it was still that version."""
         noted = "" if draft is None else _written(draft)
-        return bool(self._swap(keys=[DRAFT + (draft.app if draft else app)], args=[str(version), noted]))
+        return bool(self._swap(keys=[keys.draft(draft.app if draft else app)], args=[str(version), noted]))
 
     def _conflict(self, draft: Draft, stale: Stale, edit: Edit) -> EditConflict:
         was = getattr(edit, "was", ABSENT)
@@ -330,7 +332,7 @@ class Drafts:
 
     def _original(self, app: str, part: Part, was: str) -> Value | None:
         """What a form began from: a part that an edit has replaced since, or one of a revision of lately."""
-        found = self._redis.get(f"{_WAS}{app}:{was}") if was else None
+        found = self._redis.get(keys.draft_was(app, was)) if was else None
         if found is not None:
             value: Value = json.loads(found)
             return value
@@ -345,16 +347,16 @@ class Drafts:
         """Note what an edit is about to replace."""
         value = content.part(edit.part)
         if value is not None:
-            self._redis.set(f"{_WAS}{app}:{content.digest_of(value)}", json.dumps(value), ex=WAS_KEPT)
+            self._redis.set(keys.draft_was(app, content.digest_of(value)), json.dumps(value), ex=WAS_KEPT)
 
     def _held(self, app: str) -> dict[str, Media]:
-        found = self._redis.hgetall(DRAFT_FILES + app)
+        found = self._redis.hgetall(keys.draft_files(app))
         return {path: Media(path, *json.loads(noted)[:3]) for path, noted in found.items()}
 
     def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
         """Keep files from giving way, and store those whose bytes are given. Raises MediaFull."""
         now = self._now()
-        key = DRAFT_FILES + app
+        key = keys.draft_files(app)
         waiting = self._redis.hgetall(key)
         draft = self.get(app)
         shown = {*files, *(draft.files if draft else ())}

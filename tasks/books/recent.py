@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tasks.directory.lookup import directory
-from tasks.ledger.ledger import EVENTS, PREFIX
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.conditions import Contact
 
@@ -46,7 +46,7 @@ def recent_adds(client: Redis, app: str, timezone: ZoneInfo, most: int = MOST) -
     """
     seconds, _ = client.time()
     since = (int(seconds) - DAYS * 86400) * 1000
-    found = client.eval(_NEWEST, 1, EVENTS, PREFIX, since, most + 1, *_FIELDS)
+    found = client.eval(_NEWEST, 1, keys.EVENTS, keys.event(""), since, most + 1, *_FIELDS)
     complete = len(found) <= most
     rows = list(_rows(found[:most], app))
     known = directory(client, app, {row["user_id"] for _, row in rows})
@@ -66,7 +66,7 @@ def recent_adds(client: Redis, app: str, timezone: ZoneInfo, most: int = MOST) -
         for identity, row in rows
     )
     if not complete:
-        since = int(client.zscore(EVENTS, found[most - 1][0]) or since)
+        since = int(client.zscore(keys.EVENTS, found[most - 1][0]) or since)
     return RecentAdds(contacts, complete, since)
 
 

@@ -18,16 +18,13 @@ from dataclasses import dataclass, field
 
 from tasks.books.files import Bundle
 from tasks.media.uploads import MediaStore, ReadyMedia, described
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import MB
 from tasks.templates.model import Book, Media
 
-CURRENT = "welcome:book:"  # + app; tasks.ledger.ledger's claim reads it too
-FIRST_MEDIA = "welcome:first-media:"  # + app: ms at which its first book with files was stored; no part of a backup
 MEDIA_MB = 512
-DRAFT, DRAFT_VERSION = "welcome:draft:", "welcome:draft-version:"  # + app; see tasks.books.draft
-DRAFT_FILES = "welcome:draft-files:"  # + app: path → JSON of [sha256, kind, size, at]
 SHOWN_LATELY = 20  # revisions of each app whose files stay when media is full
 _BATCH = 100  # revisions read at once
 
@@ -84,7 +81,7 @@ class BookStore:
 
     def current(self, app: str) -> int | None:
         """The number of the current revision of an app's book; None if none is stored."""
-        number = self._redis.get(CURRENT + app)
+        number = self._redis.get(keys.book(app))
         return None if number is None else int(number)
 
     def book(self, app: str, number: int) -> Book:
@@ -100,7 +97,7 @@ class BookStore:
 
     def since_first_media(self, app: str) -> float | None:
         """Seconds since the app's first book with files was stored here; None if none was."""
-        at = self._redis.get(FIRST_MEDIA + app)
+        at = self._redis.get(keys.first_media(app))
         return None if at is None else (self._now() - int(at)) / 1000
 
     def source(self, app: str, number: int) -> str:
@@ -116,9 +113,8 @@ class BookStore:
         newest = self.current(app) or 0
         for start in range(newest, 0, -_BATCH):
             numbers = range(start, max(0, start - _BATCH), -1)
-            keys = [f"{CURRENT}{app}:{number}" for number in numbers]
-            sources = self._redis.mget(keys)
-            abouts = self._redis.mget([f"{key}:about" for key in keys])
+            sources = self._redis.mget([keys.revision(app, number) for number in numbers])
+            abouts = self._redis.mget([keys.revision_about(app, number) for number in numbers])
             for number, source, about in zip(numbers, sources, abouts, strict=True):
                 if source is not None:
                     yield _revision(app, number, source, about)
@@ -171,13 +167,13 @@ class BookStore:
             "files": {path: [one.sha256, one.kind, one.size] for path, one in shown.items()},
         }
         saved, number = self._save(
-            keys=[CURRENT + app],
+            keys=[keys.book(app)],
             args=["" if base is None else base, source, json.dumps(about, ensure_ascii=False)],
         )
         if not saved:
             raise RevisionConflict(app, -1 if base is None else base, int(number))
         if shown:
-            self._redis.set(FIRST_MEDIA + app, self._now(), nx=True)
+            self._redis.set(keys.first_media(app), self._now(), nx=True)
         return int(number)
 
     def import_first(self, app: str, source: str, media: Mapping[str, bytes] | None = None) -> bool:
@@ -194,7 +190,7 @@ class BookStore:
         return self.save(app, bundle.source, bundle.files, author, note or f"back to revision {number}", base)
 
     def keep(self, contents: Iterable[bytes]) -> None:
-        """Store files that no revision shows yet; whoever keeps them has noted so in DRAFT_FILES. Raises MediaFull."""
+        """Store files that no revision shows yet; the caller has listed them in the draft's files. Raises MediaFull."""
         self.media.put(contents, keep=self._shown_lately({}))
 
     def shows(self, sha256: str) -> bool:
@@ -202,8 +198,7 @@ class BookStore:
         return sha256 in self._shown_lately({})
 
     def _stored(self, app: str, number: int) -> tuple[str, Revision]:
-        key = f"{CURRENT}{app}:{number}"
-        source, about = self._redis.mget(key, f"{key}:about")
+        source, about = self._redis.mget(keys.revision(app, number), keys.revision_about(app, number))
         if source is None:
             raise NoRevision(f"the book of {app} has no revision {number}")
         return str(source), _revision(app, number, source, about)
@@ -211,10 +206,10 @@ class BookStore:
     def _shown_lately(self, shown: Mapping[str, Media]) -> frozenset[str]:
         """The files that must not give way: of this book, of the last revisions of every app, and of the drafts."""
         keep = {media.sha256 for media in shown.values()}
-        for key in self._redis.scan_iter(match=f"{DRAFT_FILES}*", count=1000):
+        for key in self._redis.scan_iter(match=keys.draft_files("*"), count=1000):
             keep |= {json.loads(noted)[0] for noted in self._redis.hvals(key)}
-        pattern = re.compile(re.escape(CURRENT) + r"([^:]+)")
-        for key in self._redis.scan_iter(match=f"{CURRENT}*", count=1000):
+        pattern = re.compile(re.escape(keys.book("")) + r"([^:]+)")
+        for key in self._redis.scan_iter(match=keys.book("*"), count=1000):
             found = pattern.fullmatch(key)
             if found is None:
                 continue

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import redis
 
 from tasks.events import ContactAdded
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, CUSTOMER_TYPES, DEPARTMENTS, Contact, Directory
 from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER
@@ -32,9 +33,6 @@ REFUSED_FRESH = 300.0  # and for what WeCom would not tell
 KEPT = 7 * 24 * 3600  # seconds for which an old answer stands in for a new one that does not come
 ROOT = 1  # the department that is the corp itself, and has its name
 
-_MEMBER = "welcome:member:"  # + app:userid
-_DEPARTMENT = "welcome:department:"  # + app:id
-_TREE = "welcome:tree:"  # + app
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
@@ -59,10 +57,10 @@ def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[st
     Asks WeCom for nothing. Raises redis.RedisError.
     """
     wanted = sorted(set(user_ids))
-    members = _answers(client, [f"{_MEMBER}{app}:{user_id}" for user_id in wanted])
+    members = _answers(client, [keys.member(app, user_id) for user_id in wanted])
     found = {user_id: member for user_id, member in zip(wanted, members, strict=True) if isinstance(member, dict)}
     departments = sorted({int(member.get("department") or 0) for member in found.values()})
-    names = _answers(client, [f"{_DEPARTMENT}{app}:{identity}" for identity in departments])
+    names = _answers(client, [keys.department(app, identity) for identity in departments])
     named = dict(zip(departments, names, strict=True))
     return {
         user_id: (str(member.get("member") or ""), str(named[int(member.get("department") or 0)] or ""))
@@ -70,9 +68,9 @@ def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[st
     }
 
 
-def _answers(client: Redis, keys: list[str]) -> list[Any]:
+def _answers(client: Redis, names: list[str]) -> list[Any]:
     """What is kept under each of these keys; None for nothing."""
-    return [json.loads(kept)["answer"] if kept else None for kept in client.mget(keys)] if keys else []
+    return [json.loads(kept)["answer"] if kept else None for kept in client.mget(names)] if names else []
 
 
 class Lookup:
@@ -150,7 +148,7 @@ class Lookup:
             first = main if main in departments else next(iter(departments), 0)
             return names | {"departments": departments, "department": first}
 
-        known = self._kept(f"{_MEMBER}{self._event.app}:{self._event.user_id}", MEMBER_FRESH, ask, "the member")
+        known = self._kept(keys.member(self._event.app, self._event.user_id), MEMBER_FRESH, ask, "the member")
         return known if isinstance(known, dict) else {}
 
     def _department(self, identity: int) -> str:
@@ -160,7 +158,7 @@ class Lookup:
             answer = self._wecom.get("department/get", {"id": identity})
             return str((answer.get("department") or {}).get("name") or "")
 
-        key = f"{_DEPARTMENT}{self._event.app}:{identity}"
+        key = keys.department(self._event.app, identity)
         return str(self._kept(key, DEPARTMENT_FRESH, ask, "a department's name") or "")
 
     def _directory(self) -> Directory:
@@ -173,7 +171,7 @@ class Lookup:
         departments = self._member().get("departments")
         if not departments:  # a member is in one at least: WeCom does not tell this app
             return Directory()
-        tree = self._kept(f"{_TREE}{self._event.app}", TREE_FRESH, ask, "the tree of departments")
+        tree = self._kept(keys.department_tree(self._event.app), TREE_FRESH, ask, "the tree of departments")
         parents = {int(one): parent for one, parent in tree.items()} if tree else None
         return Directory({self._event.user_id: frozenset(departments)}, parents)
 
@@ -209,7 +207,7 @@ class Lookup:
 def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
     """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
     asked = list(members)
-    kept = client.mget(_TREE + app, *(f"{_MEMBER}{app}:{one}" for one in asked))
+    kept = client.mget(keys.department_tree(app), *(keys.member(app, one) for one in asked))
     tree, *found = (_answer(text) for text in kept)
     parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
     departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.directory.lookup import known_members
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient, WeComError
 
-KEY = "welcome:roster:"  # + app
-DEPARTMENTS = "welcome:departments:"  # + app
 FRESH = 600  # seconds for which a list is taken as it is
 FAILED = 60  # seconds for which nobody asks again after WeCom did not tell
 MOST = 200  # members; beyond that a list is nothing to choose from
@@ -28,10 +27,10 @@ def list_members(client: Redis, app: str, wecom: WeComClient, patience: float) -
 
     Empty when WeCom does not tell. Raises redis.RedisError.
     """
-    kept = client.get(KEY + app)
+    kept = client.get(keys.members(app))
     if kept is None:
         members, life = _asked(wecom.with_deadline(time.monotonic() + patience))
-        client.set(KEY + app, json.dumps(members), ex=life)
+        client.set(keys.members(app), json.dumps(members), ex=life)
     else:
         members = json.loads(kept)
     known = known_members(client, app, members)
@@ -52,7 +51,7 @@ def departments(client: Redis, app: str, wecom: WeComClient, patience: float) ->
 
     Empty when WeCom does not tell. Raises redis.RedisError.
     """
-    kept = client.get(DEPARTMENTS + app)
+    kept = client.get(keys.departments(app))
     if kept is None:
         try:
             answer = wecom.with_deadline(time.monotonic() + patience).get("department/list")
@@ -60,7 +59,7 @@ def departments(client: Redis, app: str, wecom: WeComClient, patience: float) ->
             life = FRESH
         except WeComError:
             listed, life = [], FAILED
-        client.set(DEPARTMENTS + app, json.dumps(listed[:MOST], ensure_ascii=False), ex=life)
+        client.set(keys.departments(app), json.dumps(listed[:MOST], ensure_ascii=False), ex=life)
     else:
         listed = json.loads(kept)
     return {one.id: one for one in _in_order(listed)}

@@ -12,11 +12,11 @@ import secrets
 import time
 from collections.abc import Sequence
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 
-KEY = "welcome:tags:"  # + corp id
 LOCK_LIFE = 15.0  # seconds: longer than a follow-up has, so that its holder has ended
 LOOK = 0.1  # seconds between two looks at the lock
 FRESH = 24 * 3600  # seconds after which the whole map is read anew: tags are renamed in WeCom's console
@@ -48,7 +48,7 @@ class CorpTags:
         known = self._known(corp_id, tags)
         if self._whole(known, refused):
             return [str(one) for one in known]
-        lock, mine = f"{KEY}{corp_id}:lock", secrets.token_hex(8)
+        lock, mine = keys.corp_tags_lock(corp_id), secrets.token_hex(8)
         while not self._redis.set(lock, mine, nx=True, px=int(LOCK_LIFE * 1000)):
             if time.monotonic() + LOOK >= by:
                 raise TagsNotReady(PATH, "another worker is making tags")
@@ -66,7 +66,7 @@ class CorpTags:
         return [str(one) for one in known]
 
     def _known(self, corp_id: str, tags: Sequence[Tag]) -> list[str | None]:
-        known: list[str | None] = self._redis.hmget(KEY + corp_id, [_field(tag) for tag in tags])
+        known: list[str | None] = self._redis.hmget(keys.corp_tags(corp_id), [_field(tag) for tag in tags])
         return known
 
     @staticmethod
@@ -99,10 +99,10 @@ class CorpTags:
 
     def _keep(self, corp_id: str, found: dict[Tag, str]) -> None:
         with self._redis.pipeline() as pipe:
-            pipe.delete(KEY + corp_id)
+            pipe.delete(keys.corp_tags(corp_id))
             if found:
-                pipe.hset(KEY + corp_id, mapping={_field(tag): one for tag, one in found.items()})
-                pipe.expire(KEY + corp_id, FRESH)
+                pipe.hset(keys.corp_tags(corp_id), mapping={_field(tag): one for tag, one in found.items()})
+                pipe.expire(keys.corp_tags(corp_id), FRESH)
             pipe.execute()
 
 

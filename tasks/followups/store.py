@@ -17,7 +17,8 @@ from importlib import resources
 from tasks.events import ContactAdded
 from tasks.ledger import pauses
 from tasks.ledger.query import read
-from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE, FOLLOWUP_FAILED, PREFIX, event_of
+from tasks.ledger.rows import event_of
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 LISTED = 100  # rows that are looked at for a list
@@ -91,8 +92,8 @@ class FollowUps:
     def claim(self, most: int) -> list[FollowUpTask]:
         """Take up to `most` that are due, those due longest first; none while the lane is paused."""
         flat = self._claim(
-            keys=[FOLLOWUP_DUE, FOLLOWUP_AWAITED, pauses.PREFIX + pauses.FOLLOW_UPS],
-            args=[PREFIX, most, int(LEASE * 1000)],
+            keys=[keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED, keys.pause(pauses.FOLLOW_UPS)],
+            args=[keys.event(""), most, int(LEASE * 1000)],
         )
         return [
             _task(identity, dict(zip(row[::2], row[1::2], strict=True)))
@@ -108,7 +109,12 @@ class FollowUps:
         }
         return bool(
             self._note(
-                keys=[PREFIX + task.id, FOLLOWUP_DUE, FOLLOWUP_AWAITED, FOLLOWUP_FAILED + task.event.app],
+                keys=[
+                    keys.event(task.id),
+                    keys.FOLLOWUP_DUE,
+                    keys.FOLLOWUP_AWAITED,
+                    keys.followup_failed(task.event.app),
+                ],
                 args=[
                     *(task.id, task.number, progress.state, int(progress.delay * 1000)),
                     "1" if progress.awaits_full_add else "",
@@ -119,16 +125,18 @@ class FollowUps:
 
     def again(self, identity: str) -> bool:
         """Have one that failed, or waits, done now, with all its tries anew. False: there is nothing to do again."""
-        return bool(self._again(keys=[PREFIX + identity, FOLLOWUP_DUE], args=[identity, FOLLOWUP_FAILED]))
+        return bool(
+            self._again(keys=[keys.event(identity), keys.FOLLOWUP_DUE], args=[identity, keys.followup_failed("")])
+        )
 
     def status(self, app: str) -> FollowUpStatus:
         """How those of an app stand. Bounded work: LISTED rows of each kind are looked at."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.zcard(FOLLOWUP_DUE)
-            pipe.zrange(FOLLOWUP_DUE, 0, LISTED - 1)
-            pipe.zcard(FOLLOWUP_FAILED + app)
-            pipe.zrevrange(FOLLOWUP_FAILED + app, 0, LISTED - 1)
+            pipe.zcard(keys.FOLLOWUP_DUE)
+            pipe.zrange(keys.FOLLOWUP_DUE, 0, LISTED - 1)
+            pipe.zcard(keys.followup_failed(app))
+            pipe.zrevrange(keys.followup_failed(app), 0, LISTED - 1)
             (seconds, micros), waiting, soonest, failed, lately = pipe.execute()
         rows = read(self._redis, [*soonest, *lately])
         begun = [r for r in rows if r.get("follow_state") == "waiting" and r.get("follow_attempts", "0") != "0"]

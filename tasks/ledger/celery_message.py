@@ -7,9 +7,9 @@ Celery or Kombu changes the envelope. The message carries nothing of the event: 
 
 import json
 
-QUEUE = "welcome"
+from tasks.storage.keys import QUEUE, SLOW_QUEUE
+
 TASK = "tasks.welcome.greet_due"
-SLOW_QUEUE = "upkeep"
 SLOW_TASK = "tasks.followup.follow_up_due"
 _BODY = "W1tdLCB7fSwgeyJjYWxsYmFja3MiOiBudWxsLCAiZXJyYmFja3MiOiBudWxsLCAiY2hhaW4iOiBudWxsLCAiY2hvcmQiOiBudWxsfV0="
 # Base64 of [[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]

@@ -42,27 +42,11 @@ import redis
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.query import Page
-from tasks.ledger.rows import (
-    DUE,
-    EVENTS,
-    FOLLOWUP_AWAITED,
-    FOLLOWUP_DUE,
-    FOLLOWUP_WOKEN,
-    MISSED_OF,
-    PREFIX,
-    erase,
-    event_of,
-    index,
-)
+from tasks.ledger.rows import erase, event_of, index
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
-__all__ = ["DUE", "EVENTS", "PREFIX", "Page"]
-
-ATTENDED = "welcome:attended"  # ms until which a worker comes by itself
-CONSUMED = "welcome:consumed"  # ms at which a worker last took a message
-COUNTERS = "welcome:counters"  # see tasks.monitoring.metrics
-BOOK = "welcome:book:"  # + app: the number of the current revision; see tasks.books.revisions
-VERIFICATION = "welcome:verification:"  # + app: what was wrong with the last callback that was refused, and when
+__all__ = ["Page"]
 
 OUTCOMES: Mapping[str, str] = {
     "sent": "WeCom took the greeting",
@@ -182,7 +166,7 @@ class Ledger:
         listed = [index(event.app, field, value) for field, value in indexes.items()]
         return bool(
             self._accept(
-                keys=[PREFIX + identity, DUE, EVENTS, celery_message.QUEUE, ATTENDED, *listed],
+                keys=[keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.ATTENDED, *listed],
                 args=[identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity), *row],
             )
         )
@@ -194,8 +178,8 @@ class Ledger:
         """
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         now, *rows = self._claim(
-            keys=[DUE, ATTENDED, CONSUMED, pauses.PREFIX + pauses.WELCOME],
-            args=[PREFIX, most, int(CLAIM_LEASE * 1000), int(attend * 1000), BOOK],
+            keys=[keys.DUE, keys.ATTENDED, keys.CONSUMED, keys.pause(pauses.WELCOME)],
+            args=[keys.event(""), most, int(CLAIM_LEASE * 1000), int(attend * 1000), keys.book("")],
         )
         claims = []
         for flat, revision in zip(rows[::2], rows[1::2], strict=True):
@@ -263,7 +247,8 @@ class Ledger:
         return bool(
             self._settle(
                 keys=[
-                    *(PREFIX + event.id, DUE, COUNTERS, FOLLOWUP_DUE, FOLLOWUP_AWAITED, MISSED_OF + app),
+                    *(keys.event(event.id), keys.DUE, keys.COUNTERS, keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED),
+                    keys.missed(app),
                     index(app, "external_user_id", event.external_user_id),
                     *(index(app, "outcome", outcome), index(app, "template", settlement.template)),
                 ],
@@ -274,8 +259,8 @@ class Ledger:
                     len(counts),
                     *(part for pair in counts.items() for part in pair),
                     *("1" if said else "" for said in (follow_up, outcome in MISSED, outcome in GREETED)),
-                    *(PREFIX, index(app, "outcome", ""), index(app, "template", "")),
-                    *(f"{statistics.PREFIX}{app}:", statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
+                    *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
+                    *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
                     *(int(ahead.total_seconds()), latency),
                 ],
             )
@@ -285,7 +270,10 @@ class Ledger:
         """Wake a worker if somebody was left behind or the queue was silent. → how many were left behind."""
         return int(
             self._requeue(
-                keys=[DUE, celery_message.QUEUE, CONSUMED, FOLLOWUP_DUE, celery_message.SLOW_QUEUE, FOLLOWUP_WOKEN],
+                keys=[
+                    *(keys.DUE, keys.QUEUE, keys.CONSUMED),
+                    *(keys.FOLLOWUP_DUE, keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN),
+                ],
                 args=[
                     *(
                         int(LEFT_BEHIND * 1000),
@@ -306,13 +294,13 @@ class Ledger:
         kind = "verdict" if proven else "doubt"
         noted = {"at": int(time.time()), "verdict": "", "doubt": ""} if not verdict else {}
         with contextlib.suppress(redis.RedisError):  # said in the log already
-            self._redis.hset(VERIFICATION + app, mapping=noted or {f"{kind}_at": int(time.time()), kind: verdict})
+            self._redis.hset(keys.verification(app), mapping=noted or {f"{kind}_at": int(time.time()), kind: verdict})
 
     # --- reading ---
 
     def last_verification(self, app: str) -> tuple[int, str] | None:
         """(Unix seconds, verdict) of what was noted last, "" when all was well since; None if nothing was noted."""
-        noted = self._redis.hgetall(VERIFICATION + app)
+        noted = self._redis.hgetall(keys.verification(app))
         for kind in ("verdict", "doubt"):
             if noted.get(kind):
                 return int(noted[f"{kind}_at"]), noted[kind]
@@ -320,7 +308,7 @@ class Ledger:
 
     def row(self, identity: str) -> dict[str, str] | None:
         """A row as stored, without the welcome code; None if there is none."""
-        row = self._redis.hgetall(PREFIX + identity)
+        row = self._redis.hgetall(keys.event(identity))
         row.pop("welcome_code", None)
         return {"id": identity, **row} if row else None
 
@@ -365,11 +353,11 @@ class Ledger:
     ) -> Page:
         """As `page`, of those who were missed and not greeted later."""
         wanted = query.Wanted(app, {"outcome": MISSED}, since or 0, until)
-        return query.page(self._redis, [MISSED_OF + app], wanted, before, after, limit)
+        return query.page(self._redis, [keys.missed(app)], wanted, before, after, limit)
 
     def count_missed(self, app: str, since: int = 0) -> int:
         """How many `missed` lists, received since (ms)."""
-        return int(self._redis.zcount(MISSED_OF + app, since, "+inf"))
+        return int(self._redis.zcount(keys.missed(app), since, "+inf"))
 
     def count(self, app: str, since: int = 0, until: int | None = None) -> dict[str, int]:
         """Outcome → how many indexed rows of an app, rehearsals too, received from `since` to `until` (ms).
@@ -388,7 +376,7 @@ class Ledger:
         seen: set[str] = set()  # who comes meanwhile pushes the rest down, to be met a second time
         start = 0
         while True:
-            ids = self._redis.zrevrangebyscore(EVENTS, most, since, start=start, num=batch)
+            ids = self._redis.zrevrangebyscore(keys.EVENTS, most, since, start=start, num=batch)
             if not ids:
                 return
             start += batch
@@ -396,7 +384,7 @@ class Ledger:
             seen.update(fresh)
             with self._redis.pipeline(transaction=False) as pipe:
                 for identity in fresh:
-                    pipe.hgetall(PREFIX + identity)
+                    pipe.hgetall(keys.event(identity))
                 for identity, row in zip(fresh, pipe.execute(), strict=True):
                     if row:
                         row.pop("welcome_code", None)
@@ -406,9 +394,9 @@ class Ledger:
         """Erase the rows that are past their life, from all lists that name them. → how many."""
         erased = 0
         bound = self.now() - self._life * 1000
-        while ids := self._redis.zrangebyscore(EVENTS, "-inf", bound, start=0, num=200):
+        while ids := self._redis.zrangebyscore(keys.EVENTS, "-inf", bound, start=0, num=200):
             erase(self._redis, {row["id"]: row for row in query.read(self._redis, ids)})
-            self._redis.zrem(EVENTS, *ids)  # of rows that were gone already
+            self._redis.zrem(keys.EVENTS, *ids)  # of rows that were gone already
             erased += len(ids)
         return erased
 
@@ -419,5 +407,5 @@ class Ledger:
 
     def _extend_lease(self, claim: Claim, lease: float, count: str) -> bool:
         return bool(
-            self._extend(keys=[PREFIX + claim.id, DUE], args=[claim.id, claim.number, int(lease * 1000), count])
+            self._extend(keys=[keys.event(claim.id), keys.DUE], args=[claim.id, claim.number, int(lease * 1000), count])
         )

@@ -9,12 +9,12 @@ lane resumes by itself, for every minute of its pause costs customers their gree
 
 from dataclasses import dataclass
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 WELCOME, FOLLOW_UPS = "welcome", "follow-ups"
 QUEUES = (WELCOME, FOLLOW_UPS)
 MOST = 600.0  # seconds for which the welcome lane may be paused
-PREFIX = "welcome:lane:"
 _FOR_EVER = 10**15  # ms
 
 _PAUSE = """
@@ -72,18 +72,18 @@ class QueuePauses:
     def pause(self, lane: str, by: str) -> bool:
         """Take nothing more, for MOST seconds on the welcome lane. False: it is paused already, and stays as it was."""
         life = int(MOST * 1000) if lane == WELCOME else _FOR_EVER
-        return bool(self._pause(keys=[PREFIX + lane], args=[by, life]))
+        return bool(self._pause(keys=[keys.pause(lane)], args=[by, life]))
 
     def resume(self, lane: str, by: str) -> bool:
         """Go on. False: it was not paused, or not any more."""
-        return bool(self._resume(keys=[PREFIX + lane], args=[by]))
+        return bool(self._resume(keys=[keys.pause(lane)], args=[by]))
 
     def last(self) -> dict[str, Pause]:
         """Lane → its last pause, over or not; of those that ever had one."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for lane in QUEUES:
-                pipe.hgetall(PREFIX + lane)
+                pipe.hgetall(keys.pause(lane))
             (seconds, micros), *found = pipe.execute()
         now = seconds + micros / 1e6
         return {lane: _pause(row, now) for lane, row in zip(QUEUES, found, strict=True) if row}

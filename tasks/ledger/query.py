@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from tasks.ledger.rows import EVENTS, PREFIX, index
+from tasks.ledger.rows import index
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 LOOKED = 1000  # rows looked at for one page, at the most
@@ -47,23 +48,23 @@ def keys_for(client: Redis, wanted: Wanted) -> list[str]:
     """The sets to walk: those of the filter that leaves the fewest rows; all events where there is no filter."""
     sets = [[index(wanted.app, name, value) for value in values] for name, values in wanted.fields.items()]
     if len(sets) < 2:
-        return sets[0] if sets else [EVENTS]
+        return sets[0] if sets else [keys.EVENTS]
     with client.pipeline(transaction=False) as pipe:
-        for keys in sets:
-            for key in keys:
+        for names in sets:
+            for key in names:
                 pipe.zcount(key, wanted.since, _most(wanted.until))
         sizes = iter(pipe.execute())
-    return min((sum(islice(sizes, len(keys))), number, keys) for number, keys in enumerate(sets))[2]
+    return min((sum(islice(sizes, len(names))), number, names) for number, names in enumerate(sets))[2]
 
 
-def page(client: Redis, keys: Sequence[str], wanted: Wanted, before: str | None, after: str | None, limit: int) -> Page:
+def page(client: Redis, sets: Sequence[str], wanted: Wanted, before: str | None, after: str | None, limit: int) -> Page:
     """Up to `limit` rows of these sets: the newest, or those that are older than `before`, or newer than `after`.
 
     Raises ValueError for what is no cursor, redis.RedisError.
     """
     down = after is None
     bound = None if (cursor := before if down else after) is None else _place(cursor)
-    walks = [_walk(client, key, wanted, bound, down) for key in keys]
+    walks = [_walk(client, key, wanted, bound, down) for key in sets]
     places = heapq.merge(*walks, reverse=down)
     found: list[Place] = []
     looked = 0
@@ -75,7 +76,7 @@ def page(client: Redis, keys: Sequence[str], wanted: Wanted, before: str | None,
         looked += len(batch)
         with client.pipeline(transaction=False) as pipe:
             for _, identity in batch:
-                pipe.hmget(PREFIX + identity, "app", *wanted.fields)
+                pipe.hmget(keys.event(identity), "app", *wanted.fields)
             rows = pipe.execute()
         for place, values in zip(batch, rows, strict=True):
             if wanted.holds(dict(zip(("app", *wanted.fields), values, strict=True))) and place not in found[-1:]:
@@ -96,7 +97,7 @@ def read(client: Redis, identities: Sequence[str]) -> list[dict[str, str]]:
     """The rows of these ids that there are, in this order, without their welcome codes."""
     with client.pipeline(transaction=False) as pipe:
         for identity in identities:
-            pipe.hgetall(PREFIX + identity)
+            pipe.hgetall(keys.event(identity))
         rows = [{"id": identity, **row} for identity, row in zip(identities, pipe.execute(), strict=True) if row]
     for row in rows:
         row.pop("welcome_code", None)

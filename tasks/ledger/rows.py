@@ -1,21 +1,12 @@
-"""A row of the ledger as Redis has it, the index sets that list it, and the keys of follow-ups."""
+"""A row of the ledger as Redis has it, the index sets that list it, and how it is erased."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tasks.events import ContactAdded
+from tasks.storage import keys
 from tasks.storage.connections import Redis
-
-PREFIX = "welcome:event:"  # + id: the row, a hash
-DUE = "welcome:due"  # id → ms at which a worker may take it
-EVENTS = "welcome:events"  # id → ms of receipt: the order of the deliveries
-INDEX = "welcome:index:"  # + app:kind:value → id → ms of receipt; more than it should name, never less
-MISSED_OF = "welcome:missed:"  # + app: id → ms of receipt, of customers to be greeted by hand
-TICKED_OF = "welcome:missed-done:"  # + app: id → ms at which it was ticked off: see tasks.missed.work_list
-FOLLOWUP_DUE = "welcome:followup:due"  # id → ms at which its next try may begin
-FOLLOWUP_AWAITED = "welcome:followup:awaited"  # app|member|customer → id of what waits for their full add
-FOLLOWUP_FAILED = "welcome:followup:failed:"  # + app: id → ms of receipt, of those that were given up
-FOLLOWUP_WOKEN = "welcome:followup:woken"  # there while a message for the slow queue was sent lately
+from tasks.storage.keys import Forget
 
 INDEXED = {  # field of a row → kind of index set
     "outcome": "outcome",  # "" while there is none
@@ -43,7 +34,7 @@ def event_of(row: Mapping[str, str]) -> ContactAdded:
 
 
 def pair_of(row: Mapping[str, str]) -> str:
-    """The field of FOLLOWUP_AWAITED."""
+    """The field of `keys.FOLLOWUP_AWAITED`."""
     return "|".join((row["app"], row["user_id"], row["external_user_id"]))
 
 
@@ -51,18 +42,38 @@ def index(app: str, field: str, value: str) -> str:
     """The key of the index set of an app's rows with this value in this field. `field`: one of INDEXED."""
     if len(value.encode()) > _VALUE_LIMIT:
         value = "sha256 " + hashlib.sha256(value.encode()).hexdigest()
-    return f"{INDEX}{app}:{INDEXED[field]}:{value}"
+    return keys.index(app, INDEXED[field], value)
+
+
+def of_customer(
+    client: Redis, identities: Sequence[str], external_user_id: str, app: str | None = None
+) -> dict[str, dict[str, str]]:
+    """Of these rows those of a customer, in one app or in all: id → what `erase` takes."""
+    names = ("app", *INDEXED)
+    with client.pipeline(transaction=False) as pipe:
+        for identity in identities:
+            pipe.hmget(keys.event(identity), names)
+        rows = [dict(zip(names, values, strict=True)) for values in pipe.execute()]
+    return {
+        identity: row
+        for identity, row in zip(identities, rows, strict=True)
+        if row["external_user_id"] == external_user_id and app in (None, row["app"])
+    }
 
 
 def erase(client: Redis, rows: Mapping[str, Mapping[str, str]]) -> None:
     """Erase rows (id → row, of which `app` and the fields of INDEXED count), and what lists them. Tallies stay."""
     with client.pipeline() as pipe:
         for identity, row in rows.items():
-            pipe.delete(PREFIX + identity)
-            failed, missed = FOLLOWUP_FAILED + row["app"], MISSED_OF + row["app"]
-            for key in (EVENTS, DUE, FOLLOWUP_DUE, failed, missed, TICKED_OF + row["app"]):
-                pipe.zrem(key, identity)
-            for field in INDEXED:
-                pipe.zrem(index(row["app"], field, row.get(field) or ""), identity)
-            pipe.hdel(FOLLOWUP_AWAITED, pair_of(row))
+            app = row["app"]
+            for key in keys.TABLE:
+                if key.forget is Forget.KEY:
+                    pipe.delete(key.of(id=identity))
+                elif key.forget is Forget.ID:
+                    pipe.zrem(key.of(app=app), identity)
+                elif key.forget is Forget.INDEX:
+                    for field in INDEXED:
+                        pipe.zrem(index(app, field, row.get(field) or ""), identity)
+                elif key.forget is Forget.PAIR:
+                    pipe.hdel(key.name, pair_of(row))
         pipe.execute()

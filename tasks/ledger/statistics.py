@@ -24,9 +24,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
-PREFIX = "welcome:day:"
 LIFE = 400 * 86400  # seconds
 FIELDS_LIMIT = 2000  # of one hash
 VALUE_LIMIT = 600  # bytes; WeCom's own are far shorter, a rule and a variant come to 512 and a bit
@@ -39,7 +39,7 @@ Tallies = dict[tuple[str, Value, str], int]  # (dimension, value, outcome) → h
 
 def key(app: str, day: date, dimension: str) -> str:
     """Where the counts of a day are."""
-    return f"{PREFIX}{app}:{day.toordinal() - _EPOCH}:{dimension}"
+    return keys.tally(app, day.toordinal() - _EPOCH, dimension)
 
 
 _EPOCH = date(1970, 1, 1).toordinal()

@@ -24,6 +24,7 @@ import redis
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import Record
 from tasks.settings import App
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Media
 from tasks.templates.problems import BookError
@@ -46,9 +47,6 @@ FIRST = 10.0  # seconds for which /readyz waits for the first media
 PER_DAY, PER_MONTH = 1000, 3000  # permanent images of a corp, doc 90256
 QUOTA_ZONE = ZoneInfo("Asia/Shanghai")  # whose days and months they are
 QUOTA_WAIT = 600.0  # seconds until a full quota is looked at again
-
-RENEWER = "welcome:keeper"  # who uploads: a lease
-QUOTA = "welcome:uploadimg:"  # + corp id:day or month: how many
 
 _TAKE_LEASE = """
 local holder = redis.call('GET', KEYS[1])
@@ -96,6 +94,12 @@ def due(wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: floa
             other = stand_in(upload)
             if due_at(other, records.get(other.key, Record())) <= now:
                 yield other, media
+
+
+def quota_keys(corp_id: str) -> list[str]:
+    """Where the permanent images of a corp are counted: those of today, and those of this month."""
+    today = datetime.now(QUOTA_ZONE)
+    return [keys.image_quota(corp_id, f"{today:%Y-%m-%d}"), keys.image_quota(corp_id, f"{today:%Y-%m}")]
 
 
 def wanted_by(books: BookStore, app: str) -> dict[Upload, Media]:
@@ -197,11 +201,11 @@ class MediaRenewer(threading.Thread):
         """Begin no upload any more, and let another process do it."""
         self._stopping.set()
         with contextlib.suppress(redis.RedisError):  # then the lease ends by itself
-            self._give_lease(keys=[RENEWER], args=[self._me])
+            self._give_lease(keys=[keys.MEDIA_RENEWER], args=[self._me])
 
     def look(self) -> bool:
         """Begin the uploads that are due. → whether it is for this process to do. Raises redis.RedisError."""
-        if not self._take_lease(keys=[RENEWER], args=[self._me, round(LEASE * 1000)]):
+        if not self._take_lease(keys=[keys.MEDIA_RENEWER], args=[self._me, round(LEASE * 1000)]):
             return False
         for corp_id, apps in self._apps.items():
             wanted: dict[Upload, Media] = {}
@@ -267,9 +271,7 @@ class MediaRenewer(threading.Thread):
 
     def _within_quota(self, corp_id: str) -> bool:
         """Take one of the corp's permanent images, if there is one left."""
-        today = datetime.now(QUOTA_ZONE)
-        keys = [f"{QUOTA}{corp_id}:{today:%Y-%m-%d}", f"{QUOTA}{corp_id}:{today:%Y-%m}"]
-        return bool(self._take_quota(keys=keys, args=[PER_DAY, PER_MONTH]))
+        return bool(self._take_quota(keys=quota_keys(corp_id), args=[PER_DAY, PER_MONTH]))
 
     def _forget(self, corp_id: str, wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: float) -> None:
         """Drop what nobody wants and nobody could send. Permanent URLs stay: they cost of the quota."""

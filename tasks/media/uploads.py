@@ -10,15 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates import media_kind
 from tasks.templates.media_kind import MB
 from tasks.templates.model import Media
 from tasks.templates.render import Upload
 
-CONTENT = "welcome:media:"  # + sha256: the bytes
-SIZES = "welcome:media"  # sha256 → bytes, as a number
-READY = "welcome:ready:"  # + corp id: an Upload's key → a Record in JSON; an id serves every app of the corp, doc 90253
 MARGIN = 60.0  # seconds before its end at which a media id is no longer sent
 
 SOON = 60.0  # seconds after a first failure in which another try comes within AT_MOST_SOON
@@ -56,12 +54,12 @@ class MediaStore:
 
     def get(self, sha256: str) -> bytes | None:
         """The bytes; None if they are not here."""
-        content = self._redis.execute_command("GET", CONTENT + sha256, NEVER_DECODE=True)
+        content = self._redis.execute_command("GET", keys.media(sha256), NEVER_DECODE=True)
         return None if content is None else bytes(content)
 
     def sizes(self) -> dict[str, int]:
         """sha256 → bytes, of all that is stored."""
-        return {sha256: int(size) for sha256, size in self._redis.hgetall(SIZES).items()}
+        return {sha256: int(size) for sha256, size in self._redis.hgetall(keys.MEDIA_SIZES).items()}
 
     def put(self, contents: Iterable[bytes], keep: frozenset[str] = frozenset()) -> None:
         """Store what is not here yet. Raises MediaFull, and stores nothing, when it does not fit.
@@ -83,15 +81,15 @@ class MediaStore:
             self.drop(sha256)
         for sha256, content in new.items():
             with self._redis.pipeline() as pipe:
-                pipe.set(CONTENT + sha256, content)
-                pipe.hset(SIZES, sha256, len(content))
+                pipe.set(keys.media(sha256), content)
+                pipe.hset(keys.MEDIA_SIZES, sha256, len(content))
                 pipe.execute()
 
     def drop(self, sha256: str) -> None:
         """Forget the bytes of a file that nothing shows any more."""
         with self._redis.pipeline() as pipe:
-            pipe.hdel(SIZES, sha256)
-            pipe.delete(CONTENT + sha256)
+            pipe.hdel(keys.MEDIA_SIZES, sha256)
+            pipe.delete(keys.media(sha256))
             pipe.execute()
 
 
@@ -154,7 +152,9 @@ class ReadyMedia:
             return {}
         ready = {}
         now = time.time()
-        for upload, found in zip(asked, self._redis.hmget(READY + corp_id, [one.key for one in asked]), strict=True):
+        for upload, found in zip(
+            asked, self._redis.hmget(keys.ready_media(corp_id), [one.key for one in asked]), strict=True
+        ):
             record = _record(found)
             if record.sendable(now):
                 ready[upload] = str(record.value)
@@ -162,17 +162,17 @@ class ReadyMedia:
 
     def all(self, corp_id: str) -> dict[str, Record]:
         """An Upload's key → what is noted of it, of all that is."""
-        return {key: _record(found) for key, found in self._redis.hgetall(READY + corp_id).items()}
+        return {key: _record(found) for key, found in self._redis.hgetall(keys.ready_media(corp_id)).items()}
 
     def change(self, corp_id: str, upload: Upload, step: Callable[[Record], Record | None]) -> Record | None:
         """Put `step` of a record in its place; None from it, or in the end: nothing was changed."""
         for _ in range(5):  # somebody else may change it meanwhile
-            found = self._redis.hget(READY + corp_id, upload.key)
+            found = self._redis.hget(keys.ready_media(corp_id), upload.key)
             new = step(_record(found))
             if new is None:
                 return None
             noted = json.dumps(asdict(new), ensure_ascii=False)
-            if self._swap(keys=[READY + corp_id], args=[upload.key, found or "", noted]):
+            if self._swap(keys=[keys.ready_media(corp_id)], args=[upload.key, found or "", noted]):
                 return new
         return None
 
@@ -193,10 +193,10 @@ class ReadyMedia:
                     lambda record, value=value: record.refused(time.time()) if record.value == value else None,  # type: ignore[misc]
                 )
 
-    def drop(self, corp_id: str, keys: Iterable[str]) -> None:
+    def drop(self, corp_id: str, uploads: Iterable[str]) -> None:
         """Forget records, by their uploads' keys."""
-        for key in keys:
-            self._redis.hdel(READY + corp_id, key)
+        for key in uploads:
+            self._redis.hdel(keys.ready_media(corp_id), key)
 
 
 def _record(found: str | None) -> Record:

@@ -25,20 +25,16 @@ from datetime import time as clock
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tasks.ledger.ledger import EVENTS
-from tasks.ledger.rows import PREFIX, pair_of
-from tasks.missed import work_list
+from tasks.ledger.rows import pair_of
 from tasks.missed.work_list import UNANNOUNCED, WorkList
 from tasks.settings import App
+from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.storage.erasure import forgotten
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
-
-STATE = "welcome:comparison:"  # + app; part of backups
-LOCK = "welcome:comparison-lock:"  # + app: who is at it
-FORGOTTEN = "welcome:forgotten"  # digest of app and customer → Unix seconds: not to be found anew; part of backups
 
 AT = clock(3, 0)  # in the set time zone
 PERIOD = 2 * 86400  # seconds that a run looks back
@@ -165,11 +161,6 @@ def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: in
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def digest(app: str | None, external_user_id: str) -> str:
-    """What FORGOTTEN keeps of a customer, of one app or of all: enough to know it again, and nothing that names it."""
-    return hashlib.sha256("\0".join(("forgotten", app or "", external_user_id)).encode()).hexdigest()[:32]
-
-
 # ------------------------------------------------------------------------------------------------ done
 
 
@@ -187,7 +178,7 @@ class Comparison:
         self._life = life
         self._zone = zone
         self._list = WorkList(client, app.name)
-        self._key, self._lock = STATE + app.name, LOCK + app.name
+        self._key, self._lock = keys.comparison(app.name), keys.comparison_lock(app.name)
 
     def status(self) -> ComparisonStatus:
         return comparison_status(self._redis, self._app.name)
@@ -320,12 +311,8 @@ class Comparison:
 
     def _but_forgotten(self, rows: Sequence[dict[str, str | int]]) -> list[dict[str, str | int]]:
         """Without those whom `forget` erased: they are not to come back by night."""
-        if not rows:
-            return []
-        digests = [digest(app, str(row["external_user_id"])) for row in rows for app in (None, self._app.name)]
-        known = self._redis.zmscore(FORGOTTEN, digests)
-        pairs = zip(known[::2], known[1::2], strict=True)
-        return [row for row, pair in zip(rows, pairs, strict=True) if pair == (None, None)]
+        gone = forgotten(self._redis, self._app.name, [str(row["external_user_id"]) for row in rows])
+        return [row for row in rows if row["external_user_id"] not in gone]
 
     def _row(self, row: Mapping[str, str | int], now: int) -> dict[str, str | int]:
         """A row of the ledger, of an event that never came."""
@@ -357,7 +344,7 @@ class Comparison:
         with self._redis.pipeline() as pipe:
             pipe.hset(self._key, "good", json.dumps(asdict(run), ensure_ascii=False))
             pipe.hdel(self._key, "run", "failed")
-            pipe.zremrangebyscore(FORGOTTEN, "-inf", run.started_at - FARTHEST - PERIOD)
+            pipe.zremrangebyscore(keys.FORGOTTEN, "-inf", run.started_at - FARTHEST - PERIOD)
             pipe.execute()
         level = logging.WARNING if run.found else logging.INFO
         log.log(level, "compared %s customers of %s members: %s never announced", run.customers, run.members, run.found)
@@ -406,10 +393,10 @@ class Announced:
         newest: float | str = "+inf"
         start = 0
         while True:
-            page = client.zrevrangebyscore(EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
+            page = client.zrevrangebyscore(keys.EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
             with client.pipeline(transaction=False) as pipe:
                 for identity, _ in page:
-                    pipe.hmget(PREFIX + identity, "app", "user_id", "external_user_id", "rehearsal")
+                    pipe.hmget(keys.event(identity), "app", "user_id", "external_user_id", "rehearsal")
                 rows = pipe.execute()
             for (_, at), (of, member, customer, rehearsal) in zip(page, rows, strict=True):
                 if of == app and rehearsal != "1":
@@ -426,7 +413,7 @@ class Announced:
 
 def comparison_status(client: Redis, app: str) -> ComparisonStatus:
     """How it stands with an app's comparison; nothing is known of one that never ran."""
-    stored = client.hgetall(STATE + app)
+    stored = client.hgetall(keys.comparison(app))
     read = {name: json.loads(stored[name]) for name in ("run", "good", "failed") if name in stored}
     return ComparisonStatus(
         run=ComparisonRun(**read["run"]) if "run" in read else None,
@@ -434,15 +421,6 @@ def comparison_status(client: Redis, app: str) -> ComparisonStatus:
         failed=ComparisonFailure(**read["failed"]) if "failed" in read else None,
         begun_at=int(stored["begun_at"]) if "begun_at" in stored else None,
     )
-
-
-def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
-    """Erase a customer who was never announced, and do not find it anew by night. → how many rows there were."""
-    client.zadd(FORGOTTEN, {digest(app, external_user_id): time.time()})
-    apps = (
-        [key.removeprefix(STATE) for key in client.scan_iter(match=f"{STATE}*", count=1000)] if app is None else [app]
-    )
-    return sum(work_list.forget(client, external_user_id, one) for one in apps)
 
 
 def _after(run: ComparisonRun, left_out: int = 0) -> ComparisonRun:

@@ -20,17 +20,15 @@ from datetime import time as clock
 from zoneinfo import ZoneInfo
 
 from tasks.directory.lookup import Lookups, known_members
-from tasks.ledger.rows import MISSED_OF, PREFIX, event_of
+from tasks.ledger.rows import event_of
 from tasks.missed.work_list import Missed, WorkList, from_row
 from tasks.settings import App
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
-
-SWITCH = "welcome:reminders:"  # + app: since, by of automatic reminders; absent: off. Part of backups
-TOLD = "welcome:reminded:"  # + app:member: there while the member was told by itself lately
 
 BYTES = 2048  # of a message's text, doc 90236: what is longer is cut
 QUIET = (clock(22, 0), clock(8, 0))  # no automatic reminder from, until, in the set time zone
@@ -198,7 +196,7 @@ class Reminders:
         for member, ids in list(due.items()):
             if len(told) == AT_ONCE:
                 break
-            if self._redis.set(f"{TOLD}{self._app.name}:{member}", 1, nx=True, ex=PAUSE):
+            if self._redis.set(keys.reminded(self._app.name, member), 1, nx=True, ex=PAUSE):
                 told += self.tell(ids, "").told
         return Report(tuple(told), 0)
 
@@ -234,20 +232,20 @@ class Reminders:
 
     def switch(self) -> Switch | None:
         """Whether members are told by itself; None: they are not."""
-        stored = self._redis.hgetall(SWITCH + self._app.name)
+        stored = self._redis.hgetall(keys.reminders(self._app.name))
         return Switch(stored["by"], int(stored["since"])) if stored else None
 
     def switch_on(self, who: str) -> None:
         """From now on members are told by itself; of customers who come from now on."""
         if self.switch() is None:
-            self._redis.hset(SWITCH + self._app.name, mapping={"by": who, "since": self._now() // 1000})
+            self._redis.hset(keys.reminders(self._app.name), mapping={"by": who, "since": self._now() // 1000})
 
     def switch_off(self) -> None:
-        self._redis.delete(SWITCH + self._app.name)
+        self._redis.delete(keys.reminders(self._app.name))
 
     def _marked(self, identity: str, who: str, now: int, again: bool) -> bool:
-        keys = [PREFIX + identity, MISSED_OF + self._app.name]
-        return bool(self._begin(keys=keys, args=[identity, who, now, "1" if again else ""]))
+        names = [keys.event(identity), keys.missed(self._app.name)]
+        return bool(self._begin(keys=names, args=[identity, who, now, "1" if again else ""]))
 
     def _message(self, member: str, rows: Sequence[Missed], now: int, by: float) -> Told:
         here = datetime.fromtimestamp(now / 1000, self._zone)
@@ -274,7 +272,7 @@ class Reminders:
             why = "invalid" if code == 81013 else error.reason
             told = replace(told, state="failed", why=why, errcode=code)
         for row in rows:
-            self._note(keys=[PREFIX + row.id], args=[told.state, told.why])
+            self._note(keys=[keys.event(row.id)], args=[told.state, told.why])
         level = logging.INFO if told.state == "sent" else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), told.state, told.why)
         return told

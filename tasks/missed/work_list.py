@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from tasks.ledger import query
 from tasks.ledger.delivery import names_used
 from tasks.ledger.ledger import TRIM_LATEST
-from tasks.ledger.rows import MISSED_OF, PREFIX, TICKED_OF, erase, index
+from tasks.ledger.rows import erase, index
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 UNANNOUNCED = "unannounced"  # the outcome of a row that tasks.missed.comparison made: no event ever came
@@ -137,7 +138,7 @@ class WorkList:
     def __init__(self, client: Redis, app: str) -> None:
         self._redis = client
         self._app = app
-        self._todo, self._done = MISSED_OF + app, TICKED_OF + app
+        self._todo, self._done = keys.missed(app), keys.missed_done(app)
         self._tick = client.register_script(_TICK)
         self._untick = client.register_script(_UNTICK)
 
@@ -160,7 +161,7 @@ class WorkList:
         """The rows of these ids that there are, in their order; those of another app are not."""
         with self._redis.pipeline(transaction=False) as pipe:
             for identity in ids:
-                pipe.hgetall(PREFIX + identity)
+                pipe.hgetall(keys.event(identity))
             stored = pipe.execute()
         return [
             from_row({"id": identity, **row})
@@ -186,7 +187,7 @@ class WorkList:
             for row in self.rows(ids)
             if self._untick(
                 keys=[*self._keys(row.id), index(self._app, "external_user_id", row.external_user_id)],
-                args=[row.id, PREFIX],
+                args=[row.id, keys.event("")],
             )
         ]
 
@@ -203,11 +204,11 @@ class WorkList:
         added = 0
         for row in rows:
             identity, at = str(row["id"]), int(row["received_at"])
-            if self._redis.exists(PREFIX + identity):
+            if self._redis.exists(keys.event(identity)):
                 continue
             with self._redis.pipeline() as pipe:
-                pipe.hset(PREFIX + identity, mapping={name: value for name, value in row.items() if name != "id"})
-                pipe.expire(PREFIX + identity, life + TRIM_LATEST)
+                pipe.hset(keys.event(identity), mapping={name: value for name, value in row.items() if name != "id"})
+                pipe.expire(keys.event(identity), life + TRIM_LATEST)
                 pipe.zadd(self._todo, {identity: at})
                 pipe.zadd(index(self._app, "external_user_id", str(row["external_user_id"])), {identity: at})
                 pipe.execute()
@@ -224,7 +225,7 @@ class WorkList:
             ids = self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch)
             with self._redis.pipeline(transaction=False) as pipe:
                 for identity in ids:
-                    pipe.hgetall(PREFIX + identity)
+                    pipe.hgetall(keys.event(identity))
                 for identity, row in zip(ids, pipe.execute(), strict=True):
                     if row:
                         yield {"id": identity, **row}
@@ -235,7 +236,7 @@ class WorkList:
         """Note a customer's name in its row, if the row is still there."""
         self._redis.eval(
             "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'customer_name', ARGV[1]) end",
-            *(1, PREFIX + identity, customer),
+            *(1, keys.event(identity), customer),
         )
 
     def trim(self, before: int, batch: int = 200) -> int:
@@ -249,7 +250,7 @@ class WorkList:
         return trimmed
 
     def _keys(self, identity: str) -> list[str]:
-        return [PREFIX + identity, self._todo, self._done]
+        return [keys.event(identity), self._todo, self._done]
 
     def _ids(self, key: str, before: str | None, most: int) -> Iterator[tuple[str, int]]:
         """(id, ms), newest first, those of one ms by falling id, from a cursor on."""
@@ -270,11 +271,3 @@ class WorkList:
             if len(ids) < most:
                 return
             start += most
-
-
-def forget(client: Redis, external_user_id: str, app: str) -> int:
-    """Erase the rows of a customer who was never announced: the ledger's order does not name them. → how many."""
-    ids = client.zrange(index(app, "external_user_id", external_user_id), 0, -1)
-    rows = {row["id"]: row for row in query.read(client, ids) if row.get("outcome") == UNANNOUNCED}
-    erase(client, rows)
-    return len(rows)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
-KEY = "welcome:processes"
 NOTE = 2.0  # seconds
 SILENT = 10.0  # seconds without a note after which a process is called silent
 GONE = 600.0  # seconds after which it is forgotten
@@ -58,14 +58,14 @@ class Heartbeat:
         """Say that it is there. Raises redis.RedisError."""
         doing = self._doing()
         about = {"since": self._since, "busy": len(doing), "doing": list(doing[:DOING])}
-        self._note(keys=[KEY], args=[self._id, json.dumps(about)])
+        self._note(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
         self._notes += 1
         if self._notes % 30 == 1:
             forget(self._redis)
 
     def deregister(self) -> None:
         """Say that it ends. Raises redis.RedisError."""
-        self._redis.hdel(KEY, self._id)
+        self._redis.hdel(keys.PROCESSES, self._id)
 
 
 def read(client: Redis) -> list[Process]:
@@ -77,13 +77,13 @@ def forget(client: Redis) -> None:
     """Forget those that are gone. Raises redis.RedisError."""
     gone = [field for field, process in _read(client) if process.silence > GONE]
     if gone:
-        client.hdel(KEY, *gone)
+        client.hdel(keys.PROCESSES, *gone)
 
 
 def _read(client: Redis) -> list[tuple[str, Process]]:
     with client.pipeline(transaction=False) as pipe:
         pipe.time()
-        pipe.hgetall(KEY)
+        pipe.hgetall(keys.PROCESSES)
         (seconds, micros), noted = pipe.execute()
     now = seconds + micros / 1e6
     found = []

@@ -1,10 +1,14 @@
-"""The scheduled jobs: what there is, when each ran last, how long it took, whether it failed, when it is due again."""
+"""The scheduled jobs: what there is, when each ran last, how long it took, whether it failed, when it is due again.
+
+welcome:job:TASK    a hash: at, took (ms), failed (what, "" if it did not), fine_at. Unix seconds
+"""
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 SCHEDULE = {  # task → seconds between two runs
@@ -17,7 +21,6 @@ SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.compare_customers": 30.0,  # looks whether a nightly comparison is due, asked for or under way
     "tasks.upkeep.remind_members": 60.0,
 }
-PREFIX = "welcome:job:"  # + name: a hash: at, took (ms), failed (what, "" if it did not), fine_at. Unix seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,14 @@ def noted(client: Redis, name: str) -> Iterator[None]:
         raise
     finally:
         run: dict[str, float | str] = {"at": at, "took": round((time.monotonic() - begun) * 1000), "failed": failed}
-        client.hset(PREFIX + name, mapping=run if failed else run | {"fine_at": at})
+        client.hset(keys.job(name), mapping=run if failed else run | {"fine_at": at})
 
 
 def read(client: Redis, schedule: Mapping[str, float]) -> list[Job]:
     """How each job of a schedule (name → seconds between two runs) went. One pipelined read."""
     with client.pipeline(transaction=False) as pipe:
         for name in schedule:
-            pipe.hgetall(PREFIX + name)
+            pipe.hgetall(keys.job(name))
         rows = pipe.execute()
     return [_job(name, every, row) for (name, every), row in zip(schedule.items(), rows, strict=True)]
 

@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tasks.ledger.ledger import COUNTERS
 from tasks.monitoring.queue_status import Queues, Reading
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 NAMESPACE = "wecom_welcome_"
@@ -70,7 +70,7 @@ class Counters:
         try:
             with self._redis.pipeline() as pipe:
                 for field, amount in counts.items():
-                    pipe.hincrby(COUNTERS, field, amount)
+                    pipe.hincrby(keys.COUNTERS, field, amount)
                 pipe.execute()
         except redis.RedisError:
             with self._lock:
@@ -79,7 +79,7 @@ class Counters:
 
 def exposition(client: Redis, queues: Queues) -> bytes:
     """All metrics in Prometheus' text format. Raises redis.RedisError."""
-    counts: dict[str, str] = client.hgetall(COUNTERS)
+    counts: dict[str, str] = client.hgetall(keys.COUNTERS)
     fields = [(*_parse(field), int(value)) for field, value in counts.items()]
     registry = CollectorRegistry()
     registry.register(_Ready([*_counters(fields), _histogram(fields), *_gauges(queues.read())]))

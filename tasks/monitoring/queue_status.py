@@ -3,16 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tasks.ledger import celery_message
-from tasks.ledger.ledger import CONSUMED, DUE, PREFIX
 from tasks.media.renewal import MediaStatus
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 
-UPKEEP = celery_message.SLOW_QUEUE  # the slow queue: everything but greetings
-PROBE = (
-    "welcome:probe"  # written to see whether Redis takes a write: a full or read-only one answers a ping all the same
-)
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
 
 
@@ -48,24 +43,24 @@ class Queues:
         self._media = media
 
     def probe(self) -> None:
-        """Raises redis.RedisError unless Redis takes a write."""
-        self._redis.set(PROBE, 1, ex=60)
+        """Raises redis.RedisError unless Redis takes a write: a full or read-only one answers a ping all the same."""
+        self._redis.set(keys.PROBE, 1, ex=60)
 
     def read(self) -> Reading:
         """Raises redis.RedisError."""
         seconds, micros = self._redis.time()
         now = int(seconds) * 1000 + int(micros) // 1000
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(DUE)
-            pipe.zcount(DUE, "-inf", now)
-            pipe.zrange(DUE, 0, 0)
-            pipe.get(CONSUMED)
-            pipe.llen(UPKEEP)
+            pipe.zcard(keys.DUE)
+            pipe.zcount(keys.DUE, "-inf", now)
+            pipe.zrange(keys.DUE, 0, 0)
+            pipe.get(keys.CONSUMED)
+            pipe.llen(keys.SLOW_QUEUE)
             pipe.info("memory")
             unfinished, waiting, first, consumed, upkeep, memory = pipe.execute()
         oldest = None
         if waiting and first:
-            received = self._redis.hget(PREFIX + first[0], "received_at")
+            received = self._redis.hget(keys.event(first[0]), "received_at")
             oldest = (now - int(received)) / 1000 if received else None
         return Reading(
             waiting=waiting,

@@ -1,11 +1,12 @@
-"""Everything that is state, out of Redis and into one file, and back; and what is kept about a customer, erased.
+"""Everything that is state, out of Redis and into one file, and back.
 
 A backup is a .zip:
     manifest.json      {"format": "wecom-welcome backup", "version": 1, "at": Unix seconds, "keys": how many}
     state.jsonl        a line for each key: {"key", "type": string | hash | zset, "value", "life": ms or null}
     media/SHA256       the bytes of each file that welcome books show
 
-KEPT says what is in it. Tokens, session keys, queues and welcome codes are not: they are secrets, or of the moment.
+The table of tasks.storage.keys says what is in it. Tokens, session keys, queues and welcome codes are not: they are
+secrets, or of the moment.
 """
 
 import hashlib
@@ -18,39 +19,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import channels, group_welcomes
-from tasks.books import revisions
-from tasks.ledger import statistics
-from tasks.ledger.ledger import COUNTERS, DUE, EVENTS, PREFIX
-from tasks.ledger.rows import FOLLOWUP_DUE, FOLLOWUP_FAILED, INDEX, INDEXED, MISSED_OF, TICKED_OF, erase, index
-from tasks.media import uploads
-from tasks.missed import comparison, reminders
+from tasks.ledger.rows import index
+from tasks.media.uploads import MediaStore
+from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.storage.keys import Backup, Forget
 
 FORMAT = "wecom-welcome backup"
 VERSION = 1
-KEPT = (  # keys that are these, or begin with them where they end in a colon
-    revisions.CURRENT,
-    revisions.DRAFT,
-    revisions.DRAFT_VERSION,
-    revisions.DRAFT_FILES,
-    uploads.SIZES,
-    uploads.READY,
-    PREFIX,
-    EVENTS,
-    INDEX,
-    MISSED_OF,
-    TICKED_OF,
-    FOLLOWUP_DUE,
-    FOLLOWUP_FAILED,
-    COUNTERS,
-    statistics.PREFIX,
-    channels.KEY,
-    group_welcomes.KEPT,
-    comparison.STATE,
-    comparison.FORGOTTEN,
-    reminders.SWITCH,
-)
 SECRET_FIELDS = ("welcome_code",)  # of a row
 UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}
 _BATCH = 500
@@ -70,7 +46,7 @@ def backup(client: Redis, file: Path) -> int:
                 for line in _lines(client):
                     lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                     count += 1
-            contents = uploads.MediaStore(client, limit=0)
+            contents = MediaStore(client, limit=0)
             for sha256 in contents.sizes():
                 content = contents.get(sha256)
                 if content is not None:
@@ -108,32 +84,11 @@ def restore(client: Redis, file: Path, force: bool = False) -> int:
             for name in archive.namelist():
                 if name.startswith("media/"):
                     content = archive.read(name)
-                    client.set(uploads.CONTENT + hashlib.sha256(content).hexdigest(), content)
+                    client.set(keys.media(hashlib.sha256(content).hexdigest()), content)
             _renumber(client, before)
             return count
     except zipfile.BadZipFile:
         raise BackupError(f"{file} is not a backup of wecom-welcome") from None
-
-
-def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
-    """Erase every row of a customer, of one app or of all; totals stay. → how many rows there were."""
-    erased = 0
-    identities = [identity for identity, _ in client.zscan_iter(EVENTS, count=_BATCH)]
-    names = ("app", *INDEXED)
-    for start in range(0, len(identities), _BATCH):
-        batch = identities[start : start + _BATCH]
-        with client.pipeline(transaction=False) as pipe:
-            for identity in batch:
-                pipe.hmget(PREFIX + identity, *names)
-            rows = [dict(zip(names, values, strict=True)) for values in pipe.execute()]
-        found = {
-            identity: row
-            for identity, row in zip(batch, rows, strict=True)
-            if row["external_user_id"] == external_user_id and app in (None, row["app"])
-        }
-        erase(client, found)
-        erased += len(found)
-    return erased + comparison.forget(client, external_user_id, app)
 
 
 # ------------------------------------------------------------------------------------------------ out
@@ -141,21 +96,22 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
 
 def _keys(client: Redis) -> Iterator[str]:
     """The keys that are state, each book's number before its revisions: those it counts are then all there."""
-    books = sorted(client.scan_iter(match=f"{revisions.CURRENT}*", count=1000))
+    books = sorted(client.scan_iter(match=keys.book("*"), count=1000))
     yield from sorted(set(books), key=lambda key: (key.count(":"), key))
     seen = set(books)
-    for key in client.scan_iter(match="welcome:*", count=1000):
+    for key in client.scan_iter(match=keys.ALL, count=1000):
         if key not in seen and _is_kept(key):
             seen.add(key)
             yield key
 
 
 def _is_kept(key: str) -> bool:
-    return any(key.startswith(one) if one.endswith(":") else key == one for one in KEPT)
+    known = keys.find(key)
+    return known is not None and known.backup is Backup.LINE
 
 
 def _lines(client: Redis) -> Iterator[dict[str, Any]]:
-    numbers = {revisions.CURRENT + app: number for app, number in _current_books(client).items()}
+    numbers = {keys.book(app): number for app, number in _current_books(client).items()}
     for key, number in numbers.items():  # read first: a revision that is saved meanwhile is of no concern
         yield {"key": key, "type": "string", "value": number, "life": None}
     for key in _keys(client):
@@ -184,7 +140,7 @@ def _line(client: Redis, key: str) -> dict[str, Any] | None:
 
 
 def _without_secrets(line: dict[str, Any]) -> dict[str, Any]:
-    if not line["key"].startswith(PREFIX):
+    if not line["key"].startswith(keys.event("")):
         return line
     row = {name: value for name, value in line["value"].items() if name not in SECRET_FIELDS}
     return line | {"value": row if row.get("outcome") else row | UNFINISHED}
@@ -192,10 +148,10 @@ def _without_secrets(line: dict[str, Any]) -> dict[str, Any]:
 
 def _current_books(client: Redis) -> Mapping[str, str]:
     """App → number."""
-    keys = [key for key in client.scan_iter(match=f"{revisions.CURRENT}*", count=1000) if key.count(":") == 2]
+    books = [key for key in client.scan_iter(match=keys.book("*"), count=1000) if key.count(":") == 2]
     return {
-        key.removeprefix(revisions.CURRENT): value
-        for key, value in zip(keys, client.mget(keys) if keys else [], strict=True)
+        key.removeprefix(keys.book("")): value
+        for key, value in zip(books, client.mget(books) if books else [], strict=True)
         if value is not None
     }
 
@@ -210,12 +166,12 @@ def _check(archive: zipfile.ZipFile) -> None:
         if manifest["format"] != FORMAT:
             raise ValueError
         version = int(manifest["version"])
-        keys = int(manifest["keys"])
+        count = int(manifest["keys"])
     except (KeyError, ValueError, TypeError):
         raise BackupError(f"{archive.filename} is not a backup of wecom-welcome") from None
     if version > VERSION:
         raise BackupError(f"the backup is of version {version}, and this program reads {VERSION}; update it first")
-    if sum(1 for _ in _read(archive)) != keys or archive.testzip() is not None:
+    if sum(1 for _ in _read(archive)) != count or archive.testzip() is not None:
         raise BackupError(f"{archive.filename} is damaged; use another backup")
 
 
@@ -234,13 +190,14 @@ def _read(archive: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
 
 
 def _clear(client: Redis) -> None:
-    working = {identity for identity, _ in client.zscan_iter(DUE, count=_BATCH)}
+    working = {identity for identity, _ in client.zscan_iter(keys.DUE, count=_BATCH)}
     for key in list(_keys(client)):
-        if key == EVENTS or key.startswith(INDEX):
+        known = keys.find(key)
+        if known is not None and known.forget in (Forget.ID, Forget.INDEX):
             gone = [identity for identity, _ in client.zscan_iter(key, count=_BATCH) if identity not in working]
             for start in range(0, len(gone), _BATCH):
                 client.zrem(key, *gone[start : start + _BATCH])
-        elif key.removeprefix(PREFIX) not in working:
+        elif key.removeprefix(keys.event("")) not in working:
             client.delete(key)
 
 
@@ -254,9 +211,9 @@ def _put(pipe: Redis, line: Mapping[str, Any]) -> None:
         pipe.zadd(key, value)
     if line["life"] is not None:
         pipe.pexpire(key, line["life"])
-    if key.startswith(PREFIX) and value.get("reason") == UNFINISHED["reason"] and value.get("rehearsal") != "1":
-        app, identity, at = value["app"], key.removeprefix(PREFIX), value["received_at"]
-        pipe.zadd(MISSED_OF + app, {identity: at})
+    if key.startswith(keys.event("")) and value.get("reason") == UNFINISHED["reason"] and value.get("rehearsal") != "1":
+        app, identity, at = value["app"], key.removeprefix(keys.event("")), value["received_at"]
+        pipe.zadd(keys.missed(app), {identity: at})
         pipe.zadd(index(app, "outcome", UNFINISHED["outcome"]), {identity: at})
 
 
@@ -265,8 +222,8 @@ def _renumber(client: Redis, before: Mapping[str, int]) -> None:
     for app, number in _current_books(client).items():
         if app in before:
             new = max(int(number), before[app]) + 1
-            for part in ("", ":about"):
-                stored = client.get(f"{revisions.CURRENT}{app}:{number}{part}")
+            for part in (keys.revision, keys.revision_about):
+                stored = client.get(part(app, number))
                 if stored is not None:
-                    client.set(f"{revisions.CURRENT}{app}:{new}{part}", stored)
-            client.set(revisions.CURRENT + app, new)
+                    client.set(part(app, new), stored)
+            client.set(keys.book(app), new)

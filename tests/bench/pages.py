@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 
 from tasks.books.draft import Drafts
 from tasks.ledger import statistics as tallies
-from tasks.ledger.ledger import PREFIX, Settlement
+from tasks.ledger.ledger import Settlement
 from tasks.services import Services, build_services
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.edits import AddRule
 from tests.bench.systems import SystemDidNotRun, redis_alone
@@ -114,10 +115,10 @@ def live(services: Services, rows: int) -> None:
     )
     client, began = services.redis, services.ledger.now()
     ids = _one_day(services, rows // DAYS)
-    sets = list(client.scan_iter("welcome:*", count=1000, _type="zset"))
+    sets = list(client.scan_iter(keys.ALL, count=1000, _type="zset"))
     today = datetime.now(services.settings.timezone).date()
     for back in range(1, DAYS):
-        client.eval(_COPY, len(sets), *sets, PREFIX, back, back * 86400_000, began, *ids)
+        client.eval(_COPY, len(sets), *sets, keys.event(""), back, back * 86400_000, began, *ids)
     with client.pipeline(transaction=False) as pipe:
         for dimension in tallies.DIMENSIONS[1:]:
             for back in range(1, DAYS):

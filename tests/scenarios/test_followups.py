@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.ledger.rows import FOLLOWUP_DUE
+from tasks.storage import keys
 from tasks.wecom import WeComClient
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
@@ -39,7 +39,7 @@ def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
     yield shared
     shared.stop_all_but("web", "welcome")
     with shared.redis.client() as client:
-        assert client.zcard(FOLLOWUP_DUE) == 0, "a scenario left follow-ups behind"
+        assert client.zcard(keys.FOLLOWUP_DUE) == 0, "a scenario left follow-ups behind"
 
 
 def followup(product: Product, record: Record) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def noted(product: Product, record: Record) -> tuple[list[str], str]:
 def let_time_pass(product: Product, seconds: float) -> None:
     """As if everybody had slept: what is due comes nearer."""
     with product.redis.client() as client:
-        for identity, _ in client.zscan_iter(FOLLOWUP_DUE):
-            client.zincrby(FOLLOWUP_DUE, -round(seconds * 1000), identity)
+        for identity, _ in client.zscan_iter(keys.FOLLOWUP_DUE):
+            client.zincrby(keys.FOLLOWUP_DUE, -round(seconds * 1000), identity)
 
 
 @pytest.mark.parametrize(

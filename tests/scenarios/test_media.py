@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tasks.celery import make_app
-from tasks.media.renewal import RENEWER, media_status
+from tasks.media.renewal import media_status
 from tasks.services import Services, build_services
 from tasks.settings import read
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.support.books import FILES, a_template
@@ -38,7 +39,7 @@ def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
     """Web side and welcome worker, as after an import of BOOK; each scenario starts the upkeep workers it is about."""
     shared.forget_tokens()
     with shared.redis.client() as client:
-        for key in [RENEWER, *client.scan_iter("welcome:ready:*")]:
+        for key in [keys.MEDIA_RENEWER, *client.scan_iter(keys.ready_media("*"))]:
             client.delete(key)
     services(shared).books.save("default", BOOK, FILES)
     yield shared
@@ -164,5 +165,5 @@ def test_the_group_welcomes_of_a_book_are_made_by_the_slow_queue(product: Produc
     until_ready(product)
     make_app(product.redis.url).send_task("tasks.upkeep.sync_group_welcomes")  # as the schedule does every minute
     with product.redis.client() as client:
-        until(lambda: client.hget("welcome:group:default", "film"), what="the id of a group welcome")
+        until(lambda: client.hget(keys.group_welcomes("default"), "film"), what="the id of a group welcome")
     assert wecom.summary().answers["externalcontact/group_welcome_template/add"] == {"0": 1}

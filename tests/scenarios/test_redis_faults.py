@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tasks.ledger import celery_message
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.judge import Verdict, assert_all_greeted, verdict
 from tests.support.processes import Product, RedisServer
@@ -83,7 +84,7 @@ def test_f13_a_worker_that_holds_messages_when_redis_dies_consumes_again(product
     wecom.load(40, rate=40)
     wecom.wait_until_greeted(10)  # the worker is busy: further messages wait in it, not acknowledged yet
     with product.client() as client:
-        client.lpush(celery_message.QUEUE, *[celery_message.message(uuid.uuid4().hex) for _ in range(6)])
+        client.lpush(keys.QUEUE, *[celery_message.message(uuid.uuid4().hex) for _ in range(6)])
     wecom.wait_until_greeted(40)
     for _ in range(2):  # the first message after Redis' return may still be one that it held
         back_at = away(product.redis, 0.5)

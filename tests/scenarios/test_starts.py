@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.monitoring.queue_status import UPKEEP
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted
 from tests.support.processes import ROLES, Process, Product
@@ -91,7 +91,7 @@ def hurried_beat(product: Product) -> Process:
 def scheduled(product: Product) -> int:
     """How many messages wait for the upkeep worker, of which there is none."""
     with product.client() as client:
-        return int(client.llen(UPKEEP))
+        return int(client.llen(keys.SLOW_QUEUE))
 
 
 def test_f22_the_schedule_goes_on_when_redis_was_away_at_its_start_and_later(

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from tasks.ledger.ledger import PREFIX
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted, calls, row_of, verdict
 from tests.support.processes import Product
@@ -97,7 +97,7 @@ def test_f25_an_event_pushed_many_times_at_once_is_stored_and_greeted_once(produ
     assert found.outcomes == {"sent": 20}
     assert [calls(record) for record in wecom.records()] == [[0]] * 20
     with product.client() as client:
-        stored = [client.hgetall(PREFIX + row_of(product, record)["id"]) for record in records]
+        stored = [client.hgetall(keys.event(row_of(product, record)["id"])) for record in records]
     assert [row["resent"] for row in stored] == ["3"] * 20
 
 
@@ -113,7 +113,7 @@ def test_f26_an_event_replayed_after_its_greeting_changes_nothing(product: Produ
     assert row_of(product, record) == before
     assert calls(wecom.record(record)) == [0]
     with product.client() as client:  # so it is after an hour: the row that tells them apart is kept for days
-        assert client.ttl(PREFIX + before["id"]) > 24 * 3600
+        assert client.ttl(keys.event(before["id"])) > 24 * 3600
 
 
 def test_f27_a_web_side_that_dies_between_storing_and_answering_stores_the_event_once(

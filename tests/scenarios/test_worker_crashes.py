@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tasks.ledger import celery_message
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.support.judge import assert_all_greeted, calls, row_of, verdict
@@ -136,13 +137,13 @@ def test_f09_two_workers_with_the_same_message_greet_each_customer_once(product:
     wecom.faults(latency_ms=30, jitter_ms=30)
     twice = celery_message.message("0123456789abcdef0123456789abcdef")
     with product.client() as client:
-        client.lpush(celery_message.QUEUE, *[twice] * 6)
+        client.lpush(keys.QUEUE, *[twice] * 6)
     for worker in (product.roles["welcome"], product.role("welcome", "other")):
         worker.start()
     wecom.load(120, rate=60)
     with product.client() as client:
         for _ in range(20):
-            client.lpush(celery_message.QUEUE, twice, twice)
+            client.lpush(keys.QUEUE, twice, twice)
             time.sleep(0.1)
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)

@@ -8,6 +8,7 @@ from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
 from tasks.ledger.ledger import Claim, Ledger, Settlement
 from tasks.missed.work_list import UNANNOUNCED
 from tasks.services import Services
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 
@@ -19,8 +20,8 @@ def a_ledger(client: Redis, **different: Any) -> Ledger:
 
 def let_time_pass(client: Redis, seconds: float) -> None:
     """As if everybody had slept: what is due comes nearer by so many seconds."""
-    for identity, _ in client.zscan_iter("welcome:due"):
-        client.zincrby("welcome:due", -round(seconds * 1000), identity)
+    for identity, _ in client.zscan_iter(keys.DUE):
+        client.zincrby(keys.DUE, -round(seconds * 1000), identity)
 
 
 def held(claim: Claim, seconds: float) -> Claim:

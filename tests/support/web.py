@@ -9,10 +9,10 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
-from tasks.ledger import celery_message, intake
-from tasks.ledger.ledger import COUNTERS, DUE, PREFIX
+from tasks.ledger import intake
 from tasks.services import build_services
 from tasks.settings import Settings
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import ENVIRONMENT
 from tests.support.processes import COMMAND, Process, free_port
@@ -39,7 +39,7 @@ class Web:
         """Result → how many callbacks."""
         self.services.counters.flush()
         counts: Counter[str] = Counter()
-        for field, value in self.services.redis.hgetall(COUNTERS).items():
+        for field, value in self.services.redis.hgetall(keys.COUNTERS).items():
             name, *labels = field.split("|")
             if name == "callbacks_total":
                 counts[dict(label.split("=") for label in labels)["result"]] += int(value)
@@ -85,4 +85,4 @@ class WebProcess(Process):
 
 def stored(client: Redis) -> tuple[int, int, int]:
     """How many rows, due events and messages of the welcome queue there are."""
-    return len(client.keys(PREFIX + "*")), client.zcard(DUE), client.llen(celery_message.QUEUE)
+    return len(client.keys(keys.event("*"))), client.zcard(keys.DUE), client.llen(keys.QUEUE)

@@ -12,7 +12,7 @@ from tasks import upkeep
 from tasks.celery import make_app
 from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
-from tasks.monitoring.queue_status import UPKEEP
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.ledger import a_ledger
 from tests.support.processes import RedisServer
@@ -29,7 +29,7 @@ def a_worker(redis_url: str, work: Callable[[], None]) -> Iterator[Celery]:
     def task() -> None:
         work()
 
-    with consuming(app, celery_message.QUEUE):
+    with consuming(app, keys.QUEUE):
         yield app
 
 
@@ -48,7 +48,7 @@ def a_worker(redis_url: str, work: Callable[[], None]) -> Iterator[Celery]:
         ("broker_connection_retry_on_startup", True),
         ("accept_content", ["json"]),
         ("task_serializer", "json"),
-        ("task_default_queue", UPKEEP),
+        ("task_default_queue", keys.SLOW_QUEUE),
         ("worker_hijack_root_logger", False),
     ],
 )
@@ -97,7 +97,7 @@ def test_neither_a_lost_binding_nor_an_unknown_message_stops_a_worker(redis_url:
     with a_worker(redis_url, lambda: done.append(1)) as app:
         redis_client.flushall()
         redis_client.lpush(
-            celery_message.QUEUE, celery_message.message("0" * 32).replace(celery_message.TASK, "tasks.nobody.knows")
+            keys.QUEUE, celery_message.message("0" * 32).replace(celery_message.TASK, "tasks.nobody.knows")
         )
         app.send_task(celery_message.TASK)
         until(lambda: done)
@@ -114,6 +114,6 @@ def test_a_worker_consumes_within_two_seconds_of_redis_return(server: RedisServe
         server.start()
         returned = time.monotonic()
         with server.client() as client:
-            client.lpush(celery_message.QUEUE, celery_message.message("f" * 32))
+            client.lpush(keys.QUEUE, celery_message.message("f" * 32))
         until(lambda: woken[-1] > returned)
         assert woken[-1] - returned < 3.6

@@ -12,7 +12,6 @@ from tasks.group_welcomes import (
     DELETED,
     EDITED,
     FAILED,
-    LOCK,
     SAME,
     WAITS,
     GroupSync,
@@ -24,6 +23,7 @@ from tasks.group_welcomes import (
     plan,
 )
 from tasks.media.renewal import MediaRenewer
+from tasks.storage import keys
 from tasks.storage.connections import connect
 from tasks.templates.model import GroupWelcome, Link
 from tasks.wecom import WeComAPIError, WeComClient
@@ -188,7 +188,7 @@ def test_the_schedule_looks_for_drift_once_an_hour(groups: Groups) -> None:
     for _ in range(3):
         upkeep.sync_group_welcomes(groups.here.services)
     assert groups.calls() == {"add": 2}
-    groups.here.services.redis.delete("welcome:group-checked:default")  # an hour later
+    groups.here.services.redis.delete(keys.group_welcomes_checked("default"))  # an hour later
     for _ in range(2):
         upkeep.sync_group_welcomes(groups.here.services)
     assert groups.calls() == {"add": 2, "get": 2}
@@ -220,7 +220,7 @@ def test_those_that_wait_for_media_are_added_once_it_is_there_and_edited_when_it
     assert groups.at_wecom("picture")["image"]["pic_url"].startswith("https://wework.qpic.cn/")
     before = groups.at_wecom("film")["video"]
     corp_id, ready = groups.here.app.corp_id, groups.here.services.books.ready
-    groups.here.services.redis.hdel(f"welcome:ready:{corp_id}", *(key for key in ready.all(corp_id) if "video" in key))
+    groups.here.services.redis.hdel(keys.ready_media(corp_id), *(key for key in ready.all(corp_id) if "video" in key))
     keeper.look()
     until(lambda: (EDITED, "film") in groups.steps())
     assert groups.at_wecom("film")["video"] != before
@@ -258,12 +258,12 @@ def test_the_hundred_and_first_of_a_corp_is_reported(groups: Groups) -> None:
 
 def test_two_at_once_do_not_make_two_of_each(groups: Groups) -> None:
     groups.book(TEXTS)
-    groups.here.services.redis.set(f"{LOCK}default", "somebody")
+    groups.here.services.redis.set(keys.group_welcomes_lock("default"), "somebody")
     with pytest.raises(SyncInProgress):
         groups.sync.sync()
     upkeep.sync_group_welcomes(groups.here.services)  # leaves it to the other
     assert groups.calls() == {}
-    groups.here.services.redis.delete(f"{LOCK}default")  # that one died
+    groups.here.services.redis.delete(keys.group_welcomes_lock("default"))  # that one died
     assert groups.steps() == [(ADDED, "hello"), (ADDED, "bye")]
 
 
@@ -283,6 +283,6 @@ def test_an_id_is_noted_as_soon_as_it_is_there(groups: Groups, monkeypatch: pyte
     with pytest.raises(SystemExit):
         groups.sync.sync()
     with connect(groups.here.services.settings.redis_url or "", timeout=1) as client:
-        assert client.hkeys("welcome:group:default") == ["hello"]
+        assert client.hkeys(keys.group_welcomes("default")) == ["hello"]
     monkeypatch.undo()
     assert groups.steps() == [(SAME, "hello"), (ADDED, "bye")]

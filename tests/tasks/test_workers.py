@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks import workers
-from tasks.monitoring.jobs import PREFIX
 from tasks.services import build_services
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.workers import _first_tokens, _once_aside
 from tests.simulator.client import StandIn
@@ -32,7 +32,7 @@ def test_a_second_sigterm_does_not_wait_for_what_the_first_one_holds() -> None:
     until(lambda: stops == ["stop"])
 
 
-REFRESH = PREFIX + "tasks.upkeep.refresh_tokens"
+REFRESH = keys.job("tasks.upkeep.refresh_tokens")
 
 
 def first_tokens(wecom: StandIn, redis_url: str) -> threading.Thread:

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.ledger.ledger import CONSUMED, Settlement
+from tasks.ledger.ledger import Settlement
 from tasks.ledger.pauses import WELCOME, QueuePauses
 from tasks.monitoring.metrics import count, latency
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import build_services
+from tasks.storage import keys
 from tasks.templates.render import needed
 from tasks.wecom import WeComError
 from tests.simulator.world import App
@@ -22,7 +23,7 @@ from webhook.doctor import examine
 
 
 def worker_took_a_message(web, seconds_ago: float = 0) -> None:
-    web.services.redis.set(CONSUMED, web.services.ledger.now() - int(seconds_ago * 1000))
+    web.services.redis.set(keys.CONSUMED, web.services.ledger.now() - int(seconds_ago * 1000))
 
 
 def token_is_fetched(web, wecom, lives: int = 7200) -> None:
@@ -242,7 +243,7 @@ def test_it_is_not_ready_until_the_first_media_is_at_wecom_but_waits_ten_seconds
     answer = web.get("/readyz")
     line = "app default: media/intro.mp4 is not at WeCom: it is on its way"
     assert (answer.status_code, answer.json["missing"], answer.json["media"]) == (503, [line], [])
-    web.services.redis.decrby("welcome:first-media:default", 10_000)
+    web.services.redis.decrby(keys.first_media("default"), 10_000)
     answer = web.get("/readyz")
     assert (answer.status_code, answer.json["missing"], answer.json["media"]) == (200, [], [line])
 

@@ -8,6 +8,7 @@ import redis
 from tasks import settings
 from tasks.services import Services, build_services
 from tasks.storage import backup as storage
+from tasks.storage import erasure
 from webhook.cli.common import APP, CommandFailure, named_app, with_redis
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
@@ -67,7 +68,7 @@ def forget(external_userid: str, app_name: str | None) -> None:
     Example:  wecom-welcome forget wmqfasd1e1927831291723123109r
     """
     services = _parts(app_name)
-    erased = storage.forget(services.redis, external_userid, app_name)
+    erased = erasure.forget(services.redis, external_userid, app_name)
     click.echo(f"{erased} rows erased" if erased else "nothing is kept about this customer")
 
 

@@ -23,6 +23,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from tasks.services import Services
+from tasks.storage import keys
 from webhook.console import sessions
 from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields
 from webhook.console.links import from_elsewhere, here, inside
@@ -108,7 +109,7 @@ def guard(app: Flask, services: Services) -> Limiter:
         app=app,
         storage_uri="redis://",
         storage_options={"connection_pool": services.redis.connection_pool},
-        key_prefix="welcome:limit",
+        key_prefix=keys.LIMITER,
         in_memory_fallback_enabled=True,
         swallow_errors=True,
     )

@@ -20,11 +20,11 @@ import redis
 from tasks.messages import Message
 from tasks.services import Services
 from tasks.settings import App
+from tasks.storage import keys
 from webhook.doctor import Finding, examine
 
 log = logging.getLogger(__name__)
 
-LAST, RUNNING = "welcome:checkup:", "welcome:checkup-running:"  # + app
 LONGEST = 60  # seconds: the time-outs of everything that the doctor asks, one after the other
 GRACE = 2.0  # seconds for which whoever asks may wait for the result
 
@@ -51,7 +51,7 @@ class Checkup:
 
     def last(self, app: App) -> Examination | None:
         """The last one that ended; None if there was none, or none that this release can read."""
-        kept = self._redis.get(LAST + app.name)
+        kept = self._redis.get(keys.checkup(app.name))
         try:
             return None if kept is None else _read(json.loads(kept))
         except (ValueError, TypeError, KeyError):
@@ -59,12 +59,12 @@ class Checkup:
 
     def running_since(self, app: App) -> int | None:
         """Unix seconds at which the one that runs now began; None if none runs."""
-        began = self._redis.get(RUNNING + app.name)
+        began = self._redis.get(keys.checkup_running(app.name))
         return None if began is None else int(began)
 
     def begin(self, app: App) -> bool:
         """Have one made, unless one is running. → whether it has ended within GRACE."""
-        if not self._redis.set(RUNNING + app.name, int(time.time()), nx=True, ex=LONGEST):
+        if not self._redis.set(keys.checkup_running(app.name), int(time.time()), nx=True, ex=LONGEST):
             return False
         thread = threading.Thread(target=self._examine, args=(app,), name="checkup", daemon=True)
         thread.start()
@@ -85,8 +85,8 @@ class Checkup:
         try:
             kept = json.dumps(_written(Examination(int(time.time()), tuple(findings))), ensure_ascii=False)
             with self._redis.pipeline() as pipe:
-                pipe.set(LAST + app.name, kept)
-                pipe.delete(RUNNING + app.name)
+                pipe.set(keys.checkup(app.name), kept)
+                pipe.delete(keys.checkup_running(app.name))
                 pipe.execute()
         except redis.RedisError as error:
             log.warning("the check-up of app %s cannot be kept: %s", app.name, type(error).__name__)

@@ -13,12 +13,12 @@ from flask_babel import lazy_gettext, ngettext
 
 from tasks.followups.store import FollowUps, FollowUpStatus
 from tasks.ledger import statistics
-from tasks.ledger.ledger import EVENTS
 from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause, QueuePauses
 from tasks.messages import Message
 from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.queue_status import Reading
 from tasks.services import Services
+from tasks.storage import keys
 from webhook.console import statistics_summary
 from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
 from webhook.console.panels import Panel, Panels
@@ -112,7 +112,7 @@ def queue(services: Services) -> Blueprint:
 
     def flow() -> Flow:
         now = services.ledger.now()
-        rate = int(services.redis.zcount(EVENTS, now - 60_000, "+inf"))
+        rate = int(services.redis.zcount(keys.EVENTS, now - 60_000, "+inf"))
         return Flow(services.queues.read(), rate, failure_streak(services.ledger, g.app.name))
 
     def days() -> dict[date, statistics.Tallies]:

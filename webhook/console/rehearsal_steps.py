@@ -13,11 +13,11 @@ from itertools import chain, repeat
 from tasks.ledger.delivery import delivery
 from tasks.messages import Message
 from tasks.monitoring.queue_status import SILENT
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from webhook.outcomes import outcome_text
 from webhook.rehearsal import Delivered
 
-LAST = "welcome:rehearsal:"  # + app
 LIFE = 7 * 86400  # seconds for which the last one is shown
 
 SIGNATURE, DECRYPTION, STORED = Message.of("Signature"), Message.of("Decryption"), Message.of("Stored")
@@ -48,13 +48,13 @@ class KeptRehearsal:
 
 def keep(client: Redis, app: str, kept: KeptRehearsal) -> None:
     """Show this one to everybody as the last. Raises redis.RedisError."""
-    client.set(LAST + app, json.dumps(asdict(kept), ensure_ascii=False), ex=LIFE)
+    client.set(keys.rehearsal(app), json.dumps(asdict(kept), ensure_ascii=False), ex=LIFE)
 
 
 def last(client: Redis, app: str) -> KeptRehearsal | None:
     """The last one; None if there was none lately, or none that this release can read. Raises redis.RedisError."""
     try:
-        kept = client.get(LAST + app)
+        kept = client.get(keys.rehearsal(app))
         return None if kept is None else KeptRehearsal(**json.loads(kept))
     except (ValueError, TypeError):
         return None

@@ -15,12 +15,11 @@ import redis
 from flask import Flask, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
 
-KEY = "welcome:secret-key"  # signs the sessions where SECRET_KEY is not set
-ENDED = "welcome:session-ended:"  # + id: somebody signed out, and a copy of the cookie opens nothing any more
 IDLE = 24 * 3600  # seconds without use after which a session ends: nobody is thrown out while he writes (WCAG 2.2.1)
 LIFE = 7 * 86400  # seconds after which it ends anyhow
 _TOUCH = 300  # seconds: how exactly its use is noted
@@ -35,8 +34,8 @@ class Sessions(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> Any:
         if not app.secret_key:
             try:
-                self._redis.set(KEY, secrets.token_hex(32), nx=True)
-                app.secret_key = str(self._redis.get(KEY))
+                self._redis.set(keys.SECRET_KEY, secrets.token_hex(32), nx=True)
+                app.secret_key = str(self._redis.get(keys.SECRET_KEY))
             except redis.RedisError as error:
                 log.warning("no session without a key, and Redis does not tell it: %s", type(error).__name__)
                 return None
@@ -66,7 +65,7 @@ def begin(operator: str, mark: str) -> None:
 def end(client: Redis) -> None:
     """End this session, wherever its cookie has been copied to. Without Redis it ends in this browser only."""
     try:
-        client.set(f"{ENDED}{session.get('id')}", 1, ex=LIFE)
+        client.set(keys.session_ended(str(session.get("id"))), 1, ex=LIFE)
     except redis.RedisError as error:
         log.warning("a session is ended in its browser only: %s", type(error).__name__)
     session.clear()
@@ -84,7 +83,7 @@ def operator(client: Redis, mark: str, acting: bool) -> str | None:
     if now - used > IDLE or now - began > LIFE:
         return None
     try:
-        if client.exists(f"{ENDED}{session.get('id')}"):
+        if client.exists(keys.session_ended(str(session.get("id")))):
             return None
     except redis.RedisError:
         pass

@@ -8,6 +8,7 @@ from tasks.books.draft import Behind, Draft, DraftError, Drafts, EditConflict, M
 from tasks.books.files import Bundle
 from tasks.books.revisions import BookStore
 from tasks.media.uploads import MediaFull
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.edits import (
     ABSENT,
@@ -295,9 +296,9 @@ def test_a_draft_that_went_live_before_its_writer_died_is_not_in_the_way(
     drafts: Drafts, books: BookStore, redis_client: Redis
 ) -> None:
     draft = drafts.change("sales", text("new", "a", ABSENT), "li")
-    noted = redis_client.get("welcome:draft:sales")
+    noted = redis_client.get(keys.draft("sales"))
     drafts.publish("sales", draft.version, "li")
-    redis_client.set("welcome:draft:sales", noted)
+    redis_client.set(keys.draft("sales"), noted)
     assert drafts.publish("sales", draft.version, "li") == 2
     assert drafts.get("sales") is None
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.books.revisions import BookStore
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.book import BookError, read
 from tasks.templates.model import Book, Rule, Template, Variant
@@ -51,8 +52,8 @@ def test_a_new_number_is_a_new_book(redis_client: Redis) -> None:
     store = BookStore(redis_client)
     store.import_first("sales", BOOK)
     store.book("sales", 1)
-    redis_client.set("welcome:book:sales:2", PLAIN_BOOK)
-    redis_client.set("welcome:book:sales", 2)
+    redis_client.set(keys.revision("sales", 2), PLAIN_BOOK)
+    redis_client.set(keys.book("sales"), 2)
     assert store.current("sales") == 2
     assert store.book("sales", 2) == read(PLAIN_BOOK)
     assert store.book("sales", 1) == read(BOOK)  # and back

@@ -4,6 +4,7 @@ import json
 from zoneinfo import ZoneInfo
 
 from tasks.books.recent import recent_adds
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 from tests.support.ledger import a_ledger
@@ -36,13 +37,13 @@ def test_what_is_older_is_not_looked_at(redis_client: Redis) -> None:
     ledger = a_ledger(redis_client)
     event = a_contact(app="default")
     ledger.accept(event)
-    redis_client.zincrby("welcome:events", -8 * 86400 * 1000, event.id)
+    redis_client.zincrby(keys.EVENTS, -8 * 86400 * 1000, event.id)
     assert recent_adds(redis_client, "default", SHANGHAI).contacts == ()
 
 
 def test_departments_come_from_the_cache(redis_client: Redis) -> None:
     a_ledger(redis_client).accept(a_contact(app="default", user_id="zhangsan"))
-    redis_client.set("welcome:member:default:zhangsan", json.dumps({"answer": {"departments": [30]}, "until": 0}))
-    redis_client.set("welcome:tree:default", json.dumps({"answer": {"30": 3, "3": 1, "1": 0}, "until": 0}))
+    redis_client.set(keys.member("default", "zhangsan"), json.dumps({"answer": {"departments": [30]}, "until": 0}))
+    redis_client.set(keys.department_tree("default"), json.dumps({"answer": {"30": 3, "3": 1, "1": 0}, "until": 0}))
     ((_, contact),) = recent_adds(redis_client, "default", SHANGHAI).contacts
     assert contact.directory.contains("zhangsan", 3) is True

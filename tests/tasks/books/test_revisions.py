@@ -8,6 +8,7 @@ import pytest
 from tasks.books.files import load, to_zip
 from tasks.books.revisions import SHOWN_LATELY, BookStore, NoRevision, RevisionConflict, stamp, stamped, unstamped
 from tasks.media.uploads import MediaFull, ReadyMedia
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates import changes
 from tasks.templates.book import BookError
@@ -79,8 +80,8 @@ def test_a_history_is_read_in_pieces(store: BookStore) -> None:
 
 
 def test_a_book_of_the_first_version_has_a_history_too(store: BookStore, redis_client: Redis) -> None:
-    redis_client.set("welcome:book:sales:1", a_text("a"))
-    redis_client.set("welcome:book:sales", 1)
+    redis_client.set(keys.revision("sales", 1), a_text("a"))
+    redis_client.set(keys.book("sales"), 1)
     (revision,) = store.history("sales")
     assert (revision.number, revision.author, revision.at) == (1, "", 0)
     assert store.save("sales", a_text("a")) == 1
@@ -143,7 +144,7 @@ def test_bytes_are_kept_once_however_often_they_are_shown(store: BookStore, redi
     store.save("sales", a_template(twice), {"a.pdf": PDF, "b.pdf": PDF, "not-shown.pdf": b"other bytes"})
     store.save("service", a_template(TEXT), {"a.pdf": PDF})
     assert store.media.sizes() == {store.revision("sales", 1).files["a.pdf"].sha256: len(PDF)}
-    assert len(redis_client.keys("welcome:media:*")) == 1
+    assert len(redis_client.keys(keys.media("*"))) == 1
     assert store.bundle("sales", 1).files == {"a.pdf": PDF, "b.pdf": PDF}
 
 

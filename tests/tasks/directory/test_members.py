@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tasks.directory.members import DEPARTMENTS, FAILED, FRESH, KEY, MOST, departments, list_members
+from tasks.directory.members import FAILED, FRESH, MOST, departments, list_members
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 from tests.simulator.client import StandIn
@@ -19,13 +20,13 @@ def client(wecom: StandIn, redis_client: Redis) -> WeComClient:
 
 
 def named(redis_client: Redis, member: str, answer: object) -> None:
-    redis_client.set(f"welcome:member:default:{member}", json.dumps({"answer": answer, "until": 0}))
+    redis_client.set(keys.member("default", member), json.dumps({"answer": answer, "until": 0}))
 
 
 def test_members_come_with_the_names_that_were_looked_up(client: WeComClient, redis_client: Redis) -> None:
     named(redis_client, "zhangsan", {"member": "张三"})
     assert list_members(redis_client, "default", client, 5) == {"lisi": "", "zhangsan": "张三"}
-    assert FRESH - 5 < redis_client.ttl(f"{KEY}default") <= FRESH
+    assert FRESH - 5 < redis_client.ttl(keys.members("default")) <= FRESH
 
 
 def test_the_list_is_asked_for_once(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
@@ -41,7 +42,7 @@ def test_a_wecom_that_does_not_tell_is_left_alone_for_a_minute(
     assert list_members(redis_client, "default", client, 1) == {}
     wecom.faults()
     assert list_members(redis_client, "default", client, 1) == {}
-    assert 0 < redis_client.ttl(f"{KEY}default") <= FAILED
+    assert 0 < redis_client.ttl(keys.members("default")) <= FAILED
 
 
 def test_of_many_members_some_are_listed(client: WeComClient, redis_client: Redis, wecom: StandIn) -> None:
@@ -64,7 +65,7 @@ def test_departments_come_each_below_its_own(client: WeComClient, redis_client: 
 
 
 def test_a_department_whose_parent_is_out_of_range_is_not_lost(client: WeComClient, redis_client: Redis) -> None:
-    redis_client.set(f"{DEPARTMENTS}default", json.dumps([[7, "", 99], [8, "组", 7]]))
+    redis_client.set(keys.departments("default"), json.dumps([[7, "", 99], [8, "组", 7]]))
     assert [(one.id, one.depth) for one in departments(redis_client, "default", client, 5).values()] == [(7, 0), (8, 1)]
 
 
@@ -73,4 +74,4 @@ def test_no_department_is_listed_while_wecom_does_not_tell(
 ) -> None:
     wecom.faults(busy=1, paths=("department/list",))
     assert departments(redis_client, "default", client, 1) == {}
-    assert 0 < redis_client.ttl(f"{DEPARTMENTS}default") <= FAILED
+    assert 0 < redis_client.ttl(keys.departments("default")) <= FAILED

@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from tasks.directory.lookup import Lookups
-from tasks.followups.corp_tags import KEY, CorpTags, TagsNotReady
+from tasks.followups.corp_tags import CorpTags, TagsNotReady
 from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
 from tasks.followups.worker import DELAYS, FACTS_AWAITED, FollowUpHandler, FollowUpWorker, after_failure
-from tasks.ledger import celery_message
 from tasks.ledger.delivery import delivery
 from tasks.ledger.ledger import Settlement
-from tasks.ledger.rows import FOLLOWUP_AWAITED, FOLLOWUP_DUE
-from tasks.storage import backup
+from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import errors
@@ -85,8 +83,8 @@ class Slow:
 
     def wait(self, seconds: float) -> None:
         """As if so many seconds had passed."""
-        for identity, _ in self.client.zscan_iter(FOLLOWUP_DUE):
-            self.client.zincrby(FOLLOWUP_DUE, -round(seconds * 1000), identity)
+        for identity, _ in self.client.zscan_iter(keys.FOLLOWUP_DUE):
+            self.client.zincrby(keys.FOLLOWUP_DUE, -round(seconds * 1000), identity)
 
     def seen(self, identity: str) -> dict[str, Any]:
         """`followup` of the delivery, without the time of the last try; {} where there is none."""
@@ -174,7 +172,7 @@ def test_who_was_settled_before_a_template_was_chosen_gets_that_of_its_rules(slo
     assert slow.noted(asked)[0] == {"来源/夜间"}
     assert slow.noted(plain)[0] == {"来源/新客户", "欢迎语/未分组"}
     assert slow.seen(quiet) == {}
-    assert slow.client.zcard(FOLLOWUP_DUE) == 0
+    assert slow.client.zcard(keys.FOLLOWUP_DUE) == 0
 
 
 def test_a_fact_that_is_not_told_is_waited_for_and_then_counts_as_unknown(slow: Slow) -> None:
@@ -194,16 +192,16 @@ def test_nothing_is_entered_for_rehearsals_and_for_templates_without_it(slow: Sl
         row = slow.worker.greet(claim)
         assert "follow_state" not in row
         assert delivery(row)["followup"] is None
-    assert slow.client.exists(FOLLOWUP_DUE) == 0
+    assert slow.client.exists(keys.FOLLOWUP_DUE) == 0
 
 
 def test_the_follow_up_is_entered_with_the_first_outcome_alone(slow: Slow) -> None:
     event = a_contact()
     slow.worker.ledger.accept(event)
     slow.worker.ledger.settle(event, Settlement("unconfirmed"), follow_up=True)
-    slow.client.delete(FOLLOWUP_DUE)
+    slow.client.delete(keys.FOLLOWUP_DUE)
     slow.worker.ledger.settle(event, Settlement("sent"), follow_up=True)
-    assert slow.client.exists(FOLLOWUP_DUE) == 0
+    assert slow.client.exists(keys.FOLLOWUP_DUE) == 0
 
 
 def test_a_remark_that_the_member_has_set_stays(slow: Slow) -> None:
@@ -270,12 +268,12 @@ def test_workers_at_once_make_a_tag_once(slow: Slow) -> None:
         found = list(pool.map(ids, range(6)))
     assert found == [found[0]] * 6
     assert slow.calls("add_corp_tag") == 2
-    assert not slow.client.exists(f"{KEY}{corp}:lock")
+    assert not slow.client.exists(keys.corp_tags_lock(corp))
 
 
 def test_a_lock_that_is_held_is_waited_for_until_the_deadline(slow: Slow) -> None:
     corp, wecom = slow.worker.app.corp_id, slow.worker.services.clients["default"]
-    slow.client.set(f"{KEY}{corp}:lock", "another")
+    slow.client.set(keys.corp_tags_lock(corp), "another")
     with pytest.raises(TagsNotReady):
         CorpTags(slow.client).ids(wecom, corp, [Tag("a", "b")], time.monotonic() + 0.2)
 
@@ -310,7 +308,7 @@ def test_what_fails_is_tried_again_over_hours_and_then_given_up_with_the_reason(
     seen = slow.seen(identity)
     assert (seen["state"], seen["next_at"]) == ("failed", None)
     assert seen["reason"] == "given up after 7 tries: -1 system busy"
-    assert slow.client.zcard(FOLLOWUP_DUE) == 0
+    assert slow.client.zcard(keys.FOLLOWUP_DUE) == 0
     slow.worker.wecom.faults()
     assert slow.follow_up.store.again(identity)
     slow.run()
@@ -342,7 +340,7 @@ def test_a_half_add_waits_for_the_full_add_which_hastens_it(slow: Slow) -> None:
     full = slow.settled(template="default", external_user_id="wm-half")
     slow.run()
     assert (slow.seen(half)["state"], slow.seen(full)["state"]) == ("done", "done")
-    assert slow.client.exists(FOLLOWUP_AWAITED) == 0
+    assert slow.client.exists(keys.FOLLOWUP_AWAITED) == 0
 
 
 def test_a_half_add_that_is_confirmed_without_an_event_is_found_out_by_the_next_try(slow: Slow) -> None:
@@ -452,11 +450,11 @@ def _dies(*_: object) -> bool:
 def test_due_follow_ups_wake_the_slow_lane_about_once_a_second(slow: Slow) -> None:
     ledger = slow.worker.ledger
     ledger.requeue()
-    assert slow.client.llen(celery_message.SLOW_QUEUE) == 0
+    assert slow.client.llen(keys.SLOW_QUEUE) == 0
     slow.settled(template="night")
     ledger.requeue()
     ledger.requeue()
-    assert slow.client.llen(celery_message.SLOW_QUEUE) == 1
+    assert slow.client.llen(keys.SLOW_QUEUE) == 1
 
 
 # ------------------------------------------------------------------------------------------------ state
@@ -468,11 +466,11 @@ def test_a_forgotten_customer_is_not_followed_up_and_leaves_nothing(slow: Slow) 
     slow.run()
     (task,) = (slow.wait(60), slow.follow_up.store.claim(9))[1]
     slow.follow_up.store.note(task, FollowUpProgress("waiting", delay=5, awaits_full_add=True))
-    assert slow.client.hlen(FOLLOWUP_AWAITED) == 1
-    backup.forget(slow.client, "wm-half")
+    assert slow.client.hlen(keys.FOLLOWUP_AWAITED) == 1
+    erasure.forget(slow.client, "wm-half")
     assert not slow.follow_up.store.note(task, FollowUpProgress("done"))
-    assert slow.client.exists(FOLLOWUP_DUE, FOLLOWUP_AWAITED) == 0
-    assert "wm-half" not in str([slow.client.dump(key) for key in slow.client.keys("welcome:[!m]*")])
+    assert slow.client.exists(keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED) == 0
+    assert "wm-half" not in str([slow.client.dump(key) for key in slow.client.keys(keys.ALL)])
 
 
 def test_what_waits_comes_back_from_a_backup(slow: Slow, tmp_path: Any) -> None:

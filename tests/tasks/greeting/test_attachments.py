@@ -7,7 +7,8 @@ import pytest
 
 from tasks.directory.lookup import BUDGET
 from tasks.greeting import policy
-from tasks.ledger.ledger import COUNTERS, Claim
+from tasks.ledger.ledger import Claim
+from tasks.storage import keys
 from tasks.wecom import errors
 from tests.support.books import ATTACHED, a_rule, a_template
 from tests.support.worker import Worker
@@ -181,7 +182,7 @@ def test_variants_are_counted_with_their_outcome(here: Worker) -> None:
     here.publish(a_rule("{state: a}", "{one: 1, two: 1}"))
     rows = [here.greeted(state="a")[0] for _ in range(6)]
     assert {row["rule"] for row in rows} == {"first"}
-    counts = here.services.redis.hgetall(COUNTERS)
+    counts = here.services.redis.hgetall(keys.COUNTERS)
     for variant in {row["variant"] for row in rows}:
         counted = counts[f"variants_total|app=default|outcome=sent|rule=first|variant={variant}"]
         assert int(counted) == [row["variant"] for row in rows].count(variant)

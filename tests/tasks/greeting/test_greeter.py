@@ -11,9 +11,9 @@ import pytest
 from tasks.directory.lookup import BUDGET
 from tasks.greeting import policy
 from tasks.greeting.greeter import Dispatcher
-from tasks.ledger import celery_message
 from tasks.ledger.delivery import delivery, names_used
-from tasks.ledger.ledger import ATTENDED, CLAIM_LEASE, COUNTERS, DUE, LEFT_BEHIND, Claim
+from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, Claim
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.render import fill
 from tests.simulator.client import StandIn
@@ -87,7 +87,7 @@ def test_two_workers_with_one_event_greet_once(worker: Worker, redis_client: Red
 
 def test_outcome_and_latency_are_counted_with_the_greeting(worker: Worker, redis_client: Redis) -> None:
     worker.greet(worker.claimed()[1])
-    counts = redis_client.hgetall(COUNTERS)
+    counts = redis_client.hgetall(keys.COUNTERS)
     assert counts["outcomes_total|app=default|outcome=sent"] == "1"
     assert sum(int(n) for name, n in counts.items() if name.startswith("greeting_seconds|")) == 1
 
@@ -112,7 +112,7 @@ def test_a_rehearsal_is_prepared_like_any_and_counted_nowhere(worker: Worker, re
     _, claim = worker.claimed(rehearsal=True, welcome_code="")
     row = worker.greet(claim)
     assert (row["template"], "prepared" in json.loads(row["steps"])) == ("default", True)
-    assert redis_client.hgetall(COUNTERS) == {}
+    assert redis_client.hgetall(keys.COUNTERS) == {}
 
 
 def test_without_a_book_there_is_no_template(wecom: StandIn, redis_url: str) -> None:
@@ -129,8 +129,8 @@ def test_an_app_that_is_no_longer_configured_is_said(worker: Worker) -> None:
 
 def test_a_new_revision_is_used_from_the_next_greeting_on(worker: Worker, redis_client: Redis) -> None:
     worker.greet(worker.claimed()[1])
-    redis_client.set("welcome:book:default:2", PLAIN_BOOK.replace("很高兴认识您", "欢迎"))
-    redis_client.set("welcome:book:default", 2)
+    redis_client.set(keys.revision("default", 2), PLAIN_BOOK.replace("很高兴认识您", "欢迎"))
+    redis_client.set(keys.book("default"), 2)
     record, claim = worker.claimed()
     assert worker.greet(claim)["revision"] == "2"
     assert text_of(worker, record) == "您好，欢迎！"
@@ -162,7 +162,7 @@ def test_a_row_keeps_the_names_that_stood_in_the_text_and_no_other(naming: Worke
 
 def test_what_each_try_was_answered_is_kept_with_the_row(worker: Worker, redis_client: Redis) -> None:
     _, event = worker.added()
-    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -18_300)
+    redis_client.hincrby(keys.event(event.id), "received_at", -18_300)
     (claim,) = worker.ledger.claim(1)
     worker.wecom.faults(busy=1)
     row = worker.greet(claim)
@@ -203,7 +203,7 @@ def test_names_that_hang_cost_one_budget_together_and_leave_their_fallbacks(nami
 
 def test_near_the_end_names_give_way_to_the_greeting(naming: Worker, redis_client: Redis) -> None:
     _, event = naming.added()
-    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -19_000)
+    redis_client.hincrby(keys.event(event.id), "received_at", -19_000)
     (claim,) = naming.ledger.claim(1)
     naming.wecom.faults(hang=1, paths=("externalcontact/get", "user/get"))
     assert naming.greet(claim)["outcome"] in ("sent", "expired")
@@ -264,7 +264,7 @@ def test_a_try_whose_token_is_refused_begins_anew_with_time_and_a_lease_of_its_o
     record, claim = worker.claimed()
     greeting = worker.aside(worker.greeter.greet, claim)
     until(lambda: len(results(worker, record)) == 2, what="the call with the new token")
-    lease = (redis_client.zscore(DUE, claim.id) - worker.ledger.now()) / 1000
+    lease = (redis_client.zscore(keys.DUE, claim.id) - worker.ledger.now()) / 1000
     greeting.join()
     row = worker.ledger.row(claim.id)
     assert (row["outcome"], row["attempts"], results(worker, record)) == ("sent", "1", [40014, 0])
@@ -280,7 +280,7 @@ def test_trouble_to_the_end_fails_inside_the_window(
     worker: Worker, redis_client: Redis, left: float, fault: dict[str, float], errcode: str | None
 ) -> None:
     record, event = worker.added()
-    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -round((20 - left) * 1000))
+    redis_client.hincrby(keys.event(event.id), "received_at", -round((20 - left) * 1000))
     (claim,) = worker.ledger.claim(1)
     worker.wecom.faults(**fault)
     row = worker.greet(claim)
@@ -330,7 +330,7 @@ def test_the_successor_of_a_worker_that_died_with_the_answer_says_unconfirmed(
     (successor,) = worker.ledger.claim(1)
     row = worker.greet(successor)
     assert (row["outcome"], row["errcode"]) == ("unconfirmed", "41050")
-    assert redis_client.hget(COUNTERS, "recoveries_total|app=default") == "1"
+    assert redis_client.hget(keys.COUNTERS, "recoveries_total|app=default") == "1"
 
 
 def test_the_lease_of_a_successor_outlasts_its_try(worker: Worker, redis_client: Redis) -> None:
@@ -342,7 +342,7 @@ def test_the_lease_of_a_successor_outlasts_its_try(worker: Worker, redis_client:
     worker.wecom.faults(hang=1, hang_s=1)
     greeting = worker.aside(worker.greeter.greet, successor)
     until(lambda: results(worker, record))
-    lease = (redis_client.zscore(DUE, successor.id) - worker.ledger.now()) / 1000
+    lease = (redis_client.zscore(keys.DUE, successor.id) - worker.ledger.now()) / 1000
     worker.wecom.faults()
     greeting.join()
     assert lease > CLAIM_LEASE + 0.2  # by now some of it is over
@@ -483,9 +483,9 @@ def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:
 
 def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis_client: Redis) -> None:
     worker.dispatcher().run()
-    assert redis_client.get(ATTENDED) is None
+    assert redis_client.get(keys.ATTENDED) is None
     worker.added()
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -494,11 +494,11 @@ def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, m
     )  # on a busy machine threads come later than the promise says
     worker.wecom.faults(latency_ms=500)
     worker.added()
-    redis_client.delete(celery_message.QUEUE)
+    redis_client.delete(keys.QUEUE)
     running = worker.aside(worker.dispatcher().run)
-    until(lambda: redis_client.get(ATTENDED))
+    until(lambda: redis_client.get(keys.ATTENDED))
     record, _ = worker.added()
-    assert redis_client.llen(celery_message.QUEUE) == 0
+    assert redis_client.llen(keys.QUEUE) == 0
     until(lambda: results(worker, record))
     running.join(30)
     assert not running.is_alive()
@@ -512,13 +512,13 @@ def test_a_burst_of_a_hundred_needs_one_message(
     )  # on a busy machine threads come later than the promise says
     worker.wecom.faults(latency_ms=80)
     worker.added()
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
     running = worker.aside(worker.dispatcher(concurrency=100).run)
-    until(lambda: redis_client.get(ATTENDED))
+    until(lambda: redis_client.get(keys.ATTENDED))
     for _ in range(99):
         worker.added()
     running.join(60)
-    assert redis_client.llen(celery_message.QUEUE) == 1  # the first one; nobody took it here
+    assert redis_client.llen(keys.QUEUE) == 1  # the first one; nobody took it here
     summary = worker.wecom.summary()
     assert (summary.greeted, summary.sends, summary.spent_twice) == (100, 100, 0)
 
@@ -561,7 +561,7 @@ def test_when_stopped_it_withdraws_its_promise(worker: Worker, redis_client: Red
     worker.ledger.claim(1, attend=60)
     worker.dispatcher().stop()
     worker.added()
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_two_messages_at_once_are_one_dispatch(worker: Worker) -> None:
@@ -606,11 +606,11 @@ def test_an_event_whose_workers_all_die_is_tried_to_the_end_of_its_window_and_th
 
 def test_an_event_that_never_came_to_a_try_is_not_called_unconfirmed(worker: Worker, redis_client: Redis) -> None:
     record, event = worker.added()
-    redis_client.set("welcome:book:default", 2)  # and there is no revision 2
+    redis_client.set(keys.book("default"), 2)  # and there is no revision 2
     (claim,) = worker.ledger.claim(1)
     worker.greeter.greet(claim)
     let_time_pass(redis_client, 5)
-    redis_client.hincrby(f"welcome:event:{event.id}", "received_at", -20_000)
+    redis_client.hincrby(keys.event(event.id), "received_at", -20_000)
     (claim,) = worker.ledger.claim(1)
     assert worker.greet(claim)["outcome"] != "unconfirmed"
     assert results(worker, record) == []

@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.celery import make_app
 from tasks.ledger import celery_message
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.until import until
 from tests.support.worker import consuming
@@ -15,7 +16,7 @@ ID = "0123456789abcdef0123456789abcdef"
 
 
 def what_kombu_writes(
-    redis_url: str, client: Redis, task: str = celery_message.TASK, queue: str = celery_message.QUEUE
+    redis_url: str, client: Redis, task: str = celery_message.TASK, queue: str = keys.QUEUE
 ) -> dict[str, Any]:
     app = make_app(redis_url)
 
@@ -45,7 +46,7 @@ def test_the_ready_made_message_is_the_one_that_kombu_writes(redis_url: str, red
 
 
 def test_the_message_for_the_slow_lane_is_the_one_that_kombu_writes(redis_url: str, redis_client: Redis) -> None:
-    kombus = what_kombu_writes(redis_url, redis_client, celery_message.SLOW_TASK, celery_message.SLOW_QUEUE)
+    kombus = what_kombu_writes(redis_url, redis_client, celery_message.SLOW_TASK, keys.SLOW_QUEUE)
     assert anonymous(json.loads(celery_message.slow_message(ID))) == anonymous(kombus)
 
 
@@ -75,8 +76,8 @@ def test_a_worker_executes_the_ready_made_message(redis_url: str, redis_client: 
     def greet_due() -> None:
         done.append(1)
 
-    redis_client.lpush(celery_message.QUEUE, *(celery_message.message(f"{number:032x}") for number in range(3)))
-    with consuming(app, celery_message.QUEUE):
+    redis_client.lpush(keys.QUEUE, *(celery_message.message(f"{number:032x}") for number in range(3)))
+    with consuming(app, keys.QUEUE):
         until(lambda: len(done) == 3, what="the execution of three messages")
         until(lambda: redis_client.hlen("unacked") == 0, what="their acknowledgement")
-    assert redis_client.llen(celery_message.QUEUE) == 0
+    assert redis_client.llen(keys.QUEUE) == 0

@@ -8,21 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.ledger import celery_message, statistics
-from tasks.ledger.ledger import (
-    ATTENDED,
-    CLAIM_LEASE,
-    CONSUMED,
-    COUNTERS,
-    DUE,
-    EVENTS,
-    OUTCOMES,
-    PREFIX,
-    WAITING_MESSAGES,
-    Claim,
-    Ledger,
-    Settlement,
-)
+from tasks.ledger import celery_message
+from tasks.ledger.ledger import CLAIM_LEASE, OUTCOMES, WAITING_MESSAGES, Claim, Ledger, Settlement
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 from tests.support.ledger import a_ledger, let_time_pass
@@ -54,7 +42,7 @@ def test_what_is_accepted_has_its_row_its_place_and_a_message(redis_client: Redi
     event = a_contact(state="douyin-7")
     before = ledger.now()
     assert ledger.accept(event)
-    row = redis_client.hgetall(PREFIX + event.id)
+    row = redis_client.hgetall(keys.event(event.id))
     received = int(row["received_at"])
     assert before <= received <= ledger.now()
     assert {name: row[name] for name in ("app", "user_id", "external_user_id", "state", "welcome_code")} == {
@@ -64,20 +52,20 @@ def test_what_is_accepted_has_its_row_its_place_and_a_message(redis_client: Redi
         "state": "douyin-7",
         "welcome_code": event.welcome_code,
     }
-    assert redis_client.zscore(DUE, event.id) == redis_client.zscore(EVENTS, event.id) == received
-    assert json.loads(redis_client.lrange(celery_message.QUEUE, 0, -1)[0])["headers"]["task"] == celery_message.TASK
-    assert 30 * 86400 < redis_client.ttl(PREFIX + event.id) <= 31 * 86400  # trimmed after 30
+    assert redis_client.zscore(keys.DUE, event.id) == redis_client.zscore(keys.EVENTS, event.id) == received
+    assert json.loads(redis_client.lrange(keys.QUEUE, 0, -1)[0])["headers"]["task"] == celery_message.TASK
+    assert 30 * 86400 < redis_client.ttl(keys.event(event.id)) <= 31 * 86400  # trimmed after 30
 
 
 def test_a_re_sent_event_changes_nothing_and_queues_nothing(redis_client: Redis, ledger: Ledger) -> None:
     event = a_contact()
     ledger.accept(event)
-    before = redis_client.hgetall(PREFIX + event.id), redis_client.zrange(DUE, 0, -1, withscores=True)
+    before = redis_client.hgetall(keys.event(event.id)), redis_client.zrange(keys.DUE, 0, -1, withscores=True)
     assert not ledger.accept(event)
-    row = redis_client.hgetall(PREFIX + event.id)
+    row = redis_client.hgetall(keys.event(event.id))
     assert row.pop("resent") == "1"
-    assert (row, redis_client.zrange(DUE, 0, -1, withscores=True)) == before
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert (row, redis_client.zrange(keys.DUE, 0, -1, withscores=True)) == before
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_an_event_that_is_settled_stays_settled_when_wecom_sends_it_again(redis_client: Redis, ledger: Ledger) -> None:
@@ -85,7 +73,7 @@ def test_an_event_that_is_settled_stays_settled_when_wecom_sends_it_again(redis_
     ledger.settle(claim.event, SENT)
     assert not ledger.accept(claim.event)
     assert ledger.claim(10) == []
-    assert "welcome_code" not in redis_client.hgetall(PREFIX + claim.id)
+    assert "welcome_code" not in redis_client.hgetall(keys.event(claim.id))
 
 
 def test_many_at_once_accept_an_event_once(redis_client: Redis, ledger: Ledger) -> None:
@@ -93,43 +81,43 @@ def test_many_at_once_accept_an_event_once(redis_client: Redis, ledger: Ledger) 
     with ThreadPoolExecutor(8) as pool:
         stored = list(pool.map(lambda _: ledger.accept(event), range(64)))
     assert stored.count(True) == 1
-    assert (redis_client.zcard(DUE), redis_client.llen(celery_message.QUEUE)) == (1, 1)
-    assert redis_client.hget(PREFIX + event.id, "resent") == "63"
+    assert (redis_client.zcard(keys.DUE), redis_client.llen(keys.QUEUE)) == (1, 1)
+    assert redis_client.hget(keys.event(event.id), "resent") == "63"
 
 
 def test_a_burst_queues_few_messages(redis_client: Redis, ledger: Ledger) -> None:
     accepted(ledger, WAITING_MESSAGES + 5)
-    assert redis_client.llen(celery_message.QUEUE) == WAITING_MESSAGES
-    messages = [json.loads(message)["headers"]["id"] for message in redis_client.lrange(celery_message.QUEUE, 0, -1)]
+    assert redis_client.llen(keys.QUEUE) == WAITING_MESSAGES
+    messages = [json.loads(message)["headers"]["id"] for message in redis_client.lrange(keys.QUEUE, 0, -1)]
     assert len(set(messages)) == WAITING_MESSAGES
 
 
 def test_no_message_is_queued_while_a_worker_has_promised_to_look(redis_client: Redis, ledger: Ledger) -> None:
     ledger.claim(1, attend=60)
     accepted(ledger)
-    assert redis_client.llen(celery_message.QUEUE) == 0
+    assert redis_client.llen(keys.QUEUE) == 0
 
 
 def test_a_promise_to_look_ends_by_itself(redis_client: Redis, ledger: Ledger) -> None:
     ledger.claim(1, attend=0.02)
     time.sleep(0.03)
     accepted(ledger)
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_a_look_without_a_promise_withdraws_the_one_before(redis_client: Redis, ledger: Ledger) -> None:
     ledger.claim(1, attend=60)
     ledger.claim(0)
     accepted(ledger)
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_a_worker_that_is_full_makes_no_promise(redis_client: Redis, ledger: Ledger) -> None:
     accepted(ledger, 2)
-    redis_client.delete(celery_message.QUEUE)
+    redis_client.delete(keys.QUEUE)
     assert len(ledger.claim(2, attend=60)) == 2
     accepted(ledger)
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 # ------------------------------------------------------------------------------------------------ claim
@@ -153,7 +141,7 @@ def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
 def test_a_claim_knows_what_is_left_of_the_window(redis_client: Redis) -> None:
     ledger = a_ledger(redis_client, window=7.0)
     (identity,) = accepted(ledger)
-    redis_client.hincrby(PREFIX + identity, "received_at", -2500)
+    redis_client.hincrby(keys.event(identity), "received_at", -2500)
     (claim,) = ledger.claim(1)
     assert 2.5 <= claim.age < 6
     assert claim.deadline - claim.claimed_at == pytest.approx(7.0 - claim.age)
@@ -188,7 +176,7 @@ def test_many_workers_at_once_claim_each_event_once(ledger: Ledger) -> None:
 
 
 def test_a_claim_names_the_books_revision_of_its_own_app(redis_client: Redis, ledger: Ledger) -> None:
-    redis_client.set("welcome:book:sales", 7)
+    redis_client.set(keys.book("sales"), 7)
     accepted(ledger, app="sales")
     accepted(ledger, app="service")
     assert {claim.event.app: claim.revision for claim in ledger.claim(2)} == {"sales": 7, "service": None}
@@ -196,10 +184,10 @@ def test_a_claim_names_the_books_revision_of_its_own_app(redis_client: Redis, le
 
 def test_a_row_that_was_forgotten_leaves_due_and_holds_nobody_up(redis_client: Redis, ledger: Ledger) -> None:
     forgotten, kept = accepted(ledger, 2)
-    redis_client.delete(PREFIX + forgotten)
+    redis_client.delete(keys.event(forgotten))
     assert [claim.id for claim in ledger.claim(9)] == [kept]
-    assert redis_client.zscore(DUE, forgotten) is None
-    assert redis_client.exists(PREFIX + forgotten) == 0
+    assert redis_client.zscore(keys.DUE, forgotten) is None
+    assert redis_client.exists(keys.event(forgotten)) == 0
 
 
 # ------------------------------------------------------------------------------------------------ hold
@@ -210,23 +198,23 @@ def test_a_further_try_is_noted_before_it_begins_and_holds_the_claim_for_its_tim
 ) -> None:
     claim = claimed(ledger)
     assert ledger.begin_try(claim, timeout=5.0)
-    assert redis_client.hget(PREFIX + claim.id, "attempts") == "2"  # the claim itself noted the first one
-    assert redis_client.zscore(DUE, claim.id) - ledger.now() == pytest.approx(6000, abs=200)
+    assert redis_client.hget(keys.event(claim.id), "attempts") == "2"  # the claim itself noted the first one
+    assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(6000, abs=200)
 
 
 def test_the_first_try_is_held_without_being_noted_again(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     assert ledger.renew(claim, timeout=3.0)
-    assert redis_client.hget(PREFIX + claim.id, "attempts") == "1"
-    assert redis_client.zscore(DUE, claim.id) - ledger.now() == pytest.approx(4000, abs=200)
+    assert redis_client.hget(keys.event(claim.id), "attempts") == "1"
+    assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(4000, abs=200)
 
 
 def test_an_answer_is_noted_and_holds_the_claim_for_the_wait(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     assert ledger.answered(claim, wait=0.4)
-    row = redis_client.hgetall(PREFIX + claim.id)
+    row = redis_client.hgetall(keys.event(claim.id))
     assert (row["attempts"], row["answers"]) == ("1", "1")
-    assert redis_client.zscore(DUE, claim.id) - ledger.now() == pytest.approx(1400, abs=200)
+    assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(1400, abs=200)
 
 
 def test_the_successor_learns_that_an_answer_may_be_lost(redis_client: Redis, ledger: Ledger) -> None:
@@ -250,11 +238,11 @@ def test_a_worker_that_was_overtaken_holds_nothing(redis_client: Redis, ledger: 
     slow = claimed(ledger)
     let_time_pass(redis_client, CLAIM_LEASE)
     (quick,) = ledger.claim(1)
-    due = redis_client.zscore(DUE, quick.id)
+    due = redis_client.zscore(keys.DUE, quick.id)
     assert not ledger.begin_try(slow, timeout=9.0)
     assert not ledger.renew(slow, timeout=9.0)
     assert not ledger.answered(slow, wait=9.0)
-    assert (redis_client.zscore(DUE, quick.id), redis_client.hget(PREFIX + quick.id, "attempts")) == (due, "2")
+    assert (redis_client.zscore(keys.DUE, quick.id), redis_client.hget(keys.event(quick.id), "attempts")) == (due, "2")
     assert ledger.begin_try(quick, timeout=1.0)
 
 
@@ -262,14 +250,14 @@ def test_a_settled_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) 
     claim = claimed(ledger)
     ledger.settle(claim.event, SENT)
     assert not ledger.begin_try(claim, timeout=1.0)
-    assert redis_client.zscore(DUE, claim.id) is None
+    assert redis_client.zscore(keys.DUE, claim.id) is None
 
 
 def test_a_forgotten_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    redis_client.delete(PREFIX + claim.id)
+    redis_client.delete(keys.event(claim.id))
     assert not ledger.begin_try(claim, timeout=1.0)
-    assert redis_client.exists(PREFIX + claim.id) == 0
+    assert redis_client.exists(keys.event(claim.id)) == 0
 
 
 # ------------------------------------------------------------------------------------------------ settle
@@ -279,7 +267,7 @@ def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, le
     claim = claimed(ledger)
     settlement = Settlement("refused", "41050 invalid", 41050, "default", "1", "b", 3, 2, {"try_1": 12})
     assert ledger.settle(claim.event, settlement)
-    row = redis_client.hgetall(PREFIX + claim.id)
+    row = redis_client.hgetall(keys.event(claim.id))
     assert "welcome_code" not in row
     assert {
         k: row[k] for k in ("outcome", "reason", "errcode", "template", "rule", "variant", "revision", "attempts")
@@ -294,7 +282,7 @@ def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, le
         "attempts": "2",
     }
     assert json.loads(row["steps"]) == {"try_1": 12}
-    assert redis_client.zcard(DUE) == 0
+    assert redis_client.zcard(keys.DUE) == 0
     assert ledger.claim(9) == []
 
 
@@ -325,7 +313,7 @@ def test_counts_are_added_once_with_the_outcome(redis_client: Redis, ledger: Led
     claim = claimed(ledger)
     for outcome in ("unconfirmed", "failed", "sent", "sent"):
         ledger.settle(claim.event, Settlement(outcome), {"a": 2, "b": 5})
-    assert redis_client.hgetall(COUNTERS) == {"a": "2", "b": "5"}
+    assert redis_client.hgetall(keys.COUNTERS) == {"a": "2", "b": "5"}
 
 
 def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger) -> None:
@@ -333,20 +321,20 @@ def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger)
     with ThreadPoolExecutor(8) as pool:
         written = list(pool.map(lambda _: ledger.settle(claim.event, SENT, {"n": 1}), range(32)))
     assert written.count(True) == 1
-    assert redis_client.hgetall(COUNTERS) == {"n": "1"}
+    assert redis_client.hgetall(keys.COUNTERS) == {"n": "1"}
 
 
 def test_a_rehearsal_is_in_no_daily_total(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger, rehearsal=True)
     assert ledger.settle(claim.event, Settlement("rehearsed"))
-    assert redis_client.keys(statistics.PREFIX + "*") == []
+    assert redis_client.keys(keys.tallies("*") + "*") == []
 
 
 def test_settling_a_forgotten_event_brings_nothing_back(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    redis_client.delete(PREFIX + claim.id)
+    redis_client.delete(keys.event(claim.id))
     assert not ledger.settle(claim.event, SENT, {"n": 1})
-    assert redis_client.exists(PREFIX + claim.id, COUNTERS, DUE) == 0
+    assert redis_client.exists(keys.event(claim.id), keys.COUNTERS, keys.DUE) == 0
 
 
 # ------------------------------------------------------------------------------------------------ rouse
@@ -355,7 +343,7 @@ def test_settling_a_forgotten_event_brings_nothing_back(redis_client: Redis, led
 def quiet(client: Redis, ledger: Ledger) -> None:
     """A message was just taken, and none waits."""
     ledger.claim(0)
-    client.delete(celery_message.QUEUE)
+    client.delete(keys.QUEUE)
 
 
 def test_who_was_left_behind_gets_a_message(redis_client: Redis, ledger: Ledger) -> None:
@@ -363,7 +351,7 @@ def test_who_was_left_behind_gets_a_message(redis_client: Redis, ledger: Ledger)
     quiet(redis_client, ledger)
     let_time_pass(redis_client, 0.3)
     assert ledger.requeue() == 3
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_who_is_just_due_or_under_a_lease_is_not_left_behind(redis_client: Redis, ledger: Ledger) -> None:
@@ -371,7 +359,7 @@ def test_who_is_just_due_or_under_a_lease_is_not_left_behind(redis_client: Redis
     accepted(ledger)
     quiet(redis_client, ledger)
     assert ledger.requeue() == 0
-    assert redis_client.llen(celery_message.QUEUE) == 0
+    assert redis_client.llen(keys.QUEUE) == 0
 
 
 def test_a_lease_that_ended_is_somebody_left_behind(redis_client: Redis, ledger: Ledger) -> None:
@@ -379,22 +367,22 @@ def test_a_lease_that_ended_is_somebody_left_behind(redis_client: Redis, ledger:
     quiet(redis_client, ledger)
     let_time_pass(redis_client, CLAIM_LEASE + 0.3)
     assert ledger.requeue() == 1
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_a_canary_is_sent_when_no_message_was_taken_for_a_while(redis_client: Redis, ledger: Ledger) -> None:
     quiet(redis_client, ledger)
     ledger.requeue()
-    assert redis_client.llen(celery_message.QUEUE) == 0
-    redis_client.set(CONSUMED, ledger.now() - 2100)
+    assert redis_client.llen(keys.QUEUE) == 0
+    redis_client.set(keys.CONSUMED, ledger.now() - 2100)
     ledger.requeue()
     ledger.requeue()
-    assert redis_client.llen(celery_message.QUEUE) == 1  # one canary, as long as it waits
+    assert redis_client.llen(keys.QUEUE) == 1  # one canary, as long as it waits
 
 
 def test_a_redis_that_lost_everything_gets_a_canary(redis_client: Redis, ledger: Ledger) -> None:
     ledger.requeue()
-    assert redis_client.llen(celery_message.QUEUE) == 1
+    assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_however_long_nobody_comes_few_messages_wait(redis_client: Redis, ledger: Ledger) -> None:
@@ -402,7 +390,7 @@ def test_however_long_nobody_comes_few_messages_wait(redis_client: Redis, ledger
     let_time_pass(redis_client, 5)
     for _ in range(3 * WAITING_MESSAGES):
         ledger.requeue()
-    assert redis_client.llen(celery_message.QUEUE) == WAITING_MESSAGES
+    assert redis_client.llen(keys.QUEUE) == WAITING_MESSAGES
 
 
 # ------------------------------------------------------------------------------------------------ all of them
@@ -436,7 +424,7 @@ def test_deliveries_come_newest_first_in_batches(ledger: Ledger) -> None:
 
 def test_deliveries_of_a_time(redis_client: Redis, ledger: Ledger) -> None:
     ids = accepted(ledger, 4)
-    times = [int(redis_client.zscore(EVENTS, identity)) for identity in ids]
+    times = [int(redis_client.zscore(keys.EVENTS, identity)) for identity in ids]
     assert [row["id"] for row in ledger.rows(since=times[1], until=times[2])] == [ids[2], ids[1]]
 
 
@@ -451,19 +439,19 @@ def test_a_delivery_is_listed_once_though_others_come_meanwhile(ledger: Ledger) 
 
 def test_rows_past_their_life_leave_the_list(redis_client: Redis, ledger: Ledger) -> None:
     old, young = accepted(ledger, 2)
-    redis_client.zincrby(EVENTS, -31 * 86400 * 1000, old)
+    redis_client.zincrby(keys.EVENTS, -31 * 86400 * 1000, old)
     assert ledger.trim() == 1
-    assert redis_client.zrange(EVENTS, 0, -1) == [young]
+    assert redis_client.zrange(keys.EVENTS, 0, -1) == [young]
     assert ledger.row(old) is None
-    assert not any(old in str(redis_client.zrange(key, 0, -1)) for key in redis_client.keys("welcome:index:*"))
+    assert not any(old in str(redis_client.zrange(key, 0, -1)) for key in redis_client.keys(keys.index("*", "*", "*")))
 
 
 def test_what_outlived_its_row_is_trimmed_too(redis_client: Redis, ledger: Ledger) -> None:
     (old,) = accepted(ledger, 1)
-    redis_client.delete(PREFIX + old)
-    redis_client.zincrby(EVENTS, -31 * 86400 * 1000, old)
+    redis_client.delete(keys.event(old))
+    redis_client.zincrby(keys.EVENTS, -31 * 86400 * 1000, old)
     assert ledger.trim() == 1
-    assert redis_client.zcard(EVENTS) == 0
+    assert redis_client.zcard(keys.EVENTS) == 0
 
 
 def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) -> None:
@@ -477,4 +465,4 @@ def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) ->
 
 def test_the_promise_to_look_has_a_life_of_its_own(redis_client: Redis, ledger: Ledger) -> None:
     ledger.claim(1, attend=0.5)
-    assert 0 < redis_client.pttl(ATTENDED) <= 500
+    assert 0 < redis_client.pttl(keys.ATTENDED) <= 500

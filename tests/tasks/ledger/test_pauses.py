@@ -6,6 +6,7 @@ from tasks.followups.store import FollowUps
 from tasks.ledger import pauses
 from tasks.ledger.ledger import Ledger, Settlement
 from tasks.ledger.pauses import FOLLOW_UPS, QUEUES, WELCOME, Pause, QueuePauses
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 from tests.support.ledger import held
@@ -48,7 +49,7 @@ def test_workers_that_take_nothing_still_prove_that_they_consume(
 ) -> None:
     both.pause(WELCOME, "李敏")
     ledger.claim(5)
-    assert redis_client.exists("welcome:consumed")
+    assert redis_client.exists(keys.CONSUMED)
 
 
 def test_the_welcome_lane_resumes_by_itself_and_the_other_does_not(

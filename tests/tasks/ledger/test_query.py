@@ -3,7 +3,8 @@
 import pytest
 
 from tasks.ledger import query
-from tasks.ledger.ledger import EVENTS, Ledger, Settlement
+from tasks.ledger.ledger import Ledger, Settlement
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 
@@ -71,7 +72,7 @@ def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
 def test_many_of_one_millisecond_are_all_shown_once(redis_client: Redis, ledger: Ledger) -> None:
     everything = {stored(ledger) for _ in range(450)}
     for identity in everything:
-        redis_client.zadd(EVENTS, {identity: 1000})
+        redis_client.zadd(keys.EVENTS, {identity: 1000})
     seen: list[str] = []
     page = ledger.page("default", limit=60)
     seen += ids(page)
@@ -86,7 +87,7 @@ def test_many_of_one_millisecond_are_all_shown_once(redis_client: Redis, ledger:
 
 def test_a_time_is_kept_to(redis_client: Redis, ledger: Ledger) -> None:
     everything = [stored(ledger, user_id="lisi") for _ in range(4)]
-    times = [int(redis_client.zscore(EVENTS, identity)) for identity in everything]
+    times = [int(redis_client.zscore(keys.EVENTS, identity)) for identity in everything]
     for asked in ({}, {"user_id": "lisi"}):
         page = ledger.page("default", since=times[1], until=times[2], **asked)  # type: ignore[arg-type]
         assert set(ids(page)) >= {everything[2], everything[1]}
@@ -98,7 +99,7 @@ def test_a_search_that_takes_long_says_where_to_go_on(
 ) -> None:
     monkeypatch.setattr(query, "LOOKED", 3)
     wanted = stored(ledger)
-    redis_client.zincrby(EVENTS, -1000, wanted)
+    redis_client.zincrby(keys.EVENTS, -1000, wanted)
     for _ in range(7):
         stored(ledger, app="sales")
     page = ledger.page("default")
@@ -111,13 +112,13 @@ def test_a_search_that_takes_long_says_where_to_go_on(
 
 def test_rows_from_before_there_were_index_sets_are_listed(redis_client: Redis, ledger: Ledger) -> None:
     old = stored(ledger, Settlement("sent"))
-    redis_client.delete(*redis_client.keys("welcome:index:*"))
+    redis_client.delete(*redis_client.keys(keys.index("*", "*", "*")))
     assert ids(ledger.page("default")) == [old]
 
 
 def test_a_row_that_is_gone_is_not_shown(redis_client: Redis, ledger: Ledger) -> None:
     gone, there = (stored(ledger, user_id="lisi") for _ in range(2))
-    redis_client.delete(f"welcome:event:{gone}")
+    redis_client.delete(keys.event(gone))
     assert ids(ledger.page("default", user_id="lisi")) == [there]
 
 

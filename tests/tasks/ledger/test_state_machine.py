@@ -21,21 +21,9 @@ from hypothesis.stateful import (
 )
 
 from tasks.events import ContactAdded
-from tasks.ledger import celery_message, statistics
-from tasks.ledger.ledger import (
-    ATTENDED,
-    CLAIM_LEASE,
-    COUNTERS,
-    DUE,
-    GREETED,
-    LEFT_BEHIND,
-    MISSED,
-    PREFIX,
-    WAITING_MESSAGES,
-    Claim,
-    Settlement,
-)
-from tasks.storage import backup, connections
+from tasks.ledger import statistics
+from tasks.ledger.ledger import CLAIM_LEASE, GREETED, LEFT_BEHIND, MISSED, WAITING_MESSAGES, Claim, Settlement
+from tasks.storage import connections, erasure, keys
 from tests.support.builders import a_contact
 from tests.support.ledger import a_ledger, let_time_pass
 from tests.support.processes import RedisServer
@@ -109,17 +97,17 @@ class LedgerMachine(RuleBasedStateMachine):
         event = a_contact(external_user_id=customer, user_id=member, state=channel, rehearsal=rehearsal)
         before, promised = self.ledger.now(), self.attended()
         assert self.ledger.accept(event)
-        due = self.client.zscore(DUE, event.id)
+        due = self.client.zscore(keys.DUE, event.id)
         assert before <= due <= self.ledger.now()
         self.model[event.id] = Row(event, due, received=round(due))
-        assert self.client.llen(celery_message.QUEUE) > 0 or promised
+        assert self.client.llen(keys.QUEUE) > 0 or promised
         return event
 
     @rule(event=events)
     def wecom_sends_again(self, event: ContactAdded) -> None:
         assert self.ledger.accept(event) is (event.id not in self.model)
         if event.id not in self.model:  # forgotten meanwhile: it is an event as any other
-            due = self.client.zscore(DUE, event.id)
+            due = self.client.zscore(keys.DUE, event.id)
             self.model[event.id] = Row(event, due, received=round(due))
 
     # ---------------------------------------------------------------------------- what workers do
@@ -189,16 +177,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def a_message_is_lost(self) -> None:
-        self.client.rpop(celery_message.QUEUE)
+        self.client.rpop(keys.QUEUE)
 
     @rule()
     def somebody_looks_for_who_was_left_behind(self) -> None:
         grace = LEFT_BEHIND * 1000
-        least, messages = self.due_by(self.ledger.now() - grace), self.client.llen(celery_message.QUEUE)
+        least, messages = self.due_by(self.ledger.now() - grace), self.client.llen(keys.QUEUE)
         behind = self.ledger.requeue()
         assert least <= behind <= self.due_by(self.ledger.now() - grace)
         if behind:
-            assert self.client.llen(celery_message.QUEUE) == min(messages + 1, WAITING_MESSAGES)
+            assert self.client.llen(keys.QUEUE) == min(messages + 1, WAITING_MESSAGES)
 
     # ---------------------------------------------------------------------------- what the world does
 
@@ -216,7 +204,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(customer=st.sampled_from(["wm1", "wm2"]))
     def a_customer_is_forgotten(self, customer: str) -> None:
         theirs = {identity for identity, row in self.model.items() if row.event.external_user_id == customer}
-        assert backup.forget(self.client, customer) == len(theirs)
+        assert erasure.forget(self.client, customer) == len(theirs)
         self.model = {identity: row for identity, row in self.model.items() if identity not in theirs}
 
     # ---------------------------------------------------------------------------- what always holds
@@ -224,13 +212,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def due_holds_exactly_the_unfinished_events(self) -> None:
         unfinished = {identity: row.due for identity, row in self.model.items() if row.outcome is None}
-        assert dict(self.client.zrange(DUE, 0, -1, withscores=True)) == unfinished
+        assert dict(self.client.zrange(keys.DUE, 0, -1, withscores=True)) == unfinished
 
     @invariant()
     def every_row_is_as_it_was_left(self) -> None:
         """Nothing accepted is lost, no outcome changes, the code is there if and only if it is still needed."""
         for identity, row in self.model.items():
-            stored = self.client.hgetall(PREFIX + identity)
+            stored = self.client.hgetall(keys.event(identity))
             assert stored.get("outcome") == row.outcome
             assert (stored["claims"], stored["attempts"], stored["answers"]) == (
                 str(row.claims),
@@ -242,15 +230,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_kept_of_who_was_forgotten(self) -> None:
-        stored = {key.removeprefix(PREFIX) for key in self.client.keys(PREFIX + "*")}
+        stored = {key.removeprefix(keys.event("")) for key in self.client.keys(keys.event("*"))}
         assert stored == set(self.model)
 
     @invariant()
     def whoever_was_missed_and_not_greeted_later_is_listed_and_nobody_else(self) -> None:
         missed = {identity: row.received for identity, row in self.model.items() if row.is_missed}
-        assert dict(self.client.zrange("welcome:missed:default", 0, -1, withscores=True)) == missed
+        assert dict(self.client.zrange(keys.missed("default"), 0, -1, withscores=True)) == missed
         for identity, row in self.model.items():
-            assert bool(self.client.hget(PREFIX + identity, "greeted_later")) is row.greeted_later
+            assert bool(self.client.hget(keys.event(identity), "greeted_later")) is row.greeted_later
 
     @invariant()
     def tallies_are_what_a_recount_gives(self) -> None:
@@ -267,16 +255,16 @@ class LedgerMachine(RuleBasedStateMachine):
             page = self.ledger.page("default", outcome=frozenset({outcome}), user_id="lisi", limit=2)
             assert [row["id"] for row in page.rows] == [i for i in asked if self.model[i].event.user_id == "lisi"][:2]
             assert self.ledger.count("default")[outcome] == len(asked)
-        listed = {i for key in self.client.keys("welcome:index:*") for i in self.client.zrange(key, 0, -1)}
+        listed = {i for key in self.client.keys(keys.index("*", "*", "*")) for i in self.client.zrange(key, 0, -1)}
         assert listed == set(self.model)
 
     @invariant()
     def few_messages_wait(self) -> None:
-        assert self.client.llen(celery_message.QUEUE) <= WAITING_MESSAGES
+        assert self.client.llen(keys.QUEUE) <= WAITING_MESSAGES
 
     def teardown(self) -> None:
         """However it went: once time has passed, one worker finds every unfinished event."""
-        assert int(self.client.hget(COUNTERS, "settled") or 0) == self.outcomes
+        assert int(self.client.hget(keys.COUNTERS, "settled") or 0) == self.outcomes
         self.a_page_holds_what_was_asked_for()
         unfinished = {identity for identity, row in self.model.items() if row.outcome is None}
         let_time_pass(self.client, 60)
@@ -326,7 +314,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.lease(claim, seconds + 1.0, before, self.ledger.now())
 
     def lease(self, claim: Claim, seconds: float, before: int, after: int) -> None:
-        due = self.client.zscore(DUE, claim.id)
+        due = self.client.zscore(keys.DUE, claim.id)
         assert before <= due - seconds * 1000 <= after
         self.model[claim.id].due = due
 
@@ -334,7 +322,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return sum(row.due is not None and row.due <= at for row in self.model.values())
 
     def attended(self) -> bool:
-        return int(self.client.get(ATTENDED) or 0) >= self.ledger.now()
+        return int(self.client.get(keys.ATTENDED) or 0) >= self.ledger.now()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.ledger import statistics
 from tasks.ledger.ledger import Ledger, Settlement
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 from tests.support.ledger import a_ledger
@@ -125,9 +126,9 @@ def test_a_day_is_the_local_one_of_the_receipt(redis_client: Redis) -> None:
 
 def test_tallies_outlive_the_rows_and_end_one_day(redis_client: Redis, ledger: Ledger) -> None:
     settled(ledger, Settlement("sent", steps={"answer_1": 5}))
-    keys = redis_client.keys(statistics.PREFIX + "*")
-    assert len(keys) == 5
-    assert all(399 * 86400 < redis_client.ttl(key) <= 400 * 86400 for key in keys)
+    stored = redis_client.keys(keys.tallies("*") + "*")
+    assert len(stored) == 5
+    assert all(399 * 86400 < redis_client.ttl(key) <= 400 * 86400 for key in stored)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tasks.media import renewal
 from tasks.media.renewal import ALARM, LIFE, RENEW, MediaRenewer, MediaStatus, due, due_at, media_status, stand_in
 from tasks.media.uploads import AT_MOST, AT_MOST_SOON, LIVED, SOON, Record, back_off
 from tasks.settings import App as Configured
+from tasks.storage import keys
 from tasks.templates.model import Media
 from tasks.templates.render import Upload
 from tests.simulator.client import StandIn
@@ -359,7 +360,7 @@ def test_what_nobody_wants_and_nobody_could_send_is_forgotten_and_urls_stay(here
 def test_a_file_that_is_not_kept_any_more_is_said_so(here: Worker, keeper: MediaRenewer) -> None:
     here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
     (sha256,) = here.services.books.media.sizes()
-    here.services.redis.delete(f"welcome:media:{sha256}")
+    here.services.redis.delete(keys.media(sha256))
     looks_until(keeper, lambda: "import the book again" in stands(here).absent["media/intro.mp4"])
 
 
@@ -376,7 +377,7 @@ def test_only_the_first_media_is_waited_for_and_ten_seconds_at_most(here: Worker
     assert not stands(here).starting
     here.publish(a_template(ATTACHED), upload=False)
     assert stands(here).starting
-    here.services.redis.decrby("welcome:first-media:default", 10_000)
+    here.services.redis.decrby(keys.first_media("default"), 10_000)
     here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
     assert not stands(here).starting
     assert stands(here).absent == {"media/intro.mp4": "it is on its way"}

@@ -11,12 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks import upkeep
-from tasks.ledger.ledger import EVENTS
-from tasks.ledger.rows import PREFIX
 from tasks.missed import comparison
 from tasks.missed.comparison import (
     LATER,
-    LOCK,
     RECENT,
     SOON,
     Announced,
@@ -30,7 +27,7 @@ from tasks.missed.comparison import (
     period,
 )
 from tasks.missed.work_list import UNANNOUNCED, WorkList
-from tasks.storage import backup
+from tasks.storage import erasure, keys
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
 from tests.support.builders import a_contact
@@ -145,7 +142,7 @@ def test_an_entry_that_is_no_entry_is_nobody() -> None:
 @pytest.fixture
 def there(worker: Worker) -> Iterator[Worker]:
     """An installation that began three hours ago."""
-    worker.services.redis.hset("welcome:comparison:default", "begun_at", int(time.time()) - 3 * HOUR)
+    worker.services.redis.hset(keys.comparison("default"), "begun_at", int(time.time()) - 3 * HOUR)
     return worker
 
 
@@ -198,8 +195,8 @@ def test_a_fresh_installation_accuses_nobody(worker: Worker) -> None:
 
 def test_an_installation_began_with_its_first_event(worker: Worker) -> None:
     first = came(worker, ago=3 * HOUR, announced=True)
-    identity = worker.services.redis.zrange(EVENTS, 0, 0)[0]
-    worker.services.redis.zadd(EVENTS, {identity: first.created_at * 1000})
+    identity = worker.services.redis.zrange(keys.EVENTS, 0, 0)[0]
+    worker.services.redis.zadd(keys.EVENTS, {identity: first.created_at * 1000})
     came(worker, ago=HOUR, external_user_id="wm-lost")
     came(worker, ago=4 * HOUR)
     assert comparing(worker).turn().found == 1  # type: ignore[union-attr]
@@ -310,15 +307,15 @@ def test_who_was_forgotten_is_not_found_again(there: Worker) -> None:
     came(there, external_user_id="wm-gone")
     came(there, external_user_id="wm-gone-here")
     came(there, external_user_id="wm-there")
-    backup.forget(there.services.redis, "wm-gone")
-    backup.forget(there.services.redis, "wm-gone-here", "default")
-    backup.forget(there.services.redis, "wm-there", "another")
+    erasure.forget(there.services.redis, "wm-gone")
+    erasure.forget(there.services.redis, "wm-gone-here", "default")
+    erasure.forget(there.services.redis, "wm-there", "another")
     comparing(there).turn()
     assert listed(there) == {"wm-there"}
 
 
 def test_one_goes_on_at_a_time(there: Worker) -> None:
-    there.services.redis.set(LOCK + "default", "somebody", px=5000)
+    there.services.redis.set(keys.comparison_lock("default"), "somebody", px=5000)
     with pytest.raises(ComparisonInProgress):
         comparing(there).turn()
 
@@ -352,11 +349,11 @@ def test_a_wrong_permission_is_told_with_its_code(there: Worker) -> None:
 def test_many_events_of_one_millisecond_are_all_read(redis_client: Redis) -> None:
     for number in range(25):
         row = {"app": "default", "user_id": "u", "external_user_id": f"wm{number}", "rehearsal": "0"}
-        redis_client.hset(f"{PREFIX}{number}", mapping=row)
-        redis_client.zadd(EVENTS, {str(number): 5000 if number < 20 else 6000})
-    redis_client.hset(f"{PREFIX}r", mapping={**row, "external_user_id": "wm-rehearsed", "rehearsal": "1"})
-    redis_client.hset(f"{PREFIX}o", mapping={**row, "external_user_id": "wm-other", "app": "other"})
-    redis_client.zadd(EVENTS, {"r": 5500, "o": 5500})
+        redis_client.hset(keys.event(str(number)), mapping=row)
+        redis_client.zadd(keys.EVENTS, {str(number): 5000 if number < 20 else 6000})
+    redis_client.hset(keys.event("r"), mapping={**row, "external_user_id": "wm-rehearsed", "rehearsal": "1"})
+    redis_client.hset(keys.event("o"), mapping={**row, "external_user_id": "wm-other", "app": "other"})
+    redis_client.zadd(keys.EVENTS, {"r": 5500, "o": 5500})
     announced = Announced.of(redis_client, "default", 5, batch=4)
     assert all(announced.has("u", f"wm{number}") for number in range(25))
     assert not announced.has("u", "wm-rehearsed")
@@ -366,13 +363,13 @@ def test_many_events_of_one_millisecond_are_all_read(redis_client: Redis) -> Non
 
 def test_the_schedule_goes_on_with_it_and_leaves_it_to_whoever_is_at_it(there: Worker) -> None:
     came(there, external_user_id="wm-lost")
-    there.services.redis.set(LOCK + "default", "somebody", px=5000)
+    there.services.redis.set(keys.comparison_lock("default"), "somebody", px=5000)
     upkeep.compare_customers(there.services)
     assert listed(there) == set()
-    there.services.redis.delete(LOCK + "default")
+    there.services.redis.delete(keys.comparison_lock("default"))
     upkeep.compare_customers(there.services)
     assert listed(there) == {"wm-lost"}
-    assert there.services.redis.exists(LOCK + "default") == 0
+    assert there.services.redis.exists(keys.comparison_lock("default")) == 0
 
 
 def test_a_member_who_appears_or_goes_between_two_turns_does_no_harm(there: Worker) -> None:
@@ -380,7 +377,7 @@ def test_a_member_who_appears_or_goes_between_two_turns_does_no_harm(there: Work
     came(there, user_id="m2", external_user_id="wm-two")
     run = ComparisonRun(0, 0, started_at=int(time.time()), batch=["m0-gone", "m1"], cursor="no cursor any more")
     began = replace(run, since=int(time.time()) - 3 * HOUR, until=int(time.time()) - RECENT)
-    there.services.redis.hset("welcome:comparison:default", "run", json.dumps(asdict(began)))
+    there.services.redis.hset(keys.comparison("default"), "run", json.dumps(asdict(began)))
     ended = comparing(there).turn()
     assert ended is not None
     assert ended.ended_at is not None

@@ -10,9 +10,9 @@ import pytest
 
 from tasks import upkeep
 from tasks.directory.lookup import known_members
-from tasks.ledger.rows import MISSED_OF
 from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
 from tasks.missed.work_list import WorkList
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.ledger import missed, unannounced
 from tests.support.worker import Worker
@@ -46,8 +46,8 @@ def a_miss(worker: Worker, name: str = "", ago: float = 0, **different: str) -> 
         work(worker).name(identity, name)
     if ago:
         at = int((time.time() - ago) * 1000)
-        client.hset(f"welcome:event:{identity}", "received_at", at)
-        client.zadd(MISSED_OF + "default", {identity: at})
+        client.hset(keys.event(identity), "received_at", at)
+        client.zadd(keys.missed("default"), {identity: at})
     return identity
 
 
@@ -134,7 +134,7 @@ def test_two_operators_at_once_send_one_message(there: Worker) -> None:
 def test_rows_that_changed_meanwhile_are_skipped_and_counted(there: Worker) -> None:
     ticked, open_, gone = a_miss(there), a_miss(there), a_miss(there)
     work(there).tick([ticked], "a", 1)
-    there.services.redis.delete(f"welcome:event:{gone}")
+    there.services.redis.delete(keys.event(gone))
     report = reminders(there).tell([ticked, open_, gone, "nobody"], "a")
     assert (report.count("sent"), report.skipped) == (1, 3)
 
@@ -182,7 +182,7 @@ def test_a_lost_answer_is_uncertain_and_not_repeated(there: Worker) -> None:
 def test_a_message_whose_sender_died_counts_as_uncertain(there: Worker) -> None:
     identity = a_miss(there)
     stamp = int(time.time() * 1000)
-    there.services.redis.hset(f"welcome:event:{identity}", mapping={"reminder": "sending", "reminded_at": stamp})
+    there.services.redis.hset(keys.event(identity), mapping={"reminder": "sending", "reminded_at": stamp})
     (row,) = work(there).page().rows
     assert settled_reminder(row, time.time()) == "sending"
     assert settled_reminder(row, time.time() + 121) == "unsure"
@@ -227,7 +227,7 @@ def test_it_is_off_at_first_and_says_who_switched_it_on(there: Worker) -> None:
 def on(there: Worker) -> Worker:
     """Switched on an hour ago."""
     mapping: dict[str, str | int] = {"by": "李敏", "since": int(time.time()) - 3600}
-    there.services.redis.hset("welcome:reminders:default", mapping=mapping)
+    there.services.redis.hset(keys.reminders("default"), mapping=mapping)
     return there
 
 
@@ -263,7 +263,7 @@ def test_an_outage_makes_few_messages_not_one_a_minute(on: Worker) -> None:
     a_miss(on, ago=SETTLED + 50)
     a_miss(on, ago=SETTLED + 40)
     assert reminders(on).run(NOON).told == ()
-    (key,) = on.services.redis.keys("welcome:reminded:*")
+    (key,) = on.services.redis.keys(keys.reminded("*", "*"))
     assert PAUSE - 10 < on.services.redis.ttl(key) <= PAUSE
     on.services.redis.delete(key)
     assert reminders(on).run(NOON).count("sent") == 1
@@ -273,7 +273,7 @@ def test_an_outage_makes_few_messages_not_one_a_minute(on: Worker) -> None:
 def test_what_failed_is_not_repeated_by_itself(on: Worker) -> None:
     a_miss(on, ago=SETTLED + 60, user_id="left")
     assert reminders(on).run(NOON).count("failed") == 1
-    on.services.redis.delete(*on.services.redis.keys("welcome:reminded:*"))
+    on.services.redis.delete(*on.services.redis.keys(keys.reminded("*", "*")))
     assert reminders(on).run(NOON).told == ()
 
 

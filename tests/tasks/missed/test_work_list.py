@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tasks.ledger.ledger import Settlement
-from tasks.ledger.rows import MISSED_OF, PREFIX, index
+from tasks.ledger.rows import index
 from tasks.missed.work_list import UNANNOUNCED, MissedCause, WorkList, by_cause, from_row
-from tasks.storage import backup
+from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 from tests.support.ledger import a_ledger
@@ -73,17 +73,17 @@ def test_a_tick_names_who_and_when_and_can_be_taken_back(redis_client: Redis, wo
 def test_only_what_is_on_the_list_can_be_ticked(redis_client: Redis, work: WorkList) -> None:
     here, elsewhere = missed(redis_client), missed(redis_client, app="sales")
     gone = missed(redis_client)
-    redis_client.zrem(MISSED_OF + "default", gone)
+    redis_client.zrem(keys.missed("default"), gone)
     assert work.tick([here, here, elsewhere, gone, "no such id"], "a", 1) == [here]
     assert work.untick([elsewhere, gone]) == []
-    assert redis_client.exists(PREFIX + "no such id") == 0
+    assert redis_client.exists(keys.event("no such id")) == 0
 
 
 def test_who_was_greeted_meanwhile_does_not_come_back(redis_client: Redis, work: WorkList) -> None:
     sent, later = missed(redis_client), missed(redis_client)
     work.tick([sent, later], "a", 1)
-    redis_client.hset(PREFIX + sent, "outcome", "sent")
-    redis_client.hset(PREFIX + later, "greeted_later", "another")
+    redis_client.hset(keys.event(sent), "outcome", "sent")
+    redis_client.hset(keys.event(later), "greeted_later", "another")
     assert work.untick([sent, later]) == []
     assert work.counts() == (0, 0)
 
@@ -95,9 +95,9 @@ def test_who_was_greeted_by_a_later_event_leaves_by_itself_ticked_or_not(redis_c
     work.tick([ticked], "a", 1)
     missed(redis_client, "sent", **pair)
     assert work.page().rows == []
-    assert redis_client.hget(PREFIX + open_, "greeted_later")
+    assert redis_client.hget(keys.event(open_), "greeted_later")
     assert work.untick([ticked]) == []
-    assert redis_client.hget(PREFIX + ticked, "greeted_later")
+    assert redis_client.hget(keys.event(ticked), "greeted_later")
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(redis_client: Redis, work: WorkList) -> None:
@@ -137,7 +137,8 @@ def test_rows_are_trimmed_with_their_life(redis_client: Redis, work: WorkList) -
     work.tick(["b" * 32], "a", 2000)
     assert work.trim(5_000_000) == 2
     assert work.counts() == (1, 0)
-    assert redis_client.exists(PREFIX + "a" * 32, PREFIX + "b" * 32, index("default", "external_user_id", "wm9")) == 0
+    gone = [keys.event("a" * 32), keys.event("b" * 32), index("default", "external_user_id", "wm9")]
+    assert redis_client.exists(*gone) == 0
 
 
 def test_a_row_is_added_once_and_a_tick_outlasts_the_next_night(redis_client: Redis, work: WorkList) -> None:
@@ -152,7 +153,7 @@ def test_a_name_is_noted_in_a_row_that_is_there(redis_client: Redis, work: WorkL
     work.name(identity, "李雷")
     work.name("gone", "韩梅")
     assert work.page().rows[0].customer == "李雷"
-    assert redis_client.exists(PREFIX + "gone") == 0
+    assert redis_client.exists(keys.event("gone")) == 0
 
 
 def test_the_list_is_backed_up_and_who_is_forgotten_leaves_it(
@@ -161,15 +162,15 @@ def test_the_list_is_backed_up_and_who_is_forgotten_leaves_it(
     known = missed(redis_client, external_user_id="wm1")
     work.add_unannounced([unannounced("a" * 32), unannounced("b" * 32)], 1000)
     work.tick(["b" * 32], "李敏", 2_000_000)
-    redis_client.hset("welcome:comparison:default", "begun_at", 1)
+    redis_client.hset(keys.comparison("default"), "begun_at", 1)
     backup.backup(redis_client, tmp_path / "a.zip")
     redis_client.flushall()
     backup.restore(redis_client, tmp_path / "a.zip")
     assert set(ids(work.page().rows)) == {known, "a" * 32}
     assert work.page(done=True).rows[0].ticked_by == "李敏"
-    assert backup.forget(redis_client, "wm9", "sales") == 0
-    assert backup.forget(redis_client, "wm9") == 2
-    assert backup.forget(redis_client, "wm1", "default") == 1
+    assert erasure.forget(redis_client, "wm9", "sales") == 0
+    assert erasure.forget(redis_client, "wm9") == 2
+    assert erasure.forget(redis_client, "wm1", "default") == 1
     assert work.counts() == (0, 0)
     everywhere = str([redis_client.dump(key) for key in redis_client.keys("*")])
     assert "wm9" not in everywhere

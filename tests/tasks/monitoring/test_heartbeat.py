@@ -8,6 +8,7 @@ from tasks.ledger.celery_message import QUEUE
 from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
 from tests.support.ledger import a_ledger
@@ -47,12 +48,12 @@ def test_who_died_is_silent_and_then_forgotten(
     redis_client: Redis, silence: int, seen: bool, silent: bool | None
 ) -> None:
     Heartbeat(redis_client, "upkeep").beat()
-    ((field, text),) = redis_client.hgetall(heartbeat.KEY).items()
+    ((field, text),) = redis_client.hgetall(keys.PROCESSES).items()
     at, _, about = text.partition("|")
-    redis_client.hset(heartbeat.KEY, field, f"{int(at) - silence * 1000}|{about}")
+    redis_client.hset(keys.PROCESSES, field, f"{int(at) - silence * 1000}|{about}")
     assert [process.is_silent for process in heartbeat.read(redis_client)] == ([silent] if seen else [])
     Heartbeat(redis_client, "web").beat()  # whoever comes forgets the gone
-    assert redis_client.hexists(heartbeat.KEY, field) is seen
+    assert redis_client.hexists(keys.PROCESSES, field) is seen
 
 
 def test_how_a_job_went_is_kept(redis_client: Redis) -> None:

@@ -5,9 +5,10 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.ledger.ledger import COUNTERS, Ledger, Settlement
+from tasks.ledger.ledger import Ledger, Settlement
 from tasks.monitoring.metrics import BUCKETS, HELP, Counters, count, exposition, latency
 from tasks.monitoring.queue_status import Queues
+from tasks.storage import keys
 from tasks.storage.connections import Redis, connect
 from tests.support.builders import a_contact
 from tests.support.servers import Server, silent
@@ -57,7 +58,7 @@ def test_no_count_is_lost_or_doubled_between_threads(redis_client: Redis) -> Non
     for thread in threads:
         thread.join()
     counters.flush()
-    assert redis_client.hget(COUNTERS, "n") == "2000"
+    assert redis_client.hget(keys.COUNTERS, "n") == "2000"
 
 
 def test_what_cannot_be_written_is_kept_for_the_next_time(redis_client: Redis) -> None:
@@ -69,7 +70,7 @@ def test_what_cannot_be_written_is_kept_for_the_next_time(redis_client: Redis) -
     counters.add("n")
     counters._redis = redis_client
     counters.flush()
-    assert redis_client.hgetall(COUNTERS) == {"n": "2"}
+    assert redis_client.hgetall(keys.COUNTERS) == {"n": "2"}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_the_histogram_is_cumulative_and_has_its_sum(redis_client: Redis, ledger
 def test_apps_are_told_apart(redis_client: Redis) -> None:
     for app, seconds in (("sales", 1), ("service", 2)):
         for field, amount in latency(app, seconds).items():
-            redis_client.hincrby(COUNTERS, field, amount)
+            redis_client.hincrby(keys.COUNTERS, field, amount)
     samples = exposed(redis_client)
     assert value(samples, "greeting_seconds_sum", app="sales") == 1
     assert value(samples, "greeting_seconds_sum", app="service") == 2
@@ -112,7 +113,7 @@ def test_what_is_not_known_is_left_out_and_never_zero(redis_client: Redis) -> No
 
 
 def test_every_name_is_the_products_and_has_its_help(redis_client: Redis) -> None:
-    redis_client.hset(COUNTERS, mapping={count(name, app="a"): 1 for name in HELP} | latency("a", 1.0))
+    redis_client.hset(keys.COUNTERS, mapping={count(name, app="a"): 1 for name in HELP} | latency("a", 1.0))
     families = list(text_string_to_metric_families(exposition(redis_client, Queues(redis_client, {})).decode()))
     assert all(family.name.startswith("wecom_welcome_") and family.documentation for family in families)
     assert {f"wecom_welcome_{name}" for name in HELP} <= {s.name for family in families for s in family.samples}

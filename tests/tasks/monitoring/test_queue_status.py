@@ -2,8 +2,9 @@
 
 import pytest
 
-from tasks.ledger.ledger import CONSUMED, PREFIX, Ledger, Settlement
-from tasks.monitoring.queue_status import SILENT, UPKEEP, Queues, Reading
+from tasks.ledger.ledger import Ledger, Settlement
+from tasks.monitoring.queue_status import SILENT, Queues, Reading
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 from tests.support.builders import a_contact
@@ -42,15 +43,15 @@ def test_the_oldest_is_as_old_as_its_receipt(redis_client: Redis, ledger: Ledger
     for age in (3, 7):
         event = a_contact()
         ledger.accept(event)
-        redis_client.hincrby(PREFIX + event.id, "received_at", -1000 * age)
-        redis_client.zincrby("welcome:due", -1000 * age, event.id)
+        redis_client.hincrby(keys.event(event.id), "received_at", -1000 * age)
+        redis_client.zincrby(keys.DUE, -1000 * age, event.id)
     assert reading(redis_client).oldest == pytest.approx(7, abs=0.3)
 
 
 def test_an_age_that_cannot_be_known_is_none(redis_client: Redis, ledger: Ledger) -> None:
     event = a_contact()
     ledger.accept(event)
-    redis_client.delete(PREFIX + event.id)
+    redis_client.delete(keys.event(event.id))
     assert reading(redis_client).oldest is None
 
 
@@ -59,12 +60,12 @@ def test_workers_consume_as_long_as_they_are_heard_of(redis_client: Redis, ledge
     read = reading(redis_client)
     assert read.consuming
     assert read.silence == pytest.approx(0, abs=0.3)
-    redis_client.set(CONSUMED, ledger.now() - round(SILENT * 1000) - 1)
+    redis_client.set(keys.CONSUMED, ledger.now() - round(SILENT * 1000) - 1)
     assert not reading(redis_client).consuming
 
 
 def test_the_slow_queue_and_the_tokens_are_read_too(redis_client: Redis) -> None:
-    redis_client.lpush(UPKEEP, "a", "b")
+    redis_client.lpush(keys.SLOW_QUEUE, "a", "b")
     clients = {"sales": WeComClient("ww0", "secret", "http://127.0.0.1:1", redis_client)}
     read = Queues(redis_client, clients).read()
     assert (read.upkeep, read.tokens) == (2, {"sales": None})

@@ -11,13 +11,12 @@ import pytest
 
 from tasks.books.revisions import BookStore
 from tasks.ledger import statistics
-from tasks.ledger.ledger import DUE, Ledger, Settlement
+from tasks.ledger.ledger import Ledger, Settlement
 from tasks.monitoring.metrics import count
-from tasks.storage import backup
+from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
 from tests.support.books import FILES, a_template, the_example
 from tests.support.builders import a_contact
-from webhook.console import sessions
 
 SECRET = "the-welcome-code"
 
@@ -51,8 +50,8 @@ def test_everything_that_is_state_comes_back(
     books.save("default", the_example(), FILES, author="wang", note="the first")
     books.save("default", a_template("text: t"))
     identity = greeted(ledger)
-    redis_client.hset("welcome:channel:default", "douyin-1", "config-id")
-    redis_client.hset("welcome:group:default", "newcomers", "template-id")
+    redis_client.hset(keys.channels("default"), "douyin-1", "config-id")
+    redis_client.hset(keys.group_welcomes("default"), "newcomers", "template-id")
     before = everything(redis_client)
     kept = backup.backup(redis_client, tmp_path / "a.zip")
     redis_client.flushall()
@@ -63,7 +62,7 @@ def test_everything_that_is_state_comes_back(
     row = ledger.row(identity)
     assert row is not None
     assert row["outcome"] == "sent"
-    assert 30 * 86400 < redis_client.ttl(f"welcome:event:{identity}") <= 31 * 86400
+    assert 30 * 86400 < redis_client.ttl(keys.event(identity)) <= 31 * 86400
     assert [row["id"] for row in ledger.rows()] == [identity]
 
 
@@ -73,9 +72,9 @@ def test_no_secret_is_in_a_backup_and_only_its_owner_can_read_it(
     greeted(ledger)
     ledger.accept(a_contact(welcome_code=SECRET))
     redis_client.set("wecom:token:ww1", "the-token")
-    redis_client.set(sessions.KEY, "the-key")
-    redis_client.set(sessions.ENDED + "a-session", "1")
-    redis_client.set("welcome:member:default:zhangsan", "a cache")
+    redis_client.set(keys.SECRET_KEY, "the-key")
+    redis_client.set(keys.session_ended("a-session"), "1")
+    redis_client.set(keys.member("default", "zhangsan"), "a cache")
     backup.backup(redis_client, tmp_path / "a.zip")
     assert stat.S_IMODE((tmp_path / "a.zip").stat().st_mode) == 0o600
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
@@ -159,12 +158,12 @@ def test_who_is_forgotten_is_gone_and_totals_stay(redis_client: Redis, ledger: L
     other = greeted(ledger, external_user_id="wm2")
     waiting = a_contact(external_user_id="wm1")
     ledger.accept(waiting)
-    totals = {key: redis_client.hgetall(key) for key in [*redis_client.keys("welcome:day:*"), "welcome:counters"]}
-    assert backup.forget(redis_client, "wm1", "default") == 2
+    totals = {key: redis_client.hgetall(key) for key in [*redis_client.keys(keys.tallies("*") + "*"), keys.COUNTERS]}
+    assert erasure.forget(redis_client, "wm1", "default") == 2
     assert ledger.row(known) is None
-    assert redis_client.zscore(DUE, waiting.id) is None
-    assert backup.forget(redis_client, "wm1") == 1
-    assert backup.forget(redis_client, "wm1") == 0
+    assert redis_client.zscore(keys.DUE, waiting.id) is None
+    assert erasure.forget(redis_client, "wm1") == 1
+    assert erasure.forget(redis_client, "wm1") == 0
     assert [row["id"] for row in ledger.rows()] == [other]
     everywhere = str([redis_client.dump(key) for key in redis_client.keys("*")])
     assert "wm1" not in everywhere
@@ -208,7 +207,7 @@ def test_who_is_forgotten_is_in_no_list(redis_client: Redis, ledger: Ledger) -> 
     event = a_contact(external_user_id="wm1")
     ledger.accept(event)
     ledger.settle(event, Settlement("failed"))
-    assert backup.forget(redis_client, "wm1") == 1
+    assert erasure.forget(redis_client, "wm1") == 1
     for key in redis_client.keys("*"):
         if redis_client.type(key) == "zset":
             assert event.id not in redis_client.zrange(key, 0, -1), key

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ledger.ledger import PREFIX, Settlement
-from tasks.storage import embedded
+from tasks.ledger.ledger import Settlement
+from tasks.storage import embedded, keys
 from tasks.storage.connections import Redis, connect
 from tasks.storage.embedded import Embedded, EmbeddedError, reachable
 from tests.support.builders import a_contact, some_settings
@@ -62,7 +62,7 @@ def test_a_row_of_the_ledger_is_kept_in_one_piece(tmp_path: Path) -> None:
         event, ledger = a_contact(), a_ledger(client)
         ledger.accept(event)
         ledger.settle(event, Settlement("failed", reason="no answer " * 20, values={"customer": "王" * 64}))
-        assert client.object("encoding", PREFIX + event.id) == "listpack"
+        assert client.object("encoding", keys.event(event.id)) == "listpack"
 
 
 def test_only_its_owner_reaches_it(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message
-from tasks.ledger.ledger import DUE, EVENTS, PREFIX
 from tasks.settings import read as read_settings
+from tasks.storage import keys
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, as_json, sealed, signed, xml
 from tests.support.web import Web, stored
@@ -241,11 +241,11 @@ def test_row_place_in_due_and_message_are_there_when_wecom_has_its_200(web, redi
     before = web.services.ledger.now()
     assert web.post(a_push(xml(fields))).data == b"success"
     event = read(fields)
-    row = redis_client.hgetall(PREFIX + event.id)
+    row = redis_client.hgetall(keys.event(event.id))
     received_at = int(row["received_at"])
     assert before <= received_at <= web.services.ledger.now()
-    assert redis_client.zscore(DUE, event.id) == redis_client.zscore(EVENTS, event.id) == received_at
-    assert redis_client.lrange(celery_message.QUEUE, 0, -1) == [celery_message.message(event.id)]
+    assert redis_client.zscore(keys.DUE, event.id) == redis_client.zscore(keys.EVENTS, event.id) == received_at
+    assert redis_client.lrange(keys.QUEUE, 0, -1) == [celery_message.message(event.id)]
     assert row["welcome_code"] == fields["WelcomeCode"]
     assert (row["app"], row["change"], row["user_id"]) == ("default", "add", "zhangsan")
     assert (row["external_user_id"], row["state"]) == (event.external_user_id, "douyin-1")
@@ -255,7 +255,7 @@ def test_row_place_in_due_and_message_are_there_when_wecom_has_its_200(web, redi
 def test_the_message_on_the_queue_holds_nothing_of_the_customer(web, redis_client):
     fields = an_event()
     web.post(a_push(xml(fields)))
-    (message,) = redis_client.lrange(celery_message.QUEUE, 0, -1)
+    (message,) = redis_client.lrange(keys.QUEUE, 0, -1)
     for value in (fields["WelcomeCode"], fields["ExternalUserID"], fields["UserID"], CORP):
         assert value not in message
 
@@ -278,7 +278,7 @@ def test_a_re_sent_event_queues_nothing_and_is_counted(web, redis_client):
         assert web.post(a_push(message)).data == b"success"  # each with a nonce and ciphertext of its own
     assert stored(redis_client) == (1, 1, 1)
     assert web.counted() == {"stored": 1, "duplicate": 3}
-    (key,) = redis_client.keys(PREFIX + "*")
+    (key,) = redis_client.keys(keys.event("*"))
     assert redis_client.hget(key, "resent") == "3"
 
 
@@ -297,14 +297,14 @@ def test_two_customers_of_one_member_in_the_same_second_are_both_stored(web, red
 def test_a_customer_without_a_code_is_stored_like_any_other(web, redis_client):
     fields = an_event(WelcomeCode=None)
     web.post(a_push(xml(fields)))
-    assert redis_client.hget(PREFIX + read(fields).id, "welcome_code") == ""
+    assert redis_client.hget(keys.event(read(fields).id), "welcome_code") == ""
     assert stored(redis_client) == (1, 1, 1)
 
 
 def test_a_rehearsal_is_what_the_signed_document_says(web, redis_client):
     fields = an_event(Rehearsal="1")
     web.post(a_push(xml(fields)))
-    assert redis_client.hget(PREFIX + read(fields).id, "rehearsal") == "1"
+    assert redis_client.hget(keys.event(read(fields).id), "rehearsal") == "1"
 
 
 def test_nobody_makes_a_rehearsal_of_a_real_customer_from_outside_the_envelope(web, redis_client):
@@ -314,7 +314,7 @@ def test_nobody_makes_a_rehearsal_of_a_real_customer_from_outside_the_envelope(w
         dict(push.query) | {"Rehearsal": "1"}, push.body.replace(b"</xml>", b"<Rehearsal>1</Rehearsal></xml>")
     )
     web.post(outside, headers={"Rehearsal": "1"})
-    assert redis_client.hget(PREFIX + read(fields).id, "rehearsal") == "0"
+    assert redis_client.hget(keys.event(read(fields).id), "rehearsal") == "0"
 
 
 def test_the_ids_outside_the_envelope_are_not_believed(web, redis_client):
@@ -323,7 +323,7 @@ def test_the_ids_outside_the_envelope_are_not_believed(web, redis_client):
     web.post(
         Push(push.query, push.body.replace(b"</xml>", b"<UserID>lisi</UserID></xml>").replace(CORP.encode(), b"x"))
     )
-    row = redis_client.hgetall(PREFIX + read(fields).id)
+    row = redis_client.hgetall(keys.event(read(fields).id))
     assert (row["user_id"], row["corp_id"]) == ("zhangsan", CORP)
 
 
@@ -353,7 +353,7 @@ def test_each_app_has_a_callback_of_its_own(two_apps, redis_client):
     fields = an_event()
     assert two_apps.post(a_push(xml(fields)), "/callback/sales").status_code == 200
     assert two_apps.get("/callback/service", a_verification(b"echo", NOTHING_RIGHT)).data == b"echo"
-    assert redis_client.hget(PREFIX + read(fields, "sales").id, "app") == "sales"
+    assert redis_client.hget(keys.event(read(fields, "sales").id), "app") == "sales"
 
 
 def test_an_apps_push_is_refused_at_another_apps_callback(two_apps):
@@ -403,7 +403,7 @@ def test_no_log_line_holds_a_secret_a_code_a_token_or_a_body(web, caplog, monkey
 
 
 def keys_of(web: Web) -> list[str]:
-    return web.services.redis.keys(PREFIX + "*")
+    return web.services.redis.keys(keys.event("*"))
 
 
 def test_no_repr_of_the_web_side_shows_a_secret(web):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tasks.channels import KEY, Channel, ChannelError
-from tasks.storage import backup, connections
+from tasks.channels import Channel, ChannelError
+from tasks.storage import backup, connections, keys
 from tasks.wecom import WeComClient
 from tasks.wecom.errors import from_answer
 from tasks.wecom.external_contact import ExternalContact
@@ -61,7 +61,7 @@ def failure(result: Result) -> str:
 
 
 def stored(client: connections.Redis, name: str) -> Channel:
-    return Channel.read(client.hget(f"{KEY}default", name))
+    return Channel.read(client.hget(keys.channels("default"), name))
 
 
 def test_a_channel_is_made_kept_and_its_code_written(
@@ -133,7 +133,7 @@ def test_a_channel_is_changed_and_what_is_not_given_stays(
     result = run("update", "a", "--name", "b", "--state", "shop", "--member", "lisi")
     assert said(result) == ["b: State shop, leads to lisi"]
     assert NO_RULE in result.stderr
-    assert redis_client.hkeys(f"{KEY}default") == ["b"]
+    assert redis_client.hkeys(keys.channels("default")) == ["b"]
     way = api.get_contact_way(config_id)["contact_way"]
     assert (way["remark"], way["state"], way["user"], way["skip_verify"]) == ("b", "shop", ["lisi"], False)
     assert failure(run("update", "b", "--department", "3")) == (
@@ -148,7 +148,7 @@ def test_a_channel_is_deleted_only_with_yes(run: Run, api: ExternalContact, redi
     assert len(api.list_contact_way()["contact_way"]) == 1
     assert said(run("delete", "a", "--yes")) == ["a is deleted"]
     assert api.list_contact_way()["contact_way"] == []
-    assert redis_client.exists(f"{KEY}default") == 0
+    assert redis_client.exists(keys.channels("default")) == 0
 
 
 def test_a_code_that_was_deleted_elsewhere_can_be_forgotten(
@@ -158,14 +158,14 @@ def test_a_code_that_was_deleted_elsewhere_can_be_forgotten(
     api.del_contact_way(stored(redis_client, "a").config_id)
     assert "40058" in failure(run("delete", "a", "--yes"))
     assert said(run("delete", "a", "--yes", "--here-only")) == ["a is forgotten here, and WeCom keeps it"]
-    assert redis_client.exists(f"{KEY}default") == 0
+    assert redis_client.exists(keys.channels("default")) == 0
 
 
 def test_channels_are_in_a_backup(run: Run, redis_client: connections.Redis) -> None:
     run("create", "a", "--state", "douyin-1", "--member", "zhangsan")
     before = said(run("list"))
     backup.backup(redis_client, Path("a.zip"))
-    redis_client.delete(f"{KEY}default")
+    redis_client.delete(keys.channels("default"))
     backup.restore(redis_client, Path("a.zip"), force=True)
     assert said(run("list")) == before
 

@@ -15,8 +15,9 @@ import requests
 from click.testing import Result
 
 from tasks.followups.store import FollowUpProgress, FollowUps
-from tasks.ledger.ledger import CONSUMED, EVENTS, PREFIX, Settlement
+from tasks.ledger.ledger import Settlement
 from tasks.services import build_services
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK, CORP, ENVIRONMENT, a_contact, some_settings
@@ -335,7 +336,7 @@ def test_no_delivery_shows_a_welcome_code(ledger, redis_url):
 def test_deliveries_are_shown_newest_first_and_not_more_than_asked_for(ledger, shown, redis_client):
     events = [greeted(ledger) for _ in range(5)]
     for age, event in enumerate(reversed(events)):
-        redis_client.zadd(EVENTS, {event.id: ledger.now() - age * 1000})
+        redis_client.zadd(keys.EVENTS, {event.id: ledger.now() - age * 1000})
     assert [row["id"] for row in shown("--limit", "3")] == [event.id for event in reversed(events)][:3]
 
 
@@ -359,7 +360,7 @@ def test_filters_narrow_what_is_shown_and_all_must_hold(ledger, shown):
 
 def test_since_takes_a_span_a_date_or_a_moment(ledger, shown, redis_client):
     new, old = greeted(ledger), greeted(ledger)
-    redis_client.zadd(EVENTS, {old.id: ledger.now() - 3 * 3600 * 1000})
+    redis_client.zadd(keys.EVENTS, {old.id: ledger.now() - 3 * 3600 * 1000})
     for since in ("2h", "150m", "10s"):
         assert [row["id"] for row in shown("--since", since)] == [new.id]
     for since in ("4h", "1d", "2020-01-01", "2020-01-01T10:30", "2020-01-01T10:30:00+08:00"):
@@ -646,7 +647,7 @@ def test_a_public_url_that_leads_elsewhere_is_found(product):
 
 
 def test_a_worker_that_stopped_consuming_is_found(registered, ledger, redis_client):
-    redis_client.set(CONSUMED, ledger.now() - 60_000)
+    redis_client.set(keys.CONSUMED, ledger.now() - 60_000)
     finding = findings(run("check", **registered))["welcome worker"]
     assert finding.startswith("✗ welcome worker: takes no messages (last 60 s ago;")
 
@@ -662,7 +663,7 @@ def test_the_doctor_names_every_setting_that_is_missing():
 
 def test_the_doctor_leaves_no_trace_among_the_events(registered, redis_client):
     run("check", **registered)
-    assert redis_client.keys(PREFIX + "*") == []
+    assert redis_client.keys(keys.event("*")) == []
 
 
 def test_the_command_and_the_module_are_one():

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tasks.missed.work_list import WorkList
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.cli import failure, run
@@ -47,7 +48,7 @@ def test_a_long_list_is_shown_whole(environ, redis_client):
 
 
 def test_a_comparison_can_be_run_by_hand(environ, redis_client, wecom):
-    redis_client.hset("welcome:comparison:default", "begun_at", 1)
+    redis_client.hset(keys.comparison("default"), "begun_at", 1)
     wecom.add(push=False, created_at=int(time.time()) - 3600, external_user_id="wm-lost")
     result = run("missed", "--compare", **environ)
     assert result.exit_code == 0

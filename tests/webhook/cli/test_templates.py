@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tasks.storage import connections
+from tasks.storage import connections, keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.books import FILES, a_folder, a_rule, a_template
@@ -259,4 +259,4 @@ def test_an_exported_zip_takes_the_ids_along_and_another_app_does_not_take_them_
     assert said(run("templates", "groups")) == ["~ hello: edited"]
     redis_client.flushall()
     said(run("templates", "import", "out.zip", WECOM_CORP_ID="ww0123456789abcdef"))
-    assert redis_client.keys("welcome:group:*") == []
+    assert redis_client.keys(keys.group_welcomes("*")) == []

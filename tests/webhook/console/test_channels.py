@@ -10,11 +10,12 @@ from importlib import import_module
 
 import pytest
 
-from tasks.channels import KEY, PICTURE, Channel, ChannelError, Channels
+from tasks.channels import Channel, ChannelError, Channels
 from tasks.ledger import intake
 from tasks.ledger.ledger import Settlement
 from tasks.services import Services, build_services
 from tasks.settings import read
+from tasks.storage import keys
 from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_answer
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -93,7 +94,7 @@ def test_the_newest_stand_first_in_pages_and_can_be_searched(browse, services, s
     monkeypatch.setattr(VIEWS, "ROWS", 2)
     for number in range(5):
         channel = Channel(f"n{number}", f"s{number}", f"c{number}", 1, (f"m{number}",), at=1000 + number)
-        services.redis.hset(f"{KEY}default", channel.name, _json(channel))
+        services.redis.hset(keys.channels("default"), channel.name, _json(channel))
     page = browse.get("/channels")
     assert re.findall(r"/channels/(c\d)\"", page.text) == ["c4", "c3"]
     page = browse.get(_link(page, "next"))
@@ -103,7 +104,7 @@ def test_the_newest_stand_first_in_pages_and_can_be_searched(browse, services, s
 
 
 def test_what_is_stored_and_cannot_be_read_is_a_panel_and_no_500(browse, services):
-    services.redis.hset(f"{KEY}default", "broken", "{}")
+    services.redis.hset(keys.channels("default"), "broken", "{}")
     page = browse.get("/channels")
     assert page.status_code == 200
     assert "The channels cannot be read" in text_of(page)
@@ -131,7 +132,7 @@ def test_a_state_is_made_up_that_nobody_has(browse):
 
 
 def test_members_can_be_chosen_by_name(browse, services):
-    services.redis.set("welcome:member:default:zhangsan", '{"answer": {"member": "张三"}, "until": 0}')
+    services.redis.set(keys.member("default", "zhangsan"), '{"answer": {"member": "张三"}, "until": 0}')
     assert re.search(r'value="zhangsan".*?张三', browse.get("/channels/new").text, re.DOTALL)
 
 
@@ -281,7 +282,7 @@ def test_what_wecom_does_not_have_any_more_can_be_forgotten_here(browse, service
 
 def test_a_picture_that_cannot_be_had_is_no_500_and_holds_nobody(browse, services):
     channel = Channel("a", "s", "c1", 1, ("zhangsan",), qr_code="http://127.0.0.1:1/code")
-    services.redis.hset(f"{KEY}default", "a", _json(channel))
+    services.redis.hset(keys.channels("default"), "a", _json(channel))
     assert browse.get("/channels/c1/picture").status_code == 503
     assert browse.get("/channels/c1").status_code == 200
 
@@ -303,8 +304,8 @@ def test_the_sheet_has_the_code_the_name_the_members_and_the_date(browse):
 
 def test_hostile_names_and_states_stay_text(browse, services):
     channel = Channel(NASTY, NASTY, "c1", 2, (NASTY, "a" * 4000), qr_code="javascript:alert(1)", at=1)
-    services.redis.hset(f"{KEY}default", NASTY, _json(channel))
-    services.redis.set(f"{PICTURE}default:c1", base64.b64encode(PNG).decode())
+    services.redis.hset(keys.channels("default"), NASTY, _json(channel))
+    services.redis.set(keys.channel_picture("default", "c1"), base64.b64encode(PNG).decode())
     assert "alert(1)" not in browse.get("/channels/c1").text
     saved = browse.get("/channels/c1/picture?download=").headers["Content-Disposition"]
     assert saved.isascii()

@@ -13,10 +13,10 @@ import pytest
 
 from tasks.events import ContactAdded
 from tasks.followups.store import FollowUpProgress, FollowUps
-from tasks.ledger.ledger import EVENTS, PREFIX, Settlement
-from tasks.ledger.rows import INDEX
+from tasks.ledger.ledger import Settlement
 from tasks.services import Services, build_services
 from tasks.settings import read
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.builders import BOOK, CORP, a_contact, some_settings
 from tests.support.console import PASSWORD, Browser, text_of
@@ -55,8 +55,8 @@ def added(services: Services, outcome: str | None = "sent", ago: int = 0, **diff
         values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
         assert services.ledger.settle(event, Settlement(outcome, **values | settled))
     if ago:
-        services.redis.hincrby(PREFIX + event.id, "received_at", -1000 * ago)
-        for key in [EVENTS, *services.redis.scan_iter(f"{INDEX}*")]:
+        services.redis.hincrby(keys.event(event.id), "received_at", -1000 * ago)
+        for key in [keys.EVENTS, *services.redis.scan_iter(keys.index("*", "*", "*"))]:
             if services.redis.zscore(key, event.id) is not None:
                 services.redis.zincrby(key, -1000 * ago, event.id)
     return event
@@ -146,7 +146,7 @@ def known(services: Services, **names: str) -> None:
     """Let the cache know these members."""
     for user_id, name in names.items():
         answer = {"answer": {"member": name, "department": 1}, "until": time.time() + 60}
-        services.redis.set(f"welcome:member:default:{user_id}", json.dumps(answer))
+        services.redis.set(keys.member("default", user_id), json.dumps(answer))
 
 
 def test_an_event_id_leads_to_the_event(browse: Browser, services: Services, book: None) -> None:
@@ -345,12 +345,12 @@ def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
     browse: Browser, services: Services, book: None
 ) -> None:
     event = added(services)
-    services.redis.hdel(PREFIX + event.id, "values", "tries", "without", "steps")
+    services.redis.hdel(keys.event(event.id), "values", "tries", "without", "steps")
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "The names were not kept with this row" in said
     assert "No steps were kept" in said
     assert "Sent; accepted by WeCom" in said
-    services.redis.hset(PREFIX + event.id, "revision", 99)
+    services.redis.hset(keys.event(event.id), "revision", 99)
     assert "its revision cannot be read any more" in text_of(browse.get(f"/e/{event.id}"))
 
 
@@ -399,7 +399,7 @@ def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, servi
     done = browse.post(f"/e/{event.id}/follow-up")
     assert "done again within seconds" in text_of(done)
     assert [one.id for one in followups.claim(9)] == [event.id]
-    services.redis.hdel(PREFIX + event.id, "follow_state")
+    services.redis.hdel(keys.event(event.id), "follow_state")
     assert "There is nothing to do again" in text_of(browse.post(f"/e/{event.id}/follow-up"))
 
 
@@ -473,10 +473,10 @@ def many(services: Services, count: int) -> list[str]:
                 "revision": 1,
                 "steps": '{"started": 3, "answer_1": 300}',
             }
-            pipe.hset(PREFIX + identity, mapping=row)
-            pipe.zadd(EVENTS, {identity: at})
+            pipe.hset(keys.event(identity), mapping=row)
+            pipe.zadd(keys.EVENTS, {identity: at})
             for kind, value in (("outcome", outcome), ("member", row["user_id"]), ("channel", row["state"])):
-                pipe.zadd(f"{INDEX}default:{kind}:{value}", {identity: at})
+                pipe.zadd(keys.index("default", kind, value), {identity: at})
             if number % 5000 == 4999:
                 pipe.execute()
         pipe.execute()

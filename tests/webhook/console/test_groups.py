@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tasks.books.draft import Drafts
-from tasks.group_welcomes import LOCK
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
+from tasks.storage import keys
 from tasks.templates.edits import GROUP, DeleteNamed, Part
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
@@ -58,7 +58,7 @@ def test_a_draft_says_so(browse: Browser, services: Services) -> None:
 
 def test_two_at_once(browse: Browser, services: Services) -> None:
     browse.get("/groups")
-    services.redis.set(LOCK + "default", "somebody")
+    services.redis.set(keys.group_welcomes_lock("default"), "somebody")
     assert "being brought into step already" in text_of(browse.post("/groups/sync"))
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tasks.books.draft import Drafts
-from tasks.media.renewal import QUOTA
 from tasks.media.uploads import Record, described
 from tasks.services import Services
+from tasks.storage import keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.templates.render import Upload, needed
 from tests.support.books import JPG, MP4, PDF, PNG, WEBP
@@ -56,7 +56,7 @@ def test_the_library_says_how_it_stands(browse: Browser, services: Services, dra
     services.books.ready.put(corp, image, "https://example.com/x", None)
     services.books.ready.change(corp, video, lambda record: record.failed("45009: too often", time.time()))
     drafts.hold("default", "poster.jpg", JPG)
-    services.redis.set(f"{QUOTA}{corp}:{time.strftime('%Y-%m', time.gmtime(time.time() + 8 * 3600))}", 140)
+    services.redis.set(keys.image_quota(corp, time.strftime("%Y-%m", time.gmtime(time.time() + 8 * 3600))), 140)
     page = browse.get("/media")
     assert "Permanent" in card(page.text, "hello.png")
     assert "default" in card(page.text, "hello.png")

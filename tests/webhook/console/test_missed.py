@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from tasks.ledger import intake
 from tasks.missed.work_list import WorkList
 from tasks.services import Services, build_services
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK, some_settings
@@ -240,7 +241,7 @@ def test_automatic_reminders_are_switched_on_and_off_by_name(browse: Browser) ->
 
 
 def test_a_comparison_is_asked_for_and_its_result_is_shown(browse: Browser, wecom: StandIn) -> None:
-    browse.services.redis.hset("welcome:comparison:default", "begun_at", 1)
+    browse.services.redis.hset(keys.comparison("default"), "begun_at", 1)
     wecom.add(push=False, created_at=int(time.time()) - 3600, external_user_id="wm-lost")
     said = text_of(browse.post("/missed/compare"))
     assert "The comparison begins within a minute" in said

@@ -17,6 +17,7 @@ from werkzeug.test import Client, EnvironBuilder
 
 from tasks.ledger import intake
 from tasks.services import Services, build_services
+from tasks.storage import keys
 from tasks.wecom.token import Token
 from tests.support import samples
 from tests.support.builders import ENVIRONMENT, some_settings
@@ -29,7 +30,7 @@ from webhook.server.concurrency_limit import AT_ONCE, ConcurrencyLimit
 KEY = "session-signing-key-of-the-test"
 CODE, ACCESS = "welcome-code-of-an-event", "access-token-of-the-app"
 OPEN_TO_ALL = ("static", "language.choose", "access.sign_in")
-MOMENTARY = ("LIMITS:", "welcome:roster:", "welcome:departments:")  # limits, and caches of what WeCom tells
+MOMENTARY = ("LIMITS:", keys.members(""), keys.departments(""))  # limits, and caches of what WeCom tells
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_looking_at_a_page_changes_nothing(services: Services) -> None:
 def test_no_page_and_no_log_tells_a_secret(services: Services, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     row = next(services.ledger.rows())
-    services.redis.hset(f"welcome:event:{row['id']}", "welcome_code", CODE)
+    services.redis.hset(keys.event(row["id"]), "welcome_code", CODE)
     services.clients["default"].tokens._token = Token(ACCESS, time.time() + 7000)  # so that WeCom is tried with it
     hidden = {
         *(PASSWORD, KEY, CODE, ACCESS),

@@ -6,11 +6,12 @@ import time
 import pytest
 import redis
 
-from tasks.ledger.ledger import CONSUMED, Settlement
+from tasks.ledger.ledger import Settlement
 from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause, QueuePauses
-from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
+from tasks.storage import keys
 from tests.support.builders import a_contact
 from tests.support.console import NAME, Browser, a_flow, text_of
 from tests.support.ledger import a_failed_follow_up
@@ -64,9 +65,9 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
 
 def test_a_process_that_says_nothing_is_called_silent(browse: Browser, services: Services) -> None:
     Heartbeat(services.redis, "beat").beat()
-    ((field, note),) = services.redis.hgetall(heartbeat.KEY).items()
+    ((field, note),) = services.redis.hgetall(keys.PROCESSES).items()
     at, _, about = note.partition("|")
-    services.redis.hset(heartbeat.KEY, field, f"{int(at) - 45_000}|{about}")
+    services.redis.hset(keys.PROCESSES, field, f"{int(at) - 45_000}|{about}")
     assert "no word for 45 s" in text_of(browse.get("/queue"))
 
 
@@ -113,9 +114,7 @@ def test_those_shown_are_retried_and_no_others(browse: Browser, services: Servic
     page = text_of(browse.post("/queue/follow-ups/retry", {"id": [shown.id, other.id, "nonsense"]}))
     assert "1 follow-up is tried again now" in page
     assert "2 were done meanwhile, and left alone" in page
-    states = {
-        task.id: services.redis.hget(f"welcome:event:{task.id}", "follow_state") for task in (shown, later, other)
-    }
+    states = {task.id: services.redis.hget(keys.event(task.id), "follow_state") for task in (shown, later, other)}
     assert states == {shown.id: "waiting", later.id: "failed", other.id: "failed"}
 
 
@@ -131,7 +130,7 @@ def test_the_button_names_how_many_it_retries(browse: Browser, services: Service
 @pytest.fixture
 def broken(services: Services) -> Services:
     """Redis refuses one key: it holds something else than it should."""
-    services.redis.set(heartbeat.KEY, "no hash")
+    services.redis.set(keys.PROCESSES, "no hash")
     return services
 
 
@@ -171,7 +170,7 @@ def come(services: Services, *outcomes: str) -> None:
 
 
 def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser, services: Services) -> None:
-    services.redis.set(CONSUMED, services.ledger.now())
+    services.redis.set(keys.CONSUMED, services.ledger.now())
     come(services, "sent", *["failed"] * FAILING)
     page = text_of(browse.get("/queue"))
     assert "New customers are missing their greeting" in page

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tasks.storage import keys
 from webhook.console.rehearsal_steps import DONE, FAILED, STEPS, UNKNOWN, WAITING, KeptRehearsal, keep, last, steps
 
 AT = 1_760_000_000.0
@@ -63,5 +64,5 @@ def test_the_last_one_is_kept_for_everybody_and_an_unreadable_one_is_none(redis_
     keep(redis_client, "default", sent())
     assert last(redis_client, "default") == sent()
     assert last(redis_client, "sales") is None
-    redis_client.set("welcome:rehearsal:default", '{"of": "another release"}')
+    redis_client.set(keys.rehearsal("default"), '{"of": "another release"}')
     assert last(redis_client, "default") is None

@@ -11,6 +11,7 @@ from werkzeug.serving import make_server
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import BOOK, a_contact
@@ -20,7 +21,7 @@ from tests.support.until import until
 from tests.support.worker import working
 from webhook import create_app
 from webhook.console import checkup
-from webhook.console.checkup import LAST, RUNNING, Checkup
+from webhook.console.checkup import Checkup
 from webhook.console.rehearsal_steps import DONE, FAILED, KeptRehearsal, keep, last, steps
 
 WRONG_KEY = "the Token is right, the EncodingAESKey is not: copy WECOM_ENCODING_AES_KEY from WeCom's page again"
@@ -125,9 +126,9 @@ def test_a_check_is_made_once_and_seen_by_everybody(browse, services, served):
 def test_a_second_check_within_10_seconds_is_not_made(browse, services, served):
     browse.get("/setup")
     browse.post("/setup/check")
-    services.redis.delete(LAST + "default")
+    services.redis.delete(keys.checkup("default"))
     assert "Checked a moment ago" in text_of(browse.post("/setup/check"))
-    assert services.redis.get(LAST + "default") is None
+    assert services.redis.get(keys.checkup("default")) is None
 
 
 def test_a_wecom_that_hangs_holds_no_page(browse, services, served, wecom, monkeypatch):
@@ -142,16 +143,16 @@ def test_a_wecom_that_hangs_holds_no_page(browse, services, served, wecom, monke
     assert "The check is running" in text
     assert "Checking since today" in text
     assert 'hx-trigger="every 5s"' in page.text
-    until(lambda: services.redis.get(RUNNING + "default") is None)
+    until(lambda: services.redis.get(keys.checkup_running("default")) is None)
     page = browse.get("/setup")
     assert "WeCom's API" in text_of(page)
     assert "hx-trigger" not in page.text
 
 
 def test_two_checks_do_not_run_at_once(services, monkeypatch):
-    services.redis.set(RUNNING + "default", int(time.time()))
+    services.redis.set(keys.checkup_running("default"), int(time.time()))
     assert not Checkup(services).begin(services.settings.apps["default"])
-    assert services.redis.get(LAST + "default") is None
+    assert services.redis.get(keys.checkup("default")) is None
 
 
 def test_a_check_that_ends_in_an_error_shows_what_it_found_until_then(services, monkeypatch):
@@ -167,7 +168,7 @@ def test_a_check_that_ends_in_an_error_shows_what_it_found_until_then(services, 
 
 @pytest.mark.parametrize("kept", ["", "null", "[]", '{"at": 1, "findings": [[1]]}', "not JSON"])
 def test_findings_of_another_release_are_none(services, kept):
-    services.redis.set(LAST + "default", kept)
+    services.redis.set(keys.checkup("default"), kept)
     assert Checkup(services).last(services.settings.apps["default"]) is None
 
 

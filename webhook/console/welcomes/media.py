@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, session, url_for
@@ -12,7 +11,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
 from tasks.books.draft import Draft, Drafts
-from tasks.media.renewal import PER_DAY, PER_MONTH, QUOTA, QUOTA_ZONE
+from tasks.media.renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.media.uploads import MediaFull, described
 from tasks.services import Services
 from tasks.templates import media_kind
@@ -63,9 +62,7 @@ def media(services: Services) -> Blueprint:
         draft = drafts.working(g.app.name)
         number = services.books.current(g.app.name)
         live = services.books.book(g.app.name, number) if number else None
-        today = datetime.now(QUOTA_ZONE)
-        keys = [f"{QUOTA}{g.app.corp_id}:{today:%Y-%m-%d}", f"{QUOTA}{g.app.corp_id}:{today:%Y-%m}"]
-        used = [int(one or 0) for one in services.redis.mget(keys)]
+        used = [int(one or 0) for one in services.redis.mget(quota_keys(g.app.corp_id))]
         shown = live.media() if live is not None else {}
         items = list_items({**shown, **drafts.files(g.app.name)}, _book(draft) if draft.version else live, live)
         return render_template(

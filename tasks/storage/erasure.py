@@ -1,0 +1,53 @@
+"""What is kept about a customer, erased. The table of tasks.storage.keys says where a customer may be named.
+
+Who is erased leaves a digest for as long as the nightly comparison looks back, so that it does not find the customer
+anew at WeCom.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from tasks.ledger.rows import erase, index, of_customer
+from tasks.storage import keys
+from tasks.storage.connections import Redis
+
+_BATCH = 500
+
+
+def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
+    """Erase every row of a customer, of one app or of all; totals stay. → how many rows there were."""
+    client.zadd(keys.FORGOTTEN, {_digest(app, external_user_id): time.time()})
+    erased = 0
+    ids = _candidates(client, external_user_id, app)
+    while batch := list(islice(ids, _BATCH)):
+        found = of_customer(client, batch, external_user_id, app)
+        erase(client, found)
+        erased += len(found)
+    return erased
+
+
+def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[str]:
+    """Those of these customers whom `forget` has erased, of this app or of all."""
+    if not external_user_ids:
+        return set()
+    digests = [_digest(of, customer) for customer in external_user_ids for of in (None, app)]
+    known = client.zmscore(keys.FORGOTTEN, digests)
+    pairs = zip(known[::2], known[1::2], strict=True)
+    return {customer for customer, pair in zip(external_user_ids, pairs, strict=True) if pair != (None, None)}
+
+
+def _candidates(client: Redis, external_user_id: str, app: str | None) -> Iterator[str]:
+    """The ids of the rows to look at: all that the ledger has, for those of early releases are in no index."""
+    prefix = keys.comparison("")
+    compared = [key.removeprefix(prefix) for key in client.scan_iter(match=keys.comparison("*"), count=1000)]
+    for each in compared if app is None else [app]:  # who was never announced is in the customer's index alone
+        yield from client.zrange(index(each, "external_user_id", external_user_id), 0, -1)
+    for identity, _ in client.zscan_iter(keys.EVENTS, count=_BATCH):
+        yield identity
+
+
+def _digest(app: str | None, external_user_id: str) -> str:
+    """What FORGOTTEN keeps of a customer, of one app or of all: enough to know it again, and nothing that names it."""
+    return hashlib.sha256("\0".join(("forgotten", app or "", external_user_id)).encode()).hexdigest()[:32]

@@ -1,0 +1,337 @@
+"""Every name that the product uses in Redis, and in one table what each is: type, life, backup, `forget`.
+
+A function makes the name of one of many keys; with "" for its last part it gives what all such names begin with, as
+scripts take it, and with "*" the pattern that finds them. Celery's own keys (`_kombu.binding.*`) are Celery's.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+# ------------------------------------------------------------------------------------------------ names
+
+QUEUE, SLOW_QUEUE = "welcome", "upkeep"
+DUE, EVENTS = "welcome:due", "welcome:events"
+FOLLOWUP_DUE, FOLLOWUP_AWAITED, FOLLOWUP_WOKEN = (
+    "welcome:followup:due",
+    "welcome:followup:awaited",
+    "welcome:followup:woken",
+)
+ATTENDED, CONSUMED, COUNTERS = "welcome:attended", "welcome:consumed", "welcome:counters"
+MEDIA_SIZES, MEDIA_RENEWER = "welcome:media", "welcome:keeper"
+FORGOTTEN = "welcome:forgotten"
+PROCESSES, PROBE = "welcome:processes", "welcome:probe"
+SECRET_KEY = "welcome:secret-key"
+ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
+LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
+
+
+def event(identity: str) -> str:
+    return f"welcome:event:{identity}"
+
+
+def index(app: str, kind: str, value: str) -> str:
+    return f"welcome:index:{app}:{kind}:{value}"
+
+
+def missed(app: str) -> str:
+    return f"welcome:missed:{app}"
+
+
+def missed_done(app: str) -> str:
+    return f"welcome:missed-done:{app}"
+
+
+def followup_failed(app: str) -> str:
+    return f"welcome:followup:failed:{app}"
+
+
+def verification(app: str) -> str:
+    return f"welcome:verification:{app}"
+
+
+def pause(queue: str) -> str:
+    return f"welcome:lane:{queue}"
+
+
+def tallies(app: str) -> str:
+    """What the names of an app's `tally` begin with."""
+    return f"welcome:day:{app}:"
+
+
+def tally(app: str, day: int | str, dimension: str) -> str:
+    return f"{tallies(app)}{day}:{dimension}"
+
+
+def book(app: str) -> str:
+    return f"welcome:book:{app}"
+
+
+def revision(app: str, number: int | str) -> str:
+    return f"welcome:book:{app}:{number}"
+
+
+def revision_about(app: str, number: int | str) -> str:
+    return f"welcome:book:{app}:{number}:about"
+
+
+def first_media(app: str) -> str:
+    return f"welcome:first-media:{app}"
+
+
+def draft(app: str) -> str:
+    return f"welcome:draft:{app}"
+
+
+def draft_version(app: str) -> str:
+    return f"welcome:draft-version:{app}"
+
+
+def draft_was(app: str, digest: str) -> str:
+    return f"welcome:draft-was:{app}:{digest}"
+
+
+def draft_files(app: str) -> str:
+    return f"welcome:draft-files:{app}"
+
+
+def media(sha256: str) -> str:
+    return f"welcome:media:{sha256}"
+
+
+def ready_media(corp_id: str) -> str:
+    return f"welcome:ready:{corp_id}"
+
+
+def image_quota(corp_id: str, period: str) -> str:
+    return f"welcome:uploadimg:{corp_id}:{period}"
+
+
+def group_welcomes(app: str) -> str:
+    return f"welcome:group:{app}"
+
+
+def group_welcomes_lock(app: str) -> str:
+    return f"welcome:group-lock:{app}"
+
+
+def group_welcomes_checked(app: str) -> str:
+    return f"welcome:group-checked:{app}"
+
+
+def channels(app: str) -> str:
+    return f"welcome:channel:{app}"
+
+
+def channel_picture(app: str, config_id: str) -> str:
+    return f"welcome:channel-picture:{app}:{config_id}"
+
+
+def corp_tags(corp_id: str) -> str:
+    return f"welcome:tags:{corp_id}"
+
+
+def corp_tags_lock(corp_id: str) -> str:
+    return f"welcome:tags:{corp_id}:lock"
+
+
+def member(app: str, user_id: str) -> str:
+    return f"welcome:member:{app}:{user_id}"
+
+
+def department(app: str, identity: int | str) -> str:
+    return f"welcome:department:{app}:{identity}"
+
+
+def department_tree(app: str) -> str:
+    return f"welcome:tree:{app}"
+
+
+def members(app: str) -> str:
+    return f"welcome:roster:{app}"
+
+
+def departments(app: str) -> str:
+    return f"welcome:departments:{app}"
+
+
+def comparison(app: str) -> str:
+    return f"welcome:comparison:{app}"
+
+
+def comparison_lock(app: str) -> str:
+    return f"welcome:comparison-lock:{app}"
+
+
+def reminders(app: str) -> str:
+    return f"welcome:reminders:{app}"
+
+
+def reminded(app: str, user_id: str) -> str:
+    return f"welcome:reminded:{app}:{user_id}"
+
+
+def job(name: str) -> str:
+    return f"welcome:job:{name}"
+
+
+def checkup(app: str) -> str:
+    return f"welcome:checkup:{app}"
+
+
+def checkup_running(app: str) -> str:
+    return f"welcome:checkup-running:{app}"
+
+
+def rehearsal(app: str) -> str:
+    return f"welcome:rehearsal:{app}"
+
+
+def session_ended(session_id: str) -> str:
+    return f"welcome:session-ended:{session_id}"
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+STRING, HASH, ZSET, LIST = "string", "hash", "zset", "list"  # as TYPE says
+
+
+class Backup(Enum):
+    """How a backup holds a key."""
+
+    NO = "not at all: a secret, of the moment, or to be had again"
+    LINE = "as a line of its state"
+    FILE = "as a file: bytes"
+
+
+class Forget(Enum):
+    """How `forget`, and the end of a row's life, take a customer out of a key."""
+
+    NO = "nothing to take out: it names no customer"
+    KEY = "the key goes"
+    ID = "the row's id goes from the set"
+    INDEX = "the row's id goes from the sets of the row's values, one of which is the customer's id"
+    PAIR = "the field of app, member and customer goes"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, or many of a kind: "welcome:event:{id}".
+
+    life: "" until something deletes it; else after what time Redis does, at the latest.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    life: str = ""
+    backup: Backup = Backup.NO
+    forget: Forget = Forget.NO
+
+    def of(self, **parts: str) -> str:
+        """The name of one of them: `of(id="1f…")`."""
+        return self.name.format(**parts)
+
+
+_LINE, _ID = Backup.LINE, Forget.ID
+
+TABLE = (
+    # the queues and the ledger
+    Key(QUEUE, LIST, "Celery's queue of greetings"),
+    Key(SLOW_QUEUE, LIST, "Celery's queue of everything else"),
+    Key(event("{id}"), HASH, "an event's row", "WELCOME_KEEP_DAYS and 1 day", _LINE, Forget.KEY),
+    Key(DUE, ZSET, "event → ms at which a worker may take it", forget=_ID),
+    Key(EVENTS, ZSET, "event → ms of receipt: the order of the deliveries", backup=_LINE, forget=_ID),
+    Key(
+        index("{app}", "{kind}", "{value}"),
+        ZSET,
+        "event → ms of receipt; one too many, never too few",
+        backup=_LINE,
+        forget=Forget.INDEX,
+    ),
+    Key(missed("{app}"), ZSET, "event → ms of receipt: customers to be greeted by hand", backup=_LINE, forget=_ID),
+    Key(missed_done("{app}"), ZSET, "event → ms at which it was ticked off", backup=_LINE, forget=_ID),
+    Key(FOLLOWUP_DUE, ZSET, "event → ms at which the next try of its follow-up may begin", backup=_LINE, forget=_ID),
+    Key(FOLLOWUP_AWAITED, HASH, "app|member|customer → event that waits for their full add", forget=Forget.PAIR),
+    Key(followup_failed("{app}"), ZSET, "event → ms of receipt: follow-ups given up", backup=_LINE, forget=_ID),
+    Key(FOLLOWUP_WOKEN, STRING, "there while a message for the slow queue was sent lately", "1 second"),
+    Key(ATTENDED, STRING, "ms until which a worker comes by itself", "1 second"),
+    Key(CONSUMED, STRING, "ms at which a worker last took a message"),
+    Key(COUNTERS, HASH, "the counters of /metrics", backup=_LINE),
+    Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),
+    Key(pause("{queue}"), HASH, "the last pause of a queue: by whom, from when until when"),
+    Key(verification("{app}"), HASH, "what was wrong with the last callback that was refused"),
+    # welcome books and their media
+    Key(book("{app}"), STRING, "the number of the current revision", backup=_LINE),
+    Key(revision("{app}", "{number}"), STRING, "the YAML of a revision", backup=_LINE),
+    Key(revision_about("{app}", "{number}"), STRING, "JSON: who saved it, when, and its files", backup=_LINE),
+    Key(first_media("{app}"), STRING, "ms at which the app's first book with files was stored"),
+    Key(draft("{app}"), STRING, "JSON: the book that is being worked on", backup=_LINE),
+    Key(draft_version("{app}"), STRING, "the number of its last version: none is given twice", backup=_LINE),
+    Key(draft_was("{app}", "{digest}"), STRING, "JSON: a part as it was before an edit, for conflicts", "7 days"),
+    Key(draft_files("{app}"), HASH, "path → JSON of a file that is shown or was uploaded lately", backup=_LINE),
+    Key(media("{sha256}"), STRING, "a file's bytes", backup=Backup.FILE),
+    Key(MEDIA_SIZES, HASH, "sha256 → bytes, as a number", backup=_LINE),
+    Key(ready_media("{corp}"), HASH, "upload → JSON of its media id or URL, for every app of the corp", backup=_LINE),
+    Key(MEDIA_RENEWER, STRING, "which process uploads: a lease", "4 seconds"),
+    Key(image_quota("{corp}", "{period}"), STRING, "permanent images uploaded in a day or month", "32 days"),
+    # what was made at WeCom
+    Key(group_welcomes("{app}"), HASH, "name → JSON of a group welcome's template id", backup=_LINE),
+    Key(group_welcomes_lock("{app}"), STRING, "held while they are synced", "70 seconds"),
+    Key(group_welcomes_checked("{app}"), STRING, "there while WeCom need not be asked for drift", "1 hour"),
+    Key(channels("{app}"), HASH, "name → JSON of a 联系我 code", backup=_LINE),
+    Key(channel_picture("{app}", "{config}"), STRING, "its image in base64", "7 days"),
+    # what WeCom tells
+    Key("wecom:token:{digest}", HASH, "an access token; the name is made by tasks.wecom.token", "2 hours"),
+    Key("wecom:token:{digest}:lead", STRING, "held while one process fetches the token", "4 seconds"),
+    Key("wecom:token:{digest}:refused", STRING, "why WeCom refuses the secret", "10 minutes"),
+    Key(corp_tags("{corp}"), HASH, "[group, name] → a tag's id", "1 day"),
+    Key(corp_tags_lock("{corp}"), STRING, "held while tags are made", "15 seconds"),
+    Key(member("{app}", "{member}"), STRING, "JSON: a member's names and departments", "7 days"),
+    Key(department("{app}", "{number}"), STRING, "JSON: a department's name", "7 days"),
+    Key(department_tree("{app}"), STRING, "JSON: department → the one above it", "7 days"),
+    Key(members("{app}"), STRING, "JSON: the members whom customers can add", "10 minutes"),
+    Key(departments("{app}"), STRING, "JSON: the corp's departments", "10 minutes"),
+    # the missed
+    Key(
+        comparison("{app}"),
+        HASH,
+        "JSON: the comparison under way, the last good one, what failed",
+        backup=_LINE,
+    ),
+    Key(comparison_lock("{app}"), STRING, "held while a turn goes on with it", "10 minutes"),
+    Key(FORGOTTEN, ZSET, "digest of app and customer → Unix seconds: not to be found anew", backup=_LINE),
+    Key(reminders("{app}"), HASH, "automatic reminders are on: by whom, since when", backup=_LINE),
+    Key(reminded("{app}", "{member}"), STRING, "there while the member was told by itself lately", "10 minutes"),
+    # processes
+    Key(PROCESSES, HASH, "role|host|pid → ms|JSON: when it was last heard of, and what it does"),
+    Key(job("{task}"), HASH, "the last run of a scheduled task"),
+    Key(PROBE, STRING, "written to see whether Redis takes a write", "1 minute"),
+    # the console
+    Key(checkup("{app}"), STRING, "JSON: the last check-up"),
+    Key(checkup_running("{app}"), STRING, "Unix seconds at which the one that runs began", "1 minute"),
+    Key(rehearsal("{app}"), STRING, "JSON: the last rehearsal", "7 days"),
+    Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
+    Key(session_ended("{session}"), STRING, "somebody signed out: a copy of the cookie opens nothing", "7 days"),
+    Key(
+        f"LIMITS:LIMITER/{LIMITER}/{{request}}",
+        STRING,
+        "requests of an address, counted by Flask-Limiter",
+        "15 minutes",
+    ),
+)
+
+_PARTS = {"value": ".*"}  # of an index: a State may hold anything; every other part has no colon
+_NAMES = re.compile(
+    "|".join(
+        "(" + re.sub(r"\\{(\w+)\\}", lambda part: _PARTS.get(part[1], "[^:]+"), re.escape(key.name)) + ")"
+        for key in TABLE
+    ),
+    re.DOTALL,
+)
+
+
+def find(name: str) -> Key | None:
+    """What a key of this name is; None: none of ours."""
+    found = _NAMES.fullmatch(name)
+    return TABLE[found.lastindex - 1] if found and found.lastindex else None
