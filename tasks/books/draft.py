@@ -29,7 +29,7 @@ from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
 from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError
-from tasks.templates.yaml_writer import Path, Value, Values, normal, paths, rewritten, values_of
+from tasks.templates.yaml_writer import Path, Value, normal, paths, rewritten, values_of
 
 WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
 HELD = 7 * 24 * 3600 * 1000  # ms for which a file that was uploaded waits to be shown
@@ -67,7 +67,7 @@ class Draft:
     @property
     def content(self) -> Content:
         """Its plain values. They are not to be changed: edits make new ones."""
-        return Content(_values_of(self.source), self.files)
+        return Content(values_of(self.source), self.files)
 
     def book(self) -> Book:
         """It read. Raises BookError while it is empty, or if it was made when books were read less strictly."""
@@ -386,12 +386,6 @@ class Drafts:
     def _now(self) -> int:
         seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
-
-
-@lru_cache(maxsize=8)
-def _values_of(source: str) -> Values:
-    """The values of a draft or of what is live, read once and not for every page."""
-    return values_of(source)
 
 
 def _look(files: Mapping[str, Media]) -> book_file.Look:

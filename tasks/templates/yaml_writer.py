@@ -23,13 +23,9 @@ _YAML_ENDS = frozenset("\x85\u2028\u2029")  # that YAML takes for ends of a line
 _NUMBERS = ("use", "department", "add_way", "version")  # keys below which digits are written without quotes
 
 
+@lru_cache(maxsize=64)  # a page reads the same book several times, and YAML is slow: 2 ms for each kB
 def values_of(source: str) -> Values:
     """The plain values of a book's YAML, which nobody changes in place. Raises BookError for what is not YAML."""
-    return _values_of(source)
-
-
-@lru_cache(maxsize=64)  # a page reads the same book several times, and YAML is slow: 2 ms for each kB
-def _values_of(source: str) -> Values:
     found = plain(compose(source))
     return normal(found if isinstance(found, dict) else {})
 
