@@ -19,10 +19,6 @@ from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
-
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -30,6 +26,8 @@ from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
 from tasks.wecom import WeComClient
 from tasks.wecom.calls import Answer
+from tasks.wecom.errors import Failure, InvalidRequest, Unanswered
+from tasks.wecom.transport import fetch
 
 NAME_LIMIT = STATE_LIMIT = 30  # characters, doc 92572
 SINGLE, SEVERAL = 1, 2  # WeCom's `type`
@@ -37,6 +35,7 @@ QR_CODE = 2  # WeCom's `scene`
 FIRST_LISTED = 1625846400  # 2021-07-10 in Shanghai: older codes are not listed
 PICTURE_LIMIT = 2 << 20  # bytes; a code has some kilobytes
 PICTURE_KINDS = ("PNG", "JPG")
+_LATE = (Failure.NO_TIME_LEFT, Failure.CONNECT_TIMEOUT, Failure.ANSWER_TIMEOUT)
 PICTURE_LIFE = 7 * 86400  # seconds for which one is kept here
 PICTURE_KEPT = 128 << 10  # bytes; a larger one is fetched each time
 
@@ -270,32 +269,21 @@ def _way(answer: Answer) -> Mapping[str, Any]:
 
 def picture(url: str, by: float) -> tuple[bytes, str]:
     """(content, "PNG" or "JPG") of a code's image, whole by `by`, a time of `time.monotonic`. Raises ChannelError."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ChannelError("WeCom gave no address of the code's image")
-    content = bytearray()
     try:
-        with urllib3.PoolManager(num_pools=1) as pool:
-            left = max(0.1, by - time.monotonic())
-            response = pool.request(
-                "GET",
-                url,
-                preload_content=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(connect=left, read=left),
-                retries=urllib3.Retry(connect=1, read=0, redirect=3, status=0),
-            )
-            if response.status != 200:
-                raise ChannelError(f"the code's image cannot be had: HTTP {response.status}")
-            while chunk := response.read1(1 << 16):  # what has come: a server that trickles does not outlast `by`
-                content += chunk
-                if len(content) > PICTURE_LIMIT:
-                    raise ChannelError(f"what WeCom gives as the code's image has more than {PICTURE_LIMIT >> 20} MB")
-                if time.monotonic() >= by:
-                    raise ChannelError("the code's image did not come in time")
-            response.release_conn()
-    except HTTPError as error:
-        raise ChannelError(f"the code's image cannot be had: {type(error).__name__}") from None
-    kind = sniff(bytes(content))
+        response = fetch(url, by=by, limit=PICTURE_LIMIT)
+    except InvalidRequest:
+        raise ChannelError("WeCom gave no address of the code's image") from None
+    except Unanswered as error:
+        if error.failure is Failure.TOO_LARGE:
+            what = f"what WeCom gives as the code's image has more than {PICTURE_LIMIT >> 20} MB"
+        elif error.failure in _LATE:
+            what = "the code's image did not come in time"
+        else:
+            what = f"the code's image cannot be had: {error.reason}"
+        raise ChannelError(what) from None
+    if response.status != 200:
+        raise ChannelError(f"the code's image cannot be had: HTTP {response.status}")
+    kind = sniff(response.body)
     if kind not in PICTURE_KINDS:
         raise ChannelError(f"what WeCom gives as the code's image is {kind}")
-    return bytes(content), kind
+    return response.body, kind

@@ -38,6 +38,7 @@ class Failure(StrEnum):
     NO_TOKEN_IN_TIME = "no_token_in_time"
     NO_TOKEN = "no_token"
     HTTP_STATUS = "http_status"  # detail: the status
+    TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
     NOT_A_FILE = "not_a_file"
     REPEATED_CURSOR = "repeated_cursor"
@@ -54,6 +55,7 @@ FAILURES: Mapping[Failure, str] = {
     Failure.NO_TOKEN_IN_TIME: "no token in time",
     Failure.NO_TOKEN: "the answer holds no token",
     Failure.HTTP_STATUS: "HTTP {detail}",
+    Failure.TOO_LARGE: "the answer is too large",
     Failure.NOT_JSON: "the answer is not WeCom's JSON",
     Failure.NOT_A_FILE: "the answer is no file",
     Failure.REPEATED_CURSOR: "a cursor came twice: the pages do not end",

@@ -18,19 +18,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from .errors import Failure, NoAnswer, NotSent
+from .errors import Failure, InvalidRequest, NoAnswer, NotSent
 
 CONNECT = 2.0  # seconds at most for one address: a healthy one answers in a tenth of that
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up anew, in the background
 LEAST = 0.05  # seconds below which nothing is started
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes; the largest media has 20 MB
 CHUNK = 256 * 1024  # bytes read at a time
+REDIRECTS = 3  # that `fetch` follows
 
 _under_way = threading.local()  # this thread's request: `by`, its deadline, and `sent`, whether bytes of it have left
 
@@ -97,7 +98,7 @@ class Resolver:
     def _look_up(self, done: threading.Event) -> None:
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for a name that cannot be one
             found = []
         with self._lock:
             if found:
@@ -191,15 +192,34 @@ class Transport:
 
         `path` begins below /cgi-bin/. Raises NotSent or NoAnswer; their messages hold neither query nor body.
         """
+        target = f"{self._prefix}/cgi-bin/{path}" + (f"?{urlencode(query)}" if query else "")
+        return self._exchange(method, target, path, by, body=body, headers=headers)
+
+    def get(self, target: str, *, by: float, limit: int) -> Response:
+        """The answer, of at most `limit` bytes, to a GET of `target`: a path from the host's root, with its query.
+
+        Raises NotSent or NoAnswer; their `path` is the host's name, since `target` may be confidential.
+        """
+        return self._exchange("GET", target, self._pool.host, by, limit=limit)
+
+    def _exchange(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        by: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int = ANSWER_LIMIT,
+    ) -> Response:
         left = by - time.monotonic()
         if left < LEAST:
             raise NotSent(path, Failure.NO_TIME_LEFT)
         _under_way.by, _under_way.sent = by, False
-        url = f"{self._prefix}/cgi-bin/{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._pool.urlopen(
                 method,
-                url,
+                target,
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(left, CONNECT), total=left),
@@ -207,7 +227,7 @@ class Transport:
                 redirect=False,
                 preload_content=False,
             )
-            return Response(response.status, response.headers, _read(response))
+            return Response(response.status, response.headers, _read(response, limit))
         except (HTTPError, OSError) as error:
             kind = NoAnswer if _under_way.sent else NotSent
             raise kind(path, _failure(error)) from None  # the library's own message holds the URL, and so the token
@@ -216,21 +236,50 @@ class Transport:
         self._pool.close()
 
 
+def fetch(url: str, *, by: float, limit: int) -> Response:
+    """The answer to a GET of a whole URL outside the API, without a token; redirects are followed.
+
+    by: a time of `time.monotonic`, for all of it. limit: bytes of the answer. Raises InvalidRequest, NotSent or
+    NoAnswer; their messages hold the host's name at most.
+    """
+    parts = _web_address(url)
+    for _ in range(REDIRECTS + 1):
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with contextlib.closing(Transport(f"{parts.scheme}://{parts.netloc}", connections=1)) as transport:
+            response = transport.get(target, by=by, limit=limit)
+        if not 300 <= response.status < 400 or "Location" not in response.headers:
+            break
+        parts = _web_address(response.headers["Location"], parts.geturl())
+    return response
+
+
+def _web_address(url: str, base: str = "") -> SplitResult:
+    with contextlib.suppress(ValueError):  # for malformed brackets or ports
+        parts = urlsplit(urljoin(base, url))
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    raise InvalidRequest("download", "url", "not an address", "must begin with http:// or https://")
+
+
 def multipart(name: str, filename: str, content: bytes) -> tuple[bytes, str]:
     """(body, Content-Type) of a form with one file. The file's name goes as raw UTF-8: WeCom ignores `filename*=`."""
     kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
     return urllib3.encode_multipart_formdata({name: (filename, content, kind)})
 
 
-def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    """The body, at most ANSWER_LIMIT bytes of it; the connection goes back to the pool."""
+class _TooLarge(HTTPError):
+    pass
+
+
+def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
+    """The body, if it has at most `limit` bytes; the connection goes back to the pool."""
     parts, size = [], 0
     while part := response.read(CHUNK):  # the last, empty one makes urllib3 look whether the body was whole
         parts.append(part)
         size += len(part)
-        if size > ANSWER_LIMIT:
+        if size > limit:
             response.close()
-            raise HTTPError("an answer without end")
+            raise _TooLarge
     response.release_conn()
     return b"".join(parts)
 
@@ -246,4 +295,6 @@ def _failure(error: Exception) -> Failure:
         return Failure.ANSWER_TIMEOUT
     if isinstance(error, urllib3.exceptions.SSLError):
         return Failure.NO_TLS
+    if isinstance(error, _TooLarge):
+        return Failure.TOO_LARGE
     return Failure.CONNECTION_CUT

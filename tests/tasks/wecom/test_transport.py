@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tasks.wecom import transport
-from tasks.wecom.errors import NoAnswer, NotSent, WeComError
-from tasks.wecom.transport import Resolver, Response, Transport
+from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, Unanswered, WeComError
+from tasks.wecom.transport import Resolver, Response, Transport, fetch
 from tests.support import certificate
 from tests.support.servers import OK, Server, answering, nobody, silent, then, trickle, whole
 from tests.support.until import until
@@ -320,6 +320,83 @@ def test_tls_works_and_its_connections_are_kept(trusted: ssl.SSLContext) -> None
     with Server(answering(whole()), tls=trusted) as server, contextlib.closing(Transport(server.url)) as http:
         assert [ask_again(http).body for _ in range(5)] == [OK] * 5
         assert server.connections == 1
+
+
+# ------------------------------------------------------------------------------------------------ any other URL
+
+
+def got(url: str, seconds: float = 20.0, limit: int = 1000) -> Response:
+    return fetch(url, by=time.monotonic() + seconds, limit=limit)
+
+
+def led(to: str) -> bytes:
+    return whole(b"", "302 Found", f"Location: {to}")
+
+
+def test_a_url_is_fetched_as_it_is() -> None:
+    with Server(answering(whole(b"image"))) as server:
+        assert got(f"{server.url}/图/0?wx_fmt=png&q=a b").body == b"image"
+        head = server.requests[0]
+    assert head.startswith(b"GET /%E5%9B%BE/0?wx_fmt=png&q=a%20b HTTP/1.1\r\n")
+    assert b"token" not in head
+
+
+def test_redirects_are_followed_to_another_host_and_within_one() -> None:
+    with Server(answering(lambda number: led("/b") if number == 1 else whole(b"image"))) as last:
+        with Server(answering(led(f"{last.url}/a"))) as first:
+            assert got(first.url).body == b"image"
+        assert [request.split(b" ")[1] for request in last.requests] == [b"/a", b"/b"]
+
+
+def test_redirects_end() -> None:
+    with Server(answering(led("/again"))) as server:
+        assert got(server.url).status == 302
+        assert len(server.requests) == 1 + transport.REDIRECTS
+
+
+def test_one_deadline_bounds_all_redirects() -> None:
+    def slow(server: Server, connection: socket.socket) -> None:
+        server.request(connection)
+        time.sleep(0.4)
+        connection.sendall(led("/again"))
+
+    began = time.monotonic()
+    with Server(slow) as server, pytest.raises(Unanswered) as error:
+        got(server.url, 0.6)
+    assert error.value.failure is Failure.ANSWER_TIMEOUT
+    assert time.monotonic() - began < 0.6 + SLACK
+
+
+@pytest.mark.parametrize("url", ["", "/code", "file:///etc/passwd", "http://", "http://a:port/", "http://[::1/"])
+def test_what_is_no_web_address_is_not_asked(url: str) -> None:
+    with pytest.raises(InvalidRequest):
+        got(url)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://a:port/", "http://[::1/"])
+def test_a_redirect_to_no_web_address_is_an_error_of_ours(url: str) -> None:
+    with Server(answering(led(url))) as server, pytest.raises(InvalidRequest):
+        got(server.url)
+
+
+def test_a_name_that_cannot_be_one_has_no_address() -> None:
+    with pytest.raises(NotSent) as error:
+        got(f"http://{'a' * 64}.invalid/", 1.0)
+    assert error.value.failure is Failure.NO_ADDRESS
+
+
+def test_more_than_is_wanted_is_not_read() -> None:
+    with Server(answering(whole(bytes(1001)))) as server, pytest.raises(NoAnswer) as error:
+        got(server.url)
+    assert error.value.failure is Failure.TOO_LARGE
+    with Server(answering(whole(bytes(1000)))) as server:
+        assert len(got(server.url).body) == 1000
+
+
+def test_no_error_holds_the_url() -> None:
+    with nobody() as url, pytest.raises(NotSent) as error:
+        got(f"{url}/{SECRET}?key={SECRET}")
+    assert SECRET not in f"{error.value} {error.value!r} {error.value.args}"
 
 
 # ------------------------------------------------------------------------------------------------ what is said
