@@ -219,7 +219,9 @@ _Dumper.add_representer(str, _text)
 
 
 def _dump(values: Any) -> str:
-    return yaml.dump(_numbered(values), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1_000_000)
+    text = yaml.dump(_numbered(values), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1_000_000)
+    # after a text that ends in blank lines PyYAML writes the document's end, which has no place within a book
+    return text.removesuffix("...\n") if text.endswith("\n...\n") else text
 
 
 def _numbered(value: Any, key: str = "") -> Any:

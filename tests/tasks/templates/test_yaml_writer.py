@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.templates.yaml_writer import dumped, normal, paths, rewritten, values_of
@@ -80,6 +80,14 @@ def test_numbers_need_no_quotes_and_words_that_look_like_others_do() -> None:
     assert yaml.safe_load(text)["templates"] == {"yes": {"text": "001"}}
 
 
+@pytest.mark.parametrize("text", ["您好\n\n", "\n", "one\n\n\n", "...", "one\n...\n", "...\n\n"])
+def test_a_text_that_ends_in_blank_lines_does_not_end_the_book(text: str) -> None:
+    values = changed()
+    values["templates"]["default"] = {"text": text}
+    assert values_of(rewritten(WITH_COMMENTS, values)) == values
+    assert values_of(dumped(values)) == values
+
+
 def test_problems_are_found_by_their_place() -> None:
     found = paths(WITH_COMMENTS)
     assert found[5, 11] == ("templates", "default", "text")
@@ -91,6 +99,7 @@ def test_problems_are_found_by_their_place() -> None:
     st.dictionaries(st.text(min_size=1), st.fixed_dictionaries({"text": st.text()}), max_size=4),
     st.lists(st.fixed_dictionaries({"name": st.text(), "use": st.text()}), max_size=4),
 )
+@settings(deadline=None)
 def test_any_values_come_back(templates: Any, rules: Any) -> None:
     values = normal({"templates": templates, "rules": rules})
     for text in (dumped(values), rewritten(WITH_COMMENTS, values)):
