@@ -8,18 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .limits import LimitExceeded, an_object, entries, one_of, utf8_bytes
+from .message_limits import ATTACHMENTS, FIELDS, TEXT, Limit
 
-TEXT = 4000  # bytes
-ATTACHMENTS = 9
-URL = 2048  # bytes; doc 92135 for group messages, taken to hold for its sisters too
-
-LIMITS: Mapping[str, Mapping[str, tuple[bool, int | None]]] = {  # item → field → (required, bytes)
-    "image": {},  # one of media_id and pic_url, see below
-    "link": {"title": (True, 128), "url": (True, URL), "picurl": (False, URL), "desc": (False, 512)},
-    "miniprogram": {"title": (True, 64), "pic_media_id": (True, None), "appid": (True, None), "page": (True, None)},
-    "video": {"media_id": (True, None)},
-    "file": {"media_id": (True, None)},
-}
 BESIDE_TEXT = ("image", "link", "miniprogram")  # the older form; the first that is given is the one that is sent
 IN_GROUPS = (*BESIDE_TEXT, "file", "video")  # the same for group welcomes
 
@@ -31,11 +21,11 @@ def message(template: Mapping[str, Any]) -> None:
         beside(template, BESIDE_TEXT)
         return
     attachments = template["attachments"]
-    entries("attachments", attachments, ATTACHMENTS)
+    entries("attachments", attachments, ATTACHMENTS.most)
     for number, attachment in enumerate(attachments):
         where = f"attachments[{number}]"
         kind = an_object(where, attachment).get("msgtype", "none")
-        one_of(f"{where}.msgtype", kind, *LIMITS)
+        one_of(f"{where}.msgtype", kind, *FIELDS)
         item(f"{where}.{kind}", kind, attachment.get(kind))
     if not attachments:
         beside(template, ())
@@ -51,18 +41,18 @@ def beside(template: Mapping[str, Any], kinds: tuple[str, ...]) -> None:
         raise LimitExceeded(", ".join(("text", *(kinds or ("attachments",)))), "all empty", "at least one is required")
 
 
-def text(template: Mapping[str, Any], most: int = TEXT) -> None:
+def text(template: Mapping[str, Any], limit: Limit = TEXT) -> None:
     if template.get("text") is not None:
-        utf8_bytes("text.content", an_object("text", template["text"]).get("content"), most)
+        utf8_bytes("text.content", an_object("text", template["text"]).get("content"), limit.most)
 
 
 def item(where: str, kind: str, value: object) -> None:
     """An image, link, mini-program, video or file."""
     given = an_object(where, value)
-    for name, (required, most) in LIMITS[kind].items():
-        if required and not given.get(name):
+    for name, field in FIELDS[kind].items():
+        if field.required and not given.get(name):
             raise LimitExceeded(f"{where}.{name}", "empty", "it is required")
-        if most is not None:
-            utf8_bytes(f"{where}.{name}", given.get(name), most)
+        if field.limit is not None:
+            utf8_bytes(f"{where}.{name}", given.get(name), field.limit.most)
     if kind == "image" and not given.get("media_id") and not given.get("pic_url"):
         raise LimitExceeded(f"{where}.media_id, {where}.pic_url", "both empty", "one is required")

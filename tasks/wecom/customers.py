@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from .calls import GET, POST, Fields, Resource, paginate
 from .limits import at_least_one, characters, days, entries, within
+from .message_limits import REMARK
 
 
 class Customers(Resource):
@@ -100,7 +101,7 @@ class Customers(Resource):
             remark_mobiles=remark_mobiles is not None,
             remark_pic_mediaid=remark_pic_mediaid is not None,
         )
-        characters("remark", remark, 20)
+        characters("remark", remark, REMARK.most)
         characters("description", description, 150)
         characters("remark_company", remark_company, 20)
         entries("remark_mobiles", remark_mobiles)

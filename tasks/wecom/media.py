@@ -1,15 +1,12 @@
 """素材: files for messages, up and down. Docs 90253, 90254, 90255, 90256, 95098, 96219."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from .calls import DOWNLOAD, POST, UPLOAD, Download, Fields, FileUpload, Resource
 from .limits import LimitExceeded, one_of, utf8_bytes
+from .message_limits import FILE_LEAST, FILE_MOST, PERMANENT_IMAGE_MOST
 
-LEAST = 6  # bytes: more than five
-MOST: Mapping[str, int] = {"image": 10 << 20, "voice": 2 << 20, "video": 10 << 20, "file": 20 << 20}  # bytes; doc 90253
-MOST_IMAGE = 2 << 20  # bytes of a permanent image; doc 90256
 IMAGES = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}  # how a file begins → what it is
 
 Content = bytes | str | os.PathLike[str]  # the bytes, or the file that holds them
@@ -20,35 +17,35 @@ class Media(Resource):
 
     @UPLOAD("media/upload")
     def upload(self, type: str, media: Content, filename: str | None = None) -> FileUpload:
-        """FileUpload material for messages. It lives three days, for every app of the corp. Doc 90253.
+        """Upload material for messages. It lives three days, for every app of the corp. Doc 90253.
 
         type: image (JPG, PNG; at most 10 MB), voice (AMR; 2 MB, 60 s), video (MP4; 10 MB) or file (20 MB); all of more
         than five bytes. media: bytes, or a file's path. filename: what receivers see; the path's own unless given.
         → {"type", "media_id", "created_at": Unix seconds as a text}
         Errors: BadRequest 40004 to 40011 and 45001 for what WeCom does not take.
         """
-        one_of("type", type, *MOST)
+        one_of("type", type, *FILE_MOST)
         name, content = _file(media, filename)
-        _check(content, MOST[type], image=type == "image")
+        _check(content, FILE_MOST[type], image=type == "image")
         return FileUpload(name, content, {"type": type})
 
     @UPLOAD("media/uploadimg")
     def uploadimg(self, media: Content, filename: str | None = None) -> FileUpload:
-        """FileUpload an image for good, for the pic_url of messages inside WeCom. Doc 90256.
+        """Upload an image for good, for the pic_url of messages inside WeCom. Doc 90256.
 
         media: bytes, or a file's path; JPG or PNG, of more than five bytes and at most 2 MB. filename: of no
         consequence. A corp uploads at most 1000 a day and 3000 a month.
         → {"url": URL}
         """
         name, content = _file(media, filename)
-        _check(content, MOST_IMAGE, image=True)
+        _check(content, PERMANENT_IMAGE_MOST, image=True)
         return FileUpload(name, content)
 
     @UPLOAD("media/upload_attachment")
     def upload_attachment(
         self, media_type: str, attachment_type: int, media: Content, filename: str | None = None
     ) -> FileUpload:
-        """FileUpload an attachment for moments or product albums; elsewhere its id is not valid (40007). Doc 95098.
+        """Upload an attachment for moments or product albums; elsewhere its id is not valid (40007). Doc 95098.
 
         media_type: image, video or file. attachment_type: 1 moments (no files), 2 product albums (images only). media:
         bytes, or a file's path; limits as of upload. filename: what receivers see; the path's own unless given.
@@ -57,7 +54,7 @@ class Media(Resource):
         one_of("media_type", media_type, "image", "video", "file")
         one_of("attachment_type", attachment_type, 1, 2)
         name, content = _file(media, filename)
-        _check(content, MOST[media_type], image=media_type == "image")
+        _check(content, FILE_MOST[media_type], image=media_type == "image")
         return FileUpload(name, content, {"media_type": media_type, "attachment_type": attachment_type})
 
     @DOWNLOAD("media/get")
@@ -118,7 +115,7 @@ def _file(media: Content, filename: str | None) -> tuple[str, bytes]:
 
 
 def _check(content: bytes, most: int, image: bool) -> None:
-    if not LEAST <= len(content) <= most:
-        raise LimitExceeded("media", f"{len(content)} bytes", f"more than 5 and at most {most}")
+    if not FILE_LEAST <= len(content) <= most:
+        raise LimitExceeded("media", f"{len(content)} bytes", f"more than {FILE_LEAST - 1} and at most {most}")
     if image and not content.startswith(tuple(IMAGES)):
         raise LimitExceeded("media", "neither JPG nor PNG", "an image must be one")

@@ -5,8 +5,8 @@ from typing import Any
 
 from .calls import POST, Fields, Resource
 from .limits import an_object, at_least_one, characters, entries, within
+from .message_limits import TAG
 
-NAME = 30  # characters
 ORDER = 2**32 - 1
 
 
@@ -44,10 +44,10 @@ class Tags(Resource):
         """
         entries("tag", tag, least=1)
         for number, each in enumerate(tag):
-            characters(f"tag[{number}].name", an_object(f"tag[{number}]", each).get("name", ""), NAME, least=1)
+            characters(f"tag[{number}].name", an_object(f"tag[{number}]", each).get("name", ""), TAG.most, least=1)
             within(f"tag[{number}].order", each.get("order"), 0, ORDER)
         at_least_one(group_id=group_id, group_name=group_name)
-        characters("group_name", group_name, NAME)
+        characters("group_name", group_name, TAG.most)
         within("order", order, 0, ORDER)
         return {"group_id": group_id, "group_name": group_name, "order": order, "tag": tag, "agentid": agentid}
 
@@ -62,7 +62,7 @@ class Tags(Resource):
         → {} with errcode 0.
         Errors: BadRequest 40068 no such tag, 40071 a name that is taken.
         """
-        characters("name", name, NAME, least=1)
+        characters("name", name, TAG.most, least=1)
         within("order", order, 0, ORDER)
         return {"id": id, "name": name, "order": order, "agentid": agentid}
 

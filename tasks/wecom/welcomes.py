@@ -6,8 +6,7 @@ from typing import Any
 from . import content
 from .calls import POST, Fields, Resource
 from .limits import an_object, at_least_one, one_of
-
-GROUP_TEXT = 3000  # bytes; the page says 3000 for adding and 4000 for editing
+from .message_limits import GROUP_TEXT
 
 
 class Welcomes(Resource):
