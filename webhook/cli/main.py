@@ -56,7 +56,7 @@ class _Group(click.Group):
 def main() -> None:
     """Greets every customer who adds an employee on WeCom, inside the 20 seconds that its welcome code lives.
 
-    Settings come from the environment and from .env in the working directory; README.md lists them.
+    Settings come from the environment and from .env in the working directory; deploy/README.md lists them.
 
     \b
     Example:  wecom-welcome up
