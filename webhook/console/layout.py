@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib import metadata
@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import redis
-from flask import Flask, abort, g, request
+from flask import Flask, abort, current_app, g, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from markupsafe import Markup
 
 from tasks.ledger.pauses import WELCOME, Pause
 from tasks.services import Services
+from webhook.console import current
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.links import here
 
@@ -36,7 +37,6 @@ PAGES = (  # endpoint, name: the navigation
 WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes"}  # blueprint → that of its section
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages
-Badge = Callable[[str], int]  # app's name → how many wait on a page; raises redis.RedisError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,52 +81,85 @@ class Pulse:
         return State("ok", lazy_gettext("All well"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What stays the same on every page of an application."""
+
+    pulse: Pulse
+    first_app: str
+    demo: bool
+    release: str
+    versions: Mapping[str, str]  # static file → digits of its content's hash
+
+
 def frame(app: Flask, services: Services) -> None:
-    """Give an application what its layout shows. Views may add to `app.extensions["badges"]`: endpoint → Badge."""
+    """Give an application what its pages share."""
     settings = services.settings
-    pulse = Pulse(services)
-    badges: dict[str, Badge] = {}
-    app.extensions["badges"] = badges
-    first = next(iter(settings.apps))
-    demo = urlsplit(settings.api_base).hostname in ("127.0.0.1", "localhost", "::1")
-    release = metadata.version("wecom-welcome")
-    versions = _versions(Path(str(app.static_folder)))
-
-    @app.before_request
-    def choose_app() -> None:
-        g.began = time.perf_counter()
-        name = request.args.get("app", first)
-        if name not in settings.apps:
-            abort(404)
-        g.app = settings.apps[name]
-
-    @app.url_defaults
-    def keep_app(endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint == "static":
-            values.setdefault("v", versions.get(values.get("filename", ""), ""))
-        elif "app" in g and g.app.name != first and endpoint not in ("access.sign_in", "access.sign_out"):
-            values.setdefault("app", g.app.name)
-
-    def navigation() -> list[tuple[str, Any, int]]:
-        """(endpoint, name, how many wait there)."""
-        return [(endpoint, name, _counted(badges.get(endpoint))) for endpoint, name in PAGES]
-
-    @app.context_processor
-    def shared() -> dict[str, Any]:
-        return {
-            "navigation": navigation,
-            "state": pulse.state,
-            "section": WITHIN.get(request.blueprint or "", request.blueprint),
-            "demo": demo,
-            "apps": list(settings.apps),
-            "version": release,
-            "zone": settings.timezone.key,
-            "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
-        }
-
+    app.extensions["layout"] = _Layout(
+        pulse=Pulse(services),
+        first_app=next(iter(settings.apps)),
+        demo=urlsplit(settings.api_base).hostname in ("127.0.0.1", "localhost", "::1"),
+        release=metadata.version("wecom-welcome"),
+        versions=_versions(Path(str(app.static_folder))),
+    )
+    app.before_request(choose_app)
+    app.url_defaults(keep_app)
+    app.context_processor(shared)
     app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
     app.jinja_env.filters["cut"] = cut
     app.jinja_env.globals["here"] = here  # what a page polls: request.full_path would leave out where it is mounted
+
+
+def choose_app() -> None:
+    """The app that a page is about: the one that its address names, else the first."""
+    g.began = time.perf_counter()
+    apps = current.services().settings.apps
+    name = request.args.get("app", _layout().first_app)
+    if name not in apps:
+        abort(404)
+    g.app = apps[name]
+
+
+def keep_app(endpoint: str, values: dict[str, Any]) -> None:
+    """Have every address of a page lead to the same app."""
+    if endpoint == "static":
+        values.setdefault("v", _layout().versions.get(values.get("filename", ""), ""))
+    elif "app" in g and g.app.name != _layout().first_app and endpoint not in ("access.sign_in", "access.sign_out"):
+        values.setdefault("app", g.app.name)
+
+
+def shared() -> dict[str, Any]:
+    """What every template may use."""
+    layout, settings = _layout(), current.services().settings
+    return {
+        "navigation": navigation,
+        "state": layout.pulse.state,
+        "section": WITHIN.get(request.blueprint or "", request.blueprint),
+        "demo": layout.demo,
+        "apps": list(settings.apps),
+        "version": layout.release,
+        "zone": settings.timezone.key,
+        "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
+    }
+
+
+def navigation() -> list[tuple[str, Any, int]]:
+    """(endpoint, name, how many wait there)."""
+    return [(endpoint, name, _waiting(endpoint)) for endpoint, name in PAGES]
+
+
+def _waiting(endpoint: str) -> int:
+    if endpoint != "missed.show" or "app" not in g:
+        return 0
+    try:
+        return current.app().work_list.counts()[0]
+    except redis.RedisError:
+        return 0  # the page itself says that it cannot be read
+
+
+def _layout() -> _Layout:
+    found: _Layout = current_app.extensions["layout"]
+    return found
 
 
 def when(seconds: float, zone: ZoneInfo) -> Markup:
@@ -150,15 +183,6 @@ def cut(text: str, most: int = 40) -> str:
     """A name as lists show it: without control characters, cut with … where it is long."""
     clean = "".join(one for one in text if one.isprintable() or one == "\u200d")
     return clean if len(clean) <= most else clean[: most - 1] + "…"
-
-
-def _counted(badge: Badge | None) -> int:
-    if badge is None or "app" not in g:
-        return 0
-    try:
-        return badge(g.app.name)
-    except redis.RedisError:
-        return 0  # the page itself says that it cannot be read
 
 
 def _versions(folder: Path) -> dict[str, str]:

@@ -8,18 +8,18 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from tasks.directory.lookup import known_members
 from tasks.ledger.ledger import MISSED
 from tasks.messages import Message, translate
-from tasks.missed.comparison import comparison_status
 from tasks.missed.manual_greeting import manual_greeting
-from tasks.missed.reminders import Reminders, Report, settled_reminder
+from tasks.missed.reminders import Report, settled_reminder
 from tasks.missed.work_list import PAGE, UNANNOUNCED, Missed, MissedCause, MissedPage, WorkList, by_cause, from_row
-from tasks.services import Services
+from webhook.console import current
 from webhook.console.welcomes.preview import bubbles
 from webhook.outcomes import NAMES, errcode, who
 
@@ -78,142 +78,151 @@ def cure_of(cause: MissedCause) -> Sequence[Message]:
     return (found,) if found else ()
 
 
-def missed(services: Services) -> Blueprint:
-    """The pages of the work list."""
-    blueprint = Blueprint("missed", __name__)
+blueprint = Blueprint("missed", __name__)
 
-    @blueprint.record_once
-    def count(setup: object) -> None:
-        badges = setup.app.extensions["badges"]  # type: ignore[attr-defined]
-        badges["missed.show"] = lambda app: WorkList(services.redis, app).counts()[0]
 
-    def work() -> WorkList:
-        return WorkList(services.redis, g.app.name)
+@blueprint.get("/missed")
+def show() -> ResponseReturnValue:
+    """A page of one of the four lists."""
+    tab = request.args.get("tab", "todo")
+    before = request.args.get("before") or None
+    if tab not in TABS:
+        abort(404)
+    try:
+        page = _page(tab, before)
+    except ValueError:  # no cursor of ours
+        return _back(tab=tab)
+    app = current.app()
+    todo, done = app.work_list.counts()
+    became = current.services().ledger.count(app.name)
+    now = time.time()
+    return render_template(
+        "missed/show.html",
+        tab=tab,
+        tabs=_tabs(todo, done, became),
+        groups=_groups(page.rows) if tab == "todo" else [],
+        page=page,
+        before=before,
+        members=_names(page.rows),
+        told_of=lambda row: settled_reminder(row, now),
+        why_not=_why_not,
+        errcode_words=lambda code: f"{translate(errcode(code)[0], _)} ({code})",
+        possible=app.reminders.possible,
+        switch=app.reminders.switch(),
+        compared=app.comparison.status(),
+        became=became,
+        newest=_newest() if tab == "todo" and not page.rows else None,
+        undo=_undo(app.work_list, now),
+    )
 
-    def reminders() -> Reminders:
-        return services.app(g.app.name).reminders
 
-    def chosen() -> list[str]:
-        """The ids that the form carries, once each; no more than a page shows."""
-        return list(dict.fromkeys(request.form.getlist("id")))[:PAGE]
+def _page(tab: str, before: str | None) -> MissedPage:
+    """Some of a list. ValueError for a cursor that is none."""
+    app = current.app()
+    if tab in ("todo", "done"):
+        return app.work_list.page(tab == "done", before)
+    if tab == "no_code":
+        return MissedPage(())
+    found = current.services().ledger.page(app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
+    return MissedPage([from_row(row) for row in found.rows], found.older)
 
-    def back(**query: object) -> Response:
-        return redirect(url_for(".show", **query))  # type: ignore[return-value, arg-type]
 
-    def named(rows: Iterable[Missed]) -> dict[str, str]:
-        """userid → name, where the cache knows it."""
-        known = known_members(services.redis, g.app.name, {row.user_id for row in rows})
-        return {user_id: name for user_id, (name, _department) in known.items() if name}
+def _newest() -> Missed | None:
+    """Who was missed last, ticked off or greeted since."""
+    rows = current.services().ledger.page(current.app().name, outcome=frozenset(MISSED), limit=1).rows
+    return from_row(rows[0]) if rows else None
 
-    def page_of(tab: str, before: str | None) -> MissedPage:
-        if tab in ("todo", "done"):
-            return work().page(tab == "done", before)
-        if tab == "no_code":
-            return MissedPage(())
-        found = services.ledger.page(g.app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
-        return MissedPage([from_row(row) for row in found.rows], found.older)
 
-    @blueprint.get("/missed")
-    def show() -> str | Response:
-        tab = request.args.get("tab", "todo")
-        before = request.args.get("before") or None
-        if tab not in TABS:
-            abort(404)
-        try:
-            page = page_of(tab, before)
-        except ValueError:  # no cursor of ours
-            return back(tab=tab)
-        todo, done = work().counts()
-        became = services.ledger.count(g.app.name)
-        now = time.time()
-        newest = None
-        if not page.rows and tab == "todo":
-            last = services.ledger.page(g.app.name, outcome=frozenset(MISSED), limit=1).rows
-            newest = from_row(last[0]) if last else None
-        return render_template(
-            "missed/show.html",
-            tab=tab,
-            tabs=_tabs(todo, done, became),
-            groups=_groups(page.rows) if tab == "todo" else [],
-            page=page,
-            before=before,
-            members=named(page.rows),
-            told_of=lambda row: settled_reminder(row, now),
-            why_not=_why_not,
-            errcode_words=lambda code: f"{translate(errcode(code)[0], _)} ({code})",
-            possible=reminders().possible,
-            switch=reminders().switch(),
-            compared=comparison_status(services.redis, g.app.name),
-            became=became,
-            newest=newest,
-            undo=_undo(work(), now),
-        )
+def _names(rows: Iterable[Missed]) -> dict[str, str]:
+    """userid → name, where the cache knows it."""
+    known = known_members(current.services().redis, current.app().name, {row.user_id for row in rows})
+    return {user_id: name for user_id, (name, _department) in known.items() if name}
 
-    @blueprint.post("/missed/remind")
-    def remind() -> Response:
-        ids = chosen()
-        if not ids:
-            flash(_("Tick at least one customer"), "warn")
-        elif not reminders().possible:
-            flash(_("Members cannot be messaged: WECOM_AGENT_ID is not set"), "warn")
-        else:
-            report = reminders().tell(ids, g.operator, again="again" in request.form)
-            _say_told(report, named(work().rows(ids)))
-        return back()
 
-    @blueprint.post("/missed/tick")
-    def tick() -> Response:
-        ids = chosen()
-        if not ids:
-            flash(_("Tick at least one customer"), "warn")
-            return back()
-        now = int(time.time() * 1000)
-        ticked = work().tick(ids, g.operator, now)
-        _say_skipped(len(ids) - len(ticked))
-        return back(ticked=now) if ticked else back()
+@blueprint.get("/missed/<identity>/greeting")
+def greeting(identity: str) -> str:
+    """What can be sent by hand to one of them."""
+    app, services = current.app(), current.services()
+    rows = app.work_list.rows([identity])
+    if not rows:
+        abort(404)
+    welcome = manual_greeting(rows[0], app.settings, services.books, services.lookups, app.wecom)
+    shown = bubbles(welcome.template, welcome.values) if welcome else []
+    return render_template("missed/greeting.html", row=rows[0], welcome=welcome, bubbles=shown, members=_names(rows))
 
-    @blueprint.post("/missed/untick")
-    def untick() -> Response:
-        """Of the ids that the form carries, or of one click, named by its ms."""
-        at = request.form.get("at", "")
-        ids = work().ticked_at(int(at)) if at.isascii() and at.isdigit() and len(at) < 16 else chosen()
-        taken = work().untick(ids)
-        if taken:
-            flash(
-                ngettext("%(num)s customer is to do again", "%(num)s customers are to do again", len(taken)),
-            )
-        _say_skipped(len(ids) - len(taken))
-        return back(tab="todo" if at else "done")
 
-    @blueprint.post("/missed/automatic")
-    def automatic() -> Response:
-        if request.form.get("on") == "1":
-            reminders().switch_on(g.operator)
-            flash(_("Members are reminded automatically from now on"))
-        else:
-            reminders().switch_off()
-            flash(_("Members are not reminded automatically any more"))
-        return back()
+# ------------------------------------------------------------------------------------------------ what is done
 
-    @blueprint.post("/missed/compare")
-    def compare() -> Response:
-        if services.app(g.app.name).comparison.ask_for(g.operator):
-            flash(_("The comparison begins within a minute"))
-        else:
-            flash(_("A comparison is under way already"), "warn")
-        return back()
 
-    @blueprint.get("/missed/<identity>/greeting")
-    def greeting(identity: str) -> str:
-        app = services.app(g.app.name)
-        rows = app.work_list.rows([identity])
-        if not rows:
-            abort(404)
-        welcome = manual_greeting(rows[0], app.settings, services.books, services.lookups, app.wecom)
-        shown = bubbles(welcome.template, welcome.values) if welcome else []
-        return render_template("missed/greeting.html", row=rows[0], welcome=welcome, bubbles=shown, members=named(rows))
+@blueprint.post("/missed/remind")
+def remind() -> ResponseReturnValue:
+    """Tell the members of whom they have not greeted."""
+    ids, app = _chosen(), current.app()
+    if not ids:
+        flash(_("Tick at least one customer"), "warn")
+    elif not app.reminders.possible:
+        flash(_("Members cannot be messaged: WECOM_AGENT_ID is not set"), "warn")
+    else:
+        report = app.reminders.tell(ids, current.operator(), again="again" in request.form)
+        _say_told(report, _names(app.work_list.rows(ids)))
+    return _back()
 
-    return blueprint
+
+@blueprint.post("/missed/tick")
+def tick() -> ResponseReturnValue:
+    """Tick off."""
+    ids = _chosen()
+    if not ids:
+        flash(_("Tick at least one customer"), "warn")
+        return _back()
+    now = int(time.time() * 1000)
+    ticked = current.app().work_list.tick(ids, current.operator(), now)
+    _say_skipped(len(ids) - len(ticked))
+    return _back(ticked=now) if ticked else _back()
+
+
+@blueprint.post("/missed/untick")
+def untick() -> ResponseReturnValue:
+    """Take ticks back: of the ids that the form carries, or of one click, named by its ms."""
+    at, work_list = request.form.get("at", ""), current.app().work_list
+    ids = work_list.ticked_at(int(at)) if at.isascii() and at.isdigit() and len(at) < 16 else _chosen()
+    taken = work_list.untick(ids)
+    if taken:
+        flash(ngettext("%(num)s customer is to do again", "%(num)s customers are to do again", len(taken)))
+    _say_skipped(len(ids) - len(taken))
+    return _back(tab="todo" if at else "done")
+
+
+@blueprint.post("/missed/automatic")
+def automatic() -> ResponseReturnValue:
+    """Switch automatic reminders on or off."""
+    reminders = current.app().reminders
+    if request.form.get("on") == "1":
+        reminders.switch_on(current.operator())
+        flash(_("Members are reminded automatically from now on"))
+    else:
+        reminders.switch_off()
+        flash(_("Members are not reminded automatically any more"))
+    return _back()
+
+
+@blueprint.post("/missed/compare")
+def compare() -> ResponseReturnValue:
+    """Ask for the comparison with WeCom's customers now."""
+    if current.app().comparison.ask_for(current.operator()):
+        flash(_("The comparison begins within a minute"))
+    else:
+        flash(_("A comparison is under way already"), "warn")
+    return _back()
+
+
+def _chosen() -> list[str]:
+    """The ids that the form carries, once each; no more than a page shows."""
+    return list(dict.fromkeys(request.form.getlist("id")))[:PAGE]
+
+
+def _back(**query: object) -> ResponseReturnValue:
+    return redirect(url_for(".show", **query))  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------------ in words
