@@ -10,11 +10,13 @@ there is ever touched; of those, what another app made (41058) is reported and l
 
 import hashlib
 import json
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from redis.exceptions import LockError
+from redis.lock import Lock
 
 from tasks.books.revisions import BookStore
 from tasks.settings import App
@@ -42,7 +44,7 @@ COMPARED: Mapping[str, tuple[str, ...]] = {  # item → its fields that WeCom gi
 
 
 class SyncInProgress(Exception):
-    """Somebody else is at it."""
+    """Another process holds the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,23 +164,28 @@ class GroupSync:
         welcomes = self._books.book(self._app.name, number).group_welcomes
         if not welcomes and not self._redis.exists(keys.group_welcomes(self._app.name)):
             return []
-        lock, me = keys.group_welcomes_lock(self._app.name), secrets.token_hex(8)
-        if not dry_run and not self._redis.set(lock, me, nx=True, px=round((PATIENCE + CALL) * 1000)):
-            raise SyncInProgress("the group welcomes of this app are being synced already; try again in a minute")
+        if dry_run:
+            return self._steps(welcomes, check, dry_run)
+        name = keys.group_welcomes_lock(self._app.name)
         try:
-            by = time.monotonic() + PATIENCE
-            kept, ready = self.kept(), self._ready(welcomes)
-            steps = []
-            for planned in plan(welcomes, ready, kept, again=check):
-                known = kept.get(planned.name, SyncedWelcome())
-                step = self._checked(planned, known, by) if check and planned.act == SAME else planned
-                if not dry_run:
-                    step = self._done(step, known, ready, by)
-                steps.append(step)
-            return steps
-        finally:
-            if not dry_run and self._redis.get(lock) == me:
-                self._redis.delete(lock)
+            with Lock(self._redis, name, timeout=PATIENCE + CALL, blocking=False, raise_on_release_error=False):
+                return self._steps(welcomes, check, dry_run)
+        except LockError:
+            raise SyncInProgress(
+                "the group welcomes of this app are being synced already; try again in a minute"
+            ) from None
+
+    def _steps(self, welcomes: Mapping[str, GroupWelcome], check: bool, dry_run: bool) -> list[SyncStep]:
+        by = time.monotonic() + PATIENCE
+        kept, ready = self.kept(), self._ready(welcomes)
+        steps = []
+        for planned in plan(welcomes, ready, kept, again=check):
+            known = kept.get(planned.name, SyncedWelcome())
+            step = self._checked(planned, known, by) if check and planned.act == SAME else planned
+            if not dry_run:
+                step = self._done(step, known, ready, by)
+            steps.append(step)
+        return steps
 
     def _ready(self, welcomes: Mapping[str, GroupWelcome]) -> Ready:
         items = [welcome.item for welcome in welcomes.values() if welcome.item is not None]

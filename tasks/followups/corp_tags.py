@@ -1,16 +1,18 @@
 """The ids of the corp's tags, by group and name; those that do not exist yet are made. Docs 92117, 92118.
 
-Kept in Redis for all workers, and read anew when an id is refused. Whoever makes tags holds a lock of Redis, so that
-two workers do not make the same one twice.
+Kept in Redis for all workers, and read anew when an id is refused. A worker makes tags under a lock, so that two do
+not make the same one twice.
 
     welcome:tags:CORP         hash: ["group", "name"] → id
     welcome:tags:CORP:lock    whose turn it is
 """
 
 import json
-import secrets
 import time
 from collections.abc import Sequence
+
+from redis.exceptions import LockError
+from redis.lock import Lock
 
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -23,8 +25,6 @@ FRESH = 24 * 3600  # seconds after which the whole map is read anew: tags are re
 NAME_TAKEN = 40071
 PATH = "externalcontact/add_corp_tag"
 
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"
-
 
 class TagsNotReady(WeComError):
     """Another worker is making tags, and takes long: try again."""
@@ -35,7 +35,6 @@ class CorpTags:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._release = client.register_script(_RELEASE)
 
     def ids(
         self, wecom: WeComClient, corp_id: str, tags: Sequence[Tag], by: float, refused: Sequence[str] = ()
@@ -48,19 +47,17 @@ class CorpTags:
         known = self._known(corp_id, tags)
         if self._whole(known, refused):
             return [str(one) for one in known]
-        lock, mine = keys.corp_tags_lock(corp_id), secrets.token_hex(8)
-        while not self._redis.set(lock, mine, nx=True, px=int(LOCK_LIFE * 1000)):
-            if time.monotonic() + LOOK >= by:
-                raise TagsNotReady(PATH, "another worker is making tags")
-            time.sleep(LOOK)
+        name, patience = keys.corp_tags_lock(corp_id), by - time.monotonic()
+        lock = Lock(self._redis, name, LOCK_LIFE, LOOK, blocking_timeout=patience, raise_on_release_error=False)
         try:
-            known = self._known(corp_id, tags)  # somebody may have made them meanwhile
-            if not self._whole(known, refused):
-                found = self._made(wecom, tags)
-                self._keep(corp_id, found)
-                known = [found.get(tag) for tag in tags]
-        finally:
-            self._release(keys=[lock], args=[mine])
+            with lock:
+                known = self._known(corp_id, tags)  # another worker may have made them meanwhile
+                if not self._whole(known, refused):
+                    found = self._made(wecom, tags)
+                    self._keep(corp_id, found)
+                    known = [found.get(tag) for tag in tags]
+        except LockError:
+            raise TagsNotReady(PATH, "another worker is making tags") from None
         if None in known:
             raise TagsNotReady(PATH, "WeCom did not say the ids of the tags that it made")
         return [str(one) for one in known]

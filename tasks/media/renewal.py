@@ -11,7 +11,6 @@ An import or a rollback needs to tell nobody: the next look finds it. Images tha
 
 import contextlib
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import redis
+from redis.exceptions import LockError
+from redis.lock import Lock
 
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import Record
@@ -34,7 +35,7 @@ from tasks.wecom import WeComClient, WeComError
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks
-LEASE = 4.0  # seconds after which another process takes over from a keeper that says nothing
+LEASE = 4.0  # seconds after which another process takes over from one that says nothing
 AT_ONCE = 4  # uploads of one corp: one that hangs holds up none of another
 PATIENCE = 60.0  # seconds for one upload
 
@@ -48,13 +49,6 @@ PER_DAY, PER_MONTH = 1000, 3000  # permanent images of a corp, doc 90256
 QUOTA_ZONE = ZoneInfo("Asia/Shanghai")  # whose days and months they are
 QUOTA_WAIT = 600.0  # seconds until a full quota is looked at again
 
-_TAKE_LEASE = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
-_GIVE_LEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 _TAKE_QUOTA = """
 if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
 if tonumber(redis.call('GET', KEYS[2]) or 0) >= tonumber(ARGV[2]) then return 0 end
@@ -180,9 +174,7 @@ class MediaRenewer(threading.Thread):
         self._apps: dict[str, list[str]] = {}  # corp id → its apps
         for app in apps.values():
             self._apps.setdefault(app.corp_id, []).append(app.name)
-        self._me = secrets.token_hex(8)
-        self._take_lease = client.register_script(_TAKE_LEASE)
-        self._give_lease = client.register_script(_GIVE_LEASE)
+        self._lease = Lock(client, keys.MEDIA_RENEWER, timeout=LEASE, blocking=False, thread_local=False)
         self._take_quota = client.register_script(_TAKE_QUOTA)
         self._free = {corp_id: threading.Semaphore(AT_ONCE) for corp_id in self._apps}
         self._under_way: set[tuple[str, str]] = set()  # (corp id, an Upload's key)
@@ -200,12 +192,12 @@ class MediaRenewer(threading.Thread):
     def stop(self) -> None:
         """Begin no upload any more, and let another process do it."""
         self._stopping.set()
-        with contextlib.suppress(redis.RedisError):  # then the lease ends by itself
-            self._give_lease(keys=[keys.MEDIA_RENEWER], args=[self._me])
+        with contextlib.suppress(redis.RedisError):  # another process has the lease, or it ends by itself
+            self._lease.release()
 
     def look(self) -> bool:
         """Begin the uploads that are due. → whether it is for this process to do. Raises redis.RedisError."""
-        if not self._take_lease(keys=[keys.MEDIA_RENEWER], args=[self._me, round(LEASE * 1000)]):
+        if not self._has_lease():
             return False
         for corp_id, apps in self._apps.items():
             wanted: dict[Upload, Media] = {}
@@ -220,6 +212,12 @@ class MediaRenewer(threading.Thread):
                 self._begin(corp_id, users[upload.sha256], upload, media)
             self._forget(corp_id, wanted, records, now)
         return True
+
+    def _has_lease(self) -> bool:
+        """Renew the lease, or take it where nobody has it."""
+        with contextlib.suppress(LockError):
+            return self._lease.reacquire()
+        return bool(self._lease.acquire())
 
     def _begin(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:
         mark = corp_id, upload.key

@@ -16,7 +16,6 @@ for, by a death, or because its time is up. A lease lets one turn go on at a tim
 import hashlib
 import json
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,9 @@ from datetime import datetime, timedelta
 from datetime import time as clock
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from redis.exceptions import LockError
+from redis.lock import Lock
 
 from tasks.ledger.rows import pair_of
 from tasks.missed.work_list import UNANNOUNCED, WorkList
@@ -178,7 +180,7 @@ class Comparison:
         self._life = life
         self._zone = zone
         self._list = WorkList(client, app.name)
-        self._key, self._lock = keys.comparison(app.name), keys.comparison_lock(app.name)
+        self._key = keys.comparison(app.name)
 
     def status(self) -> ComparisonStatus:
         return comparison_status(self._redis, self._app.name)
@@ -205,18 +207,18 @@ class Comparison:
         due = is_due(known, at, self._zone)
         if not due and (known.run is None or known.run.not_before > at):
             return None
-        me = secrets.token_hex(8)
-        if not self._redis.set(self._lock, me, nx=True, px=round(LEASE * 1000)):
-            raise ComparisonInProgress("a comparison of this app is under way; its result is shown in a minute")
+        name = keys.comparison_lock(self._app.name)
         try:
-            known = self.status()  # whoever had the lease may have ended it
-            run = ComparisonRun(0, 0, started_at=at) if due or known.run is None else known.run
-            return self._go_on(run, known, at)
-        finally:
-            if self._redis.get(self._lock) == me:
-                self._redis.delete(self._lock)
+            with Lock(self._redis, name, timeout=LEASE, blocking=False, raise_on_release_error=False) as lease:
+                known = self.status()  # the turn before may have ended the run
+                run = ComparisonRun(0, 0, started_at=at) if due or known.run is None else known.run
+                return self._go_on(run, known, at, lease)
+        except LockError:  # held by another turn from the start, or taken over by one after the lease had ended
+            raise ComparisonInProgress(
+                "a comparison of this app is under way; its result is shown in a minute"
+            ) from None
 
-    def _go_on(self, run: ComparisonRun, known: ComparisonStatus, now: int) -> ComparisonRun:
+    def _go_on(self, run: ComparisonRun, known: ComparisonStatus, now: int, lease: Lock) -> ComparisonRun:
         run = replace(run, not_before=0)
         begun_at = known.begun_at
         if run.until == 0 or begun_at is None:
@@ -232,7 +234,7 @@ class Comparison:
             while run.batch or left:
                 if not run.batch:
                     run = replace(run, batch=left[:MEMBERS], cursor="")
-                run = self._batch(run, announced, by)
+                run = self._batch(run, announced, by, lease)
                 if run.batch:  # the time is up
                     return run
                 left = [one for one in left if one > run.after]
@@ -240,7 +242,7 @@ class Comparison:
             return self._stopped(self.status().run or run, error)
         return self._ended(run, announced)
 
-    def _batch(self, run: ComparisonRun, announced: "Announced", by: float) -> ComparisonRun:
+    def _batch(self, run: ComparisonRun, announced: "Announced", by: float, lease: Lock) -> ComparisonRun:
         """The customers of a batch of members, page by page. → the run with the next batch to come, or as it stands."""
         while True:
             if time.monotonic() > by:
@@ -286,8 +288,8 @@ class Comparison:
             )
             if not cursor:
                 run = _after(run)
+            lease.reacquire()  # before the page is saved: who has lost the lease writes nothing any more
             self._save(run)
-            self._redis.pexpire(self._lock, round(LEASE * 1000))
             if not cursor:
                 return run
 

@@ -7,16 +7,18 @@ A token belongs to one app's secret, so its name in Redis holds a hash of corp i
 share one. A refused secret is remembered: trying it in a loop gets this machine's IP banned for an hour (doc 90455).
 """
 
+import contextlib
 import hashlib
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis
+from redis.exceptions import LockError
+from redis.lock import Lock
 
 from .errors import Failure, Misconfigured, NoAnswer, NotSent, WeComAPIError, from_answer
 
@@ -50,6 +52,7 @@ class TokenStore:
         self._key = f"wecom:token:{name}"
         self._fetch = fetch
         self._shared = shared
+        self._lead = None if shared is None else Lock(shared, f"{self._key}:lead", timeout=FETCH + 1, blocking=False)
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._refusal: tuple[float, int, str] | None = None  # until (monotonic), errcode, errmsg
@@ -94,17 +97,16 @@ class TokenStore:
         if not self._lock.acquire(timeout=max(0.0, by - time.monotonic())):
             raise NotSent("gettoken", Failure.NO_TOKEN_IN_TIME)
         try:
-            holder = uuid.uuid4().hex
             while True:
                 known = self._known(refused, least)
                 if known is not None:
                     return known
                 self._raise_refusal()
-                if self._lead(holder):
+                if self._take_lead():
                     try:  # look again: another's renewal may have ended between the look and the lead
                         return self._known(refused, least) or self._renew(by)
                     finally:
-                        self._follow(holder)
+                        self._give_up_lead()
                 if by - time.monotonic() < WAIT:
                     raise NotSent("gettoken", Failure.NO_TOKEN_IN_TIME)
                 time.sleep(WAIT)
@@ -159,16 +161,19 @@ class TokenStore:
 
         self._ask(write, None)
 
-    def _lead(self, holder: str) -> bool:
-        life = int((FETCH + 1) * 1000)
-        return bool(self._ask(lambda shared: shared.set(f"{self._key}:lead", holder, nx=True, px=life), True))
+    def _take_lead(self) -> bool:
+        lead = self._lead
+        return lead is None or self._ask(lambda _: bool(lead.acquire()), True)
 
-    def _follow(self, holder: str) -> None:
-        def follow(shared: Any) -> None:
-            if _text(shared.get(f"{self._key}:lead")) == holder:
-                shared.delete(f"{self._key}:lead")
+    def _give_up_lead(self) -> None:
+        lead = self._lead
 
-        self._ask(follow, None)  # else it ends by itself
+        def release(_: Any) -> None:
+            with contextlib.suppress(LockError):  # it was taken without Redis, or has ended by itself
+                if lead is not None:
+                    lead.release()
+
+        self._ask(release, None)
 
     def _remember(self, error: WeComAPIError) -> None:
         seconds = REFUSED.get(error.errcode, 60)

@@ -267,6 +267,21 @@ def test_two_at_once_do_not_make_two_of_each(groups: Groups) -> None:
     assert groups.steps() == [(ADDED, "hello"), (ADDED, "bye")]
 
 
+def test_a_lock_that_another_process_holds_by_now_is_left_to_it(
+    groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups.book(TEXTS)
+    lock, made = keys.group_welcomes_lock("default"), groups.sync._added
+
+    def slowly(step: Any, by: float) -> Any:
+        groups.here.services.redis.set(lock, "another")  # ours has ended
+        return made(step, by)
+
+    monkeypatch.setattr(groups.sync, "_added", slowly)
+    assert groups.steps() == [(ADDED, "hello"), (ADDED, "bye")]
+    assert groups.here.services.redis.get(lock) == "another"
+
+
 def test_an_id_is_noted_as_soon_as_it_is_there(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that dies in the middle leaves no group welcome behind that nobody knows."""
     groups.book(TEXTS)

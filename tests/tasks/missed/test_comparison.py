@@ -1,6 +1,7 @@
 """The nightly comparison: whom WeCom never announced is found, and nobody else; limits and deaths are outlived."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -318,6 +319,24 @@ def test_one_goes_on_at_a_time(there: Worker) -> None:
     there.services.redis.set(keys.comparison_lock("default"), "somebody", px=5000)
     with pytest.raises(ComparisonInProgress):
         comparing(there).turn()
+
+
+def test_a_turn_whose_lease_another_has_taken_over_writes_nothing_more(
+    there: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came(there, external_user_id="wm-lost")
+    monkeypatch.setattr(comparison, "LEASE", 0.1)
+    there.wecom.faults(latency_ms=600, paths=BATCH)
+    lease = keys.comparison_lock("default")
+    takeover = threading.Timer(0.3, there.services.redis.set, (lease, "another"))
+    takeover.start()
+    with pytest.raises(ComparisonInProgress):
+        comparing(there).turn()
+    takeover.join()
+    run = comparing(there).status().run
+    assert run is not None
+    assert run.customers == 0
+    assert there.services.redis.get(lease) == "another"
 
 
 def test_a_run_can_be_asked_for_once_and_waiting_is_cut_short(there: Worker) -> None:

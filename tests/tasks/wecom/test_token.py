@@ -143,6 +143,16 @@ def test_who_waits_for_anothers_fetch_waits_no_longer_than_he_may(wecom: StandIn
     assert time.monotonic() - began < 4, "and not until the other is done"
 
 
+def test_a_lead_that_another_process_has_by_now_is_left_to_it(redis_client: Any) -> None:
+    def gettoken(by: float) -> dict[str, Any]:
+        (lead,) = redis_client.keys("wecom:token:*")
+        redis_client.set(lead, "another")  # ours has ended meanwhile
+        return {"errcode": 0, "access_token": "token", "expires_in": 7200}
+
+    assert TokenStore("ww0", "secret", gettoken, redis_client).get(soon()) == "token"
+    assert redis_client.get(*redis_client.keys("wecom:token:*:lead")) == "another"
+
+
 # ------------------------------------------------------------------------------------------------ ahead of the end
 
 
