@@ -12,10 +12,8 @@ Its own application, so that the callback keeps its small body limit and knows n
 from flask import Flask
 
 from tasks.services import Services
-from webhook.console import auth, current, deliveries, error_pages, language, layout, missed
+from webhook.console import auth, current, dashboard, deliveries, error_pages, language, layout, missed, queue
 from webhook.console.channels import channels
-from webhook.console.dashboard import today
-from webhook.console.queue import queue
 from webhook.console.setup import setup
 from webhook.console.statistics import numbers
 from webhook.console.welcomes.editor import editor
@@ -25,7 +23,7 @@ from webhook.console.welcomes.overview import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
-SUBJECTS = (today, welcomes, editor, media, groups, queue, numbers, channels)
+SUBJECTS = (welcomes, editor, media, groups, numbers, channels)
 
 
 def console(services: Services) -> Flask:
@@ -40,7 +38,7 @@ def console(services: Services) -> Flask:
     error_pages.explain(app)
     for subject in SUBJECTS:
         app.register_blueprint(subject(services))
-    for module in (deliveries, missed):
+    for module in (dashboard, deliveries, missed, queue):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(setup(services, limiter))
     return app

@@ -5,10 +5,13 @@ from zoneinfo import ZoneInfo
 
 from flask import g
 
+from tasks.books.revisions import NoRevision
 from tasks.services import AppServices
+from tasks.templates.model import Book
+from tasks.templates.problems import BookError
 from webhook.current import services, set_services
 
-__all__ = ["app", "operator", "services", "set_services", "today", "zone"]
+__all__ = ["app", "live_book", "operator", "services", "set_services", "today", "zone"]
 
 
 def app() -> AppServices:
@@ -29,3 +32,13 @@ def zone() -> ZoneInfo:
 def today() -> date:
     """The day in that zone."""
     return datetime.now(zone()).date()
+
+
+def live_book() -> Book | None:
+    """The book that the app's customers are greeted with; None where there is none, or none that can be read."""
+    books, name = services().books, app().name
+    number = books.current(name)
+    try:
+        return None if number is None else books.book(name, number)
+    except (NoRevision, BookError):
+        return None

@@ -2,29 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from flask import Blueprint, g, render_template
+from flask import Blueprint, render_template
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import known_members
-from tasks.followups.store import FollowUps
 from tasks.ledger import statistics
 from tasks.ledger.delivery import delivery, names_used
-from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause, QueuePauses
+from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause
 from tasks.ledger.statistics import Tallies
 from tasks.messages import Message
-from tasks.missed.work_list import WorkList
-from tasks.services import Services
-from tasks.settings import App
+from tasks.monitoring.queue_status import Reading
 from tasks.templates.model import Book
-from tasks.templates.problems import BookError
 from webhook import timeline
-from webhook.console import statistics_summary
+from webhook.console import current, statistics_summary
 from webhook.console.failure_streak import failure_streak
 from webhook.console.layout import cut
 from webhook.console.panels import Panels
@@ -82,125 +76,132 @@ def verdict(
     return QueueVerdict(tone, headline, more)
 
 
-def today(services: Services) -> Blueprint:
-    """The front page."""
-    blueprint = Blueprint("today", __name__)
-    client, ledger, zone = services.redis, services.ledger, services.settings.timezone
-    lanes, follow_ups = QueuePauses(client), FollowUps(client)
+blueprint = Blueprint("today", __name__)
 
-    def flow() -> Flow:
-        return Flow(services.queues.read(), 0, failure_streak(ledger, g.app.name))
 
-    def last_hour() -> OutcomeCount:
-        counts = ledger.count(g.app.name, since=ledger.now() - HOUR)
-        tallies = {("total", "", outcome): n for outcome, n in counts.items() if outcome not in ("", "rehearsed")}
-        return statistics_summary.total(tallies)  # type: ignore[arg-type]
+@blueprint.get("/")
+def show() -> str:
+    """The page. Each of its panels can fail alone."""
+    services, app, panels = current.services(), current.app(), Panels()
+    flow, paused, hour = panels.read(_flow), panels.read(services.queue_pauses.last), panels.read(_last_hour)
+    day = panels.read(_today)
+    pause = paused.value.get(WELCOME) if paused.value else None
+    half = statistics_summary.half_within(day.value) if day.value else None
+    return render_template(
+        "today/show.html",
+        verdict=verdict(flow.value, pause, half, services.settings.window, hour.value),
+        latency=statistics_summary.latency(day.value) if day.value else None,
+        first=panels.read(_first_steps),
+        todo=panels.read(lambda: list(_things_to_do(flow.value, paused.value or {}, day.value or {}))),
+        count=statistics_summary.total(day.value) if day.value is not None else None,
+        day=day,
+        hours=_hours(day.value) if day.value else None,
+        open=panels.read(lambda: services.ledger.count(app.name)[""]),
+        latest=panels.read(_latest),
+        day_of_page=current.today(),
+    )
 
-    def of_today() -> Tallies:
-        day = datetime.now(zone).date()
-        (tallies,) = statistics.read(client, g.app.name, [day], ["total", "hour", "latency", "channel"]).values()
-        return tallies
 
-    def latest() -> list[dict[str, Any]]:
-        rows = ledger.page(g.app.name, limit=LATEST).rows
-        members = known_members(client, g.app.name, {row["user_id"] for row in rows})
-        found = []
-        for row in rows:
-            values, used = delivery(row), names_used(row)
-            took = timeline.took(values) if values["outcome"] in ("sent", "unconfirmed") else None
-            names = {
-                "customer": used.get("customer", ""),
-                "member": used.get("member") or members.get(row["user_id"], ("", ""))[0],
-            }
-            found.append(values | names | {"took": took})
-        return found
+def _flow() -> Flow:
+    services = current.services()
+    return Flow(services.queues.read(), 0, failure_streak(services.ledger, current.app().name))
 
-    def first_steps() -> dict[str, bool] | None:
-        """What of the three first steps is done; None once a customer was added."""
-        rows = ledger.page(g.app.name, limit=LATEST).rows
-        if any(row["rehearsal"] != "1" for row in rows):
-            return None
-        noted = ledger.last_verification(g.app.name)
-        return {
-            "callback": noted is not None and not noted[1],
-            "welcome": services.books.current(g.app.name) is not None,
-            "rehearsal": any(row.get("outcome") == "rehearsed" for row in rows),
+
+def _last_hour() -> OutcomeCount:
+    ledger = current.services().ledger
+    counts = ledger.count(current.app().name, since=ledger.now() - HOUR)
+    tallies = {("total", "", outcome): n for outcome, n in counts.items() if outcome not in ("", "rehearsed")}
+    return statistics_summary.total(tallies)  # type: ignore[arg-type]
+
+
+def _today() -> Tallies:
+    dimensions = ["total", "hour", "latency", "channel"]
+    found = statistics.read(current.services().redis, current.app().name, [current.today()], dimensions)
+    (tallies,) = found.values()
+    return tallies
+
+
+def _latest() -> list[dict[str, Any]]:
+    services, app = current.services(), current.app().name
+    rows = services.ledger.page(app, limit=LATEST).rows
+    members = known_members(services.redis, app, {row["user_id"] for row in rows})
+    found = []
+    for row in rows:
+        values, used = delivery(row), names_used(row)
+        took = timeline.took(values) if values["outcome"] in ("sent", "unconfirmed") else None
+        names = {
+            "customer": used.get("customer", ""),
+            "member": used.get("member") or members.get(row["user_id"], ("", ""))[0],
         }
-
-    @blueprint.get("/")
-    def show() -> str:
-        panels = Panels()
-        stands, paused, hour = panels.read(flow), panels.read(lanes.last), panels.read(last_hour)
-        day = panels.read(of_today)
-        pause = paused.value.get(WELCOME) if paused.value else None
-        half = statistics_summary.half_within(day.value) if day.value else None
-        app: App = g.app
-        return render_template(
-            "today/show.html",
-            verdict=verdict(stands.value, pause, half, services.settings.window, hour.value),
-            latency=statistics_summary.latency(day.value) if day.value else None,
-            first=panels.read(first_steps),
-            todo=panels.read(
-                lambda: list(things_to_do(services, app, stands.value, paused.value or {}, day.value or {}))
-            ),
-            count=statistics_summary.total(day.value) if day.value is not None else None,
-            day=day,
-            hours=_hours(day.value) if day.value else None,
-            open=panels.read(lambda: ledger.count(app.name)[""]),
-            latest=panels.read(latest),
-            day_of_page=datetime.now(zone).date(),
-        )
-
-    def things_to_do(
-        services: Services, app: App, flow: Flow | None, paused: dict[str, Pause], day: Tallies
-    ) -> Iterator[ToDo]:
-        """What wants doing, the most pressing first. Raises redis.RedisError."""
-        if FOLLOW_UPS in paused and paused[FOLLOW_UPS].holds:
-            by = paused[FOLLOW_UPS].by
-            yield ToDo(WARN, _("%(name)s has paused the follow-up tasks", name=by), _("To the queue"), "queue.show")
-        if services.books.current(app.name) is None:
-            yield ToDo(BAD, _("No welcome is published: nobody is greeted"), _("Write one"), "welcomes.show")
-        missed = WorkList(client, app.name).counts()[0]
-        if missed:
-            what = ngettext("%(num)s customer was missed", "%(num)s customers were missed", missed)
-            yield ToDo(BAD, what, _("Follow up"), "missed.show")
-        noted = ledger.last_verification(app.name)
-        if noted is not None and noted[1]:
-            yield ToDo(BAD, _("The last request to the callback was refused"), _("To Set-up"), "setup.show")
-        if flow is not None:
-            if flow.reading.tokens.get(app.name) is None:
-                yield ToDo(BAD, _("There is no access token: nothing can be sent"), _("To Set-up"), "setup.show")
-            media = flow.reading.media.get(app.name)
-            if media is not None and media.alarms():
-                number = len(media.absent) + len(media.failing) or media.files
-                what = ngettext(
-                    "%(num)s file of the welcomes is missing at WeCom, or ends soon",
-                    "%(num)s files of the welcomes are missing at WeCom, or end soon",
-                    number,
-                )
-                yield ToDo(WARN, what, _("To the media"), "media.show")
-        failed = follow_ups.status(app.name).failures
-        if failed:
-            what = ngettext("%(num)s follow-up was given up", "%(num)s follow-ups were given up", failed)
-            yield ToDo(WARN, what, _("To the queue"), "queue.show")
-        book = _book(services, app)
-        counts = {
-            str(state): count.added for state, count in statistics_summary.counted(day, "channel").items() if state
-        }
-        for state, number in without_rule(book, counts)[:CHANNELS] if book else ():
-            what = _("No rule names the channel %(state)s (%(n)s adds today)", state=cut(state, 24), n=number)
-            yield ToDo(WARN, what, _("Add a rule"), "welcomes.add_rule", {"state": state})
-
-    return blueprint
+        found.append(values | names | {"took": took})
+    return found
 
 
-def _book(services: Services, app: App) -> Book | None:
-    """The live book, if it can be read."""
-    number = services.books.current(app.name)
-    try:
-        return services.books.book(app.name, number) if number is not None else None
-    except (NoRevision, BookError):
+def _first_steps() -> dict[str, bool] | None:
+    """What of the three first steps is done; None once a customer was added."""
+    services, app = current.services(), current.app().name
+    rows = services.ledger.page(app, limit=LATEST).rows
+    if any(row["rehearsal"] != "1" for row in rows):
         return None
+    noted = services.ledger.last_verification(app)
+    return {
+        "callback": noted is not None and not noted[1],
+        "welcome": services.books.current(app) is not None,
+        "rehearsal": any(row.get("outcome") == "rehearsed" for row in rows),
+    }
+
+
+# ------------------------------------------------------------------------------------------------ what is to be done
+
+
+def _things_to_do(flow: Flow | None, paused: Mapping[str, Pause], day: Tallies) -> Iterator[ToDo]:
+    """What wants doing, the most pressing first. Raises redis.RedisError."""
+    services, app = current.services(), current.app()
+    if FOLLOW_UPS in paused and paused[FOLLOW_UPS].holds:
+        by = paused[FOLLOW_UPS].by
+        yield ToDo(WARN, _("%(name)s has paused the follow-up tasks", name=by), _("To the queue"), "queue.show")
+    if services.books.current(app.name) is None:
+        yield ToDo(BAD, _("No welcome is published: nobody is greeted"), _("Write one"), "welcomes.show")
+    missed = app.work_list.counts()[0]
+    if missed:
+        what = ngettext("%(num)s customer was missed", "%(num)s customers were missed", missed)
+        yield ToDo(BAD, what, _("Follow up"), "missed.show")
+    noted = services.ledger.last_verification(app.name)
+    if noted is not None and noted[1]:
+        yield ToDo(BAD, _("The last request to the callback was refused"), _("To Set-up"), "setup.show")
+    if flow is not None:
+        yield from _at_wecom(flow.reading, app.name)
+    failed = services.follow_ups.status(app.name).failures
+    if failed:
+        what = ngettext("%(num)s follow-up was given up", "%(num)s follow-ups were given up", failed)
+        yield ToDo(WARN, what, _("To the queue"), "queue.show")
+    yield from _bare_channels(day)
+
+
+def _at_wecom(reading: Reading, app: str) -> Iterator[ToDo]:
+    """What is missing at WeCom: a token, files."""
+    if reading.tokens.get(app) is None:
+        yield ToDo(BAD, _("There is no access token: nothing can be sent"), _("To Set-up"), "setup.show")
+    media = reading.media.get(app)
+    if media is not None and media.alarms():
+        number = len(media.absent) + len(media.failing) or media.files
+        what = ngettext(
+            "%(num)s file of the welcomes is missing at WeCom, or ends soon",
+            "%(num)s files of the welcomes are missing at WeCom, or end soon",
+            number,
+        )
+        yield ToDo(WARN, what, _("To the media"), "media.show")
+
+
+def _bare_channels(day: Tallies) -> Iterator[ToDo]:
+    """Channels by which customers come today, and that no rule names."""
+    book = current.live_book()
+    if book is None:
+        return
+    counts = {str(state): count.added for state, count in statistics_summary.counted(day, "channel").items() if state}
+    for state, number in without_rule(book, counts)[:CHANNELS]:
+        what = _("No rule names the channel %(state)s (%(n)s adds today)", state=cut(state, 24), n=number)
+        yield ToDo(WARN, what, _("Add a rule"), "welcomes.add_rule", {"state": state})
 
 
 def _hours(tallies: Tallies) -> list[int]:

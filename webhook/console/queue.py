@@ -5,21 +5,21 @@ Every panel is one read of fixed keys, so it costs the same however long it all 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from tasks.followups.store import FollowUps, FollowUpStatus
+from tasks.followups.store import FollowUpStatus
 from tasks.ledger import statistics
-from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause, QueuePauses
+from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause
 from tasks.messages import Message
 from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.queue_status import Reading
-from tasks.services import Services
 from tasks.storage import keys
-from webhook.console import statistics_summary
+from webhook.console import current, statistics_summary
 from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
 from webhook.console.panels import Panel, Panels
 from webhook.outcomes import BAD, OK, UNKNOWN, WARN, seconds
@@ -102,103 +102,112 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
     )
 
 
-def queue(services: Services) -> Blueprint:
-    """The page, and what can be done on it."""
-    blueprint = Blueprint("queue", __name__)
-    lanes, follow_ups = QueuePauses(services.redis), FollowUps(services.redis)
-
-    def today() -> date:
-        return datetime.now(services.settings.timezone).date()
-
-    def flow() -> Flow:
-        now = services.ledger.now()
-        rate = int(services.redis.zcount(keys.EVENTS, now - 60_000, "+inf"))
-        return Flow(services.queues.read(), rate, failure_streak(services.ledger, g.app.name))
-
-    def days() -> dict[date, statistics.Tallies]:
-        asked = [today() - timedelta(n) for n in reversed(range(DAYS))]
-        return statistics.read(services.redis, g.app.name, asked, ["cause"])
-
-    def times() -> statistics_summary.Latency | None:
-        (tallies,) = statistics.read(services.redis, g.app.name, [today()], ["latency"]).values()
-        return statistics_summary.latency(tallies)
-
-    @blueprint.get("/queue")
-    def show() -> str:
-        panels = Panels()
-        stands, paused, latency = panels.read(flow), panels.read(lanes.last), panels.read(times)
-        later, why = panels.read(lambda: follow_ups.status(g.app.name)), panels.read(days)
-        pause = paused.value.get(WELCOME) if paused.value else None
-        half = latency.value.half if latency.value else None
-        chosen: Panel[list[statistics_summary.OutcomeCause]] = Panel(
-            statistics_summary.causes(why.value.values()) if why.value else None, why.why
-        )
-        return render_template(
-            "queue/show.html",
-            verdict=verdict(stands.value, pause, half, services.settings.window),
-            flow=stands,
-            lanes=paused,
-            WELCOME=WELCOME,
-            FOLLOW_UPS=FOLLOW_UPS,
-            minutes=round(MOST / 60),
-            latency=latency,
-            later=later,
-            listed=_listed(later.value) if later.value else [],
-            causes=chosen,
-            days=list(why.value or ()),
-            processes=panels.read(lambda: heartbeat.read(services.redis)),
-            jobs=panels.read(lambda: jobs.read(services.redis, jobs.SCHEDULE)),
-            job_names=JOBS,
-            roles=ROLES,
-            refusal=panels.read(lambda: services.clients[g.app.name].tokens.refusal()),
-        )
-
-    @blueprint.post("/queue/lanes/<lane>/pause")
-    def pause(lane: str) -> Response:
-        if lane not in QUEUES:
-            abort(404)
-        if not lanes.pause(lane, g.operator):
-            flash(_("The lane was paused already"))
-        elif lane == WELCOME:
-            flash(_("The welcome lane is paused. It resumes by itself in %(n)s minutes", n=round(MOST / 60)))
-        else:
-            flash(_("The lane of follow-up tasks is paused until somebody resumes it"))
-        return _back()
-
-    @blueprint.post("/queue/lanes/<lane>/resume")
-    def resume(lane: str) -> Response:
-        if lane not in QUEUES:
-            abort(404)
-        flash(_("The lane is resumed") if lanes.resume(lane, g.operator) else _("The lane was not paused any more"))
-        return _back()
-
-    @blueprint.post("/queue/follow-ups/retry")
-    def retry() -> Response:
-        asked = list(dict.fromkeys(request.form.getlist("id")))[:LISTED]
-        done = sum(_is_of(services, one) and follow_ups.again(one) for one in asked)
-        flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
-        if done < len(asked):
-            left = len(asked) - done
-            flash(
-                ngettext(
-                    "%(num)s was done meanwhile, and left alone", "%(num)s were done meanwhile, and left alone", left
-                )
-            )
-        return _back()
-
-    return blueprint
+blueprint = Blueprint("queue", __name__)
 
 
-def _listed(standing: FollowUpStatus) -> Sequence[Mapping[str, str]]:
+@blueprint.get("/queue")
+def show() -> str:
+    """The page."""
+    services, app, panels = current.services(), current.app(), Panels()
+    flow, paused, latency = panels.read(_flow), panels.read(services.queue_pauses.last), panels.read(_latency)
+    later, days = panels.read(lambda: services.follow_ups.status(app.name)), panels.read(_days)
+    pause = paused.value.get(WELCOME) if paused.value else None
+    half = latency.value.half if latency.value else None
+    causes: Panel[list[statistics_summary.OutcomeCause]] = Panel(
+        statistics_summary.causes(days.value.values()) if days.value else None, days.why
+    )
+    return render_template(
+        "queue/show.html",
+        verdict=verdict(flow.value, pause, half, services.settings.window),
+        flow=flow,
+        lanes=paused,
+        WELCOME=WELCOME,
+        FOLLOW_UPS=FOLLOW_UPS,
+        minutes=round(MOST / 60),
+        latency=latency,
+        later=later,
+        listed=_listed(later.value) if later.value else [],
+        causes=causes,
+        days=list(days.value or ()),
+        processes=panels.read(lambda: heartbeat.read(services.redis)),
+        jobs=panels.read(lambda: jobs.read(services.redis, jobs.SCHEDULE)),
+        job_names=JOBS,
+        roles=ROLES,
+        refusal=panels.read(app.wecom.tokens.refusal),
+    )
+
+
+def _flow() -> Flow:
+    services = current.services()
+    now = services.ledger.now()
+    rate = int(services.redis.zcount(keys.EVENTS, now - 60_000, "+inf"))
+    return Flow(services.queues.read(), rate, failure_streak(services.ledger, current.app().name))
+
+
+def _days() -> dict[date, statistics.Tallies]:
+    """The causes of the last DAYS days."""
+    days = [current.today() - timedelta(n) for n in reversed(range(DAYS))]
+    return statistics.read(current.services().redis, current.app().name, days, ["cause"])
+
+
+def _latency() -> statistics_summary.Latency | None:
+    """How long greetings took today."""
+    found = statistics.read(current.services().redis, current.app().name, [current.today()], ["latency"])
+    (tallies,) = found.values()
+    return statistics_summary.latency(tallies)
+
+
+def _listed(status: FollowUpStatus) -> Sequence[Mapping[str, str]]:
     """The follow-ups that are shown: given up first, then those that are tried again."""
-    return [*standing.failed, *standing.retried][:LISTED]
+    return [*status.failed, *status.retried][:LISTED]
 
 
-def _is_of(services: Services, identity: str) -> bool:
-    """Whether an event is one of the chosen app."""
-    row = services.ledger.row(identity)
-    return row is not None and row["app"] == g.app.name
+@blueprint.post("/queue/lanes/<lane>/pause")
+def pause(lane: str) -> ResponseReturnValue:
+    """Have a queue take nothing more."""
+    if lane not in QUEUES:
+        abort(404)
+    if not current.services().queue_pauses.pause(lane, current.operator()):
+        flash(_("The lane was paused already"))
+    elif lane == WELCOME:
+        flash(_("The welcome lane is paused. It resumes by itself in %(n)s minutes", n=round(MOST / 60)))
+    else:
+        flash(_("The lane of follow-up tasks is paused until somebody resumes it"))
+    return _back()
 
 
-def _back() -> Response:
-    return redirect(url_for("queue.show"))  # type: ignore[return-value]
+@blueprint.post("/queue/lanes/<lane>/resume")
+def resume(lane: str) -> ResponseReturnValue:
+    """Have it go on."""
+    if lane not in QUEUES:
+        abort(404)
+    resumed = current.services().queue_pauses.resume(lane, current.operator())
+    flash(_("The lane is resumed") if resumed else _("The lane was not paused any more"))
+    return _back()
+
+
+@blueprint.post("/queue/follow-ups/retry")
+def retry() -> ResponseReturnValue:
+    """Try those follow-ups now that the form names."""
+    ids = list(dict.fromkeys(request.form.getlist("id")))[:LISTED]
+    done = sum(_is_ours(one) and current.services().follow_ups.again(one) for one in ids)
+    flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
+    if done < len(ids):
+        flash(
+            ngettext(
+                "%(num)s was done meanwhile, and left alone",
+                "%(num)s were done meanwhile, and left alone",
+                len(ids) - done,
+            )
+        )
+    return _back()
+
+
+def _is_ours(identity: str) -> bool:
+    """Whether an event is one of the app that the page is about."""
+    row = current.services().ledger.row(identity)
+    return row is not None and row["app"] == current.app().name
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("queue.show"))
