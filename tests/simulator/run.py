@@ -26,8 +26,8 @@ from tests.simulator.client import StandIn
 from tests.simulator.faults import Faults
 from tests.simulator.records import Record
 from tests.simulator.world import App
+from webhook.cli.parent_death import dying_with_this_process
 from webhook.cli.shutdown_signal import ShutdownSignal
-from webhook.cli.supervisor import die_with_parent
 
 UP = Path(sys.executable).with_name("wecom-welcome")
 BOOK = Path(__file__).with_name("demo-book.yaml")
@@ -154,15 +154,9 @@ def data_directory() -> Iterator[Path]:
 @contextmanager
 def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A child in a session of its own, so that Ctrl-C reaches it as the SIGTERM by which it drains."""
-    try:
-        child = subprocess.Popen(
-            command,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
-        )
-    except OSError as exc:
-        raise Failed(f"cannot start {command[0]}: {exc.strerror}. `make install` puts it there") from None
+    if shutil.which(command[0]) is None:
+        raise Failed(f"cannot start {command[0]}: it is not there. `make install` puts it there")
+    child = subprocess.Popen(dying_with_this_process(command), env=environment, start_new_session=True)
     try:
         yield child
     finally:

@@ -1,7 +1,6 @@
 """The product as processes that a test can start, kill, freeze and look at; and a Redis server of the test's own."""
 
 import contextlib
-import ctypes
 import os
 import secrets
 import shutil
@@ -28,6 +27,7 @@ from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.builders import PLAIN_BOOK
 from tests.support.until import until
+from webhook.cli.parent_death import dying_with_this_process
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("wecom-welcome")
@@ -54,10 +54,6 @@ def memory() -> Path:
     return Path(tempfile.mkdtemp(prefix="ww-", dir=MEMORY if roomy else None))
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
 class Process:
     """One process whose output goes to a file. `start` again after its end starts it anew."""
 
@@ -74,14 +70,13 @@ class Process:
     def start(self) -> "Process":
         self._out = self.log.open("ab")
         self._process = subprocess.Popen(
-            self._command,
+            dying_with_this_process(self._command, signal.SIGKILL),
             env=self._environ,
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         return self
 

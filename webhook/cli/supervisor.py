@@ -5,7 +5,6 @@ embedded server ── web ── welcome ── upkeep ── beat         each
 """
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from typing import IO
 from tasks.settings import Settings
 from tasks.storage import connections
 from tasks.storage.embedded import Embedded
+from webhook.cli.parent_death import dying_with_this_process
 from webhook.cli.shutdown_signal import ShutdownSignal
 
 log = logging.getLogger(__name__)
@@ -57,13 +57,13 @@ class Child:
     holds: IO[str] | None = None  # a file that it holds open too: the lock lasts as long as either
 
     def start(self, environ: Mapping[str, str]) -> None:
+        """Start it, so that it gets SIGTERM if this process is killed: the next `up` finds port and files free."""
         self.process = subprocess.Popen(
-            self.command,
+            dying_with_this_process(self.command),
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone
             pass_fds=[self.holds.fileno()] if self.holds is not None else [],
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
         self.started_at = time.monotonic()
 
@@ -191,8 +191,3 @@ def _command() -> list[str]:
     """This very command again."""
     script = Path(sys.argv[0])
     return [sys.executable, "-m", "webhook"] if script.name == "__main__.py" else [sys.executable, str(script)]
-
-
-def die_with_parent() -> None:
-    """Linux: if its parent is killed, this process gets SIGTERM, so that the next one finds port and files free."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
