@@ -1,6 +1,7 @@
 """The documents say what is so: links lead somewhere, commands are understood, tables have what the code has."""
 
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from itertools import product
@@ -16,9 +17,11 @@ from tasks.monitoring.queue_status import Queues
 from tasks.settings import VARIABLES
 from tasks.storage.connections import Redis
 from tasks.templates.book import KEYS
+from tasks.templates.book import read as read_book
 from tasks.templates.render import PLACEHOLDERS
 from tasks.wecom.errors import CODES
-from tests.deploy.pages import ROOT, Page, commands, pages
+from tests.support.books import FILES, looking_at
+from tests.support.documents import ROOT, Page, commands, pages
 from webhook.cli.main import main
 from webhook.outcomes import NAMES as OUTCOMES
 
@@ -164,6 +167,25 @@ def test_each_command_is_described_with_each_of_its_options(path: str, command: 
     described = {word for synopsis in synopses for words in forms(synopsis) for word in words}
     assert synopses
     assert {option for option in options_of(command) if option.startswith("--")} <= described | GENERAL
+
+
+# ------------------------------------------------------------------------------------------------ examples
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md"])
+def test_the_first_settings_and_the_first_book_are_good(document: str) -> None:
+    code = dict(the(document).blocks)
+    settings = re.findall(r"^ *([A-Z_]+)=", code["sh"], re.MULTILINE)
+    assert set(settings) > REQUIRED
+    assert set(settings) <= {variable.name for variable in VARIABLES}
+    read_book(textwrap.dedent(code["yaml"]))
+
+
+@pytest.mark.parametrize("document", ["tasks/templates/README.md", "tasks/templates/README.zh-CN.md"])
+def test_the_books_in_its_reference_are_good(document: str) -> None:
+    whole, part = (code for language, code in the(document).blocks if language == "yaml")
+    read_book(whole, looking_at(FILES))
+    read_book(f"version: 1\n{part}rules: [use: default]\n")
 
 
 # ------------------------------------------------------------------------------------------------ tables
