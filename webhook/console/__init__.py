@@ -12,9 +12,8 @@ Its own application, so that the callback keeps its small body limit and knows n
 from flask import Flask
 
 from tasks.services import Services
-from webhook.console import auth, current, dashboard, deliveries, error_pages, language, layout, missed, queue
+from webhook.console import auth, current, dashboard, deliveries, error_pages, language, layout, missed, queue, setup
 from webhook.console.channels import channels
-from webhook.console.setup import setup
 from webhook.console.statistics import numbers
 from webhook.console.welcomes.editor import editor
 from webhook.console.welcomes.groups import groups
@@ -34,11 +33,10 @@ def console(services: Services) -> Flask:
     current.set_services(app, services)
     language.speak(app)
     layout.frame(app, services)
-    limiter = auth.guard(app, services)
-    error_pages.explain(app)
+    auth.guard(app, services)
+    app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject(services))
-    for module in (dashboard, deliveries, missed, queue):
+    for module in (dashboard, deliveries, missed, queue, setup):
         app.register_blueprint(module.blueprint)
-    app.register_blueprint(setup(services, limiter))
     return app

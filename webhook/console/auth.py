@@ -11,20 +11,36 @@ import ipaddress
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from flask import Blueprint, Flask, Response, abort, flash, g, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_limiter import Limiter
 from flask_wtf import CSRFProtect, FlaskForm
 from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.wrappers import Response as BaseResponse
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.console import sessions
+from webhook.console import current, sessions
 from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields
 from webhook.console.links import from_elsewhere, here, inside
 
@@ -53,6 +69,9 @@ HEADERS = Secure(
 _YEAR = 365 * 86400
 _NAME_COOKIE = "welcome-operator"
 
+blueprint = Blueprint("access", __name__)
+_hashing = threading.BoundedSemaphore(HASHES)
+
 
 class SignIn(FlaskForm):
     """Name and password."""
@@ -61,8 +80,8 @@ class SignIn(FlaskForm):
     password = PasswordField(validators=[InputRequired(), Length(max=LONGEST_PASSWORD)])
 
 
-def guard(app: Flask, services: Services) -> Limiter:
-    """Put an application behind the sign-in. → the limiter, for views that are dear."""
+def guard(app: Flask, services: Services) -> None:
+    """Put an application behind the sign-in."""
     settings = services.settings
     password = settings.console_password
     if not password:
@@ -70,40 +89,9 @@ def guard(app: Flask, services: Services) -> Limiter:
     app.secret_key = settings.secret_key
     app.session_interface = sessions.Sessions(services.redis)
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_PATH="/", WTF_CSRF_TIME_LIMIT=None)
-
-    def mark() -> str:
-        return sessions.fingerprint(password, app.secret_key or b"")
-
-    @app.before_request
-    def enter() -> Response | tuple[str, int] | None:
-        if request.method not in ("GET", "HEAD", "OPTIONS") and from_elsewhere():
-            abort(403)  # before its fields are read: they would be offered to be sent again, with our token
-        fetched = "HX-Request" in request.headers  # by the page itself
-        g.operator = sessions.operator(services.redis, mark(), acting=not fetched) if app.secret_key else None
-        if g.operator is None:
-            request.max_content_length = STRANGERS_LIMIT  # whatever the view would take
-        if request.endpoint in OPEN or g.operator is not None:
-            return None
-        if not app.secret_key:
-            raise NoKey
-        if fetched and request.method == "POST":
-            return Response(status=401)  # the preview of a form that is being written: what is typed stays there
-        if fetched:  # never a sign-in inside a page
-            return Response(status=401, headers={"HX-Redirect": url_for(SIGN_IN, next=inside(_current_page()))})
-        if request.method == "POST":
-            return _page(SignIn(formdata=None), here(), repeat=True, kept=kept_fields()), 401
-        return redirect(url_for(SIGN_IN, next=here()))  # type: ignore[return-value]
-
+    app.before_request(enter)
     CSRFProtect(app)  # after `enter`: a session that has ended is no forgery
-
-    @app.after_request
-    def protect(response: Response) -> Response:
-        for name, value in HEADERS.header_items():
-            response.headers.setdefault(name, value)
-        if request.endpoint != "static":
-            response.headers.setdefault("Cache-Control", "private, no-cache")
-        return response
-
+    app.after_request(protect)
     limiter = Limiter(
         _whence,
         app=app,
@@ -114,60 +102,138 @@ def guard(app: Flask, services: Services) -> Limiter:
         swallow_errors=True,
     )
     stored = functools.cache(functools.partial(generate_password_hash, password))  # 0.1 s: when somebody signs in
-    app.register_blueprint(_routes(services, stored, mark, limiter))
-    return limiter
+    app.extensions["access"] = _Access(password, stored, limiter)
+    app.register_blueprint(blueprint)
+    _limit_sign_in(app, limiter)
 
 
-def _routes(services: Services, stored: Callable[[], str], mark: Callable[[], str], limiter: Limiter) -> Blueprint:
-    blueprint = Blueprint("access", __name__)
-    hashing = threading.BoundedSemaphore(HASHES)
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """What one application checks a sign-in with. `stored`: the password's hash, computed when it is first needed."""
 
-    def was_wrong(response: Response) -> bool:
-        return response.status_code == 422
+    password: str = field(repr=False)
+    stored: Callable[[], str] = field(repr=False)
+    limiter: Limiter
 
-    @blueprint.route("/login", methods=["GET", "POST"])
-    @limiter.limit(f"{TRIES} per {MINUTES} minutes", methods=["POST"], deduct_when=was_wrong)
-    @limiter.limit(
-        f"{TRIES_OF_ALL} per {MINUTES} minutes", methods=["POST"], deduct_when=was_wrong, key_func=lambda: "everybody"
+    def mark(self) -> str:
+        """What a session keeps of the password."""
+        return sessions.fingerprint(self.password, current_app.secret_key or b"")
+
+
+def _access() -> _Access:
+    found: _Access = current_app.extensions["access"]
+    return found
+
+
+def limiter() -> Limiter:
+    """The rate limits of this application: `with limiter().limit("1 per minute"):` around what is expensive."""
+    return _access().limiter
+
+
+def _limit_sign_in(app: Flask, limiter: Limiter) -> None:
+    """Each application counts for itself, so the limits are put around its view, not around the module's."""
+    view: Any = app.view_functions[SIGN_IN]
+    for tries, whose in ((TRIES_OF_ALL, lambda: "everybody"), (TRIES, None)):
+        rate = f"{tries} per {MINUTES} minutes"
+        view = limiter.limit(rate, methods=["POST"], deduct_when=_was_wrong, key_func=whose)(view)
+    app.view_functions[SIGN_IN] = view
+
+
+def _was_wrong(response: Response) -> bool:
+    return response.status_code == 422
+
+
+# ------------------------------------------------------------------------------------------------ every request
+
+
+def enter() -> ResponseReturnValue | None:
+    """Let a request through to its view, or say why not."""
+    access = _access()
+    if request.method not in ("GET", "HEAD", "OPTIONS") and from_elsewhere():
+        abort(403)  # before its fields are read: they would be offered to be sent again, with our token
+    fetched = "HX-Request" in request.headers  # by the page itself
+    key = current_app.secret_key
+    client = current.services().redis
+    g.operator = sessions.operator(client, access.mark(), acting=not fetched) if key else None
+    if g.operator is None:
+        request.max_content_length = STRANGERS_LIMIT  # whatever the view would take
+    if request.endpoint in OPEN or g.operator is not None:
+        return None
+    if not key:
+        raise NoKey
+    if fetched and request.method == "POST":
+        return Response(status=401)  # the preview of a form that is being written: what is typed stays there
+    if fetched:  # never a sign-in inside a page
+        return Response(status=401, headers={"HX-Redirect": url_for(SIGN_IN, next=inside(_current_page()))})
+    if request.method == "POST":
+        return _page(SignIn(formdata=None), here(), repeat=True, kept=kept_fields()), 401
+    return redirect(url_for(SIGN_IN, next=here()))
+
+
+def protect(response: Response) -> Response:
+    """Give an answer the headers that keep a page to itself."""
+    for name, value in HEADERS.header_items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response
+
+
+# ------------------------------------------------------------------------------------------------ the sign-in
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def sign_in() -> ResponseReturnValue:
+    """The sign-in, and what was typed before it."""
+    form = SignIn()
+    target = inside(request.values.get("next", ""))
+    repeat, kept = bool(request.form.get("repeat")), kept_fields(KEPT)
+    if request.method == "GET":
+        return _page(form, target)
+    if not form.validate():
+        return _page(form, target, repeat, kept), 422
+    right = _is_right(form.password.data)
+    if right is None:
+        form.password.errors = [_("Others are signing in right now. Press the button again")]
+        return _page(form, target, repeat, kept), 503
+    if not right:
+        log.warning("a sign-in was refused: wrong password, from %s", request.remote_addr)
+        left = min((limit.remaining for limit in limiter().current_limits), default=1) - 1
+        return _page(form, target, repeat, kept, wrong=True, left=left), 422
+    return _signed_in(form.name.data, target, kept if repeat else None)
+
+
+def _is_right(password: str) -> bool | None:
+    """Whether it is the password; None while too many are compared."""
+    if not _hashing.acquire(timeout=HASH_PATIENCE):
+        return None
+    try:
+        return check_password_hash(_access().stored(), password)
+    finally:
+        _hashing.release()
+
+
+def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> ResponseReturnValue:
+    """Begin a session, and go where one was going; `kept`: a form that was being sent, to be sent again."""
+    sessions.begin(name, _access().mark())
+    g.operator = name
+    response: BaseResponse = redirect(target)
+    if kept is not None:
+        response = Response(render_template("kept.html", action=target, fields=kept, reason=_("You are signed in")))
+    response.set_cookie(
+        _NAME_COOKIE, quote(name), max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
     )
-    def sign_in() -> Response | str | tuple[str, int]:
-        form = SignIn()
-        target = inside(request.values.get("next", ""))
-        repeat, kept = bool(request.form.get("repeat")), kept_fields(KEPT)
-        if request.method == "GET":
-            return _page(form, target)
-        if not form.validate():
-            return _page(form, target, repeat, kept), 422
-        if not hashing.acquire(timeout=HASH_PATIENCE):
-            form.password.errors = [_("Others are signing in right now. Press the button again")]
-            return _page(form, target, repeat, kept), 503
-        try:
-            right = check_password_hash(stored(), form.password.data)
-        finally:
-            hashing.release()
-        if not right:
-            log.warning("a sign-in was refused: wrong password, from %s", request.remote_addr)
-            left = min((limit.remaining for limit in limiter.current_limits), default=1) - 1
-            return _page(form, target, repeat, kept, wrong=True, left=left), 422
-        sessions.begin(form.name.data, mark())
-        g.operator = form.name.data
-        response = redirect(target)
-        if repeat:
-            response = Response(render_template("kept.html", action=target, fields=kept, reason=_("You are signed in")))
-        response.set_cookie(
-            _NAME_COOKIE, quote(form.name.data), max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
-        )
-        return response  # type: ignore[return-value]
+    return response
 
-    @blueprint.post("/logout")
-    def sign_out() -> Response:
-        sessions.end(services.redis)
-        flash(_("You are signed out"))
-        response = redirect(url_for(SIGN_IN))
-        response.headers["Clear-Site-Data"] = '"cache"'  # pages that the browser keeps for its back button
-        return response  # type: ignore[return-value]
 
-    return blueprint
+@blueprint.post("/logout")
+def sign_out() -> ResponseReturnValue:
+    """End the session, wherever its cookie is."""
+    sessions.end(current.services().redis)
+    flash(_("You are signed out"))
+    response = redirect(url_for(SIGN_IN))
+    response.headers["Clear-Site-Data"] = '"cache"'  # pages that the browser keeps for its back button
+    return response
 
 
 def _page(

@@ -4,7 +4,8 @@ import logging
 import secrets
 
 import redis
-from flask import Flask, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -29,60 +30,70 @@ def kept_fields(prefix: str = "") -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if name not in _NEVER_KEPT]
 
 
-def explain(app: Flask) -> None:
-    """Give an application its pages of failure."""
+blueprint = Blueprint("errors", __name__)  # it has no routes
 
-    def failure(status: int, title: str, text: str, tone: str = "bad") -> tuple[str, int]:
-        return render_template("failure.html", title=title, text=text, tone=tone), status
 
-    def kept(status: int, reason: str) -> tuple[str, int]:
-        page = render_template(
-            "kept.html", action=here(), fields=kept_fields(), reason=reason, files=sorted(request.files)
-        )
-        return page, status
+@blueprint.app_errorhandler(CSRFError)
+def open_for_long(_error: CSRFError) -> ResponseReturnValue:
+    """A form's token has ended with its session."""
+    if request.endpoint == SIGN_IN:
+        flash(_("This page was open for long. Sign in again"))
+        return redirect(url_for(SIGN_IN))
+    return _kept(403, _("This page was open for long. Press the button again; your text is still here"))
 
-    @app.errorhandler(CSRFError)
-    def open_for_long(_error: CSRFError) -> tuple[str, int] | Response:
-        reason = _("This page was open for long. Press the button again; your text is still here")
-        if request.endpoint == SIGN_IN:
-            flash(_("This page was open for long. Sign in again"))
-            return redirect(url_for(SIGN_IN))  # type: ignore[return-value]
-        return kept(403, reason)
 
-    @app.errorhandler(NoKey)
-    @app.errorhandler(redis.RedisError)
-    def redis_away(error: Exception) -> tuple[str, int]:
-        log.error("a page could not be made: %s", type(error).__name__)
-        if request.method == "POST" and request.endpoint != SIGN_IN:
-            return kept(503, _("Not saved: Redis did not answer. Your text is still here, try again"))
-        text = _("Redis does not answer. Until it does, WeCom is told to send its callbacks again")
-        return failure(503, _("Cannot read the data"), text, "unknown")
+@blueprint.app_errorhandler(NoKey)
+@blueprint.app_errorhandler(redis.RedisError)
+def redis_away(error: Exception) -> ResponseReturnValue:
+    """Nothing could be read, or stored."""
+    log.error("a page could not be made: %s", type(error).__name__)
+    if request.method == "POST" and request.endpoint != SIGN_IN:
+        return _kept(503, _("Not saved: Redis did not answer. Your text is still here, try again"))
+    text = _("Redis does not answer. Until it does, WeCom is told to send its callbacks again")
+    return _failure(503, _("Cannot read the data"), text, "unknown")
 
-    @app.errorhandler(RateLimitExceeded)
-    def too_often(error: RateLimitExceeded) -> tuple[str, int]:
-        minutes = max(1, round(error.limit.limit.get_expiry() / 60))
-        text = _("Too many tries. Try again in %(minutes)s minutes", minutes=minutes)
-        return failure(429, _("Too many tries"), text, "warn")
 
-    @app.errorhandler(RequestEntityTooLarge)
-    def too_large(_error: RequestEntityTooLarge) -> tuple[str, int]:
-        most = f"{(request.max_content_length or 0) / (1 << 20):g}"
-        return failure(413, _("Too large"), _("What was sent is larger than %(most)s MB", most=most))
+@blueprint.app_errorhandler(RateLimitExceeded)
+def too_often(error: RateLimitExceeded) -> ResponseReturnValue:
+    """Passwords were guessed."""
+    minutes = max(1, round(error.limit.limit.get_expiry() / 60))
+    text = _("Too many tries. Try again in %(minutes)s minutes", minutes=minutes)
+    return _failure(429, _("Too many tries"), text, "warn")
 
-    @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> tuple[str, int] | Response:
-        if error.code == 404:
-            text = _("There is no such page. A record may have reached the end of the days it is kept")
-            return failure(404, _("Not found"), text, "plain")
-        if error.code is None or error.code < 400:
-            return error.get_response()  # type: ignore[return-value]
-        if error.code == 405:
-            return redirect(url_for("today.show"))  # type: ignore[return-value]
-        return failure(error.code, _("This did not work"), _("The console did not understand what was sent"))
 
-    @app.errorhandler(InternalServerError)
-    def own_fault(error: InternalServerError) -> tuple[str, int]:
-        number = secrets.token_hex(4)
-        log.error("a page failed (%s)", number, exc_info=error.original_exception or error)
-        text = _("This is a fault of the console. Its number in the log is %(number)s", number=number)
-        return failure(500, _("This did not work"), text)
+@blueprint.app_errorhandler(RequestEntityTooLarge)
+def too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+    """A file that is larger than its view takes."""
+    most = f"{(request.max_content_length or 0) / (1 << 20):g}"
+    return _failure(413, _("Too large"), _("What was sent is larger than %(most)s MB", most=most))
+
+
+@blueprint.app_errorhandler(HTTPException)
+def other(error: HTTPException) -> ResponseReturnValue:
+    """Whatever else a browser may be told."""
+    if error.code == 404:
+        text = _("There is no such page. A record may have reached the end of the days it is kept")
+        return _failure(404, _("Not found"), text, "plain")
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    if error.code == 405:
+        return redirect(url_for("today.show"))
+    return _failure(error.code, _("This did not work"), _("The console did not understand what was sent"))
+
+
+@blueprint.app_errorhandler(InternalServerError)
+def own_fault(error: InternalServerError) -> ResponseReturnValue:
+    """A view raised what nobody expected."""
+    number = secrets.token_hex(4)
+    log.error("a page failed (%s)", number, exc_info=error.original_exception or error)
+    text = _("This is a fault of the console. Its number in the log is %(number)s", number=number)
+    return _failure(500, _("This did not work"), text)
+
+
+def _failure(status: int, title: str, text: str, tone: str = "bad") -> tuple[str, int]:
+    return render_template("failure.html", title=title, text=text, tone=tone), status
+
+
+def _kept(status: int, reason: str) -> tuple[str, int]:
+    page = render_template("kept.html", action=here(), fields=kept_fields(), reason=reason, files=sorted(request.files))
+    return page, status

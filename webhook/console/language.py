@@ -10,7 +10,8 @@ from pathlib import Path
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, redirect, request
+from flask.typing import ResponseReturnValue
 from flask_babel import Babel, Domain, get_locale, gettext
 
 from tasks.messages import translate
@@ -21,6 +22,8 @@ NAMES = {CHINESE: "中文", ENGLISH: "English"}  # each in its own words
 COOKIE = "welcome-language"
 _YEAR = 365 * 86400
 
+blueprint = Blueprint("language", __name__)
+
 
 def speak(app: Flask) -> None:
     """Give an application its two languages, and the route that changes between them."""
@@ -28,7 +31,7 @@ def speak(app: Flask) -> None:
     _ = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
     app.jinja_env.globals.update(language=html_language, other_language=_other)
     app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
-    app.register_blueprint(_routes())
+    app.register_blueprint(blueprint)
 
 
 def html_language() -> str:
@@ -86,14 +89,10 @@ class _Babel(Babel):
         return _Catalogues()
 
 
-def _routes() -> Blueprint:
-    blueprint = Blueprint("language", __name__)
-
-    @blueprint.get("/language/<code>")
-    def choose(code: str) -> Response:
-        response = redirect(inside(request.args.get("back", "")))
-        if code in NAMES:
-            response.set_cookie(COOKIE, code, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
-        return response  # type: ignore[return-value]
-
-    return blueprint
+@blueprint.get("/language/<code>")
+def choose(code: str) -> ResponseReturnValue:
+    """Show every page in this language from now on, in this browser."""
+    response = redirect(inside(request.args.get("back", "")))
+    if code in NAMES:
+        response.set_cookie(COOKIE, code, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
+    return response

@@ -4,27 +4,25 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter import RateLimitExceeded
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
 from tasks.books.revisions import NoRevision
-from tasks.channels import ChannelError, Channels
+from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
 from tasks.directory.members import list_members
 from tasks.messages import Message
-from tasks.services import Services
-from tasks.settings import App
 from tasks.templates.problems import BookError
 from webhook.callback.diagnosis import is_proven, sentence
-from webhook.console import rehearsal_steps
+from webhook.console import auth, current, rehearsal_steps
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery_detail import as_sent
 from webhook.console.welcomes.preview import Bubble
@@ -63,131 +61,147 @@ class Callback:
     event: Mapping[str, str] | None = None  # the last that was no rehearsal: a row of the ledger
 
 
-def setup(services: Services, limiter: Limiter) -> Blueprint:
-    """The page, the check, the rehearsal and the sheet for whoever administers WeCom."""
-    blueprint = Blueprint("setup", __name__)
-    blueprint.add_app_template_filter(coded)
-    checkup = Checkup(services)
+blueprint = Blueprint("setup", __name__)
 
-    def page(form: Rehearsal) -> str:
-        app: App = g.app
-        last = checkup.last(app)
-        kept = rehearsal_steps.last(services.redis, app.name)
-        row = services.ledger.row(kept.event) if kept else None
-        steps = rehearsal_steps.steps(kept, row, services.ledger.now() / 1000) if kept else ()
-        return render_template(
-            "setup/show.html",
-            form=form,
-            url=_callback_url(app),
-            callback=_callback(app),
-            examination=last,
-            checking=checkup.running_since(app),
-            checks=_tone_of_checks(last),
-            kept=kept,
-            steps=steps,
-            row=row,
-            rehearsal=_tone_of_steps(steps),
-            preview=_preview(row) if row else None,
-            member=_name(app, kept.member) if kept else "",
-            members=list_members(services.redis, app.name, services.clients[app.name], LOOK_UP),
-            states=_states(app),
-        )
 
-    @blueprint.get("/setup")
-    def show() -> str:
-        kept = rehearsal_steps.last(services.redis, g.app.name)
-        return page(Rehearsal(data={"member": kept.member, "state": kept.state} if kept else None))
+@blueprint.get("/setup")
+def show() -> str:
+    """The page; its form holds what was rehearsed last."""
+    kept = rehearsal_steps.last(current.services().redis, current.app().name)
+    return _page(Rehearsal(data={"member": kept.member, "state": kept.state} if kept else None))
 
-    @blueprint.get("/setup/sheet")
-    def sheet() -> str:
-        today = datetime.now(services.settings.timezone).date().isoformat()
-        return render_template("setup/sheet.html", url=_callback_url(g.app), today=today)
 
-    @blueprint.post("/setup/check")
-    def check() -> Response:
-        try:
-            with limiter.limit(CHECKS, key_func=_session):
-                ended = checkup.begin(g.app)
-        except RateLimitExceeded:
-            flash(_("Checked a moment ago. Once in 10 seconds is possible"))
-        else:
-            flash(_("Checked") if ended else _("The check is running"))
-        return _to("checks")
+@blueprint.get("/setup/sheet")
+def sheet() -> str:
+    """The sheet for whoever administers WeCom, to be printed."""
+    return render_template("setup/sheet.html", url=_callback_url(), today=current.today().isoformat())
 
-    @blueprint.post("/setup/rehearsal")
-    def rehearsal() -> Response | tuple[str, int]:
-        form = Rehearsal()
-        url = _reachable(g.app)
-        if url is None:
-            no_url = _("Set WELCOME_PUBLIC_URL: the console has an address of its own, and the callback's is not known")
-            form.member.errors = [no_url]
-        if url is None or not form.validate():
-            return page(form), 422
-        try:
-            with limiter.limit(REHEARSALS, key_func=_session):
-                began = time.time()
-                delivered = rehearse(g.app, url, form.member.data, form.state.data)
-        except RateLimitExceeded:
-            flash(_("That was 10 rehearsals in a minute. Wait a little"))
-            return _to("rehearsal")
-        kept = rehearsal_steps.KeptRehearsal.of(delivered, url, g.operator, began)
-        rehearsal_steps.keep(services.redis, g.app.name, kept)
-        by = time.monotonic() + OUTCOME_WITHIN
-        while (
-            kept.status == 200 and time.monotonic() < by and not (services.ledger.row(kept.event) or {}).get("outcome")
-        ):
-            time.sleep(0.05)
-        flash(_("Rehearsed. Nothing was sent, and it counts nowhere"))
+
+@blueprint.post("/setup/check")
+def check() -> ResponseReturnValue:
+    """Have the doctor look."""
+    try:
+        with auth.limiter().limit(CHECKS, key_func=_session):
+            ended = Checkup(current.services()).begin(current.app().settings)
+    except RateLimitExceeded:
+        flash(_("Checked a moment ago. Once in 10 seconds is possible"))
+    else:
+        flash(_("Checked") if ended else _("The check is running"))
+    return _to("checks")
+
+
+@blueprint.post("/setup/rehearsal")
+def rehearsal() -> ResponseReturnValue:
+    """Rehearse: send an event to the callback as WeCom does, and wait a moment for what becomes of it."""
+    form, url, app = Rehearsal(), _reachable(), current.app()
+    if url is None:
+        no_url = _("Set WELCOME_PUBLIC_URL: the console has an address of its own, and the callback's is not known")
+        form.member.errors = [no_url]
+    if url is None or not form.validate():
+        return _page(form), 422
+    try:
+        with auth.limiter().limit(REHEARSALS, key_func=_session):
+            began = time.time()
+            delivered = rehearse(app.settings, url, form.member.data, form.state.data)
+    except RateLimitExceeded:
+        flash(_("That was 10 rehearsals in a minute. Wait a little"))
         return _to("rehearsal")
-
-    # ------------------------------------------------------------------------------------------------
-
-    def _callback_url(app: App) -> str | None:
-        public = services.settings.public_url
-        return None if public is None else public + app.callback_path
-
-    def _reachable(app: App) -> str | None:
-        """Where a rehearsal is sent: the way that WeCom takes, else this server as it is bound."""
-        if public := _callback_url(app):
-            return public
-        if services.settings.console_bind:
-            return None
-        bound = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
-        host, port = bound["SERVER_NAME"], bound["SERVER_PORT"]
-        return f"http://{_ANY.get(host, host)}:{port}{app.callback_path}"
-
-    def _callback(app: App) -> Callback:
-        noted = services.ledger.last_verification(app.name)
-        event = _last_event(app)
-        if noted is not None and noted[1]:
-            return Callback("bad" if is_proven(noted[1]) else "warn", noted[0], sentence(noted[1]), event)
-        return Callback("ok" if event else "unknown", noted[0] if noted else None, None, event)
-
-    def _last_event(app: App) -> Mapping[str, str] | None:
-        rows = services.ledger.page(app.name, limit=LAST_EVENTS).rows
-        return next((row for row in rows if row["rehearsal"] != "1"), None)
-
-    def _name(app: App, member: str) -> str:
-        return known_members(services.redis, app.name, [member]).get(member, ("", ""))[0] or member
-
-    def _preview(row: Mapping[str, str]) -> list[Bubble] | None:
-        """What the rehearsal's customer would have been sent; None where that cannot be told."""
-        try:
-            message = as_sent(services.books.book(row["app"], int(row["revision"])), row)
-        except (KeyError, ValueError, NoRevision, BookError):
-            return None
-        return None if message is None else message.bubbles
-
-    def _states(app: App) -> list[str]:
-        try:
-            channels = Channels(services.redis, app.name, services.clients[app.name]).all()
-        except ChannelError:
-            return []
-        return sorted({channel.state for channel in channels.values()})
-
-    return blueprint
+    kept = rehearsal_steps.KeptRehearsal.of(delivered, url, current.operator(), began)
+    rehearsal_steps.keep(current.services().redis, app.name, kept)
+    if kept.status == 200:
+        _await_outcome(kept.event)
+    flash(_("Rehearsed. Nothing was sent, and it counts nowhere"))
+    return _to("rehearsal")
 
 
+def _await_outcome(event: str) -> None:
+    """Wait until a rehearsal has an outcome, at most OUTCOME_WITHIN."""
+    ledger, by = current.services().ledger, time.monotonic() + OUTCOME_WITHIN
+    while time.monotonic() < by and not (ledger.row(event) or {}).get("outcome"):
+        time.sleep(0.05)
+
+
+# ------------------------------------------------------------------------------------------------ what is shown
+
+
+def _page(form: Rehearsal) -> str:
+    services, app = current.services(), current.app()
+    checkup = Checkup(services)
+    last = checkup.last(app.settings)
+    kept = rehearsal_steps.last(services.redis, app.name)
+    row = services.ledger.row(kept.event) if kept else None
+    steps = rehearsal_steps.steps(kept, row, services.ledger.now() / 1000) if kept else ()
+    return render_template(
+        "setup/show.html",
+        form=form,
+        url=_callback_url(),
+        callback=_callback(),
+        examination=last,
+        checking=checkup.running_since(app.settings),
+        checks=_tone_of_checks(last),
+        kept=kept,
+        steps=steps,
+        row=row,
+        rehearsal=_tone_of_steps(steps),
+        preview=_preview(row) if row else None,
+        member=_name(kept.member) if kept else "",
+        members=list_members(services.redis, app.name, app.wecom, LOOK_UP),
+        states=_states(),
+    )
+
+
+def _callback_url() -> str | None:
+    public = current.services().settings.public_url
+    return None if public is None else public + current.app().settings.callback_path
+
+
+def _reachable() -> str | None:
+    """Where a rehearsal is sent: the way that WeCom takes, else this server as it is bound."""
+    if public := _callback_url():
+        return public
+    if current.services().settings.console_bind:
+        return None
+    bound = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
+    host, port = bound["SERVER_NAME"], bound["SERVER_PORT"]
+    return f"http://{_ANY.get(host, host)}:{port}{current.app().settings.callback_path}"
+
+
+def _callback() -> Callback:
+    noted = current.services().ledger.last_verification(current.app().name)
+    event = _last_event()
+    if noted is not None and noted[1]:
+        return Callback("bad" if is_proven(noted[1]) else "warn", noted[0], sentence(noted[1]), event)
+    return Callback("ok" if event else "unknown", noted[0] if noted else None, None, event)
+
+
+def _last_event() -> Mapping[str, str] | None:
+    rows = current.services().ledger.page(current.app().name, limit=LAST_EVENTS).rows
+    return next((row for row in rows if row["rehearsal"] != "1"), None)
+
+
+def _name(member: str) -> str:
+    known = known_members(current.services().redis, current.app().name, [member])
+    return known.get(member, ("", ""))[0] or member
+
+
+def _preview(row: Mapping[str, str]) -> list[Bubble] | None:
+    """What the rehearsal's customer would have been sent; None where that cannot be told."""
+    try:
+        message = as_sent(current.services().books.book(row["app"], int(row["revision"])), row)
+    except (KeyError, ValueError, NoRevision, BookError):
+        return None
+    return None if message is None else message.bubbles
+
+
+def _states() -> list[str]:
+    try:
+        channels = current.app().channels.all()
+    except ChannelError:
+        return []
+    return sorted({channel.state for channel in channels.values()})
+
+
+@blueprint.app_template_filter("coded")
 def coded(text: str) -> Markup:
     """A text whose `commands` stand between backticks, as a page shows it."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
@@ -203,8 +217,8 @@ def _tone_of_steps(steps: tuple[rehearsal_steps.RehearsalStep, ...]) -> str:
 
 
 def _session() -> str:
-    return f"{g.operator}:{session.get('began')}"
+    return f"{current.operator()}:{session.get('began')}"
 
 
-def _to(anchor: str) -> Response:
-    return redirect(url_for("setup.show", _anchor=anchor))  # type: ignore[return-value]
+def _to(anchor: str) -> ResponseReturnValue:
+    return redirect(url_for("setup.show", _anchor=anchor))
