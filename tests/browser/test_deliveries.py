@@ -1,30 +1,24 @@
 """Deliveries in a browser: filter, hand the address on, see what became of one, be told of new ones."""
 
 import re
-import time
 
 from playwright.sync_api import expect
 
 from tasks.ledger.ledger import Settlement
 from tasks.services import Services
-from tests.support.builders import a_contact
 from tests.support.chromium import Visit
+from tests.support.ledger import settled
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 
 
 def added(services: Services, outcome: str, user_id: str, name: str, state: str = "") -> str:
     """A customer of whom this became. → the event's id"""
-    app = services.settings.apps["default"]
-    event = a_contact(corp_id=app.corp_id, user_id=user_id, state=state)
-    time.sleep(0.002)  # rows of one millisecond have no order that a test could know
-    services.ledger.accept(event)
     values = {"customer": name, "member": {"zhangwei": "张伟", "lisi": "李四"}[user_id]}
     settlement = Settlement(
         outcome, template="default", rule="1", revision=1, attempts=1, steps=STEPS, tries=[(0, "")], values=values
     )
-    services.ledger.settle(event, settlement)
-    return event.id
+    return settled(services.ledger, settlement, user_id=user_id, state=state).id
 
 
 def test_a_filter_is_an_address_that_shows_another_operator_the_same(services: Services, visit: Visit) -> None:

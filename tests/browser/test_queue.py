@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 from tasks.ledger.ledger import Settlement
 from tasks.ledger.pauses import WELCOME, QueuePauses
 from tasks.services import Services
-from tests.support.builders import a_contact
 from tests.support.chromium import Visit
 from tests.support.console import NAME
+from tests.support.ledger import settled
 
 
 def test_the_welcome_lane_is_paused_and_resumed(visit: Visit, services: Services) -> None:
@@ -35,9 +35,7 @@ def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, s
     page = visit("/queue", language="en")
     page.get_by_text("Pause the welcome lane").click()
     for _ in range(2):
-        event = a_contact(corp_id=services.settings.apps["default"].corp_id)
-        services.ledger.accept(event)
-        services.ledger.settle(event, Settlement("sent", steps={"answer_1": 900}))
+        settled(services.ledger, Settlement("sent", steps={"answer_1": 900}))
     expect(page.get_by_text("2 greetings today")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("button", name="Pause for 10 minutes")).to_be_visible()
     page.get_by_role("button", name="Pause updates").click()
@@ -48,9 +46,7 @@ def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Vi
     page = visit("/missed")
     expect(page.locator("#paused")).to_be_empty()
     QueuePauses(services.redis).pause(WELCOME, NAME)
-    event = a_contact(corp_id=services.settings.apps["default"].corp_id)
-    services.ledger.accept(event)
-    services.ledger.settle(event, Settlement("failed", errcode=-1))
+    settled(services.ledger, Settlement("failed", errcode=-1))
     expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停", timeout=20_000)
     expect(page.locator("#pulse")).to_have_text("已暂停")
     expect(page.locator("#pages")).to_contain_text("未送达 1")
@@ -59,9 +55,7 @@ def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Vi
 
 
 def test_numbers_are_asked_for_and_taken_away(visit: Visit, services: Services) -> None:
-    event = a_contact(corp_id=services.settings.apps["default"].corp_id, state="douyin-1")
-    services.ledger.accept(event)
-    services.ledger.settle(event, Settlement("sent"))
+    settled(services.ledger, state="douyin-1")
     page = visit("/numbers")
     page.get_by_role("link", name="渠道", exact=True).last.click()
     expect(page.get_by_role("row", name=re.compile("douyin-1"))).to_be_visible()

@@ -9,8 +9,8 @@ from tasks.books.draft import Drafts
 from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, AddRule, Part, SetNamed
 from tests.simulator.client import StandIn
-from tests.support.builders import a_contact
 from tests.support.chromium import Visit
+from tests.support.ledger import accepted
 from tests.support.worker import working
 
 RED = "小红书的朋友您好！"
@@ -35,7 +35,7 @@ def test_a_rule_from_its_form_to_the_customer_and_back(
     services: Services, drafts: Drafts, wecom: StandIn, visit: Visit, script: bool, width: int
 ) -> None:
     for state in ("xhs-1", "xhs-2", ""):
-        services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id, state=state))
+        accepted(services.ledger, state=state)
     page = visit("/welcomes", width=width, script=script)
     page.click("text=新规则")
     opened(page, "state")

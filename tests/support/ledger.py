@@ -1,9 +1,12 @@
-"""The ledger on a test's Redis: a ledger of one's own, customers in it of whom this became, and time that passes."""
+"""The ledger on a test's Redis: events in it that wait or of which this became, their age, and time that passes."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tasks.events import ContactAdded
 from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
 from tasks.ledger.ledger import Claim, Ledger, Settlement
 from tasks.missed.work_list import UNANNOUNCED
@@ -11,6 +14,8 @@ from tasks.services import Services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
+
+SENT = Settlement("sent")
 
 
 def a_ledger(client: Redis, **different: Any) -> Ledger:
@@ -29,13 +34,55 @@ def held(claim: Claim, seconds: float) -> Claim:
     return replace(claim, claimed_at=claim.claimed_at - seconds)
 
 
-def missed(client: Redis, outcome: str = "expired", errcode: int | None = None, **different: str) -> str:
+def accepted(ledger: Ledger, event: ContactAdded | None = None, *, ago: float = 0.0, **different: Any) -> ContactAdded:
+    """An event that waits, received so many seconds ago. `different`: of the contact, unless an event is given.
+
+    It has a millisecond of its own: rows of the same one have no order that a test could know.
+    """
+    event = event or a_contact(**different)
+    time.sleep(0.001)
+    assert ledger.accept(event)
+    if ago:
+        _age(ledger._redis, event.id, round(ago * 1000))
+    return event
+
+
+def settled(
+    ledger: Ledger,
+    settlement: Settlement = SENT,
+    counts: Mapping[str, int] | None = None,
+    *,
+    ago: float = 0.0,
+    claimed: bool = False,
+    follow_up: bool = False,
+    **different: Any,
+) -> ContactAdded:
+    """An event of which this became, received so many seconds ago. `different`: of the contact.
+
+    claimed: a worker took it first, and all else that waited.
+    """
+    event = accepted(ledger, ago=ago, **different)
+    if claimed:
+        ledger.claim(9)
+    assert ledger.settle(event, settlement, counts, follow_up)
+    return event
+
+
+def missed(
+    client: Redis, outcome: str = "expired", errcode: int | None = None, *, ago: float = 0.0, **different: str
+) -> str:
     """The id of a customer who was not greeted."""
-    ledger, event = a_ledger(client), a_contact(**different)
-    ledger.accept(event)
-    ledger.claim(9)
-    ledger.settle(event, Settlement(outcome, "the reason", errcode, attempts=0))
-    return event.id
+    settlement = Settlement(outcome, "the reason", errcode, attempts=0)
+    return settled(a_ledger(client), settlement, ago=ago, claimed=True, **different).id
+
+
+def _age(client: Redis, identity: str, milliseconds: int) -> None:
+    """As if the event had been received so much earlier: in its row, and in every set that lists it by its receipt."""
+    received_at = client.hget(keys.event(identity), "received_at")
+    client.hincrby(keys.event(identity), "received_at", -milliseconds)
+    for key in client.scan_iter(keys.ALL, _type="zset"):
+        if client.zscore(key, identity) == float(received_at):
+            client.zincrby(key, -milliseconds, identity)
 
 
 def unannounced(identity: str, **different: str | int) -> dict[str, str | int]:
@@ -61,9 +108,8 @@ def unannounced(identity: str, **different: str | int) -> dict[str, str | int]:
 
 def a_failed_follow_up(services: Services, **different: object) -> FollowUpTask:
     """A follow-up that was given up."""
-    store, event = FollowUps(services.redis), a_contact(**different)
-    services.ledger.accept(event)
-    services.ledger.settle(event, Settlement("sent"), follow_up=True)
+    store = FollowUps(services.redis)
+    settled(services.ledger, follow_up=True, **different)
     (task,) = store.claim(1)
     store.note(task, FollowUpProgress("failed", "no such tag <b>"))
     return task

@@ -24,7 +24,7 @@ from tasks.storage import keys
 from tasks.templates.edits import AddRule, SetNamed
 from tasks.templates.yaml_writer import Value
 from tests.support.books import PNG
-from tests.support.builders import a_contact
+from tests.support.ledger import accepted, settled
 from webhook.console import rehearsal_steps
 
 NASTY = (
@@ -57,8 +57,6 @@ QUERIES = [
 def fill(services: Services) -> None:
     """Rows with every outcome, and with hostile States."""
     for number, outcome in enumerate(OUTCOMES):
-        event = a_contact(corp_id=services.settings.apps["default"].corp_id, state=NASTY[number % len(NASTY)][:64])
-        services.ledger.accept(event)
         nasty = NASTY[number % len(NASTY)]
         settlement = Settlement(
             outcome,
@@ -73,8 +71,8 @@ def fill(services: Services) -> None:
             values={"customer": nasty[:32], "member": nasty[:32]},
             without=[1] if outcome == "sent" else [],
         )
-        services.ledger.settle(event, settlement)
-    services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id))
+        settled(services.ledger, settlement, state=NASTY[number % len(NASTY)][:64])
+    accepted(services.ledger)
     fill_missed(services)
     fill_channels(services)
     fill_setup(services)
@@ -173,10 +171,8 @@ def fill_queue(services: Services) -> None:
         raise OSError
     store = FollowUps(services.redis)
     for name in NASTY:
-        event = a_contact(user_id=name[:60])
-        services.ledger.accept(event)
         sent = Settlement("sent", template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000})
-        services.ledger.settle(event, sent, follow_up=True)
+        settled(services.ledger, sent, follow_up=True, user_id=name[:60])
         for task in store.claim(1):
             store.note(task, FollowUpProgress("failed", name))
     QueuePauses(services.redis).pause(FOLLOW_UPS, NASTY[3])

@@ -23,7 +23,8 @@ from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.simulator.world import App
 from tests.support.books import FILES
-from tests.support.builders import PLAIN_BOOK, a_contact, some_settings
+from tests.support.builders import PLAIN_BOOK, some_settings
+from tests.support.ledger import accepted
 
 
 @dataclass
@@ -62,20 +63,11 @@ class Worker:
     def ledger(self) -> Ledger:
         return self.services.ledger
 
-    def added(self, **different: Any) -> tuple[Record, ContactAdded]:
-        """A customer of whom WeCom knows and whose event is in the ledger."""
+    def added(self, ago: float = 0.0, **different: Any) -> tuple[Record, ContactAdded]:
+        """A customer of whom WeCom knows, whose event was received so many seconds ago and waits."""
         record = self.wecom.add(push=False)
-        event = a_contact(
-            **{
-                "corp_id": self.app.corp_id,
-                "user_id": record.user_id,
-                "external_user_id": record.external_user_id,
-                "welcome_code": record.welcome_code,
-            }
-            | different
-        )
-        assert self.ledger.accept(event)
-        return record, event
+        about = {name: getattr(record, name) for name in ("user_id", "external_user_id", "welcome_code")}
+        return record, accepted(self.ledger, ago=ago, **{"corp_id": self.app.corp_id} | about | different)
 
     def claimed(self, **different: Any) -> tuple[Record, Claim]:
         record, _ = self.added(**different)

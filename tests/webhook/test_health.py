@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.ledger.ledger import Settlement
 from tasks.ledger.pauses import WELCOME, QueuePauses
 from tasks.monitoring.metrics import count, latency
 from tasks.monitoring.queue_status import SILENT
@@ -16,7 +15,8 @@ from tasks.templates.render import needed
 from tasks.wecom import WeComError
 from tests.simulator.world import App
 from tests.support.books import MP4, a_template
-from tests.support.builders import AES_KEY, ENVIRONMENT, a_contact, some_settings
+from tests.support.builders import AES_KEY, ENVIRONMENT, some_settings
+from tests.support.ledger import settled
 from tests.support.pushes import TOKEN, a_push, an_event, xml
 from tests.support.until import until
 from webhook.doctor import examine
@@ -193,10 +193,8 @@ def test_what_waits_is_in_flight_or_silent_is_seen(web, wecom):
 def test_the_latency_is_a_histogram_from_receipt_to_wecoms_ok(web):
     ledger = web.services.ledger
     for seconds in (0.05, 0.3, 19.0, 25.0):
-        event = a_contact()
-        ledger.accept(event)
         counts = latency("default", seconds) | {count("outcomes_total", app="default", outcome="sent"): 1}
-        ledger.settle(event, Settlement("sent"), counts)
+        settled(ledger, counts=counts)
     samples = metrics(web)
     name = "wecom_welcome_greeting_seconds"
 

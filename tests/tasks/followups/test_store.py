@@ -4,9 +4,9 @@ import pytest
 
 from tasks.followups import store as store_module
 from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
-from tasks.ledger.ledger import Ledger, Settlement
+from tasks.ledger.ledger import Ledger
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
+from tests.support.ledger import settled
 
 
 @pytest.fixture
@@ -15,9 +15,7 @@ def store(redis_client: Redis) -> FollowUps:
 
 
 def begun(ledger: Ledger, store: FollowUps, **different: object) -> FollowUpTask:
-    event = a_contact(**different)
-    ledger.accept(event)
-    ledger.settle(event, Settlement("sent"), follow_up=True)
+    settled(ledger, follow_up=True, **different)
     (task,) = store.claim(1)
     return task
 

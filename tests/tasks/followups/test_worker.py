@@ -20,6 +20,7 @@ from tasks.templates.model import Tag
 from tasks.wecom import errors
 from tests.simulator.client import StandIn
 from tests.support.builders import a_contact
+from tests.support.ledger import accepted, settled
 from tests.support.worker import Worker
 
 BOOK = """\
@@ -66,13 +67,13 @@ class Slow:
         record = self.worker.wecom.add(
             push=False, change={"add": "add_external_contact", "half_add": "add_half_external_contact"}[change]
         )
-        event = a_contact(
+        event = accepted(
+            self.worker.ledger,
             corp_id=self.worker.app.corp_id,
             user_id=record.user_id,
             change=change,
             **{"external_user_id": record.external_user_id} | different,
         )
-        self.worker.ledger.accept(event)
         self.worker.ledger.claim(9)
         settlement = Settlement(outcome, template=template, revision=1 if template else 0)
         self.worker.ledger.settle(event, settlement, follow_up=True)
@@ -196,9 +197,7 @@ def test_nothing_is_entered_for_rehearsals_and_for_templates_without_it(slow: Sl
 
 
 def test_the_follow_up_is_entered_with_the_first_outcome_alone(slow: Slow) -> None:
-    event = a_contact()
-    slow.worker.ledger.accept(event)
-    slow.worker.ledger.settle(event, Settlement("unconfirmed"), follow_up=True)
+    event = settled(slow.worker.ledger, Settlement("unconfirmed"), follow_up=True)
     slow.client.delete(keys.FOLLOWUP_DUE)
     slow.worker.ledger.settle(event, Settlement("sent"), follow_up=True)
     assert slow.client.exists(keys.FOLLOWUP_DUE) == 0

@@ -13,24 +13,13 @@ from tasks.ledger.ledger import CLAIM_LEASE, OUTCOMES, WAITING_MESSAGES, Claim, 
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_contact
-from tests.support.ledger import a_ledger, let_time_pass
+from tests.support.ledger import a_ledger, accepted, let_time_pass
 
 SENT = Settlement("sent")
 
 
-def accepted(ledger: Ledger, count: int = 1, **different: Any) -> list[str]:
-    """The ids of so many events, oldest first, each received in a millisecond of its own."""
-    ids = []
-    for _ in range(count):
-        event = a_contact(**different)
-        assert ledger.accept(event)
-        ids.append(event.id)
-        time.sleep(0.002)
-    return ids
-
-
 def claimed(ledger: Ledger, **different: Any) -> Claim:
-    ledger.accept(a_contact(**different))
+    accepted(ledger, **different)
     (claim,) = ledger.claim(1)
     return claim
 
@@ -86,7 +75,8 @@ def test_many_at_once_accept_an_event_once(redis_client: Redis, ledger: Ledger) 
 
 
 def test_a_burst_queues_few_messages(redis_client: Redis, ledger: Ledger) -> None:
-    accepted(ledger, WAITING_MESSAGES + 5)
+    for _ in range(WAITING_MESSAGES + 5):
+        accepted(ledger)
     assert redis_client.llen(keys.QUEUE) == WAITING_MESSAGES
     messages = [json.loads(message)["headers"]["id"] for message in redis_client.lrange(keys.QUEUE, 0, -1)]
     assert len(set(messages)) == WAITING_MESSAGES
@@ -113,7 +103,8 @@ def test_a_look_without_a_promise_withdraws_the_one_before(redis_client: Redis, 
 
 
 def test_a_worker_that_is_full_makes_no_promise(redis_client: Redis, ledger: Ledger) -> None:
-    accepted(ledger, 2)
+    for _ in range(2):
+        accepted(ledger)
     redis_client.delete(keys.QUEUE)
     assert len(ledger.claim(2, attend=60)) == 2
     accepted(ledger)
@@ -124,15 +115,14 @@ def test_a_worker_that_is_full_makes_no_promise(redis_client: Redis, ledger: Led
 
 
 def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(ledger: Ledger) -> None:
-    ids = accepted(ledger, 5)
+    ids = [accepted(ledger).id for _ in range(5)]
     assert [claim.id for claim in ledger.claim(2)] == ids[:2]
     assert [claim.id for claim in ledger.claim(2)] == ids[2:4]
     assert [claim.id for claim in ledger.claim(9)] == ids[4:]
 
 
 def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
-    event = a_contact(state="a|b", rehearsal=True, change="half_add", welcome_code="")
-    ledger.accept(event)
+    event = accepted(ledger, state="a|b", rehearsal=True, change="half_add", welcome_code="")
     (claim,) = ledger.claim(1)
     assert claim.event == event
     assert (claim.number, claim.attempts, claim.answers, claim.recoveries, claim.revision) == (1, 0, 0, 0, None)
@@ -140,8 +130,7 @@ def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
 
 def test_a_claim_knows_what_is_left_of_the_window(redis_client: Redis) -> None:
     ledger = a_ledger(redis_client, window=7.0)
-    (identity,) = accepted(ledger)
-    redis_client.hincrby(keys.event(identity), "received_at", -2500)
+    accepted(ledger, ago=2.5)
     (claim,) = ledger.claim(1)
     assert 2.5 <= claim.age < 6
     assert claim.deadline - claim.claimed_at == pytest.approx(7.0 - claim.age)
@@ -169,7 +158,7 @@ def test_what_is_claimed_is_not_due_until_its_lease_ends(redis_client: Redis, le
 
 
 def test_many_workers_at_once_claim_each_event_once(ledger: Ledger) -> None:
-    ids = accepted(ledger, 40)
+    ids = [accepted(ledger).id for _ in range(40)]
     with ThreadPoolExecutor(8) as pool:
         taken = [claim.id for claims in pool.map(lambda _: ledger.claim(3), range(32)) for claim in claims]
     assert sorted(taken) == sorted(ids)
@@ -183,7 +172,7 @@ def test_a_claim_names_the_books_revision_of_its_own_app(redis_client: Redis, le
 
 
 def test_a_row_that_was_forgotten_leaves_due_and_holds_nobody_up(redis_client: Redis, ledger: Ledger) -> None:
-    forgotten, kept = accepted(ledger, 2)
+    forgotten, kept = [accepted(ledger).id for _ in range(2)]
     redis_client.delete(keys.event(forgotten))
     assert [claim.id for claim in ledger.claim(9)] == [kept]
     assert redis_client.zscore(keys.DUE, forgotten) is None
@@ -347,7 +336,8 @@ def quiet(client: Redis, ledger: Ledger) -> None:
 
 
 def test_who_was_left_behind_gets_a_message(redis_client: Redis, ledger: Ledger) -> None:
-    accepted(ledger, 3)
+    for _ in range(3):
+        accepted(ledger)
     quiet(redis_client, ledger)
     let_time_pass(redis_client, 0.3)
     assert ledger.requeue() == 3
@@ -411,25 +401,24 @@ def test_the_scripts_survive_a_server_that_forgets_them(redis_client: Redis, led
 
 
 def test_reading_never_shows_the_code(ledger: Ledger) -> None:
-    event = a_contact()
-    ledger.accept(event)
+    event = accepted(ledger)
     assert event.welcome_code not in str(ledger.row(event.id))
     assert event.welcome_code not in str(list(ledger.rows()))
 
 
 def test_deliveries_come_newest_first_in_batches(ledger: Ledger) -> None:
-    ids = accepted(ledger, 5)
+    ids = [accepted(ledger).id for _ in range(5)]
     assert [row["id"] for row in ledger.rows(batch=2)] == ids[::-1]
 
 
 def test_deliveries_of_a_time(redis_client: Redis, ledger: Ledger) -> None:
-    ids = accepted(ledger, 4)
+    ids = [accepted(ledger).id for _ in range(4)]
     times = [int(redis_client.zscore(keys.EVENTS, identity)) for identity in ids]
     assert [row["id"] for row in ledger.rows(since=times[1], until=times[2])] == [ids[2], ids[1]]
 
 
 def test_a_delivery_is_listed_once_though_others_come_meanwhile(ledger: Ledger) -> None:
-    ids = accepted(ledger, 4)
+    ids = [accepted(ledger).id for _ in range(4)]
     listing = ledger.rows(batch=2)
     seen = [next(listing)["id"], next(listing)["id"]]
     accepted(ledger)
@@ -438,7 +427,7 @@ def test_a_delivery_is_listed_once_though_others_come_meanwhile(ledger: Ledger) 
 
 
 def test_rows_past_their_life_leave_the_list(redis_client: Redis, ledger: Ledger) -> None:
-    old, young = accepted(ledger, 2)
+    old, young = [accepted(ledger).id for _ in range(2)]
     redis_client.zincrby(keys.EVENTS, -31 * 86400 * 1000, old)
     assert ledger.trim() == 1
     assert redis_client.zrange(keys.EVENTS, 0, -1) == [young]
@@ -447,7 +436,7 @@ def test_rows_past_their_life_leave_the_list(redis_client: Redis, ledger: Ledger
 
 
 def test_what_outlived_its_row_is_trimmed_too(redis_client: Redis, ledger: Ledger) -> None:
-    (old,) = accepted(ledger, 1)
+    old = accepted(ledger).id
     redis_client.delete(keys.event(old))
     redis_client.zincrby(keys.EVENTS, -31 * 86400 * 1000, old)
     assert ledger.trim() == 1

@@ -4,12 +4,11 @@ import pytest
 
 from tasks.followups.store import FollowUps
 from tasks.ledger import pauses
-from tasks.ledger.ledger import Ledger, Settlement
+from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import FOLLOW_UPS, QUEUES, WELCOME, Pause, QueuePauses
 from tasks.storage import keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
-from tests.support.ledger import held
+from tests.support.ledger import accepted, held, settled
 from tests.support.until import until
 from tests.support.worker import Worker
 
@@ -24,8 +23,7 @@ def test_nothing_is_paused_at_first(both: QueuePauses) -> None:
 
 
 def test_no_event_is_claimed_while_paused_and_all_are_afterwards(both: QueuePauses, ledger: Ledger) -> None:
-    event = a_contact()
-    ledger.accept(event)
+    event = accepted(ledger)
     assert both.pause(WELCOME, "李敏")
     assert ledger.claim(5) == []
     assert both.resume(WELCOME, "王芳")
@@ -35,9 +33,7 @@ def test_no_event_is_claimed_while_paused_and_all_are_afterwards(both: QueuePaus
 
 
 def test_no_follow_up_is_claimed_while_paused(redis_client: Redis, both: QueuePauses, ledger: Ledger) -> None:
-    event = a_contact()
-    ledger.accept(event)
-    ledger.settle(event, Settlement("sent"), follow_up=True)
+    event = settled(ledger, follow_up=True)
     both.pause(FOLLOW_UPS, "李敏")
     assert FollowUps(redis_client).claim(5) == []
     both.resume(FOLLOW_UPS, "李敏")
@@ -56,7 +52,7 @@ def test_the_welcome_lane_resumes_by_itself_and_the_other_does_not(
     both: QueuePauses, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pauses, "MOST", 0.2)
-    ledger.accept(a_contact())
+    accepted(ledger)
     for lane in QUEUES:
         both.pause(lane, "李敏")
     assert set(both.paused()) == {WELCOME, FOLLOW_UPS}

@@ -6,14 +6,11 @@ from tasks.ledger import query
 from tasks.ledger.ledger import Ledger, Settlement
 from tasks.storage import keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
+from tests.support.ledger import accepted, settled
 
 
 def stored(ledger: Ledger, settlement: Settlement | None = None, **different: object) -> str:
-    event = a_contact(**different)
-    ledger.accept(event)
-    if settlement is not None:
-        ledger.settle(event, settlement)
+    event = accepted(ledger, **different) if settlement is None else settled(ledger, settlement, **different)
     return event.id
 
 
@@ -123,8 +120,7 @@ def test_a_row_that_is_gone_is_not_shown(redis_client: Redis, ledger: Ledger) ->
 
 
 def test_no_page_shows_a_code(ledger: Ledger) -> None:
-    event = a_contact()
-    ledger.accept(event)
+    event = accepted(ledger)
     assert event.welcome_code not in str(ledger.page("default"))
 
 
@@ -153,8 +149,7 @@ def test_who_was_missed_is_listed_until_greeted(ledger: Ledger) -> None:
 
 def test_who_was_greeted_before_the_outcome_of_an_earlier_event_is_not_missed(ledger: Ledger) -> None:
     pair = {"user_id": "lisi", "external_user_id": "wm1"}
-    early = a_contact(**pair)
-    ledger.accept(early)
+    early = accepted(ledger, **pair)
     later = stored(ledger, Settlement("sent"), **pair)
     ledger.settle(early, Settlement("failed"))
     assert ledger.missed("default").rows == []

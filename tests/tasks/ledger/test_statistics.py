@@ -10,16 +10,9 @@ from tasks.ledger import statistics
 from tasks.ledger.ledger import Ledger, Settlement
 from tasks.storage import keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
-from tests.support.ledger import a_ledger
+from tests.support.ledger import a_ledger, settled
 
 ZONE = ZoneInfo("Asia/Shanghai")
-
-
-def settled(ledger: Ledger, settlement: Settlement, **different: object) -> None:
-    event = a_contact(**different)
-    ledger.accept(event)
-    ledger.settle(event, settlement)
 
 
 def counted(client: Redis, *dimensions: str) -> statistics.Tallies:
@@ -58,9 +51,7 @@ def test_why_it_was_not_sent_is_counted(
 
 
 def test_an_answer_that_was_thought_lost_is_not_counted_twice(redis_client: Redis, ledger: Ledger) -> None:
-    event = a_contact()
-    ledger.accept(event)
-    ledger.settle(event, Settlement("unconfirmed", "an answer was lost", 41050, template="t"))
+    event = settled(ledger, Settlement("unconfirmed", "an answer was lost", 41050, template="t"))
     ledger.settle(event, Settlement("sent", template="t"))
     assert counted(redis_client, "total", "cause") == {("total", "", "sent"): 1}
 
@@ -106,9 +97,7 @@ def test_what_had_no_room_is_taken_back_where_it_was_counted(
 ) -> None:
     monkeypatch.setattr(statistics, "FIELDS_LIMIT", 1)
     settled(ledger, Settlement("failed"), state="first")
-    event = a_contact(state="second")
-    ledger.accept(event)
-    ledger.settle(event, Settlement("failed"))
+    event = settled(ledger, Settlement("failed"), state="second")
     ledger.settle(event, Settlement("sent"))
     assert counted(redis_client, "channel") == {("channel", "first", "failed"): 1, ("channel", None, "sent"): 1}
 

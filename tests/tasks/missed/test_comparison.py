@@ -31,7 +31,7 @@ from tasks.missed.work_list import UNANNOUNCED, WorkList
 from tasks.storage import erasure, keys
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
-from tests.support.builders import a_contact
+from tests.support.ledger import accepted
 from tests.support.worker import Worker
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -155,9 +155,8 @@ def came(worker: Worker, ago: float = HOUR, announced: bool = False, **event: An
     """A customer who added a member so many seconds ago."""
     record = worker.wecom.add(push=False, created_at=int(time.time() - ago), **event)
     if announced:
-        worker.ledger.accept(
-            a_contact(user_id=record.user_id, external_user_id=record.external_user_id, created_at=record.created_at)
-        )
+        about = {name: getattr(record, name) for name in ("user_id", "external_user_id", "created_at")}
+        accepted(worker.ledger, **about)
     return record
 
 
@@ -286,7 +285,7 @@ def test_who_was_announced_after_all_is_taken_off_the_list(there: Worker) -> Non
     record = came(there, external_user_id="wm-late")
     comparing(there).turn()
     assert listed(there) == {"wm-late"}
-    there.ledger.accept(a_contact(user_id=record.user_id, external_user_id="wm-late"))
+    accepted(there.ledger, user_id=record.user_id, external_user_id="wm-late")
     assert comparing(there).ask_for("李敏")
     run = comparing(there).turn()
     assert run is not None

@@ -40,14 +40,9 @@ def work(worker: Worker) -> WorkList:
 
 def a_miss(worker: Worker, name: str = "", ago: float = 0, **different: str) -> str:
     """A customer who was missed so many seconds ago."""
-    client = worker.services.redis
-    identity = missed(client, **different)
+    identity = missed(worker.services.redis, ago=ago, **different)
     if name:
         work(worker).name(identity, name)
-    if ago:
-        at = int((time.time() - ago) * 1000)
-        client.hset(keys.event(identity), "received_at", at)
-        client.zadd(keys.missed("default"), {identity: at})
     return identity
 
 

@@ -4,42 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ledger.ledger import Settlement
 from tasks.ledger.rows import index
-from tasks.missed.work_list import UNANNOUNCED, MissedCause, WorkList, by_cause, from_row
+from tasks.missed.work_list import MissedCause, WorkList, by_cause, from_row
 from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
-from tests.support.ledger import a_ledger
-
-
-def missed(client: Redis, outcome: str = "expired", errcode: int | None = None, **different: str) -> str:
-    """The id of a customer who was not greeted."""
-    ledger, event = a_ledger(client), a_contact(**different)
-    ledger.accept(event)
-    ledger.claim(9)
-    ledger.settle(event, Settlement(outcome, "the reason", errcode, attempts=0))
-    return event.id
-
-
-def unannounced(identity: str, **different: str | int) -> dict[str, str | int]:
-    values: dict[str, str | int] = {
-        "id": identity,
-        "app": "default",
-        "corp_id": "ww1",
-        "change": "add",
-        "user_id": "zhangsan",
-        "external_user_id": "wm9",
-        "state": "",
-        "created_at": 1000,
-        "received_at": 1_000_000,
-        "customer_name": "赵敏",
-        "outcome": UNANNOUNCED,
-        "rehearsal": 0,
-        "claims": 0,
-        "attempts": 0,
-    }
-    return values | different
+from tests.support.ledger import missed, unannounced
 
 
 @pytest.fixture

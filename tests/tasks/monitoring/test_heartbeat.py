@@ -10,8 +10,7 @@ from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper
 from tasks.storage import keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
-from tests.support.ledger import a_ledger
+from tests.support.ledger import a_ledger, accepted
 from tests.support.until import until
 
 
@@ -33,7 +32,7 @@ def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:
 
 
 def test_the_schedule_is_seen_and_wakes_nobody(redis_client: Redis) -> None:
-    a_ledger(redis_client).accept(a_contact())
+    accepted(a_ledger(redis_client))
     redis_client.delete(QUEUE)  # the message is lost
     beat = Reaper(None, lambda: None, Heartbeat(redis_client, "beat"))
     beat.start()

@@ -5,12 +5,12 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.ledger.ledger import Ledger, Settlement
+from tasks.ledger.ledger import Ledger
 from tasks.monitoring.metrics import BUCKETS, HELP, Counters, count, exposition, latency
 from tasks.monitoring.queue_status import Queues
 from tasks.storage import keys
 from tasks.storage.connections import Redis, connect
-from tests.support.builders import a_contact
+from tests.support.ledger import settled
 from tests.support.servers import Server, silent
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -85,9 +85,7 @@ def test_a_latency_falls_into_one_bucket(seconds: float, bucket: str) -> None:
 
 def test_the_histogram_is_cumulative_and_has_its_sum(redis_client: Redis, ledger: Ledger) -> None:
     for seconds in (0.05, 0.2, 0.2, 19.0, 25.0):
-        event = a_contact()
-        ledger.accept(event)
-        ledger.settle(event, Settlement("sent"), latency("default", seconds))
+        settled(ledger, counts=latency("default", seconds))
     samples = exposed(redis_client)
     buckets = [value(samples, "greeting_seconds_bucket", app="default", le=str(limit)) for limit in BUCKETS]
     assert buckets == [1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4]

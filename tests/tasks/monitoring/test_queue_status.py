@@ -7,8 +7,7 @@ from tasks.monitoring.queue_status import SILENT, Queues, Reading
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
-from tests.support.builders import a_contact
-from tests.support.ledger import let_time_pass
+from tests.support.ledger import accepted, let_time_pass
 
 
 def reading(client: Redis) -> Reading:
@@ -23,9 +22,7 @@ def test_nothing_is_known_of_workers_that_never_came(redis_client: Redis) -> Non
 
 
 def test_what_waits_and_what_is_under_way(redis_client: Redis, ledger: Ledger) -> None:
-    events = [a_contact() for _ in range(5)]
-    for event in events:
-        ledger.accept(event)
+    events = [accepted(ledger) for _ in range(5)]
     taken = {claim.id for claim in ledger.claim(2)}
     ledger.settle(next(event for event in events if event.id not in taken), Settlement("sent"))
     read = reading(redis_client)
@@ -33,7 +30,7 @@ def test_what_waits_and_what_is_under_way(redis_client: Redis, ledger: Ledger) -
 
 
 def test_what_a_dead_worker_had_waits_again(redis_client: Redis, ledger: Ledger) -> None:
-    ledger.accept(a_contact())
+    accepted(ledger)
     ledger.claim(1)
     let_time_pass(redis_client, 10)
     assert (reading(redis_client).waiting, reading(redis_client).in_flight) == (1, 0)
@@ -41,16 +38,12 @@ def test_what_a_dead_worker_had_waits_again(redis_client: Redis, ledger: Ledger)
 
 def test_the_oldest_is_as_old_as_its_receipt(redis_client: Redis, ledger: Ledger) -> None:
     for age in (3, 7):
-        event = a_contact()
-        ledger.accept(event)
-        redis_client.hincrby(keys.event(event.id), "received_at", -1000 * age)
-        redis_client.zincrby(keys.DUE, -1000 * age, event.id)
+        accepted(ledger, ago=age)
     assert reading(redis_client).oldest == pytest.approx(7, abs=0.3)
 
 
 def test_an_age_that_cannot_be_known_is_none(redis_client: Redis, ledger: Ledger) -> None:
-    event = a_contact()
-    ledger.accept(event)
+    event = accepted(ledger)
     redis_client.delete(keys.event(event.id))
     assert reading(redis_client).oldest is None
 

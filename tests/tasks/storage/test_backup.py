@@ -16,14 +16,9 @@ from tasks.monitoring.metrics import count
 from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
 from tests.support.books import FILES, a_template, the_example
-from tests.support.builders import a_contact
+from tests.support.ledger import accepted, settled
 
 SECRET = "the-welcome-code"
-
-
-@pytest.fixture
-def ledger(redis_client: Redis) -> Ledger:
-    return Ledger(redis_client, keep_days=30, window=20.0, timezone=ZoneInfo("Asia/Shanghai"))
 
 
 @pytest.fixture
@@ -32,11 +27,8 @@ def books(redis_client: Redis) -> BookStore:
 
 
 def greeted(ledger: Ledger, **different: str) -> str:
-    event = a_contact(welcome_code=SECRET, **different)
-    ledger.accept(event)
-    ledger.claim(9)
-    ledger.settle(event, Settlement("sent", template="t"), {count("outcomes_total", app=event.app, outcome="sent"): 1})
-    return event.id
+    counts = {count("outcomes_total", app=different.get("app", "default"), outcome="sent"): 1}
+    return settled(ledger, Settlement("sent", template="t"), counts, claimed=True, welcome_code=SECRET, **different).id
 
 
 def everything(client: Redis) -> dict[str, object]:
@@ -70,7 +62,7 @@ def test_no_secret_is_in_a_backup_and_only_its_owner_can_read_it(
     redis_client: Redis, ledger: Ledger, tmp_path: Path
 ) -> None:
     greeted(ledger)
-    ledger.accept(a_contact(welcome_code=SECRET))
+    accepted(ledger, welcome_code=SECRET)
     redis_client.set("wecom:token:ww1", "the-token")
     redis_client.set(keys.SECRET_KEY, "the-key")
     redis_client.set(keys.session_ended("a-session"), "1")
@@ -84,8 +76,7 @@ def test_no_secret_is_in_a_backup_and_only_its_owner_can_read_it(
 
 
 def test_who_was_unfinished_is_not_open_for_ever(redis_client: Redis, ledger: Ledger, tmp_path: Path) -> None:
-    event = a_contact()
-    ledger.accept(event)
+    event = accepted(ledger)
     backup.backup(redis_client, tmp_path / "a.zip")
     redis_client.flushall()
     backup.restore(redis_client, tmp_path / "a.zip")
@@ -102,8 +93,7 @@ def test_a_restore_over_state_is_refused_unless_forced(
     backup.backup(redis_client, tmp_path / "a.zip")
     books.save("default", a_template("text: b"))
     gone = greeted(ledger)
-    waiting = a_contact()
-    ledger.accept(waiting)
+    waiting = accepted(ledger)
     with pytest.raises(backup.BackupError, match="there is state here already"):
         backup.restore(redis_client, tmp_path / "a.zip")
     assert books.book("default", 2).templates["default"].text == "b"
@@ -156,8 +146,7 @@ def test_who_is_forgotten_is_gone_and_totals_stay(redis_client: Redis, ledger: L
     known = greeted(ledger, external_user_id="wm1")
     greeted(ledger, external_user_id="wm1", app="sales")
     other = greeted(ledger, external_user_id="wm2")
-    waiting = a_contact(external_user_id="wm1")
-    ledger.accept(waiting)
+    waiting = accepted(ledger, external_user_id="wm1")
     totals = {key: redis_client.hgetall(key) for key in [*redis_client.keys(keys.tallies("*") + "*"), keys.COUNTERS]}
     assert erasure.forget(redis_client, "wm1", "default") == 2
     assert ledger.row(known) is None
@@ -174,10 +163,8 @@ def test_the_console_finds_after_a_restore_what_it_found_before(
     redis_client: Redis, ledger: Ledger, tmp_path: Path
 ) -> None:
     greeted(ledger, user_id="lisi")
-    missed, open_ = a_contact(user_id="lisi"), a_contact(user_id="lisi")
-    ledger.accept(missed)
-    ledger.settle(missed, Settlement("expired"))
-    ledger.accept(open_)
+    missed = settled(ledger, Settlement("expired"), user_id="lisi")
+    open_ = accepted(ledger, user_id="lisi")
     today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
     before = statistics.read(redis_client, "default", [today])
     backup.backup(redis_client, tmp_path / "a.zip")
@@ -196,17 +183,14 @@ def test_who_is_worked_on_stays_in_the_lists_through_a_restore(
 ) -> None:
     backup.backup(redis_client, tmp_path / "a.zip")
     greeted(ledger, user_id="lisi")
-    waiting = a_contact(user_id="lisi")
-    ledger.accept(waiting)
+    waiting = accepted(ledger, user_id="lisi")
     backup.restore(redis_client, tmp_path / "a.zip", force=True)
     for asked in ({"user_id": "lisi"}, {"outcome": frozenset({""})}):
         assert [row["id"] for row in ledger.page("default", **asked).rows] == [waiting.id]
 
 
 def test_who_is_forgotten_is_in_no_list(redis_client: Redis, ledger: Ledger) -> None:
-    event = a_contact(external_user_id="wm1")
-    ledger.accept(event)
-    ledger.settle(event, Settlement("failed"))
+    event = settled(ledger, Settlement("failed"), external_user_id="wm1")
     assert erasure.forget(redis_client, "wm1") == 1
     for key in redis_client.keys("*"):
         if redis_client.type(key) == "zset":

@@ -20,8 +20,9 @@ from tasks.services import build_services
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.builders import BOOK, CORP, ENVIRONMENT, a_contact, some_settings
+from tests.support.builders import BOOK, CORP, ENVIRONMENT, some_settings
 from tests.support.cli import failure, run
+from tests.support.ledger import accepted, settled
 from tests.support.processes import COMMAND, Process, Product, free_port
 from tests.support.until import until
 from tests.support.web import WebProcess
@@ -244,16 +245,12 @@ def shown(redis_url):
 
 
 def greeted(ledger, outcome="sent", **different):
-    event = a_contact(**different)
-    ledger.accept(event)
-    ledger.claim(1)
     errcode = {"sent": 0, "refused": 41050}.get(outcome)
     steps = {"claimed": 3, "answer_1": 250}
     settlement = Settlement(
         outcome, reason="why", errcode=errcode, template="default", rule="1", revision=1, attempts=1, steps=steps
     )
-    assert ledger.settle(event, settlement)
-    return event
+    return settled(ledger, settlement, claimed=True, **different)
 
 
 def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(ledger, shown):
@@ -288,10 +285,7 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
 
 
 def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_again(ledger, shown, redis_url):
-    event = a_contact()
-    ledger.accept(event)
-    ledger.claim(1)
-    ledger.settle(event, Settlement("sent", template="default"), follow_up=True)
+    event = settled(ledger, Settlement("sent", template="default"), claimed=True, follow_up=True)
     followups = FollowUps(ledger._redis)
     (task,) = followups.claim(9)
     followups.note(task, FollowUpProgress("failed", "40003 invalid userid", tags=["来源/新客户"]))
@@ -318,15 +312,14 @@ def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_aga
 
 
 def test_what_is_not_known_yet_is_null_not_zero(ledger, shown):
-    ledger.accept(a_contact())
+    accepted(ledger)
     (row,) = shown()
     assert list(row) == FIELDS
     assert (row["outcome"], row["errcode"], row["attempts"], row["recoveries"], row["steps"]) == (None, None, 0, 0, {})
 
 
 def test_no_delivery_shows_a_welcome_code(ledger, redis_url):
-    event = a_contact()
-    ledger.accept(event)
+    event = accepted(ledger)
     for form in ([], ["--json"]):
         result = run("deliveries", *form, **ENVIRONMENT, REDIS_URL=redis_url)
         assert event.id in result.stdout
@@ -335,8 +328,6 @@ def test_no_delivery_shows_a_welcome_code(ledger, redis_url):
 
 def test_deliveries_are_shown_newest_first_and_not_more_than_asked_for(ledger, shown, redis_client):
     events = [greeted(ledger) for _ in range(5)]
-    for age, event in enumerate(reversed(events)):
-        redis_client.zadd(keys.EVENTS, {event.id: ledger.now() - age * 1000})
     assert [row["id"] for row in shown("--limit", "3")] == [event.id for event in reversed(events)][:3]
 
 
@@ -344,8 +335,7 @@ def test_filters_narrow_what_is_shown_and_all_must_hold(ledger, shown):
     sent = greeted(ledger)
     refused = greeted(ledger, "refused", user_id="lisi")
     lisi = greeted(ledger, user_id="lisi")
-    waiting = a_contact(user_id="lisi")
-    ledger.accept(waiting)
+    waiting = accepted(ledger, user_id="lisi")
 
     def ids(*arguments: str) -> set[str]:
         return {row["id"] for row in shown(*arguments)}
@@ -427,8 +417,7 @@ def test_follow_shows_each_new_delivery_once_when_it_has_its_outcome(ledger, fol
     following.start()
     until(lambda: len(lines_of(following)) > 0, what="the list")
     until(lambda: greeted(ledger) and len(lines_of(following)) > 1, every=0.3, what="the first new one")
-    waiting = a_contact()
-    ledger.accept(waiting)
+    waiting = accepted(ledger)
     ledger.claim(1)
     refused = greeted(ledger, "refused")
     until(lambda: (refused.id, "refused") in lines_of(following), what="the refused one")
@@ -444,8 +433,7 @@ def test_follow_shows_each_new_delivery_once_when_it_has_its_outcome(ledger, fol
 
 
 def test_follow_shows_the_outcome_of_what_was_still_open_when_it_began(ledger, following):
-    waiting = a_contact()
-    ledger.accept(waiting)
+    waiting = accepted(ledger)
     following.start()
     until(lambda: (waiting.id, None) in lines_of(following), what="the list")
     ledger.settle(waiting, Settlement("sent"))

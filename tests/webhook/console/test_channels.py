@@ -20,8 +20,8 @@ from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.books import PNG, a_rule
-from tests.support.builders import a_contact
 from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.ledger import settled
 from webhook.console.channels import refusal
 
 ADD = "externalcontact/add_contact_way"
@@ -70,9 +70,7 @@ def test_each_has_its_state_members_rule_and_adds(browse, services, store):
     store.create("Douyin", "douyin-1", ("zhangsan",), (), True)
     store.create("Shop", "shop-1", ("lisi", "zhangsan"), (3,), True)
     for outcome in ("sent", "expired"):
-        event = a_contact(corp_id=services.settings.apps["default"].corp_id, state="douyin-1")
-        services.ledger.accept(event)
-        services.ledger.settle(event, Settlement(outcome))
+        settled(services.ledger, Settlement(outcome), state="douyin-1")
     text = text_of(browse.get("/channels"))
     assert "Douyin douyin-1 zhangsan Rule first 2 " in text
     (shop,) = [one for one in store.all().values() if one.state == "shop-1"]

@@ -6,21 +6,13 @@ from tasks.ledger.ledger import Settlement
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.services import Services
 from tasks.templates import book
-from tests.support.builders import BOOK, a_contact
+from tests.support.builders import BOOK
 from tests.support.console import NAME, Browser, a_flow, text_of
-from tests.support.ledger import a_failed_follow_up
+from tests.support.ledger import a_failed_follow_up, accepted, settled
 from webhook.console.dashboard import verdict, without_rule
 from webhook.console.statistics_summary import OutcomeCount
 
 CHANNELS = BOOK.replace("rules:\n", "rules:\n  - name: douyin\n    when: {state: ['douyin-*']}\n    use: default\n")
-
-
-def added(services: Services, settlement: Settlement | None, **different: object) -> str:
-    event = a_contact(**different)
-    services.ledger.accept(event)
-    if settlement is not None:
-        services.ledger.settle(event, settlement)
-    return event.id
 
 
 @pytest.mark.parametrize(
@@ -49,18 +41,18 @@ def test_whoever_has_no_customer_yet_is_led_through_three_steps(browse: Browser,
     assert "No customer yet: three steps" in page
     assert "No welcome is published" in page
     services.books.save("default", BOOK)
-    added(services, Settlement("rehearsed"), rehearsal=True)
+    settled(services.ledger, Settlement("rehearsed"), rehearsal=True)
     page = text_of(browse.get("/"))
     assert page.count(" done ") == 2
-    added(services, Settlement("sent"))
+    settled(services.ledger, Settlement("sent"))
     assert "three steps" not in text_of(browse.get("/"))
 
 
 def test_what_became_of_them_today(browse: Browser, services: Services) -> None:
     services.books.save("default", BOOK)
     for outcome in ("sent", "sent", "expired", "no_code", "unconfirmed"):
-        added(services, Settlement(outcome, values={"customer": "王芳 <b>"}, steps={"answer_1": 900}))
-    added(services, None)
+        settled(services.ledger, Settlement(outcome, values={"customer": "王芳 <b>"}, steps={"answer_1": 900}))
+    accepted(services.ledger)
     response = browse.get("/")
     page = text_of(response)
     for tile in ("New customers 5", "Sent 2", "On-time rate 50.0 %", "Missed 1", "Uncertain 1", "In progress 1"):
@@ -71,8 +63,8 @@ def test_what_became_of_them_today(browse: Browser, services: Services) -> None:
 
 def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None:
     services.books.save("default", CHANNELS)
-    added(services, Settlement("expired"), state="douyin-7")
-    added(services, Settlement("sent"), state="xhs-11")
+    settled(services.ledger, Settlement("expired"), state="douyin-7")
+    settled(services.ledger, Settlement("sent"), state="xhs-11")
     a_failed_follow_up(services)
     QueuePauses(services.redis).pause(FOLLOW_UPS, NAME)
     services.ledger.note_verification("default", "the token differs")
@@ -92,7 +84,7 @@ def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None
 
 
 def test_another_app_has_its_own_day(browse: Browser, services: Services) -> None:
-    added(services, Settlement("sent"), app="sales")
+    settled(services.ledger, Settlement("sent"), app="sales")
     assert "New customers 0" in text_of(browse.get("/"))
 
 

@@ -18,8 +18,9 @@ from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.support.builders import BOOK, CORP, a_contact, some_settings
+from tests.support.builders import BOOK, CORP, some_settings
 from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.ledger import accepted, settled
 from tests.support.worker import Worker
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
@@ -47,19 +48,11 @@ def book(services: Services) -> None:
 
 def added(services: Services, outcome: str | None = "sent", ago: int = 0, **different: Any) -> ContactAdded:
     """A customer of whom this became. `different`: of the event; of the settlement where its name ends with `_`."""
-    settled = {name[:-1]: different.pop(name) for name in list(different) if name.endswith("_")}
-    event = a_contact(**different)
-    time.sleep(0.002)  # rows of one millisecond have no order that a test could know
-    assert services.ledger.accept(event)
-    if outcome is not None:
-        values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
-        assert services.ledger.settle(event, Settlement(outcome, **values | settled))
-    if ago:
-        services.redis.hincrby(keys.event(event.id), "received_at", -1000 * ago)
-        for key in [keys.EVENTS, *services.redis.scan_iter(keys.index("*", "*", "*"))]:
-            if services.redis.zscore(key, event.id) is not None:
-                services.redis.zincrby(key, -1000 * ago, event.id)
-    return event
+    values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
+    values |= {name[:-1]: different.pop(name) for name in list(different) if name.endswith("_")}
+    if outcome is None:
+        return accepted(services.ledger, ago=ago, **different)
+    return settled(services.ledger, Settlement(outcome, **values), ago=ago, **different)
 
 
 def ids(page: Any) -> list[str]:
@@ -388,9 +381,7 @@ def test_what_is_no_event_is_not_found(browse: Browser, identity: str) -> None:
 
 
 def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, services: Services, book: None) -> None:
-    event = a_contact()
-    services.ledger.accept(event)
-    services.ledger.settle(event, Settlement("sent", template="default", revision=1), follow_up=True)
+    event = settled(services.ledger, Settlement("sent", template="default", revision=1), follow_up=True)
     followups = FollowUps(services.redis)
     (task,) = followups.claim(1)
     followups.note(task, FollowUpProgress("failed", "40003 invalid userid", tags=["来源/新客户"]))

@@ -1,7 +1,6 @@
 """The page Queue: what it says of the system, what it cannot know, and what can be done on it."""
 
 import re
-import time
 
 import pytest
 import redis
@@ -12,9 +11,8 @@ from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
 from tasks.storage import keys
-from tests.support.builders import a_contact
 from tests.support.console import NAME, Browser, a_flow, text_of
-from tests.support.ledger import a_failed_follow_up
+from tests.support.ledger import a_failed_follow_up, accepted, settled
 from tests.support.until import until
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.queue import Flow, verdict
@@ -45,13 +43,9 @@ def test_one_sentence_says_whether_the_next_customer_is_greeted(
 def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
     services.ledger.claim(0)
     for _ in range(3):
-        services.ledger.accept(a_contact())
-    event = a_contact()
-    services.ledger.accept(event)
-    services.ledger.settle(event, Settlement("sent", steps={"answer_1": 1300}))
-    refused = a_contact()
-    services.ledger.accept(refused)
-    services.ledger.settle(refused, Settlement("refused", "no", 48002))
+        accepted(services.ledger)
+    event = settled(services.ledger, Settlement("sent", steps={"answer_1": 1300}))
+    settled(services.ledger, Settlement("refused", "no", 48002))
     Heartbeat(services.redis, "welcome", lambda: [event.id]).beat()
     with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
         pass
@@ -163,10 +157,7 @@ def test_nothing_is_shown_as_zero_when_redis_is_away(
 def come(services: Services, *outcomes: str) -> None:
     """Customers who came one after the other, and what became of them."""
     for outcome in outcomes:
-        time.sleep(0.002)  # the order is that of the milliseconds
-        event = a_contact()
-        services.ledger.accept(event)
-        services.ledger.settle(event, Settlement(outcome, errcode=-1 if outcome == "failed" else None))
+        settled(services.ledger, Settlement(outcome, errcode=-1 if outcome == "failed" else None))
 
 
 def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser, services: Services) -> None:

@@ -14,8 +14,9 @@ from tasks.settings import read
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.builders import BOOK, a_contact
+from tests.support.builders import BOOK
 from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.ledger import accepted
 from tests.support.processes import free_port
 from tests.support.until import until
 from tests.support.worker import working
@@ -94,9 +95,9 @@ def test_a_request_that_may_be_anybodys_is_no_failure(browse, services):
 
 
 def test_the_last_customer_is_one_who_was_no_rehearsal(browse, services):
-    services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id, rehearsal=True))
+    accepted(services.ledger, rehearsal=True)
     assert "No customer has been announced yet" in text_of(browse.get("/setup"))
-    services.ledger.accept(a_contact(corp_id=services.settings.apps["default"].corp_id))
+    accepted(services.ledger)
     assert "Last new customer: today" in text_of(browse.get("/setup"))
 
 

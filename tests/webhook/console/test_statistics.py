@@ -11,17 +11,11 @@ import pytest
 from tasks.ledger import statistics
 from tasks.ledger.ledger import Settlement
 from tasks.services import Services
-from tests.support.builders import a_contact
 from tests.support.console import Browser, text_of
+from tests.support.ledger import settled
 
 TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).date()
 SENT = Settlement("sent", template="t", rule="r", variant="a", steps={"answer_1": 1300})
-
-
-def added(services: Services, settlement: Settlement = SENT, **different: object) -> None:
-    event = a_contact(**different)
-    services.ledger.accept(event)
-    services.ledger.settle(event, settlement)
 
 
 def lines(browse: Browser, **query: str) -> list[list[str]]:
@@ -41,11 +35,11 @@ def lines(browse: Browser, **query: str) -> list[list[str]]:
     ],
 )
 def test_everything_is_counted_by_each_dimension(browse: Browser, services: Services, by: str, label: str) -> None:
-    added(services, state="douyin-1")
-    added(services, state="douyin-1")
-    added(services, Settlement("expired", template="t", rule="r", variant="a"), state="douyin-1")
-    added(services, Settlement("no_code", template="t", rule="r", variant="a"), state="douyin-1")
-    added(services, Settlement("rehearsed"), rehearsal=True)
+    settled(services.ledger, SENT, state="douyin-1")
+    settled(services.ledger, SENT, state="douyin-1")
+    settled(services.ledger, Settlement("expired", template="t", rule="r", variant="a"), state="douyin-1")
+    settled(services.ledger, Settlement("no_code", template="t", rule="r", variant="a"), state="douyin-1")
+    settled(services.ledger, Settlement("rehearsed"), rehearsal=True)
     page = text_of(browse.get("/numbers", {"by": by}))
     assert label in page
     head, *rows = lines(browse, by=by)
@@ -55,7 +49,7 @@ def test_everything_is_counted_by_each_dimension(browse: Browser, services: Serv
 
 
 def test_days_without_customers_are_listed_and_older_ones_are_not(browse: Browser, services: Services) -> None:
-    added(services)
+    settled(services.ledger, SENT)
     since = (TODAY - timedelta(3)).isoformat()
     _head, *rows = lines(browse, by="day", since=since, until=TODAY.isoformat())
     assert [row[0] for row in rows] == [(TODAY - timedelta(n)).isoformat() for n in range(4)]
@@ -70,7 +64,7 @@ def test_days_without_customers_are_listed_and_older_ones_are_not(browse: Browse
 )
 def test_hostile_values_are_shown_and_never_executed(browse: Browser, services: Services, by: str, value: str) -> None:
     field = {"channel": "state", "member": "user_id"}[by]
-    added(services, **{field: value})
+    settled(services.ledger, **{field: value})
     page = browse.get("/numbers", {"by": by})
     assert "<script>alert" not in page.text
     (cell,) = [row[0] for row in lines(browse, by=by)[1:]]
@@ -83,7 +77,7 @@ def test_what_had_no_room_is_called_the_others(
 ) -> None:
     monkeypatch.setattr(statistics, "FIELDS_LIMIT", 1)
     for state in ("one", "two", "three"):
-        added(services, state=state)
+        settled(services.ledger, SENT, state=state)
     assert "others" in text_of(browse.get("/numbers", {"by": "channel"}))
     assert [row[:2] for row in lines(browse, by="channel")[1:]] == [["(others)", "2"], ["one", "1"]]
 
@@ -111,12 +105,12 @@ def test_what_cannot_be_shown_is_said_and_kept(browse: Browser, query: dict[str,
 
 
 def test_a_few_customers_are_no_comparison(browse: Browser, services: Services) -> None:
-    added(services)
+    settled(services.ledger, SENT)
     assert "too few to compare" in text_of(browse.get("/numbers", {"by": "variant"}))
 
 
 def test_every_view_has_an_address(browse: Browser, services: Services) -> None:
-    added(services)
+    settled(services.ledger, SENT)
     query = {"since": TODAY.isoformat(), "until": TODAY.isoformat(), "by": "channel"}
     page = browse.get("/numbers", query)
     assert urlencode(query).replace("&", "&amp;") in page.text

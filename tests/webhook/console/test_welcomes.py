@@ -15,8 +15,9 @@ from tasks.settings import read
 from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
 from tasks.templates.yaml_composer import BOOK_LIMIT
 from tests.support.books import PNG
-from tests.support.builders import a_contact, some_settings
+from tests.support.builders import some_settings
 from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.ledger import accepted
 from tests.support.processes import RedisServer
 
 BOOK = """\
@@ -49,7 +50,7 @@ def digests(operator: Browser) -> list[str]:
 
 def added(services: Services, **different: Any) -> None:
     corp = services.settings.apps["default"].corp_id
-    assert services.ledger.accept(a_contact(**{"app": "default", "corp_id": corp} | different))
+    accepted(services.ledger, **{"corp_id": corp} | different)
 
 
 def a_rule(**different: Any) -> dict[str, Any]:
