@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
@@ -124,7 +124,7 @@ class Channels:
     def all(self) -> dict[str, Channel]:
         """By name, in the order of their names."""
         found = {}
-        for name, text in sorted(self._redis.hgetall(self._key).items()):
+        for name, text in sorted(replies.fields(self._redis.hgetall(self._key)).items()):
             try:
                 found[name] = Channel.read(text)
             except (ValueError, TypeError, AttributeError):

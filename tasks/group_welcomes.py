@@ -20,7 +20,7 @@ from redis.lock import Lock
 
 from tasks.books.revisions import BookStore
 from tasks.settings import App
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.model import GroupWelcome
 from tasks.templates.render import Ready, attached, uploads
@@ -133,10 +133,8 @@ class GroupSync:
 
     def kept(self) -> dict[str, SyncedWelcome]:
         """Name → what is noted."""
-        return {
-            name: SyncedWelcome(**json.loads(value))
-            for name, value in self._redis.hgetall(keys.group_welcomes(self._app.name)).items()
-        }
+        stored = replies.fields(self._redis.hgetall(keys.group_welcomes(self._app.name)))
+        return {name: SyncedWelcome(**json.loads(value)) for name, value in stored.items()}
 
     def adopt(self, template_ids: Mapping[str, str]) -> None:
         """Take over ids of this app's from elsewhere, such as an exported book, unless others are known."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -242,7 +243,7 @@ def _line(original: Original) -> int:
 def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -> Settings:
     """As `load`, from a mapping alone. Relative paths start at `directory`. `known`: problems found before."""
     problems = list(known)
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}  # name → what its `read` has made of it
     for variable in VARIABLES:
         text = given.get(variable.name) or variable.default
         try:
@@ -255,22 +256,22 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         raise SettingsError(problems)
     return Settings(
         apps=apps,
-        api_base=values["WECOM_API_BASE"],  # type: ignore[arg-type]
-        redis_url=values["REDIS_URL"],  # type: ignore[arg-type]
-        data_dir=directory / values["WELCOME_DATA_DIR"],  # type: ignore[operator]
-        public_url=values["WELCOME_PUBLIC_URL"],  # type: ignore[arg-type]
-        window=values["WELCOME_WINDOW_S"],  # type: ignore[arg-type]
-        timezone=values["WELCOME_TIMEZONE"],  # type: ignore[arg-type]
-        keep_days=values["WELCOME_KEEP_DAYS"],  # type: ignore[arg-type]
-        media_mb=values["WELCOME_MEDIA_MB"],  # type: ignore[arg-type]
-        concurrency=values["WELCOME_CONCURRENCY"],  # type: ignore[arg-type]
-        console_password=values["CONSOLE_PASSWORD"],  # type: ignore[arg-type]
-        console_bind=values["CONSOLE_BIND"],  # type: ignore[arg-type]
-        metrics_bind=values["METRICS_BIND"],  # type: ignore[arg-type]
-        trusted_proxies=values["TRUSTED_PROXIES"],  # type: ignore[arg-type]
-        secret_key=values["SECRET_KEY"],  # type: ignore[arg-type]
-        log_level=values["LOG_LEVEL"],  # type: ignore[arg-type]
-        log_format=values["LOG_FORMAT"],  # type: ignore[arg-type]
+        api_base=values["WECOM_API_BASE"],
+        redis_url=values["REDIS_URL"],
+        data_dir=directory / values["WELCOME_DATA_DIR"],
+        public_url=values["WELCOME_PUBLIC_URL"],
+        window=values["WELCOME_WINDOW_S"],
+        timezone=values["WELCOME_TIMEZONE"],
+        keep_days=values["WELCOME_KEEP_DAYS"],
+        media_mb=values["WELCOME_MEDIA_MB"],
+        concurrency=values["WELCOME_CONCURRENCY"],
+        console_password=values["CONSOLE_PASSWORD"],
+        console_bind=values["CONSOLE_BIND"],
+        metrics_bind=values["METRICS_BIND"],
+        trusted_proxies=values["TRUSTED_PROXIES"],
+        secret_key=values["SECRET_KEY"],
+        log_level=values["LOG_LEVEL"],
+        log_format=values["LOG_FORMAT"],
     )
 
 

@@ -18,12 +18,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from redis.typing import EncodableT, FieldT
+
 from tasks.books import revisions
 from tasks.books.files import Bundle
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import described
 from tasks.messages import Message
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
@@ -137,7 +139,7 @@ class Drafts:
     def get(self, app: str) -> Draft | None:
         """The draft; None: there is none, and what is live is edited."""
         found = self._redis.get(keys.draft(app))
-        return None if found is None else _read(app, found)
+        return None if found is None else _read(app, replies.text(found))
 
     def working(self, app: str) -> Draft:
         """The draft, or where there is none what is live, as version 0. An app without a book has an empty one."""
@@ -350,21 +352,23 @@ class Drafts:
             self._redis.set(keys.draft_was(app, content.digest_of(value)), json.dumps(value), ex=WAS_KEPT)
 
     def _held(self, app: str) -> dict[str, Media]:
-        found = self._redis.hgetall(keys.draft_files(app))
+        found = replies.fields(self._redis.hgetall(keys.draft_files(app)))
         return {path: Media(path, *json.loads(noted)[:3]) for path, noted in found.items()}
 
     def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
         """Keep files from giving way, and store those whose bytes are given. Raises MediaFull."""
         now = self._now()
         key = keys.draft_files(app)
-        waiting = self._redis.hgetall(key)
+        waiting = replies.fields(self._redis.hgetall(key))
         draft = self.get(app)
         shown = {*files, *(draft.files if draft else ())}
         old = [path for path, noted in waiting.items() if path not in shown and json.loads(noted)[3] < now - HELD]
         if old:
             self._redis.hdel(key, *old)
         if files:
-            noted = {path: json.dumps([one.sha256, one.kind, one.size, now]) for path, one in files.items()}
+            noted: dict[FieldT, EncodableT] = {
+                path: json.dumps([one.sha256, one.kind, one.size, now]) for path, one in files.items()
+            }
             self._redis.hset(key, mapping=noted)
         if contents:
             try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from tasks.books.files import Bundle
 from tasks.media.uploads import MediaStore, ReadyMedia, described
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import MB
@@ -113,8 +113,8 @@ class BookStore:
         newest = self.current(app) or 0
         for start in range(newest, 0, -_BATCH):
             numbers = range(start, max(0, start - _BATCH), -1)
-            sources = self._redis.mget([keys.revision(app, number) for number in numbers])
-            abouts = self._redis.mget([keys.revision_about(app, number) for number in numbers])
+            sources = replies.texts_or_none(self._redis.mget([keys.revision(app, number) for number in numbers]))
+            abouts = replies.texts_or_none(self._redis.mget([keys.revision_about(app, number) for number in numbers]))
             for number, source, about in zip(numbers, sources, abouts, strict=True):
                 if source is not None:
                     yield _revision(app, number, source, about)
@@ -198,10 +198,11 @@ class BookStore:
         return sha256 in self._shown_lately({})
 
     def _stored(self, app: str, number: int) -> tuple[str, Revision]:
-        source, about = self._redis.mget(keys.revision(app, number), keys.revision_about(app, number))
+        names = [keys.revision(app, number), keys.revision_about(app, number)]
+        source, about = replies.texts_or_none(self._redis.mget(names))
         if source is None:
             raise NoRevision(f"the book of {app} has no revision {number}")
-        return str(source), _revision(app, number, source, about)
+        return source, _revision(app, number, source, about)
 
     def _shown_lately(self, shown: Mapping[str, Media]) -> frozenset[str]:
         """The files that must not give way: of this book, of the last revisions of every app, and of the drafts."""

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import redis
 
 from tasks.events import ContactAdded
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, CUSTOMER_TYPES, DEPARTMENTS, Contact, Directory
 from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER
@@ -207,8 +207,8 @@ class Lookup:
 def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
     """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
     asked = list(members)
-    kept = client.mget(keys.department_tree(app), *(keys.member(app, one) for one in asked))
-    tree, *found = (_answer(text) for text in kept)
+    kept = replies.texts_or_none(client.mget(keys.department_tree(app), *(keys.member(app, one) for one in asked)))
+    tree, *found = map(_answer, kept)
     parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
     departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}
     return Directory({one: each for one, each in departments.items() if each}, parents)

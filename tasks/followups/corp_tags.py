@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from redis.exceptions import LockError
 from redis.lock import Lock
 
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -63,8 +63,7 @@ class CorpTags:
         return [str(one) for one in known]
 
     def _known(self, corp_id: str, tags: Sequence[Tag]) -> list[str | None]:
-        known: list[str | None] = self._redis.hmget(keys.corp_tags(corp_id), [_field(tag) for tag in tags])
-        return known
+        return replies.texts_or_none(self._redis.hmget(keys.corp_tags(corp_id), [_field(tag) for tag in tags]))
 
     @staticmethod
     def _whole(known: Sequence[str | None], refused: Sequence[str]) -> bool:

@@ -38,12 +38,13 @@ from importlib import resources
 from zoneinfo import ZoneInfo
 
 import redis
+from redis.typing import EncodableT, FieldT
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.query import Page
 from tasks.ledger.rows import erase, event_of, index
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
 __all__ = ["Page"]
@@ -292,15 +293,18 @@ class Ledger:
         One that is not `proven` to be WeCom's never replaces one that is.
         """
         kind = "verdict" if proven else "doubt"
-        noted = {"at": int(time.time()), "verdict": "", "doubt": ""} if not verdict else {}
+        now = int(time.time())
+        noted: dict[FieldT, EncodableT] = {f"{kind}_at": now, kind: verdict}
+        if not verdict:
+            noted = {"at": now, "verdict": "", "doubt": ""}
         with contextlib.suppress(redis.RedisError):  # said in the log already
-            self._redis.hset(keys.verification(app), mapping=noted or {f"{kind}_at": int(time.time()), kind: verdict})
+            self._redis.hset(keys.verification(app), mapping=noted)
 
     # --- reading ---
 
     def last_verification(self, app: str) -> tuple[int, str] | None:
         """(Unix seconds, verdict) of what was noted last, "" when all was well since; None if nothing was noted."""
-        noted = self._redis.hgetall(keys.verification(app))
+        noted = replies.fields(self._redis.hgetall(keys.verification(app)))
         for kind in ("verdict", "doubt"):
             if noted.get(kind):
                 return int(noted[f"{kind}_at"]), noted[kind]
@@ -308,7 +312,7 @@ class Ledger:
 
     def row(self, identity: str) -> dict[str, str] | None:
         """A row as stored, without the welcome code; None if there is none."""
-        row = self._redis.hgetall(keys.event(identity))
+        row = replies.fields(self._redis.hgetall(keys.event(identity)))
         row.pop("welcome_code", None)
         return {"id": identity, **row} if row else None
 
@@ -376,7 +380,7 @@ class Ledger:
         seen: set[str] = set()  # who comes meanwhile pushes the rest down, to be met a second time
         start = 0
         while True:
-            ids = self._redis.zrevrangebyscore(keys.EVENTS, most, since, start=start, num=batch)
+            ids = replies.texts(self._redis.zrevrangebyscore(keys.EVENTS, most, since, start=start, num=batch))
             if not ids:
                 return
             start += batch
@@ -394,7 +398,7 @@ class Ledger:
         """Erase the rows that are past their life, from all lists that name them. → how many."""
         erased = 0
         bound = self.now() - self._life * 1000
-        while ids := self._redis.zrangebyscore(keys.EVENTS, "-inf", bound, start=0, num=200):
+        while ids := replies.texts(self._redis.zrangebyscore(keys.EVENTS, "-inf", bound, start=0, num=200)):
             erase(self._redis, {row["id"]: row for row in query.read(self._redis, ids)})
             self._redis.zrem(keys.EVENTS, *ids)  # of rows that were gone already
             erased += len(ids)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tasks.ledger.rows import index
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
 LOOKED = 1000  # rows looked at for one page, at the most
@@ -114,7 +114,7 @@ def _walk(client: Redis, key: str, wanted: Wanted, bound: Place | None, down: bo
         else:
             least = wanted.since if bound is None else max(bound[0], wanted.since)
             batch = client.zrangebyscore(key, least, _most(wanted.until), start, _BATCH, withscores=True)
-        places = [(int(score), identity) for identity, score in batch]
+        places = [(int(score), identity) for identity, score in replies.scored(batch)]
         if bound is not None:
             places = [place for place in places if (place < bound if down else place > bound)]
         yield from places

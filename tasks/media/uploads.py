@@ -9,8 +9,9 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates import media_kind
 from tasks.templates.media_kind import MB
@@ -59,7 +60,7 @@ class MediaStore:
 
     def sizes(self) -> dict[str, int]:
         """sha256 → bytes, of all that is stored."""
-        return {sha256: int(size) for sha256, size in self._redis.hgetall(keys.MEDIA_SIZES).items()}
+        return {sha256: int(size) for sha256, size in replies.fields(self._redis.hgetall(keys.MEDIA_SIZES)).items()}
 
     def put(self, contents: Iterable[bytes], keep: frozenset[str] = frozenset()) -> None:
         """Store what is not here yet. Raises MediaFull, and stores nothing, when it does not fit.
@@ -152,9 +153,8 @@ class ReadyMedia:
             return {}
         ready = {}
         now = time.time()
-        for upload, found in zip(
-            asked, self._redis.hmget(keys.ready_media(corp_id), [one.key for one in asked]), strict=True
-        ):
+        stored = replies.texts_or_none(self._redis.hmget(keys.ready_media(corp_id), [one.key for one in asked]))
+        for upload, found in zip(asked, stored, strict=True):
             record = _record(found)
             if record.sendable(now):
                 ready[upload] = str(record.value)
@@ -162,12 +162,13 @@ class ReadyMedia:
 
     def all(self, corp_id: str) -> dict[str, Record]:
         """An Upload's key → what is noted of it, of all that is."""
-        return {key: _record(found) for key, found in self._redis.hgetall(keys.ready_media(corp_id)).items()}
+        stored = replies.fields(self._redis.hgetall(keys.ready_media(corp_id)))
+        return {key: _record(found) for key, found in stored.items()}
 
     def change(self, corp_id: str, upload: Upload, step: Callable[[Record], Record | None]) -> Record | None:
         """Put `step` of a record in its place; None from it, or in the end: nothing was changed."""
         for _ in range(5):  # somebody else may change it meanwhile
-            found = self._redis.hget(keys.ready_media(corp_id), upload.key)
+            found = replies.text_or_none(self._redis.hget(keys.ready_media(corp_id), upload.key))
             new = step(_record(found))
             if new is None:
                 return None
@@ -187,16 +188,17 @@ class ReadyMedia:
         """
         for upload, value in sent.items():
             if upload.how != "url":
-                self.change(
-                    corp_id,
-                    upload,
-                    lambda record, value=value: record.refused(time.time()) if record.value == value else None,  # type: ignore[misc]
-                )
+                self.change(corp_id, upload, partial(_refused, value))
 
     def drop(self, corp_id: str, uploads: Iterable[str]) -> None:
         """Forget records, by their uploads' keys."""
         for key in uploads:
             self._redis.hdel(keys.ready_media(corp_id), key)
+
+
+def _refused(value: str, record: Record) -> Record | None:
+    """The record after WeCom has refused this value; None: it is another by now."""
+    return record.refused(time.time()) if record.value == value else None
 
 
 def _record(found: str | None) -> Record:

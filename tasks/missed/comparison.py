@@ -30,7 +30,7 @@ from redis.lock import Lock
 from tasks.ledger.rows import pair_of
 from tasks.missed.work_list import UNANNOUNCED, WorkList
 from tasks.settings import App
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.erasure import forgotten
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -395,7 +395,9 @@ class Announced:
         newest: float | str = "+inf"
         start = 0
         while True:
-            page = client.zrevrangebyscore(keys.EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
+            page = replies.scored(
+                client.zrevrangebyscore(keys.EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
+            )
             with client.pipeline(transaction=False) as pipe:
                 for identity, _ in page:
                     pipe.hmget(keys.event(identity), "app", "user_id", "external_user_id", "rehearsal")
@@ -415,7 +417,7 @@ class Announced:
 
 def comparison_status(client: Redis, app: str) -> ComparisonStatus:
     """How it stands with an app's comparison; nothing is known of one that never ran."""
-    stored = client.hgetall(keys.comparison(app))
+    stored = replies.fields(client.hgetall(keys.comparison(app)))
     read = {name: json.loads(stored[name]) for name in ("run", "good", "failed") if name in stored}
     return ComparisonStatus(
         run=ComparisonRun(**read["run"]) if "run" in read else None,

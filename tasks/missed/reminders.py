@@ -23,7 +23,7 @@ from tasks.directory.lookup import Lookups, known_members
 from tasks.ledger.rows import event_of
 from tasks.missed.work_list import Missed, WorkList, from_row
 from tasks.settings import App
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
@@ -232,7 +232,7 @@ class Reminders:
 
     def switch(self) -> Switch | None:
         """Whether members are told by itself; None: they are not."""
-        stored = self._redis.hgetall(keys.reminders(self._app.name))
+        stored = replies.fields(self._redis.hgetall(keys.reminders(self._app.name)))
         return Switch(stored["by"], int(stored["since"])) if stored else None
 
     def switch_on(self, who: str) -> None:

@@ -18,7 +18,7 @@ from tasks.ledger import query
 from tasks.ledger.delivery import names_used
 from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.rows import erase, index
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
 UNANNOUNCED = "unannounced"  # the outcome of a row that tasks.missed.comparison made: no event ever came
@@ -193,7 +193,7 @@ class WorkList:
 
     def ticked_at(self, at: int, most: int = PAGE) -> list[str]:
         """The ids that were ticked off in the ms `at`: those of one click."""
-        return [str(one) for one in self._redis.zrangebyscore(self._done, at, at, start=0, num=most)]
+        return replies.texts(self._redis.zrangebyscore(self._done, at, at, start=0, num=most))
 
     def add_unannounced(self, rows: Iterable[Mapping[str, str | int]], life: int) -> int:
         """Put customers on the list of whom no event came: fields of a row, with `id`; kept `life` s. → how many new.
@@ -222,7 +222,7 @@ class WorkList:
     def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[dict[str, str]]:
         """Rows to do of customers who came since `ms`, as stored, newest first; at most so many are looked at."""
         for start in range(0, most, batch):
-            ids = self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch)
+            ids = replies.texts(self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch))
             with self._redis.pipeline(transaction=False) as pipe:
                 for identity in ids:
                     pipe.hgetall(keys.event(identity))
@@ -243,7 +243,7 @@ class WorkList:
         """Erase who came, or was ticked off, before a ms, and is past its life. → how many."""
         trimmed = 0
         for key in (self._todo, self._done):
-            while ids := self._redis.zrangebyscore(key, "-inf", before, start=0, num=batch):
+            while ids := replies.texts(self._redis.zrangebyscore(key, "-inf", before, start=0, num=batch)):
                 self.drop(ids)
                 self._redis.zrem(key, *ids)  # whose rows were gone already
                 trimmed += len(ids)
@@ -261,13 +261,15 @@ class WorkList:
             newest = int(ms)
         start = found = 0
         while found < most:
-            ids = self._redis.zrevrangebyscore(key, newest, "-inf", withscores=True, start=start, num=most)
-            for identity, score in ids:
+            batch = replies.scored(
+                self._redis.zrevrangebyscore(key, newest, "-inf", withscores=True, start=start, num=most)
+            )
+            for identity, score in batch:
                 if not after or int(score) < int(newest) or identity < after:
                     yield identity, int(score)
                     found += 1
                     if found == most:
                         return
-            if len(ids) < most:
+            if len(batch) < most:
                 return
             start += most

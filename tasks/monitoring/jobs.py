@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from redis.typing import EncodableT, FieldT
+
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 
@@ -50,7 +52,7 @@ def noted(client: Redis, name: str) -> Iterator[None]:
         failed = type(error).__name__
         raise
     finally:
-        run: dict[str, float | str] = {"at": at, "took": round((time.monotonic() - begun) * 1000), "failed": failed}
+        run: dict[FieldT, EncodableT] = {"at": at, "took": round((time.monotonic() - begun) * 1000), "failed": failed}
         client.hset(keys.job(name), mapping=run if failed else run | {"fine_at": at})
 
 

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tasks.monitoring.queue_status import Queues, Reading
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
 NAMESPACE = "wecom_welcome_"
@@ -79,10 +79,10 @@ class Counters:
 
 def exposition(client: Redis, queues: Queues) -> bytes:
     """All metrics in Prometheus' text format. Raises redis.RedisError."""
-    counts: dict[str, str] = client.hgetall(keys.COUNTERS)
-    fields = [(*_parse(field), int(value)) for field, value in counts.items()]
+    counts = replies.fields(client.hgetall(keys.COUNTERS))
+    parsed = [(*_parse(field), int(value)) for field, value in counts.items()]
     registry = CollectorRegistry()
-    registry.register(_Ready([*_counters(fields), _histogram(fields), *_gauges(queues.read())]))
+    registry.register(_Ready([*_counters(parsed), _histogram(parsed), *_gauges(queues.read())]))
     return generate_latest(registry)
 
 

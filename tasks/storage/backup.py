@@ -21,7 +21,7 @@ from typing import Any
 
 from tasks.ledger.rows import index
 from tasks.media.uploads import MediaStore
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.keys import Backup, Forget
 
@@ -129,7 +129,7 @@ def _line(client: Redis, key: str) -> dict[str, Any] | None:
     elif kind == "hash":
         value = client.hgetall(key)
     elif kind == "zset":
-        value = dict(client.zrange(key, 0, -1, withscores=True))
+        value = dict(replies.scored(client.zrange(key, 0, -1, withscores=True)))
     else:  # gone meanwhile, or none of ours
         return None
     if not value:
@@ -151,7 +151,7 @@ def _current_books(client: Redis) -> Mapping[str, str]:
     books = [key for key in client.scan_iter(match=keys.book("*"), count=1000) if key.count(":") == 2]
     return {
         key.removeprefix(keys.book("")): value
-        for key, value in zip(books, client.mget(books) if books else [], strict=True)
+        for key, value in zip(books, replies.texts_or_none(client.mget(books)) if books else [], strict=True)
         if value is not None
     }
 

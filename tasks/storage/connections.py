@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-Redis: TypeAlias = Any  # redis.Redis; its own annotations mix the answers of its sync and async clients
+Redis: TypeAlias = redis.Redis  # its replies come as text: see tasks.storage.replies
 
 
 def connect(url: str, *, timeout: float, retries: int = 1) -> Redis:
@@ -35,7 +35,8 @@ def connect(url: str, *, timeout: float, retries: int = 1) -> Redis:
         group = SentinelURL.read(url)
         patience = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0)}
         sentinel = Sentinel(list(group.hosts), sentinel_kwargs={**patience, "protocol": 2}, protocol=2)
-        return sentinel.master_for(group.master, db=group.db, password=group.password, **options)
+        client: Redis = sentinel.master_for(group.master, db=group.db, password=group.password, **options)
+        return client
     return redis.Redis.from_url(url, **options)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from tasks.ledger.rows import erase, index, of_customer
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
 _BATCH = 500
@@ -43,7 +43,7 @@ def _candidates(client: Redis, external_user_id: str, app: str | None) -> Iterat
     prefix = keys.comparison("")
     compared = [key.removeprefix(prefix) for key in client.scan_iter(match=keys.comparison("*"), count=1000)]
     for each in compared if app is None else [app]:  # who was never announced is in the customer's index alone
-        yield from client.zrange(index(each, "external_user_id", external_user_id), 0, -1)
+        yield from replies.texts(client.zrange(index(each, "external_user_id", external_user_id), 0, -1))
     for identity, _ in client.zscan_iter(keys.EVENTS, count=_BATCH):
         yield identity
 

@@ -92,11 +92,12 @@ def guard(app: Flask, services: Services) -> None:
     app.before_request(enter)
     CSRFProtect(app)  # after `enter`: a session that has ended is no forgery
     app.after_request(protect)
+    pool: Any = services.redis.connection_pool  # the annotation of Limiter knows of no pool
     limiter = Limiter(
         _whence,
         app=app,
         storage_uri="redis://",
-        storage_options={"connection_pool": services.redis.connection_pool},
+        storage_options={"connection_pool": pool},
         key_prefix=keys.LIMITER,
         in_memory_fallback_enabled=True,
         swallow_errors=True,
