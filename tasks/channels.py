@@ -119,7 +119,12 @@ class Channels:
         self._redis = client
         self._key = keys.channels(app)
         self._app = app
+        self._wecom = wecom
         self._calls = wecom.external_contact
+
+    def with_deadline(self, by: float) -> "Channels":
+        """The same, with every call to WeCom over by a time of `time.monotonic`."""
+        return Channels(self._redis, self._app, self._wecom.with_deadline(by))
 
     def all(self) -> dict[str, Channel]:
         """By name, in the order of their names."""

@@ -12,9 +12,20 @@ Its own application, so that the callback keeps its small body limit and knows n
 from flask import Flask
 
 from tasks.services import Services
-from webhook.console import auth, current, dashboard, deliveries, error_pages, language, layout, missed, queue, setup
-from webhook.console.channels import channels
-from webhook.console.statistics import numbers
+from webhook.console import (
+    auth,
+    channels,
+    current,
+    dashboard,
+    deliveries,
+    error_pages,
+    language,
+    layout,
+    missed,
+    queue,
+    setup,
+    statistics,
+)
 from webhook.console.welcomes.editor import editor
 from webhook.console.welcomes.groups import groups
 from webhook.console.welcomes.media import media
@@ -22,7 +33,7 @@ from webhook.console.welcomes.overview import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
-SUBJECTS = (welcomes, editor, media, groups, numbers, channels)
+SUBJECTS = (welcomes, editor, media, groups)
 
 
 def console(services: Services) -> Flask:
@@ -37,6 +48,6 @@ def console(services: Services) -> Flask:
     app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject(services))
-    for module in (dashboard, deliveries, missed, queue, setup):
+    for module in (dashboard, deliveries, missed, queue, statistics, channels, setup):
         app.register_blueprint(module.blueprint)
     return app

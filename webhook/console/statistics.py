@@ -5,10 +5,11 @@ Read from the tallies (ledger.statistics): a read for each day that is asked for
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_wtf import FlaskForm
@@ -18,8 +19,7 @@ from wtforms.validators import AnyOf, ValidationError
 from tasks.directory.lookup import known_members
 from tasks.ledger import statistics
 from tasks.ledger.statistics import Value
-from tasks.services import Services
-from webhook.console import csv_rows, statistics_summary
+from webhook.console import csv_rows, current, statistics_summary
 from webhook.console.panels import Panels
 from webhook.console.statistics_summary import OutcomeCount
 
@@ -90,62 +90,63 @@ class Table:
         return max([row.count.added for row in self.rows], default=0)
 
 
-def numbers(services: Services) -> Blueprint:
-    """The page and the table to take away."""
-    blueprint = Blueprint("numbers", __name__)
-    zone = services.settings.timezone
+blueprint = Blueprint("numbers", __name__)
 
-    def asked() -> Asked:
-        today = datetime.now(zone).date()
-        first = {"since": today - timedelta(PERIOD - 1), "until": today}
-        given = {name: value for name, value in request.args.items() if value}
-        form = Asked(None, data={**{name: day.isoformat() for name, day in first.items()}, "by": "day", **given})
-        form.validate()
-        return form
 
-    def table_of(form: Asked) -> Table:
-        dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == form.by.data)
-        days = form.days
-        wanted = {"total", dimension} | ({"latency"} if len(days) <= MOST_OF_OTHERS else set())
-        if dimension == "total":
-            return _by_day(statistics.read(services.redis, g.app.name, days, wanted))
-        return _by_value(statistics.read_sum(services.redis, g.app.name, days, wanted), dimension, g.app.name, services)
+@blueprint.get("/numbers")
+def show() -> ResponseReturnValue:
+    """The page."""
+    form, today = _asked(), current.today()
+    table = None if form.errors else Panels().read(lambda: _table(form))
+    page = render_template(
+        "numbers/show.html",
+        form=form,
+        dimensions=DIMENSIONS,
+        table=table,
+        today=today,
+        shown=SHOWN,
+        enough=ENOUGH,
+        comparisons=_compared(table.value) if table and table.value and form.by.data == "variant" else {},
+        periods=_periods(today),
+        given={field.name: field.data for field in form},
+    )
+    return (page, 422) if form.errors else page
 
-    @blueprint.get("/numbers")
-    def show() -> str | tuple[str, int]:
-        form, panels = asked(), Panels()
-        table = None if form.errors else panels.read(lambda: table_of(form))
-        today = datetime.now(zone).date()
-        page = render_template(
-            "numbers/show.html",
-            form=form,
-            dimensions=DIMENSIONS,
-            table=table,
-            today=today,
-            shown=SHOWN,
-            enough=ENOUGH,
-            comparisons=_compared(table.value) if table and table.value and form.by.data == "variant" else {},
-            periods=_periods(today),
-            given={field.name: field.data for field in form},
-        )
-        return (page, 422) if form.errors else page
 
-    @blueprint.get("/numbers.csv")
-    def file() -> Response | tuple[str, int] | str:
-        form = asked()
-        if form.errors:
-            return show()
-        found, by = table_of(form), form.by.data
-        head = {"member": ("member", "name"), "variant": ("rule", "variant")}.get(by, (by,))
-        lines = [(*head, *COLUMNS, "half_s"), *(_cells(row, by) for row in found.rows)]
-        name = f"numbers-{by}-{form.since.data}-{form.until.data}.csv"
-        return Response(
-            "\ufeff" + "".join(csv_rows.line(cells) for cells in lines),  # without the first Excel takes Chinese amiss
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+@blueprint.get("/numbers.csv")
+def file() -> ResponseReturnValue:
+    """The table to take away."""
+    form = _asked()
+    if form.errors:
+        return show()
+    found, by = _table(form), form.by.data
+    head = {"member": ("member", "name"), "variant": ("rule", "variant")}.get(by, (by,))
+    lines = [(*head, *COLUMNS, "half_s"), *(_cells(row, by) for row in found.rows)]
+    name = f"numbers-{by}-{form.since.data}-{form.until.data}.csv"
+    return Response(
+        "\ufeff" + "".join(csv_rows.line(cells) for cells in lines),  # without the first Excel takes Chinese amiss
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
-    return blueprint
+
+def _asked() -> Asked:
+    """The form of this request, judged; what is not given is the last PERIOD days, day by day."""
+    today = current.today()
+    first = {"since": today - timedelta(PERIOD - 1), "until": today}
+    given = {name: value for name, value in request.args.items() if value}
+    form = Asked(None, data={**{name: day.isoformat() for name, day in first.items()}, "by": "day", **given})
+    form.validate()
+    return form
+
+
+def _table(form: Asked) -> Table:
+    client, app, days = current.services().redis, current.app().name, form.days
+    dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == form.by.data)
+    wanted = {"total", dimension} | ({"latency"} if len(days) <= MOST_OF_OTHERS else set())
+    if dimension == "total":
+        return _by_day(statistics.read(client, app, days, wanted))
+    return _by_value(statistics.read_sum(client, app, days, wanted), dimension)
 
 
 def _by_day(days: dict[date, statistics.Tallies]) -> Table:
@@ -154,12 +155,13 @@ def _by_day(days: dict[date, statistics.Tallies]) -> Table:
     return Table(rows[::-1], _sum(whole))
 
 
-def _by_value(whole: statistics.Tallies, dimension: str, app: str, services: Services) -> Table:
+def _by_value(whole: statistics.Tallies, dimension: str) -> Table:
     counts = statistics_summary.counted(whole, dimension)
     names: dict[str, str] = {}
     if dimension == "member":
+        client, app = current.services().redis, current.app().name
         asked = [value for value in counts if isinstance(value, str)]
-        names = {one: name for one, (name, _) in known_members(services.redis, app, asked).items()}
+        names = {one: name for one, (name, _) in known_members(client, app, asked).items()}
     rows = [Row(value, count, name=names.get(str(value), "")) for value, count in counts.items()]
     return Table(sorted(rows, key=lambda row: (-row.count.added, str(row.value))), _sum(whole))
 
