@@ -1,7 +1,7 @@
 """获客助手: links by which customers outside WeCom add members. Docs 97297, 97298, 97375, 100130.
 
-They need a self-built app that is listed there as 可调用应用; the secret of 客户联系 does not work. A link's URL with
-`customer_channel=STATE` appended brings customers with this State, cut after 64 bytes.
+They need a self-built app that is listed there as 可调用应用; the secret of 客户联系 does not work. Customers who
+open a link's URL with `customer_channel=STATE` appended arrive with this State, cut after 64 bytes.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Acquisition(Resource):
     def customer_acquisition_list_link(self, limit: int | None = None, cursor: str | None = None) -> Fields:
         """The ids of the links. Doc 97297.
 
-        limit: of a page, at most 100. cursor: of the next page.
+        limit: entries per page, at most 100. cursor: next_cursor of the previous page.
         → {"link_id_list": [link_id], "next_cursor"}
         """
         within("limit", limit, 1, 100)
@@ -30,7 +30,7 @@ class Acquisition(Resource):
     def customer_acquisition_get(self, link_id: str) -> Fields:
         """A link. Doc 97297.
 
-        link_id: which.
+        link_id: its id.
         → {"link": {link_id, link_name, url, create_time, skip_verify}, "range": {"user_list": [userid],
         "department_list": [id]}, "priority_option": {priority_type, priority_userid_list}}
         """
@@ -45,12 +45,12 @@ class Acquisition(Resource):
         priority_option: Mapping[str, Any] | None = None,
         mark_source: bool | None = None,
     ) -> Fields:
-        """Make a link. Doc 97297.
+        """Create a link. Doc 97297.
 
-        link_name: at most 30 characters. range: whom its customers add, {"user_list": [userid], "department_list":
-        [id]}, not both empty, at most 500 members. skip_verify: whether members need not confirm, true unless given.
-        priority_option: {"priority_type", "priority_userid_list"}, for some lines of business. mark_source: true
-        unless given; for 营销获客 only.
+        link_name: at most 30 characters. range: the members that its customers add, {"user_list": [userid],
+        "department_list": [id]}, not both empty, at most 500 members. skip_verify: whether members need not confirm,
+        true by default. priority_option: {"priority_type", "priority_userid_list"}, for some industries. mark_source:
+        true by default; for 营销获客 only.
         → {"link": {link_id, link_name, url, create_time}}
         """
         characters("link_name", link_name, 30, least=1)
@@ -73,9 +73,9 @@ class Acquisition(Resource):
         priority_option: Mapping[str, Any] | None = None,
         mark_source: bool | None = None,
     ) -> Fields:
-        """Change a link; what is None stays as it is. Doc 97297.
+        """Update a link; what is None stays as it is. Doc 97297.
 
-        link_id: which. link_name, range, skip_verify, priority_option, mark_source: as of
+        link_id: its id. link_name, range, skip_verify, priority_option, mark_source: as for
         customer_acquisition_create_link.
         → {} with errcode 0.
         """
@@ -95,7 +95,7 @@ class Acquisition(Resource):
     def customer_acquisition_delete_link(self, link_id: str) -> Fields:
         """Delete a link. Nothing is pushed to callbacks. Doc 97297.
 
-        link_id: which.
+        link_id: its id.
         → {} with errcode 0.
         """
         return {"link_id": link_id}
@@ -106,7 +106,7 @@ class Acquisition(Resource):
     ) -> Fields:
         """The customers that a link brought. Doc 97298.
 
-        link_id: which. limit: of a page, at most 1000. cursor: of the next page.
+        link_id: its id. limit: entries per page, at most 1000. cursor: next_cursor of the previous page.
         → {"customer_list": [{external_userid, userid, chat_status: 0 has not written | 1 has, state}], "next_cursor"}
         """
         within("limit", limit, 1, 1000)
@@ -124,9 +124,10 @@ class Acquisition(Resource):
 
     @POST("externalcontact/customer_acquisition/statistic")
     def customer_acquisition_statistic(self, link_id: str, start_time: int, end_time: int) -> Fields:
-        """How often a link was opened, and whom it brought. Doc 97375.
+        """How often a link was opened, and how many customers it brought. Doc 97375.
 
-        link_id: which. start_time, end_time: Unix seconds, taken down to days; at most 30 days apart, of the last 180.
+        link_id: its id. start_time, end_time: Unix seconds, rounded down to days; at most 30 days apart, within the
+        last 180.
         → {"click_link_customer_cnt", "new_customer_cnt"}
         """
         days("start_time, end_time", start_time, end_time, 30)
@@ -134,9 +135,9 @@ class Acquisition(Resource):
 
     @POST("externalcontact/customer_acquisition/get_chat_info")
     def customer_acquisition_get_chat_info(self, chat_key: str) -> Fields:
-        """Who wrote, after an event message_from_customer. Doc 100130.
+        """The member and the customer of an event message_from_customer. Doc 100130.
 
-        chat_key: from the event; it lives 30 minutes.
+        chat_key: from the event; valid for 30 minutes.
         → {"userid", "external_userid", "chat_info": {recv_msg_cnt, link_id, state}}
         """
         return {"chat_key": chat_key}

@@ -54,11 +54,13 @@ class Entry:
 
     def bind(self, client: WeComClient) -> Callable[..., Any]:
         """The call of a client."""
-        return getattr(self._holder(client), self.name)  # type: ignore[no-any-return]
+        call: Callable[..., Any] = getattr(self._holder(client), self.name)
+        return call
 
     def bind_iterator(self, client: WeComClient) -> Callable[..., Any]:
         """The iterator of a client's paged call."""
-        return getattr(self._holder(client), f"iter_{self.name}")  # type: ignore[no-any-return]
+        iterator: Callable[..., Any] = getattr(self._holder(client), f"iter_{self.name}")
+        return iterator
 
     def _holder(self, client: WeComClient) -> Any:
         return getattr(client, self.resource) if self.resource else client

@@ -11,7 +11,7 @@ FORTNIGHT = 14 * 86400  # seconds: the longest life of a temporary chat, and of 
 
 
 class ContactWays(Resource):
-    """Calls below externalcontact/ about contact ways, and about the temporary chats that begin with them."""
+    """Calls below externalcontact/ about contact ways and the temporary chats that start from them."""
 
     @POST("externalcontact/add_contact_way")
     def add_contact_way(
@@ -32,16 +32,17 @@ class ContactWays(Resource):
         conclusions: Mapping[str, Any] | None = None,
         mark_source: bool | None = None,
     ) -> Fields:
-        """Make a contact way. Keep its config_id: the console does not show it. Doc 92572.
+        """Create a contact way. Keep its config_id: the console does not show it. Doc 92572.
 
         type: 1 one member, 2 several. scene: 1 in a mini-program, 2 by QR code. style: of the mini-program's button.
-        remark: for yourself, at most 30 characters. skip_verify: whether the member need not confirm. state: the
-        channel, at most 30 characters; it comes with the event. user: userids; exactly one for type 1, at most 100.
-        party: department ids, for type 2. is_temp: a temporary chat (medical corps, type 1), which the next four are
-        for. expires_in: seconds of the code's life, 7 days unless given, at most 14. chat_expires_in: seconds of the
-        chat's life, 24 hours unless given, at most 14 days. unionid: the one who may chat. conclusions: what is sent at
-        the end, {"text": {"content": at most 4000 bytes}} and one of image, link and miniprogram. is_exclusive: a
-        customer can add one member of this way only. mark_source: not described in the documentation that we know.
+        remark: a note for yourself, at most 30 characters. skip_verify: whether the member need not confirm. state: the
+        channel, at most 30 characters; WeCom sends it with the event. user: userids; exactly one for type 1, at most
+        100. party: department ids, for type 2. is_temp: a temporary chat (medical corps, type 1); the next four
+        parameters are for one. expires_in: seconds of the code's life, 7 days by default, at most 14. chat_expires_in:
+        seconds of the chat's life, 24 hours by default, at most 14 days. unionid: of the only customer who may chat.
+        conclusions: the message sent at the end, {"text": {"content": at most 4000 bytes}} and one of image, link and
+        miniprogram. is_exclusive: a customer can add only one member through this way. mark_source: not described in
+        the documentation known to us.
         → {"config_id": id, "qr_code": URL, for scene 2}
         Errors: Final 41054 for a member who is not activated, 84074 for one without 客户联系.
         """
@@ -72,9 +73,9 @@ class ContactWays(Resource):
     def get_contact_way(self, config_id: str) -> Fields:
         """A contact way. Doc 92572.
 
-        config_id: what add_contact_way gave.
+        config_id: as returned by add_contact_way.
         → {"contact_way": {config_id, type, scene, style, remark, skip_verify, state, qr_code, user, party, is_temp,
-        expires_in, chat_expires_in, unionid, conclusions}}; by some reports a list that holds this object.
+        expires_in, chat_expires_in, unionid, conclusions}}; some users report a list that holds this object.
         """
         return {"config_id": config_id}
 
@@ -86,10 +87,10 @@ class ContactWays(Resource):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Fields:
-        """The contact ways that were made through the API since 2021-07-10, without temporary ones. Doc 92572.
+        """The contact ways created through the API since 2021-07-10, without temporary ones. Doc 92572.
 
-        start_time, end_time: of their making, Unix seconds; the last 90 days unless given. cursor: of the next page.
-        limit: of a page, 100 unless given, at most 1000.
+        start_time, end_time: of their creation, Unix seconds; the last 90 days by default. cursor: next_cursor of the
+        previous page. limit: entries per page, 100 by default, at most 1000.
         → {"contact_way": [{"config_id": id}], "next_cursor"}
         """
         days("start_time, end_time", start_time, end_time)
@@ -114,11 +115,11 @@ class ContactWays(Resource):
         conclusions: Mapping[str, Any] | None = None,
         mark_source: bool | None = None,
     ) -> Fields:
-        """Change a contact way; what is None stays as it is. Doc 92572.
+        """Update a contact way; what is None stays as it is. Doc 92572.
 
-        config_id: which. remark: at most 30 characters. skip_verify: True unless given, as the call has always had it:
+        config_id: its id. remark: at most 30 characters. skip_verify: True by default, as the call has always had it;
         None leaves it as it is. style, state, user, party, expires_in, chat_expires_in, unionid, conclusions,
-        mark_source: as of add_contact_way; a given user or party replaces the old ones.
+        mark_source: as for add_contact_way; a user or party that is given replaces the previous ones.
         → {} with errcode 0.
         """
         _check(remark, state, user, expires_in, chat_expires_in, conclusions)
@@ -139,9 +140,9 @@ class ContactWays(Resource):
 
     @POST("externalcontact/del_contact_way")
     def del_contact_way(self, config_id: str) -> Fields:
-        """Delete a contact way: its code leads nowhere from then on. Doc 92572.
+        """Delete a contact way: its code stops working. Doc 92572.
 
-        config_id: what add_contact_way gave.
+        config_id: as returned by add_contact_way.
         → {} with errcode 0.
         """
         return {"config_id": config_id}
@@ -150,7 +151,7 @@ class ContactWays(Resource):
     def close_temp_chat(self, userid: str, external_userid: str) -> Fields:
         """End a temporary chat; its conclusions are sent first. Doc 92572.
 
-        userid, external_userid: the two who chat.
+        userid, external_userid: the member and the customer.
         → {} with errcode 0.
         """
         return {"userid": userid, "external_userid": external_userid}

@@ -1,4 +1,4 @@
-"""Customers: who they are, whose they are, what their member notes of them. Docs 92113, 92114, 92115, 92132."""
+"""Customers, the members who have added them, and the members' notes on them. Docs 92113, 92114, 92115, 92132."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ class Customers(Resource):
 
     @GET("externalcontact/get_follow_user_list")
     def get_follow_user_list(self) -> Fields:
-        """The members with 客户联系, cut to the app's visible range. Doc 92571.
+        """The members with 客户联系 in the app's visible range. Doc 92571.
 
         → {"follow_user": [userid]}
         """
@@ -22,17 +22,18 @@ class Customers(Resource):
     def list(self, userid: str) -> Fields:
         """All customers of a member, unpaged. Doc 92113.
 
-        userid: the member, who must have 客户联系: what others add are no customers.
+        userid: the member, who needs 客户联系: contacts of other members are not customers.
         → {"external_userid": [external_userid]}
-        Errors: Final 84061, by some reports, for a member without any customer.
+        Errors: Final 84061, as some users report, for a member without any customer.
         """
         return {"userid": userid}
 
     @GET("externalcontact/get")
     def get(self, external_userid: str, cursor: str | None = None) -> Fields:
-        """A customer, and the members who have it. Doc 92114.
+        """A customer, and the members who have added it. Doc 92114.
 
-        external_userid: the customer. cursor: of the next page, for a customer of more than 500 members.
+        external_userid: the customer. cursor: next_cursor of the previous page, for a customer of more than 500
+        members.
         → {"external_contact": {external_userid, name, type: 1 WeChat | 2 WeCom, avatar, gender, unionid, corp_name …},
         "follow_user": [{userid, remark, description, createtime, tags: [{group_name, tag_name, tag_id, type}],
         remark_mobiles, add_way, oper_userid, state}], "next_cursor"}. Which fields come depends on the app; `add_way`
@@ -47,10 +48,10 @@ class Customers(Resource):
     def batch_get_by_user(
         self, userid_list: Sequence[str], cursor: str | None = None, limit: int | None = None
     ) -> Fields:
-        """The customers of some members, with what each member notes of them. Doc 92994.
+        """The customers of some members, with each member's notes on them. Doc 92994.
 
-        userid_list: at most 100 members. cursor: of the next page. limit: of a page, 50 unless given; more than 100
-        counts as 100.
+        userid_list: at most 100 members. cursor: next_cursor of the previous page. limit: entries per page, 50 by
+        default; more than 100 counts as 100.
         → {"external_contact_list": [{"external_contact": {…}, "follow_info": {userid, remark, createtime, tag_id: [id],
         add_way, state …}}], "next_cursor", "fail_info": {"unlicensed_userid_list": [userid]}}
         Errors: Misconfigured 701008 when none of the members has a licence.
@@ -63,12 +64,12 @@ class Customers(Resource):
 
     @POST("externalcontact/contact_list")
     def contact_list(self, cursor: str | None = None, limit: int | None = None) -> Fields:
-        """Everybody outside whom members serve, in chats or groups, customer or not. Doc 99434.
+        """Everyone outside the corp whom members serve, in chats or group chats, customer or not. Doc 99434.
 
-        cursor: of the next page. limit: of a page, at most 1000.
+        cursor: next_cursor of the previous page. limit: entries per page, at most 1000.
         → {"info_list": [{is_customer, tmp_openid, external_userid, name, follow_userid, chat_id, chat_name, add_time}],
-        "next_cursor"}; who is no customer has a tmp_openid alone.
-        Errors: BadRequest 50100 for a cursor that has ended: start from the first page.
+        "next_cursor"}; those who are not customers have only a tmp_openid.
+        Errors: BadRequest 50100 for a cursor that has expired: start from the first page.
         """
         within("limit", limit, 1, 1000)
         return {"cursor": cursor, "limit": limit}
@@ -86,13 +87,13 @@ class Customers(Resource):
         remark_mobiles: Sequence[str] | None = None,
         remark_pic_mediaid: str | None = None,
     ) -> Fields:
-        """Set what a member notes of a customer; what is not given stays. Doc 92115.
+        """Set a member's notes on a customer; what is None stays as it is. Doc 92115.
 
-        userid, external_userid: the two. remark: at most 20 characters. description: at most 150. remark_company: at
-        most 20, for WeChat users only. remark_mobiles: replace the old ones; [""] clears them. remark_pic_mediaid: an
-        uploaded image. At least one of the five.
+        userid, external_userid: the member and the customer. remark: at most 20 characters. description: at most 150.
+        remark_company: at most 20, for WeChat users only. remark_mobiles: replace the previous ones; [""] clears them.
+        remark_pic_mediaid: an uploaded image. At least one of the five.
         → {} with errcode 0. Nothing is pushed to callbacks.
-        Errors: Final 84061 when the two are no contacts.
+        Errors: Final 84061 when the two are not contacts.
         """
         at_least_one(
             remark=remark is not None,
@@ -123,13 +124,12 @@ class Customers(Resource):
         end_time: int,
         partyid: Sequence[int] | None = None,
     ) -> Fields:
-        """How members dealt with their customers, day by day. Doc 92132.
+        """Statistics of members and their customers, by day. Doc 92132.
 
-        userid: at most 100 members; None where partyid names departments. start_time, end_time: Unix seconds, taken
-        down to 0:00; at most 30 days apart, of the last 180. partyid: at most 100 departments, whose members are summed
-        up.
+        userid: at most 100 members; None if partyid is given. start_time, end_time: Unix seconds, rounded down to 0:00;
+        at most 30 days apart, within the last 180. partyid: at most 100 departments, whose members are added up.
         → {"behavior_data": [{stat_time, chat_cnt, message_cnt, reply_percentage, avg_reply_time in minutes,
-        negative_feedback_cnt, new_apply_cnt, new_contact_cnt}]}; reply_percentage is absent where there was no chat.
+        negative_feedback_cnt, new_apply_cnt, new_contact_cnt}]}; reply_percentage is absent if there was no chat.
         """
         if not isinstance(userid, str):
             entries("userid", userid, 100)
@@ -140,7 +140,7 @@ class Customers(Resource):
 
     @POST("externalcontact/opengid_to_chatid")
     def opengid_to_chatid(self, opengid: str) -> Fields:
-        """The chat_id of a group chat that a mini-program knows by its opengid. Doc 94822.
+        """The chat_id for the opengid by which a mini-program knows a group chat. Doc 94822.
 
         opengid: from wx.getGroupEnterInfo, in a mini-program that is linked to the corp.
         → {"chat_id": chat_id}

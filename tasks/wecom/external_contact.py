@@ -1,4 +1,4 @@
-"""客户联系: all calls below externalcontact/, put together from one file a subject."""
+"""客户联系: all calls below externalcontact/, one file per subject."""
 
 from .acquisition import Acquisition
 from .contact_ways import ContactWays
@@ -26,4 +26,4 @@ class ExternalContact(
     ProductAlbums,
     InterceptRules,
 ):
-    """Calls below externalcontact/, each under the rest of its path with `_` for `/`."""
+    """Calls below externalcontact/, each named after the rest of its path, with `_` for `/`."""

@@ -20,9 +20,9 @@ class GroupChats(Resource):
     ) -> Fields:
         """The group chats of the members in the app's range. Doc 92120.
 
-        limit: of a page, 1 to 1000; WeCom wants it named. status_filter: 0 all, 1 the owner left, 2 being handed over,
-        3 handed over. owner_filter: {"userid_list": at most 100 owners}; needed where the range is above 1000 members.
-        cursor: of the next page.
+        limit: entries per page, 1 to 1000; WeCom requires it. status_filter: 0 all, 1 the owner left, 2 being
+        transferred, 3 transferred. owner_filter: {"userid_list": at most 100 owners}; needed where the range is above
+        1000 members. cursor: next_cursor of the previous page.
         → {"group_chat_list": [{chat_id, status}], "next_cursor"}
         Errors: BadRequest 81017 for too many owners.
         """
@@ -38,9 +38,9 @@ class GroupChats(Resource):
     def groupchat_get(self, chat_id: str, need_name: int | None = None) -> Fields:
         """A group chat and who is in it. Doc 92122.
 
-        chat_id: which. need_name: 1 for the members' names as well.
-        → {"group_chat": {chat_id, name, owner, create_time, notice, "member_list": [{userid, type: 1 member |
-        2 customer, unionid, join_time, join_scene: 1 invited | 2 by link | 3 by code, invitor, group_nickname, name,
+        chat_id: its id. need_name: 1 to get the members' names too.
+        → {"group_chat": {chat_id, name, owner, create_time, notice, "member_list": [{userid, type: 1 member | 2
+        customer, unionid, join_time, join_scene: 1 invited | 2 by link | 3 by code, invitor, group_nickname, name,
         state}], "admin_list": [{userid}], member_version}}
         Errors: Final 40050 no such chat.
         """
@@ -59,13 +59,13 @@ class GroupChats(Resource):
         state: str | None = None,
         mark_source: bool | None = None,
     ) -> Fields:
-        """Make a way to join group chats. Keep its config_id: only the app that made it can manage it. Doc 92229.
+        """Create a way to join group chats. Keep its config_id: only the app that created it can manage it. Doc 92229.
 
-        scene: 1 in a mini-program, 2 by QR code. chat_id_list: at most 5 group chats. remark: for yourself, cut after
-        30 characters. auto_create_room: 1, the default, makes a new chat when these are full, 0 does not.
-        room_base_name: what new chats are called, at most 40 characters, followed by a number. room_base_id: the
-        first of these numbers. state: the channel, at most 30 characters; it comes with groupchat_get. mark_source: not
-        described in the documentation that we know.
+        scene: 1 in a mini-program, 2 by QR code. chat_id_list: at most 5 group chats. remark: a note for yourself, cut
+        after 30 characters. auto_create_room: 1 (the default) creates a new chat when these are full, 0 does not.
+        room_base_name: the name of new chats, at most 40 characters, to which a number is added. room_base_id: the
+        first of these numbers. state: the channel, at most 30 characters; groupchat_get returns it. mark_source: not
+        described in the documentation known to us.
         → {"config_id": id}
         """
         _check(scene, chat_id_list, auto_create_room, room_base_name, state)
@@ -84,7 +84,7 @@ class GroupChats(Resource):
     def groupchat_get_join_way(self, config_id: str) -> Fields:
         """A way to join group chats. Doc 92229.
 
-        config_id: what groupchat_add_join_way gave.
+        config_id: as returned by groupchat_add_join_way.
         → {"join_way": {config_id, scene, remark, auto_create_room, room_base_name, room_base_id, chat_id_list, qr_code,
         state}}
         """
@@ -103,10 +103,10 @@ class GroupChats(Resource):
         state: str | None = None,
         mark_source: bool | None = None,
     ) -> Fields:
-        """Replace a way to join group chats: name all of it. Doc 92229.
+        """Replace a way to join group chats: every field is required again. Doc 92229.
 
-        config_id: which. scene, chat_id_list, remark, auto_create_room, room_base_name, room_base_id, state,
-        mark_source: as of groupchat_add_join_way.
+        config_id: its id. scene, chat_id_list, remark, auto_create_room, room_base_name, room_base_id, state,
+        mark_source: as for groupchat_add_join_way.
         → {} with errcode 0.
         """
         _check(scene, chat_id_list, auto_create_room, room_base_name, state)
@@ -126,7 +126,7 @@ class GroupChats(Resource):
     def groupchat_del_join_way(self, config_id: str) -> Fields:
         """Delete a way to join group chats. Doc 92229.
 
-        config_id: what groupchat_add_join_way gave.
+        config_id: as returned by groupchat_add_join_way.
         → {} with errcode 0.
         """
         return {"config_id": config_id}
@@ -142,11 +142,11 @@ class GroupChats(Resource):
         offset: int | None = None,
         limit: int | None = None,
     ) -> Fields:
-        """How group chats did, owner by owner. Doc 92133.
+        """Statistics of group chats, by owner. Doc 92133.
 
-        day_begin_time, day_end_time: Unix seconds of days, the end that of the beginning unless given; of the last 180
-        days. owner_filter: {"userid_list": at most 100 owners}. order_by: 1 chats made, 2 chats, 3 chats with messages,
-        4 members. order_asc: 1 or 0, the default. offset, limit: of the page, 0 and 500 unless given, at most 1000.
+        day_begin_time, day_end_time: Unix seconds of days within the last 180; the end is the first day by default.
+        owner_filter: {"userid_list": at most 100 owners}. order_by: 1 new chats, 2 chats, 3 chats with messages, 4
+        members. order_asc: 1 or 0 (the default). offset, limit: of the page, 0 and 500 by default, limit at most 1000.
         → {"total", "next_offset", "items": [{owner, "data": {new_chat_cnt, chat_total, chat_has_msg, new_member_cnt,
         member_total, member_has_msg, msg_total, migrate_trainee_chat_cnt}}]}
         """
@@ -169,10 +169,10 @@ class GroupChats(Resource):
     def groupchat_statistic_group_by_day(
         self, day_begin_time: int, owner_filter: Mapping[str, Any], day_end_time: int | None = None
     ) -> Fields:
-        """How group chats did, day by day. Doc 92133.
+        """Statistics of group chats, by day. Doc 92133.
 
-        day_begin_time, day_end_time, owner_filter: as of groupchat_statistic; at most 30 days.
-        → {"items": [{stat_time, "data": {as of groupchat_statistic}}]}
+        day_begin_time, day_end_time, owner_filter: as for groupchat_statistic; at most 30 days.
+        → {"items": [{stat_time, "data": {as for groupchat_statistic}}]}
         """
         entries("owner_filter.userid_list", an_object("owner_filter", owner_filter).get("userid_list"), 100)
         return {"day_begin_time": day_begin_time, "day_end_time": day_end_time, "owner_filter": owner_filter}

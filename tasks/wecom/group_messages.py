@@ -16,18 +16,18 @@ class GroupMessages(Resource):
 
     @POST("externalcontact/add_msg_template")
     def add_msg_template(self, template: Mapping[str, Any]) -> Fields:
-        """Make a group message. It is a task: nothing is sent until members confirm it in their client. Doc 92135.
+        """Create a group message. It is a task: nothing is sent until members confirm it in their client. Doc 92135.
 
-        template: "text" and "attachments" as of send_welcome_msg, the older form as well, and for whom:
-            chat_type         single, the default, to customers; group, to group chats
+        template: "text" and "attachments" as for send_welcome_msg, in the older form too, and the audience:
+            chat_type         single (the default): to customers; group: to group chats
             external_userid   single: at most 10 000 customers; then tag_filter has no effect
             chat_id_list      group: at most 2000 group chats
             tag_filter        single: {"group_list": [{"tag_list": [id]}]}; one of each list
-            sender            the member; required for group; alone it means all of its customers
-            allow_select      single: whether the member may choose among them, false unless given
+            sender            the member, required for group; alone it stands for all of its customers
+            allow_select      single: whether the member may choose among them, false by default
         For single, external_userid, sender and tag_filter must not all be empty.
-        → {"msgid": id, "fail_list": [external_userid or chat_id]}; read fail_list: a customer gets no more messages in
-        a month than it has days.
+        → {"msgid": id, "fail_list": [external_userid or chat_id]}; check fail_list: a customer receives at most as many
+        messages in a month as it has days.
         """
         kind = template.get("chat_type", "single")
         one_of("chat_type", kind, "single", "group")
@@ -44,16 +44,16 @@ class GroupMessages(Resource):
     def remind_groupmsg_send(self, msgid: str) -> Fields:
         """Remind the members who have not confirmed a group message. Doc 97610.
 
-        msgid: what add_msg_template gave; at most three times in 24 hours.
+        msgid: as returned by add_msg_template; at most three times in 24 hours.
         → {} with errcode 0.
         """
         return {"msgid": msgid}
 
     @POST("externalcontact/cancel_groupmsg_send")
     def cancel_groupmsg_send(self, msgid: str) -> Fields:
-        """Stop a group message; what is sent stays sent. Doc 97611.
+        """Stop a group message; what was sent stays sent. Doc 97611.
 
-        msgid: what add_msg_template gave.
+        msgid: as returned by add_msg_template.
         → {} with errcode 0.
         """
         return {"msgid": msgid}
@@ -69,13 +69,13 @@ class GroupMessages(Resource):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Fields:
-        """The group messages of a time. Doc 93338.
+        """The group messages of a period. Doc 93338.
 
-        chat_type: single or group. start_time, end_time: of their making, Unix seconds, at most a month apart. creator:
-        of this member only. filter_type: 0 made by the corp, 1 by members, 2 both, the default. limit: of a page, 50
-        unless given, at most 100. cursor: of the next page.
-        → {"group_msg_list": [{msgid, creator, create_time, create_type, text, attachments}], "next_cursor"}; creator is
-        absent from those that were made through the API.
+        chat_type: single or group. start_time, end_time: of their creation, Unix seconds, at most a month apart.
+        creator: only those of this member. filter_type: 0 created by the corp, 1 by members, 2 both, the default.
+        limit: entries per page, 50 by default, at most 100. cursor: next_cursor of the previous page.
+        → {"group_msg_list": [{msgid, creator, create_time, create_type, text, attachments}], "next_cursor"}; those
+        created through the API have no creator.
         """
         one_of("chat_type", chat_type, "single", "group")
         days("start_time, end_time", start_time, end_time, 31)
@@ -97,9 +97,9 @@ class GroupMessages(Resource):
     def get_groupmsg_task(self, msgid: str, limit: int | None = None, cursor: str | None = None) -> Fields:
         """Which members have confirmed a group message. Doc 93338.
 
-        msgid: which. limit: of a page, 500 unless given, at most 1000. cursor: of the next page.
+        msgid: its id. limit: entries per page, 500 by default, at most 1000. cursor: next_cursor of the previous page.
         → {"task_list": [{userid, status: 0 not confirmed | 2 confirmed, send_time}], "next_cursor"}
-        Errors: Busy 41063 right after it was made.
+        Errors: Busy 41063 right after it was created.
         """
         within("limit", limit, 1, 1000)
         return {"msgid": msgid, "limit": limit, "cursor": cursor}
@@ -110,12 +110,13 @@ class GroupMessages(Resource):
     def get_groupmsg_send_result(
         self, msgid: str, userid: str, limit: int | None = None, cursor: str | None = None
     ) -> Fields:
-        """Whom one member's part of a group message has reached. Doc 93338.
+        """Whom a group message has reached through one member. Doc 93338.
 
-        msgid: which. userid: the member. limit: of a page, 500 unless given, at most 1000. cursor: of the next page.
-        → {"send_list": [{external_userid, chat_id, userid, status: 0 not sent | 1 sent | 2 no contact any more |
-        3 already had its messages, send_time}], "next_cursor"}; of group chats, only those it was sent to.
-        Errors: Busy 41063 right after it was made.
+        msgid: its id. userid: the member. limit: entries per page, 500 by default, at most 1000. cursor: next_cursor of
+        the previous page.
+        → {"send_list": [{external_userid, chat_id, userid, status: 0 not sent | 1 sent | 2 no longer a contact | 3 has
+        reached its limit of messages, send_time}], "next_cursor"}; of group chats, only those that it was sent to.
+        Errors: Busy 41063 right after it was created.
         """
         within("limit", limit, 1, 1000)
         return {"msgid": msgid, "userid": userid, "limit": limit, "cursor": cursor}
@@ -126,8 +127,8 @@ class GroupMessages(Resource):
     def get_group_msg_result(self, msgid: str, limit: int | None = None, cursor: str | None = None) -> Fields:
         """The result of a group message made before 2020-11-17; for later ones see get_groupmsg_send_result. Doc 91561.
 
-        msgid: which. limit: of a page, at most 10 000. cursor: of the next page.
-        → {"check_status", "detail_list": [{external_userid or chat_id, userid, status as of get_groupmsg_send_result,
+        msgid: its id. limit: entries per page, at most 10 000. cursor: next_cursor of the previous page.
+        → {"check_status", "detail_list": [{external_userid or chat_id, userid, status as for get_groupmsg_send_result,
         send_time}], "next_cursor"}
         """
         within("limit", limit, 1, 10_000)

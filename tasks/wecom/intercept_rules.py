@@ -1,4 +1,4 @@
-"""聊天敏感词: words that members must not write to customers. Doc 95097."""
+"""聊天敏感词: words that members must not send to customers. Doc 95097."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from .limits import an_object, at_least_one, characters, entries, one_of
 
 
 class InterceptRules(Resource):
-    """Calls below externalcontact/ about words that chats must not have."""
+    """Calls below externalcontact/ about blocked words."""
 
     @POST("externalcontact/add_intercept_rule")
     def add_intercept_rule(
@@ -19,11 +19,12 @@ class InterceptRules(Resource):
         applicable_range: Mapping[str, Any],
         semantics_list: Sequence[int] | None = None,
     ) -> Fields:
-        """Make a rule; a corp has at most 100. Doc 95097.
+        """Create a rule; a corp has at most 100. Doc 95097.
 
         rule_name: 1 to 20 characters. word_list: at most 300 words of 1 to 32 characters. intercept_type: 1 warns and
-        stops the message, 2 warns. applicable_range: {"user_list": at most 1000 members, "department_list": at most
-        1000}, not both empty. semantics_list: 1 phone numbers, 2 e-mail addresses, 3 red packets as well.
+        blocks the message, 2 only warns. applicable_range: {"user_list": at most 1000 members, "department_list": at
+        most 1000}, not both empty. semantics_list: kinds of content to match too: 1 phone numbers, 2 e-mail addresses,
+        3 red packets.
         → {"rule_id": id}
         """
         _rule(rule_name, word_list, intercept_type, semantics_list)
@@ -51,7 +52,7 @@ class InterceptRules(Resource):
     def get_intercept_rule(self, rule_id: str) -> Fields:
         """A rule. Doc 95097.
 
-        rule_id: which.
+        rule_id: its id.
         → {"rule": {rule_id, rule_name, word_list, "extra_rule": {"semantics_list"}, intercept_type, applicable_range}}
         """
         return {"rule_id": rule_id}
@@ -67,11 +68,11 @@ class InterceptRules(Resource):
         add_applicable_range: Mapping[str, Any] | None = None,
         remove_applicable_range: Mapping[str, Any] | None = None,
     ) -> Fields:
-        """Change a rule of this app's; what is None stays as it is. Doc 95097.
+        """Update a rule that this app created; what is None stays as it is. Doc 95097.
 
-        rule_id: which. rule_name, word_list, intercept_type: as of add_intercept_rule. extra_rule: {"semantics_list":
-        []}, which replaces the old one. add_applicable_range, remove_applicable_range: each at most 1000 members and
-        1000 departments.
+        rule_id: its id. rule_name, word_list, intercept_type: as for add_intercept_rule. extra_rule: {"semantics_list":
+        []}, which replaces the previous one. add_applicable_range, remove_applicable_range: each at most 1000 members
+        and 1000 departments.
         → {} with errcode 0.
         """
         _rule(rule_name, word_list, intercept_type, (extra_rule or {}).get("semantics_list"))
@@ -89,9 +90,9 @@ class InterceptRules(Resource):
 
     @POST("externalcontact/del_intercept_rule")
     def del_intercept_rule(self, rule_id: str) -> Fields:
-        """Delete a rule of this app's. Doc 95097.
+        """Delete a rule that this app created. Doc 95097.
 
-        rule_id: which.
+        rule_id: its id.
         → {} with errcode 0.
         """
         return {"rule_id": rule_id}

@@ -1,7 +1,7 @@
-"""WeCom's limits, and what they are counted in. Each function passes or raises LimitExceeded (field, value, limit).
+"""Checks of arguments against WeCom's limits. Each returns, or raises LimitExceeded (field, value, limit).
 
-What is None was not given and passes. Nothing here looks at the clock or at the state of the account: those are
-WeCom's to judge.
+None means that the argument was not given, and passes. The clock and the state of the account are not looked at: WeCom
+judges those.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class LimitExceeded(ValueError):
-    """`field` breaks a limit. `value` says how much or what was given, never a text's content."""
+    """`field` exceeds a limit. `value` says how much or what was given, never the content of a text."""
 
     def __init__(self, field: str, value: str, limit: str) -> None:
         super().__init__(f"{field}: {value}, {limit}")
@@ -17,19 +17,19 @@ class LimitExceeded(ValueError):
 
 
 def utf8_bytes(field: str, text: object, most: int, least: int = 0) -> None:
-    """Bytes of UTF-8: a Chinese character has three."""
+    """A text's length in bytes of UTF-8: a Chinese character has three."""
     if text is not None:
         _measured(field, len(_text(field, text).encode("utf-8", "replace")), "bytes of UTF-8", least, most)
 
 
 def characters(field: str, text: object, most: int, least: int = 0) -> None:
-    """Characters: a Chinese one is one."""
+    """A text's length in characters: a Chinese one counts as one."""
     if text is not None:
         _measured(field, len(_text(field, text)), "characters", least, most)
 
 
 def entries(field: str, values: object, most: int | None = None, least: int = 0) -> None:
-    """Entries of a list. A text is not one: WeCom would take none of its characters for an id."""
+    """The number of a list's entries. A text is refused: WeCom would not take its characters for ids."""
     if values is None:
         return
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
@@ -38,32 +38,32 @@ def entries(field: str, values: object, most: int | None = None, least: int = 0)
 
 
 def within(field: str, number: int | None, least: int, most: int | None = None) -> None:
-    """A number, with both ends allowed."""
+    """A number's range, both ends included."""
     if number is not None:
         _measured(field, number, "", least, most)
 
 
 def one_of(field: str, value: object, *allowed: object) -> None:
-    """One of few values."""
+    """One of the allowed values."""
     if value is not None and value not in allowed:
         raise LimitExceeded(field, _shown(value), f"must be {_either(allowed)}")
 
 
 def at_least_one(**fields: object) -> None:
-    """Not all of them empty."""
+    """At least one field that is not empty."""
     if not any(fields.values()):
         raise LimitExceeded(", ".join(fields), "empty" if len(fields) == 1 else "all empty", "at least one is required")
 
 
 def an_object(field: str, value: object) -> Mapping[str, Any]:
-    """A JSON object. WeCom answers errcode 0 to an empty list in its place, and does nothing."""
+    """A JSON object. For an empty list in its place WeCom answers errcode 0 and does nothing."""
     if not isinstance(value, Mapping):
         raise LimitExceeded(field, f"a {type(value).__name__}", "must be an object")
     return value
 
 
 def days(fields: str, start: int | None, end: int | None, most: int | None = None) -> None:
-    """A span of time in Unix seconds, of at most so many days."""
+    """A period in Unix seconds, of at most so many days."""
     if start is None or end is None:
         return
     if end < start:

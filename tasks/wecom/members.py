@@ -11,9 +11,9 @@ class Members(Resource):
     def get(self, userid: str) -> Fields:
         """A member. Doc 90196.
 
-        userid: which, in any case of letters.
-        → {userid, name, alias, position, department: [id], main_department, status: 1 active | 2 disabled |
-        4 not activated | 5 left, …}; apps made since 2022-06-20 are not told mobile, email, avatar, gender and address.
+        userid: its id, in upper or lower case.
+        → {userid, name, alias, position, department: [id], main_department, status: 1 active | 2 disabled | 4 not
+        activated | 5 left, …}; apps created since 2022-06-20 do not get mobile, email, avatar, gender and address.
         Errors: Final 60111 no such member, Misconfigured 60011 out of the app's range.
         """
         return {"userid": userid}
@@ -22,7 +22,7 @@ class Members(Resource):
     def simplelist(self, department_id: int) -> Fields:
         """The members of a department, without those of the departments below it. Doc 90200.
 
-        department_id: which; the root is 1.
+        department_id: its id; the root is 1.
         → {"userlist": [{userid, name, department: [id]}]}
         """
         return {"department_id": department_id}
@@ -31,17 +31,17 @@ class Members(Resource):
     def list(self, department_id: int) -> Fields:
         """The members of a department with all their fields, without those of the departments below it. Doc 90201.
 
-        department_id: which; the root is 1.
-        → {"userlist": [{as of get}]}
+        department_id: its id; the root is 1.
+        → {"userlist": [{as for get}]}
         Errors: Misconfigured 48009 with the secret of 通讯录同步 from a new IP.
         """
         return {"department_id": department_id}
 
     @POST("user/list_id")
     def list_id(self, cursor: str | None = None, limit: int | None = None) -> Fields:
-        """The ids of all members, a row for each of a member's departments. Doc 96067.
+        """The ids of all members, with one row per department of a member. Doc 96067.
 
-        cursor: of the next page. limit: of a page, at most 10 000.
+        cursor: next_cursor of the previous page. limit: entries per page, at most 10 000.
         → {"dept_user": [{userid, department}], "next_cursor"}
         Errors: Misconfigured 48002 unless the secret is that of 通讯录同步.
         """
@@ -58,7 +58,7 @@ class Departments(Resource):
     def simplelist(self, id: int | None = None) -> Fields:
         """The ids of a department and of all below it. Doc 95350.
 
-        id: which; everything in the app's range unless given.
+        id: its id; by default everything in the app's range.
         → {"department_id": [{id, parentid, order}]}
         """
         return {"id": id}
@@ -67,7 +67,7 @@ class Departments(Resource):
     def get(self, id: int) -> Fields:
         """A department. Doc 95351.
 
-        id: which; the root is 1.
+        id: its id; the root is 1.
         → {"department": {id, name, name_en, department_leader: [userid], parentid, order}}
         """
         return {"id": id}
@@ -76,7 +76,7 @@ class Departments(Resource):
     def list(self, id: int | None = None) -> Fields:
         """A department and all below it with all their fields; WeCom advises simplelist and get instead. Doc 90208.
 
-        id: which; everything in the app's range unless given.
+        id: its id; by default everything in the app's range.
         → {"department": [{id, name, name_en, department_leader: [userid], parentid, order}]}
         """
         return {"id": id}

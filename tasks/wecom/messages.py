@@ -1,4 +1,4 @@
-"""应用消息: messages of the app to members. Docs 90236, 94867, 94888."""
+"""应用消息: messages from the app to members. Docs 90236, 94867, 94888."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ KINDS = (
     "miniprogram_notice",
     "template_card",
 )
-RECEIVERS = {"touser": 1000, "toparty": 100, "totag": 100}  # → how many at most
+RECIPIENTS = {"touser": 1000, "toparty": 100, "totag": 100}  # field → at most so many ids
 
 
 class Messages(Resource):
@@ -27,23 +27,23 @@ class Messages(Resource):
 
     @POST("message/send")
     def send(self, message: Mapping[str, Any]) -> Fields:
-        """Send members a message of the app. Doc 90236.
+        """Send members a message from the app. Doc 90236.
 
-        message: {"agentid": the app's, a number, "msgtype": kind, kind: {…}} and to whom, not all empty, each a text
-        with `|` between the ids:
-            touser   at most 1000 members; @all is everybody in the app's range
+        message: {"agentid": the app's, a number, "msgtype": kind, kind: {…}} and the recipients, not all empty, each a
+        text with `|` between the ids:
+            touser   at most 1000 members; @all is everyone in the app's range
             toparty  at most 100 departments
             totag    at most 100 tags
         Kinds: text and markdown {"content": at most 2048 bytes; a longer text is cut}, image, voice, file {"media_id"},
         video {"media_id", "title" ≤ 128 bytes, "description" ≤ 512 bytes}, textcard {"title", "description", "url"},
         news, mpnews, miniprogram_notice, template_card.
-        → {"msgid", "invaliduser", "invalidparty", "invalidtag", "unlicenseduser"}: errcode is 0 as long as one receiver
-        is valid; who gets more than 30 a minute gets the rest not at all.
-        Errors: Final 81013 when no receiver is valid, Misconfigured 301002 for another app's agentid.
+        → {"msgid", "invaliduser", "invalidparty", "invalidtag", "unlicenseduser"}: errcode is 0 if at least one
+        recipient is valid; a member receives at most 30 per minute, the rest are dropped.
+        Errors: Final 81013 when no recipient is valid, Misconfigured 301002 for another app's agentid.
         """
-        at_least_one(**{name: message.get(name) for name in RECEIVERS})
-        for name, most in RECEIVERS.items():
-            _receivers(name, message.get(name), most)
+        at_least_one(**{name: message.get(name) for name in RECIPIENTS})
+        for name, most in RECIPIENTS.items():
+            _recipients(name, message.get(name), most)
         kind = message.get("msgtype", "none")
         one_of("msgtype", kind, *KINDS)
         value = an_object(kind, message.get(kind))
@@ -56,9 +56,9 @@ class Messages(Resource):
 
     @POST("message/recall")
     def recall(self, msgid: str) -> Fields:
-        """Take a message back within 24 hours. Doc 94867.
+        """Recall a message within 24 hours. Doc 94867.
 
-        msgid: what send gave, to the same app.
+        msgid: as returned by send, to the same app.
         → {} with errcode 0.
         Errors: BadRequest 40058 for another app's message.
         """
@@ -66,17 +66,17 @@ class Messages(Resource):
 
     @POST("message/update_template_card")
     def update_template_card(self, card: Mapping[str, Any]) -> Fields:
-        """Change a card that send sent. Doc 94888.
+        """Update a card that was sent with send. Doc 94888.
 
         card: {"userids": [userid], "partyids": [id], "tagids": [id], "atall": 0 | 1, "agentid", "response_code": from
-        send or from the event; lives 72 hours, works once} and "button" or "template_card".
+        send or from the event; valid for 72 hours, works once} and "button" or "template_card".
         → {"invaliduser": [userid]}
         """
         at_least_one(response_code=card.get("response_code"))
         return dict(card)
 
 
-def _receivers(name: str, value: object, most: int) -> None:
+def _recipients(name: str, value: object, most: int) -> None:
     if value is None:
         return
     if not isinstance(value, str):

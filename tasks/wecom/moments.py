@@ -16,21 +16,21 @@ class Moments(Resource):
 
     @POST("externalcontact/add_moment_task")
     def add_moment_task(self, template: Mapping[str, Any]) -> Fields:
-        """Make a moment. It is a task: members must publish it; at most ten a minute. Doc 95094.
+        """Create a moment. It is a task: members must publish it; at most ten per minute. Doc 95094.
 
-        template: what is shown and to whom; text and attachments must not both be empty:
+        template: the content and its audience; text and attachments must not both be empty:
             text            {"content": at most 2000 characters}
             attachments     at most 9 images, or one video, or one link; media from media/upload_attachment:
                             {"msgtype": kind, kind: {"media_id"}}, a link with title ≤ 64 bytes and url as well
             visible_range   {"sender_list": {"user_list", "department_list"}, "external_contact_list": {"tag_list"}};
-                            without it, everybody in the app's range publishes to all customers
-        → {"jobid": id}; it lives 24 hours, see get_moment_task_result.
+                            without it, everyone in the app's range publishes to all customers
+        → {"jobid": id}; valid for 24 hours, see get_moment_task_result.
         """
-        said = template.get("text")
-        if said is not None:
-            characters("text.content", an_object("text", said).get("content"), TEXT)
+        text = template.get("text")
+        if text is not None:
+            characters("text.content", an_object("text", text).get("content"), TEXT)
         _attachments(template.get("attachments"))
-        if not (said or {}).get("content") and not template.get("attachments"):
+        if not (text or {}).get("content") and not template.get("attachments"):
             raise LimitExceeded("text, attachments", "all empty", "at least one is required")
         senders = (template.get("visible_range") or {}).get("sender_list") or {}
         entries("visible_range.sender_list.user_list", senders.get("user_list"), SENDERS)
@@ -38,11 +38,11 @@ class Moments(Resource):
 
     @GET("externalcontact/get_moment_task_result")
     def get_moment_task_result(self, jobid: str) -> Fields:
-        """What became of add_moment_task. Doc 95094.
+        """The result of add_moment_task. Doc 95094.
 
-        jobid: what it gave.
-        → {"status": 1 begun | 2 under way | 3 done, "type", "result": {errcode, errmsg, moment_id, invalid_sender_list,
-        invalid_external_contact_list}}
+        jobid: as returned by add_moment_task.
+        → {"status": 1 started | 2 in progress | 3 done, "type", "result": {errcode, errmsg, moment_id,
+        invalid_sender_list, invalid_external_contact_list}}
         """
         return {"jobid": jobid}
 
@@ -50,7 +50,7 @@ class Moments(Resource):
     def cancel_moment_task(self, moment_id: str) -> Fields:
         """Stop a moment; what is published stays. Doc 97612.
 
-        moment_id: of one that the corp made.
+        moment_id: of a moment that the corp created.
         → {} with errcode 0.
         """
         return {"moment_id": moment_id}
@@ -65,11 +65,11 @@ class Moments(Resource):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Fields:
-        """The moments of a time. Doc 93333.
+        """The moments of a period. Doc 93333.
 
-        start_time, end_time: Unix seconds, at most 30 days apart. creator: of this member only. filter_type: 0 made by
-        the corp, 1 by members, 2 both, the default. cursor: of the next page. limit: of a page, 20 at most and unless
-        given.
+        start_time, end_time: Unix seconds, at most 30 days apart. creator: only those of this member. filter_type: 0
+        created by the corp, 1 by members, 2 both, the default. cursor: next_cursor of the previous page. limit: entries
+        per page, at most 20, the default.
         → {"moment_list": [{moment_id, creator, create_time, create_type, visible_type: 0 some | 1 all, text, image,
         video, link, location}], "next_cursor"}
         """
@@ -89,9 +89,10 @@ class Moments(Resource):
 
     @POST("externalcontact/get_moment_task")
     def get_moment_task(self, moment_id: str, cursor: str | None = None, limit: int | None = None) -> Fields:
-        """Which members have published a moment of the corp's. Doc 93333.
+        """Which members have published a moment that the corp created. Doc 93333.
 
-        moment_id: which. cursor: of the next page. limit: of a page, 500 unless given, at most 1000.
+        moment_id: its id. cursor: next_cursor of the previous page. limit: entries per page, 500 by default, at most
+        1000.
         → {"task_list": [{userid, publish_status: 0 not yet | 1 published}], "next_cursor"}
         """
         within("limit", limit, 1, 1000)
@@ -105,8 +106,8 @@ class Moments(Resource):
     ) -> Fields:
         """The customers that a moment was meant for. Doc 93333.
 
-        moment_id: which. userid: the member who published it. cursor: of the next page. limit: of a page, 500 unless
-        given, at most 1000.
+        moment_id: its id. userid: the member who published it. cursor: next_cursor of the previous page. limit: entries
+        per page, 500 by default, at most 1000.
         → {"customer_list": [{userid, external_userid}], "next_cursor"}
         """
         within("limit", limit, 1, 1000)
@@ -120,8 +121,8 @@ class Moments(Resource):
     ) -> Fields:
         """The customers who can see a moment. Doc 93333.
 
-        moment_id: which. userid: the member who published it. cursor: of the next page. limit: of a page, 3000 unless
-        given, at most 5000.
+        moment_id: its id. userid: the member who published it. cursor: next_cursor of the previous page. limit: entries
+        per page, 3000 by default, at most 5000.
         → {"customer_list": [{external_userid}], "next_cursor"}
         """
         within("limit", limit, 1, 5000)
@@ -133,8 +134,8 @@ class Moments(Resource):
     def get_moment_comments(self, moment_id: str, userid: str) -> Fields:
         """Comments and likes of a moment. Doc 93333.
 
-        moment_id: which. userid: the member who published it.
-        → {"comment_list": [{external_userid or userid, create_time}], "like_list": [the same]}
+        moment_id: its id. userid: the member who published it.
+        → {"comment_list": [{external_userid or userid, create_time}], "like_list": [{the same}]}
         """
         return {"moment_id": moment_id, "userid": userid}
 

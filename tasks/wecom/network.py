@@ -4,7 +4,7 @@ from .calls import GET, Caller, Fields
 
 
 class Network:
-    """Calls of no resource: the client has them itself."""
+    """Calls that belong to no resource: they are methods of the client itself."""
 
     @property
     def _client(self) -> Caller:
@@ -12,7 +12,7 @@ class Network:
 
     @GET("getcallbackip")
     def getcallbackip(self) -> Fields:
-        """Where WeCom's callbacks come from, for a firewall; read it daily, and do not rely on it alone. Doc 92521.
+        """The addresses that WeCom's callbacks come from: read them daily, and do not rely on them alone. Doc 92521.
 
         → {"ip_list": [address, or a form like 101.226.103.*]}
         """
@@ -20,7 +20,7 @@ class Network:
 
     @GET("get_api_domain_ip")
     def get_api_domain_ip(self) -> Fields:
-        """Where WeCom's API is, for a firewall. Doc 92520.
+        """The addresses of WeCom's API, for a firewall. Doc 92520.
 
         → {"ip_list": [address]}
         """

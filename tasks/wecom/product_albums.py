@@ -20,11 +20,11 @@ class ProductAlbums(Resource):
         attachments: Sequence[Mapping[str, Any]],
         product_sn: str | None = None,
     ) -> Fields:
-        """Make a product. Doc 95096.
+        """Create a product. Doc 95096.
 
         description: name and features, at most 300 characters. price: in 分, at most 50 000 yuan. attachments: at most
-        9 images, {"type": "image", "image": {"media_id": from media/upload_attachment}}. product_sn: your number, at
-        most 128 letters and digits.
+        9 images, {"type": "image", "image": {"media_id": from media/upload_attachment}}. product_sn: your own number,
+        at most 128 letters and digits.
         → {"product_id": id}
         """
         _product(description, price, attachments, product_sn)
@@ -34,7 +34,7 @@ class ProductAlbums(Resource):
     def get_product_album(self, product_id: str) -> Fields:
         """A product. Doc 95096.
 
-        product_id: which.
+        product_id: its id.
         → {"product": {product_id, description, price, create_time, product_sn, attachments}}
         """
         return {"product_id": product_id}
@@ -43,7 +43,7 @@ class ProductAlbums(Resource):
     def get_product_album_list(self, limit: int | None = None, cursor: str | None = None) -> Fields:
         """All products. Doc 95096.
 
-        limit: of a page, 50 unless given, at most 100. cursor: of the next page.
+        limit: entries per page, 50 by default, at most 100. cursor: next_cursor of the previous page.
         → {"product_list": [{product_id, description, price, product_sn, attachments}], "next_cursor"}
         """
         within("limit", limit, 1, 100)
@@ -60,9 +60,9 @@ class ProductAlbums(Resource):
         attachments: Sequence[Mapping[str, Any]] | None = None,
         product_sn: str | None = None,
     ) -> Fields:
-        """Change a product of this app's; what is None stays as it is. Doc 95096.
+        """Update a product that this app created; what is None stays as it is. Doc 95096.
 
-        product_id: which. description, price, attachments, product_sn: as of add_product_album.
+        product_id: its id. description, price, attachments, product_sn: as for add_product_album.
         → {} with errcode 0.
         """
         _product(description, price, attachments, product_sn)
@@ -76,9 +76,9 @@ class ProductAlbums(Resource):
 
     @POST("externalcontact/delete_product_album")
     def delete_product_album(self, product_id: str) -> Fields:
-        """Delete a product of this app's. Doc 95096.
+        """Delete a product that this app created. Doc 95096.
 
-        product_id: which.
+        product_id: its id.
         → {} with errcode 0.
         """
         return {"product_id": product_id}

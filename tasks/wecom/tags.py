@@ -1,4 +1,4 @@
-"""企业标签: the corp's tags for customers, and marking customers with them. Docs 92117, 92118."""
+"""企业标签: the corp's tags for customers, and adding them to customers. Docs 92117, 92118."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,11 +15,11 @@ class Tags(Resource):
 
     @POST("externalcontact/get_corp_tag_list")
     def get_corp_tag_list(self, tag_id: Sequence[str] | None = None, group_id: Sequence[str] | None = None) -> Fields:
-        """The corp's tags, in their groups; all of them unless some are named. Doc 92117.
+        """The corp's tags, in their groups; all of them by default. Doc 92117.
 
-        tag_id, group_id: only these tags, or these groups; name one kind, for WeCom heeds but one.
+        tag_id, group_id: only these tags, or only these groups; give one of the two, since WeCom ignores the other.
         → {"tag_group": [{group_id, group_name, create_time, order, deleted, "tag": [{id, name, create_time, order,
-        deleted}]}]}; deleted comes only where ids were named.
+        deleted}]}]}; deleted is present only if ids were given.
         """
         entries("tag_id", tag_id)
         entries("group_id", group_id)
@@ -34,13 +34,13 @@ class Tags(Resource):
         order: int | None = None,
         agentid: int | None = None,
     ) -> Fields:
-        """Make tags, in a group that there is or a new one. Doc 92117.
+        """Create tags, in an existing group or in a new one. Doc 92117.
 
-        tag: at least one {"name": at most 30 characters, "order": the larger, the further in front}. group_id: the
-        group. group_name: instead, at most 30 characters; a group of this name is used if there is one. order: of a new
-        group. agentid: for old third-party suites only.
+        tag: at least one {"name": at most 30 characters, "order": larger numbers come first}. group_id: an existing
+        group. group_name: instead of group_id, at most 30 characters; an existing group of this name is used. order:
+        that of a new group. agentid: for old third-party suites only.
         → {"tag_group": {group_id, group_name, create_time, order, "tag": [{id, name, create_time, order}]}}
-        Errors: BadRequest 40071 for a name that is taken; the corp has at most 10 000 tags.
+        Errors: BadRequest 40071 for a name that is in use; the corp has at most 10 000 tags.
         """
         entries("tag", tag, least=1)
         for number, each in enumerate(tag):
@@ -55,12 +55,12 @@ class Tags(Resource):
     def edit_corp_tag(
         self, id: str, name: str | None = None, order: int | None = None, agentid: int | None = None
     ) -> Fields:
-        """Rename or move a tag or a group of this app's. Doc 92117.
+        """Rename or move a tag or a group that this app created. Doc 92117.
 
-        id: of the tag or the group. name: at most 30 characters. order: the larger, the further in front. agentid: for
-        old third-party suites only.
+        id: of the tag or the group. name: at most 30 characters. order: larger numbers come first. agentid: for old
+        third-party suites only.
         → {} with errcode 0.
-        Errors: BadRequest 40068 no such tag, 40071 a name that is taken.
+        Errors: BadRequest 40068 no such tag, 40071 a name that is in use.
         """
         characters("name", name, TAG.most, least=1)
         within("order", order, 0, ORDER)
@@ -73,10 +73,10 @@ class Tags(Resource):
         group_id: Sequence[str] | None = None,
         agentid: int | None = None,
     ) -> Fields:
-        """Delete tags and groups of this app's, and with them their marks. Doc 92117.
+        """Delete tags and groups that this app created, also from the customers marked with them. Doc 92117.
 
-        tag_id, group_id: at least one of the two lists; a group goes with its last tag. agentid: for old third-party
-        suites only.
+        tag_id, group_id: at least one of the two lists; a group is deleted with its last tag. agentid: for old
+        third-party suites only.
         → {} with errcode 0.
         """
         entries("tag_id", tag_id)
@@ -92,11 +92,12 @@ class Tags(Resource):
         add_tag: Sequence[str] | None = None,
         remove_tag: Sequence[str] | None = None,
     ) -> Fields:
-        """Mark a member's customer with tags, and take marks off. Doc 92118.
+        """Add tags to a member's customer, and remove tags. Doc 92118.
 
-        userid, external_userid: the two. add_tag, remove_tag: tag ids, not both empty; a pair has at most 3000 tags.
+        userid, external_userid: the member and the customer. add_tag, remove_tag: tag ids, not both empty; a pair has
+        at most 3000 tags.
         → {} with errcode 0.
-        Errors: Busy 45035 when the pair is being marked at the same time, Final 84061 when the two are no contacts.
+        Errors: Busy 45035 when the pair is being marked at the same time, Final 84061 when the two are not contacts.
         """
         entries("add_tag", add_tag, 3000)
         entries("remove_tag", remove_tag)

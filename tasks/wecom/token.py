@@ -1,10 +1,10 @@
-"""The access token: one cache for all workers, one renewal for all who need it. Doc 91039.
+"""The access token: one copy shared by all processes, and one renewal at a time. Doc 91039.
 
-    get     ── this process' copy ── the shared copy ── one caller fetches, the others wait for the shared copy
-    renew   ── the same, but the token that WeCom refused does not count
+    get     ── this process's copy ── the shared copy ── one caller fetches it, the others wait for the shared copy
+    renew   ── the same, without the token that WeCom refused
 
-A token belongs to one app's secret, so its name in Redis holds a hash of corp id and secret: two apps of a corp never
-share one. A refused secret is remembered: trying it in a loop gets this machine's IP banned for an hour (doc 90455).
+A token belongs to one app's secret, so its key in Redis contains a hash of corp id and secret: two apps of a corp never
+share one. A refused secret is remembered: retrying it in a loop gets this machine's IP banned for an hour (doc 90455).
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from .errors import Failure, Misconfigured, NoAnswer, NotSent, WeComAPIError, fr
 
 log = logging.getLogger(__name__)
 
-MARGIN = 60.0  # seconds before its end that a token is no longer used
+MARGIN = 60.0  # seconds before its expiry from which a token is not used
 FETCH = 3.0  # seconds for one gettoken call
-WAIT = 0.05  # seconds between looks at the shared copy while another caller fetches
-REFUSED = {40001: 600, 40013: 600}  # errcode → seconds for which the secret is not tried again; others: 60
+WAIT = 0.05  # seconds between two reads of the shared copy while another caller fetches
+REFUSED = {40001: 600, 40013: 600}  # errcode → seconds until the secret is tried again; 60 for others
 
 T = TypeVar("T")
 Fetch = Callable[[float], dict[str, Any]]  # (by) → gettoken's answer with errcode 0; raises WeComError
@@ -35,7 +35,7 @@ Fetch = Callable[[float], dict[str, Any]]  # (by) → gettoken's answer with err
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and the wall-clock time (Unix seconds) at which it ends."""
+    """An access token and its expiry in wall-clock time (Unix seconds)."""
 
     value: str = field(repr=False)
     ends_at: float
@@ -55,11 +55,11 @@ class TokenStore:
         self._lead = None if shared is None else Lock(shared, f"{self._key}:lead", timeout=FETCH + 1, blocking=False)
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._refusal: tuple[float, int, str] | None = None  # until (monotonic), errcode, errmsg
-        self._away_until = 0.0  # (monotonic) while Redis is not asked
+        self._refusal: tuple[float, int, str] | None = None  # its end (monotonic), errcode, errmsg
+        self._away_until = 0.0  # (monotonic) Redis is not asked until then
 
     def get(self, by: float) -> str:
-        """A token to send. Raises WeComError if there is none by `by`."""
+        """A valid token. Raises WeComError if there is none by `by`."""
         token = self._token
         if token is not None and token.left() > MARGIN:
             return token.value
@@ -73,20 +73,20 @@ class TokenStore:
         """Fetch a new token if fewer than `least` seconds are left. → seconds left of the one in use."""
         self._obtain(by, refused=None, least=least)
         if self._token is not None and self._read() is None:
-            self._write(self._token)  # the shared copy was lost, or Redis was away when it was to be written
+            self._write(self._token)  # the shared copy was lost, or Redis did not answer when it was to be written
         return self._token.left() if self._token else 0.0
 
     def left(self) -> float | None:
-        """Seconds for which the shared token is still good, None if there is none. Fetches nothing."""
+        """Seconds left of the shared token, or else of this process's; None if there is none. Fetches nothing."""
         token = self._read() or self._token
         return token.left() if token is not None and token.left() > 0 else None
 
     def is_shared(self) -> bool:
-        """Whether other processes have one from here. Fetches nothing."""
+        """Whether there is a token for other processes. Fetches nothing."""
         return self._read() is not None
 
     def refusal(self) -> WeComAPIError | None:
-        """Why WeCom gives this app no token, while that is remembered; None if it was not refused. Fetches nothing."""
+        """Why WeCom refused this app a token, while that is remembered; None if it did not. Fetches nothing."""
         try:
             self._raise_refusal()
         except WeComAPIError as error:
@@ -103,7 +103,7 @@ class TokenStore:
                     return known
                 self._raise_refusal()
                 if self._take_lead():
-                    try:  # look again: another's renewal may have ended between the look and the lead
+                    try:  # read again: another renewal may have ended between the read and the lock
                         return self._known(refused, least) or self._renew(by)
                     finally:
                         self._give_up_lead()
@@ -128,23 +128,23 @@ class TokenStore:
                 self._remember(error)
             raise
         except NoAnswer as error:
-            # nothing of the caller's own call has left
+            # nothing of the caller's own request was sent
             raise NotSent(error.path, error.failure, error.detail) from None
         token = Token(str(answer["access_token"]), time.time() + float(answer["expires_in"]))
         self._token = token
         self._write(token)
         return token.value
 
-    # --- the shared copy; without Redis, or while it is away, each process is on its own ---
+    # --- the shared copy; without Redis, or while it does not answer, each process has its own ---
 
     def _ask(self, question: Callable[[Any], T], otherwise: T) -> T:
-        """Redis' answer; `otherwise` if there is no Redis. One that is silent is asked again after a second only."""
+        """Redis's answer; `otherwise` without Redis, or for a second after it did not answer."""
         if self._shared is None or time.monotonic() < self._away_until:
             return otherwise
         try:
             return question(self._shared)
         except redis.RedisError as error:
-            log.warning("the access token is not shared for a moment: %s", type(error).__name__)
+            log.warning("the access token is not shared at the moment: %s", type(error).__name__)
             self._away_until = time.monotonic() + 1.0
             return otherwise
 
@@ -179,15 +179,15 @@ class TokenStore:
         seconds = REFUSED.get(error.errcode, 60)
         log.error("WeCom refuses this corp id or secret (%s); it is not tried again for %s s", error.errcode, seconds)
         self._refusal = (time.monotonic() + seconds, error.errcode, error.errmsg)
-        note = f"{error.errcode} {error.errmsg}"
-        self._ask(lambda shared: shared.set(f"{self._key}:refused", note, ex=seconds), None)
+        reason = f"{error.errcode} {error.errmsg}"
+        self._ask(lambda shared: shared.set(f"{self._key}:refused", reason, ex=seconds), None)
 
     def _raise_refusal(self) -> None:
         if self._refusal is not None and time.monotonic() < self._refusal[0]:
             raise from_answer(self._refusal[1], self._refusal[2], "gettoken")
-        noted = self._ask(lambda shared: _text(shared.get(f"{self._key}:refused")), "")
-        if noted:
-            errcode, _, errmsg = noted.partition(" ")
+        stored = self._ask(lambda shared: _text(shared.get(f"{self._key}:refused")), "")
+        if stored:
+            errcode, _, errmsg = stored.partition(" ")
             raise from_answer(int(errcode), errmsg, "gettoken")
 
 

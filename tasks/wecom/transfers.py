@@ -1,4 +1,4 @@
-"""继承: handing customers and group chats over to other members. Docs 92124, 92125, 94081, 94082, 94088, 92127."""
+"""继承: transferring customers and group chats to other members. Docs 92124, 92125, 94081, 94082, 94088, 92127."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ ROWS = 50_000  # page_id times page_size stays below
 
 
 class Transfers(Resource):
-    """Calls below externalcontact/ about handing over."""
+    """Calls below externalcontact/ about transfers."""
 
     @POST("externalcontact/get_unassigned_list")
     def get_unassigned_list(self, page_id: int | None, page_size: int | None, cursor: str | None = None) -> Fields:
         """The customers of members who left. Doc 92124.
 
         page_id: from 0; page_id times page_size must be below 50 000. page_size: at most 1000; None leaves it to WeCom,
-        which takes 1000. cursor: of the next page, in place of page_id, and without that bound.
+        whose default is 1000. cursor: next_cursor of the previous page, in place of page_id and without that bound.
         → {"info": [{handover_userid, external_userid, dimission_time}], "is_last", "next_cursor"}
         """
         within("page_id", page_id, 0)
@@ -37,12 +37,12 @@ class Transfers(Resource):
         takeover_userid: str,
         transfer_success_msg: str | None = None,
     ) -> Fields:
-        """Hand one customer over: WeCom no longer cares for it; see resigned_transfer_customer. Doc 92125.
+        """Transfer one customer: WeCom has replaced it by resigned_transfer_customer. Doc 92125.
 
-        external_userid: the customer. handover_userid: the member who left. takeover_userid: the new one.
-        transfer_success_msg: what the customer is told, at most 200 characters.
+        external_userid: the customer. handover_userid: the member who left. takeover_userid: the member who takes over.
+        transfer_success_msg: a message to the customer, at most 200 characters.
         → {} with errcode 0.
-        Errors: Final 40097 while the member has not left, 84061 when the two are no contacts.
+        Errors: Final 40097 while the member has not left, 84061 when the two are not contacts.
         """
         characters("transfer_success_msg", transfer_success_msg, 200)
         return {
@@ -54,10 +54,10 @@ class Transfers(Resource):
 
     @POST("externalcontact/get_transfer_result")
     def get_transfer_result(self, external_userid: str, handover_userid: str, takeover_userid: str) -> Fields:
-        """How a customer that transfer handed over stands; for later calls see transfer_result. Doc 92973.
+        """The state of a customer passed to transfer; for later calls see transfer_result. Doc 92973.
 
-        external_userid, handover_userid, takeover_userid: as of transfer.
-        → {"status": as of transfer_result, "takeover_time"}
+        external_userid, handover_userid, takeover_userid: as for transfer.
+        → {"status": as for transfer_result, "takeover_time"}
         """
         return {
             "external_userid": external_userid,
@@ -73,11 +73,12 @@ class Transfers(Resource):
         external_userid: Sequence[str],
         transfer_success_msg: str | None = None,
     ) -> Fields:
-        """Hand customers of a member who stays over to another, 24 hours later, unless they object. Doc 92125.
+        """Transfer customers of a member who is still in the corp: after 24 hours, unless they object. Doc 92125.
 
         handover_userid, takeover_userid: from whom, to whom; both activated, with 客户联系. external_userid: at most
-        100 customers, each at most twice in 90 days. transfer_success_msg: what they are told, at most 200 characters.
-        → {"customer": [{external_userid, errcode}]}: an errcode each, of which 0 says that it is under way.
+        100 customers, each at most twice in 90 days. transfer_success_msg: a message to them, at most 200
+        characters.
+        → {"customer": [{external_userid, errcode}]}: one errcode each, where 0 means that it is in progress.
         """
         entries("external_userid", external_userid, 100, least=1)
         characters("transfer_success_msg", transfer_success_msg, 200)
@@ -90,11 +91,12 @@ class Transfers(Resource):
 
     @POST("externalcontact/transfer_result")
     def transfer_result(self, handover_userid: str, takeover_userid: str, cursor: str | None = None) -> Fields:
-        """How the customers that transfer_customer handed over stand. Doc 94088.
+        """The state of the customers passed to transfer_customer. Doc 94088.
 
-        handover_userid, takeover_userid: as of transfer_customer. cursor: of the next page, which has at most 1000.
-        → {"customer": [{external_userid, status: 1 done | 2 waiting | 3 refused | 4 the new member has too many |
-        5 not known, takeover_time}], "next_cursor"}
+        handover_userid, takeover_userid: as for transfer_customer. cursor: next_cursor of the previous page; a page has
+        at most 1000.
+        → {"customer": [{external_userid, status: 1 done | 2 waiting | 3 refused | 4 the new member has too many
+        customers | 5 unknown, takeover_time}], "next_cursor"}
         """
         return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
 
@@ -104,9 +106,10 @@ class Transfers(Resource):
     def resigned_transfer_customer(
         self, handover_userid: str, takeover_userid: str, external_userid: Sequence[str]
     ) -> Fields:
-        """Hand customers of a member who left within the last year over to another. Doc 94081.
+        """Transfer customers of a member who left within the last year. Doc 94081.
 
-        handover_userid: who left. takeover_userid: who takes over. external_userid: at most 100 customers.
+        handover_userid: the member who left. takeover_userid: the member who takes over. external_userid: at most 100
+        customers.
         → {"customer": [{external_userid, errcode}]}
         Errors: Final 40097 while the member has not left.
         """
@@ -119,10 +122,10 @@ class Transfers(Resource):
 
     @POST("externalcontact/resigned/transfer_result")
     def resigned_transfer_result(self, handover_userid: str, takeover_userid: str, cursor: str | None = None) -> Fields:
-        """How the customers that resigned_transfer_customer handed over stand. Doc 94082.
+        """The state of the customers passed to resigned_transfer_customer. Doc 94082.
 
-        handover_userid, takeover_userid: as of resigned_transfer_customer. cursor: of the next page.
-        → {"customer": [{external_userid, status as of transfer_result, takeover_time}], "next_cursor"}
+        handover_userid, takeover_userid: as for resigned_transfer_customer. cursor: next_cursor of the previous page.
+        → {"customer": [{external_userid, status as for transfer_result, takeover_time}], "next_cursor"}
         """
         return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
 
@@ -130,20 +133,20 @@ class Transfers(Resource):
 
     @POST("externalcontact/groupchat/transfer")
     def groupchat_transfer(self, chat_id_list: Sequence[str], new_owner: str) -> Fields:
-        """Hand group chats whose owner left over to another member. Doc 92127.
+        """Transfer the group chats of an owner who has left. Doc 92127.
 
-        chat_id_list: 1 to 100 group chats. new_owner: the member, with 客户联系; gets at most 300 a day of one owner's.
-        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not handed over.
+        chat_id_list: 1 to 100 group chats. new_owner: the member, with 客户联系; at most 300 per day of one owner.
+        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not transferred.
         """
         entries("chat_id_list", chat_id_list, 100, least=1)
         return {"chat_id_list": chat_id_list, "new_owner": new_owner}
 
     @POST("externalcontact/groupchat/onjob_transfer")
     def groupchat_onjob_transfer(self, chat_id_list: Sequence[str], new_owner: str) -> Fields:
-        """Hand group chats whose owner stays over to another member. Doc 95703.
+        """Transfer the group chats of an owner who is still in the corp. Doc 95703.
 
         chat_id_list: 1 to 100 group chats, each at most twice in 90 days. new_owner: the member, with 客户联系.
-        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not handed over.
+        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not transferred.
         """
         entries("chat_id_list", chat_id_list, 100, least=1)
         return {"chat_id_list": chat_id_list, "new_owner": new_owner}

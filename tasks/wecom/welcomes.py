@@ -14,20 +14,20 @@ class Welcomes(Resource):
 
     @POST("externalcontact/send_welcome_msg")
     def send_welcome_msg(self, template: Mapping[str, Any]) -> Fields:
-        """Greet a customer. The code lives 20 seconds from the event, and works once. Doc 92137.
+        """Greet a customer. The code is valid for 20 seconds after the event, and works once. Doc 92137.
 
         template: {"welcome_code": from the event, "text": {"content": at most 4000 bytes}, "attachments": [at most 9]};
-        an attachment is {"msgtype": kind, kind: {…}}, with
+        an attachment is {"msgtype": kind, kind: {…}} with
             image         media_id, or a pic_url from media/uploadimg
             link          title ≤ 128 bytes, url, picurl, desc ≤ 512 bytes
             miniprogram   title ≤ 64 bytes, pic_media_id, appid, page
             video, file   media_id
-        The older form, one of image, link and miniprogram (the first counts) beside the text, is passed on as well.
+        The older form, one of image, link and miniprogram (the first one is used) beside the text, is accepted too.
         Text and attachments must not all be empty.
         → {} with errcode 0: there is no message id.
         Errors: Final 41050 for a code that is used, unknown or too old, 41051 when the two already chat, 41053 until
-        the customer agrees to the chat archive; Busy 41096 while another app is sending; MediaRefused 40007 for
-        material older than three days.
+        the customer agrees to the chat archive; Busy 41096 while another app is sending; MediaRefused 40007 for media
+        older than three days.
         """
         at_least_one(welcome_code=template.get("welcome_code"))
         content.message(template)
@@ -35,10 +35,10 @@ class Welcomes(Resource):
 
     @POST("externalcontact/group_welcome_template/add")
     def group_welcome_template_add(self, template: Mapping[str, Any]) -> Fields:
-        """Make a group welcome, which the owners of group chats can then choose. Doc 92366.
+        """Create a group welcome, which owners of group chats can choose. Doc 92366.
 
-        template: {"text": {"content": at most 3000 bytes, %NICKNAME% stands for the name}} and one of image, link,
-        miniprogram, file, video (the first counts); "notify": 1 tells the members, the default, 0 does not.
+        template: {"text": {"content": at most 3000 bytes, %NICKNAME% is replaced by the name}} and one of image, link,
+        miniprogram, file, video (the first one is used); "notify": 1 (the default) notifies the members, 0 does not.
         → {"template_id": id}
         Errors: Final 41055 when the corp has 100 of them.
         """
@@ -47,11 +47,11 @@ class Welcomes(Resource):
 
     @POST("externalcontact/group_welcome_template/edit")
     def group_welcome_template_edit(self, template: Mapping[str, Any]) -> Fields:
-        """Replace a group welcome of this app's. Doc 92366.
+        """Replace a group welcome that this app created. Doc 92366.
 
-        template: as of group_welcome_template_add, with "template_id" and without "notify".
+        template: as for group_welcome_template_add, with "template_id" and without "notify".
         → {} with errcode 0.
-        Errors: Final 41058 for one that another app made.
+        Errors: Final 41058 for one that another app created.
         """
         at_least_one(template_id=template.get("template_id"))
         _check(template)
@@ -61,18 +61,18 @@ class Welcomes(Resource):
     def group_welcome_template_get(self, template_id: str) -> Fields:
         """A group welcome. Doc 92366.
 
-        template_id: what group_welcome_template_add gave.
+        template_id: as returned by group_welcome_template_add.
         → {"text": {"content"}, "image": {"pic_url"}, "link": {…}, "miniprogram": {…}, "file": {…}, "video": {…}}
         """
         return {"template_id": template_id}
 
     @POST("externalcontact/group_welcome_template/del")
     def group_welcome_template_del(self, template_id: str, agentid: int | None = None) -> Fields:
-        """Delete a group welcome of this app's. Doc 92366.
+        """Delete a group welcome that this app created. Doc 92366.
 
-        template_id: which. agentid: of the app, for old third-party suites only.
+        template_id: its id. agentid: of the app, for old third-party suites only.
         → {} with errcode 0.
-        Errors: Final 41058 for one that another app made.
+        Errors: Final 41058 for one that another app created.
         """
         return {"template_id": template_id, "agentid": agentid}
 

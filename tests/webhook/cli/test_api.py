@@ -140,7 +140,7 @@ def test_a_call_without_pages_has_no_all(environ: dict[str, str]) -> None:
 def test_an_errcode_comes_with_its_meaning_and_cure(environ: dict[str, str]) -> None:
     said = failure("externalcontact/get", "--external_userid", "wm0", **environ)
     assert said.startswith("externalcontact/get: 84061 ")
-    assert "the two are no contacts" in said
+    assert "the two are not contacts" in said
 
 
 def test_what_wecom_cannot_accept_is_refused_with_field_and_limit(environ: dict[str, str]) -> None:
