@@ -1,4 +1,4 @@
-"""A server that notes each request as it came over the wire, and a client that talks to it."""
+"""A server that records each request as it is received, and a client that talks to it."""
 
 from collections.abc import Iterator
 

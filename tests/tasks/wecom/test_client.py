@@ -1,4 +1,4 @@
-"""The client: token in, JSON out, each errcode an error by what the caller can do."""
+"""The client adds the token and returns JSON; each errcode becomes an error by what the caller can do."""
 
 import contextlib
 import json
@@ -40,20 +40,20 @@ def client(wecom: StandIn) -> Iterator[WeComClient]:
         yield client
 
 
-def against(server: Server, **different: Any) -> WeComClient:
+def client_for(server: Server, **different: Any) -> WeComClient:
     return WeComClient("ww0", "SECRET-1234", server.url, **different)
 
 
-def saying(*answers: bytes) -> Any:
-    """gettoken works; then these answers, the last one again and again."""
+def answering_calls(*answers: bytes) -> Any:
+    """gettoken works; then these answers in turn, the last one repeatedly."""
     return answering(lambda number: TOKEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
 
 
-def said(body: bytes, status: str = "200 OK") -> WeComError:
-    """The error that a call ends with when this is WeCom's answer."""
+def error_for(body: bytes, status: str = "200 OK") -> WeComError:
+    """The error that a call raises for this answer of WeCom."""
     with (
-        Server(saying(whole(body, status))) as server,
-        contextlib.closing(against(server)) as client,
+        Server(answering_calls(whole(body, status))) as server,
+        contextlib.closing(client_for(server)) as client,
         pytest.raises(WeComError) as error,
     ):
         client.get("user/get", {"userid": "zhangsan"})
@@ -76,8 +76,8 @@ def test_a_greeting_reaches_the_customer(wecom: StandIn, client: WeComClient) ->
     assert wecom.record(added).content["text"] == text
 
 
-def test_text_goes_over_the_wire_as_real_utf8() -> None:
-    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+def test_text_is_sent_as_raw_utf8() -> None:
+    with Server(answering_calls(whole())) as server, contextlib.closing(client_for(server)) as client:
         client.post("some/path", {"text": {"content": "您好😀"}})
     head, _, body = server.requests[1].partition(b"\r\n\r\n")
     assert body == '{"text": {"content": "您好😀"}}'.encode()
@@ -85,7 +85,7 @@ def test_text_goes_over_the_wire_as_real_utf8() -> None:
 
 
 def test_what_is_none_is_not_sent() -> None:
-    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+    with Server(answering_calls(whole())) as server, contextlib.closing(client_for(server)) as client:
         client.post("some/path", {"a": None, "b": 0, "c": "", "d": []})
         client.get("some/path", {"a": None, "b": 0, "c": ""})
     assert json.loads(server.requests[1].partition(b"\r\n\r\n")[2]) == {"b": 0, "c": "", "d": []}
@@ -95,7 +95,7 @@ def test_what_is_none_is_not_sent() -> None:
 @pytest.mark.parametrize(("errmsg", "remarked"), [("ok", False), ("Warning: wrong json format", True)])
 def test_a_remark_of_wecoms_is_logged(errmsg: str, remarked: bool, caplog: pytest.LogCaptureFixture) -> None:
     body = json.dumps({"errcode": 0, "errmsg": errmsg}).encode()
-    with Server(saying(whole(body))) as server, contextlib.closing(against(server)) as client:
+    with Server(answering_calls(whole(body))) as server, contextlib.closing(client_for(server)) as client:
         assert client.get("some/path")["errmsg"] == errmsg
     assert ("Warning: wrong json format" in caplog.text) is remarked
 
@@ -115,7 +115,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("kind", "errcode"), [(kind, code) for kind, codes in KINDS.items() for code in codes])
-def test_an_errcode_says_what_the_caller_can_do(kind: type, errcode: int) -> None:
+def test_an_errcode_tells_what_the_caller_can_do(kind: type, errcode: int) -> None:
     error = from_answer(errcode, "said WeCom", "some/path")
     assert type(error) is kind
     assert isinstance(error, WeComAPIError)
@@ -128,27 +128,27 @@ def test_every_code_has_its_meaning_and_its_cure() -> None:
 
 @pytest.mark.parametrize("errcode", [-1, 45009, 60111, 99])
 def test_an_errcode_over_the_wire(errcode: int) -> None:
-    error = said(json.dumps({"errcode": errcode, "errmsg": "said WeCom"}).encode())
+    error = error_for(json.dumps({"errcode": errcode, "errmsg": "said WeCom"}).encode())
     assert type(error) is type(from_answer(errcode, "", ""))
 
 
 def test_an_error_leaves_wecoms_hint_out() -> None:
     body = {"errcode": 60020, "errmsg": "not allow to access from your ip, hint: [1234], from ip: 10.9.8.7, more info"}
-    error = said(json.dumps(body).encode())
+    error = error_for(json.dumps(body).encode())
     assert str(error) == "user/get: 60020 not allow to access from your ip"
 
 
 @pytest.mark.parametrize("status", ["500 Oh", "502 Bad Gateway", "404 Not Found", "301 Moved", "204 No Content"])
-def test_another_status_is_a_gateways_and_its_effect_unknown(status: str) -> None:
-    error = said(b"<html>" if status[0] != "2" else b"", status)
+def test_another_http_status_is_from_a_gateway_and_its_effect_unknown(status: str) -> None:
+    error = error_for(b"<html>" if status[0] != "2" else b"", status)
     assert (type(error), error.reason) == (NoAnswer, f"HTTP {status[:3]}")
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b"null", b'"ok"', b"{", b"\xff\xfe", b'{"errcode": "x"}', b"[" * 100_000]
 )
-def test_what_is_not_wecoms_json_is_no_answer(body: bytes) -> None:
-    error = said(body)
+def test_anything_but_wecoms_json_is_no_answer(body: bytes) -> None:
+    error = error_for(body)
     assert (type(error), error.reason) == (NoAnswer, "the answer is not WeCom's JSON")
 
 
@@ -157,12 +157,12 @@ def test_an_answer_that_is_cut_within_its_headers_is_no_answer() -> None:
         server.request(connection)
         connection.sendall(TOKEN if len(server.requests) == 1 else whole()[:40])
 
-    with Server(cut) as server, contextlib.closing(against(server)) as client, pytest.raises(NoAnswer):
+    with Server(cut) as server, contextlib.closing(client_for(server)) as client, pytest.raises(NoAnswer):
         client.get("some/path")
 
 
 def test_an_infinite_errcode_is_no_answer() -> None:
-    assert type(said(b'{"errcode": 1e999}')) is NoAnswer
+    assert type(error_for(b'{"errcode": 1e999}')) is NoAnswer
 
 
 json_values = st.recursive(
@@ -174,7 +174,7 @@ json_values = st.recursive(
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 @settings(max_examples=200, deadline=None)
-def test_whatever_wecom_says_is_a_result_or_an_error_of_ours(body: bytes) -> None:
+def test_whatever_wecom_answers_is_a_result_or_a_wecom_error(body: bytes) -> None:
     from tasks.wecom.client import _result
 
     with contextlib.suppress(WeComError):
@@ -188,21 +188,21 @@ def test_a_call_that_is_not_sent_says_so() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"access_token": "x"}, {"access_token": "x", "expires_in": None}])
-def test_a_token_that_is_none_is_an_error_of_ours(fields: dict[str, Any]) -> None:
+def test_a_gettoken_answer_without_a_token_is_a_wecom_error(fields: dict[str, Any]) -> None:
     answer = whole(json.dumps({"errcode": 0, "errmsg": "ok", **fields}).encode())
     with Server(answering(answer)) as server, pytest.raises(WeComError):
-        against(server).get("user/get")
+        client_for(server).get("user/get")
 
 
 def test_half_an_emoji_is_sent_as_something() -> None:
-    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+    with Server(answering_calls(whole())) as server, contextlib.closing(client_for(server)) as client:
         client.post("some/path", {"text": {"content": "您好\ud83d"}})
 
 
 # ------------------------------------------------------------------------------------------------ renewal
 
 
-def test_a_token_that_dies_is_renewed_and_the_call_made_again(wecom: StandIn, client: WeComClient) -> None:
+def test_an_expired_token_is_renewed_and_the_call_repeated(wecom: StandIn, client: WeComClient) -> None:
     wecom.add(push=False)
     client.user.get("zhangsan")
     wecom.revoke_tokens()
@@ -210,7 +210,7 @@ def test_a_token_that_dies_is_renewed_and_the_call_made_again(wecom: StandIn, cl
     assert wecom.summary().token_fetches == {"default": 2}
 
 
-def test_many_calls_at_once_renew_a_dead_token_once(wecom: StandIn, client: WeComClient) -> None:
+def test_many_calls_at_once_renew_an_expired_token_once(wecom: StandIn, client: WeComClient) -> None:
     wecom.add(push=False)
     client.user.get("zhangsan")
     wecom.revoke_tokens()
@@ -231,8 +231,8 @@ def test_a_token_that_is_refused_again_is_not_renewed_again(wecom: StandIn, clie
 # ------------------------------------------------------------------------------------------------ deadlines
 
 
-def test_a_deadline_is_for_the_call_with_its_token_and_renewal() -> None:
-    """Each answer takes 0.2 s: gettoken, a refusal, gettoken, and there the time is over."""
+def test_a_deadline_covers_the_call_its_token_and_the_renewal() -> None:
+    """Each answer takes 0.2 s: gettoken, a refusal, gettoken, and then the time is up."""
 
     def serve(server: Server, connection: Any) -> None:
         while True:
@@ -240,14 +240,14 @@ def test_a_deadline_is_for_the_call_with_its_token_and_renewal() -> None:
             time.sleep(0.2)
             connection.sendall(TOKEN if b"gettoken" in request else whole(b'{"errcode": 42001}'))
 
-    with Server(serve) as server, contextlib.closing(against(server)) as client:
+    with Server(serve) as server, contextlib.closing(client_for(server)) as client:
         began = time.monotonic()
         with pytest.raises(WeComError):
             client.with_deadline(time.monotonic() + 0.5).get("user/get")
         assert 0.4 < time.monotonic() - began < 5
 
 
-def test_a_call_that_is_made_again_with_a_new_token_may_have_time_of_its_own() -> None:
+def test_a_call_repeated_with_a_new_token_may_have_its_own_deadline() -> None:
     by = time.monotonic() + 1.5
     told = iter([TOKEN, whole(b'{"errcode": 42001}'), TOKEN, whole()])
 
@@ -258,13 +258,13 @@ def test_a_call_that_is_made_again_with_a_new_token_may_have_time_of_its_own() -
                 time.sleep(max(0.0, by + 0.1 - time.monotonic()))
             connection.sendall(next(told))
 
-    with Server(serve) as server, contextlib.closing(against(server)) as client:
+    with Server(serve) as server, contextlib.closing(client_for(server)) as client:
         assert client.with_deadline(by, lambda: time.monotonic() + 20).get("user/get")["errcode"] == 0
         assert time.monotonic() > by
 
 
-def test_a_deadline_binds_the_calls_of_one_client_and_not_the_others() -> None:
-    with Server(saying(whole())) as server, contextlib.closing(against(server)) as client:
+def test_a_deadline_applies_to_one_client_and_not_to_others() -> None:
+    with Server(answering_calls(whole())) as server, contextlib.closing(client_for(server)) as client:
         hurried = client.with_deadline(time.monotonic() - 1)
         with pytest.raises(NotSent):
             hurried.user.get("zhangsan")
@@ -272,12 +272,12 @@ def test_a_deadline_binds_the_calls_of_one_client_and_not_the_others() -> None:
         assert hurried.tokens is client.tokens
 
 
-def test_a_silent_gettoken_is_not_sent_since_nothing_of_the_call_was() -> None:
-    with Server(silent) as server, contextlib.closing(against(server)) as client, pytest.raises(NotSent):
+def test_without_an_answer_to_gettoken_the_call_counts_as_not_sent() -> None:
+    with Server(silent) as server, contextlib.closing(client_for(server)) as client, pytest.raises(NotSent):
         client.with_deadline(time.monotonic() + 0.3).user.get("zhangsan")
 
 
-# ------------------------------------------------------------------------------------------------ what is told
+# ------------------------------------------------------------------------------------------------ observation and logs
 
 
 def test_every_failed_call_is_observed_by_path_and_code(wecom: StandIn) -> None:
@@ -297,20 +297,20 @@ def test_every_failed_call_is_observed_by_path_and_code(wecom: StandIn) -> None:
 
 
 def test_neither_token_nor_secret_is_in_any_error_log_or_repr(caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("tasks", "urllib3"):  # as the product has it at its loudest: see tasks.logs
+    for name in ("tasks", "urllib3"):  # the most verbose setting of the product: see tasks.logs
         caplog.set_level(logging.DEBUG if name == "tasks" else logging.WARNING, name)
     told, body = "", {"welcome_code": "-".join(["CODE", "1234"]), "text": {"content": "x"}}
     bad = [
         silent,
         then(lambda connection: connection.close()),
         answering(whole(b'{"errcode": 40001, "errmsg": "invalid credential"}')),
-        saying(whole(b'{"errcode": 42001, "errmsg": "access_token expired"}')),
-        saying(whole(b"<html>", "502 Bad Gateway")),
-        saying(whole(b"<html>")),
-        saying(OK[:5]),
+        answering_calls(whole(b'{"errcode": 42001, "errmsg": "access_token expired"}')),
+        answering_calls(whole(b"<html>", "502 Bad Gateway")),
+        answering_calls(whole(b"<html>")),
+        answering_calls(OK[:5]),
     ]
     for serve in bad:
-        with Server(serve) as server, contextlib.closing(against(server)) as client:
+        with Server(serve) as server, contextlib.closing(client_for(server)) as client:
             with pytest.raises(WeComError) as error:
                 client.with_deadline(time.monotonic() + 0.3).external_contact.send_welcome_msg(body)
             told += f"{error.value} {error.value!r} {vars(error.value)} {error.getrepr(style='native')} {client!r}"

@@ -36,7 +36,7 @@ def test_each_documented_code_is_sorted_by_what_the_caller_can_do(code: int, kin
     assert CODES[code].cure
 
 
-def test_a_code_that_nobody_described_is_not_repeated() -> None:
+def test_an_undocumented_code_is_not_retried() -> None:
     assert type(from_answer(99999, "new", "user/get")) is Final
 
 

@@ -1,4 +1,4 @@
-"""Files: how they go over the wire, and how they come back."""
+"""Files: how they are sent, and how they come back."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
 def parts(request: Request) -> tuple[bytes, bytes]:
-    """(head, content) of the one part of a multipart body, split by hand: no library's leniency."""
+    """(head, content) of the only part of a multipart body, split by hand, since libraries are lenient."""
     content_type = request.headers["Content-Type"]
     assert content_type.startswith("multipart/form-data; boundary=")
     boundary = b"--" + content_type.partition("boundary=")[2].encode()
@@ -26,7 +26,7 @@ def parts(request: Request) -> tuple[bytes, bytes]:
     return head, content.removesuffix(b"\r\n")
 
 
-def test_a_chinese_file_name_goes_as_raw_utf8_in_the_plain_parameter(recorder: Recorder, client: WeComClient) -> None:
+def test_a_chinese_file_name_is_sent_as_raw_utf8(recorder: Recorder, client: WeComClient) -> None:
     client.media.upload("file", b"%PDF-1.7 ...", "价格表 2026.pdf")
     request = recorder.take()
     head, content = parts(request)
@@ -53,7 +53,7 @@ def test_no_file_name_breaks_out_of_its_header(name: str, recorder: Recorder, cl
     assert b"filename*" not in head
 
 
-def test_a_path_brings_its_name_and_content(recorder: Recorder, client: WeComClient, tmp_path: Path) -> None:
+def test_a_path_stands_for_its_name_and_content(recorder: Recorder, client: WeComClient, tmp_path: Path) -> None:
     path = tmp_path / "封面.png"
     path.write_bytes(PNG)
     for media in (path, str(path)):
@@ -75,7 +75,7 @@ def test_an_attachment_names_its_kind_in_the_query(recorder: Recorder, client: W
     )
 
 
-def test_a_refused_token_is_renewed_and_the_file_sent_again(recorder: Recorder, client: WeComClient) -> None:
+def test_a_refused_token_is_renewed_and_the_file_is_sent_again(recorder: Recorder, client: WeComClient) -> None:
     answers = iter(
         [{"errcode": 42001, "errmsg": "access_token expired"}, {"errcode": 0, "errmsg": "", "media_id": "m"}]
     )
@@ -119,7 +119,7 @@ def test_an_upload_ends_at_its_deadline(recorder: Recorder, client: WeComClient)
         reading.set()
 
 
-# ------------------------------------------------------------------------------------------------ back
+# ------------------------------------------------------------------------------------------------ download
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_file_is_read_in_parts(recorder: Recorder, client: WeComClient) -> Non
     assert recorder.take().headers["Range"] == "bytes=0-7"
 
 
-def test_what_is_uploaded_is_what_comes_back(wecom: StandIn) -> None:
+def test_an_uploaded_file_comes_back_unchanged(wecom: StandIn) -> None:
     app = wecom.register(App.random())
     client = WeComClient(app.corp_id, app.secret, wecom.base_url)
     uploaded = client.media.upload("file", PNG, "封面 一.png")

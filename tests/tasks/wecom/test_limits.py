@@ -31,7 +31,7 @@ MARKDOWN = {"touser": "a", "msgtype": "markdown", "markdown": {"content": "x" * 
 JOIN = {"scene": 2, "chat_id_list": ["wr1"]}
 
 REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str]] = [
-    # call, arguments, keywords, field, what the message says of value and limit
+    # call, arguments, keywords, field, value and limit in the message
     ("send_welcome_msg", ({**SAID},), {}, "welcome_code", "empty, at least one is required"),
     ("send_welcome_msg", welcome(text={"content": "您" * 1334}), {}, "text.content", "4002 bytes"),
     ("send_welcome_msg", welcome(), {}, "text, image, link, miniprogram", "all empty, at least one is required"),
@@ -166,11 +166,11 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str]] = [
     ("message.send", (MARKDOWN,), {}, "markdown.content", "2049 bytes of UTF-8, at most 2048"),
 ]  # fmt: skip
 
-TAKEN: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [  # at the limit, and what is not WeCom's limit at all
+TAKEN: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [  # at the limit, or limited by nothing of WeCom's
     ("send_welcome_msg", welcome(text={"content": "您" * 1333 + "x"}), {}),
     ("send_welcome_msg", welcome(**SAID, attachments=[]), {}),
     ("send_welcome_msg", welcome(attachments=[{"msgtype": "link", "link": LINK, "new": {"x": 1}}] * 9, new=[1]), {}),
-    ("send_welcome_msg", welcome(image={"pic_url": "u"}, link={"title": "题" * 99}), {}),  # only the first counts
+    ("send_welcome_msg", welcome(image={"pic_url": "u"}, link={"title": "题" * 99}), {}),  # only the first one is used
     ("send_welcome_msg", attached("image", pic_url="https://wework.qpic.cn/1"), {}),
     ("send_welcome_msg", attached("link", **{**LINK, "title": "题" * 42}), {}),
     ("add_contact_way", (2, 1), {"remark": "备" * 30, "state": "态" * 30, "user": ["u"] * 100}),
@@ -179,7 +179,7 @@ TAKEN: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [  # at the limit, an
     ("add_msg_template", ({**SAID, "external_userid": ["w"] * 10_000},), {}),
     ("add_msg_template", ({**SAID, **TO, "chat_type": "group", "chat_id_list": ["w"] * 2000},), {}),
     ("add_msg_template", ({**SAID, "tag_filter": {"group_list": [{"tag_list": ["t"]}]}, "unknown": 1},), {}),
-    ("batch_get_by_user", (["u"] * 100,), {"limit": 1000}),  # WeCom takes it for 100
+    ("batch_get_by_user", (["u"] * 100,), {"limit": 1000}),  # WeCom treats it as 100
     ("get_unassigned_list", (49, 1000), {}),
     ("get_unassigned_list", (None, None, "c"), {}),
     ("get_user_behavior_data", ("zhangsan", 0, 30 * DAY), {}),
@@ -198,7 +198,7 @@ def call(client: WeComClient, name: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "arguments", "keywords", "field", "said"), REFUSED)
-def test_what_wecom_cannot_accept_is_refused_before_it_is_sent(
+def test_a_request_beyond_a_limit_is_refused_before_it_is_sent(
     name: str,
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
@@ -219,14 +219,14 @@ def test_what_wecom_cannot_accept_is_refused_before_it_is_sent(
 
 
 @pytest.mark.parametrize(("name", "arguments", "keywords"), TAKEN)
-def test_what_is_at_the_limit_or_unknown_is_sent(
+def test_a_request_at_a_limit_or_with_unknown_fields_is_sent(
     name: str, arguments: tuple[Any, ...], keywords: dict[str, Any], recorder: Recorder, client: WeComClient
 ) -> None:
     call(client, name)(*arguments, **keywords)
     recorder.take()
 
 
-def test_a_refusal_does_not_repeat_what_was_to_be_said(client: WeComClient) -> None:
+def test_a_refusal_does_not_repeat_the_content(client: WeComClient) -> None:
     with pytest.raises(InvalidRequest) as refused:
         client.external_contact.send_welcome_msg({"welcome_code": "CODE", "text": {"content": "王芳" * 3000}})
     assert "王" not in str(refused.value)
@@ -234,13 +234,13 @@ def test_a_refusal_does_not_repeat_what_was_to_be_said(client: WeComClient) -> N
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, object()])
-def test_what_is_no_json_is_refused(value: object, recorder: Recorder, client: WeComClient) -> None:
+def test_a_body_that_is_not_json_is_refused(value: object, recorder: Recorder, client: WeComClient) -> None:
     with pytest.raises(InvalidRequest, match="the body"):
         client.post("externalcontact/whatever", {"value": value})
     assert recorder.requests == []
 
 
-def test_a_refused_greeting_is_settled_at_once_and_not_tried_again() -> None:
+def test_a_refused_greeting_is_settled_at_once_and_not_retried() -> None:
     error = InvalidRequest("externalcontact/send_welcome_msg", "text.content", "4003 bytes of UTF-8", "at most 4000")
     settlement = policy.after_try(error, number=1, unanswered=False, left=15.0, jitter=0.5)
     assert isinstance(settlement, Settlement)

@@ -1,4 +1,4 @@
-"""Every paged call has an iterator beside it, which follows the cursor to the end."""
+"""Each paged call has an iterator that follows the cursor to the end."""
 
 import inspect
 import itertools
@@ -16,7 +16,7 @@ SAMPLES: dict[str, Any] = {"userid_list": ["u"], "chat_type": "single", "page_id
 
 
 def arguments(entry: Entry) -> dict[str, Any]:
-    """Something for each parameter that must be given."""
+    """A value for each required parameter."""
     needed = [p.name for p in entry.parameters if p.default is inspect.Parameter.empty]
     return {name: SAMPLES.get(name, 0 if name.endswith("_time") else "x") for name in needed}
 
@@ -28,7 +28,7 @@ def cursor_of(request: Request) -> str | None:
 
 
 @pytest.mark.parametrize("entry", PAGED, ids=lambda entry: entry.path)
-def test_the_iterator_gives_the_entries_of_all_pages(entry: Entry, recorder: Recorder, client: WeComClient) -> None:
+def test_the_iterator_yields_the_entries_of_all_pages(entry: Entry, recorder: Recorder, client: WeComClient) -> None:
     assert entry.iterator is not None, f"{entry.name} has pages, but no iterator"
     items = (entry.iterator.__doc__ or "").split("`")[1]
     pages: dict[str | None, dict[str, Any]] = {
@@ -44,7 +44,7 @@ def test_the_iterator_gives_the_entries_of_all_pages(entry: Entry, recorder: Rec
 
 
 @pytest.mark.parametrize("entry", PAGED, ids=lambda entry: entry.path)
-def test_the_iterator_takes_what_the_call_takes(entry: Entry) -> None:
+def test_the_iterator_has_the_parameters_of_the_call(entry: Entry) -> None:
     assert entry.iterator is not None
     ours, calls_ = inspect.signature(entry.iterator), inspect.signature(entry.method)
     assert list(ours.parameters.values()) == list(calls_.parameters.values())
@@ -64,7 +64,7 @@ def test_parameters_are_repeated_on_every_page(recorder: Recorder, client: WeCom
     ]
 
 
-def test_the_page_id_gives_way_to_the_cursor(recorder: Recorder, client: WeComClient) -> None:
+def test_the_cursor_replaces_the_page_id(recorder: Recorder, client: WeComClient) -> None:
     recorder.answer = lambda request: {**OK, "is_last": False, "next_cursor": "" if "cursor" in request.json else "n"}
     list(client.external_contact.iter_get_unassigned_list(0, 5))
     assert [r.json for r in recorder.requests] == [{"page_id": 0, "page_size": 5}, {"page_size": 5, "cursor": "n"}]
@@ -79,7 +79,7 @@ def test_pages_that_do_not_end_are_an_error(recorder: Recorder, client: WeComCli
     assert len(recorder.requests) == 3
 
 
-def test_nothing_is_asked_before_the_first_entry_is_wanted(recorder: Recorder, client: WeComClient) -> None:
+def test_nothing_is_requested_before_the_first_entry(recorder: Recorder, client: WeComClient) -> None:
     pages = client.external_contact.iter_contact_list()
     assert recorder.requests == []
     assert list(pages) == []

@@ -1,4 +1,4 @@
-"""The client and the stand-in together, subject by subject: what is made is listed, changed, used and gone."""
+"""The client and the stand-in together, subject by subject: what is created is listed, changed, used and deleted."""
 
 import inspect
 import time
@@ -76,7 +76,7 @@ def test_customers_of_several_members_come_in_pages(contact: ExternalContact, cu
     assert errcode_of(contact.contact_list, cursor="no cursor") == 50100
 
 
-def test_a_remark_is_what_the_member_then_sees(client: WeComClient, contact: ExternalContact, customers: Any) -> None:
+def test_a_remark_is_shown_to_the_member(client: WeComClient, contact: ExternalContact, customers: Any) -> None:
     picture = client.media.upload("image", PNG, "名片.png")["media_id"]
     contact.remark("zhangsan", "wm0", "王总", "展会", "示例公司", ["13800000000"], picture)
     follow = contact.get("wm0")["follow_user"][0]
@@ -87,7 +87,7 @@ def test_a_remark_is_what_the_member_then_sees(client: WeComClient, contact: Ext
     assert errcode_of(contact.remark, "lisi", "wm1", "x") == 84061
 
 
-def test_a_members_days_are_counted(contact: ExternalContact, customers: list[str]) -> None:
+def test_a_member_has_statistics_by_day(contact: ExternalContact, customers: list[str]) -> None:
     days = contact.get_user_behavior_data(["zhangsan"], NOW, NOW + 86400)["behavior_data"]
     assert sum(day["new_contact_cnt"] for day in days) == 3
     assert contact.get_user_behavior_data(None, NOW, NOW, partyid=[1])["behavior_data"]
@@ -96,7 +96,7 @@ def test_a_members_days_are_counted(contact: ExternalContact, customers: list[st
 # ------------------------------------------------------------------------------------------------ contact ways
 
 
-def test_a_contact_way_lives_from_add_to_del(contact: ExternalContact, customers: list[str]) -> None:
+def test_a_contact_way_exists_from_add_to_del(contact: ExternalContact, customers: list[str]) -> None:
     made = contact.add_contact_way(1, 2, state="douyin", user=["zhangsan"])
     assert made["qr_code"].startswith("http")
     assert "qr_code" not in contact.add_contact_way(2, 1, user=["zhangsan", "lisi"])
@@ -118,7 +118,7 @@ def test_a_member_who_is_not_activated_has_no_contact_way(wecom: StandIn, contac
 # ------------------------------------------------------------------------------------------------ messages
 
 
-def test_a_group_message_is_a_task_whose_parts_can_be_followed(contact: ExternalContact, customers: list[str]) -> None:
+def test_a_group_message_is_a_task_whose_progress_can_be_read(contact: ExternalContact, customers: list[str]) -> None:
     made = contact.add_msg_template({**SAID, "external_userid": [*customers, "stranger"], "sender": "zhangsan"})
     assert made["fail_list"] == ["stranger"]
     msgid = made["msgid"]
@@ -134,7 +134,7 @@ def test_a_group_message_is_a_task_whose_parts_can_be_followed(contact: External
     contact.cancel_groupmsg_send(msgid)
 
 
-def test_a_group_welcome_belongs_to_the_app_that_made_it(
+def test_a_group_welcome_belongs_to_the_app_that_created_it(
     wecom: StandIn, app: App, client: WeComClient, contact: ExternalContact
 ) -> None:
     picture = client.media.upload("image", PNG, "a.png")["media_id"]
@@ -157,7 +157,7 @@ def test_a_corp_has_a_hundred_group_welcomes(contact: ExternalContact) -> None:
     assert errcode_of(contact.group_welcome_template_add, SAID) == 41055
 
 
-def test_members_get_messages_of_the_app(client: WeComClient, customers: list[str]) -> None:
+def test_members_get_messages_from_the_app(client: WeComClient, customers: list[str]) -> None:
     body = {"touser": "zhangsan|nobody", "agentid": 1000002, "msgtype": "text", "text": {"content": "库存告急"}}
     sent = client.message.send(body)
     assert sent["invaliduser"] == "nobody"
@@ -173,7 +173,7 @@ def test_members_get_messages_of_the_app(client: WeComClient, customers: list[st
 # ------------------------------------------------------------------------------------------------ tags
 
 
-def test_tags_are_made_listed_marked_renamed_and_deleted(contact: ExternalContact, customers: list[str]) -> None:
+def test_tags_are_created_listed_assigned_renamed_and_deleted(contact: ExternalContact, customers: list[str]) -> None:
     group = contact.add_corp_tag([{"name": "抖音"}, {"name": "小红书"}], group_name="来源")["tag_group"]
     douyin, xhs = (tag["id"] for tag in group["tag"])
     again = contact.add_corp_tag([{"name": "抖音"}], group_name="来源")["tag_group"]
@@ -188,16 +188,16 @@ def test_tags_are_made_listed_marked_renamed_and_deleted(contact: ExternalContac
     assert [(tag["name"], tag["order"]) for tag in listed["tag"]] == [("红书", 3)]
     contact.del_corp_tag(tag_id=[douyin])
     assert contact.get("wm0")["follow_user"][0]["tags"] == []
-    contact.del_corp_tag(tag_id=[xhs])  # the last one: the group goes with it
+    contact.del_corp_tag(tag_id=[xhs])  # the last one: the group is deleted with it
     assert contact.get_corp_tag_list()["tag_group"] == []
     assert errcode_of(contact.mark_tag, "zhangsan", "wm0", [douyin]) == 40068
     assert errcode_of(contact.mark_tag, "lisi", "wm1", ["x"]) == 84061
 
 
-# ------------------------------------------------------------------------------------------------ handing over
+# ------------------------------------------------------------------------------------------------ transfers
 
 
-def test_customers_of_a_member_who_left_are_handed_over(
+def test_customers_of_a_member_who_left_are_transferred(
     wecom: StandIn, contact: ExternalContact, customers: list[str]
 ) -> None:
     assert errcode_of(contact.resigned_transfer_customer, "zhangsan", "lisi", ["wm1"]) == 40097
@@ -215,7 +215,7 @@ def test_customers_of_a_member_who_left_are_handed_over(
     assert contact.get_transfer_result("wm2", "zhangsan", "lisi")["status"] == 2
 
 
-def test_customers_of_a_member_who_stays_are_handed_over(contact: ExternalContact, customers: list[str]) -> None:
+def test_customers_of_a_member_who_stays_are_transferred(contact: ExternalContact, customers: list[str]) -> None:
     assert contact.transfer_customer("zhangsan", "lisi", ["wm1"], "换人了")["customer"][0]["errcode"] == 0
     assert [row["external_userid"] for row in contact.iter_transfer_result("zhangsan", "lisi")] == ["wm1"]
 
@@ -223,7 +223,7 @@ def test_customers_of_a_member_who_stays_are_handed_over(contact: ExternalContac
 # ------------------------------------------------------------------------------------------------ group chats
 
 
-def test_group_chats_are_listed_shown_joined_and_handed_over(wecom: StandIn, contact: ExternalContact) -> None:
+def test_group_chats_are_listed_shown_joined_and_transferred(wecom: StandIn, contact: ExternalContact) -> None:
     people = [{"userid": "zhangsan", "type": 1, "name": "张三"}]
     wecom.people(members={"zhangsan": {}, "lisi": {}})
     wecom.people(chats={f"wr{n}": {"name": f"群{n}", "owner": "zhangsan", "member_list": people} for n in range(3)})
@@ -275,7 +275,7 @@ def test_a_link_brings_customers(wecom: StandIn, contact: ExternalContact) -> No
     assert errcode_of(contact.customer_acquisition_get, link_id) == 40058
 
 
-# ------------------------------------------------------------------------------------------------ what is shown
+# ------------------------------------------------------------------------------------------------ moments, albums
 
 
 def test_a_moment_is_a_task_for_members(client: WeComClient, contact: ExternalContact, customers: list[str]) -> None:
@@ -294,7 +294,7 @@ def test_a_moment_is_a_task_for_members(client: WeComClient, contact: ExternalCo
     assert errcode_of(contact.get_moment_task, moment_id) == 40058
 
 
-def test_products_and_forbidden_words_live_from_add_to_delete(contact: ExternalContact) -> None:
+def test_products_and_blocked_words_exist_from_add_to_delete(contact: ExternalContact) -> None:
     image = {"type": "image", "image": {"media_id": "m"}}
     product = contact.add_product_album("最好的商品", 30000, [image], "SN1")["product_id"]
     contact.update_product_album(product, price=29900)
@@ -332,7 +332,7 @@ def test_members_and_departments_are_a_tree(wecom: StandIn, client: WeComClient)
 
 # ------------------------------------------------------------------------------------------------ every call
 
-SAMPLES: dict[str, Any] = {  # parameter → something that keeps to the limits
+SAMPLES: dict[str, Any] = {  # parameter → a value within the limits
     "type": 2,
     "scene": 1,
     "userid_list": ["zhangsan"],
@@ -364,8 +364,8 @@ MANY = ("externalcontact/transfer_customer", "externalcontact/resigned/transfer_
 
 
 @pytest.mark.parametrize("entry", calls().values(), ids=lambda entry: entry.path)
-def test_the_stand_in_answers_each_call_by_its_verb(entry: Entry, wecom: StandIn, client: WeComClient) -> None:
-    """A wrong verb is 40058 with `use …`; any other refusal says that the call came as the route expects it."""
+def test_the_stand_in_answers_each_call_under_its_verb(entry: Entry, wecom: StandIn, client: WeComClient) -> None:
+    """A wrong verb is 40058 with `use …`; any other refusal shows that the call arrived as the route expects it."""
     arguments: dict[str, Any] = {}
     for parameter in entry.parameters:
         needed = parameter.default is inspect.Parameter.empty

@@ -1,4 +1,4 @@
-"""The client keeps the contract of its ancestor: thirteen calls, as wechatpy 1.8.18 sends them."""
+"""The client keeps the contract of its predecessor: thirteen calls, as wechatpy 1.8.18 sends them."""
 
 import inspect
 from collections.abc import Callable
@@ -115,7 +115,7 @@ ARGUMENTS: dict[str, SearchStrategy[tuple[Any, ...]]] = {
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_names_order_and_defaults_are_the_contracts_and_what_is_new_comes_after_them(name: str) -> None:
+def test_names_order_and_defaults_are_those_of_the_contract_and_new_parameters_follow(name: str) -> None:
     given = list(inspect.signature(getattr(ExternalContact, name)).parameters.values())[1:]
     ours = [(parameter.name, parameter.default) for parameter in given]
     contract = list(CONTRACT[name].items())
@@ -131,7 +131,7 @@ def witness(_recorded: tuple[Recorder, WeComClient]) -> Any:
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_the_wire_is_that_of_an_independent_witness(
+def test_requests_are_those_of_an_independent_witness(
     name: str, recorder: Recorder, client: WeComClient, witness: Any
 ) -> None:
     ours: Callable[..., Any] = getattr(client.external_contact, name)
@@ -174,7 +174,7 @@ def test_json_is_sent_as_raw_utf8(recorder: Recorder, client: WeComClient) -> No
     assert request.headers["Content-Type"] == "application/json"
 
 
-NEWER = [  # what has joined the thirteen: call → the field that is then sent
+NEWER = [  # added since: call → the field that is then sent
     ("get", ("wm1",), {"cursor": "c"}),
     ("add_contact_way", (1, 2), {"user": ["m"], "is_temp": True, "expires_in": 60, "chat_expires_in": 60}),
     ("add_contact_way", (2, 2), {"unionid": "u", "is_exclusive": False, "mark_source": True}),
@@ -188,7 +188,7 @@ NEWER = [  # what has joined the thirteen: call → the field that is then sent
 
 
 @pytest.mark.parametrize(("name", "arguments", "more"), NEWER)
-def test_what_is_newer_is_sent_when_it_is_given(
+def test_newer_parameters_are_sent_if_they_are_given(
     name: str, arguments: tuple[Any, ...], more: dict[str, Any], recorder: Recorder, client: WeComClient
 ) -> None:
     getattr(client.external_contact, name)(*arguments, **more)

@@ -1,4 +1,4 @@
-"""One token for all workers, one renewal for all who need it; a refused secret is left alone."""
+"""One token for all workers, one renewal at a time; a refused secret is not retried."""
 
 import contextlib
 import multiprocessing
@@ -36,7 +36,7 @@ def soon(seconds: float = 30.0) -> float:
 
 
 def a_process(base_url: str, corp_id: str, secret: str, redis_url: str, gate: Any, answers: Any) -> None:
-    """Eight threads that call, meet a dead token together, and call again."""
+    """Eight threads that call, find the token revoked at the same time, and call again."""
     with connections.connect(redis_url, timeout=5) as shared, ThreadPoolExecutor(8) as pool:
         client = WeComClient(corp_id, secret, base_url, shared)
         client.tokens.get(soon())
@@ -49,7 +49,7 @@ def a_process(base_url: str, corp_id: str, secret: str, redis_url: str, gate: An
 # ------------------------------------------------------------------------------------------------ sharing
 
 
-def test_a_dead_token_is_fetched_once_by_eight_threads_in_each_of_three_processes(
+def test_an_expired_token_is_renewed_once_for_eight_threads_in_each_of_three_processes(
     wecom: StandIn, app: App, redis_url: str
 ) -> None:
     gate, answers = SPAWN.Barrier(4), SPAWN.Queue()
@@ -68,11 +68,11 @@ def test_a_dead_token_is_fetched_once_by_eight_threads_in_each_of_three_processe
     assert wecom.summary().token_fetches["default"] - before == 1
 
 
-def test_a_renewal_that_ended_a_moment_ago_is_not_repeated(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_a_renewal_that_has_just_ended_is_not_repeated(wecom: StandIn, app: App, redis_client: Any) -> None:
     quick = a_client(wecom, app, redis_client)
 
     class Redis:
-        """Redis, and another process whose renewal begins and ends just before this one takes the lead."""
+        """Redis, and another process whose renewal begins and ends just before this one takes the lock."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(redis_client, name)
@@ -99,14 +99,14 @@ def test_without_redis_threads_share_one_fetch(wecom: StandIn, app: App) -> None
     assert wecom.summary().token_fetches == {"default": 1}
 
 
-def test_two_apps_of_one_corp_have_a_token_each(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_two_apps_of_one_corp_have_separate_tokens(wecom: StandIn, app: App, redis_client: Any) -> None:
     other = wecom.register(App.random("other", corp_id=app.corp_id))
     tokens = {a_client(wecom, one, redis_client).tokens.get(soon()) for one in (app, other)}
     assert len(tokens) == 2
     assert wecom.summary().token_fetches == {"default": 1, "other": 1}
 
 
-def test_the_shared_token_ends_with_the_token(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_the_shared_copy_expires_with_the_token(wecom: StandIn, app: App, redis_client: Any) -> None:
     wecom.settings(token_life_s=300)
     a_client(wecom, app, redis_client).tokens.get(soon())
     (key,) = redis_client.keys("wecom:token:*")
@@ -120,7 +120,7 @@ def test_no_key_in_redis_shows_corp_or_secret(wecom: StandIn, app: App, redis_cl
     assert app.corp_id not in stored
 
 
-def test_a_fetcher_that_died_is_not_waited_for_long(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_a_process_that_died_while_fetching_is_not_waited_for_long(wecom: StandIn, app: App, redis_client: Any) -> None:
     client = a_client(wecom, app, redis_client)
     client.tokens.get(soon())
     (key,) = redis_client.keys("wecom:token:*")
@@ -131,7 +131,7 @@ def test_a_fetcher_that_died_is_not_waited_for_long(wecom: StandIn, app: App, re
     assert 0.4 < time.monotonic() - began < 10
 
 
-def test_who_waits_for_anothers_fetch_waits_no_longer_than_he_may(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_waiting_for_another_process_ends_at_the_deadline(wecom: StandIn, app: App, redis_client: Any) -> None:
     client = a_client(wecom, app, redis_client)
     client.tokens.get(soon())
     (key,) = redis_client.keys("wecom:token:*")
@@ -143,21 +143,21 @@ def test_who_waits_for_anothers_fetch_waits_no_longer_than_he_may(wecom: StandIn
     assert time.monotonic() - began < 4, "and not until the other is done"
 
 
-def test_a_lead_that_another_process_has_by_now_is_left_to_it(redis_client: Any) -> None:
+def test_a_lock_that_another_process_holds_by_now_is_not_released(redis_client: Any) -> None:
     def gettoken(by: float) -> dict[str, Any]:
         (lead,) = redis_client.keys("wecom:token:*")
-        redis_client.set(lead, "another")  # ours has ended meanwhile
+        redis_client.set(lead, "another")  # ours has expired meanwhile
         return {"errcode": 0, "access_token": "token", "expires_in": 7200}
 
     assert TokenStore("ww0", "secret", gettoken, redis_client).get(soon()) == "token"
     assert redis_client.get(*redis_client.keys("wecom:token:*:lead")) == "another"
 
 
-# ------------------------------------------------------------------------------------------------ ahead of the end
+# ------------------------------------------------------------------------------------------------ before it expires
 
 
 class Gettoken:
-    """gettoken as a function: each token lives `life` seconds."""
+    """gettoken as a function: each token is valid for `life` seconds."""
 
     def __init__(self, life: float) -> None:
         self.life, self.calls = life, 0
@@ -167,13 +167,13 @@ class Gettoken:
         return {"errcode": 0, "access_token": f"token-{self.calls}", "expires_in": self.life}
 
 
-def test_a_token_near_its_end_is_not_used() -> None:
+def test_a_token_about_to_expire_is_not_used() -> None:
     gettoken = Gettoken(life=MARGIN - 1)
     store = TokenStore("ww0", "secret", gettoken)
     assert [store.get(soon()), store.get(soon())] == ["token-1", "token-2"]
 
 
-def test_refresh_fetches_ahead_and_get_uses_what_it_fetched() -> None:
+def test_refresh_fetches_ahead_and_get_uses_the_new_token() -> None:
     gettoken = Gettoken(life=500)
     store = TokenStore("ww0", "secret", gettoken)
     assert store.get(soon()) == "token-1"
@@ -206,7 +206,7 @@ def test_a_shared_token_that_redis_lost_is_shared_again_without_a_fetch(redis_cl
     assert gettoken.calls == 1
 
 
-def test_what_is_left_is_unknown_before_the_first_fetch(redis_client: Any) -> None:
+def test_the_time_left_is_unknown_before_the_first_fetch(redis_client: Any) -> None:
     gettoken = Gettoken(life=100)
     store = TokenStore("ww0", "secret", gettoken, redis_client)
     assert store.left() is None
@@ -219,7 +219,7 @@ def test_what_is_left_is_unknown_before_the_first_fetch(redis_client: Any) -> No
 
 
 @pytest.mark.parametrize("corp_id", [None, "ww9999999999999999"], ids=["wrong secret", "wrong corp id"])
-def test_a_refused_secret_is_not_tried_again_by_anybody(
+def test_a_refused_secret_is_not_retried_by_any_process(
     wecom: StandIn, app: App, redis_client: Any, corp_id: str | None
 ) -> None:
     wrong = corp_id or app.corp_id, "wrong-secret", wecom.base_url, redis_client
@@ -231,7 +231,7 @@ def test_a_refused_secret_is_not_tried_again_by_anybody(
     assert wecom.summary().token_refusals == 1
 
 
-def test_without_redis_a_process_remembers_for_itself(wecom: StandIn, app: App) -> None:
+def test_without_redis_each_process_remembers_a_refusal_itself(wecom: StandIn, app: App) -> None:
     client = WeComClient(app.corp_id, "wrong-secret", wecom.base_url)
     with ThreadPoolExecutor(8) as pool:
         for attempt in [pool.submit(client.user.get, "zhangsan") for _ in range(20)]:
@@ -240,7 +240,7 @@ def test_without_redis_a_process_remembers_for_itself(wecom: StandIn, app: App) 
     assert wecom.summary().token_refusals == 1
 
 
-def test_the_refusal_ends_and_the_right_secret_is_never_held_up(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_a_refusal_expires_and_never_delays_the_right_secret(wecom: StandIn, app: App, redis_client: Any) -> None:
     with pytest.raises(Misconfigured):
         WeComClient(app.corp_id, "wrong-secret", wecom.base_url, redis_client).user.get("zhangsan")
     (key,) = redis_client.keys("*:refused")
@@ -248,7 +248,7 @@ def test_the_refusal_ends_and_the_right_secret_is_never_held_up(wecom: StandIn, 
     assert a_client(wecom, app, redis_client).tokens.get(soon())
 
 
-def test_a_busy_gettoken_is_no_refusal(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_a_busy_gettoken_is_not_a_refusal(wecom: StandIn, app: App, redis_client: Any) -> None:
     client = a_client(wecom, app, redis_client)
     wecom.faults(busy=1, paths=("gettoken",))
     with pytest.raises(WeComError):
@@ -257,14 +257,14 @@ def test_a_busy_gettoken_is_no_refusal(wecom: StandIn, app: App, redis_client: A
     assert client.tokens.get(soon())
 
 
-def test_a_fetch_that_failed_lets_the_next_one_lead_at_once(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_after_a_failed_fetch_the_next_process_may_fetch_at_once(wecom: StandIn, app: App, redis_client: Any) -> None:
     wecom.faults(http_5xx=1, paths=("gettoken",))
     with pytest.raises(NotSent):
         a_client(wecom, app, redis_client).tokens.get(soon())
     wecom.faults()
     began = time.monotonic()
     a_client(wecom, app, redis_client).tokens.get(soon())
-    assert time.monotonic() - began < FETCH, "not when the failed one's lead ends"
+    assert time.monotonic() - began < FETCH, "not only when the lock of the failed one expires"
 
 
 # ------------------------------------------------------------------------------------------------ Redis is away
@@ -272,7 +272,7 @@ def test_a_fetch_that_failed_lets_the_next_one_lead_at_once(wecom: StandIn, app:
 
 @pytest.fixture
 def away(tmp_path: Path) -> Iterator[connections.Redis]:
-    """A client whose server has gone."""
+    """A client whose server is stopped."""
     with RedisServer(tmp_path / "redis") as server, connections.connect(server.url, timeout=0.5) as client:
         client.ping()
         server.kill()
@@ -297,7 +297,7 @@ def test_a_refusal_is_remembered_while_redis_is_away(wecom: StandIn, app: App, a
     assert wecom.summary().token_refusals == 1
 
 
-def test_a_silent_redis_holds_nobody_beyond_the_deadline() -> None:
+def test_an_unresponsive_redis_delays_nobody_beyond_the_deadline() -> None:
     with Server(silent) as stalled, Server(answering(whole())) as wecom:
         shared = connections.connect(f"redis://127.0.0.1:{stalled.port}", timeout=0.3, retries=0)
         client = WeComClient("ww0", "secret", wecom.url, shared)

@@ -20,8 +20,8 @@ from tests.support import certificate
 from tests.support.servers import OK, Server, answering, nobody, silent, then, trickle, whole
 from tests.support.until import until
 
-SECONDS = 0.5  # of a call that is to fail: until then it has connected and sent, unless that is what fails
-SLACK = 3.0  # seconds beyond a deadline: no trickle here ends by itself as soon, and machines can be slow
+SECONDS = 0.5  # for a call that is to fail: enough to connect and send, unless that is what fails
+SLACK = 3.0  # seconds beyond a deadline: no slow answer here ends earlier by itself, and machines can be slow
 SECRET = "SECRET-TOKEN-1234"
 
 
@@ -137,14 +137,14 @@ def test_nothing_is_started_with_no_time_left() -> None:
     assert seconds < SLACK
 
 
-def test_a_port_where_nobody_listens_is_not_sent() -> None:
+def test_a_port_where_nothing_listens_is_not_sent() -> None:
     with nobody() as url:
         error, seconds = fails(url)
     assert type(error) is NotSent
     assert seconds < SLACK
 
 
-def test_a_refused_connection_is_called_refused() -> None:
+def test_a_refused_connection_is_reported_as_refused() -> None:
     with nobody() as url:
         error, _ = fails(url)
     assert error.reason == "the connection is refused"
@@ -152,7 +152,7 @@ def test_a_refused_connection_is_called_refused() -> None:
 
 def test_a_machine_that_does_not_answer_is_not_sent() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
-        for _ in range(3):  # its queue is full, and it drops who else comes
+        for _ in range(3):  # its queue is full, and further connections are dropped
             sock = waiting.enter_context(socket.socket())
             sock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
@@ -216,14 +216,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_no_trickle_outlasts_the_deadline(name: str) -> None:
+def test_no_slow_answer_outlasts_the_deadline(name: str) -> None:
     with Server(BAD[name]) as server:
         error, seconds = fails(server.url)
     assert type(error) is NoAnswer
     assert SECONDS - 0.05 < seconds < SECONDS + SLACK
 
 
-def test_a_byte_shortly_before_the_deadline_does_not_prolong_it() -> None:
+def test_a_byte_shortly_before_the_deadline_does_not_extend_it() -> None:
     with Server(then(lambda c: (time.sleep(0.5), c.sendall(b"HTTP/1.1"), time.sleep(60)))) as server:
         error, seconds = fails(server.url, 0.6)
     assert type(error) is NoAnswer
@@ -231,7 +231,7 @@ def test_a_byte_shortly_before_the_deadline_does_not_prolong_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["a header byte by byte", "a body byte by byte", "silence after the request"])
-def test_no_trickle_inside_tls_outlasts_the_deadline(name: str, trusted: ssl.SSLContext) -> None:
+def test_no_slow_answer_inside_tls_outlasts_the_deadline(name: str, trusted: ssl.SSLContext) -> None:
     with Server(BAD[name], tls=trusted) as server:
         error, seconds = fails(server.url, 1.0)
         assert server.requests
@@ -250,7 +250,7 @@ def test_no_handshake_outlasts_the_deadline(handshake: Any) -> None:
     assert SECONDS - 0.05 < seconds < SECONDS + SLACK
 
 
-def test_a_server_that_does_not_read_holds_nobody_beyond_the_deadline() -> None:
+def test_a_server_that_does_not_read_delays_nobody_beyond_the_deadline() -> None:
     with Server(silent) as server:
         error, seconds = fails(server.url, body=b"x" * 30_000_000)
     assert type(error) is NoAnswer
@@ -287,7 +287,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_what_is_not_http_is_no_answer_or_an_answer_and_nothing_else(name: str) -> None:
+def test_anything_but_http_is_no_answer_or_an_answer_and_nothing_else(name: str) -> None:
     with (
         Server(then(lambda connection: connection.sendall(GARBAGE[name]))) as server,
         contextlib.suppress(NoAnswer),
@@ -295,7 +295,7 @@ def test_what_is_not_http_is_no_answer_or_an_answer_and_nothing_else(name: str) 
         assert ask(server.url, 0.5).status == 200
 
 
-def test_an_answer_without_end_is_not_read_into_memory() -> None:
+def test_an_endless_answer_is_not_read_into_memory() -> None:
     sent = []
 
     def flood(connection: socket.socket) -> None:
@@ -309,7 +309,7 @@ def test_an_answer_without_end_is_not_read_into_memory() -> None:
     assert len(sent) < 50  # MiB; the largest answer that WeCom gives is a media file's 20 MB
 
 
-def test_a_length_beyond_all_memory_is_no_answer() -> None:
+def test_a_length_beyond_memory_is_no_answer() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n"
     with Server(then(lambda connection: connection.sendall(answer))) as server:
         error, _ = fails(server.url)
@@ -325,32 +325,32 @@ def test_tls_works_and_its_connections_are_kept(trusted: ssl.SSLContext) -> None
 # ------------------------------------------------------------------------------------------------ any other URL
 
 
-def got(url: str, seconds: float = 20.0, limit: int = 1000) -> Response:
+def get(url: str, seconds: float = 20.0, limit: int = 1000) -> Response:
     return fetch(url, by=time.monotonic() + seconds, limit=limit)
 
 
-def led(to: str) -> bytes:
+def redirect(to: str) -> bytes:
     return whole(b"", "302 Found", f"Location: {to}")
 
 
 def test_a_url_is_fetched_as_it_is() -> None:
     with Server(answering(whole(b"image"))) as server:
-        assert got(f"{server.url}/图/0?wx_fmt=png&q=a b").body == b"image"
+        assert get(f"{server.url}/图/0?wx_fmt=png&q=a b").body == b"image"
         head = server.requests[0]
     assert head.startswith(b"GET /%E5%9B%BE/0?wx_fmt=png&q=a%20b HTTP/1.1\r\n")
     assert b"token" not in head
 
 
 def test_redirects_are_followed_to_another_host_and_within_one() -> None:
-    with Server(answering(lambda number: led("/b") if number == 1 else whole(b"image"))) as last:
-        with Server(answering(led(f"{last.url}/a"))) as first:
-            assert got(first.url).body == b"image"
+    with Server(answering(lambda number: redirect("/b") if number == 1 else whole(b"image"))) as last:
+        with Server(answering(redirect(f"{last.url}/a"))) as first:
+            assert get(first.url).body == b"image"
         assert [request.split(b" ")[1] for request in last.requests] == [b"/a", b"/b"]
 
 
 def test_redirects_end() -> None:
-    with Server(answering(led("/again"))) as server:
-        assert got(server.url).status == 302
+    with Server(answering(redirect("/again"))) as server:
+        assert get(server.url).status == 302
         assert len(server.requests) == 1 + transport.REDIRECTS
 
 
@@ -358,48 +358,48 @@ def test_one_deadline_bounds_all_redirects() -> None:
     def slow(server: Server, connection: socket.socket) -> None:
         server.request(connection)
         time.sleep(0.4)
-        connection.sendall(led("/again"))
+        connection.sendall(redirect("/again"))
 
     began = time.monotonic()
     with Server(slow) as server, pytest.raises(Unanswered) as error:
-        got(server.url, 0.6)
+        get(server.url, 0.6)
     assert error.value.failure is Failure.ANSWER_TIMEOUT
     assert time.monotonic() - began < 0.6 + SLACK
 
 
 @pytest.mark.parametrize("url", ["", "/code", "file:///etc/passwd", "http://", "http://a:port/", "http://[::1/"])
-def test_what_is_no_web_address_is_not_asked(url: str) -> None:
+def test_anything_but_a_web_address_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest):
-        got(url)
+        get(url)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://a:port/", "http://[::1/"])
-def test_a_redirect_to_no_web_address_is_an_error_of_ours(url: str) -> None:
-    with Server(answering(led(url))) as server, pytest.raises(InvalidRequest):
-        got(server.url)
+def test_a_redirect_to_anything_but_a_web_address_is_a_wecom_error(url: str) -> None:
+    with Server(answering(redirect(url))) as server, pytest.raises(InvalidRequest):
+        get(server.url)
 
 
-def test_a_name_that_cannot_be_one_has_no_address() -> None:
+def test_an_invalid_name_has_no_address() -> None:
     with pytest.raises(NotSent) as error:
-        got(f"http://{'a' * 64}.invalid/", 1.0)
+        get(f"http://{'a' * 64}.invalid/", 1.0)
     assert error.value.failure is Failure.NO_ADDRESS
 
 
-def test_more_than_is_wanted_is_not_read() -> None:
+def test_no_more_than_the_limit_is_read() -> None:
     with Server(answering(whole(bytes(1001)))) as server, pytest.raises(NoAnswer) as error:
-        got(server.url)
+        get(server.url)
     assert error.value.failure is Failure.TOO_LARGE
     with Server(answering(whole(bytes(1000)))) as server:
-        assert len(got(server.url).body) == 1000
+        assert len(get(server.url).body) == 1000
 
 
 def test_no_error_holds_the_url() -> None:
     with nobody() as url, pytest.raises(NotSent) as error:
-        got(f"{url}/{SECRET}?key={SECRET}")
+        get(f"{url}/{SECRET}?key={SECRET}")
     assert SECRET not in f"{error.value} {error.value!r} {error.value.args}"
 
 
-# ------------------------------------------------------------------------------------------------ what is said
+# ------------------------------------------------------------------------------------------------ messages and logs
 
 
 @pytest.mark.parametrize("name", ["silence after the request", "a body that stops"])
@@ -412,7 +412,7 @@ def test_no_error_holds_the_query(name: str, caplog: pytest.LogCaptureFixture) -
     assert str(error).startswith("some/path: ")
 
 
-def test_a_malformed_header_brings_no_token_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_malformed_header_puts_no_token_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     answer = b"HTTP/1.1 200 OK\r\nno header at all\r\nContent-Length: 2\r\n\r\n{}"
     with Server(answering(answer)) as server, contextlib.suppress(NoAnswer):
@@ -420,11 +420,11 @@ def test_a_malformed_header_brings_no_token_into_the_log(caplog: pytest.LogCaptu
     assert SECRET not in caplog.text
 
 
-# ------------------------------------------------------------------------------------------------ names
+# ------------------------------------------------------------------------------------------------ host names
 
 
 class Names:
-    """getaddrinfo as the test wants it: the one fault that no server of ours can make."""
+    """A replaced getaddrinfo, whose faults no server of ours can produce."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked = 0
@@ -458,7 +458,7 @@ def test_a_name_that_is_not_resolved_in_time_is_not_sent(names: Names) -> None:
     assert 0.2 < seconds < 0.3 + SLACK
 
 
-def test_a_name_without_address_is_not_sent_and_said_at_once(names: Names) -> None:
+def test_a_name_without_address_is_not_sent_and_reported_at_once(names: Names) -> None:
     names.answer = socket.gaierror(socket.EAI_NONAME, "unknown")
     error, seconds = fails("http://wecom.invalid:1")
     assert (type(error), error.reason) == (NotSent, "the host's name has no address")
@@ -494,7 +494,7 @@ def test_the_last_good_addresses_are_kept_while_the_resolver_is_stuck(
         with contextlib.closing(Transport(f"http://wecom.invalid:{server.port}")) as http:
             assert ask_again(http).status == 200
             names.stuck.clear()
-            http._pool.pool.queue.clear()  # as if the kept connections had died
+            http._pool.pool.queue.clear()  # as if the kept connections were closed
             began = time.monotonic()
             assert ask_again(http).status == 200
             assert time.monotonic() - began < SLACK
@@ -515,7 +515,7 @@ def test_the_last_good_addresses_are_kept_while_look_ups_fail(names: Names, monk
 
 def test_the_second_address_is_tried_when_the_first_refuses(names: Names) -> None:
     with Server(answering(whole())) as server:
-        names.answer = ["127.0.0.2", "127.0.0.1"]  # the server listens on the second alone
+        names.answer = ["127.0.0.2", "127.0.0.1"]  # the server listens only on the second
         assert ask(f"http://wecom.invalid:{server.port}").status == 200
 
 
