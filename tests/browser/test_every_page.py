@@ -11,7 +11,7 @@ from tests.support.chromium import Visit
 from tests.support.samples import QUERIES, arguments, fill
 from webhook import create_app
 
-NO_PAGES = frozenset({"static", "language.choose", "welcomes.export", "welcomes.export_draft"})
+NO_PAGES = frozenset({"static", "language.choose", "revisions.export", "revisions.export_draft"})
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
 

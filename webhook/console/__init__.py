@@ -26,14 +26,12 @@ from webhook.console import (
     setup,
     statistics,
 )
+from webhook.console.welcomes import explaining, groups, media, overview, publishing, revisions, rules
 from webhook.console.welcomes.editor import editor
-from webhook.console.welcomes.groups import groups
-from webhook.console.welcomes.media import media
-from webhook.console.welcomes.overview import welcomes
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
-SUBJECTS = (welcomes, editor, media, groups)
+SUBJECTS = (editor,)
 
 
 def console(services: Services) -> Flask:
@@ -48,6 +46,21 @@ def console(services: Services) -> Flask:
     app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject(services))
-    for module in (dashboard, deliveries, missed, queue, statistics, channels, setup):
+    for module in (
+        dashboard,
+        overview,
+        rules,
+        publishing,
+        revisions,
+        explaining,
+        media,
+        groups,
+        deliveries,
+        missed,
+        queue,
+        statistics,
+        channels,
+        setup,
+    ):
         app.register_blueprint(module.blueprint)
     return app

@@ -201,7 +201,7 @@ def _bare_channels(day: Tallies) -> Iterator[ToDo]:
     counts = {str(state): count.added for state, count in statistics_summary.counted(day, "channel").items() if state}
     for state, number in without_rule(book, counts)[:CHANNELS]:
         what = _("No rule names the channel %(state)s (%(n)s adds today)", state=cut(state, 24), n=number)
-        yield ToDo(WARN, what, _("Add a rule"), "welcomes.add_rule", {"state": state})
+        yield ToDo(WARN, what, _("Add a rule"), "rules.add", {"state": state})
 
 
 def _hours(tallies: Tallies) -> list[int]:

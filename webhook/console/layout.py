@@ -34,7 +34,7 @@ PAGES = (  # endpoint, name: the navigation
     ("channels.show", lazy_gettext("Channels")),
     ("setup.show", lazy_gettext("Set-up")),
 )
-WITHIN = {"editor": "welcomes", "media": "welcomes", "groups": "welcomes"}  # blueprint → that of its section
+WITHIN = dict.fromkeys(("rules", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes")
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages
 

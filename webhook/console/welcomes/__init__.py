@@ -1,6 +1,7 @@
 """Welcomes: everything by which they are written, tried, published and looked at.
 
-overview     the rules in order and the list of welcomes; the form of a rule (rule_form, rule_words)
+overview     the rules in order and the list of welcomes
+rules        the form of a rule (rule_form, rule_words)
 editor       the form of a welcome (editor_form), and what the customer will see of it (preview)
 media        the files that welcomes show, and how they stand at WeCom (freshness)
 groups       group welcomes, and what WeCom has of them

@@ -135,9 +135,9 @@ def editor(services: Services) -> Blueprint:
     def after(kind: Named, name: str, act: str) -> str:
         """Where a saved form leads."""
         if act == "publish":
-            return url_for("welcomes.publish")
+            return url_for("publishing.publish")
         if act == "explain":
-            return url_for("welcomes.explain")
+            return url_for("explaining.explain")
         return address("edit", kind, name=name)
 
     # --- the preview ---

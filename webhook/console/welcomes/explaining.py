@@ -7,23 +7,22 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, render_template, request
 from werkzeug.datastructures import MultiDict
 
-from tasks.books.draft import Drafts
-from tasks.directory.lookup import Lookups
-from tasks.directory.members import MOST, list_members
+from tasks.directory.members import MOST
 from tasks.events import CHANGES, ContactAdded
 from tasks.messages import Message
-from tasks.services import Services
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
 from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
+from webhook.console import current
 from webhook.console.welcomes import rule_words
-from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, names_of, states
+from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, names_of, selectable_members, states
 from webhook.console.welcomes.preview import Bubble, bubbles
 from webhook.console.welcomes.rule_words import Condition, Names
+from webhook.console.welcomes.vocabulary import vocabulary
 
 LOST, WON, UNSEEN = "lost", "won", "unseen"  # what became of a rule
 LONGEST = 128  # characters of a State or userid
@@ -64,60 +63,64 @@ class GreetingPreview:
     bubbles: list[Bubble]
 
 
-def routes(blueprint: Blueprint, services: Services, drafts: Drafts) -> None:
-    """Add the page to the blueprint of the welcomes."""
-    people = Lookups(services.redis, services.settings.timezone)
+blueprint = Blueprint("explaining", __name__)
+blueprint.context_processor(vocabulary)
 
-    @blueprint.get("/welcomes/explain")
-    def explain() -> str:
-        asked = question(request.args, services.settings.timezone)
-        draft = drafts.working(g.app.name)
-        shown = draft if asked.draft or not draft.version else drafts.live(g.app.name)
-        book = book_of(shown)
-        answer = None
-        if book is not None and asked.member and asked.wrong is None:
-            answer = answered(book, asked)
-        members = list_members(services.redis, g.app.name, services.clients[g.app.name], PATIENCE)
-        name = members.get(asked.member) or member_names(services, [asked.member])[asked.member]
-        return render_template(
-            "welcomes/explain.html",
-            asked=asked,
-            has_draft=bool(draft.version),
-            book=book,
-            revision=shown.base,
-            answer=answer,
-            member=name or asked.member,
-            unknown_member=bool(members) and len(members) < MOST and asked.member not in members and bool(asked.member),
-            members=members,
-            states=states(services),
-            types=list(CUSTOMER_TYPES.values()),
-        )
 
-    def answered(book: Book, asked: Question) -> Mapping[str, Any]:
-        at = asked.at or datetime.fromtimestamp(time.time(), services.settings.timezone)
-        event = ContactAdded(
-            g.app.name, g.app.corp_id, asked.change, asked.member, "", int(at.timestamp()), state=asked.state
-        )
-        by = time.monotonic() + PATIENCE
-        enquiry = people.about(services.clients[g.app.name], event, int(at.timestamp() * 1000), by, PATIENCE)
-        contact = enquiry.contact(needs(book) & {DEPARTMENTS})
-        contact = replace(contact, customer_type=asked.customer_type or None, add_way=asked.add_way)
-        steps = way(book, contact, names_of(services, book.rules))
-        won = next((step.rule for step in steps if step.fate == WON), None)
-        shares = rule_words.shares(won) if won else [(DEFAULT, 100)] if DEFAULT in book.templates else []
-        texts = [book.templates[name].text for name, percent in shares]
-        wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
-        values = enquiry.values(wanted) | {"customer": SAMPLE}
-        greetings = [
-            GreetingPreview(name, percent, bubbles(book.templates[name], values)) for name, percent in shares if percent
-        ]
-        return {
-            "at": at.timestamp(),
-            "steps": steps,
-            "won": won,
-            "greetings": greetings,
-            "corp": values.get("corp", ""),
-        }
+@blueprint.get("/welcomes/explain")
+def explain() -> str:
+    """The question and its answer."""
+    drafts, app = current.services().drafts, current.app().name
+    asked = question(request.args, current.zone())
+    draft = drafts.working(app)
+    shown = draft if asked.draft or not draft.version else drafts.live(app)
+    book = book_of(shown)
+    answer = None
+    if book is not None and asked.member and asked.wrong is None:
+        answer = _answer(book, asked)
+    members = selectable_members()
+    name = members.get(asked.member) or member_names([asked.member])[asked.member]
+    return render_template(
+        "welcomes/explain.html",
+        asked=asked,
+        has_draft=bool(draft.version),
+        book=book,
+        revision=shown.base,
+        answer=answer,
+        member=name or asked.member,
+        unknown_member=bool(members) and len(members) < MOST and asked.member not in members and bool(asked.member),
+        members=members,
+        states=states(),
+        types=list(CUSTOMER_TYPES.values()),
+    )
+
+
+def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
+    services, app = current.services(), current.app()
+    at = asked.at or datetime.fromtimestamp(time.time(), current.zone())
+    event = ContactAdded(
+        app.name, app.settings.corp_id, asked.change, asked.member, "", int(at.timestamp()), state=asked.state
+    )
+    by = time.monotonic() + PATIENCE
+    lookup = services.lookups.about(app.wecom, event, int(at.timestamp() * 1000), by, PATIENCE)
+    contact = lookup.contact(needs(book) & {DEPARTMENTS})
+    contact = replace(contact, customer_type=asked.customer_type or None, add_way=asked.add_way)
+    steps = way(book, contact, names_of(book.rules))
+    won = next((step.rule for step in steps if step.fate == WON), None)
+    shares = rule_words.shares(won) if won else [(DEFAULT, 100)] if DEFAULT in book.templates else []
+    texts = [book.templates[name].text for name, percent in shares]
+    wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
+    values = lookup.values(wanted) | {"customer": SAMPLE}
+    greetings = [
+        GreetingPreview(name, percent, bubbles(book.templates[name], values)) for name, percent in shares if percent
+    ]
+    return {
+        "at": at.timestamp(),
+        "steps": steps,
+        "won": won,
+        "greetings": greetings,
+        "corp": values.get("corp", ""),
+    }
 
 
 def way(book: Book, contact: Contact, names: Names) -> list[RuleStep]:

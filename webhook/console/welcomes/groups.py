@@ -1,17 +1,16 @@
 """Group welcomes: what the book says, what WeCom has, and what bringing them into step would do. Doc 92366."""
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
-from werkzeug.wrappers import Response
 
 from tasks import group_welcomes
-from tasks.books.draft import Drafts
-from tasks.group_welcomes import GroupSync, SyncInProgress
-from tasks.services import Services
+from tasks.group_welcomes import SyncInProgress
 from tasks.templates import limits
 from tasks.templates.edits import GROUP
 from tasks.templates.problems import BookError
+from webhook.console import current
 
 ACTS = {  # what is to be done → tone, in words
     group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),
@@ -24,48 +23,44 @@ ACTS = {  # what is to be done → tone, in words
 _TO_DO = frozenset({group_welcomes.ADDED, group_welcomes.EDITED, group_welcomes.DELETED})
 
 
-def groups(services: Services) -> Blueprint:
-    """The list of group welcomes, and the button that brings them into step."""
-    blueprint = Blueprint("groups", __name__)
-    drafts = Drafts(services.redis, services.books)
+blueprint = Blueprint("groups", __name__)
 
-    def sync() -> GroupSync:
-        return GroupSync(services.redis, services.books, g.app, services.clients[g.app.name])
 
-    @blueprint.get("/groups")
-    def show() -> str:
-        draft = drafts.working(g.app.name)
-        live = drafts.live(g.app.name) if draft.version else draft
-        try:
-            steps = {step.name: step for step in sync().sync(dry_run=True)}
-        except BookError:
-            steps = {}
-        content = draft.content
-        written = content.named(GROUP)
-        published = live.content.named(GROUP) if draft.version else written
-        rows = [(name, written.get(name), name in published, written.get(name) == published.get(name),
-                 steps.get(name)) for name in dict.fromkeys([*written, *published, *steps])]  # fmt: skip
-        due = [step for step in steps.values() if step.act in _TO_DO]
-        return render_template(
-            "groups/list.html", rows=rows, due=due, acts=ACTS, limit=limits.GROUP_WELCOMES_LIMIT, draft=draft
-        )
+@blueprint.get("/groups")
+def show() -> str:
+    """The list: what the draft, the live book and WeCom have of each."""
+    drafts, app = current.services().drafts, current.app()
+    draft = drafts.working(app.name)
+    live = drafts.live(app.name) if draft.version else draft
+    try:
+        steps = {step.name: step for step in app.group_sync.sync(dry_run=True)}
+    except BookError:
+        steps = {}
+    content = draft.content
+    written = content.named(GROUP)
+    published = live.content.named(GROUP) if draft.version else written
+    rows = [(name, written.get(name), name in published, written.get(name) == published.get(name),
+             steps.get(name)) for name in dict.fromkeys([*written, *published, *steps])]  # fmt: skip
+    due = [step for step in steps.values() if step.act in _TO_DO]
+    return render_template(
+        "groups/list.html", rows=rows, due=due, acts=ACTS, limit=limits.GROUP_WELCOMES_LIMIT, draft=draft
+    )
 
-    @blueprint.post("/groups/sync")
-    def bring() -> Response:
-        """Do what is to be done, and say what became of each; `check`: ask WeCom for each first."""
-        try:
-            done = sync().sync(check=bool(request.form.get("check")))
-        except SyncInProgress:
-            flash(_("They are being brought into step already. Try again in a minute"))
-            return redirect(url_for("groups.show"))
-        for step in done:
-            if step.act == group_welcomes.FAILED:
-                flash(_("“%(name)s”: WeCom did not take it: %(reason)s", name=step.name, reason=step.detail))
-        changed = sum(step.act in _TO_DO for step in done)
-        if changed:
-            flash(ngettext("%(num)s is changed at WeCom", "%(num)s are changed at WeCom", changed))
-        elif not any(step.act == group_welcomes.FAILED for step in done):
-            flash(_("Nothing had to be changed"))
+
+@blueprint.post("/groups/sync")
+def bring() -> ResponseReturnValue:
+    """Do what is to be done, and say what became of each; `check`: ask WeCom for each first."""
+    try:
+        done = current.app().group_sync.sync(check=bool(request.form.get("check")))
+    except SyncInProgress:
+        flash(_("They are being brought into step already. Try again in a minute"))
         return redirect(url_for("groups.show"))
-
-    return blueprint
+    for step in done:
+        if step.act == group_welcomes.FAILED:
+            flash(_("“%(name)s”: WeCom did not take it: %(reason)s", name=step.name, reason=step.detail))
+    changed = sum(step.act in _TO_DO for step in done)
+    if changed:
+        flash(ngettext("%(num)s is changed at WeCom", "%(num)s are changed at WeCom", changed))
+    elif not any(step.act == group_welcomes.FAILED for step in done):
+        flash(_("Nothing had to be changed"))
+    return redirect(url_for("groups.show"))

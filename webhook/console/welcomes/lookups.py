@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable
 
-from flask import g
-
 from tasks.books.draft import Draft
-from tasks.channels import Channels
 from tasks.directory.lookup import known_members
-from tasks.directory.members import Department, departments
-from tasks.services import Services
+from tasks.directory.members import Department, departments, list_members
 from tasks.templates.model import Book, Rule
 from tasks.templates.problems import BookError
+from webhook.console import current
 from webhook.console.welcomes.rule_words import Names
 
 PATIENCE = 0.8  # seconds for what WeCom is asked for a page
@@ -25,27 +22,37 @@ def book_of(draft: Draft) -> Book | None:
         return None
 
 
-def member_names(services: Services, members: Iterable[str]) -> dict[str, str]:
+def member_names(members: Iterable[str]) -> dict[str, str]:
     """userid → name, "" where it is not known."""
     asked = set(members)
-    known = known_members(services.redis, g.app.name, asked)
+    known = known_members(current.services().redis, current.app().name, asked)
     return {one: known.get(one, ("", ""))[0] for one in asked}
 
 
-def names_of(services: Services, rules: Iterable[Rule]) -> Names:
+def names_of(rules: Iterable[Rule]) -> Names:
     """The names of the members and departments that rules ask for, as far as they are known soon."""
     rules = list(rules)
     members = {one for rule in rules for one in rule.when.member}
     asked = any(rule.when.department for rule in rules)
-    client = services.clients[g.app.name]
-    tree = departments(services.redis, g.app.name, client, PATIENCE) if asked else {}
-    return Names(member_names(services, members), named(tree))
+    return Names(member_names(members), named(department_tree()) if asked else {})
 
 
-def states(services: Services) -> list[str]:
+def selectable_members() -> dict[str, str]:
+    """userid → name of the members that a form lets choose."""
+    app = current.app()
+    return list_members(current.services().redis, app.name, app.wecom, PATIENCE)
+
+
+def department_tree() -> dict[int, Department]:
+    """The departments that a form lets choose."""
+    app = current.app()
+    return departments(current.services().redis, app.name, app.wecom, PATIENCE)
+
+
+def states() -> list[str]:
     """States that a form proposes: of the channels that were made here."""
-    channels = Channels(services.redis, g.app.name, services.clients[g.app.name]).all()
-    return sorted({channel.state for channel in channels.values() if channel.state})[:STATES]
+    channels = current.app().channels.all().values()
+    return sorted({channel.state for channel in channels if channel.state})[:STATES]
 
 
 def named(tree: dict[int, Department]) -> dict[int, str]:

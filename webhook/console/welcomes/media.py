@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
+from werkzeug.datastructures import FileStorage
 
-from tasks.books.draft import Draft, Drafts
+from tasks.books.draft import Draft
 from tasks.media.renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.media.uploads import MediaFull, described
-from tasks.services import Services
 from tasks.templates import media_kind
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError
+from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
 from webhook.console.welcomes.editor_form import refused, too_large
@@ -47,112 +49,123 @@ class Item:
     fresh: Freshness
 
 
-def media(services: Services) -> Blueprint:
-    """The library, and the bytes of its files."""
-    blueprint = Blueprint("media", __name__)
-    drafts = Drafts(services.redis, services.books)
+blueprint = Blueprint("media", __name__)
 
-    @blueprint.url_value_preprocessor
-    def take_a_file(endpoint: str | None, _values: Any) -> None:
-        if endpoint == "media.upload" and session.get("operator"):  # nobody else may send so much
-            request.max_content_length = UPLOAD_LIMIT
 
-    @blueprint.get("/media")
-    def show() -> str:
-        draft = drafts.working(g.app.name)
-        number = services.books.current(g.app.name)
-        live = services.books.book(g.app.name, number) if number else None
-        used = [int(one or 0) for one in services.redis.mget(quota_keys(g.app.corp_id))]
-        shown = live.media() if live is not None else {}
-        items = list_items({**shown, **drafts.files(g.app.name)}, _book(draft) if draft.version else live, live)
-        return render_template(
-            "media/library.html",
-            items=items,
-            quota=((used[0], PER_DAY), (used[1], PER_MONTH)),
-            stored=sum(services.books.media.sizes().values()),
-            room=services.books.media.limit,
-            limit=LARGEST,
+@blueprint.url_value_preprocessor
+def take_a_file(endpoint: str | None, _values: Any) -> None:
+    """Let whoever is signed in send as much as a file has; nobody else."""
+    if endpoint == "media.upload" and session.get("operator"):
+        request.max_content_length = UPLOAD_LIMIT
+
+
+@blueprint.get("/media")
+def show() -> str:
+    """The library."""
+    services, app = current.services(), current.app()
+    draft = services.drafts.working(app.name)
+    number = services.books.current(app.name)
+    live = services.books.book(app.name, number) if number else None
+    used = [int(one or 0) for one in services.redis.mget(quota_keys(app.settings.corp_id))]
+    shown = live.media() if live is not None else {}
+    items = _items({**shown, **services.drafts.files(app.name)}, _book(draft) if draft.version else live, live)
+    return render_template(
+        "media/library.html",
+        items=items,
+        quota=((used[0], PER_DAY), (used[1], PER_MONTH)),
+        stored=sum(services.books.media.sizes().values()),
+        room=services.books.media.limit,
+        limit=LARGEST,
+    )
+
+
+def _items(files: Mapping[str, Media], draft: Book | None, live: Book | None) -> list[Item]:
+    """Every file with what shows it; what needs somebody first, then by name."""
+    fresh = media_status.of_files(live, current.services().books.ready.all(current.app().settings.corp_id))
+    users: dict[str, dict[tuple[str, str], bool]] = {}
+    for book, is_live in ((draft, False), (live, True)):
+        for path, kind, name in media_status.uses(book) if book is not None else ():
+            users.setdefault(path, {})[kind, name] = is_live
+    items = [
+        Item(
+            one,
+            SHORT_NAMES.get(one.kind, one.kind),
+            one.kind in SHOWN,
+            tuple((*what, is_live) for what, is_live in users.get(path, {}).items()),
+            fresh.get(one.sha256, UNPUBLISHED),
         )
+        for path, one in files.items()
+    ]
+    order = {"absent": 0, "failing": 1}
+    return sorted(items, key=lambda one: (order.get(one.fresh.state, 2), one.media.name))
 
-    def list_items(files: Mapping[str, Media], draft: Book | None, live: Book | None) -> list[Item]:
-        """Every file with what shows it; what needs somebody first, then by name."""
-        fresh = media_status.of_files(live, services.books.ready.all(g.app.corp_id))
-        users: dict[str, dict[tuple[str, str], bool]] = {}
-        for book, is_live in ((draft, False), (live, True)):
-            for path, kind, name in media_status.uses(book) if book is not None else ():
-                users.setdefault(path, {})[kind, name] = is_live
-        items = [
-            Item(
-                one,
-                SHORT_NAMES.get(one.kind, one.kind),
-                one.kind in SHOWN,
-                tuple((*what, is_live) for what, is_live in users.get(path, {}).items()),
-                fresh.get(one.sha256, UNPUBLISHED),
-            )
-            for path, one in files.items()
-        ]
-        order = {"absent": 0, "failing": 1}
-        return sorted(items, key=lambda one: (order.get(one.fresh.state, 2), one.media.name))
 
-    @blueprint.post("/media")
-    def upload() -> Response:
-        kept = 0
-        for one in request.files.getlist("file"):
-            content = one.stream.read(LARGEST + 1)
-            name = one.filename or ""
-            if not name:
-                continue
-            large = too_large(FILE) if len(content) > LARGEST else None
-            wrong = large or refused(described(name, content), FILE)
-            try:
-                if wrong is None:
-                    drafts.hold(g.app.name, name, content)
-                    kept += 1
-            except MediaFull:
-                wrong = _("There is no room for more files: delete some that nothing shows")
-            if wrong is not None:
-                flash(f"{cut(name)}: {wrong}")  # a cookie holds it
-        if kept:
-            flash(ngettext("%(num)s file is in the media library", "%(num)s files are in the media library", kept))
-        elif not request.files.getlist("file") or not any(one.filename for one in request.files.getlist("file")):
-            flash(_("Choose a file first"))
-        return redirect(url_for("media.show"))  # type: ignore[return-value]
+@blueprint.post("/media")
+def upload() -> ResponseReturnValue:
+    """Keep the files that came, until something shows them."""
+    files = [one for one in request.files.getlist("file") if one.filename]
+    kept = 0
+    for one in files:
+        wrong = _held(one)
+        kept += wrong is None
+        if wrong is not None:
+            flash(f"{cut(one.filename or '')}: {wrong}")  # a cookie holds it
+    if kept:
+        flash(ngettext("%(num)s file is in the media library", "%(num)s files are in the media library", kept))
+    elif not files:
+        flash(_("Choose a file first"))
+    return redirect(url_for("media.show"))
 
-    @blueprint.post("/media/delete")
-    def delete() -> Response:
-        """Take files out that nothing shows: those that the form names, and no other."""
-        paths = request.form.getlist("path")
-        gone = sum(drafts.release(g.app.name, path) for path in paths)
-        if gone:
-            flash(ngettext("%(num)s file is deleted", "%(num)s files are deleted", gone))
-        if gone < len(paths):
-            left = len(paths) - gone
-            flash(ngettext(
-                "%(num)s file stays: a welcome shows it now",
-                "%(num)s files stay: welcomes show them now",
-                left,
-            ))  # fmt: skip
-        return redirect(url_for("media.show"))  # type: ignore[return-value]
 
-    @blueprint.get("/media/<sha256>")
-    def content(sha256: str) -> Response:
-        """The bytes of a file. The address is its content's, so a browser may keep it; nothing in it can run."""
-        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            abort(404)
-        found = services.books.media.get(sha256)
-        if found is None or hashlib.sha256(found).hexdigest() != sha256:
-            abort(404)
-        kind = described("", found).kind
-        response = Response(found, mimetype=SHOWN.get(kind, "application/octet-stream"))
-        ending = f".{kind.lower()}" if kind in SHOWN else ""
-        shown = "inline" if kind in SHOWN else "attachment"
-        response.headers["Content-Disposition"] = f'{shown}; filename="{sha256[:12]}{ending}"'
-        response.headers["Content-Security-Policy"] = OWN_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = f"private, max-age={A_YEAR}, immutable"
-        return response
+def _held(file: FileStorage) -> str | None:
+    """Keep a file. → why it was not kept."""
+    name, content = file.filename or "", file.stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        return too_large(FILE)
+    wrong = refused(described(name, content), FILE)
+    if wrong is not None:
+        return wrong
+    try:
+        current.services().drafts.hold(current.app().name, name, content)
+    except MediaFull:
+        return str(_("There is no room for more files: delete some that nothing shows"))
+    return None
 
-    return blueprint
+
+@blueprint.post("/media/delete")
+def delete() -> ResponseReturnValue:
+    """Take files out that nothing shows: those that the form names, and no other."""
+    paths = request.form.getlist("path")
+    gone = sum(current.services().drafts.release(current.app().name, path) for path in paths)
+    if gone:
+        flash(ngettext("%(num)s file is deleted", "%(num)s files are deleted", gone))
+    if gone < len(paths):
+        left = len(paths) - gone
+        flash(ngettext(
+            "%(num)s file stays: a welcome shows it now",
+            "%(num)s files stay: welcomes show them now",
+            left,
+        ))  # fmt: skip
+    return redirect(url_for("media.show"))
+
+
+@blueprint.get("/media/<sha256>")
+def content(sha256: str) -> Response:
+    """The bytes of a file. The address is its content's, so a browser may keep it; nothing in it can run."""
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        abort(404)
+    found = current.services().books.media.get(sha256)
+    if found is None or hashlib.sha256(found).hexdigest() != sha256:
+        abort(404)
+    kind = described("", found).kind
+    response = Response(found, mimetype=SHOWN.get(kind, "application/octet-stream"))
+    ending = f".{kind.lower()}" if kind in SHOWN else ""
+    shown = "inline" if kind in SHOWN else "attachment"
+    response.headers["Content-Disposition"] = f'{shown}; filename="{sha256[:12]}{ending}"'
+    response.headers["Content-Security-Policy"] = OWN_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = f"private, max-age={A_YEAR}, immutable"
+    return response
 
 
 def _book(draft: Draft) -> Book | None:

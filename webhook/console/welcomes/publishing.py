@@ -4,30 +4,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from werkzeug.wrappers import Response
 
-from tasks.books.draft import Behind, Draft, DraftError, Drafts, Moved
+from tasks.books.draft import Behind, Draft, DraftError, Moved
 from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import directory
 from tasks.media.uploads import MediaFull
 from tasks.messages import Message
-from tasks.services import Services
 from tasks.templates.edits import RULES, TEMPLATE, Clash, Part
 from tasks.templates.impact import Hits, compare, hits, shadowed
 from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
 from tasks.templates.problems import BookError
 from tasks.templates.render import needed
-from webhook.console.welcomes.differences import Change, differences, fields, flat, part_of
+from webhook.console import current
+from webhook.console.welcomes.differences import differences, fields, flat, part_of
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.rule_form import rule_of
+from webhook.console.welcomes.vocabulary import vocabulary
 
 SHOWN = 50  # customers with another welcome, on one page
 CHANNELS = 5  # without a rule, in one warning
 NOTE_LIMIT = 200  # characters
-Page = Response | str | tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,97 +38,99 @@ class Remark:
     what: Message
 
 
-def routes(blueprint: Blueprint, services: Services, drafts: Drafts) -> None:
-    """Add the pages to the blueprint of the welcomes."""
-
-    @blueprint.route("/welcomes/publish", methods=["GET", "POST"])
-    def publish() -> Page:
-        if request.method == "GET":
-            return review()
-        note = request.form.get("note", "").strip()
-        if len(note) > NOTE_LIMIT:
-            return review(note, Message.of("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
-        try:
-            number = drafts.publish(g.app.name, request.form.get("version", 0, type=int), g.operator, note)
-        except Moved as moved:
-            if moved.draft is None:
-                flash(_("There is no draft any more: somebody has published or discarded it"))
-                return redirect(url_for("welcomes.show"))
-            why = Message.of("The draft has changed while you looked at it. Look at it again, then publish")
-            return review(note, why), 409
-        except Behind:
-            return review(note), 409
-        except MediaFull as full:
-            return review(note, Message(str(full))), 422
-        except (BookError, NoRevision) as error:
-            return review(note, Message("%(why)s", {"why": str(error)})), 422
-        return redirect(url_for("welcomes.show", published=number))
-
-    @blueprint.post("/welcomes/rebase")
-    def rebase() -> Page:
-        """Make the draft's changes to what is live now; where both changed the same, as it was chosen."""
-        choices = {
-            part_of(name.removeprefix("choice:")): value
-            for name, value in request.form.items()
-            if name.startswith("choice:") and value in ("yours", "theirs")
-        }
-        try:
-            drafts.rebase(g.app.name, request.form.get("version", 0, type=int), g.operator, choices)
-            flash(_("The draft has your changes and what was published meanwhile"))
-        except Moved:
-            flash(_("The draft has changed meanwhile. Look at it again"))
-        except Behind:
-            return review(chosen=choices, why=Message.of("Choose for each part which one is to stay")), 422
-        except DraftError as error:
-            return review(chosen=choices, why=error.problems[0].what), 422
-        return redirect(url_for("welcomes.publish"))
-
-    def review(note: str = "", why: Message | None = None, chosen: Mapping[Part, str] | None = None) -> str:
-        draft = drafts.get(g.app.name)
-        if draft is None:
-            return render_template("welcomes/nothing.html")
-        live = drafts.live(g.app.name)
-        book, before = book_of(draft), book_of(live)
-        behind = drafts.behind(draft)
-        latest = recent_adds(services.redis, g.app.name, services.settings.timezone)
-        impact = compare(before, book, latest.contacts) if book and not behind else None  # not what would go live
-        shown = impact.different[:SHOWN] if impact else ()
-        changed = differences(live.content, draft.content) if behind is None else differences_since(drafts, draft)
-        rules = [*(book.rules if book else ()), *(before.rules if before else ())]
-        return render_template(
-            "welcomes/publish.html",
-            draft=draft,
-            live=live,
-            revision=services.books.revision(g.app.name, live.base) if live.base else None,
-            behind=behind,
-            clashes=[shown_clash(clash) for clash in behind[1]] if behind else [],
-            chosen=chosen or {},
-            changes=changed,
-            remarks=list(remarks(services, draft, book, hits(book, latest.contacts))) if book else [],
-            impact=impact,
-            rows=shown,
-            members=member_names(services, {one.contact.user_id for one in shown}),
-            complete=latest.complete,
-            since=latest.since / 1000,
-            days=DAYS,
-            note=note,
-            why=why,
-            rule_of=rule_of,
-            names=names_of(services, rules),
-        )
+blueprint = Blueprint("publishing", __name__)
+blueprint.context_processor(vocabulary)
 
 
-def differences_since(drafts: Drafts, draft: Draft) -> tuple[Change, ...]:
-    """What a draft that is behind has changed since it began."""
-    return differences(drafts.origin(draft), draft.content)
+@blueprint.route("/welcomes/publish", methods=["GET", "POST"])
+def publish() -> ResponseReturnValue:
+    """The review, and the button below it."""
+    if request.method == "GET":
+        return _review()
+    note = request.form.get("note", "").strip()
+    if len(note) > NOTE_LIMIT:
+        return _review(note, Message.of("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
+    drafts, version = current.services().drafts, request.form.get("version", 0, type=int)
+    try:
+        number = drafts.publish(current.app().name, version, current.operator(), note)
+    except Moved as moved:
+        if moved.draft is None:
+            flash(_("There is no draft any more: somebody has published or discarded it"))
+            return redirect(url_for("welcomes.show"))
+        why = Message.of("The draft has changed while you looked at it. Look at it again, then publish")
+        return _review(note, why), 409
+    except Behind:
+        return _review(note), 409
+    except MediaFull as full:
+        return _review(note, Message(str(full))), 422
+    except (BookError, NoRevision) as error:
+        return _review(note, Message("%(why)s", {"why": str(error)})), 422
+    return redirect(url_for("welcomes.show", published=number))
 
 
-def remarks(services: Services, draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
+@blueprint.post("/welcomes/rebase")
+def rebase() -> ResponseReturnValue:
+    """Make the draft's changes to what is live now; where both changed the same, as it was chosen."""
+    choices = {
+        part_of(name.removeprefix("choice:")): value
+        for name, value in request.form.items()
+        if name.startswith("choice:") and value in ("yours", "theirs")
+    }
+    drafts, version = current.services().drafts, request.form.get("version", 0, type=int)
+    try:
+        drafts.rebase(current.app().name, version, current.operator(), choices)
+        flash(_("The draft has your changes and what was published meanwhile"))
+    except Moved:
+        flash(_("The draft has changed meanwhile. Look at it again"))
+    except Behind:
+        return _review(chosen=choices, why=Message.of("Choose for each part which one is to stay")), 422
+    except DraftError as error:
+        return _review(chosen=choices, why=error.problems[0].what), 422
+    return redirect(url_for("publishing.publish"))
+
+
+def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, str] | None = None) -> str:
+    services, app = current.services(), current.app().name
+    drafts = services.drafts
+    draft = drafts.get(app)
+    if draft is None:
+        return render_template("welcomes/nothing.html")
+    live = drafts.live(app)
+    book, before = book_of(draft), book_of(live)
+    behind = drafts.behind(draft)
+    latest = recent_adds(services.redis, app, current.zone())
+    impact = compare(before, book, latest.contacts) if book and not behind else None  # not what would go live
+    shown = impact.different[:SHOWN] if impact else ()
+    rules = [*(book.rules if book else ()), *(before.rules if before else ())]
+    return render_template(
+        "welcomes/publish.html",
+        draft=draft,
+        live=live,
+        revision=services.books.revision(app, live.base) if live.base else None,
+        behind=behind,
+        clashes=[shown_clash(clash) for clash in behind[1]] if behind else [],
+        chosen=chosen or {},
+        changes=differences(drafts.origin(draft) if behind else live.content, draft.content),
+        remarks=list(_remarks(draft, book, hits(book, latest.contacts))) if book else [],
+        impact=impact,
+        rows=shown,
+        members=member_names({one.contact.user_id for one in shown}),
+        complete=latest.complete,
+        since=latest.since / 1000,
+        days=DAYS,
+        note=note,
+        why=why,
+        rule_of=rule_of,
+        names=names_of(rules),
+    )
+
+
+def _remarks(draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
     """What is worth a look before a draft goes live. A draft is always valid: its lengths and links are right."""
     yield Remark("ok", Message.of("Lengths, attachments, links and rules are within WeCom's limits"))
-    yield from _media(services, book)
+    yield from _media(book)
     members = {one for rule in book.rules for one in rule.when.member}
-    for number, other in shadowed(book, directory(services.redis, draft.app, members)).items():
+    for number, other in shadowed(book, directory(current.services().redis, draft.app, members)).items():
         labels = {"rule": _label(book, number), "other": _label(book, other)}
         yield Remark(
             "warn", Message.of("Rule %(rule)s is never reached: rule %(other)s holds whenever it does", **labels)
@@ -149,9 +151,9 @@ def remarks(services: Services, draft: Draft, book: Book, found: Hits) -> Iterat
         yield Remark("warn", words)
 
 
-def _media(services: Services, book: Book) -> Iterator[Remark]:
+def _media(book: Book) -> Iterator[Remark]:
     wanted = needed(book)
-    ready = services.books.ready.get(g.app.corp_id, wanted)
+    ready = current.services().books.ready.get(current.app().settings.corp_id, wanted)
     if wanted and len(ready) == len(wanted):
         yield Remark("ok", Message.of("Media are ready at WeCom: %(n)s of %(m)s", n=len(ready), m=len(wanted)))
     elif wanted:

@@ -2,195 +2,214 @@
 
 import io
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, send_file, session, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, session, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from tasks.books import files, revisions
-from tasks.books.draft import Draft, Drafts, Moved
+from tasks.books.draft import Draft, Moved
 from tasks.books.files import Bundle, GroupIDs
 from tasks.books.revisions import NoRevision, Revision, RevisionConflict
-from tasks.group_welcomes import GroupSync
 from tasks.media.uploads import MediaFull
 from tasks.messages import Message
-from tasks.services import Services
 from tasks.templates.edits import Content
 from tasks.templates.media_kind import MB
-from tasks.templates.problems import BookError
+from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import values_of
+from webhook.console import current
 from webhook.console.welcomes.differences import count, differences
 from webhook.console.welcomes.lookups import names_of
 from webhook.console.welcomes.rule_form import rule_of
+from webhook.console.welcomes.vocabulary import vocabulary
 
 PAGE = 10  # revisions on one page: each is compared with the one before it
 IMPORT_LIMIT = 64 * MB  # bytes of a book's file
 PROBLEMS = 20  # of a book, on one page
-Page = Any
 
 
-def routes(blueprint: Blueprint, services: Services, drafts: Drafts) -> None:
-    """Add the pages to the blueprint of the welcomes."""
-    books = services.books
+blueprint = Blueprint("revisions", __name__)
+blueprint.context_processor(vocabulary)
 
-    @blueprint.url_value_preprocessor
-    def take_files(endpoint: str | None, _values: Any) -> None:
-        if endpoint == "welcomes.import_book" and session.get("operator"):  # nobody else may send so much
-            request.max_content_length = IMPORT_LIMIT
 
-    def content_of(number: int) -> Content | None:
-        """None: it is not kept."""
-        try:
-            return Content(values_of(books.source(g.app.name, number)), books.revision(g.app.name, number).files)
-        except (NoRevision, BookError):
-            return None
+# ------------------------------------------------------------------------------------------------ looking back
 
-    def changed_in(number: int) -> tuple[Any, ...] | None:
-        after, before = content_of(number), content_of(number - 1)
-        return None if after is None or before is None else differences(before, after)
 
-    # --- looking back ---
+@blueprint.get("/welcomes/history")
+def history() -> str:
+    """The revisions, newest first, each with what it changed."""
+    newest = _newest()
+    start = max(1, min(newest, request.args.get("from", newest, type=int)))
+    shown = [one for one in map(_revision, range(start, max(0, start - PAGE), -1)) if one] if newest else []
+    return render_template(
+        "welcomes/history.html",
+        revisions=[(one, _changed_in(one.number)) for one in shown],
+        current=newest,
+        newer=min(newest, start + PAGE) if start < newest else 0,
+        older=start - PAGE if start > PAGE else 0,
+    )
 
-    @blueprint.get("/welcomes/history")
-    def history() -> str:
-        newest = books.current(g.app.name) or 0
-        start = max(1, min(newest, request.args.get("from", newest, type=int)))
-        shown = [one for one in map(revision_of, range(start, max(0, start - PAGE), -1)) if one] if newest else []
-        return render_template(
-            "welcomes/history.html",
-            revisions=[(one, changed_in(one.number)) for one in shown],
-            current=newest,
-            newer=min(newest, start + PAGE) if start < newest else 0,
-            older=start - PAGE if start > PAGE else 0,
-        )
 
-    def revision_of(number: int) -> Revision | None:
-        try:
-            return books.revision(g.app.name, number)
-        except NoRevision:
-            return None
+@blueprint.get("/welcomes/history/<int:number>")
+def revision(number: int) -> str:
+    """One revision, against the one before it or another one."""
+    newest = _newest()
+    against = request.args.get("with", number - 1, type=int)
+    about, after = _revision(number), _content(number)
+    before = _content(against) if against else Content(values_of("version: 1\n"))
+    if about is None or after is None:
+        abort(404)
+    changes = differences(before, after) if before is not None else None
+    rules = [
+        rule_of(value) for change in changes or () if change.kind == "rule" for value in (change.before, change.after)
+    ]
+    return render_template(
+        "welcomes/revision.html",
+        revision=about,
+        against=against,
+        current=newest,
+        changes=changes,
+        back=count(_content(newest) or after, after) if newest != number else 0,
+        source=current.services().books.source(current.app().name, number),
+        rule_of=rule_of,
+        names=names_of([rule for rule in rules if rule]),
+    )
 
-    @blueprint.get("/welcomes/history/<int:number>")
-    def revision(number: int) -> str:
-        newest = books.current(g.app.name) or 0
-        against = request.args.get("with", number - 1, type=int)
-        about, after = revision_of(number), content_of(number)
-        before = content_of(against) if against else Content(values_of("version: 1\n"))
-        if about is None or after is None:
-            abort(404)
-        changes = differences(before, after) if before is not None else None
-        rules = [
-            rule_of(value)
-            for change in changes or ()
-            if change.kind == "rule"
-            for value in (change.before, change.after)
-        ]
-        return render_template(
-            "welcomes/revision.html",
-            revision=about,
-            against=against,
-            current=newest,
-            changes=changes,
-            back=count(content_of(newest) or after, after) if newest != number else 0,
-            source=books.source(g.app.name, number),
-            rule_of=rule_of,
-            names=names_of(services, [rule for rule in rules if rule]),
-        )
 
-    @blueprint.post("/welcomes/history/<int:number>/rollback")
-    def rollback(number: int) -> Page:
-        base = request.form.get("base", 0, type=int)
-        note = request.form.get("note", "").strip()[:200] or _("Back to revision %(number)s", number=number)
-        try:
-            made = books.rollback(g.app.name, number, g.operator, note, base)
-        except RevisionConflict as conflict:
-            flash(_("Revision %(number)s was published meanwhile. Look at it first", number=conflict.current))
-            return redirect(url_for("welcomes.history"))
-        except NoRevision:
-            flash(_("Files of revision %(number)s are not kept any more, so it cannot come back", number=number))
-            return redirect(url_for("welcomes.revision", number=number))
-        except (BookError, MediaFull) as error:
-            flash(_("It cannot come back: %(why)s", why=str(error)))
-            return redirect(url_for("welcomes.revision", number=number))
-        flash(_("Revision %(new)s is live: the same as revision %(old)s", new=made, old=number))
-        return redirect(url_for("welcomes.history"))
+@blueprint.post("/welcomes/history/<int:number>/rollback")
+def rollback(number: int) -> ResponseReturnValue:
+    """Make an earlier revision live again, as a new one."""
+    base = request.form.get("base", 0, type=int)
+    note = request.form.get("note", "").strip()[:200] or _("Back to revision %(number)s", number=number)
+    try:
+        made = current.services().books.rollback(current.app().name, number, current.operator(), note, base)
+    except RevisionConflict as conflict:
+        flash(_("Revision %(number)s was published meanwhile. Look at it first", number=conflict.current))
+        return redirect(url_for("revisions.history"))
+    except NoRevision:
+        flash(_("Files of revision %(number)s are not kept any more, so it cannot come back", number=number))
+        return redirect(url_for("revisions.revision", number=number))
+    except (BookError, MediaFull) as error:
+        flash(_("It cannot come back: %(why)s", why=str(error)))
+        return redirect(url_for("revisions.revision", number=number))
+    flash(_("Revision %(new)s is live: the same as revision %(old)s", new=made, old=number))
+    return redirect(url_for("revisions.history"))
 
-    # --- files ---
 
-    @blueprint.get("/welcomes/history/<int:number>/export")
-    def export(number: int) -> Response:
-        try:
-            about = books.revision(g.app.name, number)
-            bundle = books.bundle(g.app.name, number)
-        except NoRevision:
-            abort(404)
-        bundle = Bundle(revisions.stamped(bundle.source, about), bundle.files)
-        return sent(bundle, f"{g.app.name}-{number}")
+def _newest() -> int:
+    """The number of the revision that is live; 0 for none."""
+    return current.services().books.current(current.app().name) or 0
 
-    @blueprint.get("/welcomes/draft/export")
-    def export_draft() -> Response:
-        draft = drafts.get(g.app.name)
-        if draft is None:
-            abort(404)
-        found = {path: books.media.get(media.sha256) for path, media in draft.files.items()}
-        return sent(
-            Bundle(draft.source, {path: one for path, one in found.items() if one is not None}), f"{g.app.name}-draft"
-        )
 
-    def sent(bundle: Bundle, name: str) -> Response:
-        """A .zip where the book has more than its YAML, else the YAML."""
-        kept = GroupSync(services.redis, books, g.app, services.clients[g.app.name]).kept()
-        ids = {one: each.template_id for one, each in kept.items() if each.template_id}
-        if not bundle.files and not ids:
-            return send_file(
-                io.BytesIO(bundle.source.encode()),
-                "application/yaml",
-                as_attachment=True,
-                download_name=f"{name}.yaml",
-                max_age=0,
-            )
-        content = files.to_zip(bundle, GroupIDs(g.app.corp_id, g.app.name, ids))
-        return send_file(
-            io.BytesIO(content), "application/zip", as_attachment=True, download_name=f"{name}.zip", max_age=0
-        )
+def _revision(number: int) -> Revision | None:
+    """What is noted of a revision; None: it is not kept."""
+    try:
+        return current.services().books.revision(current.app().name, number)
+    except NoRevision:
+        return None
 
-    @blueprint.route("/welcomes/import", methods=["GET", "POST"])
-    def import_book() -> Page:
-        draft = drafts.working(g.app.name)
-        if request.method == "GET":
-            return importing(draft)
-        upload = request.files.get("file")
-        if upload is None or not upload.filename:
-            return importing(draft, [Message.of("Choose a .yaml or .zip file")]), 422
-        try:
-            _book, bundle = files.read(upload.stream.read(IMPORT_LIMIT))
-            drafts.replace(g.app.name, bundle, g.operator, request.form.get("version", 0, type=int))
-        except BookError as error:
-            lines = [
-                Message.of(
-                    "line %(line)s, column %(column)s: %(what)s", line=one.line, column=one.column, what=one.what
-                )
-                for one in error.problems
-            ]
-            return importing(draft, lines), 422
-        except MediaFull as full:
-            return importing(draft, [Message("%(why)s", {"why": str(full)})]), 422
-        except Moved:
-            return importing(
-                drafts.working(g.app.name), [Message.of("The draft has changed meanwhile. Look at it again")]
-            ), 409
-        flash(_("The file is the draft now. Nothing is live before you publish it"))
-        return redirect(url_for("welcomes.publish"))
 
-    def importing(draft: Draft, problems: list[Message] | None = None) -> str:
-        live = drafts.live(g.app.name)
-        return render_template(
-            "welcomes/import.html",
-            draft=draft,
-            live=live,
-            changes=count(live.content, draft.content) if draft.version else 0,
-            problems=(problems or [])[:PROBLEMS],
-            further=max(0, len(problems or ()) - PROBLEMS),
-            limit=IMPORT_LIMIT // MB,
-            at=time.time(),
-        )
+def _content(number: int) -> Content | None:
+    """What a revision says; None: it is not kept."""
+    books, app = current.services().books, current.app().name
+    try:
+        return Content(values_of(books.source(app, number)), books.revision(app, number).files)
+    except (NoRevision, BookError):
+        return None
+
+
+def _changed_in(number: int) -> tuple[Any, ...] | None:
+    after, before = _content(number), _content(number - 1)
+    return None if after is None or before is None else differences(before, after)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+@blueprint.get("/welcomes/history/<int:number>/export")
+def export(number: int) -> Response:
+    """A revision as a file."""
+    books, app = current.services().books, current.app().name
+    try:
+        about = books.revision(app, number)
+        bundle = books.bundle(app, number)
+    except NoRevision:
+        abort(404)
+    return _sent(Bundle(revisions.stamped(bundle.source, about), bundle.files), f"{app}-{number}")
+
+
+@blueprint.get("/welcomes/draft/export")
+def export_draft() -> Response:
+    """The draft as a file."""
+    services, app = current.services(), current.app().name
+    draft = services.drafts.get(app)
+    if draft is None:
+        abort(404)
+    found = {path: services.books.media.get(media.sha256) for path, media in draft.files.items()}
+    return _sent(Bundle(draft.source, {path: one for path, one in found.items() if one is not None}), f"{app}-draft")
+
+
+def _sent(bundle: Bundle, name: str) -> Response:
+    """A .zip where the book has more than its YAML, else the YAML."""
+    app = current.app()
+    ids = {one: each.template_id for one, each in app.group_sync.kept().items() if each.template_id}
+    if bundle.files or ids:
+        content = files.to_zip(bundle, GroupIDs(app.settings.corp_id, app.name, ids))
+        kind, ending = "application/zip", "zip"
+    else:
+        content = bundle.source.encode()
+        kind, ending = "application/yaml", "yaml"
+    return send_file(io.BytesIO(content), kind, as_attachment=True, download_name=f"{name}.{ending}", max_age=0)
+
+
+@blueprint.url_value_preprocessor
+def take_files(endpoint: str | None, _values: Any) -> None:
+    """Let whoever is signed in send as much as a book with its files has; nobody else."""
+    if endpoint == "revisions.import_book" and session.get("operator"):
+        request.max_content_length = IMPORT_LIMIT
+
+
+@blueprint.route("/welcomes/import", methods=["GET", "POST"])
+def import_book() -> ResponseReturnValue:
+    """Make a file the draft."""
+    drafts, app = current.services().drafts, current.app().name
+    if request.method == "GET":
+        return _importing(drafts.working(app))
+    upload = request.files.get("file")
+    if upload is None or not upload.filename:
+        return _importing(drafts.working(app), [Message.of("Choose a .yaml or .zip file")]), 422
+    version = request.form.get("version", 0, type=int)
+    try:
+        _book, bundle = files.read(upload.stream.read(IMPORT_LIMIT))
+        drafts.replace(app, bundle, current.operator(), version)
+    except BookError as error:
+        return _importing(drafts.working(app), [_at_place(one) for one in error.problems]), 422
+    except MediaFull as full:
+        return _importing(drafts.working(app), [Message("%(why)s", {"why": str(full)})]), 422
+    except Moved:
+        moved = Message.of("The draft has changed meanwhile. Look at it again")
+        return _importing(drafts.working(app), [moved]), 409
+    flash(_("The file is the draft now. Nothing is live before you publish it"))
+    return redirect(url_for("publishing.publish"))
+
+
+def _at_place(problem: Problem) -> Message:
+    return Message.of(
+        "line %(line)s, column %(column)s: %(what)s", line=problem.line, column=problem.column, what=problem.what
+    )
+
+
+def _importing(draft: Draft, problems: Sequence[Message] = ()) -> str:
+    live = current.services().drafts.live(current.app().name)
+    return render_template(
+        "welcomes/import.html",
+        draft=draft,
+        live=live,
+        changes=count(live.content, draft.content) if draft.version else 0,
+        problems=problems[:PROBLEMS],
+        further=max(0, len(problems) - PROBLEMS),
+        limit=IMPORT_LIMIT // MB,
+        at=time.time(),
+    )

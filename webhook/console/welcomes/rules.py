@@ -1,0 +1,148 @@
+"""The form of one rule, and the order of rules. What is changed is the draft."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from tasks.books.draft import Draft, DraftError, EditConflict, Moved
+from tasks.books.recent import DAYS
+from tasks.directory.members import Department
+from tasks.messages import translate
+from tasks.templates.edits import TEMPLATE, AddRule, Edit, MoveRule, SetRule
+from webhook.console import current
+from webhook.console.welcomes.lookups import department_tree, member_names, named, selectable_members, states
+from webhook.console.welcomes.rule_form import BLANK, RuleForm, field_names, rule_of
+from webhook.console.welcomes.rule_words import Names
+from webhook.console.welcomes.vocabulary import vocabulary
+
+blueprint = Blueprint("rules", __name__)
+blueprint.context_processor(vocabulary)
+
+
+@blueprint.post("/welcomes/rules/move")
+def move() -> ResponseReturnValue:
+    """Put a rule one place up or down."""
+    places = 1 if request.form.get("to") == "down" else -1
+    edit = MoveRule(request.form.get("rule", ""), places)
+    try:
+        current.services().drafts.change(current.app().name, edit, current.operator())
+        flash(_("The rule is moved in the draft"))
+    except (EditConflict, Moved):
+        flash(_("The rule has changed meanwhile. Look at it again"))
+    except DraftError as error:
+        flash(translate(error.problems[0].what, _))
+    return redirect(url_for("welcomes.show", _anchor="rules"))
+
+
+@blueprint.route("/welcomes/rules/new", methods=["GET", "POST"])
+def add() -> ResponseReturnValue:
+    """A new rule, for a welcome or a channel where the address names one."""
+    if request.method == "POST":
+        return _answer(RuleForm.of_request(request.form), new=True)
+    welcome = request.args.get("use", "")
+    form = RuleForm(use=[(welcome, "1")] if welcome in _working().book().templates else [])
+    state = request.args.get("state", "")
+    if state:
+        form.lists["state"] = [state]
+    return _page(form, new=True)
+
+
+@blueprint.route("/welcomes/rules/<rule>", methods=["GET", "POST"])
+def edit(rule: str) -> ResponseReturnValue:
+    """A rule that there is, named by the digest of what it says."""
+    if request.method == "POST":
+        return _answer(RuleForm.of_request(request.form), new=False)
+    content = _working().content
+    value = next((one for one in content.rules if content.digest_of(one) == rule), None)
+    if value is None:
+        flash(_("This rule has been changed or deleted meanwhile. These are the rules now"))
+        return redirect(url_for("welcomes.show"))
+    return _page(RuleForm.of_value(value, rule), new=False)
+
+
+def _answer(form: RuleForm, new: bool) -> ResponseReturnValue:
+    """What follows on any button of the form."""
+    act, _colon, where = request.form.get("do", "save").partition(":")
+    if act == "more":
+        return _page(form, new, more=where)
+    if act == "delete":
+        return _save(form, SetRule(form.was, None), new, _("The rule is deleted in the draft"))
+    value = form.value()
+    if form.wrong:
+        return _page(form, new), 422
+    change: Edit = AddRule(value) if new or act == "add" else SetRule(form.was, value)
+    return _save(form, change, new, _("The rule is saved in the draft. It applies once it is published"))
+
+
+def _save(form: RuleForm, change: Edit, new: bool, done: str) -> ResponseReturnValue:
+    try:
+        current.services().drafts.change(current.app().name, change, current.operator())
+    except EditConflict as conflict:
+        return _page(form, new, conflict=conflict), 409
+    except DraftError as error:
+        form.place(error.problems)
+        return _page(form, new), 422
+    except Moved:
+        flash(_("Somebody else saved in the same moment. Press the button again"))
+        return _page(form, new), 409
+    flash(done)
+    return redirect(url_for("welcomes.show", _anchor="rules"))
+
+
+def _page(form: RuleForm, new: bool, more: str = "", conflict: EditConflict | None = None) -> str:
+    draft, tree = _working(), department_tree()
+    return render_template(
+        "welcomes/rule.html",
+        form=form,
+        new=new,
+        rows={kind: _rows(form, kind, more) for kind in ("member", "state", "hours", "dates", "use")},
+        more=more,
+        clash=None if conflict is None else _clash(form, draft, conflict),
+        fields=field_names(),
+        members=selectable_members(),
+        departments=_with_unknown(tree, form.lists.get("department", [])),
+        states=states(),
+        templates=list(draft.content.named(TEMPLATE)),
+        names=Names(member_names(form.lists.get("member", [])), named(tree)),
+        days=DAYS,
+    )
+
+
+def _working() -> Draft:
+    return current.services().drafts.working(current.app().name)
+
+
+def _clash(form: RuleForm, draft: Draft, conflict: EditConflict) -> dict[str, Any]:
+    """What all three say: this form, the draft now, and what both began from."""
+    theirs = _same_name(draft, conflict.original)
+    return {
+        "author": conflict.author,
+        "at": conflict.at / 1000,
+        "yours": rule_of(form.value()),
+        "theirs": rule_of(theirs),
+        "original": rule_of(conflict.original),
+        "was": draft.content.digest_of(theirs) if theirs else "",
+    }
+
+
+def _with_unknown(tree: dict[int, Department], chosen: Iterable[str]) -> list[Department]:
+    """Those to choose from, and those that a rule has without WeCom's knowing them."""
+    unknown = [Department(int(one), "", 0) for one in chosen if one.isdecimal() and int(one) not in tree]
+    return [*tree.values(), *unknown]
+
+
+def _same_name(draft: Draft, original: Any) -> Any:
+    """The rule that has the name of one that was changed; None if that cannot be told."""
+    name = original.get("name") if isinstance(original, dict) else None
+    return next((rule for rule in draft.content.rules if name and rule.get("name") == name), None)
+
+
+def _rows(form: RuleForm, kind: str, more: str) -> list[Any]:
+    """The rows of a list, and empty ones below."""
+    pair = kind in ("hours", "dates", "use")
+    filled: list[Any] = list(getattr(form, kind) if pair else form.lists.get(kind, []))
+    blank = 3 if kind == more else 0 if kind == "use" and filled else BLANK
+    return filled + [("", "") if pair else ""] * blank
