@@ -1,0 +1,219 @@
+"""The product does what it does, on a real Redis, and every key that comes and goes meanwhile is as the table says."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tasks import upkeep
+from tasks.directory.members import departments, list_members
+from tasks.followups.store import FollowUpProgress
+from tasks.followups.worker import FollowUpHandler, FollowUpWorker
+from tasks.ledger import pauses
+from tasks.ledger.ledger import Settlement
+from tasks.media.renewal import MediaRenewer, media_status
+from tasks.monitoring import jobs
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.storage import connections, erasure, keys
+from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tasks.wecom import WeComClient, WeComError
+from tests.simulator.client import StandIn
+from tests.support.books import FILES, SHANGHAI
+from tests.support.console import PASSWORD, Browser
+from tests.support.ledger import settled
+from tests.support.until import until
+from tests.support.worker import Worker
+from webhook.console import rehearsal_steps
+from webhook.console.checkup import Checkup
+
+BOOK = """\
+version: 1
+templates:
+  default:
+    text: 您好，我是{department}的{member}
+    attachments:
+    - image: {file: media/hello.png}
+    - file: {file: media/price.pdf}
+    then: {tags: [来源/新客户]}
+  far: {text: 您好}
+rules:
+- when: {department: 99}
+  use: far
+- use: default
+group_welcome:
+  hello: {text: 欢迎}
+"""
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=SHANGHAI)
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_SNAPSHOT = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  found[#found + 1] = {key, redis.call('TYPE', key)['ok'], redis.call('PTTL', key)}
+end
+return found
+"""
+
+
+def longest(life: str) -> float:
+    """Seconds: of "7 days", or "WELCOME_KEEP_DAYS and 1 day"."""
+    number, unit = life.replace("WELCOME_KEEP_DAYS and 1 day", "31 days").split()
+    return int(number) * UNITS[unit.removesuffix("s")]
+
+
+class Observer(threading.Thread):
+    """Hears of every key that is written, and looks at all there are, again and again.
+
+    `seen`: which of the table there were. `wrong`: what was not as the table says.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(daemon=True)
+        self._client = connections.connect(redis_url, timeout=5)
+        self._events = self._client.pubsub(ignore_subscribe_messages=True)
+        self._stopping = threading.Event()
+        self.seen: set[str] = set()
+        self.wrong: set[str] = set()
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            for name, kind, left in self._client.eval(_SNAPSHOT, 0):
+                self._check(name, kind, left / 1000)
+            event = self._events.get_message(timeout=0.01)
+            while event is not None:
+                self._found(event["channel"].partition(":")[2])
+                event = self._events.get_message()
+
+    def _found(self, name: str) -> keys.Key | None:
+        key = keys.find(name)
+        if key is None:
+            self.wrong.add(f"{name} is not in the table")
+        else:
+            self.seen.add(key.name)
+        return key
+
+    def _check(self, name: str, kind: str, left: float) -> None:
+        key = self._found(name)
+        if key is not None and kind != key.type:
+            self.wrong.add(f"{name} is a {kind}")
+        if key is not None and ((left >= 0) != bool(key.life) or (key.life and left > longest(key.life))):
+            self.wrong.add(f"{name} has {left} s to live")
+
+    def __enter__(self) -> "Observer":
+        self._client.config_set("notify-keyspace-events", "KA")
+        self._events.psubscribe("__keyspace@*__:*")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self.join(30)
+        self._client.config_set("notify-keyspace-events", "")
+        self._events.close()
+        self._client.close()
+
+
+@pytest.fixture
+def here(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
+    worker = Worker.made(wecom, redis_url, book=None, WECOM_AGENT_ID="1000002", CONSOLE_PASSWORD=PASSWORD)
+    wecom.people(members={"zhangsan": {"name": "张三"}})
+    wecom.faults(latency_ms=30)  # so that the life of what is held during a call is seen
+    yield worker
+    worker.close()
+
+
+def test_every_key_is_in_the_table_and_every_row_of_the_table_is_met(here: Worker, redis_url: str) -> None:
+    with Observer(redis_url) as observer:
+        for act in (books, greetings, follow_ups, the_missed, at_wecom, processes, console):
+            act(here)
+        time.sleep(0.2)
+    assert observer.wrong == set()
+    assert {key.name for key in keys.TABLE} - observer.seen == set()
+
+
+def books(here: Worker) -> None:
+    services, app = here.services, here.services.settings.apps["default"]
+    services.books.save("default", BOOK, FILES)
+    renewer = MediaRenewer(services.redis, services.books, {"default": app}, services.clients)
+    until(lambda: renewer.look() and not media_status(services.books, app).absent)
+    renewer.stop()
+    drafts = services.drafts
+    was = drafts.working("default").content.digest(Part(TEMPLATE, "far"))
+    drafts.change("default", SetNamed(TEMPLATE, "far", {"text": "你好"}, was), "李敏")
+    drafts.hold("default", "b.png", FILES["media/cover.png"])
+
+
+def greetings(here: Worker) -> None:
+    here.added(state="xhs")
+    here.dispatcher().run()
+    here.ledger.requeue()
+    here.ledger.note_verification("default", "the Token is wrong")
+    here.services.queue_pauses.pause(pauses.WELCOME, "李敏")
+    here.services.queue_pauses.resume(pauses.WELCOME, "李敏")
+
+
+def follow_ups(here: Worker) -> None:
+    services = here.services
+    handler = FollowUpHandler(
+        services.follow_ups, services.books, services.lookups, services.corp_tags, services.clients, services.counters
+    )
+    FollowUpWorker(handler.store, handler.do).run()
+    for progress in (FollowUpProgress("failed", "why"), FollowUpProgress("waiting", delay=60, awaits_full_add=True)):
+        settled(here.ledger, claimed=True, follow_up=True)
+        (task,) = handler.store.claim(1)
+        handler.store.note(task, progress)
+
+
+def the_missed(here: Worker) -> None:
+    app = here.services.app("default")
+    app.reminders.switch_on("李敏")
+    here.services.redis.hset(keys.reminders("default"), "since", 0)
+    for customer in ("wm1", "wm2", "wm3"):
+        settled(here.ledger, Settlement("failed"), ago=600, external_user_id=customer)
+    app.work_list.tick([app.work_list.page().rows[0].id], "李敏", here.ledger.now())
+    app.reminders.run(NOON)
+    upkeep.compare_customers(here.services)
+    erasure.forget(here.services.redis, "wm3")
+
+
+def at_wecom(here: Worker) -> None:
+    services, app = here.services, here.services.app("default")
+    upkeep.sync_group_welcomes(services)
+    channel = app.channels.create("douyin", "", ("zhangsan",), (), True)
+    app.channels.picture(channel, time.monotonic() + 5)
+    list_members(services.redis, "default", app.wecom, 5)
+    departments(services.redis, "default", app.wecom, 5)
+    with suppress(WeComError):
+        WeComClient(here.app.corp_id, "wrong", here.wecom.base_url, services.redis).user.get("zhangsan")
+
+
+def processes(here: Worker) -> None:
+    Heartbeat(here.services.redis, "web").beat()
+    with jobs.noted(here.services.redis, "tasks.upkeep.refresh_tokens"):
+        upkeep.refresh_tokens(here.services)
+    here.services.queues.probe()
+    here.services.counters.flush()
+
+
+def console(here: Worker) -> None:
+    services = here.services
+    browse = Browser(services)
+    browse.get("/login")
+    browse.post("/login", {"name": "李敏", "password": "wrong"})
+    browse.sign_in()
+    browse.post("/logout")
+    Checkup(services).begin(services.settings.apps["default"])
+    kept: dict[str, Any] = {
+        "event": "1f",
+        "at": 1.0,
+        "url": "u",
+        "member": "m",
+        "state": "",
+        "author": "a",
+        "status": 200,
+    }
+    rehearsal_steps.keep(services.redis, "default", rehearsal_steps.KeptRehearsal(**kept))
+    until(lambda: Checkup(services).last(services.settings.apps["default"]))
