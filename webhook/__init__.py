@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def create_app(services: "Services") -> "Flask":
-    """The web application on these parts; their Redis client must have `tasks.ledger.intake.TIMEOUT` as its time-out.
+    """The web application on these services; `tasks.ledger.intake.TIMEOUT` must be their time-out for Redis.
 
     It is imported when it is asked for: every command and every worker imports this package, and serves no page.
     """

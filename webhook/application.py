@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(services: Services) -> Flask:
-    """The web application on these parts; their Redis client must have `intake.TIMEOUT` as its time-out."""
+    """The web application on these services; `intake.TIMEOUT` must be their time-out for Redis."""
     settings = services.settings
     app = Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
@@ -30,9 +30,9 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(health.blueprint)
     served: WSGIApplication = app.wsgi_app
     if settings.console_password:
-        from webhook.console import console  # half as much again as all the rest: only for those who have it
+        from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
-        app.extensions["console"] = console(services)
+        app.extensions["console"] = create_console(services)
         served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
     else:
         log.info("no CONSOLE_PASSWORD: the console is off")

@@ -1,0 +1,56 @@
+"""The console's application: `create_console` is wiring, nothing else."""
+
+from flask import Flask
+
+from tasks.services import Services
+from webhook.console import (
+    auth,
+    channels,
+    current,
+    dashboard,
+    deliveries,
+    error_pages,
+    language,
+    layout,
+    missed,
+    queue,
+    setup,
+    statistics,
+)
+from webhook.console.welcomes import explaining, groups, media, overview, publishing, revisions, rules
+from webhook.console.welcomes.editor import editor
+
+FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
+A_YEAR = 365 * 86400
+SUBJECTS = (
+    dashboard,
+    overview,
+    rules,
+    media,
+    groups,
+    publishing,
+    revisions,
+    explaining,
+    deliveries,
+    missed,
+    queue,
+    statistics,
+    channels,
+    setup,
+)
+
+
+def create_console(services: Services) -> Flask:
+    """The console on these services. Needs `settings.console_password`."""
+    app = Flask("webhook.console", template_folder="pages")
+    app.config.update(MAX_CONTENT_LENGTH=FORM_LIMIT, MAX_FORM_MEMORY_SIZE=FORM_LIMIT, SEND_FILE_MAX_AGE_DEFAULT=A_YEAR)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    current.set_services(app, services)
+    language.speak(app)
+    layout.frame(app, services)
+    auth.guard(app, services)
+    app.register_blueprint(error_pages.blueprint)
+    app.register_blueprint(editor(services))
+    for subject in SUBJECTS:
+        app.register_blueprint(subject.blueprint)
+    return app
