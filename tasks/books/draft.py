@@ -26,6 +26,7 @@ from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import described
 from tasks.messages import Message
 from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
@@ -316,7 +317,7 @@ class Drafts:
 
     def _stamped(self, draft: Draft, author: str) -> Draft:
         return replace(
-            draft, version=int(self._redis.incr(keys.draft_version(draft.app))), author=author, at=self._now()
+            draft, version=int(self._redis.incr(keys.draft_version(draft.app))), author=author, at=now_ms(self._redis)
         )
 
     def _put(self, draft: Draft | None, version: int, app: str = "") -> bool:
@@ -357,7 +358,7 @@ class Drafts:
 
     def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
         """Keep files from giving way, and store those whose bytes are given. Raises MediaFull."""
-        now = self._now()
+        now = now_ms(self._redis)
         key = keys.draft_files(app)
         waiting = replies.fields(self._redis.hgetall(key))
         draft = self.get(app)
@@ -386,10 +387,6 @@ class Drafts:
         if gone:
             raise NoRevision(f"files of the draft are not kept any more: {', '.join(gone)}; upload them again")
         return {path: content for path, content in found.items() if content is not None}
-
-    def _now(self) -> int:
-        seconds, micros = self._redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _look(files: Mapping[str, Media]) -> book_file.Look:

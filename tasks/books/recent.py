@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.directory.lookup import directory
 from tasks.storage import keys
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.templates.conditions import Contact
 
@@ -44,8 +45,7 @@ def recent_adds(client: Redis, app: str, timezone: ZoneInfo, most: int = MOST) -
     What is known of members' departments comes from the cache; the customer's type and add way are never kept, so they
     are unknown here. Raises redis.RedisError.
     """
-    seconds, _ = client.time()
-    since = (int(seconds) - DAYS * 86400) * 1000
+    since = now_ms(client) - DAYS * 86400_000
     found = client.eval(_NEWEST, 1, keys.EVENTS, keys.event(""), since, most + 1, *_FIELDS)
     complete = len(found) <= most
     rows = list(_rows(found[:most], app))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from tasks.books.files import Bundle
 from tasks.media.uploads import MediaStore, ReadyMedia, described
 from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import MB
@@ -98,7 +99,7 @@ class BookStore:
     def since_first_media(self, app: str) -> float | None:
         """Seconds since the app's first book with files was stored here; None if none was."""
         at = self._redis.get(keys.first_media(app))
-        return None if at is None else (self._now() - int(at)) / 1000
+        return None if at is None else (now_ms(self._redis) - int(at)) / 1000
 
     def source(self, app: str, number: int) -> str:
         """The YAML of a revision. Raises NoRevision."""
@@ -162,7 +163,7 @@ class BookStore:
         about = {
             "author": author,
             "note": note,
-            "at": self._now(),
+            "at": now_ms(self._redis),
             "digest": digest,
             "files": {path: [one.sha256, one.kind, one.size] for path, one in shown.items()},
         }
@@ -173,7 +174,7 @@ class BookStore:
         if not saved:
             raise RevisionConflict(app, -1 if base is None else base, int(number))
         if shown:
-            self._redis.set(keys.first_media(app), self._now(), nx=True)
+            self._redis.set(keys.first_media(app), now_ms(self._redis), nx=True)
         return int(number)
 
     def import_first(self, app: str, source: str, media: Mapping[str, bytes] | None = None) -> bool:
@@ -219,10 +220,6 @@ class BookStore:
                     break
                 keep |= {media.sha256 for media in revision.files.values()}
         return frozenset(keep)
-
-    def _now(self) -> int:
-        seconds, micros = self._redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _revision(app: str, number: int, source: str, about: str | None) -> Revision:

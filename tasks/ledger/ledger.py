@@ -45,6 +45,7 @@ from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.query import Page
 from tasks.ledger.rows import erase, event_of, index
 from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 
 __all__ = ["Page"]
@@ -406,8 +407,7 @@ class Ledger:
 
     def now(self) -> int:
         """Redis' clock, in ms."""
-        seconds, micros = self._redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
+        return now_ms(self._redis)
 
     def _extend_lease(self, claim: Claim, lease: float, count: str) -> bool:
         return bool(

@@ -31,6 +31,7 @@ from tasks.ledger.rows import pair_of
 from tasks.missed.work_list import UNANNOUNCED, WorkList
 from tasks.settings import App
 from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.storage.erasure import forgotten
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -373,7 +374,7 @@ class Comparison:
         return self._wecom.with_deadline(time.monotonic() + max(1.0, min(CALL, by - time.monotonic()))).external_contact
 
     def _now(self) -> int:
-        return int(self._redis.time()[0])
+        return now_ms(self._redis) // 1000
 
 
 class Announced:

@@ -24,6 +24,7 @@ from tasks.ledger.rows import event_of
 from tasks.missed.work_list import Missed, WorkList, from_row
 from tasks.settings import App
 from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
@@ -164,7 +165,7 @@ class Reminders:
         Rows that changed meanwhile are skipped; with `again` those of which a member was told already are not.
         Members whose turn does not come within `patience` seconds are reported as failed, for the reason "time".
         """
-        now = self._now()
+        now = now_ms(self._redis)
         by = time.monotonic() + patience
         rows = self._list.open(ids)
         marked: list[Missed] = []
@@ -186,7 +187,7 @@ class Reminders:
         since = self.switch()
         if since is None or not self.possible or is_quiet(now):
             return Report((), 0)
-        stamp = self._now()
+        stamp = now_ms(self._redis)
         due: dict[str, list[str]] = {}
         for row in self._list.since(stamp - WITHIN * 1000):
             at = max(int(row["received_at"]), int(row.get("found_at") or 0))
@@ -238,7 +239,7 @@ class Reminders:
     def switch_on(self, who: str) -> None:
         """From now on members are told by itself; of customers who come from now on."""
         if self.switch() is None:
-            self._redis.hset(keys.reminders(self._app.name), mapping={"by": who, "since": self._now() // 1000})
+            self._redis.hset(keys.reminders(self._app.name), mapping={"by": who, "since": now_ms(self._redis) // 1000})
 
     def switch_off(self) -> None:
         self._redis.delete(keys.reminders(self._app.name))
@@ -276,11 +277,6 @@ class Reminders:
         level = logging.INFO if told.state == "sent" else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), told.state, told.why)
         return told
-
-    def _now(self) -> int:
-        """Redis' clock, in ms."""
-        seconds, micros = self._redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def settled_reminder(row: Missed, now: float) -> str:

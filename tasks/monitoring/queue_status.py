@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tasks.media.renewal import MediaStatus
 from tasks.storage import keys
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 
@@ -48,8 +49,7 @@ class Queues:
 
     def read(self) -> Reading:
         """Raises redis.RedisError."""
-        seconds, micros = self._redis.time()
-        now = int(seconds) * 1000 + int(micros) // 1000
+        now = now_ms(self._redis)
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(keys.DUE)
             pipe.zcount(keys.DUE, "-inf", now)

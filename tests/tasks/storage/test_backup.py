@@ -1,4 +1,4 @@
-"""A backup is everything that is state and no secret; a restore puts it back; who is forgotten is gone."""
+"""A backup is everything that is state and no secret; a restore puts it back."""
 
 import json
 import stat
@@ -13,7 +13,7 @@ from tasks.books.revisions import BookStore
 from tasks.ledger import statistics
 from tasks.ledger.ledger import Ledger, Settlement
 from tasks.monitoring.metrics import count
-from tasks.storage import backup, erasure, keys
+from tasks.storage import backup, keys
 from tasks.storage.connections import Redis
 from tests.support.books import FILES, a_template, the_example
 from tests.support.ledger import accepted, settled
@@ -142,23 +142,6 @@ def test_a_backup_that_fails_leaves_no_file_behind(redis_client: Redis, books: B
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
-def test_who_is_forgotten_is_gone_and_totals_stay(redis_client: Redis, ledger: Ledger) -> None:
-    known = greeted(ledger, external_user_id="wm1")
-    greeted(ledger, external_user_id="wm1", app="sales")
-    other = greeted(ledger, external_user_id="wm2")
-    waiting = accepted(ledger, external_user_id="wm1")
-    totals = {key: redis_client.hgetall(key) for key in [*redis_client.keys(keys.tallies("*") + "*"), keys.COUNTERS]}
-    assert erasure.forget(redis_client, "wm1", "default") == 2
-    assert ledger.row(known) is None
-    assert redis_client.zscore(keys.DUE, waiting.id) is None
-    assert erasure.forget(redis_client, "wm1") == 1
-    assert erasure.forget(redis_client, "wm1") == 0
-    assert [row["id"] for row in ledger.rows()] == [other]
-    everywhere = str([redis_client.dump(key) for key in redis_client.keys("*")])
-    assert "wm1" not in everywhere
-    assert totals == {key: redis_client.hgetall(key) for key in totals}
-
-
 def test_the_console_finds_after_a_restore_what_it_found_before(
     redis_client: Redis, ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -187,11 +170,3 @@ def test_who_is_worked_on_stays_in_the_lists_through_a_restore(
     backup.restore(redis_client, tmp_path / "a.zip", force=True)
     for asked in ({"user_id": "lisi"}, {"outcome": frozenset({""})}):
         assert [row["id"] for row in ledger.page("default", **asked).rows] == [waiting.id]
-
-
-def test_who_is_forgotten_is_in_no_list(redis_client: Redis, ledger: Ledger) -> None:
-    event = settled(ledger, Settlement("failed"), external_user_id="wm1")
-    assert erasure.forget(redis_client, "wm1") == 1
-    for key in redis_client.keys("*"):
-        if redis_client.type(key) == "zset":
-            assert event.id not in redis_client.zrange(key, 0, -1), key

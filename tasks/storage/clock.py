@@ -1,0 +1,9 @@
+"""Redis' clock, which all processes share: hosts' clocks differ."""
+
+from tasks.storage.connections import Redis
+
+
+def now_ms(client: Redis) -> int:
+    """Milliseconds since 1970. Raises redis.RedisError."""
+    seconds, micros = client.time()
+    return int(seconds) * 1000 + int(micros) // 1000
