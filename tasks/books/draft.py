@@ -24,15 +24,14 @@ from tasks.books import revisions
 from tasks.books.files import Bundle
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import described
-from tasks.messages import Message
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
 from tasks.templates.model import Book, Media
-from tasks.templates.problems import BookError
-from tasks.templates.yaml_writer import Path, Value, normal, paths, rewritten, values_of
+from tasks.templates.problems import BookError, Problem
+from tasks.templates.yaml_writer import Value, normal, rewritten, values_of
 
 WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
 HELD = 7 * 24 * 3600 * 1000  # ms for which a file that was uploaded waits to be shown
@@ -79,21 +78,13 @@ class Draft:
 
 @lru_cache(maxsize=16)
 def _book(source: str, files: frozenset[tuple[str, Media]]) -> Book:
-    return book_file.read(source, _look(dict(files)))
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """`path` of the value, such as ("templates", "default", "text"); () for the whole. `what` is wrong with it."""
-
-    path: Path
-    what: Message
+    return book_file.read(source, book_file.among(dict(files)))
 
 
 class DraftError(ValueError):
     """An edit that would break the book. Nothing has changed."""
 
-    def __init__(self, problems: tuple[Wrong, ...]) -> None:
+    def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(str(problem.what) for problem in problems))
         self.problems = problems
 
@@ -226,7 +217,7 @@ class Drafts:
         """
         files = {path: described(path, content) for path, content in bundle.files.items()}
         source = revisions.unstamped(bundle.source)
-        shown = book_file.read(source, _look(files)).media()
+        shown = book_file.read(source, book_file.among(files)).media()
         before = self.working(app)
         if before.version != version:
             raise Moved(self.get(app))
@@ -301,9 +292,9 @@ class Drafts:
         """
         source = rewritten(before.source, content.values)
         try:
-            shown = book_file.read(source, _look(content.files)).media()
+            shown = book_file.read(source, book_file.among(content.files)).media()
         except BookError as error:
-            raise DraftError(_located(source, error)) from None
+            raise DraftError(error.problems) from None
         live = self.live(before.app)
         if live.base == before.base and not any(changed(live.content, Content(content.values, shown))):
             done = not before.version or self._put(None, before.version, before.app)
@@ -387,22 +378,6 @@ class Drafts:
         if gone:
             raise NoRevision(f"files of the draft are not kept any more: {', '.join(gone)}; upload them again")
         return {path: content for path, content in found.items() if content is not None}
-
-
-def _look(files: Mapping[str, Media]) -> book_file.Look:
-    def look(path: str) -> Media:
-        return files[path] if path in files else book_file.no_files(path)
-
-    return look
-
-
-def _located(source: str, error: BookError) -> tuple[Wrong, ...]:
-    """A book's problems by the value that they are about."""
-    try:
-        places = paths(source)
-    except BookError:
-        places = {}
-    return tuple(Wrong(places.get((one.line, one.column), ()), one.what) for one in error.problems)
 
 
 def _path(name: str, content: bytes, known: Mapping[str, Media]) -> str:

@@ -93,7 +93,7 @@ class BookStore:
                 known = self._read.get(app)
                 if known is None or known[0] != number:
                     source, revision = self._stored(app, number)
-                    known = self._read[app] = (number, book_file.read(source, _look(revision.files)))
+                    known = self._read[app] = (number, book_file.read(source, book_file.among(revision.files)))
         return known[1]
 
     def since_first_media(self, app: str) -> float | None:
@@ -152,7 +152,7 @@ class BookStore:
         """
         source = unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
-        shown = book_file.read(source, _look(files)).media()
+        shown = book_file.read(source, book_file.among(files)).media()
         digest = digest_of(source, shown)
         current = self.current(app) or 0
         if base is not None and base != current:
@@ -234,13 +234,6 @@ def _revision(app: str, number: int, source: str, about: str | None) -> Revision
         digest=noted.get("digest") or digest_of(source, files),
         files=files,
     )
-
-
-def _look(files: Mapping[str, Media]) -> book_file.Look:
-    def look(path: str) -> Media:
-        return files[path] if path in files else book_file.no_files(path)
-
-    return look
 
 
 # ------------------------------------------------------------------------------------------------ where a file is from

@@ -16,7 +16,7 @@ from tasks.templates.yaml_writer import Value, Values, normal
 
 TEMPLATE, RULE, GROUP = "template", "rule", "group_welcome"
 ABSENT = ""  # the digest of a part that is not there
-_SECTION = {TEMPLATE: "templates", GROUP: "group_welcome"}
+SECTION = {TEMPLATE: "templates", GROUP: "group_welcome"}  # kind of a part → of the book
 Named: TypeAlias = Literal["template", "group_welcome"]
 
 
@@ -44,7 +44,7 @@ class Content:
 
     def named(self, kind: str) -> dict[str, Any]:
         """The templates, or the group welcomes, by name."""
-        return dict(self.values[_SECTION[kind]])
+        return dict(self.values[SECTION[kind]])
 
     def part(self, part: Part) -> Value | None:
         """The plain value of a part; None if it is not there."""
@@ -120,12 +120,12 @@ class SetNamed:
             raise NameTaken(self.name)
         _expect(content, self.part, self.was)
         values = copy.deepcopy(content.values)
-        named = values[_SECTION[self.kind]]
+        named = values[SECTION[self.kind]]
         old = self.part.name
         if self.name != old and self.name in named:
             raise NameTaken(self.name)
         if old in named:
-            values[_SECTION[self.kind]] = {
+            values[SECTION[self.kind]] = {
                 (self.name if name == old else name): (self.value if name == old else one)
                 for name, one in named.items()
             }
@@ -158,7 +158,7 @@ class DeleteNamed:
     def apply(self, content: Content) -> Values:
         _expect(content, self.part, self.was)
         values = copy.deepcopy(content.values)
-        del values[_SECTION[self.kind]][self.name]
+        del values[SECTION[self.kind]][self.name]
         if self.kind == TEMPLATE:
             rules, rest = users(content.values, self.name)
             if (rules or rest) and self.instead not in values["templates"]:
@@ -326,7 +326,7 @@ def merged(
         return mine if choices.get(part) == "yours" else other
 
     values: Values = {"version": "1"}
-    for kind, section in _SECTION.items():
+    for kind, section in SECTION.items():
         picked: dict[str, Any] = {}
         for name in _in_order(theirs.named(kind), yours.named(kind)):
             part = Part(kind, name)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from tasks.messages import Message
 from tasks.templates.model import Media
+from tasks.wecom.message_limits import FILE_LEAST, FILE_MOST, PERMANENT_IMAGE_MOST
 
-MB = 1 << 20
-LEAST = 6  # bytes: "more than 5", doc 90253
-PERMANENT_LIMIT = 2 * MB  # of an image that is to get a permanent URL, doc 90256
+MB = 1 << 20  # bytes
 OTHER = "a file of another kind"
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -39,6 +38,28 @@ _BRANDS: Mapping[bytes, str] = {  # of ISO media files; every other brand is MP4
 }
 
 
+KINDS: Mapping[str, Message] = {  # in words
+    OTHER: Message.of("a file of another kind"),
+    "ZIP or Office": Message.of("a ZIP or Office file"),
+    "MKV or WebM": Message.of("an MKV or WebM video"),
+    "QuickTime (MOV)": Message.of("a QuickTime video (MOV)"),
+    "M4A (audio)": Message.of("an M4A sound"),
+    "JPG": Message.of("a JPG image"),
+    "PNG": Message.of("a PNG image"),
+    "GIF": Message.of("a GIF image"),
+    "BMP": Message.of("a BMP image"),
+    "TIFF": Message.of("a TIFF image"),
+    "WebP": Message.of("a WebP image"),
+    "HEIC": Message.of("a HEIC image"),
+    "AVIF": Message.of("an AVIF image"),
+    "SVG": Message.of("an SVG image"),
+    "PDF": Message.of("a PDF file"),
+    "MP4": Message.of("an MP4 video"),
+    "AVI": Message.of("an AVI video"),
+    "FLV": Message.of("an FLV video"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """What a file is for. `kinds` () takes all."""
@@ -49,9 +70,9 @@ class Use:
     cure: Message
 
 
-IMAGE = Use(Message.of("JPG and PNG"), ("JPG", "PNG"), 10 * MB, Message.of("save it as JPG, or smaller"))
-VIDEO = Use(Message.of("MP4"), ("MP4",), 10 * MB, Message.of("cut it, or lower its quality"))
-FILE = Use(Message.of("any file"), (), 20 * MB, Message.of("shorten it, or link to it"))
+IMAGE = Use(Message.of("JPG and PNG"), ("JPG", "PNG"), FILE_MOST["image"], Message.of("save it as JPG, or smaller"))
+VIDEO = Use(Message.of("MP4"), ("MP4",), FILE_MOST["video"], Message.of("cut it, or lower its quality"))
+FILE = Use(Message.of("any file"), (), FILE_MOST["file"], Message.of("shorten it, or link to it"))
 LARGEST = FILE.limit  # bytes; what is larger need not be read
 
 
@@ -66,31 +87,36 @@ def sniff(content: bytes) -> str:
 
 def refusal(media: Media, use: Use) -> Message | None:
     """Why WeCom would not take a file for this use, and what to do; None if it would."""
-    if media.size < LEAST:
+    if media.size < FILE_LEAST:
         return Message.of(
             "%(path)s has %(size)s bytes; WeCom takes files of more than %(least)s",
             path=media.path,
             size=media.size,
-            least=LEAST - 1,
+            least=FILE_LEAST - 1,
         )
     if use.kinds and media.kind not in use.kinds:
         return Message.of(
-            "%(path)s: this is %(kind)s; WeCom takes %(takes)s",
+            "%(path)s: this is %(kind)s; WeCom takes only %(takes)s here",
             path=media.path,
-            kind=Message(media.kind),
+            kind=KINDS.get(media.kind, media.kind),
             takes=use.takes,
         )
     if media.size > use.limit:
-        return Message.of(
-            "%(path)s has %(size)s MB; WeCom takes %(limit)s MB: %(cure)s",
-            path=media.path,
-            size=f"{media.size / MB:.1f}",
-            limit=use.limit // MB,
-            cure=use.cure,
-        )
+        return too_large(media.path, f"{media.size / MB:.1f}", use)
     return None
+
+
+def too_large(path: str, size: str, use: Use) -> Message:
+    """That a file of so many MB is too large."""
+    return Message.of(
+        "%(path)s has %(size)s MB; WeCom takes only %(limit)s MB here: %(cure)s",
+        path=path,
+        size=size,
+        limit=use.limit // MB,
+        cure=use.cure,
+    )
 
 
 def fits_permanently(media: Media) -> bool:
     """Whether an image can get a permanent URL."""
-    return media.kind in IMAGE.kinds and LEAST <= media.size <= PERMANENT_LIMIT
+    return media.kind in IMAGE.kinds and FILE_LEAST <= media.size <= PERMANENT_IMAGE_MOST

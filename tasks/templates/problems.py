@@ -1,18 +1,27 @@
 """What is wrong with a book, and where. Pure."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tasks.messages import Message
+
+Path: TypeAlias = tuple[str | int, ...]  # keys and indexes from the root to a value
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a book. `line` and `column` count from 1."""
+    """Something wrong in a book. `line` and `column` count from 1.
+
+    `path`: of the value, such as ("templates", "default", "attachments", 0, "link", "title"), also where it is missing;
+    () for the whole.
+    """
 
     line: int
     column: int
     what: Message
+    path: Path = ()
 
     def __str__(self) -> str:
         return f"line {self.line}, column {self.column}: {self.what}"
@@ -26,6 +35,12 @@ class BookError(ValueError):
         self.problems = problems
 
 
-def problem_at(mark: Any, what: Message) -> Problem:
+def problem_at(mark: Any, what: Message, path: Path = ()) -> Problem:
     """A problem at a mark of PyYAML's; at the beginning where there is none."""
-    return Problem(mark.line + 1, mark.column + 1, what) if mark else Problem(1, 1, what)
+    return Problem(mark.line + 1, mark.column + 1, what, path) if mark else Problem(1, 1, what, path)
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> Message | str:
+    """`; did you mean …?` where one of the known names is close, else ""."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return Message.of("; did you mean %(name)s?", name=close[0]) if close else ""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from tasks.messages import Message
 from tasks.templates import media_kind
-from tasks.templates.limits import REMARK_LIMIT, TEXT_LIMIT
 from tasks.templates.model import (
     MSGTYPES,
     Attachment,
@@ -30,9 +29,8 @@ from tasks.templates.model import (
     Video,
     source,
 )
-from tasks.templates.yaml_nodes import did_you_mean
-
-__all__ = ["TEXT_LIMIT"]
+from tasks.templates.problems import did_you_mean
+from tasks.wecom.message_limits import REMARK
 
 CUSTOMER_CHARACTERS = 32
 VALUE_BYTES = 64
@@ -75,7 +73,7 @@ class Mistake:
         """It in words, with what to do."""
         if self.brace:
             return Message.of(
-                "a single %(brace)s at character %(at)s; write %(twice)s",
+                "a single %(brace)s at character %(at)s; write %(twice)s for a brace that is to be sent",
                 brace=self.brace,
                 at=self.at,
                 twice=self.brace * 2,
@@ -84,7 +82,7 @@ class Mistake:
             "no placeholder {%(name)s}; there are %(known)s%(near)s",
             name=self.name,
             known=", ".join(PLACEHOLDERS),
-            near=did_you_mean(self.name, PLACEHOLDERS),
+            near=did_you_mean(self.name.strip().lower(), PLACEHOLDERS),
         )
 
 
@@ -166,7 +164,7 @@ def looks_like_placeholder(text: str) -> str | None:
 
 def remark(template: Template, values: Mapping[str, str]) -> str:
     """A template's remark, cut to WeCom's 20 characters; "" when there is none. Doc 92115."""
-    return fill(template.then.remark, values).strip()[:REMARK_LIMIT]
+    return fill(template.then.remark, values).strip()[: REMARK.most]
 
 
 # ------------------------------------------------------------------------------------------------ attachments

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tasks.messages import Message
 from tasks.templates.conditions import WEEKDAYS
 from tasks.templates.model import Dates, Hours
-from tasks.templates.yaml_nodes import did_you_mean
+from tasks.templates.problems import did_you_mean
 
 
 def escapes(path: str) -> Message | None:

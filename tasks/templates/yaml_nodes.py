@@ -3,36 +3,35 @@
 Every scalar is read as text and converted by what it is for, so `001`, `yes` and `21:30` mean what they look like.
 """
 
-import difflib
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import yaml
 
 from tasks.messages import Message, reason
-from tasks.templates.problems import BookError, Problem, problem_at
+from tasks.templates.keys import KEYS
+from tasks.templates.problems import BookError, Path, Problem, did_you_mean, problem_at
+from tasks.templates.texts import UNSENDABLE
 
 T = TypeVar("T")
-_UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # beside tab and line ends
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> Message | str:
-    """`; did you mean …?` where one of the known names is close, else ""."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return Message.of("; did you mean %(name)s?", name=close[0]) if close else ""
-
-
-def place(node: yaml.Node) -> int:
-    """The line of a node, counted from 1."""
-    return int(node.start_mark.line) + 1
+def line_of(node: yaml.Node) -> int:
+    """The line of a node, counted from 1; 0 for one that was not written."""
+    return int(node.start_mark.line) + 1 if node.start_mark else 0
 
 
 class Nodes:
-    """Reads nodes, and gathers what is wrong with them."""
+    """Reads the nodes below a root, and gathers what is wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: yaml.Node) -> None:
         self.problems: list[Problem] = []
+        self._root = root
+        self._paths: dict[int, Path] = {}
+
+    def parts(self, node: yaml.Node, kind: str, what: Message) -> dict[str, yaml.Node]:
+        """The entries of a mapping whose keys KEYS lists under `kind`."""
+        return dict(self.entries(node, what, KEYS[kind]))
 
     def entries(
         self, node: yaml.Node, what: Message, known: tuple[str, ...] | None = None
@@ -72,7 +71,7 @@ class Nodes:
             self.wrong(node, Message.of("must be a text"))
             return ""
         value = str(node.value)
-        if _UNSENDABLE.search(value):
+        if UNSENDABLE.search(value):
             self.wrong(node, Message.of("a control character or half a character; WeCom takes neither, leave it out"))
             return ""
         return value
@@ -82,7 +81,7 @@ class Nodes:
         if not isinstance(node, yaml.ScalarNode):
             self.wrong(node, Message.of("must be a single value"))
             return None
-        if _UNSENDABLE.search(str(node.value)):
+        if UNSENDABLE.search(str(node.value)):
             self.wrong(node, Message.of("a control character or half a character; leave it out"))
             return None
         try:
@@ -91,12 +90,29 @@ class Nodes:
             self.wrong(node, reason(error))
             return None
 
-    def wrong(self, node: yaml.Node, what: Message | None) -> None:
-        """Note a problem at a node; None is none."""
+    def wrong(self, node: yaml.Node, what: Message | None, *below: str | int) -> None:
+        """Record a problem at a node; None is none. `below`: the rest of the path, of a value that is not there."""
         if what is not None:
-            self.problems.append(problem_at(node.start_mark, what))
+            self.problems.append(problem_at(node.start_mark, what, (*self._path(node), *below)))
 
-    def done(self) -> None:
+    def _path(self, node: yaml.Node) -> Path:
+        if not self._paths:
+            self._paths = dict(_paths(self._root, ()))
+        return self._paths[id(node)]
+
+    def raise_problems(self) -> None:
         """Raise BookError if anything was wrong."""
         if self.problems:
             raise BookError(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def _paths(node: yaml.Node, path: Path) -> Iterator[tuple[int, Path]]:
+    """(id, path) of a node and of all below it; a key has its value's path."""
+    yield id(node), path
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _paths(key, (*path, str(key.value)))
+            yield from _paths(value, (*path, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _paths(item, (*path, number))

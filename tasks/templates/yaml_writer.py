@@ -17,7 +17,6 @@ from tasks.templates.yaml_composer import compose
 
 Value: TypeAlias = str | list["Value"] | dict[str, "Value"]
 Values: TypeAlias = dict[str, Any]  # a book's: version, templates, rules, group_welcome
-Path: TypeAlias = tuple[str | int, ...]  # keys and indexes from the root to a value
 
 _YAML_ENDS = frozenset("\x85\u2028\u2029")  # that YAML takes for ends of a line
 _NUMBERS = ("use", "department", "add_way", "version")  # keys below which digits are written without quotes
@@ -50,22 +49,13 @@ def plain(node: yaml.Node) -> Value:
     return str(node.value)
 
 
-def paths(source: str) -> dict[tuple[int, int], Path]:
-    """(line, column) → the path of the value that begins there, counted as in tasks.templates.yaml_nodes.Problem."""
-    found: dict[tuple[int, int], Path] = {}
-
-    def walk(node: yaml.Node, path: Path) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                walk(value, (*path, str(key.value)))
-                found.setdefault(_place(key), (*path, str(key.value)))
-        elif isinstance(node, yaml.SequenceNode):
-            for number, item in enumerate(node.value):
-                walk(item, (*path, number))
-        found[_place(node)] = path
-
-    walk(compose(source), ())
-    return found
+def node_of(value: Value) -> yaml.Node:
+    """A node without a place, which is plainly that value."""
+    if isinstance(value, dict):
+        return yaml.MappingNode("", [(node_of(key), node_of(one)) for key, one in value.items()])
+    if isinstance(value, list):
+        return yaml.SequenceNode("", [node_of(one) for one in value])
+    return yaml.ScalarNode("", value)
 
 
 def rewritten(source: str, values: Values) -> str:

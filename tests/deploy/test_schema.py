@@ -13,6 +13,7 @@ from tasks.events import CHANGES
 from tasks.templates import limits
 from tasks.templates.book import KEYS, BookError, read
 from tasks.templates.conditions import CUSTOMER_TYPES, WEEKDAYS
+from tasks.wecom import message_limits
 from tests.support.books import FILES, a_book, a_rule, a_template, looking_at, the_example
 from tests.support.builders import BOOK
 
@@ -78,9 +79,9 @@ def test_its_lists_of_words_and_its_limits_are_the_readers() -> None:
         "customer_type": list(CUSTOMER_TYPES.values()),
         "change": list(CHANGES.values()),
     }
-    assert DEFS["template"]["properties"]["attachments"]["maxItems"] == limits.ATTACHMENTS_LIMIT
-    assert DEFS["book"]["properties"]["group_welcome"]["maxProperties"] == limits.GROUP_WELCOMES_LIMIT
-    assert DEFS["book"]["properties"]["templates"]["propertyNames"]["maxLength"] == limits.NAME_LIMIT
+    assert DEFS["template"]["properties"]["attachments"]["maxItems"] == message_limits.ATTACHMENTS.most
+    assert DEFS["book"]["properties"]["group_welcome"]["maxProperties"] == message_limits.GROUP_WELCOMES.most
+    assert DEFS["book"]["properties"]["templates"]["propertyNames"]["maxLength"] == limits.NAME.most
 
 
 @pytest.mark.parametrize("name", VALID)

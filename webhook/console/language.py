@@ -4,6 +4,7 @@ The .po files are read when the process starts, so that there is nothing to comp
 """
 
 import io
+import re
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from flask import Blueprint, Flask, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, Domain, get_locale, gettext
 
-from tasks.messages import translate
+from tasks.messages import Message, translate
 from webhook.console.links import inside
 
 CHINESE, ENGLISH = "zh_Hans", "en"
@@ -32,6 +33,13 @@ def speak(app: Flask) -> None:
     app.jinja_env.globals.update(language=html_language, other_language=_other)
     app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
     app.register_blueprint(blueprint)
+
+
+def sentence(what: Message) -> str:
+    """A message that stands alone: it begins with a capital, unless it begins with a value of somebody's."""
+    words = translate(what, gettext)
+    value = re.match(r"%\((\w+)\)s", what.msgid)
+    return words[:1].upper() + words[1:] if value is None or isinstance(what.values[value[1]], Message) else words
 
 
 def html_language() -> str:

@@ -168,11 +168,15 @@ def test_what_is_wrong_is_said_with_its_place(name: str) -> None:
             11,
             "no placeholder {name}; there are customer, member, alias, department, position, state, corp, date, time",
         ),
-        ("您好{", 11, "a single { at character 3; write {{"),
-        ("您好}", 11, "a single } at character 3; write }}"),
-        ("'  '", 11, "the text of default is empty when no name is known; add a word or a fallback"),
-        ("'{customer}'", 11, "the text of default is empty when no name is known; add a word or a fallback"),
-        ("''", 11, "the text of default is empty when no name is known; add a word or a fallback"),
+        ("您好{", 11, "a single { at character 3; write {{ for a brace that is to be sent"),
+        ("您好}", 11, "a single } at character 3; write }} for a brace that is to be sent"),
+        ("'  '", 11, "the text is empty; write one"),
+        (
+            "'{customer}'",
+            11,
+            "without a name the text would be empty; add a word, or a fallback to the placeholder",
+        ),
+        ("''", 11, "the text is empty; write one"),
         ("[a]", 11, "must be a text"),
     ],
 )
@@ -222,7 +226,7 @@ def test_a_problem_reads_as_a_sentence_with_its_place() -> None:
 def test_a_text_may_be_as_long_as_wecom_takes_with_the_longest_names(text: str, size: int) -> None:
     assert a_text(f"'{text}'") == text
     ((_, _, what),) = problems(f"version: 1\ntemplates:\n  default: {{text: '{text}x'}}\nrules: [use: default]")
-    assert what.startswith(f"the text of default has up to {size + 1} bytes with the longest names, 1 more than the ")
+    assert what.startswith(f"the text has up to {size + 1} bytes with the longest names, 1 more than the 4000 ")
 
 
 def test_a_book_of_more_than_half_a_mebibyte_is_not_even_parsed() -> None:

@@ -1,8 +1,10 @@
 """Everything that a book can have wrong is said when it is read: where, what, and what to do."""
 
+from typing import Any
+
 import pytest
 
-from tasks.templates.book import BookError, Look, read, remarks
+from tasks.templates.book import BookError, Look, problems_of, read, remarks
 from tasks.templates.model import (
     Dates,
     File,
@@ -106,34 +108,52 @@ def test_a_tag_without_a_group_is_in_our_own() -> None:
 @pytest.mark.parametrize(
     ("body", "most", "says"),
     [
-        ("text: t\nattachments: [link: {title: '%s', url: 'https://a.cn'}]", 128, "`title` has 129 bytes"),
-        ("text: t\nattachments: [link: {title: t, url: 'https://a.cn', desc: '%s'}]", 512, "`desc` has 513 bytes"),
-        ("text: t\nattachments: [link: {title: t, url: 'https://a.cn/%s'}]", 2048 - 13, "`url` has 2049 bytes"),
+        (
+            "text: t\nattachments: [link: {title: '%s', url: 'https://a.cn'}]",
+            128,
+            "the title has 129 bytes, 1 more than the 128 that WeCom takes",
+        ),
+        (
+            "text: t\nattachments: [link: {title: t, url: 'https://a.cn', desc: '%s'}]",
+            512,
+            "the description has 513 bytes, 1 more than the 512 that WeCom takes",
+        ),
+        (
+            "text: t\nattachments: [link: {title: t, url: 'https://a.cn/%s'}]",
+            2048 - 13,
+            "the address has 2049 bytes, 1 more than the 2048 ",
+        ),
         (
             "text: t\nattachments: [link: {title: t, url: 'https://a.cn', picurl: 'https://a.cn/%s'}]",
             2048 - 13,
-            "`picurl` has 2049 bytes",
+            "the cover's address has 2049 bytes, 1 more than the 2048 that WeCom takes",
         ),
         (
             "text: t\nattachments: [miniprogram: {title: '%s', appid: wx1, page: p, cover: media/cover.png}]",
             64,
-            "`title` has 65 bytes",
+            "the title has 65 bytes, 1 more than the 64 that WeCom takes",
         ),
-        ("text: t\nthen: {tags: ['来源/%s']}", 30, "the tag has 31 characters"),
-        ("text: t\nthen: {tags: ['%s/a']}", 30, "the tag's group has 31 characters"),
-        ("text: t\nthen: {remark: '{customer}%s'}", 20, "the remark has 21 characters"),
-        ("text: '%s{department}{corp}'", 4000 - 128, "the text of default has up to 4001 bytes"),
+        (
+            "text: t\nthen: {tags: ['来源/%s']}",
+            30,
+            f"the tag “{'x' * 31}” has 31 characters, 1 more than the 30 that fit",
+        ),
+        ("text: t\nthen: {tags: ['%s/a']}", 30, f"the tag's group “{'x' * 31}” has 31 characters"),
+        ("text: t\nthen: {remark: '{customer}%s'}", 20, "the remark has 21 characters, 1 more than the 20 "),
+        ("text: '%s{department}{corp}'", 4000 - 128, "the text has up to 4001 bytes"),
     ],
 )
 def test_what_is_at_the_limit_is_taken_and_one_more_is_not(body: str, most: int, says: str) -> None:
     read(a_template(body % ("x" * most)), looking_at(FILES))
-    assert says in a_problem(body % ("x" * (most + 1)))
+    problem = a_problem(body % ("x" * (most + 1)))
+    assert says in problem
+    assert ", 1 more than the " in problem
 
 
 def test_bytes_are_of_utf_8_and_the_cure_is_said() -> None:
     assert a_problem("text: t\nattachments:\n- link: {title: " + "好" * 43 + ", url: 'https://a.cn'}") == (
-        "line 6, column 21: `title` has 129 bytes, 1 more than the 128 that WeCom takes"
-        " (a Chinese character has 3); shorten it"
+        "line 6, column 21: the title has 129 bytes, 1 more than the 128 that WeCom takes;"
+        " shorten it by about 1 Chinese characters (3 bytes each)"
     )
 
 
@@ -152,7 +172,7 @@ def a_group(body: str) -> str:
 def test_a_groups_text_has_3000_bytes_at_most() -> None:
     read(a_group(f"{{text: '{'x' * 3000}'}}"))
     (problem,) = problems(a_group(f"{{text: '{'x' * 3001}'}}"))
-    assert problem.startswith("line 8, column 15: the text of group welcome new has 3001 bytes, 1 more than the 3000")
+    assert problem.startswith("line 8, column 15: the text has 3001 bytes, 1 more than the 3000")
 
 
 def test_a_hundred_group_welcomes_are_taken_and_one_more_is_not() -> None:
@@ -168,16 +188,20 @@ def test_a_hundred_group_welcomes_are_taken_and_one_more_is_not() -> None:
 @pytest.mark.parametrize(
     ("use", "content", "says"),
     [
-        ("image", WEBP, "a.bin: this is WebP; WeCom takes JPG and PNG"),
-        ("image", MP4, "a.bin: this is MP4; WeCom takes JPG and PNG"),
-        ("image", b"GIF89a...", "a.bin: this is GIF; WeCom takes JPG and PNG"),
-        ("image", b"just a text", "a.bin: this is a file of another kind; WeCom takes JPG and PNG"),
-        ("image", PNG + bytes(10 << 20), "a.bin has 10.0 MB; WeCom takes 10 MB: save it as JPG, or smaller"),
+        ("image", WEBP, "a.bin: this is a WebP image; WeCom takes only JPG and PNG here"),
+        ("image", MP4, "a.bin: this is an MP4 video; WeCom takes only JPG and PNG here"),
+        ("image", b"GIF89a...", "a.bin: this is a GIF image; WeCom takes only JPG and PNG here"),
+        ("image", b"just a text", "a.bin: this is a file of another kind; WeCom takes only JPG and PNG here"),
+        ("image", PNG + bytes(10 << 20), "a.bin has 10.0 MB; WeCom takes only 10 MB here: save it as JPG, or smaller"),
         ("image", PNG[:5], "a.bin has 5 bytes; WeCom takes files of more than 5"),
-        ("video", PNG, "a.bin: this is PNG; WeCom takes MP4"),
-        ("video", b"\0\0\0\x14ftypqt  film", "a.bin: this is QuickTime (MOV); WeCom takes MP4"),
-        ("video", MP4 + bytes(10 << 20), "a.bin has 10.0 MB; WeCom takes 10 MB: cut it, or lower its quality"),
-        ("file", PDF + bytes(20 << 20), "a.bin has 20.0 MB; WeCom takes 20 MB: shorten it, or link to it"),
+        ("video", PNG, "a.bin: this is a PNG image; WeCom takes only MP4 here"),
+        ("video", b"\0\0\0\x14ftypqt  film", "a.bin: this is a QuickTime video (MOV); WeCom takes only MP4 here"),
+        (
+            "video",
+            MP4 + bytes(10 << 20),
+            "a.bin has 10.0 MB; WeCom takes only 10 MB here: cut it, or lower its quality",
+        ),
+        ("file", PDF + bytes(20 << 20), "a.bin has 20.0 MB; WeCom takes only 20 MB here: shorten it, or link to it"),
         ("file", b"", "a.bin has 0 bytes; WeCom takes files of more than 5"),
     ],
     ids=lambda value: value[:12] if isinstance(value, str) else None,
@@ -196,7 +220,9 @@ def test_what_wecom_takes_is_taken_under_any_name(use: str, content: bytes) -> N
 
 def test_a_cover_is_an_image_too() -> None:
     body = "text: t\nattachments: [miniprogram: {title: t, appid: wx1, page: p, cover: a.mp4}]"
-    assert a_problem(body, looking_at({"a.mp4": MP4})).endswith("a.mp4: this is MP4; WeCom takes JPG and PNG")
+    assert a_problem(body, looking_at({"a.mp4": MP4})).endswith(
+        "a.mp4: this is an MP4 video; WeCom takes only JPG and PNG here"
+    )
 
 
 @pytest.mark.parametrize("path", ["../a.png", "media/../../a.png", "/etc/passwd", "~/a.png", "C:/a.png"])
@@ -236,26 +262,35 @@ def test_a_file_that_is_not_there_is_named_with_its_place() -> None:
             "text: t\nattachments: [video: {pic_url: 'https://a.cn'}]",
             "a video has no `pic_url`; there are file, media_id",
         ),
-        ("text: t\nattachments: [link: {url: 'https://a.cn'}]", "`title` is missing"),
-        ("text: t\nattachments: [link: {title: t}]", "`url` is missing"),
-        ("text: t\nattachments: [link: {title: '', url: 'https://a.cn'}]", "`title` is empty"),
-        ("text: t\nattachments: [link: {title: t, url: example.com}]", "`url` must be a whole URL, such as"),
-        ("text: t\nattachments: [link: {title: t, url: 'https://a b'}]", "`url` must be a whole URL, such as"),
+        ("text: t\nattachments: [link: {url: 'https://a.cn'}]", "the title is missing"),
+        ("text: t\nattachments: [link: {title: t}]", "the address is missing"),
+        ("text: t\nattachments: [link: {title: '', url: 'https://a.cn'}]", "the title is empty"),
+        (
+            "text: t\nattachments: [link: {title: t, url: example.com}]",
+            "an address begins with https:// and has no space, such as",
+        ),
+        (
+            "text: t\nattachments: [link: {title: t, url: 'https://a b'}]",
+            "an address begins with https:// and has no space, such as",
+        ),
         (
             "text: t\nattachments: [link: {title: '{customer}', url: 'https://a.cn'}]",
-            "is sent as it is written: {customer}",
+            "{customer} would be sent just as it stands: placeholders work in texts and remarks only",
         ),
-        ("text: t\nattachments: [link: {title: t, url: 'https://a.cn/?s={state|x}'}]", "{state|x} would stand there"),
-        ("text: t\nattachments: [miniprogram: {title: t, appid: wx1, page: p}]", "`cover` is missing"),
+        (
+            "text: t\nattachments: [link: {title: t, url: 'https://a.cn/?s={state|x}'}]",
+            "{state|x} would be sent just as it stands",
+        ),
+        ("text: t\nattachments: [miniprogram: {title: t, appid: wx1, page: p}]", "the cover is missing"),
         (
             "text: t\nattachments: [miniprogram: {title: t, appid: '小程序', page: p, cover: media/cover.png}]",
-            "an appid",
+            "an AppID looks like wx8bd80126147df384",
         ),
-        ("text: '{alias}'", "the text of default is empty when no name is known; add a word or a fallback"),
-        ("text: '{alias| }'", "the text of default is empty when no name is known; add a word or a fallback"),
+        ("text: '{alias}'", "without a name the text would be empty; add a word, or a fallback to the placeholder"),
+        ("text: '{alias| }'", "without a name the text would be empty; add a word, or a fallback to the placeholder"),
         (r'text: "\ud800"', "a control character or half a character; WeCom takes neither"),
         (r'text: "\a"', "a control character or half a character; WeCom takes neither"),
-        ("text: t\nthen: {tags: [a/]}", "a tag is written group/tag, or tag alone"),
+        ("text: t\nthen: {tags: [a/]}", "a tag is written group/tag, or tag alone; this is “a/”"),
         ("text: t\nthen: {tags: [a, 欢迎语/a]}", "tag 欢迎语/a is given twice"),
         ("text: t\nthen: {remark: '{nobody}'}", "no placeholder {nobody}"),
         ("text: t\nthen: {remark: ''}", "the remark is empty; leave `remark` out"),
@@ -338,11 +373,14 @@ def test_a_book_that_leaves_somebody_without_a_greeting_is_refused() -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("{}", "group welcome new is empty; it has a text, an image, link, miniprogram, file or video"),
+        ("{}", "this group welcome is empty; write a text, or add an attachment"),
         ("{text: ''}", "group welcome new has an empty text"),
         ("{txt: a, text: b}", "group welcome new has no `txt`; there are text, image"),
         (f"{{text: a, link: {LINK}, image: {{media_id: b}}}}", "has link, image; WeCom takes one beside the text"),
-        ("{text: '您好{customer}'}", "a group's text is sent as it is written: {customer}"),
+        (
+            "{text: '您好{customer}'}",
+            "{customer} would be sent just as it stands: in groups only %NICKNAME% is replaced",
+        ),
     ],
 )
 def test_a_group_welcome_that_wecom_would_not_take_is_refused(body: str, says: str) -> None:
@@ -362,6 +400,75 @@ def test_everything_is_said_at_once_from_top_to_bottom() -> None:
         "line 6, column 19",
         "line 8, column 10",
         "line 9, column 22",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ("text: '{nobody}'", ["text"]),
+        ("then: {}", ["text"]),
+        ("text: t\ntxt: t", ["txt"]),
+        ("text: t\nattachments:\n- link:\n    url: https://a.cn", ["attachments", 0, "link", "title"]),
+        (f"text: t\nattachments:\n- link: {LINK}\n- image: {{}}", ["attachments", 1, "image", "file"]),
+        ("text: t\nattachments:\n- image: {file: media/gone.png}", ["attachments", 0, "image", "file"]),
+        ("text: t\nattachments:\n- link: {title: t, url: a}", ["attachments", 0, "link", "url"]),
+        ("text: t\nattachments:\n- {}", ["attachments", 0]),
+        (
+            "text: t\nattachments:\n- miniprogram: {title: t, appid: a, page: p, cover: {media_id: ''}}",
+            ["attachments", 0, "miniprogram", "cover", "media_id"],
+        ),
+        ("text: t\nthen:\n  tags:\n  - a\n  - b/", ["then", "tags", 1]),
+        ("text: t\nthen: {remark: ''}", ["then", "remark"]),
+    ],
+)
+def test_a_problem_has_the_path_of_its_value(body: str, path: list[str | int]) -> None:
+    with pytest.raises(BookError) as error:
+        read(a_template(body), looking_at(FILES))
+    assert [problem.path for problem in error.value.problems] == [("templates", "default", *path)]
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        (a_template("text: t").replace("version: 1\n", ""), ()),
+        (a_template("text: t").replace("use: default", "use: none"), ("rules", 0, "use")),
+        (a_template("text: t").replace("- use: default", "- when: {state: a}"), ("rules", 0)),
+        (a_rule("{weekdays: [mon, monday]}"), ("rules", 0, "when", "weekdays", 1)),
+        (a_rule("{state: a}", "{one: 1, three: 2}"), ("rules", 0, "use", "three")),
+        (a_group("{text: ''}"), ("group_welcome", "new", "text")),
+        (a_group("{}"), ("group_welcome", "new", "text")),
+        (a_group("{link: {title: t}}"), ("group_welcome", "new", "link", "url")),
+        (a_template("text: t").replace("default:", "a|b:").replace("use: default", "use: a|b"), ("templates", "a|b")),
+    ],
+)
+def test_a_problem_has_the_path_of_its_value_anywhere_in_the_book(source: str, path: tuple[str | int, ...]) -> None:
+    with pytest.raises(BookError) as error:
+        read(source, looking_at(FILES))
+    assert [problem.path for problem in error.value.problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "wrong"),
+    [
+        ("templates", {"text": "您好{customer}", "attachments": [{"image": {"file": "media/hello.png"}}]}, []),
+        ("templates", {"text": " "}, [(("text",), "the text is empty; write one")]),
+        (
+            "templates",
+            {"text": "t", "attachments": [{"link": {"title": "t"}}, {"file": {"file": ""}}]},
+            [
+                (("attachments", 0, "link", "url"), "the address is missing"),
+                (("attachments", 1, "file", "file"), "choose a file"),
+            ],
+        ),
+        ("group_welcome", {"text": "t"}, []),
+        ("group_welcome", {}, [(("text",), "this group welcome is empty; write a text, or add an attachment")]),
+    ],
+)
+def test_one_welcome_is_judged_by_its_value(section: str, value: Any, wrong: list[Any]) -> None:
+    found = problems_of(section, "new", value, looking_at(FILES))
+    assert [(problem.path, str(problem.what)) for problem in found] == [
+        ((section, "new", *path), what) for path, what in wrong
     ]
 
 

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from tasks.templates.model import Template
 from tasks.templates.render import (
     PLACEHOLDERS,
-    TEXT_LIMIT,
     Placeholder,
     cut,
     fill,
     longest,
     message,
+    mistakes,
     placeholders,
     wanted,
 )
+from tasks.wecom.message_limits import TEXT
 
 NAMES = {"customer": "李四", "member": "张三", "alias": "", "state": "s-1", "date": "2026-10-01", "time": "21:30"}
 
@@ -128,12 +129,12 @@ def test_no_names_make_a_text_longer_than_was_foreseen(text: str, values: dict[s
 
 @given(st.integers(0, 200), texts, values)
 def test_whatever_validates_is_short_enough_for_wecom(padding: int, text: str, values: dict[str, str]) -> None:
-    room = TEXT_LIMIT - longest(text)
+    room = TEXT.most - longest(text)
     assume(room >= padding)
     text += "x" * (room - padding)
-    assert longest(text) <= TEXT_LIMIT
+    assert longest(text) <= TEXT.most
     content = message(Template("default", text), values)["text"]["content"]
-    assert len(content.encode()) <= TEXT_LIMIT
+    assert len(content.encode()) <= TEXT.most
 
 
 @given(st.text())
@@ -143,3 +144,11 @@ def test_any_text_is_filled_or_refused(text: str) -> None:
     except ValueError:
         return
     fill(text, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("custmer", "customer"), ("Member", "member"), ("departement", "department"), ("xyz", "")]
+)
+def test_a_placeholder_that_was_probably_meant_is_named(name: str, meant: str) -> None:
+    (mistake,) = mistakes(f"{{{name}}}")
+    assert str(mistake.sentence).endswith(f"date, time; did you mean {meant}?" if meant else "date, time")

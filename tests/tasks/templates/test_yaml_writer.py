@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.templates.yaml_writer import dumped, normal, paths, rewritten, values_of
+from tasks.templates.yaml_writer import dumped, node_of, normal, plain, rewritten, values_of
 from tests.support.books import the_example
 
 WITH_COMMENTS = """\
@@ -88,11 +88,8 @@ def test_a_text_that_ends_in_blank_lines_does_not_end_the_book(text: str) -> Non
     assert values_of(dumped(values)) == values
 
 
-def test_problems_are_found_by_their_place() -> None:
-    found = paths(WITH_COMMENTS)
-    assert found[5, 11] == ("templates", "default", "text")
-    assert found[14, 5] == ("rules", 0)
-    assert found[1 + 1, 1] == ()
+def test_a_node_of_a_value_is_that_value() -> None:
+    assert plain(node_of(changed())) == changed()
 
 
 @given(

@@ -199,7 +199,7 @@ def test_a_book_in_order_is_said_to_be_so(tmp_path):
         (("use: default", "use: defualt"), "line 6, column 10: no template is called defualt; there are default"),
         (("{member}", "{boss}"), "line 4, column 11: no placeholder {boss}; there are customer, member"),
         (("{member}", "{member"), "line 4, column 11: a single {"),
-        (("认识您", "认识您" * 500), "line 4, column 11: the text of default has up to "),
+        (("认识您", "认识您" * 500), "line 4, column 11: the text has up to "),
         (("    text", "    txet"), "line 4, column 5: template default has no `txet`; there are text"),
         (("rules:", "rules: *all"), "line 5, column 8: aliases and anchors are not used in a book"),
         (("text: ", "text: !!str "), "line 4, column 11: tags are not used in a book"),

@@ -18,7 +18,7 @@ from tests.support.books import JPG, MP4, PDF, PNG, WEBP
 from tests.support.builders import some_settings
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
-from webhook.console.welcomes import editor_form, preview
+from webhook.console.welcomes import editor_values, preview
 
 BOOK = """\
 version: 1
@@ -60,7 +60,7 @@ def digest(drafts: Drafts, name: str, kind: str = TEMPLATE) -> str:
 
 def fields(drafts: Drafts, opened: str, kind: str = TEMPLATE, /, **different: Any) -> dict[str, Any]:
     """What the form of a welcome sends, with these fields besides."""
-    data = editor_form.typed(opened, value(drafts, opened, kind) or {})
+    data = editor_values.typed(opened, value(drafts, opened, kind) or {})
     sent: dict[str, Any] = {"was": digest(drafts, opened, kind), "do": "save"}
     sent |= {key: data[key] for key in ("name", "text", "tags", "remark")}
     for number, one in enumerate(data["attachments"]):
@@ -79,7 +79,7 @@ def a_file(content: bytes, name: str) -> tuple[io.BytesIO, str]:
 @pytest.mark.parametrize(("kind", "name"), [(TEMPLATE, "default"), (TEMPLATE, "brochure"), (GROUP, "newcomers")])
 def test_fields_and_value_say_the_same(drafts: Drafts, kind: str, name: str) -> None:
     known = value(drafts, name, kind)
-    assert editor_form.written(editor_form.typed(name, known), kind == GROUP) == known
+    assert editor_values.written(editor_values.typed(name, known), kind == GROUP) == known
 
 
 def test_a_change_is_in_the_draft_and_not_live(browse: Browser, drafts: Drafts, services: Services) -> None:
@@ -104,27 +104,27 @@ def test_saving_what_is_there_changes_nothing(browse: Browser, drafts: Drafts) -
 @pytest.mark.parametrize(
     ("different", "said"),
     [
-        ({"text": "{custmer}"}, "There is no placeholder custmer. Did you mean customer?"),
-        ({"text": "{xyzzy} hello"}, "There is no placeholder xyzzy. Choose one"),
-        ({"text": "a { b"}, "A single { stands at character 3"),
+        ({"text": "{custmer}"}, "No placeholder {custmer}; there are customer, member"),
+        ({"text": "{xyzzy} hello"}, "No placeholder {xyzzy}; there are customer, member"),
+        ({"text": "a { b"}, "A single { at character 3; write {{"),
         ({"text": "{customer}"}, "Without a name the text would be empty"),
-        ({"text": "好" * 1343}, "29 bytes too long, about 10 Chinese characters"),
+        ({"text": "好" * 1343}, "29 more than the 4000 that WeCom takes; shorten it by about 10 Chinese characters"),
         ({"name": ""}, "Give it a name"),
         ({"name": "a|b"}, "The name has a |"),
-        ({"name": "n" * 65}, "The name has 65 characters; 64 fit"),
+        ({"name": "n" * 65}, "The name has 65 characters, 1 more than the 64 that fit"),
         ({"name": "default"}, "There is another welcome of this name"),
-        ({"attachments-0-title": ""}, "Fill in “Title”"),
-        ({"attachments-0-title": "长" * 43}, "“Title” has 129 bytes; WeCom takes 128"),
+        ({"attachments-0-title": ""}, "The title is missing"),
+        ({"attachments-0-title": "长" * 43}, "The title has 129 bytes, 1 more than the 128 that WeCom takes"),
         ({"attachments-0-title": "Hi {customer}"}, "{customer} would be sent just as it stands"),
         ({"attachments-0-url": "javascript:alert(1)"}, "An address begins with https://"),
         ({"attachments-0-url": "example.com"}, "An address begins with https://"),
         ({"attachments-1-appid": "wx 1"}, "An AppID looks like"),
         ({"attachments-1-media_id": ""}, "Choose a file"),
-        ({"tags": "a/b\na/b"}, "“a/b” is there twice"),
-        ({"tags": "/b"}, "A tag is written group/tag"),
-        ({"tags": "x" * 31}, "is too long: WeCom takes 30 characters"),
-        ({"remark": "r" * 21}, "The remark is longer than the 20 characters"),
-        ({"remark": "{nobody}"}, "There is no placeholder nobody"),
+        ({"tags": "a/b\na/b"}, "Tag a/b is given twice"),
+        ({"tags": "/b"}, "A tag is written group/tag, or tag alone; this is “/b”"),
+        ({"tags": "x" * 31}, "xxx” has 31 characters, 1 more than the 30 that fit"),
+        ({"remark": "r" * 21}, "The remark has 21 characters, 1 more than the 20 that fit"),
+        ({"remark": "{nobody}"}, "No placeholder {nobody}; there are customer"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_typed_is_lost(
@@ -134,6 +134,10 @@ def test_what_is_wrong_is_said_and_nothing_typed_is_lost(
     answer = browse.post("/welcomes/edit?name=brochure", sent)
     assert answer.status_code == 422
     assert text_of(answer).count(said) >= 2, "in the summary, and at the field"
+    (field,) = different
+    marked = "attachments-1-upload" if field == "attachments-1-media_id" else field
+    assert re.search(rf'<a href="#{marked}">[^<]*{re.escape(html.escape(said))}', answer.text)
+    assert re.search(rf'<div class="field wrong">\s*(<div[^>]*>)?<label for="{marked}">', answer.text)
     assert "Error:" in answer.text
     assert again(answer.text, "attachments-1-page") == "pages/index.html"
     for key, given in different.items():
@@ -249,12 +253,12 @@ def test_a_file_is_kept_once_it_has_come(browse: Browser, drafts: Drafts, kind: 
 
 
 @pytest.mark.parametrize(("kind", "content", "name", "said"), [
-    ("image", WEBP, "hello.png", "This is a WebP image; WeCom takes only JPG / PNG here"),
-    ("image", b"<svg onload=alert(1)>", "x.png", "This is an SVG image"),
-    ("image", b"<html><script>alert(1)</script>", "x.jpg", "This is a file of another kind"),
-    ("image", JPG + bytes(10 << 20), "x.jpg", "This file is larger than 10 MB"),
-    ("video", PNG, "x.mp4", "This is a PNG image; WeCom takes only MP4 here"),
-    ("file", PDF + bytes(20 << 20), "x.pdf", "This file is larger than 20 MB"),
+    ("image", WEBP, "hello.png", "hello.png: this is a WebP image; WeCom takes only JPG and PNG here"),
+    ("image", b"<svg onload=alert(1)>", "x.png", "x.png: this is an SVG image"),
+    ("image", b"<html><script>alert(1)</script>", "x.jpg", "x.jpg: this is a file of another kind"),
+    ("image", JPG + bytes(10 << 20), "x.jpg", "x.jpg has 10.0 MB; WeCom takes only 10 MB here"),
+    ("video", PNG, "x.mp4", "x.mp4: this is a PNG image; WeCom takes only MP4 here"),
+    ("file", PDF + bytes(20 << 20), "x.pdf", "x.pdf has 20.0 MB; WeCom takes only 20 MB here"),
     ("file", b"abc", "x.txt", "WeCom takes files of more than 5"),
 ])  # fmt: skip
 def test_a_wrong_file_says_what_it_is(
@@ -312,9 +316,12 @@ def test_a_file_is_chosen_from_the_library(browse: Browser, drafts: Drafts) -> N
     browse.post("/welcomes/edit?name=default", sent | {"attachments-0-pick": kept.path})
     assert value(drafts, "default")["attachments"] == [{"image": {"file": kept.path}}]
     sent["was"] = digest(drafts, "default")
-    gone = browse.post("/welcomes/edit?name=default", sent | {"attachments-0-pick": "../secret"})
+    gone = browse.post("/welcomes/edit?name=default", sent | {"attachments-0-pick": "media/gone.png"})
     assert gone.status_code == 422
     assert "This file is not kept any more" in text_of(gone)
+    secret = browse.post("/welcomes/edit?name=default", sent | {"attachments-0-pick": "../secret"})
+    assert secret.status_code == 422
+    assert "../secret leads out of the book's folder" in text_of(secret)
 
 
 def test_a_form_of_nobody_s(browse: Browser, drafts: Drafts) -> None:
@@ -354,8 +361,8 @@ def test_the_counter_counts_bytes_of_the_longest_name(browse: Browser, drafts: D
 
     assert "128 of 4000 bytes" in said("{customer}")
     assert "4001 of 4000 bytes" in said("好" * 1333 + "ab")
-    assert "1 bytes too long, about 1 Chinese characters" in said("好" * 1333 + "ab")
-    assert "Did you mean customer?" in said("{custmer}")
+    assert "1 more than the 4000 that WeCom takes; shorten it by about 1 Chinese characters" in said("好" * 1333 + "ab")
+    assert "did you mean customer?" in said("{custmer}")
     assert drafts.get("default") is None
 
 
@@ -441,7 +448,7 @@ def test_a_group_welcome_is_written_in_the_same_form(browse: Browser, drafts: Dr
 
 @pytest.mark.parametrize(("different", "said"), [
     ({"text": "hi {customer}"}, "in groups only %NICKNAME% is replaced"),
-    ({"text": "好" * 1001}, "3 bytes too long"),
+    ({"text": "好" * 1001}, "The text has 3003 bytes, 3 more than the 3000 that WeCom takes"),
 ])  # fmt: skip
 def test_a_group_welcome_has_limits_of_its_own(
     browse: Browser, drafts: Drafts, different: dict[str, str], said: str
@@ -456,4 +463,4 @@ def test_an_empty_group_welcome_is_refused(browse: Browser) -> None:
     browse.get("/groups/new")
     answer = browse.post("/groups/new", MultiDict({"name": "g", "text": " "}))
     assert answer.status_code == 422
-    assert "Write a text, or add an attachment" in text_of(answer)
+    assert "This group welcome is empty; write a text, or add an attachment" in text_of(answer)

@@ -81,14 +81,5 @@ def test_the_counter() -> None:
     assert preview.count("{customer}").size == 128
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"), [("custmer", "customer"), ("Member", "member"), ("departement", "department"), ("xyz", "")]
-)
-def test_what_was_meant(name: str, meant: str) -> None:
-    (mistake,) = render.mistakes(f"a {{{name}}}")
-    assert (mistake.name, mistake.at) == (name, 3)
-    assert preview.meant(mistake) == meant
-
-
 def test_a_host_of_what_is_no_url() -> None:
     assert preview.host("http://[") == "" == preview.host("")

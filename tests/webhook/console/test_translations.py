@@ -15,7 +15,7 @@ from tasks.wecom.errors import CODES
 ROOT = Path(__file__).parents[3]
 CATALOGUES = ROOT / "webhook" / "console" / "translations" / "zh_Hans"
 KEYWORDS = {
-    **dict.fromkeys(("_", "gettext", "lazy_gettext", "said", "Sentence")),
+    **dict.fromkeys(("_", "gettext", "lazy_gettext", "of", "Message")),
     **dict.fromkeys(("ngettext", "lazy_ngettext"), (1, 2)),
 }
 PLACEHOLDER = r"%\((\w+)\)[sd]"

@@ -59,7 +59,8 @@
       note.setAttribute("role", "alert");
       field.before(note);
     }
-    note.textContent = tooLarge ? field.dataset.tooLarge : "";
+    const words = { path: field.files[0].name, size: (field.files[0].size / 2 ** 20).toFixed(1) };
+    note.textContent = tooLarge ? field.dataset.tooLarge.replace(/\{(path|size)\}/g, (_, word) => words[word]) : "";
     if (tooLarge) field.value = "";
     else send(field);
   });

@@ -17,32 +17,23 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 from wtforms import HiddenField, StringField
 
-from tasks.books.draft import Draft, DraftError, Drafts, EditConflict, Moved, Wrong
-from tasks.media.uploads import MediaFull, described
+from tasks.books.draft import Draft, DraftError, Drafts, EditConflict, Moved
+from tasks.media.uploads import MediaFull
 from tasks.messages import translate
 from tasks.services import Services
 from tasks.templates import limits
+from tasks.templates.book_attachments import USES
 from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, Named, NameTaken, Part, SetNamed, StillUsed, users
-from tasks.templates.media_kind import LARGEST, MB
+from tasks.templates.media_kind import LARGEST, MB, too_large
 from tasks.templates.model import Media
 from tasks.templates.render import PLACEHOLDERS
+from tasks.templates.texts import NICKNAME
+from tasks.wecom.message_limits import ATTACHMENTS, PERMANENT_IMAGE_MOST, REMARK
+from webhook.console.language import sentence
 from webhook.console.welcomes import media_status, preview
-from webhook.console.welcomes.editor_form import (
-    FIELDS,
-    USES,
-    AttachmentForm,
-    EditForm,
-    Typed,
-    moved,
-    refused,
-    shown,
-    shown_group,
-    too_large,
-    too_long,
-    typed,
-    written,
-    wrong_in_text,
-)
+from webhook.console.welcomes.editor_form import AttachmentForm, EditForm, notes
+from webhook.console.welcomes.editor_values import FIELDS, Typed, moved, shown, shown_group, typed, written
+from webhook.console.welcomes.uploads import received
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST
 TAKE_FILES = frozenset({"editor.new", "editor.edit", "editor.new_group", "editor.edit_group"})
@@ -100,12 +91,12 @@ def editor(services: Services) -> Blueprint:
         if act in ("save", "publish", "explain"):
             return save(kind, name, form, act)
         if act != "preview":
-            form = _changed(form, act, argument, limits.ATTACHMENTS_LIMIT if kind == TEMPLATE else 1)
+            form = _changed(form, act, argument, ATTACHMENTS.most if kind == TEMPLATE else 1)
         return page(kind, name, form, focus=_focus(form, act, argument))
 
     def save(kind: Named, name: str, form: EditForm, act: str) -> Page:
         draft = drafts.working(g.app.name)
-        if not form.check(drafts.files(g.app.name), kind == GROUP):
+        if not form.check(drafts.files(g.app.name), kind):
             return page(kind, name, form, draft), 422
         data = form.typed
         before = draft.content.part(Part(kind, name)) if name else None
@@ -124,7 +115,7 @@ def editor(services: Services) -> Blueprint:
             form.name.errors = [_("There is another welcome of this name; choose one that is free")]
         except DraftError as error:
             for problem in error.problems:
-                _place(form, problem)
+                form.place(problem, kind)
         except Moved:
             form.was.errors = [_("Somebody else saved in the same moment. Press the button again")]
         else:
@@ -158,19 +149,17 @@ def editor(services: Services) -> Blueprint:
         if kind == GROUP:
             welcome = shown_group(data, files)
             bubbles = {who: preview.group_bubbles(welcome, values["customer"]) for who, values in samples.items()}
-            count = preview.TextLength(len(data["text"].encode()), limits.GROUP_TEXT_LIMIT)
-            notes = [too_long(count.over)] if count.over else []
+            count = preview.group_count(data["text"])
         else:
             template = shown(data, files)
             bubbles = {who: preview.bubbles(template, values) for who, values in samples.items()}
             count = preview.count(data["text"])
-            notes = list(wrong_in_text(data["text"])) if data["text"].strip() else []
         return {
             "kind": kind,
             "bubbles": bubbles,
             "samples": samples,
             "count": count,
-            "notes": notes,
+            "notes": notes(kind, data["text"]),
             "member": preview.MEMBER,
         }
 
@@ -193,9 +182,14 @@ def editor(services: Services) -> Blueprint:
             kinds=list(FIELDS),
             fields=FIELDS,
             fitting={kind: _fitting(files, kind) for kind in USES},
-            limits={kind: use.limit for kind, use in USES.items()},
+            uses=USES,
+            too_large={kind: translate(too_large("{path}", "{size}", use), _) for kind, use in USES.items()},
+            permanent_image_most=PERMANENT_IMAGE_MOST,
+            field_limit=limits.of_field,
+            remark_limit=REMARK,
+            nickname=NICKNAME,
             fresh=media_status.of_files(book, services.books.ready.all(g.app.corp_id)),
-            most=limits.ATTACHMENTS_LIMIT if kind == TEMPLATE else 1,
+            most=ATTACHMENTS.most if kind == TEMPLATE else 1,
             placeholders=PLACEHOLDERS,
             address=address,
             status={
@@ -219,11 +213,9 @@ def editor(services: Services) -> Blueprint:
                     one.form.upload.errors = [what]
 
     def take(form: AttachmentForm, upload: FileStorage) -> str | None:
-        use = USES[form.kind.data]
-        content = upload.stream.read(LARGEST + 1)
-        what = refused(described(upload.filename or "", content), use) if len(content) <= LARGEST else too_large(use)
-        if what is not None:
-            return what
+        content, refused = received(upload, USES[form.kind.data])
+        if refused is not None:
+            return refused
         try:
             form.path.data = drafts.hold(g.app.name, upload.filename or "", content).path
         except MediaFull:
@@ -254,7 +246,7 @@ def editor(services: Services) -> Blueprint:
             except (EditConflict, Moved):
                 form.was.errors = [_("It was changed meanwhile. Look at it again before you delete it")]
             except DraftError as error:
-                form.was.errors = [translate(problem.what, _) for problem in error.problems]
+                form.was.errors = [sentence(problem.what) for problem in error.problems]
             else:
                 flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
                 return redirect(listed(kind))
@@ -381,25 +373,6 @@ def _fitting(files: Mapping[str, Media], kind: str) -> list[Media]:
     return sorted(found, key=lambda one: one.name)
 
 
-def _place(form: EditForm, problem: Wrong) -> None:
-    """Say at its field what the book's own reader found wrong."""
-    path = problem.path[2:]
-    field: Any = form.was
-    if path[:1] == ("text",):
-        field = form.text
-    elif path[:2] == ("then", "tags"):
-        field = form.tags
-    elif path[:2] == ("then", "remark"):
-        field = form.remark
-    elif path[:1] == ("attachments",) and len(path) > 1 and int(path[1]) < len(form.attachments):
-        inner = form.attachments[int(path[1])].form
-        field = inner[path[3]] if len(path) > 3 and path[3] in FIELD_IDS else inner.upload
-    field.errors = [*field.errors, translate(problem.what, _)]
-
-
-FIELD_IDS = frozenset({"title", "url", "desc", "picurl", "appid", "page", "pic_url", "media_id"})
-
-
 # ------------------------------------------------------------------------------------------------ two editors
 
 
@@ -440,6 +413,6 @@ def _side(noted: Any) -> Typed | None:
 
 
 def _items(noted: Any) -> Iterator[dict[str, str]]:
-    for one in noted[: limits.ATTACHMENTS_LIMIT]:
+    for one in noted[: ATTACHMENTS.most]:
         kind = one["kind"]
         yield {"kind": kind} | {key: str(one.get(key, "")) for key in FIELDS[kind]}

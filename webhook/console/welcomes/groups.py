@@ -7,9 +7,9 @@ from flask_babel import lazy_gettext, ngettext
 
 from tasks import group_welcomes
 from tasks.group_welcomes import SyncInProgress
-from tasks.templates import limits
 from tasks.templates.edits import GROUP
 from tasks.templates.problems import BookError
+from tasks.wecom.message_limits import GROUP_WELCOMES
 from webhook.console import current
 
 ACTS = {  # what is to be done → tone, in words
@@ -42,9 +42,7 @@ def show() -> str:
     rows = [(name, written.get(name), name in published, written.get(name) == published.get(name),
              steps.get(name)) for name in dict.fromkeys([*written, *published, *steps])]  # fmt: skip
     due = [step for step in steps.values() if step.act in _TO_DO]
-    return render_template(
-        "groups/list.html", rows=rows, due=due, acts=ACTS, limit=limits.GROUP_WELCOMES_LIMIT, draft=draft
-    )
+    return render_template("groups/list.html", rows=rows, due=due, acts=ACTS, limit=GROUP_WELCOMES.most, draft=draft)
 
 
 @blueprint.post("/groups/sync")

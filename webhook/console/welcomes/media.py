@@ -16,14 +16,15 @@ from tasks.books.draft import Draft
 from tasks.media.renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.media.uploads import MediaFull, described
 from tasks.templates import media_kind
+from tasks.templates.book_attachments import USES
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError
 from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
-from webhook.console.welcomes.editor_form import refused, too_large
 from webhook.console.welcomes.media_status import UNPUBLISHED, Freshness
+from webhook.console.welcomes.uploads import received
 
 UPLOAD_LIMIT = LARGEST + (1 << 20)  # bytes of one request
 SHOWN = {"JPG": "image/jpeg", "PNG": "image/png"}  # kinds that a browser may show; all else it saves
@@ -76,6 +77,7 @@ def show() -> str:
         stored=sum(services.books.media.sizes().values()),
         room=services.books.media.limit,
         limit=LARGEST,
+        uses=USES,
     )
 
 
@@ -109,7 +111,7 @@ def upload() -> ResponseReturnValue:
         wrong = _held(one)
         kept += wrong is None
         if wrong is not None:
-            flash(f"{cut(one.filename or '')}: {wrong}")  # a cookie holds it
+            flash(wrong)
     if kept:
         flash(ngettext("%(num)s file is in the media library", "%(num)s files are in the media library", kept))
     elif not files:
@@ -119,16 +121,15 @@ def upload() -> ResponseReturnValue:
 
 def _held(file: FileStorage) -> str | None:
     """Keep a file. → why it was not kept."""
-    name, content = file.filename or "", file.stream.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        return too_large(FILE)
-    wrong = refused(described(name, content), FILE)
-    if wrong is not None:
-        return wrong
+    content, refused = received(file, FILE)
+    if refused is not None:
+        return refused
+    name = file.filename or ""
     try:
         current.services().drafts.hold(current.app().name, name, content)
     except MediaFull:
-        return str(_("There is no room for more files: delete some that nothing shows"))
+        full = _("There is no room for more files: delete some that nothing shows")
+        return f"{cut(name)}: {full}"
     return None
 
 

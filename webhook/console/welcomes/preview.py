@@ -4,18 +4,18 @@ The text comes from the worker's own renderer (tasks.templates.render), so that 
 Each text and each attachment is a message of its own (doc 92137). pages/welcomes/_phone.html draws them.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from tasks.templates import limits
+from tasks.templates.limits import chinese_characters
 from tasks.templates.model import MSGTYPES, Attachment, GroupWelcome, Link, Media, MediaID, MiniProgram, PicURL, source
 from tasks.templates.model import Template as Welcome
-from tasks.templates.render import PLACEHOLDERS, Mistake, Ready, attached, fill, longest
+from tasks.templates.render import Ready, attached, fill, longest
+from tasks.templates.texts import NICKNAME
+from tasks.wecom.message_limits import GROUP_TEXT, TEXT
 
-NICKNAME = "%NICKNAME%"  # what WeCom itself replaces in a group welcome, doc 92366
 AT_WECOM = "WeCom"  # where a picture is that has a media_id
 NEARLY = 0.9  # of a limit: from here on it is worth a warning
 
@@ -130,7 +130,7 @@ class TextLength:
     @property
     def characters_over(self) -> int:
         """How many Chinese characters have to go: three bytes each."""
-        return -(-self.over // 3)
+        return chinese_characters(self.over)
 
     @property
     def tone(self) -> str:
@@ -139,11 +139,9 @@ class TextLength:
 
 def count(text: str) -> TextLength:
     """The worst case of a welcome's text: with the longest names or fallbacks."""
-    return TextLength(longest(text), limits.TEXT_LIMIT)
+    return TextLength(longest(text), TEXT.most)
 
 
-def meant(mistake: Mistake) -> str:
-    """The placeholder that was probably meant; "" if none is close."""
-    known = [*PLACEHOLDERS]
-    close = difflib.get_close_matches(mistake.name.strip().lower(), known, n=1, cutoff=0.6)
-    return close[0] if close else ""
+def group_count(text: str) -> TextLength:
+    """Of a group welcome's text, without the name that WeCom puts in."""
+    return TextLength(GROUP_TEXT.size(text), GROUP_TEXT.most)

@@ -7,14 +7,13 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from tasks.books.draft import Wrong
 from tasks.messages import Message, reason
 from tasks.templates import book as book_file
-from tasks.templates import limits, scalars
+from tasks.templates import scalars
 from tasks.templates.conditions import WEEKDAYS
 from tasks.templates.edits import used
 from tasks.templates.model import Rule
-from tasks.templates.problems import BookError
+from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import Value, dumped, normal
 
 BLANK = 1  # empty rows below those that are filled
@@ -124,7 +123,7 @@ class RuleForm:
         """Note what is wrong with a field."""
         self.errors.setdefault(name, []).append(what)
 
-    def place(self, problems: Iterable[Wrong]) -> None:
+    def place(self, problems: Iterable[Problem]) -> None:
         """Note a book's problems at the fields that they are about."""
         for problem in problems:
             below = problem.path[2:]
@@ -157,13 +156,6 @@ def rule_of(value: Any) -> Rule | None:
     templates = {name: {"text": "-"} for name in used(value)}
     rest = {"use": next(iter(templates), "-")}
     return _rule(dumped(normal({"templates": templates, "rules": [value, rest]})))
-
-
-def too_long_name(name: str) -> Message | None:
-    """What is wrong with a rule's name that is too long."""
-    return limits.too_many_characters(
-        Message.of("the name of %(what)s", what=Message.of("a rule")), name, limits.NAME_LIMIT
-    )
 
 
 def _listed(value: Any) -> list[str]:

@@ -1,0 +1,103 @@
+"""What is wrong with the texts of a book: what WeCom would not take, or would send otherwise than it is meant. Pure.
+
+Each function yields sentences that say what to do. The book's reader has them by line, the console by field.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from tasks.messages import Message
+from tasks.templates import limits
+from tasks.templates.model import Tag
+from tasks.templates.render import barest, literal, longest, looks_like_placeholder, mistakes
+from tasks.wecom.message_limits import GROUP_TEXT, REMARK, TAG, TEXT
+
+NICKNAME = "%NICKNAME%"  # what WeCom itself replaces in a group welcome, doc 92366
+UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # beside tab and line ends
+TAG_GROUP = "欢迎语"  # of a tag that is written without one
+
+
+def wrong_in_welcome(text: str) -> Iterator[Message]:
+    """Of the text that a customer is sent, which has placeholders."""
+    wrong = [mistake.sentence for mistake in mistakes(text)]
+    yield from wrong
+    if not text.strip():
+        yield Message.of("the text is empty; write one")
+    elif not wrong and not barest(text).strip():
+        yield Message.of("without a name the text would be empty; add a word, or a fallback to the placeholder")
+    size = longest(text)
+    if size > TEXT.most:
+        yield Message.of(
+            "the text has up to %(size)s bytes with the longest names, %(excess)s more than the %(limit)s that WeCom"
+            " takes; shorten it by about %(characters)s Chinese characters (3 bytes each)",
+            size=size,
+            excess=size - TEXT.most,
+            limit=TEXT.most,
+            characters=limits.chinese_characters(size - TEXT.most),
+        )
+
+
+def wrong_in_group_welcome(text: str) -> Iterator[Message]:
+    """Of the text for a group, in which WeCom replaces NICKNAME alone."""
+    found = looks_like_placeholder(text)
+    if found is not None:
+        yield Message.of(
+            "%(found)s would be sent just as it stands: in groups only %(word)s is replaced",
+            found=found,
+            word=NICKNAME,
+        )
+    long = limits.too_long(Message.of("the text"), text, GROUP_TEXT)
+    if long is not None:
+        yield long
+
+
+def wrong_in_remark(text: str) -> Iterator[Message]:
+    """Of a remark, which has placeholders and is cut where names make it too long."""
+    wrong = [mistake.sentence for mistake in mistakes(text)]
+    if not text.strip():
+        wrong.append(Message.of("the remark is empty; leave `remark` out"))
+    long = limits.too_long(Message.of("the remark"), literal(text), REMARK)
+    yield from wrong or ([] if long is None else [long])
+
+
+def tag(text: str) -> Tag:
+    """group/tag, or a tag alone."""
+    group, slash, name = text.partition("/")
+    return Tag(group.strip(), name.strip()) if slash else Tag(TAG_GROUP, group.strip())
+
+
+def wrong_in_tag(text: str) -> Iterator[Message]:
+    """Of a tag as it is written."""
+    literally = wrong_literally(text)
+    if literally is not None:
+        yield literally
+    read = tag(text)
+    if not read.group or not read.name:
+        yield Message.of("a tag is written group/tag, or tag alone; this is “%(tag)s”", tag=text)
+    for what, part in (
+        (Message.of("the tag's group “%(group)s”", group=read.group), read.group),
+        (Message.of("the tag “%(tag)s”", tag=read.name), read.name),
+    ):
+        long = limits.too_long(what, part, TAG)
+        if long is not None:
+            yield long
+
+
+def wrong_in_name(name: str) -> Message | None:
+    """Of the name of a template, group welcome or rule: whether it can stand in records, metrics and lines."""
+    if not name.strip():
+        return Message.of("give it a name that is not empty")
+    if "|" in name or any(unicodedata.category(character).startswith("C") for character in name):
+        return Message.of("the name has a | or an invisible control character; leave it out")
+    return limits.too_long(Message.of("the name"), name, limits.NAME)
+
+
+def wrong_literally(text: str) -> Message | None:
+    """Of a text that is sent as it is written, when it looks as if it had a placeholder."""
+    found = looks_like_placeholder(text)
+    if found is None:
+        return None
+    return Message.of(
+        "%(found)s would be sent just as it stands: placeholders work in texts and remarks only", found=found
+    )
