@@ -9,14 +9,12 @@ from typing import Any, ParamSpec
 
 import click
 
-from tasks import settings
-from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, Channels, picture, rule_for
-from tasks.services import Services, build_services
-from tasks.settings import App
+from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, picture, rule_for
+from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES, NoAnswer, NotSent
-from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+from webhook.cli.common import APP, CommandFailure, connect
 
 P = ParamSpec("P")
 
@@ -102,11 +100,11 @@ def create(
     \b
     Example:  wecom-welcome channels create douyin --member zhangsan --png douyin.png
     """
-    app, services, store = _parts(app_name)
-    channel = store.create(name, state or "", members, departments, skip_verify)
+    app = connect(app_name)
+    channel = app.channels.create(name, state or "", members, departments, skip_verify)
     click.echo(f"{name}: State {channel.state}, config_id {channel.config_id}")
     click.echo(f"  {channel.qr_code}")
-    _warn(_book(services, app), channel)
+    _warn(_book(app), channel)
     _write(channel.name, channel.qr_code, png)
 
 
@@ -120,9 +118,9 @@ def list_(everything: bool, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome channels list --all
     """
-    app, services, store = _parts(app_name)
-    known, book = store.all(), _book(services, app)
-    listed = store.listed() if everything else []
+    app = connect(app_name)
+    known, book = app.channels.all(), _book(app)
+    listed = app.channels.listed() if everything else []
     for channel in known.values():
         columns = [channel.name, channel.state, _whom(channel), channel.config_id, _rule(book, channel.state)]
         if everything and channel.config_id not in listed:
@@ -131,7 +129,7 @@ def list_(everything: bool, app_name: str | None) -> None:
     here = {channel.config_id for channel in known.values()}
     others = [config_id for config_id in listed if config_id not in here]
     for number, config_id in enumerate(others):
-        way: Mapping[str, Any] = store.at_wecom(config_id) if number < SHOWN else {}
+        way: Mapping[str, Any] = app.channels.at_wecom(config_id) if number < SHOWN else {}
         about = f"{way.get('remark') or '-'}  {way.get('state') or '-'}" if way else "…"
         click.echo(f"not made here: {about}  {config_id}")
     if not known and not others:
@@ -149,14 +147,14 @@ def show(name: str, png: Path | None, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome channels show douyin --png douyin.png
     """
-    app, services, store = _parts(app_name)
-    channel = store.get(name)
-    way = store.at_wecom(channel.config_id)
-    made = datetime.fromtimestamp(channel.at, services.settings.timezone)
+    app = connect(app_name)
+    channel = app.channels.get(name)
+    way = app.channels.at_wecom(channel.config_id)
+    made = datetime.fromtimestamp(channel.at, app.shared.settings.timezone)
     click.echo(f"{name}: State {channel.state}, made {made:%Y-%m-%d %H:%M}")
     click.echo(f"  leads to {_whom(channel)}, {'nobody has' if channel.skip_verify else 'the member has'} to confirm")
     click.echo(f"  config_id {channel.config_id}")
-    click.echo(f"  {_rule(_book(services, app), channel.state)}")
+    click.echo(f"  {_rule(_book(app), channel.state)}")
     qr_code = str(way.get("qr_code") or channel.qr_code)
     click.echo(f"  {qr_code}")
     if way.get("state", channel.state) != channel.state:
@@ -187,12 +185,12 @@ def update(
     \b
     Example:  wecom-welcome channels update douyin --member lisi
     """
-    app, services, store = _parts(app_name)
+    app = connect(app_name)
     if new_name is None and state is None and not members and not departments and skip_verify is None:
         raise CommandFailure("nothing to change: give --name, --state, --member, --department or --skip-verify")
-    channel = store.update(name, new_name, state, members, departments, skip_verify)
+    channel = app.channels.update(name, new_name, state, members, departments, skip_verify)
     click.echo(f"{channel.name}: State {channel.state}, leads to {_whom(channel)}")
-    _warn(_book(services, app), channel)
+    _warn(_book(app), channel)
 
 
 @channels.command()
@@ -207,27 +205,20 @@ def delete(name: str, yes: bool, here_only: bool, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome channels delete douyin --yes
     """
-    _, _, store = _parts(app_name)
-    channel = store.get(name)
+    app = connect(app_name)
+    channel = app.channels.get(name)
     if not yes:
         raise CommandFailure(f"printed codes of {name} (State {channel.state}) would lead nowhere; if so, add --yes")
-    store.delete(name, here_only)
+    app.channels.delete(name, here_only)
     click.echo(f"{name} is forgotten here, and WeCom keeps it" if here_only else f"{name} is deleted")
 
 
 # ------------------------------------------------------------------------------------------------
 
 
-def _parts(app_name: str | None) -> tuple[App, Services, Channels]:
-    config = with_redis(settings.load())
-    app = one_app(config, app_name)
-    services = build_services(config)
-    return app, services, services.app(app.name).channels
-
-
-def _book(services: Services, app: App) -> Book | None:
-    number = services.books.current(app.name)
-    return None if number is None else services.books.book(app.name, number)
+def _book(app: AppServices) -> Book | None:
+    number = app.shared.books.current(app.name)
+    return None if number is None else app.shared.books.book(app.name, number)
 
 
 def _whom(channel: Channel) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
+from tasks import settings
 from tasks.books.files import Bundle, load
+from tasks.services import AppServices, build_services
 from tasks.settings import App, Settings
 from tasks.storage.embedded import reachable
 from tasks.templates.model import Book
@@ -51,6 +53,20 @@ def with_redis(config: Settings) -> Settings:
     if found is None:
         raise CommandFailure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
     return found
+
+
+def connect(app_name: str | None) -> AppServices:
+    """The services of the app that --app names, or of the only one."""
+    config = with_redis(settings.load())
+    return build_services(config).app(one_app(config, app_name).name)
+
+
+def current_revision(app: AppServices) -> int:
+    """The number of the app's current book."""
+    number = app.shared.books.current(app.name)
+    if number is None:
+        raise CommandFailure(f"no welcome book is stored for {app.name}; `templates import FILE` stores one")
+    return number
 
 
 def read_book(file: Path) -> tuple[Book, Bundle]:

@@ -26,7 +26,7 @@ def backup(file: Path, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome backup welcome-2026-11-22.zip
     """
-    services = _parts(app_name)
+    services = _services(app_name)
     try:
         count = storage.backup(services.redis, file)
     except OSError as error:
@@ -44,7 +44,7 @@ def restore(file: Path, force: bool, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome restore welcome-2026-11-22.zip
     """
-    services = _parts(app_name)
+    services = _services(app_name)
     try:
         count = storage.restore(services.redis, file, force)
     except storage.BackupError as error:
@@ -67,12 +67,12 @@ def forget(external_userid: str, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome forget wmqfasd1e1927831291723123109r
     """
-    services = _parts(app_name)
+    services = _services(app_name)
     erased = erasure.forget(services.redis, external_userid, app_name)
     click.echo(f"{erased} rows erased" if erased else "nothing is kept about this customer")
 
 
-def _parts(app_name: str | None) -> Services:
+def _services(app_name: str | None) -> Services:
     config = settings.load()
     named_app(config, app_name)
     return build_services(with_redis(config), timeout=PATIENCE)

@@ -3,29 +3,24 @@
 import time
 from dataclasses import replace
 from datetime import datetime
-from datetime import time as clock
 from pathlib import Path
 
 import click
 
-from tasks import group_welcomes, settings
+from tasks import group_welcomes
 from tasks.books import files, revisions
-from tasks.events import CHANGES, ContactAdded
 from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
 from tasks.media.uploads import MediaFull
-from tasks.services import Services, build_services
-from tasks.settings import App, Settings
+from tasks.services import AppServices
 from tasks.templates import book as book_file
-from tasks.templates import changes, explain
-from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS
+from tasks.templates import changes
+from tasks.templates.explain import described
 from tasks.templates.model import Book
-from tasks.templates.render import ABOUT_CUSTOMER, placeholders
-from tasks.templates.select import needs
 from tasks.wecom import WeComError
-from webhook.cli.common import APP, CommandFailure, one_app, read_book, with_redis
+from webhook.cli.common import APP, CommandFailure, connect, current_revision, read_book
+from webhook.cli.explain import explain
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
-NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
 
 MARKS = {ADDED: "+", EDITED: "~", DELETED: "-", SAME: "=", WAITS: "…", FAILED: "!"}
 
@@ -73,14 +68,14 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
     Example:  wecom-welcome templates import book.yaml --author wang --note autumn
     """
     book, bundle = read_book(file)
-    app, services = _parts(app_name)
+    app = connect(app_name)
     digest = revisions.stamp(bundle.source)
-    base = services.books.find(app.name, digest) if digest and not force else None
-    before = services.books.current(app.name)
+    base = app.shared.books.find(app.name, digest) if digest and not force else None
+    before = app.shared.books.current(app.name)
     try:
-        number = services.books.save(app.name, bundle.source, bundle.files, author, note, base)
+        number = app.shared.books.save(app.name, bundle.source, bundle.files, author, note, base)
     except revisions.RevisionConflict as conflict:
-        latest = services.books.revision(app.name, conflict.current)
+        latest = app.shared.books.revision(app.name, conflict.current)
         raise CommandFailure(
             f"{file} was exported from revision {conflict.base}, and {latest.author or 'somebody'} has saved"
             f" {conflict.current} since: see `templates diff {conflict.base}`, export anew, or use --force"
@@ -88,14 +83,14 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
     except MediaFull as error:
         raise CommandFailure(str(error)) from None
     ids = files.group_ids(file)
-    if ids is not None and (ids.corp_id, ids.app) == (app.corp_id, app.name):
+    if ids is not None and (ids.corp_id, ids.app) == (app.settings.corp_id, app.name):
         own = {name: one for name, one in ids.template_ids.items() if name in book.group_welcomes}
-        _groups(services, app).adopt(own)
+        app.group_sync.adopt(own)
     if number == before:
         click.echo(f"{app.name}: revision {number} is this book already; nothing has changed")
     else:
         click.echo(f"{app.name}: revision {number}" + (f", after {before}" if before else ", the first"))
-    _remark(book, _members(services, app))
+    _remark(book, _members(app))
 
 
 @templates.command()
@@ -110,21 +105,21 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
     \b
     Example:  wecom-welcome templates export book.zip
     """
-    app, services = _parts(app_name)
-    number = revision or _current(services, app)
+    app = connect(app_name)
+    number = revision or current_revision(app)
     try:
-        about = services.books.revision(app.name, number)
-        source = revisions.stamped(services.books.source(app.name, number), about)
+        about = app.shared.books.revision(app.name, number)
+        source = revisions.stamped(app.shared.books.source(app.name, number), about)
         if file is None:
             click.echo(source, nl=not source.endswith("\n"))
             if about.files:
                 click.echo(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
             return
         if file.suffix == ".zip":
-            kept = _groups(services, app).kept()
+            kept = app.group_sync.kept()
             ids = {name: one.template_id for name, one in kept.items() if one.template_id}
-            bundle = replace(services.books.bundle(app.name, number), source=source)
-            content = files.to_zip(bundle, files.GroupIDs(app.corp_id, app.name, ids))
+            bundle = replace(app.shared.books.bundle(app.name, number), source=source)
+            content = files.to_zip(bundle, files.GroupIDs(app.settings.corp_id, app.name, ids))
         elif about.files:
             raise CommandFailure(f"this book shows {len(about.files)} files: export it as .zip, such as book.zip")
         else:
@@ -145,12 +140,12 @@ def list_(app_name: str | None) -> None:
     \b
     Example:  wecom-welcome templates list
     """
-    app, services = _parts(app_name)
-    number = _current(services, app)
-    book = services.books.book(app.name, number)
+    app = connect(app_name)
+    number = current_revision(app)
+    book = app.shared.books.book(app.name, number)
     click.echo(f"{app.name}: revision {number}")
     for template in book.templates.values():
-        attachments = f"  + {', '.join(map(explain.described, template.attachments))}" if template.attachments else ""
+        attachments = f"  + {', '.join(map(described, template.attachments))}" if template.attachments else ""
         first_line = template.text.strip().splitlines()[0]
         click.echo(f"  {template.name}: {first_line}{attachments}")
     for nth, rule in enumerate(book.rules, 1):
@@ -172,10 +167,10 @@ def history(app_name: str | None) -> None:
     \b
     Example:  wecom-welcome templates history
     """
-    app, services = _parts(app_name)
-    current = _current(services, app)
-    for revision in services.books.history(app.name):
-        at = datetime.fromtimestamp(revision.at / 1000, services.settings.timezone)
+    app = connect(app_name)
+    current = current_revision(app)
+    for revision in app.shared.books.history(app.name):
+        at = datetime.fromtimestamp(revision.at / 1000, app.shared.settings.timezone)
         when = f"{at:%Y-%m-%d %H:%M}" if revision.at else "at some time"
         mark = "*" if revision.number == current else " "
         click.echo(f"{mark} {revision.number:>4}  {when}  {revision.author or '-':<12}  {revision.note}".rstrip())
@@ -191,12 +186,12 @@ def diff(a: int | None, b: int | None, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome templates diff 3 5
     """
-    app, services = _parts(app_name)
-    new = b or _current(services, app)
+    app = connect(app_name)
+    new = b or current_revision(app)
     old = a or new - 1
     if old < 1:
         raise CommandFailure("there is one revision only; `templates list` shows it")
-    books = services.books
+    books = app.shared.books
     try:
         for line in changes.changes(books.book(app.name, old), books.book(app.name, new)):
             click.echo(line)
@@ -218,10 +213,10 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
     \b
     Example:  wecom-welcome templates rollback 3 --note wrong-brochure
     """
-    app, services = _parts(app_name)
-    before = _current(services, app)
+    app = connect(app_name)
+    before = current_revision(app)
     try:
-        number = services.books.rollback(app.name, revision, author, note, before)
+        number = app.shared.books.rollback(app.name, revision, author, note, before)
     except (revisions.NoRevision, revisions.RevisionConflict) as error:
         raise CommandFailure(f"{error}; `templates history` shows which there are") from None
     if number == before:
@@ -242,10 +237,10 @@ def groups(dry_run: bool, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome templates groups --dry-run
     """
-    app, services = _parts(app_name)
-    _current(services, app)
+    app = connect(app_name)
+    current_revision(app)
     try:
-        steps = _groups(services, app).sync(check=True, dry_run=dry_run)
+        steps = app.group_sync.sync(check=True, dry_run=dry_run)
     except group_welcomes.SyncInProgress as error:
         raise CommandFailure(str(error)) from None
     if not steps:
@@ -258,81 +253,10 @@ def groups(dry_run: bool, app_name: str | None) -> None:
         raise CommandFailure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")
 
 
-@templates.command("explain")
-@click.option("--member", required=True, help="The userid of the member who is added.")
-@click.option("--state", default="", help="The channel's State.")
-@click.option("--at", "moment", help="When: 21:30 (today), 2026-11-22T21:30. Default: now.")
-@click.option("--customer-type", type=click.Choice(list(CUSTOMER_TYPES.values())), help="Unknown if it is not given.")
-@click.option("--add-way", type=click.IntRange(0), help="How they met, such as 1 for a QR code (doc 92114).")
-@click.option("--customer", default="", help="The customer's name.")
-@click.option("--change", default="add", show_default=True, type=click.Choice(list(CHANGES.values())))
-@click.option("--file", type=click.Path(path_type=Path), help="A book's file, instead of the current book.")
-@APP
-def explain_(
-    member: str,
-    state: str,
-    moment: str | None,
-    customer_type: str | None,
-    add_way: int | None,
-    customer: str,
-    change: str,
-    file: Path | None,
-    app_name: str | None,
-) -> None:
-    """Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
-
-    \b
-    Example:  wecom-welcome templates explain --member zhangsan --state douyin-1 --at 21:30
-    """
-    config = settings.load()
-    app = one_app(config, app_name)
-    if file is not None:
-        book, _ = read_book(file)
-        services = _parts_anyhow(config)
-    else:
-        _, services = _parts(app_name)
-        book = services.books.book(app.name, _current(services, app))
-    at = _moment(moment, config)
-    event = ContactAdded(app.name, app.corp_id, change, member, "", int(at.timestamp()), state=state)
-    people = services.lookups
-    enquiry = people.about(services.clients[app.name], event, int(at.timestamp() * 1000), time.monotonic() + PATIENCE)
-    texts = [text for template in book.templates.values() for text in (template.text, template.then.remark)]
-    wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
-    contact = enquiry.contact(needs(book) & {DEPARTMENTS})
-    contact = replace(contact, customer_type=customer_type, add_way=add_way)
-    click.echo(f"{member} is added at {at:%Y-%m-%d %H:%M} ({change}, {f'State {state}' if state else 'no State'}):")
-    for line in explain.explain(book, contact, enquiry.values(wanted) | {"customer": customer}).lines():
-        click.echo(line)
-
-
-def _parts(app_name: str | None) -> tuple[App, Services]:
-    config = with_redis(settings.load())
-    return one_app(config, app_name), build_services(config)
-
-
-def _parts_anyhow(config: Settings) -> Services:
-    """The parts, with a Redis that does not answer where there is none."""
-    try:
-        return build_services(with_redis(config))
-    except CommandFailure:
-        return build_services(replace(config, redis_url=NOWHERE))
-
-
-def _groups(services: Services, app: App) -> group_welcomes.GroupSync:
-    return services.app(app.name).group_sync
-
-
-def _current(services: Services, app: App) -> int:
-    number = services.books.current(app.name)
-    if number is None:
-        raise CommandFailure(f"no welcome book is stored for {app.name}; `templates import FILE` stores one")
-    return number
-
-
-def _members(services: Services, app: App) -> frozenset[str] | None:
+def _members(app: AppServices) -> frozenset[str] | None:
     """The members with 客户联系; None, and a word, if WeCom does not say."""
     try:
-        client = services.clients[app.name].with_deadline(time.monotonic() + PATIENCE)
+        client = app.wecom.with_deadline(time.monotonic() + PATIENCE)
         return frozenset(client.external_contact.get_follow_user_list().get("follow_user", []))
     except WeComError as error:
         click.echo(f"! whether the members exist is not known: {error.reason}", err=True)
@@ -344,14 +268,4 @@ def _remark(book: Book, members: frozenset[str] | None) -> None:
         click.echo(f"! {line}", err=True)
 
 
-def _moment(text: str | None, config: Settings) -> datetime:
-    now = datetime.now(config.timezone)
-    if text is None:
-        return now
-    try:
-        if ":" in text and "-" not in text:
-            return datetime.combine(now.date(), clock.fromisoformat(text), config.timezone)
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailure("--at takes 21:30, 2026-11-22 or 2026-11-22T21:30") from None
-    return at.astimezone(config.timezone) if at.tzinfo else at.replace(tzinfo=config.timezone)
+templates.add_command(explain)

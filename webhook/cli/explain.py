@@ -1,0 +1,90 @@
+"""`wecom-welcome templates explain`: who would get what, and why."""
+
+import time
+from dataclasses import replace
+from datetime import datetime
+from datetime import time as clock
+from pathlib import Path
+
+import click
+
+from tasks import settings
+from tasks.events import CHANGES, ContactAdded
+from tasks.services import AppServices, build_services
+from tasks.settings import App, Settings
+from tasks.templates import explain as explained
+from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS
+from tasks.templates.model import Book
+from tasks.templates.render import ABOUT_CUSTOMER, placeholders
+from tasks.templates.select import needs
+from webhook.cli.common import APP, CommandFailure, connect, current_revision, one_app, read_book, with_redis
+
+PATIENCE = 5.0  # seconds for what is looked up at WeCom
+NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
+
+
+@click.command()
+@click.option("--member", required=True, help="The userid of the member who is added.")
+@click.option("--state", default="", help="The channel's State.")
+@click.option("--at", "moment", help="When: 21:30 (today), 2026-11-22T21:30. Default: now.")
+@click.option("--customer-type", type=click.Choice(list(CUSTOMER_TYPES.values())), help="Unknown if it is not given.")
+@click.option("--add-way", type=click.IntRange(0), help="How they met, such as 1 for a QR code (doc 92114).")
+@click.option("--customer", default="", help="The customer's name.")
+@click.option("--change", default="add", show_default=True, type=click.Choice(list(CHANGES.values())))
+@click.option("--file", type=click.Path(path_type=Path), help="A book's file, instead of the current book.")
+@APP
+def explain(
+    member: str,
+    state: str,
+    moment: str | None,
+    customer_type: str | None,
+    add_way: int | None,
+    customer: str,
+    change: str,
+    file: Path | None,
+    app_name: str | None,
+) -> None:
+    """Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
+
+    \b
+    Example:  wecom-welcome templates explain --member zhangsan --state douyin-1 --at 21:30
+    """
+    config = settings.load()
+    app, book = _app_and_book(config, one_app(config, app_name), file)
+    at = _moment(moment, config)
+    event = ContactAdded(app.name, app.settings.corp_id, change, member, "", int(at.timestamp()), state=state)
+    by = time.monotonic() + PATIENCE
+    lookup = app.shared.lookups.about(app.wecom, event, int(at.timestamp() * 1000), by)
+    texts = [text for template in book.templates.values() for text in (template.text, template.then.remark)]
+    wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
+    contact = lookup.contact(needs(book) & {DEPARTMENTS})
+    contact = replace(contact, customer_type=customer_type, add_way=add_way)
+    click.echo(f"{member} is added at {at:%Y-%m-%d %H:%M} ({change}, {f'State {state}' if state else 'no State'}):")
+    for line in explained.explain(book, contact, lookup.values(wanted) | {"customer": customer}).lines():
+        click.echo(line)
+
+
+def _app_and_book(config: Settings, app: App, file: Path | None) -> tuple[AppServices, Book]:
+    """The book of the file, which needs no Redis; else the current one."""
+    if file is None:
+        services = connect(app.name)
+        return services, services.shared.books.book(app.name, current_revision(services))
+    book, _ = read_book(file)
+    try:
+        config = with_redis(config)
+    except CommandFailure:
+        config = replace(config, redis_url=NOWHERE)
+    return build_services(config).app(app.name), book
+
+
+def _moment(text: str | None, config: Settings) -> datetime:
+    now = datetime.now(config.timezone)
+    if text is None:
+        return now
+    try:
+        if ":" in text and "-" not in text:
+            return datetime.combine(now.date(), clock.fromisoformat(text), config.timezone)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailure("--at takes 21:30, 2026-11-22 or 2026-11-22T21:30") from None
+    return at.astimezone(config.timezone) if at.tzinfo else at.replace(tzinfo=config.timezone)
