@@ -1,6 +1,8 @@
 """The JSON Schema for editors says what the reader of books says."""
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -79,9 +81,47 @@ def test_its_lists_of_words_and_its_limits_are_the_readers() -> None:
         "customer_type": list(CUSTOMER_TYPES.values()),
         "change": list(CHANGES.values()),
     }
-    assert DEFS["template"]["properties"]["attachments"]["maxItems"] == message_limits.ATTACHMENTS.most
-    assert DEFS["book"]["properties"]["group_welcome"]["maxProperties"] == message_limits.GROUP_WELCOMES.most
-    assert DEFS["book"]["properties"]["templates"]["propertyNames"]["maxLength"] == limits.NAME.most
+
+
+def numbers(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path, limit) of every limit in the schema: of its keywords, and in the words of its descriptions."""
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key in ("maxLength", "maxItems", "maxProperties") and path != ("attachment",):  # which is one of five
+            yield path, str(value)
+        elif key == "description":
+            words = r"\d+(?= MB)|\d+(?= bytes)|\d+(?= characters)|(?<=[Aa]t most )\d+"
+            yield from ((path, number) for number in re.findall(words, value))
+        elif key != "properties":
+            yield from numbers(value, (*path, str(key)))
+        else:
+            for name, one in value.items():
+                yield from numbers(one, (*path, name))
+
+
+def the_tables() -> Iterator[tuple[tuple[str, ...], int]]:
+    """The same from the tables that the reader and the client have."""
+    yield from ((("book", part, "propertyNames"), limits.NAME.most) for part in ("templates", "group_welcome"))
+    yield from [(("book", "group_welcome"), message_limits.GROUP_WELCOMES.most)] * 2
+    yield ("template", "text"), message_limits.TEXT.most  # in words alone: placeholders have another length
+    yield from [(("template", "attachments"), message_limits.ATTACHMENTS.most)] * 2
+    for kind in ("image", "video", "file"):
+        yield (kind,), message_limits.FILE_MOST[kind] >> 20
+    yield ("image",), message_limits.PERMANENT_IMAGE_MOST >> 20
+    for kind, fields in message_limits.FIELDS.items():
+        for name in set(fields) & set(KEYS[kind]):
+            limit = limits.of_field(kind, name)
+            yield from [((kind, name), limit.most)] * (2 if limit.doc else 1)
+    yield ("then", "tags"), message_limits.TAG.most
+    yield ("then", "remark"), message_limits.REMARK.most
+    yield from [(("group_welcome", "text"), message_limits.GROUP_TEXT.most)] * 2
+
+
+def test_each_of_its_limits_is_the_one_of_the_table() -> None:
+    assert sorted(numbers(DEFS)) == sorted((path, str(most)) for path, most in the_tables())
 
 
 @pytest.mark.parametrize("name", VALID)
