@@ -28,7 +28,8 @@ from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
-from tasks.templates.edits import ABSENT, Clash, Content, Edit, Part, SetNamed, Stale, changed, merged
+from tasks.templates.edits import ABSENT, Content, Edit, Part, SetNamed, Stale
+from tasks.templates.merge import Clash, changed, merged
 from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import Value, normal, rewritten, values_of

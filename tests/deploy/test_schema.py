@@ -45,6 +45,10 @@ WRONG = {
     "two sources": a_template("text: t\nattachments: [image: {pic_url: 'https://a.cn', media_id: a}]"),
     "ten attachments": a_template("text: t\nattachments:\n" + "- video: {media_id: a}\n" * 10),
     "a link without a URL": a_template("text: t\nattachments: [link: {title: t}]"),
+    "a title that is too long": a_template(
+        "text: t\nattachments: [link: {title: " + "x" * 129 + ", url: 'https://a.cn'}]"
+    ),
+    "a group's text that is too long": a_template("text: t") + "group_welcome: {g: {text: " + "x" * 3001 + "}}\n",
     "no such weekday": a_rule("{weekdays: monday}"),
     "no such hours": a_rule("{hours: 21-8}"),
     "no condition": a_rule("{}"),

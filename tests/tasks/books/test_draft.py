@@ -13,7 +13,6 @@ from tasks.storage.connections import Redis
 from tasks.templates.edits import (
     ABSENT,
     GROUP,
-    RULES,
     TEMPLATE,
     AddRule,
     DeleteNamed,
@@ -23,8 +22,8 @@ from tasks.templates.edits import (
     SetNamed,
     SetRule,
     StillUsed,
-    changed,
 )
+from tasks.templates.merge import RULES, changed
 from tests.support.books import JPG, PNG
 
 BOOK = """\

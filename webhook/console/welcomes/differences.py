@@ -9,7 +9,8 @@ from typing import Any
 from flask_babel import gettext as _
 
 from tasks.messages import Message
-from tasks.templates.edits import GROUP, RULE, TEMPLATE, Content, Part, changed, used
+from tasks.templates.edits import GROUP, RULE, TEMPLATE, Content, Part, used
+from tasks.templates.merge import changed
 from tasks.templates.yaml_writer import Value
 
 SAME, GONE, NEW = "same", "gone", "new"

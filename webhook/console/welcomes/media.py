@@ -20,6 +20,7 @@ from tasks.templates.book_attachments import USES
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError
+from tasks.wecom.message_limits import PERMANENT_IMAGE_MOST
 from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
@@ -78,6 +79,7 @@ def show() -> str:
         room=services.books.media.limit,
         limit=LARGEST,
         uses=USES,
+        permanent_image_most=PERMANENT_IMAGE_MOST,
     )
 
 

@@ -14,8 +14,9 @@ from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import directory
 from tasks.media.uploads import MediaFull
 from tasks.messages import Message
-from tasks.templates.edits import RULES, TEMPLATE, Clash, Part
+from tasks.templates.edits import TEMPLATE, Part
 from tasks.templates.impact import Hits, compare, hits, shadowed
+from tasks.templates.merge import RULES, Clash
 from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
 from tasks.templates.problems import BookError
 from tasks.templates.render import needed
