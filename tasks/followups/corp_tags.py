@@ -4,7 +4,7 @@ Kept in Redis for all workers, and read anew when an id is refused. A worker mak
 not make the same one twice.
 
     welcome:tags:CORP         hash: ["group", "name"] → id
-    welcome:tags:CORP:lock    whose turn it is
+    welcome:tags:CORP:lock    held while tags are made
 """
 
 import json

@@ -289,7 +289,7 @@ class Comparison:
             )
             if not cursor:
                 run = _after(run)
-            lease.reacquire()  # before the page is saved: who has lost the lease writes nothing any more
+            lease.reacquire()  # raises LockError if it is lost: the successor's progress is not overwritten
             self._save(run)
             if not cursor:
                 return run

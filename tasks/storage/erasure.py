@@ -1,7 +1,7 @@
 """What is kept about a customer, erased. The table of tasks.storage.keys says where a customer may be named.
 
-Who is erased leaves a digest for as long as the nightly comparison looks back, so that it does not find the customer
-anew at WeCom.
+A digest of each erased customer is kept for as long as the nightly comparison looks back, so that it does not bring
+the customer in again from WeCom's own list.
 """
 
 import hashlib
@@ -39,10 +39,10 @@ def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[
 
 
 def _candidates(client: Redis, external_user_id: str, app: str | None) -> Iterator[str]:
-    """The ids of the rows to look at: all that the ledger has, for those of early releases are in no index."""
+    """The ids of the rows to look at: all of the ledger, since rows of early releases are in no index."""
     prefix = keys.comparison("")
     compared = [key.removeprefix(prefix) for key in client.scan_iter(match=keys.comparison("*"), count=1000)]
-    for each in compared if app is None else [app]:  # who was never announced is in the customer's index alone
+    for each in compared if app is None else [app]:  # unannounced customers are in the index only
         yield from replies.texts(client.zrange(index(each, "external_user_id", external_user_id), 0, -1))
     for identity, _ in client.zscan_iter(keys.EVENTS, count=_BATCH):
         yield identity

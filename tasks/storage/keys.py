@@ -199,7 +199,7 @@ STRING, HASH, ZSET, LIST = "string", "hash", "zset", "list"  # as TYPE says
 class Backup(Enum):
     """How a backup holds a key."""
 
-    NO = "not at all: a secret, of the moment, or to be had again"
+    NO = "not: a secret, short-lived, or can be fetched again"
     LINE = "as a line of its state"
     FILE = "as a file: bytes"
 
@@ -207,7 +207,7 @@ class Backup(Enum):
 class Forget(Enum):
     """How `forget`, and the end of a row's life, take a customer out of a key."""
 
-    NO = "nothing to take out: it names no customer"
+    NO = "not: it names no customer"
     KEY = "the key goes"
     ID = "the row's id goes from the set"
     INDEX = "the row's id goes from the sets of the row's values, one of which is the customer's id"
@@ -218,7 +218,7 @@ class Forget(Enum):
 class Key:
     """A key, or many of a kind: "welcome:event:{id}".
 
-    life: "" until something deletes it; else after what time Redis does, at the latest.
+    life: "" if it stays until the product deletes it; else the longest time to live.
     """
 
     name: str
@@ -245,17 +245,17 @@ TABLE = (
     Key(
         index("{app}", "{kind}", "{value}"),
         ZSET,
-        "event → ms of receipt; one too many, never too few",
+        "event → ms of receipt; may list too many, never too few",
         backup=_LINE,
         forget=Forget.INDEX,
     ),
     Key(missed("{app}"), ZSET, "event → ms of receipt: customers to be greeted by hand", backup=_LINE, forget=_ID),
-    Key(missed_done("{app}"), ZSET, "event → ms at which it was ticked off", backup=_LINE, forget=_ID),
+    Key(missed_done("{app}"), ZSET, "event → ms at which an operator ticked it off", backup=_LINE, forget=_ID),
     Key(FOLLOWUP_DUE, ZSET, "event → ms at which the next try of its follow-up may begin", backup=_LINE, forget=_ID),
     Key(FOLLOWUP_AWAITED, HASH, "app|member|customer → event that waits for their full add", forget=Forget.PAIR),
     Key(followup_failed("{app}"), ZSET, "event → ms of receipt: follow-ups given up", backup=_LINE, forget=_ID),
-    Key(FOLLOWUP_WOKEN, STRING, "there while a message for the slow queue was sent lately", "1 second"),
-    Key(ATTENDED, STRING, "ms until which a worker comes by itself", "1 second"),
+    Key(FOLLOWUP_WOKEN, STRING, "present while a wake-up message was queued within the last second", "1 second"),
+    Key(ATTENDED, STRING, "ms until which a worker polls without being woken", "1 second"),
     Key(CONSUMED, STRING, "ms at which a worker last took a message"),
     Key(COUNTERS, HASH, "the counters of /metrics", backup=_LINE),
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),
@@ -266,19 +266,19 @@ TABLE = (
     Key(revision("{app}", "{number}"), STRING, "the YAML of a revision", backup=_LINE),
     Key(revision_about("{app}", "{number}"), STRING, "JSON: who saved it, when, and its files", backup=_LINE),
     Key(first_media("{app}"), STRING, "ms at which the app's first book with files was stored"),
-    Key(draft("{app}"), STRING, "JSON: the book that is being worked on", backup=_LINE),
-    Key(draft_version("{app}"), STRING, "the number of its last version: none is given twice", backup=_LINE),
-    Key(draft_was("{app}", "{digest}"), STRING, "JSON: a part as it was before an edit, for conflicts", "7 days"),
+    Key(draft("{app}"), STRING, "JSON: the draft of the book", backup=_LINE),
+    Key(draft_version("{app}"), STRING, "the last version number given to a draft", backup=_LINE),
+    Key(draft_was("{app}", "{digest}"), STRING, "JSON: a part before an edit, to show in a conflict", "7 days"),
     Key(draft_files("{app}"), HASH, "path → JSON of a file that is shown or was uploaded lately", backup=_LINE),
     Key(media("{sha256}"), STRING, "a file's bytes", backup=Backup.FILE),
     Key(MEDIA_SIZES, HASH, "sha256 → bytes, as a number", backup=_LINE),
     Key(ready_media("{corp}"), HASH, "upload → JSON of its media id or URL, for every app of the corp", backup=_LINE),
-    Key(MEDIA_RENEWER, STRING, "which process uploads: a lease", "4 seconds"),
+    Key(MEDIA_RENEWER, STRING, "lease of the process that uploads", "4 seconds"),
     Key(image_quota("{corp}", "{period}"), STRING, "permanent images uploaded in a day or month", "32 days"),
     # what was made at WeCom
     Key(group_welcomes("{app}"), HASH, "name → JSON of a group welcome's template id", backup=_LINE),
     Key(group_welcomes_lock("{app}"), STRING, "held while they are synced", "70 seconds"),
-    Key(group_welcomes_checked("{app}"), STRING, "there while WeCom need not be asked for drift", "1 hour"),
+    Key(group_welcomes_checked("{app}"), STRING, "present until WeCom is asked for drift again", "1 hour"),
     Key(channels("{app}"), HASH, "name → JSON of a 联系我 code", backup=_LINE),
     Key(channel_picture("{app}", "{config}"), STRING, "its image in base64", "7 days"),
     # what WeCom tells
@@ -290,29 +290,24 @@ TABLE = (
     Key(member("{app}", "{member}"), STRING, "JSON: a member's names and departments", "7 days"),
     Key(department("{app}", "{number}"), STRING, "JSON: a department's name", "7 days"),
     Key(department_tree("{app}"), STRING, "JSON: department → the one above it", "7 days"),
-    Key(members("{app}"), STRING, "JSON: the members whom customers can add", "10 minutes"),
+    Key(members("{app}"), STRING, "JSON: the members that customers can add", "10 minutes"),
     Key(departments("{app}"), STRING, "JSON: the corp's departments", "10 minutes"),
     # the missed
-    Key(
-        comparison("{app}"),
-        HASH,
-        "JSON: the comparison under way, the last good one, what failed",
-        backup=_LINE,
-    ),
-    Key(comparison_lock("{app}"), STRING, "held while a turn goes on with it", "10 minutes"),
-    Key(FORGOTTEN, ZSET, "digest of app and customer → Unix seconds: not to be found anew", backup=_LINE),
-    Key(reminders("{app}"), HASH, "automatic reminders are on: by whom, since when", backup=_LINE),
-    Key(reminded("{app}", "{member}"), STRING, "there while the member was told by itself lately", "10 minutes"),
+    Key(comparison("{app}"), HASH, "JSON: the comparison under way, the last good one, what failed", backup=_LINE),
+    Key(comparison_lock("{app}"), STRING, "held by the process that works on it", "10 minutes"),
+    Key(FORGOTTEN, ZSET, "digest of an erased customer → Unix seconds: the comparison skips it", backup=_LINE),
+    Key(reminders("{app}"), HASH, "present while automatic reminders are on: by whom, since when", backup=_LINE),
+    Key(reminded("{app}", "{member}"), STRING, "present while the member gets no further automatic one", "10 minutes"),
     # processes
-    Key(PROCESSES, HASH, "role|host|pid → ms|JSON: when it was last heard of, and what it does"),
+    Key(PROCESSES, HASH, "role|host|pid → ms|JSON: its last heartbeat and current tasks"),
     Key(job("{task}"), HASH, "the last run of a scheduled task"),
-    Key(PROBE, STRING, "written to see whether Redis takes a write", "1 minute"),
+    Key(PROBE, STRING, "written to test whether Redis accepts writes", "1 minute"),
     # the console
     Key(checkup("{app}"), STRING, "JSON: the last check-up"),
     Key(checkup_running("{app}"), STRING, "Unix seconds at which the one that runs began", "1 minute"),
     Key(rehearsal("{app}"), STRING, "JSON: the last rehearsal", "7 days"),
     Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
-    Key(session_ended("{session}"), STRING, "somebody signed out: a copy of the cookie opens nothing", "7 days"),
+    Key(session_ended("{session}"), STRING, "a signed-out session: copies of its cookie are refused", "7 days"),
     Key(
         f"LIMITS:LIMITER/{LIMITER}/{{request}}",
         STRING,
