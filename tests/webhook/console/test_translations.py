@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from flask import Flask
 
+from tasks.messages import Message
 from tasks.wecom.errors import CODES
+from webhook.console.language import sentence, speak
 
 ROOT = Path(__file__).parents[3]
 CATALOGUES = ROOT / "webhook" / "console" / "translations" / "zh_Hans"
@@ -253,3 +256,19 @@ def test_the_english_neither_begs_nor_blames():
     words = re.compile(r"\b(please|sorry|oops|invalid|illegal|employees?|friends?)\b|!$", re.IGNORECASE)
     wrong = [f"{text.where}: {text.singular!r}" for text in texts() if words.search(text.singular)]
     assert not wrong, listed(wrong)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (Message.of("the name is long"), "The name is long"),
+        (Message.of("%(what)s is long", what=Message.of("the name")), "The name is long"),
+        (Message.of("%(path)s is long", path="media/a.png"), "media/a.png is long"),
+        (Message("a PNG image"), "A PNG image"),
+    ],
+)
+def test_a_message_alone_begins_with_a_capital_and_a_value_stays_as_it_is(what: Message, words: str) -> None:
+    app = Flask(__name__)
+    speak(app)
+    with app.test_request_context(headers={"Accept-Language": "en"}):
+        assert sentence(what) == words

@@ -18,7 +18,6 @@ from tasks.templates import texts
 from tasks.templates.edits import GROUP, SECTION, Named
 from tasks.templates.model import Media
 from tasks.templates.problems import Problem
-from tasks.templates.texts import UNSENDABLE
 from tasks.wecom.message_limits import ATTACHMENTS
 from webhook.console.language import sentence
 from webhook.console.welcomes.editor_values import FIELDS, Typed, written
@@ -34,7 +33,7 @@ def notes(kind: Named, text: str) -> list[str]:
 
 def clean(text: str | None) -> str:
     """A text as it can be sent: line ends as WeCom has them, and nothing that cannot be seen and is refused."""
-    return UNSENDABLE.sub("", (text or "").replace("\r\n", "\n").replace("\r", "\n"))
+    return texts.UNSENDABLE.sub("", (text or "").replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _line(text: str | None) -> str:
@@ -83,8 +82,7 @@ class EditForm(FlaskForm):
             {"kind": one.form.kind.data} | {key: one.form[key].data or "" for key in FIELDS[one.form.kind.data]}
             for one in self.attachments
         ]
-        texts = {key: self[key].data or "" for key in ("name", "text", "tags", "remark")}
-        return texts | {"attachments": attachments}
+        return {key: self[key].data or "" for key in ("name", "text", "tags", "remark")} | {"attachments": attachments}
 
     def known(self) -> bool:
         """Whether each attachment is of a kind that there is; a page of ours sends no other."""
