@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-ALONE  := tests/scenarios tests/simulator tests/deploy  # these start processes, and measure what happens to them
+ALONE  := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and measure
 
 .PHONY: run test install check bench soak lock clean
 
