@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tasks.wecom import WeComClient
+from tasks.wecom.errors import CODES
 from tests.simulator.client import StandIn
 from tests.support.until import until
 from tests.upgrade.previous import (
@@ -32,8 +33,10 @@ from tests.upgrade.previous import (
     move_to_now,
 )
 
-# What this release says otherwise on purpose: the previous release's words → its own.
+# What this release says otherwise on purpose, and means the same: the previous release's words → its own. The reasons
+# that `--json` gives are for programs: they stay as they are. What an errcode means is no part of a row.
 REWORDED: dict[str, str] = {}
+ERRCODES: dict[str, tuple[str, str]] = json.loads(golden("errcodes.json"))
 LANGUAGES = ("en", "zh_Hans")
 PAGES = (
     *(
@@ -73,7 +76,9 @@ def operator(old: Installation) -> Operator:
 
 def reworded(text: str) -> str:
     """The previous release's words as this one has them."""
-    for before, now in REWORDED.items():
+    errcodes = ((before, (CODES[int(code)].meaning, CODES[int(code)].cure)) for code, before in ERRCODES.items())
+    changed = REWORDED | {was: now for pair in errcodes for was, now in zip(*pair, strict=True) if was != now}
+    for before, now in changed.items():
         text = text.replace(before, now)
     return text
 
@@ -104,7 +109,7 @@ def test_machines_read_every_old_row_as_before(old: Installation, file: str, com
     now = {row["id"]: row for row in map(json.loads, old.command(*command).splitlines())}
     assert list(now) == [row["id"] for row in before]
     for row in before:
-        assert {name: now[row["id"]][name] for name in row} == json.loads(reworded(json.dumps(row, ensure_ascii=False)))
+        assert {name: now[row["id"]][name] for name in row} == row
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from installation import OPERATOR, PASSWORD, REFUSED_CALLBACKS, Installation
 from tasks.deliveries import delivery
 from tasks.ledger.rows import PREFIX
 from tasks.missed import WorkList, missed_of
+from tasks.wecom.errors import CODES
 from tests.signed_in import COOKIE, signed_in
 from webhook import create_app, verdicts
 from webhook.diagnosis import is_proven, sentence
@@ -51,6 +52,8 @@ def record(old: Installation, to: Path) -> None:
         "groups": _kept(old),
     }
     (to / "words.json").write_text(json.dumps(words, ensure_ascii=False, indent=1) + "\n")
+    errcodes = {code: [known.meaning, known.cure] for code, known in CODES.items()}
+    (to / "errcodes.json").write_text(json.dumps(errcodes, ensure_ascii=False, indent=1) + "\n")
     _console(application, console, to)
 
 
