@@ -11,9 +11,16 @@ import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
+from tasks.ledger import intake
+from tasks.services import Services, build_services
+from tasks.settings import read
 from tasks.storage import connections
 from tests.simulator.client import StandIn
-from tests.support.processes import RedisServer
+from tests.simulator.world import App
+from tests.support.books import FILES
+from tests.support.builders import ENVIRONMENT
+from tests.support.console import PASSWORD
+from tests.support.processes import RedisServer, free_port
 
 NOT_RUN = pytest.StashKey[list[str]]()
 
@@ -99,3 +106,36 @@ def wecom(stand_in: StandIn) -> Iterator[StandIn]:
     stand_in.pristine()
     yield stand_in
     stand_in.pristine()
+
+
+@pytest.fixture
+def at_wecom(wecom: StandIn) -> dict[str, str]:
+    """The settings of an app that the stand-in knows and that can message members, at an address that is free."""
+    url = f"http://127.0.0.1:{free_port()}"
+    app = wecom.register(App.random(callback_url=f"{url}/callback"))
+    return app.environment(wecom.base_url) | {"WECOM_AGENT_ID": app.agent_id, "WELCOME_PUBLIC_URL": url}
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    """Settings of `services` that are not the usual ones. Tests that need some override this fixture."""
+    return {}
+
+
+@pytest.fixture
+def book() -> str | None:
+    """The welcome book of `services`, by default none. Tests that need one override this fixture."""
+    return None
+
+
+@pytest.fixture
+def services(redis_url: str, variables: dict[str, str], book: str | None, tmp_path: Path) -> Iterator[Services]:
+    """An installation with a console, on an empty database, as its web side has it."""
+    usual = ENVIRONMENT | {"REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
+    made = build_services(read(usual | variables, tmp_path), timeout=intake.TIMEOUT)
+    if book is not None:
+        made.books.save("default", book, FILES)
+    yield made
+    for client in made.clients.values():
+        client.close()
+    made.redis.close()

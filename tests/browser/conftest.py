@@ -14,15 +14,10 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from werkzeug.serving import make_server
 
-from tasks.ledger import intake
-from tasks.services import Services, build_services
-from tasks.settings import read
-from tests.simulator.client import StandIn
-from tests.simulator.world import App
+from tasks.services import Services
 from tests.support.builders import BOOK
 from tests.support.chromium import QUIET, Visit
 from tests.support.console import COOKIE, NAME, PASSWORD, signed_in
-from tests.support.processes import free_port
 from webhook import create_app
 
 expect.set_options(timeout=15_000)
@@ -40,16 +35,14 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium:
 
 
 @pytest.fixture
-def services(redis_url: str, wecom: StandIn, tmp_path: Any) -> Iterator[Services]:
-    """An installation with a welcome book on an empty Redis, known to the stand-in; its callback is `console_url`'s."""
-    url = f"http://127.0.0.1:{free_port()}"
-    app = wecom.register(App.random(callback_url=f"{url}/callback"))
-    environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    environment |= {"WECOM_AGENT_ID": app.agent_id, "WELCOME_PUBLIC_URL": url}
-    made = build_services(read(environment, tmp_path), timeout=intake.TIMEOUT)
-    made.books.save("default", BOOK)
-    yield made
-    made.redis.close()
+def variables(at_wecom: dict[str, str]) -> dict[str, str]:
+    """Of an app that the stand-in knows; its callback is `console_url`'s."""
+    return at_wecom
+
+
+@pytest.fixture
+def book() -> str:
+    return BOOK
 
 
 @pytest.fixture

@@ -4,23 +4,19 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 
 import pytest
 
 from tasks.channels import Channel, ChannelError, Channels
-from tasks.ledger import intake
 from tasks.ledger.ledger import Settlement
-from tasks.services import Services, build_services
-from tasks.settings import read
+from tasks.services import Services
 from tasks.storage import keys
 from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_answer
 from tests.simulator.client import StandIn
-from tests.simulator.world import App
 from tests.support.books import PNG, a_rule
-from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.console import Browser, text_of
 from tests.support.ledger import settled
 from webhook.console.channels import refusal
 
@@ -30,15 +26,9 @@ VIEWS = import_module("webhook.console.channels")
 
 
 @pytest.fixture
-def services(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Services]:
-    app = wecom.register(App.random())
+def variables(at_wecom: dict[str, str], wecom: StandIn) -> dict[str, str]:
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}, "left": {"name": "x", "status": 5}})
-    environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = build_services(read(environment, tmp_path), timeout=intake.TIMEOUT)
-    yield made
-    for client in made.clients.values():
-        client.close()
-    made.redis.close()
+    return at_wecom
 
 
 @pytest.fixture

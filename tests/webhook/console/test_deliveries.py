@@ -42,7 +42,7 @@ rules:
 
 
 @pytest.fixture
-def book(services: Services) -> None:
+def published(services: Services) -> None:
     services.books.save("default", BOOK)
 
 
@@ -142,7 +142,7 @@ def known(services: Services, **names: str) -> None:
         services.redis.set(keys.member("default", user_id), json.dumps(answer))
 
 
-def test_an_event_id_leads_to_the_event(browse: Browser, services: Services, book: None) -> None:
+def test_an_event_id_leads_to_the_event(browse: Browser, services: Services, published: None) -> None:
     event = added(services)
     page = browse.get("/deliveries", {"q": f" {event.id} "})
     assert page.request.path == f"/console/e/{event.id}"
@@ -223,7 +223,7 @@ def test_a_place_that_is_none_leads_to_the_newest(browse: Browser, services: Ser
         assert ids(page) in ([event.id], [])
 
 
-def test_names_from_outside_are_shown_and_not_run(browse: Browser, services: Services, book: None) -> None:
+def test_names_from_outside_are_shown_and_not_run(browse: Browser, services: Services, published: None) -> None:
     settled = {"values_": {"customer": NASTY}, "reason_": NASTY, "errcode_": 9, "rule_": NASTY}
     event = added(services, "refused", user_id=NASTY, state=NASTY, **settled)
     for path in ("/deliveries", f"/e/{event.id}", f"/deliveries?channel={NASTY}", f"/deliveries?q={NASTY}"):
@@ -302,7 +302,7 @@ def test_no_cell_of_the_table_is_a_formula(browse: Browser, services: Services, 
 
 
 def test_a_delivery_says_what_happened_and_which_step_took_how_long(
-    browse: Browser, services: Services, book: None
+    browse: Browser, services: Services, published: None
 ) -> None:
     steps = STEPS | {"try_2": 1257, "answer_2": 1366}
     names = {"customer": "王芳", "member": "张伟"}
@@ -335,7 +335,7 @@ def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Brows
 
 
 def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
-    browse: Browser, services: Services, book: None
+    browse: Browser, services: Services, published: None
 ) -> None:
     event = added(services)
     services.redis.hdel(keys.event(event.id), "values", "tries", "without", "steps")
@@ -347,7 +347,9 @@ def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
     assert "its revision cannot be read any more" in text_of(browse.get(f"/e/{event.id}"))
 
 
-def test_one_in_progress_shows_no_zero_for_what_is_not_known(browse: Browser, services: Services, book: None) -> None:
+def test_one_in_progress_shows_no_zero_for_what_is_not_known(
+    browse: Browser, services: Services, published: None
+) -> None:
     event = added(services, None)
     page = browse.get(f"/e/{event.id}")
     said = text_of(page)
@@ -363,7 +365,7 @@ def test_the_welcome_code_is_on_no_page(browse: Browser, services: Services) -> 
         assert "the-code" not in browse.get(path).get_data(as_text=True)
 
 
-def test_neighbours_are_those_of_the_filter(browse: Browser, services: Services, book: None) -> None:
+def test_neighbours_are_those_of_the_filter(browse: Browser, services: Services, published: None) -> None:
     old, other, middle, new = (
         added(services, state=state, ago=ago) for state, ago in (("s1", 40), ("s2", 30), ("s1", 20), ("s1", 10))
     )
@@ -380,7 +382,7 @@ def test_what_is_no_event_is_not_found(browse: Browser, identity: str) -> None:
     assert browse.post(f"/e/{identity}/follow-up").status_code in (404, 405)
 
 
-def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, services: Services, book: None) -> None:
+def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, services: Services, published: None) -> None:
     event = settled(services.ledger, Settlement("sent", template="default", revision=1), follow_up=True)
     followups = FollowUps(services.redis)
     (task,) = followups.claim(1)

@@ -40,9 +40,8 @@ NASTY = "<script>alert(1)</script>\u202eevil 👨‍👩‍👧‍👦"
 
 
 @pytest.fixture
-def services(services: Services) -> Services:
-    services.books.save("default", BOOK)
-    return services
+def book() -> str:
+    return BOOK
 
 
 @pytest.fixture

@@ -1,19 +1,13 @@
 """Group welcomes in the console: what the book says, what WeCom has, and bringing them into step."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tasks.books.draft import Drafts
-from tasks.ledger import intake
-from tasks.services import Services, build_services
-from tasks.settings import read
+from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import GROUP, DeleteNamed, Part
 from tests.simulator.client import StandIn
-from tests.simulator.world import App
-from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.console import Browser, text_of
 
 BOOK = """\
 version: 1
@@ -28,13 +22,13 @@ group_welcome:
 
 
 @pytest.fixture
-def services(redis_url: str, wecom: StandIn, tmp_path: Path) -> Iterator[Services]:
-    app = wecom.register(App.random())
-    environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = build_services(read(environment, tmp_path), timeout=intake.TIMEOUT)
-    made.books.save("default", BOOK)
-    yield made
-    made.redis.close()
+def variables(at_wecom: dict[str, str]) -> dict[str, str]:
+    return at_wecom
+
+
+@pytest.fixture
+def book() -> str:
+    return BOOK
 
 
 def test_what_differs_is_shown_and_brought_into_step(browse: Browser, services: Services) -> None:

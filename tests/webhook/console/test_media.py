@@ -13,7 +13,7 @@ from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.templates.render import Upload, needed
-from tests.support.books import JPG, MP4, PDF, PNG, WEBP
+from tests.support.books import JPG, PDF, PNG, WEBP
 from tests.support.console import Browser, text_of
 from webhook.console.welcomes import media_status
 
@@ -28,15 +28,13 @@ templates:
 rules:
   - use: default
 """
-FILES = {"media/hello.png": PNG, "media/intro.mp4": MP4}
 DAY = 86400.0
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"
 
 
 @pytest.fixture
-def services(services: Services) -> Services:
-    services.books.save("default", BOOK, FILES)
-    return services
+def book() -> str:
+    return BOOK
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from html import unescape
 
 import pytest
@@ -10,26 +9,18 @@ from werkzeug.test import TestResponse
 
 from tasks.ledger import intake
 from tasks.missed.work_list import WorkList
-from tasks.services import Services, build_services
+from tasks.services import build_services
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.simulator.world import App
 from tests.support.builders import BOOK, some_settings
 from tests.support.console import NAME, PASSWORD, Browser, text_of
 from tests.support.ledger import missed, unannounced
 
 
 @pytest.fixture
-def services(redis_url: str, wecom: StandIn) -> Iterator[Services]:
-    """An installation that can message members."""
-    app = wecom.register(App.random())
-    environment = app.environment(wecom.base_url) | {"WECOM_AGENT_ID": app.agent_id}
-    made = build_services(
-        some_settings(**environment, REDIS_URL=redis_url, CONSOLE_PASSWORD=PASSWORD), timeout=intake.TIMEOUT
-    )
+def variables(at_wecom: dict[str, str], wecom: StandIn) -> dict[str, str]:
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
-    yield made
-    made.redis.close()
+    return at_wecom
 
 
 def work(browse: Browser) -> WorkList:

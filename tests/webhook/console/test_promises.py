@@ -34,20 +34,21 @@ MOMENTARY = ("LIMITS:", keys.members(""), keys.departments(""))  # limits, and c
 
 
 @pytest.fixture
-def services(redis_url: str) -> Iterator[Services]:
-    """An installation that has lived; WeCom is away (nobody listens at that port)."""
-    settings = some_settings(
-        REDIS_URL=redis_url,
-        CONSOLE_PASSWORD=PASSWORD,
-        SECRET_KEY=KEY,
-        WECOM_AGENT_ID="1000002",
-        WECOM_API_BASE="http://127.0.0.1:9",
-    )
-    made = build_services(settings, timeout=intake.TIMEOUT)
-    made.books.save("default", "version: 1\ntemplates:\n  default:\n    text: 您好\nrules:\n  - use: default\n")
-    samples.fill(made)
-    yield made
-    made.redis.close()
+def variables() -> dict[str, str]:
+    """WeCom is away: nobody listens at that port."""
+    return {"SECRET_KEY": KEY, "WECOM_AGENT_ID": "1000002", "WECOM_API_BASE": "http://127.0.0.1:9"}
+
+
+@pytest.fixture
+def book() -> str:
+    return "version: 1\ntemplates:\n  default:\n    text: 您好\nrules:\n  - use: default\n"
+
+
+@pytest.fixture
+def services(services: Services) -> Services:
+    """An installation that has lived."""
+    samples.fill(services)
+    return services
 
 
 def addresses(browser: Browser, method: str) -> Iterator[tuple[Rule, str]]:

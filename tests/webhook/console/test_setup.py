@@ -8,16 +8,13 @@ from importlib import import_module
 import pytest
 from werkzeug.serving import make_server
 
-from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.simulator.world import App
 from tests.support.builders import BOOK
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.ledger import accepted
-from tests.support.processes import free_port
 from tests.support.until import until
 from tests.support.worker import working
 from webhook import create_app
@@ -29,18 +26,15 @@ WRONG_KEY = "the Token is right, the EncodingAESKey is not: copy WECOM_ENCODING_
 
 
 @pytest.fixture
-def services(redis_url: str, wecom: StandIn, tmp_path) -> Iterator[Services]:
-    """An installation that WeCom knows, with a book, at an address where `served` serves it."""
-    url = f"http://127.0.0.1:{free_port()}"
-    app = wecom.register(App.random(callback_url=f"{url}/callback"))
+def variables(at_wecom: dict[str, str], wecom: StandIn) -> dict[str, str]:
+    """Of an app that WeCom knows, at an address where `served` serves it."""
     wecom.people(members={"zhangsan": {"name": "张三"}})
-    environment = {**app.environment(wecom.base_url), "REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = build_services(read(environment | {"WELCOME_PUBLIC_URL": url}, tmp_path), timeout=intake.TIMEOUT)
-    made.books.save("default", BOOK)
-    yield made
-    for client in made.clients.values():
-        client.close()
-    made.redis.close()
+    return at_wecom
+
+
+@pytest.fixture
+def book() -> str:
+    return BOOK
 
 
 @pytest.fixture
