@@ -17,8 +17,7 @@ from webhook.console import (
     setup,
     statistics,
 )
-from webhook.console.welcomes import explaining, groups, media, overview, publishing, revisions, rules
-from webhook.console.welcomes.editor import editor
+from webhook.console.welcomes import editor, explaining, groups, media, overview, publishing, revisions, rules
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -26,6 +25,7 @@ SUBJECTS = (
     dashboard,
     overview,
     rules,
+    editor,
     media,
     groups,
     publishing,
@@ -50,7 +50,6 @@ def create_console(services: Services) -> Flask:
     layout.frame(app, services)
     auth.guard(app, services)
     app.register_blueprint(error_pages.blueprint)
-    app.register_blueprint(editor(services))
     for subject in SUBJECTS:
         app.register_blueprint(subject.blueprint)
     return app

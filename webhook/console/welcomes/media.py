@@ -12,18 +12,17 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from werkzeug.datastructures import FileStorage
 
-from tasks.books.draft import Draft
 from tasks.media.renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.media.uploads import MediaFull, described
 from tasks.templates import media_kind
 from tasks.templates.book_attachments import USES
 from tasks.templates.media_kind import FILE, LARGEST
 from tasks.templates.model import Book, Media
-from tasks.templates.problems import BookError
 from tasks.wecom.message_limits import PERMANENT_IMAGE_MOST
 from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
+from webhook.console.welcomes.lookups import book_of
 from webhook.console.welcomes.media_status import UNPUBLISHED, Freshness
 from webhook.console.welcomes.uploads import received
 
@@ -70,7 +69,7 @@ def show() -> str:
     live = services.books.book(app.name, number) if number else None
     used = [int(one or 0) for one in services.redis.mget(quota_keys(app.settings.corp_id))]
     shown = live.media() if live is not None else {}
-    items = _items({**shown, **services.drafts.files(app.name)}, _book(draft) if draft.version else live, live)
+    items = _items({**shown, **services.drafts.files(app.name)}, book_of(draft) if draft.version else live, live)
     return render_template(
         "media/library.html",
         items=items,
@@ -169,11 +168,3 @@ def content(sha256: str) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = f"private, max-age={A_YEAR}, immutable"
     return response
-
-
-def _book(draft: Draft) -> Book | None:
-    """What a draft says; None while it is empty."""
-    try:
-        return draft.book()
-    except BookError:
-        return None
