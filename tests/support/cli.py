@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from tasks.settings import VARIABLES
 from webhook.cli.main import main
 
+SECRETS = ("WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "CONSOLE_PASSWORD", "SECRET_KEY")
+
 
 def run(*arguments: str, **environ: str) -> Result:
     """A command with these settings and no others. No output of any command holds a secret."""
@@ -17,18 +19,27 @@ def run(*arguments: str, **environ: str) -> Result:
     result = CliRunner().invoke(main, arguments, env=nothing | environ, prog_name="wecom-welcome")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    for name in ("WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "CONSOLE_PASSWORD", "SECRET_KEY"):
-        assert (environ.get(name) or "\0") not in result.stdout + result.stderr
+    for secret in filter(None, map(environ.get, SECRETS)):
+        assert secret not in result.stdout + result.stderr
     return result
 
 
-def failure(*arguments: str, **environ: str) -> str:
+def said(result: Result) -> list[str]:
+    """What a command that succeeds says on stdout, by line."""
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def complaint(result: Result) -> str:
     """What a command that fails says: one line on stderr."""
-    result = run(*arguments, **environ)
     assert result.exit_code == 1, result.output
     (line,) = result.stderr.splitlines()
     assert line.startswith("wecom-welcome: ")
     return line.removeprefix("wecom-welcome: ")
+
+
+def failure(*arguments: str, **environ: str) -> str:
+    return complaint(run(*arguments, **environ))
 
 
 def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:

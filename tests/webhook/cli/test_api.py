@@ -7,50 +7,40 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from tasks.settings import VARIABLES
 from tasks.wecom.catalogue import Entry, calls
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support import cli
 from webhook.cli import api as api_command
 from webhook.cli.main import main
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
-@pytest.fixture(autouse=True)
-def _an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def environ(app: App, wecom: StandIn) -> dict[str, str]:
+    """No Redis is needed."""
+    return app.environment(wecom.base_url)
 
 
 def run(*arguments: str, **environ: str) -> Result:
-    """`wecom-welcome api …` with these settings and no others. No output holds the secret."""
-    nothing: dict[str, str | None] = {variable.name: None for variable in VARIABLES}
-    result = CliRunner().invoke(main, ["api", *arguments], env=nothing | environ, prog_name="wecom-welcome")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert (environ.get("WECOM_CORP_SECRET") or "\0") not in result.stdout + result.stderr
-    return result
+    """`wecom-welcome api …`"""
+    return cli.run("api", *arguments, **environ)
 
 
-@pytest.fixture
-def environ(wecom: StandIn) -> dict[str, str]:
-    return wecom.register(App.random()).environment(wecom.base_url)
+def failure(*arguments: str, **environ: str) -> str:
+    """What it complains of, and it says nothing else."""
+    result = run(*arguments, **environ)
+    assert result.stdout == ""
+    return cli.complaint(result)
 
 
 def answer(environ: dict[str, str], *arguments: str) -> Any:
     result = run(*arguments, **environ)
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
-
-
-def failure(*arguments: str, **environ: str) -> str:
-    """One line on stderr, and exit code 1."""
-    result = run(*arguments, **environ)
-    assert (result.exit_code, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
-    return line.removeprefix("wecom-welcome: ")
 
 
 # ------------------------------------------------------------------------------------------------ calls

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tasks.channels import Channel, ChannelError
 from tasks.storage import backup, connections, keys
@@ -14,17 +14,16 @@ from tasks.wecom.errors import from_answer
 from tasks.wecom.external_contact import ExternalContact
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support import cli
 from tests.support.books import a_rule
-from tests.support.builders import ENVIRONMENT
-from webhook.cli.main import main
+from tests.support.cli import complaint, said
 
 Run = Callable[..., Result]
 NO_RULE = "has no rule of its own in the current book"
 
 
 @pytest.fixture
-def app(wecom: StandIn) -> App:
-    app = wecom.register(App.random())
+def app(app: App, wecom: StandIn) -> App:
     wecom.people(members={"zhangsan": {}, "lisi": {}, "left": {"status": 5}})
     return app
 
@@ -35,29 +34,11 @@ def api(app: App, wecom: StandIn) -> ExternalContact:
 
 
 @pytest.fixture
-def run(app: App, redis_url: str, wecom: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    for name in ENVIRONMENT:
-        monkeypatch.delenv(name, raising=False)
-    environment = app.environment(wecom.base_url) | {"REDIS_URL": redis_url}
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(main, ("channels", *arguments), env=environment)
-
+def run(environ: dict[str, str]) -> Run:
+    """`wecom-welcome channels …`, beside a book with a rule for Douyin."""
     Path("book.yaml").write_text(a_rule('{state: "douyin-*"}'), "utf-8")
-    assert CliRunner().invoke(main, ("templates", "import", "book.yaml"), env=environment).exit_code == 0
-    return run
-
-
-def said(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.splitlines()
-
-
-def failure(result: Result) -> str:
-    assert result.exit_code == 1, result.output
-    (line,) = result.stderr.splitlines()
-    return line.removeprefix("wecom-welcome: ")
+    said(cli.run("templates", "import", "book.yaml", **environ))
+    return lambda *arguments: cli.run("channels", *arguments, **environ)
 
 
 def stored(client: connections.Redis, name: str) -> Channel:
@@ -136,15 +117,15 @@ def test_a_channel_is_changed_and_what_is_not_given_stays(
     assert redis_client.hkeys(keys.channels("default")) == ["b"]
     way = api.get_contact_way(config_id)["contact_way"]
     assert (way["remark"], way["state"], way["user"], way["skip_verify"]) == ("b", "shop", ["lisi"], False)
-    assert failure(run("update", "b", "--department", "3")) == (
+    assert complaint(run("update", "b", "--department", "3")) == (
         "this code was made for one member, and WeCom keeps it so; create another channel"
     )
-    assert failure(run("update", "b")).startswith("nothing to change")
+    assert complaint(run("update", "b")).startswith("nothing to change")
 
 
 def test_a_channel_is_deleted_only_with_yes(run: Run, api: ExternalContact, redis_client: connections.Redis) -> None:
     run("create", "a", "--state", "douyin-1", "--member", "zhangsan")
-    assert failure(run("delete", "a")) == ("printed codes of a (State douyin-1) would lead nowhere; if so, add --yes")
+    assert complaint(run("delete", "a")) == ("printed codes of a (State douyin-1) would lead nowhere; if so, add --yes")
     assert len(api.list_contact_way()["contact_way"]) == 1
     assert said(run("delete", "a", "--yes")) == ["a is deleted"]
     assert api.list_contact_way()["contact_way"] == []
@@ -156,7 +137,7 @@ def test_a_code_that_was_deleted_elsewhere_can_be_forgotten(
 ) -> None:
     run("create", "a", "--state", "douyin-1", "--member", "zhangsan")
     api.del_contact_way(stored(redis_client, "a").config_id)
-    assert "40058" in failure(run("delete", "a", "--yes"))
+    assert "40058" in complaint(run("delete", "a", "--yes"))
     assert said(run("delete", "a", "--yes", "--here-only")) == ["a is forgotten here, and WeCom keeps it"]
     assert redis_client.exists(keys.channels("default")) == 0
 
@@ -175,11 +156,11 @@ def test_channels_are_in_a_backup(run: Run, redis_client: connections.Redis) -> 
 
 def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
     run("create", "a", "--state", "douyin-1", "--member", "zhangsan")
-    assert failure(run("create", "a", "--member", "lisi")).startswith("there is a channel a already")
-    assert failure(run("create", "b")) == "a code leads to somebody: give --member or --department"
-    assert failure(run("show", "b")) == "no channel b; there are a"
-    assert "60111" in failure(run("create", "b", "--member", "nobody"))
-    assert "(the member is not activated: the member signs in to WeCom)" in failure(
+    assert complaint(run("create", "a", "--member", "lisi")).startswith("there is a channel a already")
+    assert complaint(run("create", "b")) == "a code leads to somebody: give --member or --department"
+    assert complaint(run("show", "b")) == "no channel b; there are a"
+    assert "60111" in complaint(run("create", "b", "--member", "nobody"))
+    assert "(the member is not activated: the member signs in to WeCom)" in complaint(
         run("create", "b", "--member", "left")
     )
     assert len(said(run("list"))) == 1
@@ -200,21 +181,21 @@ def test_each_refusal_of_a_contact_way_has_a_cure(run: Run, monkeypatch: pytest.
         raise from_answer(code, "invalid contact way", "externalcontact/add_contact_way")
 
     monkeypatch.setattr(ExternalContact, "add_contact_way", refuse)
-    line = failure(run("create", "a", "--member", "zhangsan"))
+    line = complaint(run("create", "a", "--member", "zhangsan"))
     assert re.fullmatch(rf"externalcontact/add_contact_way: {code} invalid contact way \(.{{20,}}\)", line)
 
 
 def test_a_code_whose_image_cannot_be_had_or_written_is_there_all_the_same(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = failure(run("create", "a", "--state", "douyin-1", "--member", "zhangsan", "--png", "no-such-folder/a.png"))
+    line = complaint(run("create", "a", "--state", "douyin-1", "--member", "zhangsan", "--png", "no-such-folder/a.png"))
     assert "the channel is there: write it elsewhere" in line
 
     def refuse(*_: object) -> None:
         raise ChannelError("the code's image did not come in time")
 
     monkeypatch.setattr("webhook.cli.channels.picture", refuse)
-    assert failure(run("show", "a", "--png", "a.png")) == (
+    assert complaint(run("show", "a", "--png", "a.png")) == (
         "the code's image did not come in time; the channel is there: `channels show a --png a.png` tries again"
     )
     assert len(said(run("list"))) == 1

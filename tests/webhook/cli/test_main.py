@@ -19,7 +19,6 @@ from tasks.ledger.ledger import Settlement
 from tasks.services import build_services
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.simulator.world import App
 from tests.support.builders import BOOK, CORP, ENVIRONMENT, some_settings
 from tests.support.cli import failure, run
 from tests.support.ledger import accepted, settled
@@ -46,11 +45,6 @@ def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tup
 
 COMMANDS = list(all_commands(main))
 HERE = {"PYTHONPATH": str(Path(__file__).parents[3])}  # this checkout's code
-
-
-@pytest.fixture(autouse=True)
-def _an_empty_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 # --- --help
@@ -521,11 +515,10 @@ def findings(result: Result) -> dict[str, str]:
 
 
 @pytest.fixture
-def registered(wecom, redis_url) -> dict[str, str]:
+def registered(environ: dict[str, str], wecom: StandIn) -> dict[str, str]:
     """The settings of an app that WeCom knows, with a member, on an empty Redis."""
-    app = wecom.register(App.random())
     wecom.people(members={"zhangsan": {"name": "张三"}})
-    return {**app.environment(wecom.base_url), "REDIS_URL": redis_url}
+    return environ
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_running_system(product):

@@ -3,19 +3,10 @@
 import json
 import time
 
-import pytest
-
 from tasks.missed.work_list import WorkList
 from tasks.storage import keys
-from tests.simulator.client import StandIn
-from tests.simulator.world import App
 from tests.support.cli import failure, run
 from tests.support.ledger import missed
-
-
-@pytest.fixture
-def environ(wecom: StandIn, redis_url: str) -> dict[str, str]:
-    return wecom.register(App.random()).environment(wecom.base_url) | {"REDIS_URL": redis_url}
 
 
 def test_who_was_missed_is_shown_newest_first_without_a_name(environ, redis_client):

@@ -5,41 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tasks.storage import connections, keys
 from tests.simulator.client import StandIn
-from tests.simulator.world import App
+from tests.support import cli
 from tests.support.books import FILES, a_folder, a_rule, a_template
-from tests.support.builders import ENVIRONMENT
-from webhook.cli.main import main
+from tests.support.cli import complaint, said
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(redis_url: str, wecom: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    for name in ENVIRONMENT:
-        monkeypatch.delenv(name, raising=False)
-    app = wecom.register(App.random())
-    environment = app.environment(wecom.base_url) | {"REDIS_URL": redis_url, "USER": "wang"}
-
+def run(environ: dict[str, str]) -> Run:
     def run(*arguments: str, **variables: str) -> Result:
-        return CliRunner().invoke(main, arguments, env=environment | variables)
+        return cli.run(*arguments, **environ | {"USER": "wang"} | variables)
 
     return run
-
-
-def said(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.splitlines()
-
-
-def failure(result: Result) -> str:
-    assert result.exit_code == 1, result.stdout
-    (line,) = result.stderr.splitlines()
-    return line.removeprefix("wecom-welcome: ")
 
 
 def write(text: str, name: str = "book.yaml") -> str:
@@ -75,7 +57,7 @@ def test_a_book_without_files_is_exported_as_yaml(run: Run) -> None:
 
 def test_a_book_with_files_needs_a_zip(run: Run, tmp_path: Path) -> None:
     run("templates", "import", str(a_folder(tmp_path)))
-    assert failure(run("templates", "export", "out.yaml")) == (
+    assert complaint(run("templates", "export", "out.yaml")) == (
         "this book shows 4 files: export it as .zip, such as book.zip"
     )
     assert not Path("out.yaml").exists()
@@ -89,7 +71,7 @@ def test_two_editors_do_not_overwrite_each_other(run: Run) -> None:
     write(Path("mine.yaml").read_text("utf-8").replace("text: a", "text: b"), "mine.yaml")
     write(Path("yours.yaml").read_text("utf-8").replace("text: a", "text: c"), "yours.yaml")
     assert said(run("templates", "import", "mine.yaml", "--author", "li")) == ["default: revision 2, after 1"]
-    assert failure(run("templates", "import", "yours.yaml")) == (
+    assert complaint(run("templates", "import", "yours.yaml")) == (
         "yours.yaml was exported from revision 1, and li has saved 2 since: see `templates diff 1`, export anew, or use"
         " --force"
     )
@@ -98,17 +80,17 @@ def test_two_editors_do_not_overwrite_each_other(run: Run) -> None:
 
 def test_a_book_that_cannot_be_is_refused_in_one_line_and_changes_nothing(run: Run) -> None:
     write(a_template("text: '{nobody}'\nattachments: [image: {file: gone.png}]"))
-    line = failure(run("templates", "import", "book.yaml"))
+    line = complaint(run("templates", "import", "book.yaml"))
     assert line.startswith("book.yaml: line 4, column 11: no placeholder {nobody}; there are")
     assert "; line 5, column 33: no file gone.png beside the book; paths are relative to it" in line
-    assert failure(run("templates", "list")) == (
+    assert complaint(run("templates", "list")) == (
         "no welcome book is stored for default; `templates import FILE` stores one"
     )
 
 
 def test_media_beyond_the_cap_are_refused(run: Run, tmp_path: Path) -> None:
     a_folder(tmp_path, a_template("text: t\nattachments: [file: {file: a.pdf}]"), {"a.pdf": bytes(2 << 20)})
-    line = failure(run("templates", "import", "book.yaml", WELCOME_MEDIA_MB="1"))
+    line = complaint(run("templates", "import", "book.yaml", WELCOME_MEDIA_MB="1"))
     assert line == "stored media would have 2.0 MB, and WELCOME_MEDIA_MB allows 1; raise it"
 
 
@@ -139,15 +121,15 @@ def test_history_difference_and_rollback(run: Run) -> None:
     assert "-    text: a" in difference
     assert said(run("templates", "diff"))[-3:] != difference[-3:]
     assert said(run("templates", "rollback", "1")) == ["default: revision 3 is the same as 1; nothing has changed"]
-    assert failure(run("templates", "diff", "1", "9")) == (
+    assert complaint(run("templates", "diff", "1", "9")) == (
         "the book of default has no revision 9; `templates history` shows which there are"
     )
-    assert failure(run("templates", "rollback", "9")).startswith("the book of default has no revision 9")
+    assert complaint(run("templates", "rollback", "9")).startswith("the book of default has no revision 9")
 
 
 def test_a_single_revision_has_nothing_to_differ_from(run: Run) -> None:
     run("templates", "import", write(a_template("text: a")))
-    assert failure(run("templates", "diff")) == "there is one revision only; `templates list` shows it"
+    assert complaint(run("templates", "diff")) == "there is one revision only; `templates list` shows it"
 
 
 def test_the_current_book_is_listed(run: Run, tmp_path: Path) -> None:
@@ -198,7 +180,7 @@ def test_a_moment_is_in_the_set_zone(run: Run, at: str, line: str) -> None:
 def test_a_moment_that_is_none_is_refused(run: Run) -> None:
     write(a_template("text: t"))
     result = run("templates", "explain", "--member", "a", "--file", "book.yaml", "--at", "soon")
-    assert failure(result) == "--at takes 21:30, 2026-11-22 or 2026-11-22T21:30"
+    assert complaint(result) == "--at takes 21:30, 2026-11-22 or 2026-11-22T21:30"
 
 
 # ------------------------------------------------------------------------------------------------ state
@@ -208,13 +190,13 @@ def test_a_backup_is_restored_elsewhere(run: Run, redis_url: str, tmp_path: Path
     run("templates", "import", str(a_folder(tmp_path)))
     (line,) = said(run("backup", "state.zip"))
     assert line.startswith("state.zip: ")
-    assert failure(run("restore", "state.zip")) == "there is state here already; `restore --force` replaces all of it"
+    assert complaint(run("restore", "state.zip")) == "there is state here already; `restore --force` replaces all of it"
     with connections.connect(redis_url, timeout=5) as client:
         client.flushall()
     assert said(run("restore", "state.zip"))[0].endswith(" entries restored")
     assert said(run("templates", "export", "out.zip")) == ["out.zip: revision 1 of default, 4 files"]
-    assert failure(run("restore", str(tmp_path / "book.yaml"))).endswith("book.yaml is not a backup of wecom-welcome")
-    assert failure(run("backup", "no/such/folder.zip")) == "no/such/folder.zip: No such file or directory"
+    assert complaint(run("restore", str(tmp_path / "book.yaml"))).endswith("book.yaml is not a backup of wecom-welcome")
+    assert complaint(run("backup", "no/such/folder.zip")) == "no/such/folder.zip: No such file or directory"
 
 
 def test_a_customer_of_whom_nothing_is_kept_is_said(run: Run) -> None:
@@ -245,7 +227,7 @@ def test_group_welcomes_that_wecom_refuses_fail_the_command_with_the_reason(run:
     wecom.faults(busy=1, paths=("externalcontact/group_welcome_template/add",))
     result = run("templates", "groups")
     assert result.stdout.startswith("! hello: failed (-1 ")
-    assert failure(result) == "1 of 1 group welcomes are not in step: hello"
+    assert complaint(result) == "1 of 1 group welcomes are not in step: hello"
 
 
 def test_an_exported_zip_takes_the_ids_along_and_another_app_does_not_take_them_over(
