@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from tasks.storage import connections, keys
 from tasks.wecom import WeComClient
 from tasks.wecom.errors import CODES
 from tests.simulator.client import StandIn
@@ -91,6 +92,14 @@ def test_the_data_holds_every_outcome_and_every_state_of_a_follow_up_and_of_a_re
     assert {row["outcome"] for row in missed} == not_greeted | {"unannounced"}
     assert {(row["followup"] or {}).get("state") for row in rows} == {"waiting", "done", "failed", None}
     assert {row["reminder"] for row in missed} == {"sent", "unsure", "failed", None}
+
+
+def test_every_key_is_known_and_of_the_same_type(old: Installation) -> None:
+    with connections.connect(old.embedded.url, timeout=5) as client:
+        there = {key: client.type(key) for key in client.scan_iter(count=1000) if not key.startswith("_kombu.")}
+    assert len(there) > 400
+    known = {key: keys.find(key) for key in there}
+    assert {key: None if one is None else one.type for key, one in known.items()} == there
 
 
 # ------------------------------------------------------------------------------------------------ on the terminal
@@ -170,6 +179,21 @@ def test_set_up_says_what_was_wrong_with_each_refused_callback(operator: Operato
         verdicts = [one[language] for one in WORDS["callbacks"].values() if language in one]
         shown = [one for one in verdicts if _in_one_line(one) in said]
         assert shown == ([known[language]] if language in known else []), app
+        classes = {"bad": 'class="verdict bad"', "warn": 'class="verdict warn"'}
+        page = operator.get(f"/setup?app={app}", language)
+        assert [tone for tone, mark in classes.items() if mark in page] == [
+            one for one in classes if one == known["tone"]
+        ]
+
+
+@pytest.mark.parametrize("app", ["default", "mangled"])
+def test_set_up_shows_the_last_check(old: Installation, operator: Operator, app: str) -> None:
+    with connections.connect(old.embedded.url, timeout=5) as client:
+        findings = json.loads(client.get(f"welcome:checkup:{app}") or "")["findings"]
+    said = operator.text(f"/setup?app={app}").replace("`", "")
+    for what, _fine, detail, cure in findings:
+        for part in (what, detail, cure):
+            assert _in_one_line(_english(part)).replace("`", "") in said
 
 
 def test_what_was_refused_or_failed_is_told_where_it_was(old: Installation, operator: Operator) -> None:
@@ -328,6 +352,14 @@ def test_whoever_is_added_afterwards_is_greeted(upgraded: Upgraded, stand_in: St
 
 
 # ------------------------------------------------------------------------------------------------ small things
+
+
+def _english(kept: Any) -> str:
+    """A stored sentence: a text, or {"msgid", "values"}."""
+    if not isinstance(kept, dict):
+        return kept or ""
+    values = {name: _english(value) for name, value in kept["values"].items()}
+    return str(kept["msgid"] % values if values else kept["msgid"])
 
 
 def _in_one_line(text: str) -> str:
