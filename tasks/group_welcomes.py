@@ -19,6 +19,7 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 
 from tasks.books.revisions import BookStore
+from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
@@ -54,7 +55,7 @@ class SyncedWelcome:
     template_id: str = ""
     sent: str = ""  # digest of what WeCom has, as far as we know
     refused: str = ""  # digest of what it did not take: not sent again before the next look for drift
-    reason: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class SyncStep:
 
     act: str
     name: str
-    detail: str = ""
+    detail: Reason | None = None
     body: Mapping[str, Any] | None = None
 
 
@@ -97,7 +98,7 @@ def plan(
         known = kept.get(name, SyncedWelcome())
         body = body_of(welcome, ready)
         if body is None:
-            yield SyncStep(WAITS, name, "its media is not at WeCom yet")
+            yield SyncStep(WAITS, name, Reason.of(Kind.MEDIA_NOT_READY))
         elif known.template_id and known.sent == digest_of(body):
             yield SyncStep(SAME, name, body=body)
         elif known.refused == digest_of(body) and not again:
@@ -134,16 +135,14 @@ class GroupSync:
     def kept(self) -> dict[str, SyncedWelcome]:
         """Name → what is noted."""
         stored = replies.fields(self._redis.hgetall(keys.group_welcomes(self._app.name)))
-        return {name: SyncedWelcome(**json.loads(value)) for name, value in stored.items()}
+        return {name: _synced(value) for name, value in stored.items()}
 
     def adopt(self, template_ids: Mapping[str, str]) -> None:
         """Take over ids of this app's from elsewhere, such as an exported book, unless others are known."""
         for name, template_id in template_ids.items():
-            self._redis.hsetnx(
-                keys.group_welcomes(self._app.name), name, json.dumps(asdict(SyncedWelcome(template_id)))
-            )
+            self._redis.hsetnx(keys.group_welcomes(self._app.name), name, _stored(SyncedWelcome(template_id)))
 
-    def troubles(self) -> dict[str, str]:
+    def troubles(self) -> dict[str, Reason]:
         """Name → why WeCom has not what the book says."""
         return {name: one.reason for name, one in self.kept().items() if one.reason}
 
@@ -194,11 +193,12 @@ class GroupSync:
         try:
             there = self._calls(by).group_welcome_template_get(known.template_id)
         except (BadRequest, Final) as error:
-            return replace(step, act=EDITED, detail=f"gone from WeCom: {error.reason}")
+            return replace(step, act=EDITED, detail=Reason.of(Kind.GONE_FROM_WECOM, cause=Reason.from_error(error)))
         except WeComError as error:
-            return SyncStep(FAILED, step.name, f"not known whether it has changed: {error.reason}")
+            unknown = Reason.of(Kind.CHANGE_UNKNOWN, cause=Reason.from_error(error))
+            return SyncStep(FAILED, step.name, unknown)
         parts = differs(step.body or {}, there)
-        return replace(step, act=EDITED, detail=f"changed at WeCom: {', '.join(parts)}") if parts else step
+        return replace(step, act=EDITED, detail=Reason.of(Kind.CHANGED_AT_WECOM, fields=parts)) if parts else step
 
     def _done(self, step: SyncStep, known: SyncedWelcome, ready: Ready, by: float) -> SyncStep:
         """Take a step, and note it at once. → what came of it."""
@@ -211,9 +211,9 @@ class GroupSync:
                 return self._edited(step, known, by)
         except WeComError as error:
             code = error.errcode if isinstance(error, WeComAPIError) else None
-            reason = error.reason
+            reason = Reason.from_error(error)
             if step.act == ADDED and isinstance(error, NoAnswer):
-                reason += "; WeCom may have made one that is not known here"
+                reason = Reason.of(Kind.MAY_EXIST_TWICE, cause=reason)
             if code == MEDIA_DIED:  # it is renewed, and then the digest is another
                 self._books.ready.refuse(self._app.corp_id, _shown(step.body or {}, ready))
             final = isinstance(error, BadRequest | Final)
@@ -236,25 +236,36 @@ class GroupSync:
             if error.errcode == NOT_OURS:
                 raise
             self._added(step, by)  # it is gone; or the content is at fault, and then this is refused as well
-            return replace(step, act=ADDED, detail=step.detail or f"gone from WeCom: {error.reason}")
+            gone = Reason.of(Kind.GONE_FROM_WECOM, cause=Reason.from_error(error))
+            return replace(step, act=ADDED, detail=step.detail or gone)
         self._note(step.name, SyncedWelcome(known.template_id, digest_of(body)))
         return step
 
     def _deleted(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
-        detail = ""
+        detail = None
         if known.template_id:
             try:
                 self._calls(by).group_welcome_template_del(known.template_id)
             except (BadRequest, Final) as error:  # gone already, or not ours: in either case nothing to keep
-                detail = error.reason
+                detail = Reason.from_error(error)
         self._redis.hdel(keys.group_welcomes(self._app.name), step.name)
         return replace(step, detail=detail)
 
     def _note(self, name: str, kept: SyncedWelcome) -> None:
-        self._redis.hset(keys.group_welcomes(self._app.name), name, json.dumps(asdict(kept), ensure_ascii=False))
+        self._redis.hset(keys.group_welcomes(self._app.name), name, _stored(kept))
 
     def _calls(self, by: float) -> Any:
         return self._wecom.with_deadline(min(by, time.monotonic() + CALL)).external_contact
+
+
+def _stored(kept: SyncedWelcome) -> str:
+    data = asdict(kept) | {"reason": kept.reason.to_data() if kept.reason else ""}
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _synced(stored: str) -> SyncedWelcome:
+    data = json.loads(stored)
+    return SyncedWelcome(**data | {"reason": Reason.from_data(data.get("reason"))})
 
 
 def _shown(body: Mapping[str, Any], ready: Ready) -> Ready:

@@ -58,9 +58,13 @@ def watch_memory(services: Services) -> None:
 
 def watch_media(services: Services) -> None:
     """Say loudly when media is not at WeCom, or not renewed while there is time."""
-    for app, standing in services.queues.read().media.items():
-        for line in standing.alarms():
-            log.error("app %s: %s", app, line)
+    for app, status in services.queues.read().media.items():
+        for path, reason in status.absent.items():
+            log.error("app %s: %s is not at WeCom: %s", app, path, reason)
+        for path, reason in status.failing.items():
+            log.error("app %s: %s cannot be renewed, %.1f h left: %s", app, path, (status.left or 0) / 3600, reason)
+        if status.is_ending:
+            log.error("app %s: media ends in %.1f h and is not renewed", app, (status.left or 0) / 3600)
 
 
 def sync_group_welcomes(services: Services) -> None:

@@ -18,7 +18,8 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from tasks import upkeep
 from tasks.celery import make_app
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
-from tasks.greeting.greeter import Dispatcher, Greeter
+from tasks.greeting.dispatcher import Dispatcher
+from tasks.greeting.greeter import Greeter
 from tasks.ledger import celery_message
 from tasks.media.renewal import MediaRenewer
 from tasks.monitoring import jobs

@@ -18,7 +18,7 @@ from tasks.storage.embedded import reachable
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES
 from webhook.callback.crypto import decode_key
-from webhook.callback.diagnosis import is_proven, sentence
+from webhook.reason_texts import describe, media_alarms
 from webhook.rehearsal import verify
 
 SKEW = 5.0  # seconds between two clocks that are worth a word
@@ -160,45 +160,26 @@ def _redis(services: Services, app: App) -> Iterator[Finding]:
         yield Finding(LANE, None, detail, Message.of("resume it on the console's page Queue"))
     yield from _media(reading.media.get(app.name, MediaStatus()))
     for name, reason in services.app(app.name).group_sync.troubles().items():
-        yield Finding(GROUPS, None, f"{name}: {reason}", Message.of("`wecom-welcome templates groups` tries it again"))
-    noted = services.ledger.last_verification(app.name)
-    if noted is not None and noted[1]:
-        at = f"{datetime.fromtimestamp(noted[0], services.settings.timezone):%m-%d %H:%M:%S}"
-        fine = False if is_proven(noted[1]) else None
-        yield Finding(REFUSED, fine, Message.of("at %(time)s", time=at), sentence(noted[1]))
+        detail = Message.of("%(name)s: %(why)s", name=name, why=describe(reason))
+        yield Finding(GROUPS, None, detail, Message.of("`wecom-welcome templates groups` tries it again"))
+    verified = services.ledger.last_verification(app.name)
+    if verified is not None and verified.problem is not None:
+        at = f"{datetime.fromtimestamp(verified.at, services.settings.timezone):%m-%d %H:%M:%S}"
+        fine = False if verified.proven else None
+        yield Finding(REFUSED, fine, Message.of("at %(time)s", time=at), describe(verified.problem))
 
 
-def _media(standing: MediaStatus) -> Iterator[Finding]:
+def _media(status: MediaStatus) -> Iterator[Finding]:
     """What the book's files come to. None of it stops a welcome: the text goes without them."""
-    alarms = _alarms(standing)
+    alarms = media_alarms(status)
     for alarm in alarms:
         yield Finding(MEDIA, None, alarm, Message.of("until then customers get the rest; see the log of `role upkeep`"))
-    if standing.files and not alarms:
-        detail = Message.of("%(n)s files at WeCom", n=standing.files)
-        if standing.left is not None:
-            hours = f"{standing.left / 3600:.0f}"
+    if status.files and not alarms:
+        detail = Message.of("%(n)s files at WeCom", n=status.files)
+        if status.left is not None:
+            hours = f"{status.left / 3600:.0f}"
             detail = Message.of("%(files)s, the first to be renewed ends in %(hours)s h", files=detail, hours=hours)
         yield Finding(MEDIA, True, detail)
-
-
-def _alarms(standing: MediaStatus) -> list[Message]:
-    """What `standing.alarms()` says, in sentences."""
-    hours = f"{max(0.0, standing.left or 0) / 3600:.1f}"
-    lines = [
-        Message.of("%(path)s is not at WeCom: %(why)s", path=path, why=why) for path, why in standing.absent.items()
-    ]
-    lines += [
-        Message.of(
-            "%(path)s cannot be renewed, its id ends in %(hours)s h at the earliest: %(why)s",
-            path=path,
-            hours=hours,
-            why=why,
-        )
-        for path, why in standing.failing.items()
-    ]
-    if not lines and standing.alarms():
-        lines.append(Message.of("media ends in %(hours)s h and is not renewed: is `role upkeep` running?", hours=hours))
-    return lines
 
 
 def _wecom(client: WeComClient) -> Iterator[Finding]:

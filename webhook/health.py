@@ -7,6 +7,7 @@ from tasks.monitoring.metrics import exposition
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import Services
 from webhook import current
+from webhook.reason_texts import media_alarms
 
 blueprint = Blueprint("health", __name__)  # no route needs a sign-in, and none tells a secret or a name
 
@@ -43,7 +44,7 @@ def can_greet() -> tuple[Response, int]:
     missing += [_tokenless(services, app) for app, left in reading.tokens.items() if left is None]
     media: list[str] = []
     for app, one in reading.media.items():
-        (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in one.alarms())
+        (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in media_alarms(one))
     return _answer(
         missing,
         remarks=_remarks(services),

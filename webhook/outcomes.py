@@ -5,11 +5,13 @@ The console's catalogue has the Chinese. No sentence holds a person's name.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from tasks.ledger.delivery import Attempt, Delivery, LeftOutBecause, Outcome
 from tasks.messages import Message
-from tasks.wecom.errors import CODES, BadRequest, Busy, Limited, MediaRefused, Misconfigured, TokenRefused
+from tasks.reasons import Kind, Reason
+from tasks.wecom.errors import CODES, BadRequest, Busy, Failure, Limited, MediaRefused, Misconfigured, TokenRefused
 from webhook import timeline
+from webhook.reason_texts import describe
 
 OK, WARN, BAD, UNKNOWN, PLAIN = "ok", "warn", "bad", "unknown", "plain"
 
@@ -90,27 +92,11 @@ _BY_CODE = {
 }
 
 
-WITHOUT_ANSWER = {  # tasks.wecom.transport's words for a call that brought none
-    one.msgid: one
-    for one in (
-        Message("the host's name has no address"),
-        Message("the connection is refused"),
-        Message("no connection in time"),
-        Message("no answer in time"),
-        Message("no TLS connection"),
-        Message("the connection was cut"),
-        Message("no time left"),
-        Message("no token in time"),
-        Message("the answer is not WeCom's JSON"),
-    )
-}
-
-
 def errcode(code: int, errmsg: str = "") -> tuple[Message, Message]:
     """(meaning, cure) of a WeCom errcode. `errmsg`: WeCom's own words, for a code that is not known."""
     known = CODES.get(code)
     if known is None:
-        said = {"errmsg": errmsg.removeprefix(str(code)).strip() or "?"}
+        said = {"errmsg": errmsg or "?"}
         return Message("WeCom says “%(errmsg)s”", said), Message("look the number up in WeCom's list, doc 90313")
     return Message(known.meaning), Message(known.cure)
 
@@ -128,14 +114,27 @@ def _what_to_do(code: int, errmsg: str) -> Message:
     return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
 
 
-def answered(answer: Mapping[str, Any]) -> Message:
-    """What came of one try, from {"errcode", "reason"}."""
-    code, reason = answer["errcode"], answer["reason"]
-    if code == 0:
-        return Message("accepted by WeCom")
-    if code is None:
-        return WITHOUT_ANSWER.get(reason) or Message("no answer: %(reason)s", {"reason": reason})
-    return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, reason)[0], "code": code})
+def answered(attempt: Attempt) -> Message:
+    """What came of one try."""
+    return Message("accepted by WeCom") if attempt.reason is None else told(attempt.reason)
+
+
+def told(reason: Reason) -> Message:
+    """A reason in few words, with the meaning of WeCom's errcode in place of WeCom's words."""
+    code = reason.errcode
+    if code is not None:
+        return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, _errmsg(reason))[0], "code": code})
+    unusable = reason.params.get("failure") == Failure.HTTP_STATUS
+    if reason.kind in (Kind.NOT_SENT, Kind.NO_ANSWER) and not unusable:
+        return describe(reason)
+    return Message("no answer: %(reason)s", {"reason": describe(reason)})
+
+
+def _errmsg(reason: Reason | None) -> str:
+    """WeCom's own words, where they are known."""
+    while reason is not None and reason.kind is not Kind.WECOM_ERROR:
+        reason = reason.cause
+    return "" if reason is None else str(reason.params["errmsg"])
 
 
 # ------------------------------------------------------------------------------------------------ verdicts
@@ -172,17 +171,17 @@ _LATE_OTHERWISE = (
 )
 
 
-def outcome_text(delivery: Mapping[str, Any], now: float | None = None, window: float = WINDOW) -> OutcomeText:
-    """What became of one delivery (`tasks.ledger.delivery.delivery`).
+def outcome_text(delivery: Delivery, now: float | None = None, window: float = WINDOW) -> OutcomeText:
+    """What became of one delivery.
 
     now: Unix seconds, for one that is in progress; `window`: seconds that a welcome code lives.
     """
-    outcome = delivery["outcome"] or "open"
+    outcome = delivery.outcome or "open"
     headline, *more = _SAYS.get(outcome, _unheard_of)(delivery, now, window)
     tone = TONES.get(outcome, BAD)
-    if outcome == "sent" and delivery["without"]:
+    if outcome == "sent" and delivery.left_out:
         tone = WARN
-    if outcome == "open" and now is not None and now > delivery["received_at"] + window:
+    if outcome == "open" and now is not None and now > delivery.received_at + window:
         tone = BAD
     return OutcomeText(tone, headline, tuple(more))
 
@@ -190,8 +189,8 @@ def outcome_text(delivery: Mapping[str, Any], now: float | None = None, window: 
 Words = Iterator[Message]
 
 
-def _open(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    left = window if now is None else delivery["received_at"] + window - now
+def _open(delivery: Delivery, now: float | None, window: float) -> Words:
+    left = window if now is None else delivery.received_at + window - now
     if left > 0:
         yield Message("In progress: %(left)s s left", {"left": seconds(left)})
     else:
@@ -199,63 +198,67 @@ def _open(delivery: Mapping[str, Any], now: float | None, window: float) -> Word
         yield Message("No worker has taken it to its end: are the workers running?")
 
 
-def _sent(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _sent(delivery: Delivery, now: float | None, window: float) -> Words:
     took = timeline.took(delivery)
     if took is None:
         yield Message("Sent; accepted by WeCom")
     else:
         yield Message("Sent %(took)s s after WeCom's notification; accepted by WeCom", {"took": seconds(took / 1000)})
     yield from _troubles(delivery)
-    if delivery["without"]:
+    if delivery.left_out:
         yield _left_out(delivery)
     yield NO_RECEIPT
 
 
-def _troubles(delivery: Mapping[str, Any]) -> Words:
+def _troubles(delivery: Delivery) -> Words:
     """What went wrong on the way to it."""
-    if delivery["recoveries"]:
+    if delivery.redeliveries:
         yield Message(
-            "A worker stopped in the middle and another took over (times: %(n)s).", {"n": delivery["recoveries"]}
+            "A worker stopped in the middle and another took over (times: %(n)s).", {"n": delivery.redeliveries}
         )
-    failed = [(bar.number, bar.answer) for bar in timeline.bars(delivery) if bar.answer and bar.answer["errcode"] != 0]
-    if failed and delivery["outcome"] == "sent":
-        number, answer = failed[0]
+    failed = [(bar.number, bar.attempt) for bar in timeline.bars(delivery) if bar.attempt and not bar.attempt.accepted]
+    if failed and delivery.outcome is Outcome.SENT:
+        number, attempt = failed[0]
         yield Message(
             "Try %(first)s failed: %(why)s. Try %(last)s was accepted.",
-            {"first": number, "why": answered(answer), "last": delivery["attempts"]},
+            {"first": number, "why": answered(attempt), "last": delivery.attempts},
         )
 
 
-def _left_out(delivery: Mapping[str, Any]) -> Message:
-    numbers = {"numbers": ", ".join(str(number) for number in delivery["without"])}
-    refused, absent = "lighter" in delivery["steps"], "media_not_ready" in delivery["steps"]
-    if refused and absent:
+def _left_out(delivery: Delivery) -> Message:
+    numbers = {"numbers": _numbers(delivery)}
+    because = {one.because for one in delivery.left_out}
+    if len(because) > 1 or because == {LeftOutBecause.UNKNOWN}:
         return Message("Left out: attachment %(numbers)s, refused by WeCom or not uploaded to it yet.", numbers)
-    if refused:
+    if because == {LeftOutBecause.REFUSED}:
         return Message("Left out: attachment %(numbers)s, refused by WeCom.", numbers)
     return Message("Left out: attachment %(numbers)s, not uploaded to WeCom yet.", numbers)
 
 
-def _unconfirmed(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _numbers(delivery: Delivery) -> str:
+    return ", ".join(str(one.number) for one in delivery.left_out)
+
+
+def _unconfirmed(delivery: Delivery, now: float | None, window: float) -> Words:
     yield Message("Probably delivered: it was sent, and no answer came back")
-    if delivery["errcode"] in (41050, 41051):
-        yield Message("Later WeCom said that the code was used (%(code)s).", {"code": delivery["errcode"]})
+    if delivery.errcode in (41050, 41051):
+        yield Message("Later WeCom said that the code was used (%(code)s).", {"code": delivery.errcode})
     yield from _troubles(delivery)
     yield LOOK
 
 
-def _lost(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    if delivery["errcode"] == 41096:
+def _lost(delivery: Delivery, now: float | None, window: float) -> Words:
+    if delivery.errcode == 41096:
         yield Message("Greeted elsewhere: another app was sending its welcome")
     else:
         yield Message("Greeted elsewhere: another app was first, or the two were chatting already")
     yield Message("To greet from here, let only this app send welcomes (the WeCom administrator).")
 
 
-def _no_code(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _no_code(delivery: Delivery, now: float | None, window: float) -> Words:
     """Causes: doc 92130, doc 92005."""
     yield Message("Not greeted: WeCom gave no welcome code")
-    if delivery["change"] == "add":
+    if delivery.change == "add":
         yield Message("A code given earlier, when the member was added without approval, is not given twice.")
     yield Message(
         "Usual causes: a welcome is set in WeCom's own console; the two were contacts before; the customer is a WeCom "
@@ -264,8 +267,8 @@ def _no_code(delivery: Mapping[str, Any], now: float | None, window: float) -> W
     yield Message("If it happens to everybody, delete the welcome in WeCom's console (the WeCom administrator).")
 
 
-def _no_template(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    if delivery["revision"] is None:
+def _no_template(delivery: Delivery, now: float | None, window: float) -> Words:
+    if delivery.revision is None:
         yield Message("Not sent: no welcome is published")
         yield Message("What to do: %(cure)s.", {"cure": Message("write a welcome and publish it")})
     else:
@@ -274,16 +277,16 @@ def _no_template(delivery: Mapping[str, Any], now: float | None, window: float) 
     yield BY_HAND
 
 
-def _expired(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _expired(delivery: Delivery, now: float | None, window: float) -> Words:
     longest = max(timeline.bars(delivery), key=lambda bar: bar.took, default=None)
     kind = longest.kind if longest else ""
-    if delivery["recoveries"] and kind == timeline.QUEUE:  # its start is that of the last worker
+    if delivery.redeliveries and kind == timeline.QUEUE:  # its start is that of the last worker
         said, why = _LATE_OTHERWISE[0], ""
     else:
         said, why = _LATE.get(kind, _LATE_OTHERWISE)
     values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Message(said, values)
-    if delivery["cause"] == "paused":
+    if delivery.cause == "paused":
         why = "The welcome lane was paused then."
     if why and longest:
         yield Message(why, values)
@@ -291,8 +294,8 @@ def _expired(delivery: Mapping[str, Any], now: float | None, window: float) -> W
     yield BY_HAND
 
 
-def _stale(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    minutes = (delivery["received_at"] - delivery["created_at"]) / 60
+def _stale(delivery: Delivery, now: float | None, window: float) -> Words:
+    minutes = (delivery.received_at - delivery.created_at) / 60
     yield Message(
         "Not sent: WeCom told %(minutes)s minutes late, when the code had died", {"minutes": f"{minutes:.0f}"}
     )
@@ -300,50 +303,51 @@ def _stale(delivery: Mapping[str, Any], now: float | None, window: float) -> Wor
     yield BY_HAND
 
 
-def _refused(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    code, reason = delivery["errcode"], delivery["reason"]
-    if code is None and "prepared" not in delivery["steps"]:
-        yield Message("Not sent: the app “%(app)s” is not configured any more", {"app": delivery["app"]})
+def _refused(delivery: Delivery, now: float | None, window: float) -> Words:
+    code, reason = delivery.errcode, delivery.reason
+    if reason is not None and reason.kind is Kind.APP_NOT_CONFIGURED:
+        yield Message("Not sent: the app “%(app)s” is not configured any more", {"app": delivery.app})
         yield Message("What to do: %(cure)s (%(who)s).", {"cure": Message("set it up again"), "who": SERVER})
     elif code is None:
         yield Message("Not sent: WeCom could not accept this message")
-        yield Message("The limit: %(reason)s", {"reason": reason})
+        yield Message("The limit: %(reason)s", {"reason": describe(reason) if reason else "?"})
         cure = Message("change the welcome and publish it")
         yield Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": AUTHOR})
     else:
-        meaning = {"meaning": errcode(code, reason)[0], "code": code}
+        errmsg = _errmsg(reason)
+        meaning = {"meaning": errcode(code, errmsg)[0], "code": code}
         yield Message("Not sent: refused by WeCom, %(meaning)s (%(code)s)", meaning)
         if code in (40058, 40063):  # which mean little without
-            yield Message("WeCom's own words: %(errmsg)s", {"errmsg": reason.removeprefix(str(code)).strip()})
+            yield Message("WeCom's own words: %(errmsg)s", {"errmsg": errmsg})
         if code != 41050:  # whose cure is to greet by hand
-            yield _what_to_do(code, reason)
+            yield _what_to_do(code, errmsg)
     yield from _troubles(delivery)
     yield BY_HAND
 
 
-def _failed(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    values = {"window": f"{window:g}", "n": delivery["attempts"]}
+def _failed(delivery: Delivery, now: float | None, window: float) -> Words:
+    values = {"window": f"{window:g}", "n": delivery.attempts}
     yield Message("Not sent: WeCom could not be reached within %(window)s s (tries: %(n)s)", values)
-    for answer in delivery["tries"][-1:]:
-        yield Message("The last try: %(why)s.", {"why": answered(answer)})
-    if delivery["errcode"] is not None:
-        yield _what_to_do(delivery["errcode"], delivery["reason"])
+    for attempt in delivery.tries[-1:]:
+        yield Message("The last try: %(why)s.", {"why": answered(attempt)})
+    if delivery.errcode is not None:
+        yield _what_to_do(delivery.errcode, _errmsg(delivery.reason))
     else:
         yield Message("Is the network, or WeCom, down? The Set-up page tries it.")
     yield from _troubles(delivery)
     yield BY_HAND
 
 
-def _dead(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _dead(delivery: Delivery, now: float | None, window: float) -> Words:
     yield Message(
         "Not sent: workers stopped in the middle of it, one after the other (times: %(n)s)",
-        {"n": delivery["recoveries"]},
+        {"n": delivery.redeliveries},
     )
     yield Message("The server's log says why; look for the event id there.")
     yield BY_HAND
 
 
-def _rehearsed(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _rehearsed(delivery: Delivery, now: float | None, window: float) -> Words:
     took = timeline.took(delivery)
     if took is None:
         yield Message("Rehearsal: everything but the send")
@@ -352,23 +356,23 @@ def _rehearsed(delivery: Mapping[str, Any], now: float | None, window: float) ->
     yield Message("Nothing was sent, and it is not counted.")
 
 
-def _unannounced(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
+def _unannounced(delivery: Delivery, now: float | None, window: float) -> Words:
     yield Message("Not greeted: WeCom never told of this customer")
     yield Message("The nightly comparison found the two as contacts. WeCom does not guarantee its notifications.")
     yield BY_HAND
 
 
-def _unheard_of(delivery: Mapping[str, Any], now: float | None, window: float) -> Words:
-    yield Message("Outcome %(outcome)s, of another release", {"outcome": delivery["outcome"]})
+def _unheard_of(delivery: Delivery, now: float | None, window: float) -> Words:
+    yield Message("Outcome %(outcome)s, of another release", {"outcome": delivery.outcome})
 
 
-def note(delivery: Mapping[str, Any]) -> Message | None:
+def note(delivery: Delivery) -> Message | None:
     """The few words that a list has room for, beside the outcome; None where it says all."""
-    outcome, code = delivery["outcome"], delivery["errcode"]
+    outcome, code = delivery.outcome, delivery.errcode
     if outcome == "sent":
-        if delivery["without"]:
-            return Message("without attachment %(numbers)s", {"numbers": ", ".join(map(str, delivery["without"]))})
-        return Message("on try %(n)s", {"n": delivery["attempts"]}) if delivery["attempts"] > 1 else None
+        if delivery.left_out:
+            return Message("without attachment %(numbers)s", {"numbers": _numbers(delivery)})
+        return Message("on try %(n)s", {"n": delivery.attempts}) if delivery.attempts > 1 else None
     if outcome == "expired":
         longest = max(timeline.bars(delivery), key=lambda bar: bar.took, default=None)
         if longest is None:
@@ -376,16 +380,16 @@ def note(delivery: Mapping[str, Any]) -> Message | None:
         step = Message(STEPS[longest.kind], {"number": longest.number})
         return Message("%(step)s %(took)s s", {"step": step, "took": seconds(longest.took / 1000)})
     if outcome == "stale":
-        minutes = (delivery["received_at"] - delivery["created_at"]) / 60
+        minutes = (delivery.received_at - delivery.created_at) / 60
         return Message("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
     if outcome == "no_template":
-        return Message("no welcome is published") if delivery["revision"] is None else None
+        return Message("no welcome is published") if delivery.revision is None else None
     if outcome in ("refused", "failed") and code is not None:
-        return answered({"errcode": code, "reason": delivery["reason"]})
-    return Message("tries: %(n)s", {"n": delivery["attempts"]}) if outcome == "failed" else None
+        return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, _errmsg(delivery.reason))[0], "code": code})
+    return Message("tries: %(n)s", {"n": delivery.attempts}) if outcome == "failed" else None
 
 
-_SAYS: Mapping[str, Callable[[Mapping[str, Any], float | None, float], Words]] = {
+_SAYS: Mapping[str, Callable[[Delivery, float | None, float], Words]] = {
     "open": _open,
     "sent": _sent,
     "unconfirmed": _unconfirmed,

@@ -4,9 +4,10 @@
 makes no bar: nothing is guessed, and nothing is zero that was not measured.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+from tasks.ledger.delivery import Attempt, Delivery
 
 NOTICED = 5  # ms from which a wait is worth a bar of its own
 
@@ -30,13 +31,13 @@ _BEFORE = (  # step → what it ends
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One step from `start` to `end`, ms since receipt. `number`: of the try; `answer`: {"errcode", "reason"} of it."""
+    """One step from `start` to `end`, ms since receipt. `number`: of the try; `attempt`: what came of it."""
 
     kind: str
     start: int
     end: int
     number: int = 0
-    answer: Mapping[str, Any] | None = None
+    attempt: Attempt | None = None
     slowest: bool = False
 
     @property
@@ -44,21 +45,21 @@ class Bar:
         return self.end - self.start
 
 
-def bars(delivery: Mapping[str, Any]) -> tuple[Bar, ...]:
-    """The bars of a delivery (`tasks.ledger.delivery.delivery`), in order. The longest of several is the slowest."""
-    found = [bar for bar in _bars(delivery["steps"], delivery["tries"]) if bar.took >= 0]
+def bars(delivery: Delivery) -> tuple[Bar, ...]:
+    """The bars of a delivery , in order. The longest of several is the slowest."""
+    found = [bar for bar in _bars(delivery.steps, delivery.tries) if bar.took >= 0]
     if len(found) < 2:
         return tuple(found)
     slowest = max(found, key=lambda bar: bar.took)
     return tuple(replace(bar, slowest=bar is slowest and bar.took > 0) for bar in found)
 
 
-def took(delivery: Mapping[str, Any]) -> int | None:
+def took(delivery: Delivery) -> int | None:
     """ms from receipt to the last step that was noted; None if none was."""
-    return max(delivery["steps"].values(), default=None)
+    return max(delivery.steps.values(), default=None)
 
 
-def _bars(steps: Mapping[str, int], tries: list[Mapping[str, Any]]) -> Iterator[Bar]:
+def _bars(steps: Mapping[str, int], tries: Sequence[Attempt]) -> Iterator[Bar]:
     at = 0
     for step, kind in _BEFORE:
         if step in steps:

@@ -9,15 +9,16 @@ The settling of an event enters its follow-up in the same step as its outcome (s
 the two. A claim is a lease with a number, as that of an event: see tasks.ledger.ledger.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 from tasks.events import ContactAdded
 from tasks.ledger import pauses
+from tasks.ledger.delivery import Delivery, FollowUpStatus
 from tasks.ledger.query import read
-from tasks.ledger.rows import event_of
+from tasks.ledger.rows import from_row, to_json
+from tasks.reasons import Reason
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 
@@ -42,11 +43,11 @@ class FollowUpTask:
 
     event: ContactAdded
     id: str
-    number: int  # of the claim
+    fencing_token: int
     attempts: int  # begun, this one included
     received_at: int  # ms
     template: str
-    revision: int | None  # of the book that the event was settled with; None: not noted
+    revision: int | None  # of the book that the event was settled with; None: not recorded
     tags: tuple[str, ...]  # group/tag, marked already
     remark: str | None  # "set" or "kept"; None: not looked at yet
 
@@ -55,12 +56,12 @@ class FollowUpTask:
 class FollowUpProgress:
     """How far a follow-up came.
 
-    state: "done", "failed", "waiting" or "none" (there is nothing to do). delay: seconds until the next try, when it
-    waits. remark: "set", "kept" (the member has one) or None (not asked for, or not done yet).
+    delay: seconds until the next try, when it waits. remark: "set", "kept" (the member has one of their own) or None
+    (not asked for, or not done yet).
     """
 
-    state: str
-    reason: str = ""
+    status: FollowUpStatus
+    reason: Reason | None = None
     delay: float = 0.0
     awaits_full_add: bool = False
     tags: Sequence[str] = ()
@@ -68,13 +69,13 @@ class FollowUpProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUpStatus:
-    """How follow-ups stand: `waiting` and `oldest` (seconds past its time) of all apps, the rest of one."""
+class FollowUpSummary:
+    """How the follow-ups are: `waiting` and `oldest` (seconds past its time) of all apps, the rest of one."""
 
     waiting: int
     oldest: float
-    retried: Sequence[Mapping[str, str]]  # tried in vain, and to be tried again
-    failed: Sequence[Mapping[str, str]]  # given up, those received last first
+    retried: Sequence[Delivery]  # failed, and to be tried again
+    failed: Sequence[Delivery]  # given up, those received last first
     failures: int  # given up in all
 
 
@@ -96,15 +97,15 @@ class FollowUps:
             args=[keys.event(""), most, int(LEASE * 1000)],
         )
         return [
-            _task(identity, dict(zip(row[::2], row[1::2], strict=True)))
+            _task(from_row(identity, dict(zip(row[::2], row[1::2], strict=True))))
             for identity, row in zip(flat[::2], flat[1::2], strict=True)
         ]
 
     def note(self, task: FollowUpTask, progress: FollowUpProgress) -> bool:
         """Note how far it came. False: another worker has it now, or the customer was forgotten."""
         fields = {
-            "follow_reason": progress.reason,
-            "follow_tags": json.dumps(list(progress.tags), ensure_ascii=False),
+            "follow_reason": progress.reason.to_json() if progress.reason else "",
+            "follow_tags": to_json(list(progress.tags)),
             "follow_remark": progress.remark or "",
         }
         return bool(
@@ -116,7 +117,7 @@ class FollowUps:
                     keys.followup_failed(task.event.app),
                 ],
                 args=[
-                    *(task.id, task.number, progress.state, int(progress.delay * 1000)),
+                    *(task.id, task.fencing_token, str(progress.status), int(progress.delay * 1000)),
                     "1" if progress.awaits_full_add else "",
                     *(part for pair in fields.items() for part in pair),
                 ],
@@ -129,8 +130,8 @@ class FollowUps:
             self._again(keys=[keys.event(identity), keys.FOLLOWUP_DUE], args=[identity, keys.followup_failed("")])
         )
 
-    def status(self, app: str) -> FollowUpStatus:
-        """How those of an app stand. Bounded work: LISTED rows of each kind are looked at."""
+    def summary(self, app: str) -> FollowUpSummary:
+        """How those of an app are. Bounded work: LISTED rows of each kind are looked at."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.zcard(keys.FOLLOWUP_DUE)
@@ -138,28 +139,31 @@ class FollowUps:
             pipe.zcard(keys.followup_failed(app))
             pipe.zrevrange(keys.followup_failed(app), 0, LISTED - 1)
             (seconds, micros), waiting, soonest, failed, lately = pipe.execute()
-        rows = read(self._redis, [*soonest, *lately])
-        begun = [r for r in rows if r.get("follow_state") == "waiting" and r.get("follow_attempts", "0") != "0"]
-        due = [int(row.get("follow_next_at") or 0) for row in rows if row.get("follow_state") == "waiting"]
-        now = seconds * 1000 + micros // 1000
-        return FollowUpStatus(
+        rows = [(one, one.follow_up) for one in read(self._redis, [*soonest, *lately]) if one.follow_up]
+        waits = [(one, state) for one, state in rows if state.status is FollowUpStatus.WAITING]
+        due = [state.next_at or 0.0 for _, state in waits]
+        now = seconds + micros / 1e6
+        return FollowUpSummary(
             waiting=waiting,
-            oldest=max(0.0, (now - min(due)) / 1000) if due else 0.0,
-            retried=[row for row in begun if row["app"] == app and row.get("follow_reason")],
-            failed=[row for row in rows if row.get("follow_state") == "failed" and row["app"] == app],
+            oldest=max(0.0, now - min(due)) if due else 0.0,
+            retried=[one for one, state in waits if state.attempts and state.reason and one.app == app],
+            failed=[one for one, state in rows if state.status is FollowUpStatus.FAILED and one.app == app],
             failures=failed,
         )
 
 
-def _task(identity: str, row: Mapping[str, str]) -> FollowUpTask:
+def _task(delivery: Delivery) -> FollowUpTask:
+    state = delivery.follow_up
+    if state is None:
+        raise ValueError("a follow-up that was claimed has a state")
     return FollowUpTask(
-        event=event_of(row),
-        id=identity,
-        number=int(row["follow_claims"]),
-        attempts=int(row["follow_attempts"]),
-        received_at=int(row["received_at"]),
-        template=row.get("template", ""),
-        revision=int(row["revision"]) if row.get("revision") else None,
-        tags=tuple(json.loads(row.get("follow_tags") or "[]")),
-        remark=row.get("follow_remark") or None,
+        event=delivery.event,
+        id=delivery.id,
+        fencing_token=state.claims,
+        attempts=state.attempts,
+        received_at=delivery.received_ms,
+        template=delivery.template,
+        revision=delivery.revision,
+        tags=state.tags,
+        remark=state.remark,
     )

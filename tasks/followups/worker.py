@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
@@ -22,8 +22,10 @@ from tasks.books.revisions import BookStore, NoRevision
 from tasks.directory.lookup import Lookup, Lookups
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.store import LEASE, FollowUpProgress, FollowUps, FollowUpTask
+from tasks.ledger.delivery import FollowUpStatus
 from tasks.logs import about
 from tasks.monitoring.metrics import Counters, count
+from tasks.reasons import Kind, Reason
 from tasks.templates.model import NOTHING, Book, Template
 from tasks.templates.problems import BookError
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders, remark
@@ -48,17 +50,24 @@ PAGES = 20  # of a customer's members, 500 each
 
 def after_failure(error: Exception, task: FollowUpTask, jitter: float) -> FollowUpProgress:
     """What follows a try that failed: another one, or the end. Pure. `jitter`: 0 to 1."""
-    told = isinstance(error, NoRevision | BookError | FactsNotKnown)
-    reason = error.reason if isinstance(error, WeComError) else str(error) if told else type(error).__name__
+    reason = error.reason if isinstance(error, FactsUnknown) else _reason(error)
     waits = isinstance(error, WeComAPIError) and error.errcode == NO_CONTACTS and task.event.change == "half_add"
     if waits:
-        reason = f"waits for the full add: {reason}"
+        reason = Reason.of(Kind.AWAITS_FULL_ADD, cause=reason)
     if not _passes(error):
-        return FollowUpProgress("failed", reason)
+        return FollowUpProgress(FollowUpStatus.FAILED, reason)
     if task.attempts > len(DELAYS):
-        return FollowUpProgress("failed", f"given up after {task.attempts} tries: {reason}")
+        return FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.GIVEN_UP, tries=task.attempts, cause=reason))
     delay = DELAYS[task.attempts - 1] * (0.75 + jitter / 2)
-    return FollowUpProgress("waiting", reason, delay, awaits_full_add=waits)
+    return FollowUpProgress(FollowUpStatus.WAITING, reason, delay, awaits_full_add=waits)
+
+
+def _reason(error: Exception) -> Reason:
+    if isinstance(error, NoRevision):
+        return Reason.of(Kind.BOOK_GONE)
+    if isinstance(error, BookError):
+        return Reason.of(Kind.BOOK_UNREADABLE, problems=str(error))
+    return Reason.from_error(error)
 
 
 def _passes(error: Exception) -> bool:
@@ -70,8 +79,12 @@ def _passes(error: Exception) -> bool:
     return not isinstance(error, errors.InvalidRequest | NoRevision | BookError)
 
 
-class FactsNotKnown(Exception):
+class FactsUnknown(Exception):
     """A rule or a remark asks for something that WeCom does not tell yet."""
+
+    def __init__(self, asked_by: str, facts: Iterable[str]) -> None:
+        self.reason = Reason.of(Kind.FACTS_UNKNOWN, asked_by=asked_by, facts=sorted(facts))
+        super().__init__(str(self.reason))
 
 
 # ------------------------------------------------------------------------------------------------ one follow-up
@@ -103,7 +116,7 @@ class FollowUpHandler:
             done = _Done(task.tags, task.remark)
             try:
                 progress = self._do(task, done)
-            except (WeComError, redis.RedisError, NoRevision, BookError, FactsNotKnown) as error:
+            except (WeComError, redis.RedisError, NoRevision, BookError, FactsUnknown) as error:
                 progress = after_failure(error, task, self.jitter())
             except Exception as error:  # the edge of a worker's thread
                 log.exception("a follow-up ended in an error")
@@ -114,31 +127,36 @@ class FollowUpHandler:
             except redis.RedisError as error:
                 log.warning("cannot note a follow-up, so it is done again: %s", type(error).__name__)
                 return
-            if noted and progress.state in ("done", "failed"):
-                self.counters.add(count("followups_total", app=task.event.app, result=progress.state))
-            if noted and progress.state != "none":
-                level = logging.WARNING if progress.state == "failed" else logging.INFO
-                log.log(level, "follow-up %s%s", progress.state, f": {progress.reason}" if progress.reason else "")
+            if noted:
+                self._report(task, progress)
+
+    def _report(self, task: FollowUpTask, progress: FollowUpProgress) -> None:
+        status = progress.status
+        if status in (FollowUpStatus.DONE, FollowUpStatus.FAILED):
+            self.counters.add(count("followups_total", app=task.event.app, result=str(status)))
+        if status is not FollowUpStatus.NONE:
+            level = logging.WARNING if status is FollowUpStatus.FAILED else logging.INFO
+            log.log(level, "follow-up %s%s", status, f": {progress.reason}" if progress.reason else "")
 
     def _do(self, task: FollowUpTask, done: _Done) -> FollowUpProgress:
         if task.attempts > len(DELAYS) + 1:
-            return FollowUpProgress("failed", "worker after worker died with it")
+            return FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.INTERRUPTED_TOO_OFTEN))
         by = time.monotonic() + WORK
         client = self.clients.get(task.event.app)
         if client is None:
-            return FollowUpProgress("failed", f"no app {task.event.app} is configured")
+            return FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.APP_NOT_CONFIGURED, app=task.event.app))
         wecom = client.with_deadline(by)
         revision = task.revision or self.books.current(task.event.app)
         if revision is None:
-            return FollowUpProgress("none")
+            return FollowUpProgress(FollowUpStatus.NONE)
         book = self.books.book(task.event.app, revision)
         enquiry = self.people.about(wecom, task.event, task.received_at, by, NAMES)
         template = _template(book, task, enquiry)
         if template is None or template.then == NOTHING:
-            return FollowUpProgress("none")
+            return FollowUpProgress(FollowUpStatus.NONE)
         self._tag(template, task, wecom, by, done)
         self._remark(template, task, wecom, enquiry, done)
-        return FollowUpProgress("done")
+        return FollowUpProgress(FollowUpStatus.DONE)
 
     def _tag(self, template: Template, task: FollowUpTask, wecom: WeComClient, by: float, done: _Done) -> None:
         wanted = {f"{tag.group}/{tag.name}": tag for tag in template.then.tags}
@@ -167,7 +185,7 @@ class FollowUpHandler:
         values = enquiry.values(asked - ABOUT_CUSTOMER)
         unknown = [one for one in ALWAYS_THERE if one in asked and not values.get(one)]
         if unknown and task.attempts <= FACTS_AWAITED:
-            raise FactsNotKnown(f"the remark has {' and '.join(unknown)}, and WeCom does not tell")
+            raise FactsUnknown("remark", unknown)
         text = remark(template, values | {"customer": name})
         if not text:
             return
@@ -179,7 +197,7 @@ class FollowUpHandler:
 
 
 def _template(book: Book, task: FollowUpTask, enquiry: Lookup) -> Template | None:
-    """The template that the greeting had, or would have had. Raises FactsNotKnown while that cannot be told."""
+    """The template that the greeting had, or would have had. Raises FactsUnknown while that cannot be told."""
     if task.template:
         return book.templates.get(task.template)
     contact = enquiry.contact()
@@ -188,7 +206,7 @@ def _template(book: Book, task: FollowUpTask, enquiry: Lookup) -> Template | Non
         contact = enquiry.contact(facts)
         unknown = needs(book, contact)
         if unknown and task.attempts <= FACTS_AWAITED:
-            raise FactsNotKnown(f"a rule asks for {' and '.join(sorted(unknown))}, and WeCom does not tell")
+            raise FactsUnknown("rule", unknown)
     choice = select(book, contact)
     return None if choice is None else choice.template
 

@@ -1,20 +1,22 @@
 """What to do next with an event: pure functions over frozen values, so that every case is a row in a table of tests.
 
-before_greeting(claim)            → a Settlement when no call may be made, else None
-try_timeout(number, left)         → seconds for this try, or None when no try may begin any more
-after_try(error, number, ...)     → a Settlement, or the seconds to wait before the next try
-too_late(unanswered)              → a Settlement, when no further try may begin
-media_refused(error)              → whether media that WeCom had taken may have died
-suspects(error)                   → the attachments without which a refused greeting is tried again
+before_greeting(claim)              → Finish when no call may be made, else None
+try_timeout(number, left)           → seconds for this try, or None when no try may begin any more
+next_step(error, state, jitter)     → what follows a try that failed: Finish, or Retry
+too_late(in_doubt)                  → Finish, when no further try may begin
 """
 
-from tasks.ledger.ledger import Claim, Settlement
+from dataclasses import dataclass
+
+from tasks.ledger.claims import Claim
+from tasks.ledger.delivery import Outcome
+from tasks.reasons import Kind, Reason
 from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
 STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
-MOST_RECOVERIES = 6  # of an event, while there is time: its leases let five workers die in a window, so more are errors
-MANY_RECOVERIES = 3  # from more than these on, the end of the window is the workers' doing
+MOST_REDELIVERIES = 6  # of an event, while there is time: leases let five workers die in a window, so more are errors
+MANY_REDELIVERIES = 3  # from more than these on, the end of the window is the workers' doing
 
 # Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
 # end 12 s after the first began: a hung one leaves time for at least three more. None is longer than the third: a
@@ -26,6 +28,9 @@ BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
 RACING_WAIT = (1.0, 2.0, 3.0)  # 41096: while another app's welcome is delivered (doc 92599 names no delay)
 LIMITED_WAIT = (2.0, 4.0)  # 45009: over after a minute as a rule, so seldom worth more
 
+CODE_USED, CODE_SPENT, OTHER_APP_SENDS = 41050, 41051, 41096  # docs 90313, 92599
+INVALID_MEDIA_ID = 40007
+
 NO_ATTACHMENT: frozenset[str] = frozenset()
 WITH_MEDIA = frozenset({"image", "miniprogram", "video", "file"})
 EVERY_ATTACHMENT = WITH_MEDIA | {"link"}
@@ -34,29 +39,74 @@ OF_MINI_PROGRAMS = frozenset({90207, 90208})
 OF_THE_TEXT = frozenset({40033, 41009, 41049, 44004, 45002, 50100})  # and of the code, and of other calls
 
 
-def before_greeting(claim: Claim) -> Settlement | None:
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The event has its outcome. `errcode`: WeCom's, where its answer decided.
+
+    media_died: WeCom refused a message with media ids, so those in it are to be reported as dead.
+    """
+
+    outcome: Outcome
+    reason: Reason | None = None
+    errcode: int | None = None
+    media_died: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again after `wait` seconds.
+
+    media_died: the ids in the message are to be reported as dead, and the message is to be made again with what has
+    been renewed. drop: unless that has changed it, without its attachments of these msgtypes, or without any if it has
+    none of them. keep_urls: an attachment that is shown by a permanent URL is not at fault.
+    """
+
+    wait: float
+    media_died: bool = False
+    drop: frozenset[str] = NO_ATTACHMENT
+    keep_urls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TryState:
+    """How a greeting is when a try has failed.
+
+    number: tries begun for this event; in_doubt: the answer to one of them was lost, so that the greeting may have been
+    delivered; left: seconds until the code dies; has_attachments: whether the message had any; media_renewed:
+    whether it was made again before.
+    """
+
+    number: int
+    in_doubt: bool
+    left: float
+    has_attachments: bool = False
+    media_renewed: bool = False
+
+
+def before_greeting(claim: Claim) -> Finish | None:
     """The outcome of an event for which WeCom is not called."""
     event = claim.event
     over = claim.left() < LEAST
-    if claim.recoveries > (MANY_RECOVERIES if over else MOST_RECOVERIES):
-        return Settlement("dead", f"{claim.recoveries} workers died with it")
+    if claim.redeliveries > (MANY_REDELIVERIES if over else MOST_REDELIVERIES):
+        return Finish(Outcome.DEAD, Reason.of(Kind.WORKERS_DIED, redeliveries=claim.redeliveries))
     late = claim.received_at / 1000 - event.created_at
     if late > STALE and not event.rehearsal:
-        return Settlement("stale", f"WeCom announced it {late:.0f} s after it happened")
+        return Finish(Outcome.STALE, Reason.of(Kind.ANNOUNCED_LATE, seconds=round(late)))
     if not event.welcome_code and not event.rehearsal:
-        return Settlement("no_code", "WeCom gave no welcome code")
-    if over:
-        if claim.in_doubt:
-            return Settlement("unconfirmed", "a worker died during a try, and the answer with it")
-        return Settlement("expired", f"{claim.age:.1f} s " + ("in tries" if claim.attempts else "in the queue"))
-    return None
+        return Finish(Outcome.NO_CODE, Reason.of(Kind.NO_WELCOME_CODE))
+    if not over:
+        return None
+    if claim.in_doubt:
+        return Finish(Outcome.UNCONFIRMED, Reason.of(Kind.WORKER_DIED_IN_TRY))
+    where = "tries" if claim.attempts else "queue"
+    return Finish(Outcome.EXPIRED, Reason.of(Kind.WINDOW_OVER, where=where, seconds=round(claim.age, 1)))
 
 
-def too_late(unanswered: bool) -> Settlement:
+def too_late(in_doubt: bool) -> Finish:
     """The outcome when names, or a Redis that was away, have used up the time for another try."""
-    if unanswered:
-        return Settlement("unconfirmed", "an answer was lost, and then the window was over")
-    return Settlement("expired", "the names, or Redis, took the rest of the time")
+    if in_doubt:
+        return Finish(Outcome.UNCONFIRMED, Reason.of(Kind.ANSWER_LOST))
+    return Finish(Outcome.EXPIRED, Reason.of(Kind.TIME_USED_UP))
 
 
 def try_timeout(number: int, left: float) -> float | None:
@@ -66,40 +116,21 @@ def try_timeout(number: int, left: float) -> float | None:
     return min(_pick(TIMEOUTS, number), left)
 
 
-def after_try(error: Exception, number: int, unanswered: bool, left: float, jitter: float) -> Settlement | float:
-    """What follows a try that failed.
-
-    `number`: how many tries were begun for this event; `unanswered`: an answer to one of them was lost, so that the
-    greeting may have been delivered; `left`: seconds until the code dies; `jitter`: 0 to 1.
-    """
-    if isinstance(error, errors.InvalidRequest):
-        return Settlement("refused", error.reason)
-    if isinstance(error, errors.WeComAPIError):
-        code, reason = error.errcode, error.reason
-        if code in (41050, 41051) and unanswered:
-            return Settlement("unconfirmed", "an answer was lost, and now WeCom says that the code is used", code)
-        if code == 41051:
-            return Settlement("lost", reason, code)
-        if isinstance(error, errors.Busy):
-            wait = _pick(RACING_WAIT if code == 41096 else BUSY_WAIT, number)
-        elif isinstance(error, errors.Limited):
-            wait = _pick(LIMITED_WAIT, number)
-        elif isinstance(error, errors.TokenRefused):
-            wait = _pick(BUSY_WAIT, number)
-        else:
-            return Settlement("refused", reason, code)
-    else:
-        code, reason = None, getattr(error, "reason", type(error).__name__)
-        wait = UNUSABLE_WAIT if isinstance(error, errors.NoAnswer) else _pick(NOT_SENT_WAIT, number)
-    wait *= 0.75 + jitter / 2
-    if left - wait >= LEAST:
-        return wait
-    if code == 41096:
-        if unanswered:
-            return Settlement("unconfirmed", "an answer was lost, and to the end a welcome was being sent", code)
-        return Settlement("lost", "another app was sending its welcome to the end", code)
-    doubt = "; an answer may be lost" if unanswered else ""
-    return Settlement("failed", f"{number} {'try' if number == 1 else 'tries'}, the last: {reason}{doubt}", code)
+def next_step(error: Exception, state: TryState, jitter: float) -> Finish | Retry:
+    """What follows a try that failed with this error. `jitter`: 0 to 1."""
+    wait = _wait(error, state.number) * (0.75 + jitter / 2)
+    media_died = _errcode(error) in OF_MEDIA and not state.media_renewed
+    suspected = suspects(error)
+    if suspected and state.has_attachments and try_timeout(state.number + 1, state.left) is not None:
+        return Retry(0.0, media_died, suspected, keep_urls=_errcode(error) == INVALID_MEDIA_ID)
+    final = _final(error, state.in_doubt)
+    if final is not None:
+        outcome, reason = final
+        return Finish(outcome, reason, _errcode(error), media_died)
+    if state.left - wait >= LEAST:
+        return Retry(wait)
+    outcome, reason = _out_of_time(error, state.number, state.in_doubt)
+    return Finish(outcome, reason, _errcode(error))
 
 
 def suspects(error: Exception) -> frozenset[str]:
@@ -123,9 +154,45 @@ def suspects(error: Exception) -> frozenset[str]:
     return NO_ATTACHMENT
 
 
-def media_refused(error: Exception) -> bool:
-    """Whether WeCom did not take media of a message. It does not say which."""
-    return isinstance(error, errors.WeComAPIError) and error.errcode in OF_MEDIA
+def _final(error: Exception, in_doubt: bool) -> tuple[Outcome, Reason] | None:
+    """The outcome of an error after which another try of the same message is of no use; None: it may be."""
+    reason = Reason.from_error(error)
+    if isinstance(error, errors.InvalidRequest):
+        return Outcome.REFUSED, reason
+    if not isinstance(error, errors.WeComAPIError):
+        return None
+    if error.errcode in (CODE_USED, CODE_SPENT) and in_doubt:
+        return Outcome.UNCONFIRMED, Reason.of(Kind.CODE_USED_AFTER_LOST_ANSWER)
+    if error.errcode == CODE_SPENT:
+        return Outcome.LOST, reason
+    if isinstance(error, errors.Busy | errors.Limited | errors.TokenRefused):
+        return None
+    return Outcome.REFUSED, reason
+
+
+def _out_of_time(error: Exception, number: int, in_doubt: bool) -> tuple[Outcome, Reason]:
+    """The outcome of an error after which there is no time to wait and try again."""
+    if _errcode(error) == OTHER_APP_SENDS:
+        if in_doubt:
+            return Outcome.UNCONFIRMED, Reason.of(Kind.OTHER_APP_SENDING_AFTER_LOST_ANSWER)
+        return Outcome.LOST, Reason.of(Kind.OTHER_APP_SENDING)
+    cause = Reason.from_error(error)
+    return Outcome.FAILED, Reason.of(Kind.TRIES_FAILED, tries=number, in_doubt=in_doubt, cause=cause)
+
+
+def _wait(error: Exception, number: int) -> float:
+    """Seconds before the next try, without jitter."""
+    if _errcode(error) == OTHER_APP_SENDS:
+        return _pick(RACING_WAIT, number)
+    if isinstance(error, errors.Limited):
+        return _pick(LIMITED_WAIT, number)
+    if isinstance(error, errors.WeComAPIError):
+        return _pick(BUSY_WAIT, number)
+    return UNUSABLE_WAIT if isinstance(error, errors.NoAnswer) else _pick(NOT_SENT_WAIT, number)
+
+
+def _errcode(error: Exception) -> int | None:
+    return error.errcode if isinstance(error, errors.WeComAPIError) else None
 
 
 def _pick(seconds: tuple[float, ...], number: int) -> float:

@@ -1,60 +1,196 @@
-"""A row of the ledger as its readers get it: one shape for `deliveries --json` and the console. Pure."""
+"""What the ledger knows of one added customer: frozen values, made from a row by `tasks.ledger.rows.from_row`. Pure."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-FIELDS = (  # of one delivery, in this order; machines read them
-    *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
-    *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
+from tasks.events import ContactAdded
+from tasks.reasons import Reason
+
+
+class Outcome(StrEnum):
+    """What became of an event. The values are stored, counted and exported."""
+
+    SENT = "sent"  # WeCom took the greeting
+    UNCONFIRMED = "unconfirmed"  # delivered for all we know: the answer was lost
+    LOST = "lost"  # another app greeted, or the two are chatting already
+    NO_CODE = "no_code"  # WeCom gave no welcome code
+    NO_TEMPLATE = "no_template"  # no welcome is stored for this app, or no rule applies
+    EXPIRED = "expired"  # the window was over before a try could begin
+    STALE = "stale"  # WeCom announced the customer minutes late
+    REFUSED = "refused"  # WeCom refused the greeting
+    FAILED = "failed"  # WeCom could not be reached before the window ended
+    DEAD = "dead"  # worker after worker died with it
+    REHEARSED = "rehearsed"  # a rehearsal: everything but the send
+    UNANNOUNCED = "unannounced"  # found by the nightly comparison: no event ever came
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Outcome":
+        """One of another release: readable, and equal to nothing here."""
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = str(value)
+        return member
+
+
+OUTCOMES = tuple(one for one in Outcome if one is not Outcome.UNANNOUNCED)  # of events
+MISSED = frozenset(  # of events: not greeted, for all we know
+    {Outcome.NO_TEMPLATE, Outcome.EXPIRED, Outcome.STALE, Outcome.REFUSED, Outcome.FAILED, Outcome.DEAD}
 )
+GREETED = frozenset({Outcome.SENT, Outcome.UNCONFIRMED})  # greeted by us, for all we know
 
 
-def delivery(row: Mapping[str, str]) -> dict[str, Any]:
-    """FIELDS → values, and what follows. Times are Unix seconds; None while, or where, there is none.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One send, answered or not. `reason`: why WeCom did not take it, or what came instead; None: WeCom took it."""
 
-    cause: a word where no errcode tells why: "paused" (the lane was); else ""
-    revision: of the book that it was settled with, None for none
-    tries: [{"errcode": 0 for taken, None for no answer, "reason"}], in order, of the worker that settled it
-    without: numbers, from 1, of the attachments that were not sent
-    followup: {"state": "waiting" | "done" | "failed", "attempts", "at": of the last try, "next_at", "reason", "tags":
-    [group/tag that are marked], "remark": "set" | "kept" (the member has one) | None}; None: nothing is to be done
+    reason: Reason | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.reason is None
+
+    @property
+    def errcode(self) -> int | None:
+        """0 for a send that WeCom took, None where no answer came."""
+        return 0 if self.reason is None else self.reason.errcode
+
+
+class LeftOutBecause(StrEnum):
+    """Why a customer did not get an attachment."""
+
+    NOT_UPLOADED = "not_uploaded"  # its file was not at WeCom yet
+    REFUSED = "refused"  # WeCom refused a message with it
+    UNKNOWN = "unknown"  # of rows that an earlier release wrote
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An attachment that was not sent. `number`: from 1. `file`: its path in the book, "" where there is none.
+
+    `reason`: WeCom's, where it refused it.
     """
-    values: dict[str, Any] = {name: row.get(name, "") for name in FIELDS}
-    values["created_at"] = int(row["created_at"])
-    values["received_at"] = int(row["received_at"]) / 1000
-    values["outcome"] = row.get("outcome") or None
-    values["errcode"] = int(row["errcode"]) if row.get("errcode") else None
-    values["attempts"] = int(row["attempts"])
-    values["recoveries"] = max(0, int(row["claims"]) - 1)
-    values["steps"] = json.loads(row.get("steps") or "{}")
-    values["cause"] = row.get("cause", "")
-    values["revision"] = int(row["revision"]) if row.get("revision") else None
-    values["tries"] = [{"errcode": code, "reason": reason} for code, reason in json.loads(row.get("tries") or "[]")]
-    values["without"] = json.loads(row.get("without") or "[]")
-    values["followup"] = _followup(row)
-    return values
+
+    number: int
+    because: LeftOutBecause
+    msgtype: str = ""
+    file: str = ""
+    reason: Reason | None = None
 
 
-def names_used(row: Mapping[str, str]) -> dict[str, str]:
-    """Placeholder → value as it stood in the text: of a person, so no part of `delivery`, which terminals show.
+class FollowUpStatus(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    NONE = "none"  # there is nothing to do; never stored
 
-    Absent: the text does not use it. "": it has none, or none was known in time.
+
+@dataclass(frozen=True, slots=True)
+class FollowUpState:
+    """How far the follow-up of a delivery is. Times are Unix seconds.
+
+    `at`: the last try; `next_at`: the next one, while it waits; `tags`: group/tag, those that are marked;
+    `remark`: "set", "kept" (the member has one of their own) or None; `claims`: the last claim's fencing token.
     """
-    values: dict[str, str] = json.loads(row.get("values") or "{}")
-    return values
+
+    status: FollowUpStatus
+    attempts: int = 0
+    at: float | None = None
+    next_at: float | None = None
+    reason: Reason | None = None
+    tags: tuple[str, ...] = ()
+    remark: str | None = None
+    claims: int = 0
 
 
-def _followup(row: Mapping[str, str]) -> dict[str, Any] | None:
-    if not row.get("follow_state"):
-        return None
-    at, next_at = row.get("follow_at"), row.get("follow_next_at")
-    return {
-        "state": row["follow_state"],
-        "attempts": int(row.get("follow_attempts") or 0),
-        "at": int(at) / 1000 if at else None,
-        "next_at": int(next_at) / 1000 if next_at else None,
-        "reason": row.get("follow_reason", ""),
-        "tags": json.loads(row.get("follow_tags") or "[]"),
-        "remark": row.get("follow_remark") or None,
-    }
+class ReminderStatus(StrEnum):
+    SENDING = "sending"
+    SENT = "sent"
+    UNSURE = "unsure"  # no answer came: the member may have been told
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderState:
+    """What a member was told about a missed customer. `by` "": sent by the schedule. `at`: Unix seconds."""
+
+    status: ReminderStatus
+    at: float | None = None
+    by: str = ""
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Somebody ticked a missed customer off the work list. `at`: Unix seconds."""
+
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One added customer: the event, and what became of it. Holds no welcome code.
+
+    `created_at`: Unix seconds, WeCom's; `received_ms`: ms of Redis' clock. `outcome` None: still in progress.
+    `errcode` None: WeCom's answer had no part in the outcome. `cause`: "paused" where a pause made it late, else "".
+    `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it.
+    `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
+    kept. `greeted_later`: id of a later event by which the same two were greeted. `found_ms`: when the comparison
+    found it. `customer_name` None: nobody has asked WeCom for it.
+    """
+
+    id: str
+    app: str
+    corp_id: str
+    change: str
+    user_id: str
+    external_user_id: str
+    state: str
+    created_at: int
+    received_ms: int
+    rehearsal: bool = False
+    outcome: Outcome | None = None
+    errcode: int | None = None
+    reason: Reason | None = None
+    cause: str = ""
+    template: str = ""
+    rule: str = ""
+    variant: str = ""
+    revision: int | None = None
+    claims: int = 0
+    attempts: int = 0
+    answers: int = 0
+    steps: Mapping[str, int] = field(default_factory=dict)
+    tries: tuple[Attempt, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    names: Mapping[str, str] | None = None
+    follow_up: FollowUpState | None = None
+    greeted_later: str = ""
+    reminder: ReminderState | None = None
+    tick: Tick | None = None
+    found_ms: int | None = None
+    customer_name: str | None = None
+
+    @property
+    def event(self) -> ContactAdded:
+        """The event, without its welcome code, and so without its id."""
+        return ContactAdded(
+            app=self.app,
+            corp_id=self.corp_id,
+            change=self.change,
+            user_id=self.user_id,
+            external_user_id=self.external_user_id,
+            created_at=self.created_at,
+            state=self.state,
+            rehearsal=self.rehearsal,
+        )
+
+    @property
+    def received_at(self) -> float:
+        """Unix seconds."""
+        return self.received_ms / 1000
+
+    @property
+    def redeliveries(self) -> int:
+        """How often another worker took it over."""
+        return max(0, self.claims - 1)

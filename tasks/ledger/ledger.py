@@ -28,11 +28,10 @@ Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
 
 import contextlib
-import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
 from zoneinfo import ZoneInfo
@@ -41,30 +40,24 @@ import redis
 from redis.typing import EncodableT, FieldT
 
 from tasks.events import ContactAdded
-from tasks.ledger import celery_message, pauses, query, statistics
+from tasks.ledger import celery_message, earlier, pauses, query, statistics
+from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
-from tasks.ledger.rows import erase, event_of, index
+from tasks.ledger.rows import (
+    attempts_json,
+    erase,
+    event_of,
+    from_row,
+    index,
+    left_out_json,
+    to_json,
+)
+from tasks.reasons import Reason
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 
-__all__ = ["Page"]
-
-OUTCOMES: Mapping[str, str] = {
-    "sent": "WeCom took the greeting",
-    "unconfirmed": "delivered for all we know: our answer was lost",
-    "lost": "another app greeted, or the two already chat",
-    "no_code": "WeCom gave no welcome code",
-    "no_template": "no welcome is stored for this app, or no rule applies",
-    "expired": "the window was over before a try could begin",
-    "stale": "WeCom announced the customer minutes late",
-    "refused": "WeCom refused the greeting",
-    "failed": "WeCom could not be reached, to the end",
-    "dead": "worker after worker died with it",
-    "rehearsed": "a rehearsal: everything but the send",
-}
-MISSED = frozenset({"no_template", "expired", "stale", "refused", "failed", "dead"})  # for all we know, not greeted
-GREETED = frozenset({"sent", "unconfirmed"})  # for all we know, greeted by us
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
@@ -72,72 +65,18 @@ WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow lane for fol
 SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
 TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, if nobody trims
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # without a blank, in every row
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old."""
+class Verification:
+    """The last callback of an app. `at`: Unix seconds. `problem` None: it was accepted.
 
-    event: ContactAdded
-    number: int  # 1 for the first worker that has it
-    attempts: int  # tries begun, for all we know, before this claim
-    answers: int  # of these, answered
-    received_at: int  # ms
-    revision: int | None  # of the app's welcome book; None: none is stored
-    claimed_at: float
-    age: float
-    window: float
-
-    @property
-    def id(self) -> str:
-        return self.event.id
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether a worker began a try and died before it noted the answer: the customer may have been greeted."""
-        return self.attempts > self.answers
-
-    @property
-    def recoveries(self) -> int:
-        return self.number - 1
-
-    @property
-    def deadline(self) -> float:
-        """The time of `time.monotonic` at which the welcome code dies."""
-        return self.claimed_at + self.window - self.age
-
-    def left(self) -> float:
-        """Seconds until the welcome code dies."""
-        return self.deadline - time.monotonic()
-
-    def elapsed(self) -> float:
-        """Seconds since receipt."""
-        return self.age + time.monotonic() - self.claimed_at
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
-
-    `tries`: per answer of WeCom's, or what came instead, its errcode (0: taken; None: none) and the reason in words.
-    `values` of the text's placeholders and `without`, the numbers of the attachments that were not sent, show with the
-    revision the message as it was sent. `cause`: a word to count it by where there is no errcode.
+    `proven`: whoever sent it holds our Token or our AES key, so it was WeCom.
     """
 
-    outcome: str
-    reason: str = ""
-    errcode: int | None = None
-    template: str = ""
-    rule: str = ""
-    variant: str = ""
-    revision: int = 0
-    attempts: int = 0  # tries begun in all
-    steps: Mapping[str, int] = field(default_factory=dict)
-    tries: Sequence[tuple[int | None, str]] = ()
-    values: Mapping[str, str] = field(default_factory=dict)
-    without: Sequence[int] = ()
-    cause: str = ""
+    at: int
+    problem: Reason | None
+    proven: bool
 
 
 class Ledger:
@@ -173,15 +112,15 @@ class Ledger:
             )
         )
 
-    def claim(self, most: int, attend: float = 0.0) -> list[Claim]:
+    def claim(self, most: int, poll_again_within: float = 0.0) -> list[Claim]:
         """Take up to `most` events that are due, oldest first; none while the lane is paused.
 
-        `attend` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
+        `poll_again_within` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
         """
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         now, *rows = self._claim(
             keys=[keys.DUE, keys.ATTENDED, keys.CONSUMED, keys.pause(pauses.WELCOME)],
-            args=[keys.event(""), most, int(CLAIM_LEASE * 1000), int(attend * 1000), keys.book("")],
+            args=[keys.event(""), most, int(CLAIM_LEASE * 1000), int(poll_again_within * 1000), keys.book("")],
         )
         claims = []
         for flat, revision in zip(rows[::2], rows[1::2], strict=True):
@@ -189,7 +128,7 @@ class Ledger:
             claims.append(
                 Claim(
                     event=event_of(row),
-                    number=int(row["claims"]),
+                    fencing_token=int(row["claims"]),
                     attempts=int(row["attempts"]),
                     answers=int(row["answers"]),
                     received_at=int(row["received_at"]),
@@ -203,15 +142,15 @@ class Ledger:
 
     def begin_try(self, claim: Claim, timeout: float) -> bool:
         """Note that a further try begins; hold the claim for its time-out and a second. False: not ours any more."""
-        return self._extend_lease(claim, timeout + 1.0, "attempts")
+        return self._extended(claim, timeout + 1.0, "attempts")
 
-    def renew(self, claim: Claim, timeout: float) -> bool:
-        """As `begin_try`, for the try that the claim itself has noted."""
-        return self._extend_lease(claim, timeout + 1.0, "")
+    def extend_lease(self, claim: Claim, timeout: float) -> bool:
+        """As `begin_try`, for the try that the claim itself has recorded."""
+        return self._extended(claim, timeout + 1.0, "")
 
     def answered(self, claim: Claim, wait: float) -> bool:
         """Note that the last try was answered, and hold the claim for a wait of so many seconds, and a second."""
-        return self._extend_lease(claim, wait + 1.0, "answers")
+        return self._extended(claim, wait + 1.0, "answers")
 
     def settle(
         self,
@@ -226,7 +165,7 @@ class Ledger:
         """
         counts = counts or {}
         said = {
-            "reason": settlement.reason,
+            "reason": settlement.reason.to_json() if settlement.reason else "",
             "errcode": "" if settlement.errcode is None else settlement.errcode,
             "cause": settlement.cause,
             "template": settlement.template,
@@ -235,16 +174,16 @@ class Ledger:
             "revision": settlement.revision or "",
         }
         fields = {
-            "outcome": settlement.outcome,
+            "outcome": str(settlement.outcome),
             "attempts": settlement.attempts,
-            "steps": _to_json(settlement.steps),
-            "tries": _to_json(settlement.tries),
-            "values": _to_json(settlement.values),
-            "without": _to_json(settlement.without),
+            "steps": to_json(settlement.steps),
+            "tries": attempts_json(settlement.tries),
+            "values": to_json(settlement.values),
+            "left_out": left_out_json(settlement.left_out),
             **{name: value for name, value in said.items() if value != ""},
         }
         app, outcome = event.app, settlement.outcome
-        latency = statistics.latency(settlement.steps) if outcome == "sent" else ""
+        latency = statistics.latency(settlement.steps) if outcome is Outcome.SENT else ""
         ahead = datetime.now(self._timezone).utcoffset() or timedelta()
         return bool(
             self._settle(
@@ -288,31 +227,36 @@ class Ledger:
             )
         )
 
-    def note_verification(self, app: str, verdict: str, proven: bool = True) -> None:
-        """Keep what was wrong with the last callback of an app that was refused; "": one was accepted, and all is well.
+    def record_verification(self, app: str, problem: Reason | None, proven: bool = True) -> None:
+        """Keep what was wrong with the last callback of an app that was refused; None: one was accepted, all is well.
 
         One that is not `proven` to be WeCom's never replaces one that is.
         """
         kind = "verdict" if proven else "doubt"
         now = int(time.time())
-        noted: dict[FieldT, EncodableT] = {f"{kind}_at": now, kind: verdict}
-        if not verdict:
-            noted = {"at": now, "verdict": "", "doubt": ""}
-        with contextlib.suppress(redis.RedisError):  # said in the log already
-            self._redis.hset(keys.verification(app), mapping=noted)
+        fields: dict[FieldT, EncodableT] = {"at": now, "verdict": "", "doubt": ""}
+        if problem is not None:
+            fields = {f"{kind}_at": now, kind: problem.to_json()}
+        with contextlib.suppress(redis.RedisError):  # it is in the log already
+            self._redis.hset(keys.verification(app), mapping=fields)
 
     # --- reading ---
 
-    def last_verification(self, app: str) -> tuple[int, str] | None:
-        """(Unix seconds, verdict) of what was noted last, "" when all was well since; None if nothing was noted."""
-        noted = replies.fields(self._redis.hgetall(keys.verification(app)))
+    def last_verification(self, app: str) -> Verification | None:
+        """What was recorded last of an app's callbacks; None if nothing was."""
+        stored = replies.fields(self._redis.hgetall(keys.verification(app)))
         for kind in ("verdict", "doubt"):
-            if noted.get(kind):
-                return int(noted[f"{kind}_at"]), noted[kind]
-        return (int(noted["at"]), "") if "at" in noted else None
+            if stored.get(kind):
+                return Verification(int(stored[f"{kind}_at"]), earlier.reason(stored[kind]), kind == "verdict")
+        return Verification(int(stored["at"]), None, True) if "at" in stored else None
 
-    def row(self, identity: str) -> dict[str, str] | None:
-        """A row as stored, without the welcome code; None if there is none."""
+    def delivery(self, identity: str) -> Delivery | None:
+        """One event, and what became of it; None if it is not here."""
+        row = self.fields(identity)
+        return from_row(identity, row) if row else None
+
+    def fields(self, identity: str) -> dict[str, str] | None:
+        """A row as it is stored, for people who look into it, without the welcome code; None if there is none."""
         row = replies.fields(self._redis.hgetall(keys.event(identity)))
         row.pop("welcome_code", None)
         return {"id": identity, **row} if row else None
@@ -369,14 +313,14 @@ class Ledger:
 
         "": of those without an outcome.
         """
-        outcomes = ["", *OUTCOMES]
+        outcomes = ["", *map(str, OUTCOMES)]
         with self._redis.pipeline(transaction=False) as pipe:
             for outcome in outcomes:
                 pipe.zcount(index(app, "outcome", outcome), since, "+inf" if until is None else until)
             return dict(zip(outcomes, pipe.execute(), strict=True))
 
-    def rows(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[dict[str, str]]:
-        """Rows received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
+    def deliveries(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[Delivery]:
+        """Events received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
         most: float | str = "+inf" if until is None else until
         seen: set[str] = set()  # who comes meanwhile pushes the rest down, to be met a second time
         start = 0
@@ -392,15 +336,14 @@ class Ledger:
                     pipe.hgetall(keys.event(identity))
                 for identity, row in zip(fresh, pipe.execute(), strict=True):
                     if row:
-                        row.pop("welcome_code", None)
-                        yield {"id": identity, **row}
+                        yield from_row(identity, row)
 
     def trim(self) -> int:
         """Erase the rows that are past their life, from all lists that name them. → how many."""
         erased = 0
         bound = self.now() - self._life * 1000
         while ids := replies.texts(self._redis.zrangebyscore(keys.EVENTS, "-inf", bound, start=0, num=200)):
-            erase(self._redis, {row["id"]: row for row in query.read(self._redis, ids)})
+            erase(self._redis, query.read(self._redis, ids))
             self._redis.zrem(keys.EVENTS, *ids)  # of rows that were gone already
             erased += len(ids)
         return erased
@@ -409,7 +352,9 @@ class Ledger:
         """Redis' clock, in ms."""
         return now_ms(self._redis)
 
-    def _extend_lease(self, claim: Claim, lease: float, count: str) -> bool:
+    def _extended(self, claim: Claim, lease: float, count: str) -> bool:
         return bool(
-            self._extend(keys=[keys.event(claim.id), keys.DUE], args=[claim.id, claim.number, int(lease * 1000), count])
+            self._extend(
+                keys=[keys.event(claim.id), keys.DUE], args=[claim.id, claim.fencing_token, int(lease * 1000), count]
+            )
         )

@@ -1,14 +1,39 @@
-"""A row of the ledger as Redis has it, the index sets that list it, and how it is erased."""
+"""A row of the ledger: the hash in Redis, by field, to the values of `tasks.ledger.delivery` and back; its index sets.
+
+No other module knows the fields of a row, the scripts apart. Rows of earlier releases are read as well (earlier.py):
+
+    tries       [[errcode or null, words], …]        today null for one that was accepted, else a reason
+    without     [number, …], and in `steps` the flags lighter, media_not_ready        today `left_out`
+    reason, follow_reason, reminder_why              words; today a reason
+"""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from redis.typing import EncodableT, FieldT
 
 from tasks.events import ContactAdded
+from tasks.ledger import earlier
+from tasks.ledger.delivery import (
+    Attempt,
+    Delivery,
+    FollowUpState,
+    FollowUpStatus,
+    LeftOut,
+    LeftOutBecause,
+    Outcome,
+    ReminderState,
+    ReminderStatus,
+    Tick,
+)
+from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.storage.keys import Forget
 
-INDEXED = {  # field of a row → kind of index set
+INDEXED = {  # field of a row, and of a Delivery → kind of index set
     "outcome": "outcome",  # "" while there is none
     "user_id": "member",
     "state": "channel",
@@ -33,9 +58,106 @@ def event_of(row: Mapping[str, str]) -> ContactAdded:
     )
 
 
-def pair_of(row: Mapping[str, str]) -> str:
-    """The field of `keys.FOLLOWUP_AWAITED`."""
-    return "|".join((row["app"], row["user_id"], row["external_user_id"]))
+def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
+    """What a row says. The welcome code stays behind."""
+    outcome = Outcome(row["outcome"]) if row.get("outcome") else None
+    errcode = _number(row, "errcode")
+    steps = json.loads(row.get("steps") or "{}")
+    names = row.get("values")
+    return Delivery(
+        id=identity,
+        app=row["app"],
+        corp_id=row.get("corp_id", ""),
+        change=row.get("change", ""),
+        user_id=row["user_id"],
+        external_user_id=row["external_user_id"],
+        state=row.get("state", ""),
+        created_at=int(row["created_at"]),
+        received_ms=int(row["received_at"]),
+        rehearsal=row.get("rehearsal") == "1",
+        outcome=outcome,
+        errcode=errcode,
+        reason=earlier.outcome_reason(row.get("reason"), errcode, outcome, steps, row["app"]),
+        cause=row.get("cause", ""),
+        template=row.get("template", ""),
+        rule=row.get("rule", ""),
+        variant=row.get("variant", ""),
+        revision=_number(row, "revision"),
+        claims=int(row.get("claims") or 0),
+        attempts=int(row.get("attempts") or 0),
+        answers=int(row.get("answers") or 0),
+        steps=steps,
+        tries=tuple(_attempt(one) for one in json.loads(row.get("tries") or "[]")),
+        left_out=_left_out(row, steps),
+        names=None if names is None else json.loads(names or "{}"),
+        follow_up=_follow_up(row),
+        greeted_later=row.get("greeted_later", ""),
+        reminder=_reminder(row),
+        tick=Tick(row["ticked_by"], int(row["ticked_at"]) / 1000) if row.get("ticked_at") else None,
+        found_ms=_number(row, "found_at"),
+        customer_name=row.get("customer_name"),
+    )
+
+
+def unannounced_row(delivery: Delivery) -> dict[FieldT, EncodableT]:
+    """The row of a customer whom the comparison found: of an event that never came."""
+    return {
+        "app": delivery.app,
+        "corp_id": delivery.corp_id,
+        "change": delivery.change,
+        "user_id": delivery.user_id,
+        "external_user_id": delivery.external_user_id,
+        "state": delivery.state,
+        "created_at": delivery.created_at,
+        "received_at": delivery.received_ms,
+        "found_at": delivery.found_ms or 0,
+        "customer_name": delivery.customer_name or "",
+        "outcome": str(Outcome.UNANNOUNCED),
+        "rehearsal": 0,
+        "claims": 0,
+        "attempts": 0,
+        "answers": 0,
+    }
+
+
+SECRET_FIELDS = ("welcome_code",)
+
+
+def for_backup(row: Mapping[str, str]) -> dict[str, str]:
+    """A row as a backup has it: without its welcome code, and so settled, if it was unfinished."""
+    kept = {name: value for name, value in row.items() if name not in SECRET_FIELDS}
+    if kept.get("outcome"):
+        return kept
+    return kept | {"outcome": str(Outcome.EXPIRED), "reason": Reason.of(Kind.UNFINISHED_IN_BACKUP).to_json()}
+
+
+def attempts_json(tries: Iterable[Attempt]) -> str:
+    """The field `tries`."""
+    return to_json([one.reason.to_data() if one.reason else None for one in tries])
+
+
+def left_out_json(left_out: Iterable[LeftOut]) -> str:
+    """The field `left_out`."""
+    return to_json(
+        [
+            {"number": one.number, "because": str(one.because), "msgtype": one.msgtype, "file": one.file}
+            | ({"reason": one.reason.to_data()} if one.reason else {})
+            for one in left_out
+        ]
+    )
+
+
+def to_json(value: object) -> str:
+    """JSON without blanks, for there is some in every row."""
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def pair(app: str, user_id: str, external_user_id: str) -> str:
+    """The field of FOLLOWUP_AWAITED."""
+    return "|".join((app, user_id, external_user_id))
 
 
 def index(app: str, field: str, value: str) -> str:
@@ -45,35 +167,87 @@ def index(app: str, field: str, value: str) -> str:
     return keys.index(app, INDEXED[field], value)
 
 
-def of_customer(
-    client: Redis, identities: Sequence[str], external_user_id: str, app: str | None = None
-) -> dict[str, dict[str, str]]:
-    """Of these rows those of a customer, in one app or in all: id → what `erase` takes."""
-    names = ("app", *INDEXED)
-    with client.pipeline(transaction=False) as pipe:
-        for identity in identities:
-            pipe.hmget(keys.event(identity), names)
-        rows = [dict(zip(names, values, strict=True)) for values in pipe.execute()]
-    return {
-        identity: row
-        for identity, row in zip(identities, rows, strict=True)
-        if row["external_user_id"] == external_user_id and app in (None, row["app"])
-    }
-
-
-def erase(client: Redis, rows: Mapping[str, Mapping[str, str]]) -> None:
-    """Erase rows (id → row, of which `app` and the fields of INDEXED count), and what lists them. Tallies stay."""
+def erase(client: Redis, deliveries: Iterable[Delivery]) -> int:
+    """Erase rows, and what lists them; statistics stay. → how many."""
+    erased = 0
     with client.pipeline() as pipe:
-        for identity, row in rows.items():
-            app = row["app"]
+        for one in deliveries:
             for key in keys.TABLE:
                 if key.forget is Forget.KEY:
-                    pipe.delete(key.of(id=identity))
+                    pipe.delete(key.of(id=one.id))
                 elif key.forget is Forget.ID:
-                    pipe.zrem(key.of(app=app), identity)
+                    pipe.zrem(key.of(app=one.app), one.id)
                 elif key.forget is Forget.INDEX:
-                    for field in INDEXED:
-                        pipe.zrem(index(app, field, row.get(field) or ""), identity)
+                    for name in indexes(one):
+                        pipe.zrem(name, one.id)
                 elif key.forget is Forget.PAIR:
-                    pipe.hdel(key.name, pair_of(row))
+                    pipe.hdel(key.name, pair(one.app, one.user_id, one.external_user_id))
+            erased += 1
         pipe.execute()
+    return erased
+
+
+def indexes(delivery: Delivery) -> list[str]:
+    """The keys of the index sets that list a delivery."""
+    return [index(delivery.app, name, str(getattr(delivery, name) or "")) for name in INDEXED]
+
+
+# ------------------------------------------------------------------------------------------------ field by field
+
+
+def _number(row: Mapping[str, str], name: str) -> int | None:
+    return int(row[name]) if row.get(name) else None
+
+
+def _seconds(row: Mapping[str, str], name: str) -> float | None:
+    return int(row[name]) / 1000 if row.get(name) else None
+
+
+def _attempt(stored: Any) -> Attempt:
+    if stored is None:
+        return Attempt()
+    if isinstance(stored, Mapping):
+        return Attempt(Reason.from_data(stored))
+    errcode, words = stored  # of an earlier release
+    return Attempt() if errcode == 0 else Attempt(earlier.reason(words, errcode))
+
+
+def _left_out(row: Mapping[str, str], steps: Mapping[str, int]) -> tuple[LeftOut, ...]:
+    if "left_out" in row:
+        return tuple(
+            LeftOut(
+                one["number"],
+                LeftOutBecause(one["because"]),
+                one["msgtype"],
+                one["file"],
+                Reason.from_data(one.get("reason")),
+            )
+            for one in json.loads(row["left_out"])
+        )
+    return earlier.left_out(json.loads(row.get("without") or "[]"), steps)
+
+
+def _follow_up(row: Mapping[str, str]) -> FollowUpState | None:
+    if not row.get("follow_state"):
+        return None
+    return FollowUpState(
+        status=FollowUpStatus(row["follow_state"]),
+        attempts=int(row.get("follow_attempts") or 0),
+        at=_seconds(row, "follow_at"),
+        next_at=_seconds(row, "follow_next_at"),
+        reason=earlier.reason(row.get("follow_reason")),
+        tags=tuple(json.loads(row.get("follow_tags") or "[]")),
+        remark=row.get("follow_remark") or None,
+        claims=int(row.get("follow_claims") or 0),
+    )
+
+
+def _reminder(row: Mapping[str, str]) -> ReminderState | None:
+    if not row.get("reminder"):
+        return None
+    return ReminderState(
+        status=ReminderStatus(row["reminder"]),
+        at=_seconds(row, "reminded_at"),
+        by=row.get("reminded_by", ""),
+        reason=earlier.reason(row.get("reminder_why")),
+    )

@@ -24,6 +24,7 @@ from redis.lock import Lock
 
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.media.uploads import Record
+from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -116,23 +117,24 @@ class MediaStatus:
     """How it stands with the media of an app's current book."""
 
     files: int = 0  # uploads that it needs
-    absent: Mapping[str, str] = field(
+    absent: Mapping[str, Reason] = field(
         default_factory=dict
     )  # path → why it is not at WeCom, for what cannot be shown now
-    failing: Mapping[str, str] = field(
+    failing: Mapping[str, Reason] = field(
         default_factory=dict
     )  # path → why it was not renewed, for what can still be shown
     left: float | None = None  # seconds until the first media id ends; None: none does
     starting: bool = False  # the first media was stored so lately that it may still be on its way
 
-    def alarms(self) -> list[str]:
-        """What somebody should look into, in words."""
-        lines = [f"{path} is not at WeCom: {why}" for path, why in self.absent.items()]
-        left = f", its id ends in {max(0.0, self.left or 0) / 3600:.1f} h at the earliest"
-        lines += [f"{path} cannot be renewed{left}: {why}" for path, why in self.failing.items()]
-        if not lines and self.left is not None and self.left < ALARM:
-            lines.append(f"media ends in {self.left / 3600:.1f} h and is not renewed: is `role upkeep` running?")
-        return lines
+    @property
+    def is_ending(self) -> bool:
+        """Whether an id ends soon that should have been renewed long ago, although nothing is known to fail."""
+        return not self.absent and not self.failing and self.left is not None and self.left < ALARM
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look into it."""
+        return bool(self.absent or self.failing or self.is_ending)
 
 
 def media_status(books: BookStore, app: App, now: float | None = None) -> MediaStatus:
@@ -148,11 +150,11 @@ def media_status(books: BookStore, app: App, now: float | None = None) -> MediaS
         other = records.get(stand_in(upload).key, Record()) if upload.how == "url" else Record()
         shown = next((one for one in (first, other) if one.sendable(now)), None)
         if shown is None:
-            absent[media.path] = first.reason or other.reason or "it is on its way"
+            absent[media.path] = first.reason or other.reason or Reason.of(Kind.ON_ITS_WAY)
         elif shown.ends_at is not None:
             lefts.append(shown.ends_at - now)
             if shown.failures:
-                failing[media.path] = shown.reason
+                failing[media.path] = shown.reason or Reason.of(Kind.ON_ITS_WAY)
     since = books.since_first_media(app.name)
     left = min(lefts, default=None)
     return MediaStatus(len(wanted), absent, failing, left, starting=since is not None and since < FIRST)
@@ -244,20 +246,20 @@ class MediaRenewer(threading.Thread):
         began = time.time()
         if upload.how == "url" and not self._within_quota(corp_id):
             wait = time.time() + QUOTA_WAIT
-            why = f"the corp has uploaded its {PER_DAY} permanent images of a day, or {PER_MONTH} of a month"
+            why = Reason.of(Kind.IMAGE_QUOTA_USED, per_day=PER_DAY, per_month=PER_MONTH)
             ready.change(corp_id, upload, lambda record: replace(record, next_try_at=wait, reason=why))
             return
         noted = ready.all(corp_id).get(upload.key, Record())
         app = apps[noted.failures % len(apps)]  # where one may not upload, another of the corp may
         content = self._books.media.get(upload.sha256)
-        failure = "the file is not kept any more: import the book again"
+        failure = Reason.of(Kind.FILE_NOT_KEPT)
         value = None
         if content is not None:
             try:
                 value = _sent(self._clients[app].with_deadline(time.monotonic() + PATIENCE), upload, media, content)
-                failure = "WeCom's answer names neither URL nor media id"
+                failure = Reason.of(Kind.ANSWER_WITHOUT_MEDIA)
             except WeComError as error:
-                failure = error.reason
+                failure = Reason.from_error(error)
         if value:
             ends_at = None if upload.how == "url" else began + LIFE
             ready.change(corp_id, upload, lambda record: record.uploaded(value, began, ends_at))

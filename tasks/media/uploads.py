@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+from tasks.reasons import Kind, Reason
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates import media_kind
@@ -104,7 +105,7 @@ class Record:
     failures: int = 0  # uploads that failed since the last one that did not
     failing_since: float = 0.0
     next_try_at: float = 0.0
-    reason: str = ""  # of the last failure
+    reason: Reason | None = None  # of the last failure
     refusals: int = 0  # of ids that WeCom gave and then refused when they were sent, one soon after the other
     refused_since: float = 0.0
 
@@ -114,17 +115,15 @@ class Record:
     def uploaded(self, value: str, now: float, ends_at: float | None) -> "Record":
         return Record(value, now, ends_at, refusals=self.refusals, refused_since=self.refused_since)
 
-    def failed(self, reason: str, now: float) -> "Record":
+    def failed(self, reason: Reason, now: float) -> "Record":
         """A further upload failed. What there was can still be sent."""
         since = self.failing_since if self.failures else now
         wait = back_off(self.failures + 1, now - since)
-        return replace(
-            self, failures=self.failures + 1, failing_since=since, next_try_at=now + wait, reason=reason[:200]
-        )
+        return replace(self, failures=self.failures + 1, failing_since=since, next_try_at=now + wait, reason=reason)
 
     def refused(self, now: float) -> "Record":
         """WeCom did not take it in a message: it is renewed at once, unless that has just been of no use."""
-        self = replace(self, value=None, reason="WeCom refused it in a message")
+        self = replace(self, value=None, reason=Reason.of(Kind.REFUSED_IN_MESSAGE))
         if now - self.created_at > LIVED:
             return replace(self, refusals=1, refused_since=now, next_try_at=now)
         since = self.refused_since if self.refusals else now
@@ -172,7 +171,7 @@ class ReadyMedia:
             new = step(_record(found))
             if new is None:
                 return None
-            noted = json.dumps(asdict(new), ensure_ascii=False)
+            noted = _stored(new)
             if self._swap(keys=[keys.ready_media(corp_id)], args=[upload.key, found or "", noted]):
                 return new
         return None
@@ -201,5 +200,13 @@ def _refused(value: str, record: Record) -> Record | None:
     return record.refused(time.time()) if record.value == value else None
 
 
-def _record(found: str | None) -> Record:
-    return Record(**json.loads(found)) if found else Record()
+def _stored(record: Record) -> str:
+    data = asdict(record) | {"reason": record.reason.to_data() if record.reason else ""}
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _record(stored: str | None) -> Record:
+    if not stored:
+        return Record()
+    data = json.loads(stored)
+    return Record(**data | {"reason": Reason.from_data(data.get("reason"))})

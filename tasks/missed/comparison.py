@@ -27,8 +27,11 @@ from zoneinfo import ZoneInfo
 from redis.exceptions import LockError
 from redis.lock import Lock
 
-from tasks.ledger.rows import pair_of
-from tasks.missed.work_list import UNANNOUNCED, WorkList
+from tasks.ledger import query
+from tasks.ledger.delivery import Delivery, Outcome
+from tasks.ledger.rows import pair
+from tasks.missed.work_list import WorkList
+from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
@@ -89,11 +92,10 @@ class ComparisonRun:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonFailure:
-    """What stopped a run, for now or for good. `errcode` None: WeCom gave no answer."""
+    """What stopped a run, for now or for good."""
 
     at: int
-    reason: str
-    errcode: int | None = None
+    reason: Reason
     again_at: int = 0
 
 
@@ -136,9 +138,20 @@ def period(status: ComparisonStatus, now: int, begun_at: int, life: int) -> tupl
     return max(back, begun_at, now - life + MARGIN), now - RECENT
 
 
+@dataclass(frozen=True, slots=True)
+class Unannounced:
+    """A customer whom WeCom has and never announced. `created_at`: Unix seconds."""
+
+    user_id: str
+    external_user_id: str
+    state: str
+    created_at: int
+    customer_name: str
+
+
 def not_announced(
     entry: Mapping[str, Any], run: ComparisonRun, announced: Callable[[str, str], bool]
-) -> tuple[bool, dict[str, str | int] | None]:
+) -> tuple[bool, Unannounced | None]:
     """(whether a new customer came in the period, what to put on the list) of an entry of batch_get_by_user."""
     contact, follow = entry.get("external_contact") or {}, entry.get("follow_info") or {}
     member, customer = follow.get("userid"), contact.get("external_userid")
@@ -149,18 +162,18 @@ def not_announced(
         return False, None
     if announced(member, customer):
         return True, None
-    return True, {
-        "user_id": member,
-        "external_user_id": customer,
-        "state": str(follow.get("state") or "")[:64],
-        "created_at": created,
-        "customer_name": str(contact.get("name") or "")[:128],
-    }
+    return True, Unannounced(
+        user_id=member,
+        external_user_id=customer,
+        state=str(follow.get("state") or "")[:64],
+        created_at=created,
+        customer_name=str(contact.get("name") or "")[:128],
+    )
 
 
 def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: int) -> str:
     """32 hex digits, as an event's, and the same on each night."""
-    parts = (UNANNOUNCED, app, user_id, external_user_id, str(created_at))
+    parts = (str(Outcome.UNANNOUNCED), app, user_id, external_user_id, str(created_at))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -273,7 +286,7 @@ class Comparison:
                 if row is not None:
                     rows.append(row)
             now = self._now()
-            new_rows = [self._row(row, now) for row in self._but_forgotten(rows)]
+            new_rows = [self._delivery(one, now) for one in self._but_forgotten(rows)]
             found = self._list.add_unannounced(new_rows, self._life)
             unlicensed = () if run.cursor else (page.get("fail_info") or {}).get("unlicensed_userid_list") or ()
             cursor = page.get("next_cursor") or ""
@@ -312,35 +325,34 @@ class Comparison:
     def _announced(self, since: int) -> "Announced":
         return Announced.of(self._redis, self._app.name, since - MARGIN)
 
-    def _but_forgotten(self, rows: Sequence[dict[str, str | int]]) -> list[dict[str, str | int]]:
+    def _but_forgotten(self, found: Sequence[Unannounced]) -> list[Unannounced]:
         """Without those whom `forget` erased: they are not to come back by night."""
-        gone = forgotten(self._redis, self._app.name, [str(row["external_user_id"]) for row in rows])
-        return [row for row in rows if row["external_user_id"] not in gone]
+        gone = forgotten(self._redis, self._app.name, [one.external_user_id for one in found])
+        return [one for one in found if one.external_user_id not in gone]
 
-    def _row(self, row: Mapping[str, str | int], now: int) -> dict[str, str | int]:
-        """A row of the ledger, of an event that never came."""
-        member, customer, created = str(row["user_id"]), str(row["external_user_id"]), int(row["created_at"])
-        return {
-            **row,
-            "id": unannounced_id(self._app.name, member, customer, created),
-            "app": self._app.name,
-            "corp_id": self._app.corp_id,
-            "change": "add",
-            "rehearsal": 0,
-            "received_at": created * 1000,
-            "found_at": now * 1000,
-            "outcome": UNANNOUNCED,
-            "claims": 0,
-            "attempts": 0,
-            "answers": 0,
-        }
+    def _delivery(self, found: Unannounced, now: int) -> Delivery:
+        """What the work list shows: of an event that never came."""
+        return Delivery(
+            id=unannounced_id(self._app.name, found.user_id, found.external_user_id, found.created_at),
+            app=self._app.name,
+            corp_id=self._app.corp_id,
+            change="add",
+            user_id=found.user_id,
+            external_user_id=found.external_user_id,
+            state=found.state,
+            created_at=found.created_at,
+            received_ms=found.created_at * 1000,
+            outcome=Outcome.UNANNOUNCED,
+            found_ms=now * 1000,
+            customer_name=found.customer_name,
+        )
 
     def _ended(self, run: ComparisonRun, announced: "Announced") -> ComparisonRun:
         """Note a run that came to its end; take back whom WeCom announced after an earlier night."""
         late = [
-            row["id"]
-            for row in self._list.since(run.since * 1000)
-            if row.get("outcome") == UNANNOUNCED and announced.has(row["user_id"], row["external_user_id"])
+            one.id
+            for one in self._list.since(run.since * 1000)
+            if one.outcome is Outcome.UNANNOUNCED and announced.has(one.user_id, one.external_user_id)
         ]
         self._list.drop(late)
         run = replace(run, ended_at=self._now())
@@ -358,10 +370,8 @@ class Comparison:
         soon = isinstance(error, Busy | NotSent | NoAnswer) and not isinstance(error, Limited)
         now = self._now()
         again_at = now + (SOON if soon else LATER)
-        failure = ComparisonFailure(
-            now, error.reason, error.errcode if isinstance(error, WeComAPIError) else None, again_at
-        )
-        self._redis.hset(self._key, "failed", json.dumps(asdict(failure), ensure_ascii=False))
+        failure = {"at": now, "reason": Reason.from_error(error).to_data(), "again_at": again_at}
+        self._redis.hset(self._key, "failed", json.dumps(failure, ensure_ascii=False))
         log.error("the comparison with WeCom's customers has to wait: %s", error)
         return self._save(replace(run, not_before=again_at))
 
@@ -399,13 +409,10 @@ class Announced:
             page = replies.scored(
                 client.zrevrangebyscore(keys.EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
             )
-            with client.pipeline(transaction=False) as pipe:
-                for identity, _ in page:
-                    pipe.hmget(keys.event(identity), "app", "user_id", "external_user_id", "rehearsal")
-                rows = pipe.execute()
-            for (_, at), (of, member, customer, rehearsal) in zip(page, rows, strict=True):
-                if of == app and rehearsal != "1":
-                    pairs.add(_hash(app, member, customer))
+            found = query.pairs(client, [identity for identity, _ in page])
+            for (_, at), one in zip(page, found, strict=True):
+                if one is not None and one.app == app and not one.rehearsal:
+                    pairs.add(_hash(app, one.user_id, one.external_user_id))
                     first = int(at) // 1000
             if len(page) < batch:
                 return cls(app, pairs, first)
@@ -423,9 +430,17 @@ def comparison_status(client: Redis, app: str) -> ComparisonStatus:
     return ComparisonStatus(
         run=ComparisonRun(**read["run"]) if "run" in read else None,
         good=ComparisonRun(**read["good"]) if "good" in read else None,
-        failed=ComparisonFailure(**read["failed"]) if "failed" in read else None,
+        failed=_failure(read["failed"]) if "failed" in read else None,
         begun_at=int(stored["begun_at"]) if "begun_at" in stored else None,
     )
+
+
+def _failure(stored: Mapping[str, Any]) -> ComparisonFailure:
+    reason = Reason.from_data(stored["reason"]) or Reason.of(Kind.TEXT, text="")
+    if stored.get("errcode") is not None:  # an earlier release kept WeCom's words beside its code
+        words = str(stored["reason"]).removeprefix(str(stored["errcode"])).strip()
+        reason = Reason.of(Kind.WECOM_ERROR, errcode=stored["errcode"], errmsg=words)
+    return ComparisonFailure(stored["at"], reason, stored.get("again_at", 0))
 
 
 def _after(run: ComparisonRun, left_out: int = 0) -> ComparisonRun:
@@ -442,5 +457,4 @@ def _after(run: ComparisonRun, left_out: int = 0) -> ComparisonRun:
 
 
 def _hash(app: str, member: str, customer: str) -> int:
-    pair = pair_of({"app": app, "user_id": member, "external_user_id": customer})
-    return int.from_bytes(hashlib.blake2b(pair.encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(pair(app, member, customer).encode(), digest_size=8).digest(), "big")

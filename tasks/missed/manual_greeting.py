@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.directory.lookup import BUDGET, Lookups
-from tasks.events import ContactAdded
-from tasks.missed.work_list import Missed
+from tasks.greeting.choice import choose
+from tasks.ledger.delivery import Delivery
+from tasks.missed.work_list import customer_name
 from tasks.settings import App
 from tasks.templates.model import Template
 from tasks.templates.render import fill, wanted
-from tasks.templates.select import needs, select
 from tasks.wecom import WeComClient
 
 
@@ -34,7 +34,7 @@ class ManualGreeting:
 
 
 def manual_greeting(
-    row: Missed, app: App, books: BookStore, lookups: Lookups, wecom: WeComClient, budget: float = BUDGET
+    row: Delivery, app: App, books: BookStore, lookups: Lookups, wecom: WeComClient, budget: float = BUDGET
 ) -> ManualGreeting | None:
     """The welcome for a customer whom this app missed, chosen as at the time of the add; None where no welcome applies.
 
@@ -47,22 +47,13 @@ def manual_greeting(
         book = books.book(app.name, number)
     except NoRevision:  # another one was published this moment, and the old one went
         return None
-    event = ContactAdded(
-        app=app.name,
-        corp_id=app.corp_id,
-        change="add",
-        user_id=row.user_id,
-        external_user_id=row.external_user_id,
-        created_at=int(row.at),
-        state=row.state,
-    )
+    event = replace(row.event, corp_id=app.corp_id, change="add")
     by = time.monotonic() + budget
-    lookup = lookups.about(wecom, event, round(row.at * 1000), by, budget)
-    contact = lookup.contact()
-    facts = needs(book, contact)
-    choice = select(book, lookup.contact(facts) if facts else contact)
+    lookup = lookups.about(wecom, event, row.received_ms, by, budget)
+    choice = choose(book, lookup)
     if choice is None:
         return None
     names = wanted(choice.template)
-    values = lookup.values(names - {"customer"} if row.customer else names)
-    return ManualGreeting(choice.template, values | ({"customer": row.customer} if row.customer else {}))
+    customer = customer_name(row)
+    values = lookup.values(names - {"customer"} if customer else names)
+    return ManualGreeting(choice.template, values | ({"customer": customer} if customer else {}))

@@ -13,20 +13,22 @@ the member: so two operators, or two processes, never tell twice.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as clock
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from tasks.directory.lookup import Lookups, known_members
-from tasks.ledger.rows import event_of
-from tasks.missed.work_list import Missed, WorkList, from_row
+from tasks.ledger.delivery import Delivery, ReminderStatus
+from tasks.missed.work_list import WorkList, customer_name
+from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
-from tasks.wecom import WeComClient, WeComError
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ AT_ONCE = 50  # members told in one run
 NAMES_AT_ONCE = 20  # customers' names asked for in one run
 CALL = 5.0  # seconds for one message
 UNSURE_AFTER = 120  # seconds
+NO_VALID_RECEIVER = 81013
+NO_TIME = Reason.of(Kind.NO_TIME_LEFT)
 
 _BEGIN = """
 -- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again    → 1 marked, 0 not to do any more, or told already
@@ -60,16 +64,15 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of telling a member. `state` as a row's reminder; `rows`: of how many customers.
+    """What came of telling a member. `rows`: of how many customers.
 
-    `why`: "invalid" (no such member in the app's range), "unlicensed", "time" (there was none left), or WeCom's words.
+    `reason`: why it failed, or why it is not known whether it arrived.
     """
 
     user_id: str
     rows: int
-    state: str
-    why: str = ""
-    errcode: int | None = None
+    status: ReminderStatus
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ class Report:
     told: Sequence[Told]
     skipped: int
 
-    def count(self, state: str) -> int:
+    def count(self, status: str) -> int:
         """Members."""
-        return sum(one.state == state for one in self.told)
+        return sum(one.status == status for one in self.told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,9 @@ def moment(at: float, now: datetime) -> str:
     return here.strftime("%H:%M" if here.date() == now.date() else "%m-%d %H:%M")
 
 
-def by_member(rows: Iterable[Missed]) -> dict[str, list[Missed]]:
+def by_member(rows: Iterable[Delivery]) -> dict[str, list[Delivery]]:
     """Member → customers, in the order in which they come."""
-    members: dict[str, list[Missed]] = {}
+    members: dict[str, list[Delivery]] = {}
     for row in rows:
         members.setdefault(row.user_id, []).append(row)
     return members
@@ -163,22 +166,22 @@ class Reminders:
         """Tell the members of these rows, one message each. `who` asks; "": nobody, it is automatic.
 
         Rows that changed meanwhile are skipped; with `again` those of which a member was told already are not.
-        Members whose turn does not come within `patience` seconds are reported as failed, for the reason "time".
+        Members whose turn does not come within `patience` seconds are reported as failed, for NO_TIME.
         """
         now = now_ms(self._redis)
         by = time.monotonic() + patience
         rows = self._list.open(ids)
-        marked: list[Missed] = []
+        marked: list[Delivery] = []
         told = []
         for member, customers in by_member(rows).items():
             if by - time.monotonic() < 1:
-                told.append(Told(member, len(customers), "failed", "time"))
+                told.append(Told(member, len(customers), ReminderStatus.FAILED, NO_TIME))
                 continue
             mine = [row for row in customers if self._marked(row.id, who, now, again)]
             marked += mine
             if mine:
                 told.append(self._message(member, mine, now, by))
-        late = sum(one.rows for one in told if one.why == "time")
+        late = sum(one.rows for one in told if one.reason == NO_TIME)
         return Report(tuple(told), skipped=len(set(ids)) - len(marked) - late)
 
     def run(self, now: datetime | None = None) -> Report:
@@ -190,9 +193,9 @@ class Reminders:
         stamp = now_ms(self._redis)
         due: dict[str, list[str]] = {}
         for row in self._list.since(stamp - WITHIN * 1000):
-            at = max(int(row["received_at"]), int(row.get("found_at") or 0))
-            if not row.get("reminder") and since.since * 1000 <= at <= stamp - SETTLED * 1000:
-                due.setdefault(row["user_id"], []).append(row["id"])
+            at = max(row.received_ms, row.found_ms or 0)
+            if row.reminder is None and since.since * 1000 <= at <= stamp - SETTLED * 1000:
+                due.setdefault(row.user_id, []).append(row.id)
         told: list[Told] = []
         for member, ids in list(due.items()):
             if len(told) == AT_ONCE:
@@ -208,27 +211,27 @@ class Reminders:
         asked for again, and one without a name is noted as such.
         """
         learned = 0
-        members: dict[str, dict[str, str]] = {}
+        members: dict[str, Delivery] = {}
         for row in self._list.since(0, most=200):
-            members.setdefault(row["user_id"], row)
-            if "customer_name" in row or from_row(row).customer:
+            members.setdefault(row.user_id, row)
+            if row.customer_name is not None or customer_name(row):
                 continue
             if learned == NAMES_AT_ONCE or time.monotonic() > by:
                 break
             learned += 1
             try:
                 calls = self._wecom.with_deadline(min(by, time.monotonic() + CALL)).external_contact
-                name = str((calls.get(row["external_user_id"]).get("external_contact") or {}).get("name") or "")
+                name = str((calls.get(row.external_user_id).get("external_contact") or {}).get("name") or "")
             except (Busy, Limited, NotSent, NoAnswer):
                 break
             except WeComError:  # no contact any more, or not for this app to see
                 name = ""
-            self._list.name(row["id"], name[:128])
+            self._list.name(row.id, name[:128])
         unknown = sorted(members.keys() - known_members(self._redis, self._app.name, members))[:NAMES_AT_ONCE]
         people = Lookups(self._redis, self._zone)
         for user_id in unknown:
             row = members[user_id]
-            people.about(self._wecom, event_of(row), int(row["received_at"]), by).values(frozenset({"member"}))
+            people.about(self._wecom, row.event, row.received_ms, by).values(frozenset({"member"}))
         return learned
 
     def switch(self) -> Switch | None:
@@ -248,38 +251,48 @@ class Reminders:
         names = [keys.event(identity), keys.missed(self._app.name)]
         return bool(self._begin(keys=names, args=[identity, who, now, "1" if again else ""]))
 
-    def _message(self, member: str, rows: Sequence[Missed], now: int, by: float) -> Told:
+    def _message(self, member: str, rows: Sequence[Delivery], now: int, by: float) -> Told:
         here = datetime.fromtimestamp(now / 1000, self._zone)
-        customers = [(plain(row.customer), moment(row.at, here)) for row in rows]
+        customers = [(plain(customer_name(row)), moment(row.received_at, here)) for row in rows]
         message = {
             "touser": member,
             "msgtype": "text",
             "agentid": int(self._app.agent_id),
             "text": {"content": text(customers)},
         }
-        told = Told(member, len(rows), "sent")
+        status, reason = ReminderStatus.SENT, None
         try:
             if member == "@all" or "|" in member:  # to WeCom, more than one
                 raise InvalidRequest("message/send", "touser", "several", "must be one member")
             answer = self._wecom.with_deadline(min(by, time.monotonic() + CALL)).message.send(message)
-            if member in str(answer.get("invaliduser") or "").split("|"):
-                told = replace(told, state="failed", why="invalid")
-            elif member in str(answer.get("unlicenseduser") or "").split("|"):
-                told = replace(told, state="failed", why="unlicensed")
+            reason = _not_delivered(member, answer)
         except NoAnswer as error:
-            told = replace(told, state="unsure", why=error.reason)
+            status, reason = ReminderStatus.UNSURE, Reason.from_error(error)
         except WeComError as error:
-            code = getattr(error, "errcode", None)
-            why = "invalid" if code == 81013 else error.reason
-            told = replace(told, state="failed", why=why, errcode=code)
+            invalid = isinstance(error, WeComAPIError) and error.errcode == NO_VALID_RECEIVER
+            reason = Reason.of(Kind.MEMBER_NOT_VISIBLE) if invalid else Reason.from_error(error)
+        if reason is not None and status is ReminderStatus.SENT:
+            status = ReminderStatus.FAILED
         for row in rows:
-            self._note(keys=[keys.event(row.id)], args=[told.state, told.why])
-        level = logging.INFO if told.state == "sent" else logging.WARNING
-        log.log(level, "a member was told of %s missed customers: %s %s", len(rows), told.state, told.why)
-        return told
+            self._note(keys=[keys.event(row.id)], args=[str(status), reason.to_json() if reason else ""])
+        level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
+        log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
+        return Told(member, len(rows), status, reason)
 
 
-def settled_reminder(row: Missed, now: float) -> str:
-    """A row's reminder as it is shown: one that has been `sending` for long is `unsure`."""
-    stuck = row.reminder == "sending" and row.reminded_at is not None and now - row.reminded_at > UNSURE_AFTER
-    return "unsure" if stuck else row.reminder
+def _not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:
+    """Why the message does not reach the member although WeCom took it; None: it does."""
+    if member in str(answer.get("invaliduser") or "").split("|"):
+        return Reason.of(Kind.MEMBER_NOT_VISIBLE)
+    if member in str(answer.get("unlicenseduser") or "").split("|"):
+        return Reason.of(Kind.MEMBER_NOT_LICENSED)
+    return None
+
+
+def reminder_status(row: Delivery, now: float) -> ReminderStatus | None:
+    """A row's reminder as it is shown: one that has been `sending` for long is `unsure`. None: nobody was told."""
+    reminder = row.reminder
+    if reminder is None:
+        return None
+    stuck = reminder.status is ReminderStatus.SENDING and reminder.at is not None and now - reminder.at > UNSURE_AFTER
+    return ReminderStatus.UNSURE if stuck else reminder.status

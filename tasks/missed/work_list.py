@@ -11,17 +11,17 @@ What was done about a customer stands in its row, so that it lives, is backed up
     customer_name                                         as WeCom tells it, for people who are to greet by hand
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tasks.ledger import query
-from tasks.ledger.delivery import names_used
+from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.ledger import TRIM_LATEST
-from tasks.ledger.rows import erase, index
+from tasks.ledger.rows import erase, index, unannounced_row
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
-UNANNOUNCED = "unannounced"  # the outcome of a row that tasks.missed.comparison made: no event ever came
 PAGE = 50  # rows
 
 _TICK = """
@@ -51,84 +51,53 @@ return 1
 """
 
 
+class UsedUpBy(StrEnum):
+    """What used up the window of an event that expired."""
+
+    QUEUE = "queue"
+    TRIES = "tries"
+
+
 @dataclass(frozen=True, slots=True)
 class MissedCause:
     """Why customers were missed, as far as one cure goes. `errcode` None: WeCom's answer had no part in it.
 
-    `where`: for `expired`, what used up the window: "queue" or "tries"; else "".
+    `used_up_by`: of those that expired; else None.
     """
 
-    outcome: str
+    outcome: Outcome
     errcode: int | None = None
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """A customer who was not greeted, and what was done about it. Times are Unix seconds; None: not yet.
-
-    `reminder`: "" (the member was not told), "sending", "sent", "unsure" (no answer came) or "failed", with the
-    reason in `reminder_why`. `reminded_by`: "" when it went out by itself.
-    """
-
-    id: str
-    app: str
-    user_id: str
-    external_user_id: str
-    state: str
-    at: float
-    cause: MissedCause
-    reason: str
-    customer: str = ""
-    member: str = ""
-    reminder: str = ""
-    reminder_why: str = ""
-    reminded_by: str = ""
-    reminded_at: float | None = None
-    ticked_by: str = ""
-    ticked_at: float | None = None
+    used_up_by: UsedUpBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MissedPage:
     """Some of a list, newest first. `older`: the cursor of what comes after them, None at the end."""
 
-    rows: Sequence[Missed]
+    rows: Sequence[Delivery]
     older: str | None = None
 
 
-def from_row(row: Mapping[str, str]) -> Missed:
-    """A row of the ledger, with its `id`, as the work list shows it. Pure."""
-    names = names_used(row)
-    code = row.get("errcode")
-    outcome = row.get("outcome", "")
-    where = ("tries" if row.get("attempts", "0") != "0" else "queue") if outcome == "expired" else ""
-    reminded_at, ticked_at = row.get("reminded_at"), row.get("ticked_at")
-    return Missed(
-        id=row["id"],
-        app=row["app"],
-        user_id=row["user_id"],
-        external_user_id=row["external_user_id"],
-        state=row.get("state", ""),
-        at=int(row["received_at"]) / 1000,
-        cause=MissedCause(outcome, int(code) if code else None, where),
-        reason=row.get("reason", ""),
-        customer=row.get("customer_name") or names.get("customer", ""),
-        member=names.get("member", ""),
-        reminder=row.get("reminder", ""),
-        reminder_why=row.get("reminder_why", ""),
-        reminded_by=row.get("reminded_by", ""),
-        reminded_at=int(reminded_at) / 1000 if reminded_at else None,
-        ticked_by=row.get("ticked_by", ""),
-        ticked_at=int(ticked_at) / 1000 if ticked_at else None,
-    )
+def cause_of(delivery: Delivery) -> MissedCause:
+    """Why a customer was missed. Pure. Raises ValueError for one that is still in progress."""
+    if delivery.outcome is None:
+        raise ValueError("a delivery in progress was not missed")
+    used_up_by = None
+    if delivery.outcome is Outcome.EXPIRED:
+        used_up_by = UsedUpBy.TRIES if delivery.attempts else UsedUpBy.QUEUE
+    return MissedCause(delivery.outcome, delivery.errcode, used_up_by)
 
 
-def by_cause(rows: Iterable[Missed]) -> dict[MissedCause, list[Missed]]:
-    """MissedCause → its rows, in the order in which they come. Pure."""
-    groups: dict[MissedCause, list[Missed]] = {}
+def customer_name(delivery: Delivery) -> str:
+    """The customer's name: as WeCom told it, or as it stood in the text; "" where it is not known. Pure."""
+    return delivery.customer_name or (delivery.names or {}).get("customer", "")
+
+
+def by_cause(rows: Iterable[Delivery]) -> dict[MissedCause, list[Delivery]]:
+    """Cause → its rows, in the order in which they come. Pure."""
+    groups: dict[MissedCause, list[Delivery]] = {}
     for row in rows:
-        groups.setdefault(row.cause, []).append(row)
+        groups.setdefault(cause_of(row), []).append(row)
     return groups
 
 
@@ -157,19 +126,11 @@ class WorkList:
         older = f"{ids[limit - 1][1]}-{ids[limit - 1][0]}" if len(ids) > limit else None
         return MissedPage(self.rows([identity for identity, _ in ids[:limit]]), older)
 
-    def rows(self, ids: Sequence[str]) -> list[Missed]:
+    def rows(self, ids: Sequence[str]) -> list[Delivery]:
         """The rows of these ids that there are, in their order; those of another app are not."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for identity in ids:
-                pipe.hgetall(keys.event(identity))
-            stored = pipe.execute()
-        return [
-            from_row({"id": identity, **row})
-            for identity, row in zip(ids, stored, strict=True)
-            if row.get("app") == self._app and row.get("outcome")
-        ]
+        return [one for one in query.read(self._redis, ids) if one.app == self._app and one.outcome]
 
-    def open(self, ids: Sequence[str]) -> list[Missed]:
+    def open(self, ids: Sequence[str]) -> list[Delivery]:
         """Those of these ids that are still to do, in their order."""
         if not ids:
             return []
@@ -195,40 +156,34 @@ class WorkList:
         """The ids that were ticked off in the ms `at`: those of one click."""
         return replies.texts(self._redis.zrangebyscore(self._done, at, at, start=0, num=most))
 
-    def add_unannounced(self, rows: Iterable[Mapping[str, str | int]], life: int) -> int:
-        """Put customers on the list of whom no event came: fields of a row, with `id`; kept `life` s. → how many new.
+    def add_unannounced(self, found: Iterable[Delivery], life: int) -> int:
+        """Put customers on the list of whom no event came; kept `life` s. → how many are new.
 
         One that was ticked off stays so. The customer's index lists it too: a later greeting takes it off the list, as
         any that was missed (settle.lua).
         """
         added = 0
-        for row in rows:
-            identity, at = str(row["id"]), int(row["received_at"])
-            if self._redis.exists(keys.event(identity)):
+        for one in found:
+            if self._redis.exists(keys.event(one.id)):
                 continue
             with self._redis.pipeline() as pipe:
-                pipe.hset(keys.event(identity), mapping={name: value for name, value in row.items() if name != "id"})
-                pipe.expire(keys.event(identity), life + TRIM_LATEST)
-                pipe.zadd(self._todo, {identity: at})
-                pipe.zadd(index(self._app, "external_user_id", str(row["external_user_id"])), {identity: at})
+                pipe.hset(keys.event(one.id), mapping=unannounced_row(one))
+                pipe.expire(keys.event(one.id), life + TRIM_LATEST)
+                pipe.zadd(self._todo, {one.id: one.received_ms})
+                pipe.zadd(index(self._app, "external_user_id", one.external_user_id), {one.id: one.received_ms})
                 pipe.execute()
             added += 1
         return added
 
     def drop(self, ids: Sequence[str]) -> None:
         """Erase rows that were added as never announced, and were announced after all."""
-        erase(self._redis, {row["id"]: row for row in query.read(self._redis, ids)})
+        erase(self._redis, query.read(self._redis, ids))
 
-    def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[dict[str, str]]:
-        """Rows to do of customers who came since `ms`, as stored, newest first; at most so many are looked at."""
+    def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[Delivery]:
+        """Customers to be greeted who came since `ms`, newest first; at most so many are looked at."""
         for start in range(0, most, batch):
             ids = replies.texts(self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch))
-            with self._redis.pipeline(transaction=False) as pipe:
-                for identity in ids:
-                    pipe.hgetall(keys.event(identity))
-                for identity, row in zip(ids, pipe.execute(), strict=True):
-                    if row:
-                        yield {"id": identity, **row}
+            yield from query.read(self._redis, ids)
             if len(ids) < batch:
                 return
 

@@ -19,16 +19,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.ledger.rows import index
+from tasks.ledger.rows import for_backup, from_row, index
 from tasks.media.uploads import MediaStore
+from tasks.reasons import Kind
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.keys import Backup, Forget
 
 FORMAT = "wecom-welcome backup"
 VERSION = 1
-SECRET_FIELDS = ("welcome_code",)  # of a row
-UNFINISHED = {"outcome": "expired", "reason": "it was unfinished when the backup was made"}
 _BATCH = 500
 
 
@@ -142,8 +141,7 @@ def _line(client: Redis, key: str) -> dict[str, Any] | None:
 def _without_secrets(line: dict[str, Any]) -> dict[str, Any]:
     if not line["key"].startswith(keys.event("")):
         return line
-    row = {name: value for name, value in line["value"].items() if name not in SECRET_FIELDS}
-    return line | {"value": row if row.get("outcome") else row | UNFINISHED}
+    return line | {"value": for_backup(line["value"])}
 
 
 def _current_books(client: Redis) -> Mapping[str, str]:
@@ -211,10 +209,11 @@ def _put(pipe: Redis, line: Mapping[str, Any]) -> None:
         pipe.zadd(key, value)
     if line["life"] is not None:
         pipe.pexpire(key, line["life"])
-    if key.startswith(keys.event("")) and value.get("reason") == UNFINISHED["reason"] and value.get("rehearsal") != "1":
-        app, identity, at = value["app"], key.removeprefix(keys.event("")), value["received_at"]
-        pipe.zadd(keys.missed(app), {identity: at})
-        pipe.zadd(index(app, "outcome", UNFINISHED["outcome"]), {identity: at})
+    if key.startswith(keys.event("")):
+        row = from_row(key.removeprefix(keys.event("")), value)
+        if row.reason and row.reason.kind is Kind.UNFINISHED_IN_BACKUP and not row.rehearsal:
+            pipe.zadd(keys.missed(row.app), {row.id: row.received_ms})
+            pipe.zadd(index(row.app, "outcome", str(row.outcome)), {row.id: row.received_ms})
 
 
 def _renumber(client: Redis, before: Mapping[str, int]) -> None:

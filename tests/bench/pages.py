@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from tasks.books.draft import Drafts
 from tasks.ledger import statistics as tallies
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
 from tasks.services import Services, build_services
 from tasks.storage import keys
 from tasks.storage.connections import Redis

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
 from tasks.services import Services
 from tests.support.chromium import Visit
 from tests.support.ledger import settled

@@ -4,7 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
 from tasks.ledger.pauses import WELCOME, QueuePauses
 from tasks.services import Services
 from tests.support.chromium import Visit
@@ -35,7 +36,7 @@ def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, s
     page = visit("/queue", language="en")
     page.get_by_text("Pause the welcome lane").click()
     for _ in range(2):
-        settled(services.ledger, Settlement("sent", steps={"answer_1": 900}))
+        settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 900}))
     expect(page.get_by_text("2 greetings today")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("button", name="Pause for 10 minutes")).to_be_visible()
     page.get_by_role("button", name="Pause updates").click()
@@ -46,7 +47,7 @@ def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Vi
     page = visit("/missed")
     expect(page.locator("#paused")).to_be_empty()
     QueuePauses(services.redis).pause(WELCOME, NAME)
-    settled(services.ledger, Settlement("failed", errcode=-1))
+    settled(services.ledger, Settlement(Outcome.FAILED, errcode=-1))
     expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停", timeout=20_000)
     expect(page.locator("#pulse")).to_have_text("已暂停")
     expect(page.locator("#pages")).to_contain_text("未送达 1")

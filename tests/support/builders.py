@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.events import ContactAdded
-from tasks.ledger.ledger import Claim
+from tasks.ledger.claims import Claim
+from tasks.ledger.delivery import Delivery, Outcome
+from tasks.reasons import Kind, Reason
 from tasks.settings import Settings, read
 
 CORP = "wx5823bf96d3bd56c7"
@@ -46,7 +48,7 @@ def a_claim(event: ContactAdded | None = None, **different: Any) -> Claim:
     """A claim just made on an event just received."""
     values: dict[str, Any] = {
         "event": event or a_contact(),
-        "number": 1,
+        "fencing_token": 1,
         "attempts": 0,
         "answers": 0,
         "received_at": int(time.time() * 1000),
@@ -56,6 +58,34 @@ def a_claim(event: ContactAdded | None = None, **different: Any) -> Claim:
         "window": 20.0,
     }
     return Claim(**values | different)
+
+
+def a_delivery(outcome: str | None = "sent", **different: Any) -> Delivery:
+    """What became of a customer who was added a second ago."""
+    now = int(time.time())
+    values: dict[str, Any] = {
+        "id": "3f9a",
+        "app": "default",
+        "corp_id": CORP,
+        "change": "add",
+        "user_id": "zhangsan",
+        "external_user_id": "wm1",
+        "state": "",
+        "created_at": now - 1,
+        "received_ms": now * 1000,
+        "outcome": None if outcome is None else Outcome(outcome),
+    }
+    return Delivery(**values | different)
+
+
+def in_words(text: str) -> Reason:
+    """A reason as an earlier release stored it."""
+    return Reason.of(Kind.TEXT, text=text)
+
+
+def answered(errcode: int, errmsg: str = "said WeCom") -> Reason:
+    """WeCom's answer with an errcode, as a reason."""
+    return Reason.of(Kind.WECOM_ERROR, errcode=errcode, errmsg=errmsg)
 
 
 def some_settings(directory: Path = Path("/nonexistent"), **variables: str) -> Settings:

@@ -8,14 +8,15 @@ from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
 from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
-from tasks.ledger.ledger import Claim, Ledger, Settlement
-from tasks.missed.work_list import UNANNOUNCED
+from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.delivery import Delivery, FollowUpStatus, Outcome
+from tasks.ledger.ledger import Ledger
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
+from tests.support.builders import a_contact, a_delivery, answered, in_words
 
-SENT = Settlement("sent")
+SENT = Settlement(Outcome.SENT)
 
 
 def a_ledger(client: Redis, **different: Any) -> Ledger:
@@ -72,7 +73,8 @@ def missed(
     client: Redis, outcome: str = "expired", errcode: int | None = None, *, ago: float = 0.0, **different: str
 ) -> str:
     """The id of a customer who was not greeted."""
-    settlement = Settlement(outcome, "the reason", errcode, attempts=0)
+    reason = in_words("the reason") if errcode is None else answered(errcode)
+    settlement = Settlement(Outcome(outcome), reason, errcode, attempts=0)
     return settled(a_ledger(client), settlement, ago=ago, claimed=True, **different).id
 
 
@@ -85,25 +87,16 @@ def _age(client: Redis, identity: str, milliseconds: int) -> None:
             client.zincrby(key, -milliseconds, identity)
 
 
-def unannounced(identity: str, **different: str | int) -> dict[str, str | int]:
-    """The row of a customer of whom WeCom never told."""
-    values: dict[str, str | int] = {
+def unannounced(identity: str, **different: Any) -> Delivery:
+    """A customer of whom WeCom never told."""
+    values: dict[str, Any] = {
         "id": identity,
-        "app": "default",
-        "corp_id": "ww1",
-        "change": "add",
-        "user_id": "zhangsan",
         "external_user_id": "wm9",
-        "state": "",
         "created_at": 1000,
-        "received_at": 1_000_000,
+        "received_ms": 1_000_000,
         "customer_name": "赵敏",
-        "outcome": UNANNOUNCED,
-        "rehearsal": 0,
-        "claims": 0,
-        "attempts": 0,
     }
-    return values | different
+    return a_delivery("unannounced", **values | different)
 
 
 def a_failed_follow_up(services: Services, **different: object) -> FollowUpTask:
@@ -111,5 +104,5 @@ def a_failed_follow_up(services: Services, **different: object) -> FollowUpTask:
     store = FollowUps(services.redis)
     settled(services.ledger, follow_up=True, **different)
     (task,) = store.claim(1)
-    store.note(task, FollowUpProgress("failed", "no such tag <b>"))
+    store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag <b>")))
     return task

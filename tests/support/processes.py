@@ -244,12 +244,12 @@ class Installation:
 
     def rows(self) -> list[dict[str, Any]]:
         """The ledger's deliveries, as `deliveries --json` has them, newest first."""
-        from tasks.ledger.delivery import delivery
         from tasks.services import build_services
         from tasks.settings import read
+        from webhook.delivery_record import record
 
         environ = self.environ | {"REDIS_URL": self.redis_url}
-        return [delivery(row) for row in build_services(read(environ, self.folder)).ledger.rows()]
+        return [record(row) for row in build_services(read(environ, self.folder)).ledger.deliveries()]
 
 
 class Product(Installation):

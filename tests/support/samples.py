@@ -14,9 +14,10 @@ from urllib.parse import urlencode
 from tasks.books.draft import Drafts
 from tasks.channels import Channel
 from tasks.followups.store import FollowUpProgress, FollowUps
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
-from tasks.missed.work_list import UNANNOUNCED, WorkList
+from tasks.missed.work_list import WorkList
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
@@ -24,7 +25,8 @@ from tasks.storage import keys
 from tasks.templates.edits import AddRule, SetNamed
 from tasks.templates.yaml_writer import Value
 from tests.support.books import PNG
-from tests.support.ledger import accepted, settled
+from tests.support.builders import in_words
+from tests.support.ledger import accepted, settled, unannounced
 from webhook.console import rehearsal_steps
 
 NASTY = (
@@ -60,16 +62,16 @@ def fill(services: Services) -> None:
         nasty = NASTY[number % len(NASTY)]
         settlement = Settlement(
             outcome,
-            reason=nasty,
+            reason=in_words(nasty),
             errcode=40096 if outcome == "refused" else None,
             template="default",
             rule=nasty if outcome == "sent" else "1",
             revision=1,
             attempts=2,
             steps={"started": 5, "prepared": 8, "try_1": 9, "answer_1": 140, "try_2": 1200, "answer_2": 1300},
-            tries=[(None, nasty), (0, "")],
+            tries=[Attempt(in_words(nasty)), Attempt()],
             values={"customer": nasty[:32], "member": nasty[:32]},
-            without=[1] if outcome == "sent" else [],
+            left_out=[LeftOut(1, LeftOutBecause.REFUSED)] if outcome == "sent" else [],
         )
         settled(services.ledger, settlement, state=NASTY[number % len(NASTY)][:64])
     accepted(services.ledger)
@@ -93,11 +95,11 @@ def fill_channels(services: Services) -> None:
 
 def fill_setup(services: Services) -> None:
     """Findings, a refused callback and a rehearsal, each with hostile words."""
-    services.ledger.note_verification("default", NASTY[0])
+    services.ledger.record_verification("default", in_words(NASTY[0]))
     findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
     services.redis.set(keys.checkup("default"), json.dumps({"at": 1, "findings": findings}))
-    row = next(services.ledger.rows())
-    kept = rehearsal_steps.KeptRehearsal(row["id"], time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
+    row = next(services.ledger.deliveries())
+    kept = rehearsal_steps.KeptRehearsal(row.id, time.time(), NASTY[3], NASTY[4], NASTY[1], NASTY[0], 200)
     rehearsal_steps.keep(services.redis, "default", kept)
 
 
@@ -152,9 +154,8 @@ def fill_missed(services: Services) -> None:
     told = {"reminder": "failed", "reminder_why": NASTY[0], "reminded_by": NASTY[3], "reminded_at": 1}
     services.redis.hset(keys.event(rows[0].id), mapping=told)
     work.tick([rows[-1].id], NASTY[3][:64], int(time.time() * 1000))
-    never = {"app": "default", "user_id": NASTY[0], "external_user_id": "wm-never", "outcome": UNANNOUNCED}
-    at = {"created_at": 1000, "received_at": int(time.time() * 1000), "claims": 0, "attempts": 0, "rehearsal": 0}
-    work.add_unannounced([{"id": "a" * 32, "corp_id": "ww1", "change": "add", "state": NASTY[4], **never, **at}], 86400)
+    now = int(time.time() * 1000)
+    work.add_unannounced([unannounced("a" * 32, user_id=NASTY[0], state=NASTY[4], received_ms=now)], 86400)
 
 
 def fill_queue(services: Services) -> None:
@@ -171,17 +172,19 @@ def fill_queue(services: Services) -> None:
         raise OSError
     store = FollowUps(services.redis)
     for name in NASTY:
-        sent = Settlement("sent", template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000})
+        sent = Settlement(
+            Outcome.SENT, template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000}
+        )
         settled(services.ledger, sent, follow_up=True, user_id=name[:60])
         for task in store.claim(1):
-            store.note(task, FollowUpProgress("failed", name))
+            store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words(name)))
     QueuePauses(services.redis).pause(FOLLOW_UPS, NASTY[3])
 
 
 def arguments(services: Services) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
     drafts = Drafts(services.redis, services.books).working("default")
-    identity = next(row["id"] for row in services.ledger.rows() if row.get("outcome"))
+    identity = next(row.id for row in services.ledger.deliveries() if row.outcome)
     return {
         "code": "zh_Hans",
         "identity": identity,

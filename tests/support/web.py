@@ -10,6 +10,7 @@ import requests
 from werkzeug.test import TestResponse
 
 from tasks.ledger import intake
+from tasks.reasons import Reason
 from tasks.services import build_services
 from tasks.settings import Settings
 from tasks.storage import keys
@@ -45,10 +46,10 @@ class Web:
                 counts[dict(label.split("=") for label in labels)["result"]] += int(value)
         return dict(counts)
 
-    def verdict(self, app: str = "default") -> str | None:
-        """What the last diagnosis was; None if there was none."""
-        noted = self.services.ledger.last_verification(app)
-        return None if noted is None else noted[1]
+    def verdict(self, app: str = "default") -> Reason | None:
+        """What was wrong with the last callback; None if nothing was."""
+        verified = self.services.ledger.last_verification(app)
+        return None if verified is None else verified.problem
 
 
 class WebProcess(Process):

@@ -14,8 +14,10 @@ from celery.contrib.testing.worker import start_worker
 
 from tasks.directory.lookup import Lookups
 from tasks.events import ContactAdded
-from tasks.greeting.greeter import Dispatcher, Greeter
-from tasks.ledger.ledger import Claim, Ledger
+from tasks.greeting.dispatcher import Dispatcher
+from tasks.greeting.greeter import Greeter
+from tasks.ledger.claims import Claim
+from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import QueuePauses
 from tasks.services import Services, build_services
 from tasks.templates.render import Upload, needed
@@ -77,7 +79,7 @@ class Worker:
     def greet(self, claim: Claim) -> dict[str, str]:
         """The event's row after it was greeted."""
         self.greeter.greet(claim)
-        row = self.ledger.row(claim.id)
+        row = self.ledger.fields(claim.id)
         assert row is not None
         return row
 

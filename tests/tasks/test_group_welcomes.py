@@ -176,8 +176,8 @@ def test_drift_is_found_told_and_repaired(groups: Groups, caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         upkeep.sync_group_welcomes(groups.here.services)
     first, second = (record.message for record in caplog.records if record.name == "tasks.upkeep")
-    assert first == "app default: group welcome hello: edited: changed at WeCom: text, link"
-    assert second.startswith("app default: group welcome bye: added: gone from WeCom: 40058")
+    assert first == "app default: group welcome hello: edited: changed_at_wecom fields=text,link"
+    assert second.startswith("app default: group welcome bye: added: gone_from_wecom cause=(wecom_error errcode=40058")
     assert groups.at_wecom("hello")["text"] == {"content": "欢迎"}
     assert groups.id("bye") != gone
     assert groups.steps(check=True) == [(SAME, "hello"), (SAME, "bye")]
@@ -202,11 +202,11 @@ def test_what_another_app_made_is_reported_and_left_alone(groups: Groups) -> Non
     groups.sync.adopt({"hello": template_id})
     groups.book(TEXTS)
     assert groups.steps() == [(FAILED, "hello"), (ADDED, "bye")]
-    assert groups.sync.troubles()["hello"].startswith("41058")
+    assert groups.sync.troubles()["hello"].errcode == 41058
     assert groups.steps() == [(FAILED, "hello"), (SAME, "bye")]
     assert groups.calls()["edit"] == 1, "it is not tried again and again"
     groups.book("")
-    assert [step.detail[:5] for step in groups.sync.sync()] == ["41058", ""]
+    assert [step.detail and step.detail.errcode for step in groups.sync.sync()] == [41058, None]
     assert theirs.group_welcome_template_get(template_id)["text"] == {"content": "theirs"}
 
 
@@ -253,7 +253,7 @@ def test_the_hundred_and_first_of_a_corp_is_reported(groups: Groups) -> None:
         groups.client.external_contact.group_welcome_template_add({"text": {"content": str(n)}})
     groups.book(TEXTS)
     assert groups.steps() == [(ADDED, "hello"), (FAILED, "bye")]
-    assert groups.sync.troubles()["bye"].startswith("41055")
+    assert groups.sync.troubles()["bye"].errcode == 41055
 
 
 def test_two_at_once_do_not_make_two_of_each(groups: Groups) -> None:

@@ -15,7 +15,7 @@ from tasks.templates.render import needed
 from tasks.wecom import WeComError
 from tests.simulator.world import App
 from tests.support.books import MP4, a_template
-from tests.support.builders import AES_KEY, ENVIRONMENT, some_settings
+from tests.support.builders import AES_KEY, ENVIRONMENT, in_words, some_settings
 from tests.support.ledger import settled
 from tests.support.pushes import TOKEN, a_push, an_event, xml
 from tests.support.until import until
@@ -256,7 +256,7 @@ def test_media_is_an_alarm_while_half_a_day_is_left_and_the_system_is_ready(web,
     assert metrics(web)[("wecom_welcome_media_failing", label)] == 0
     (upload,) = needed(web.services.books.book("default", 1))
     corp_id = web.services.settings.apps["default"].corp_id
-    web.services.books.ready.change(corp_id, upload, lambda record: record.failed("-1 busy", time.time()))
+    web.services.books.ready.change(corp_id, upload, lambda record: record.failed(in_words("-1 busy"), time.time()))
     assert metrics(web)[("wecom_welcome_media_failing", label)] == 1
     the_film_is_uploaded(web, lives=3 * 86400)
     assert 258_000 < metrics(web)[("wecom_welcome_media_left_seconds", label)] <= 259_200

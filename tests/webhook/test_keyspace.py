@@ -14,10 +14,12 @@ from tasks.directory.members import departments, list_members
 from tasks.followups.store import FollowUpProgress
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.ledger import pauses
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import FollowUpStatus, Outcome
 from tasks.media.renewal import MediaRenewer, media_status
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.reasons import Kind, Reason
 from tasks.storage import connections, erasure, keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.wecom import WeComClient, WeComError
@@ -150,7 +152,7 @@ def greetings(here: Worker) -> None:
     here.added(state="xhs")
     here.dispatcher().run()
     here.ledger.requeue()
-    here.ledger.note_verification("default", "the Token is wrong")
+    here.ledger.record_verification("default", Reason.of(Kind.WRONG_TOKEN))
     here.services.queue_pauses.pause(pauses.WELCOME, "李敏")
     here.services.queue_pauses.resume(pauses.WELCOME, "李敏")
 
@@ -161,7 +163,10 @@ def follow_ups(here: Worker) -> None:
         services.follow_ups, services.books, services.lookups, services.corp_tags, services.clients, services.counters
     )
     FollowUpWorker(handler.store, handler.do).run()
-    for progress in (FollowUpProgress("failed", "why"), FollowUpProgress("waiting", delay=60, awaits_full_add=True)):
+    for progress in (
+        FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.TEXT, text="why")),
+        FollowUpProgress(FollowUpStatus.WAITING, delay=60, awaits_full_add=True),
+    ):
         settled(here.ledger, claimed=True, follow_up=True)
         (task,) = handler.store.claim(1)
         handler.store.note(task, progress)
@@ -172,7 +177,7 @@ def the_missed(here: Worker) -> None:
     app.reminders.switch_on("李敏")
     here.services.redis.hset(keys.reminders("default"), "since", 0)
     for customer in ("wm1", "wm2", "wm3"):
-        settled(here.ledger, Settlement("failed"), ago=600, external_user_id=customer)
+        settled(here.ledger, Settlement(Outcome.FAILED), ago=600, external_user_id=customer)
     app.work_list.tick([app.work_list.page().rows[0].id], "李敏", here.ledger.now())
     app.reminders.run(NOON)
     upkeep.compare_customers(here.services)

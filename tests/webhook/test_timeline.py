@@ -1,17 +1,17 @@
 """Moments of a row → bars."""
 
-from typing import Any
-
 import pytest
 
+from tasks.ledger.delivery import Attempt
+from tests.support.builders import a_delivery, answered
 from webhook.timeline import Bar, bars, took
 
-BUSY = {"errcode": -1, "reason": "-1 system busy"}
-TAKEN = {"errcode": 0, "reason": ""}
+BUSY = Attempt(answered(-1, "system busy"))
+TAKEN = Attempt()
 
 
-def drawn(steps: dict[str, int], *tries: dict[str, Any]) -> list[tuple[str, int, int]]:
-    return [(bar.kind, bar.start, bar.end) for bar in bars({"steps": steps, "tries": list(tries)})]
+def drawn(steps: dict[str, int], *tries: Attempt) -> list[tuple[str, int, int]]:
+    return [(bar.kind, bar.start, bar.end) for bar in bars(a_delivery(steps=steps, tries=tries))]
 
 
 def test_every_step_is_a_bar_that_begins_where_the_one_before_ended() -> None:
@@ -30,16 +30,16 @@ def test_every_step_is_a_bar_that_begins_where_the_one_before_ended() -> None:
 
 
 def test_the_answer_of_a_try_stands_at_it_also_when_an_earlier_worker_had_the_first_ones() -> None:
-    (_, retry) = bars({"steps": {"started": 4500, "try_3": 4501, "answer_3": 4600}, "tries": [TAKEN]})
+    (_, retry) = bars(a_delivery(steps={"started": 4500, "try_3": 4501, "answer_3": 4600}, tries=(TAKEN,)))
     assert retry == Bar("try", 4501, 4600, 3, TAKEN)
 
 
 def test_the_longest_of_several_is_the_slowest() -> None:
-    found = bars({"steps": {"started": 3, "prepared": 400, "try_1": 401, "answer_1": 500}, "tries": [TAKEN]})
+    found = bars(a_delivery(steps={"started": 3, "prepared": 400, "try_1": 401, "answer_1": 500}, tries=(TAKEN,)))
     assert [bar.slowest for bar in found] == [False, True, False]
     assert [bar.kind for bar in found] == ["queue", "preparation", "try"]
-    assert not any(bar.slowest for bar in bars({"steps": {"started": 31000}, "tries": []}))
-    assert not any(bar.slowest for bar in bars({"steps": {"started": 0, "prepared": 0}, "tries": []}))
+    assert not any(bar.slowest for bar in bars(a_delivery(steps={"started": 31000})))
+    assert not any(bar.slowest for bar in bars(a_delivery(steps={"started": 0, "prepared": 0})))
 
 
 @pytest.mark.parametrize(
@@ -56,5 +56,5 @@ def test_what_was_not_noted_makes_no_bar(steps: dict[str, int], expected: list[t
 
 
 def test_how_long_it_took_is_not_known_where_no_step_was_noted() -> None:
-    assert took({"steps": {}}) is None
-    assert took({"steps": {"started": 3, "answer_1": 250}}) == 250
+    assert took(a_delivery(steps={})) is None
+    assert took(a_delivery(steps={"started": 3, "answer_1": 250})) == 250

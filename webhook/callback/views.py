@@ -30,6 +30,7 @@ from webhook import current
 from webhook.callback import parsing
 from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
 from webhook.callback.diagnosis import diagnose, is_proven
+from webhook.reason_texts import describe
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class _Diagnoses:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
-        self._standing = set(apps)  # those whose last verdict may not be "all is well": at first, all
+        self._refused = set(apps)  # those whose last callback may have been refused: at first, all
 
     def make(self, app: str, envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> None:
         with self._lock:
@@ -150,16 +151,16 @@ class _Diagnoses:
             if now < self._next.get(app, 0.0):
                 return
             self._next[app] = now + DIAGNOSIS_INTERVAL
-        verdict = diagnose(envelope, query, ciphertext)
-        log.warning("a callback of app %s was refused: %s", app, verdict)
-        self._standing.add(app)
-        self._ledger.note_verification(app, verdict, is_proven(verdict))
+        problem = diagnose(envelope, query, ciphertext)
+        log.warning("a callback of app %s was refused: %s", app, describe(problem))
+        self._refused.add(app)
+        self._ledger.record_verification(app, problem, is_proven(problem))
 
     def clear(self, app: str) -> None:
         """WeCom's callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""
-        if app in self._standing:
-            self._standing.discard(app)
-            self._ledger.note_verification(app, "")
+        if app in self._refused:
+            self._refused.discard(app)
+            self._ledger.record_verification(app, None)
 
 
 @dataclass(frozen=True, slots=True)

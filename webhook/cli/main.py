@@ -14,8 +14,9 @@ import click
 import redis
 
 from tasks import logs, settings
-from tasks.ledger.ledger import OUTCOMES
+from tasks.ledger.delivery import OUTCOMES, Delivery, FollowUpState, Outcome
 from tasks.media.uploads import MediaFull
+from tasks.messages import translate
 from tasks.settings import App, Settings, SettingsError
 from tasks.storage import connections
 from tasks.storage.embedded import EmbeddedError
@@ -27,6 +28,8 @@ from webhook.cli.missed import missed
 from webhook.cli.shutdown_signal import ShutdownSignal
 from webhook.cli.state import backup, forget, restore
 from webhook.cli.templates import templates
+from webhook.delivery_record import reason_text, record
+from webhook.reason_texts import describe
 
 
 class _Group(click.Group):
@@ -192,7 +195,9 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
 
 
 @main.command()
-@click.option("--outcome", type=click.Choice([*OUTCOMES, "open"]), help="Only this one; `open`: none yet.", metavar="O")
+@click.option(
+    "--outcome", type=click.Choice([*map(str, OUTCOMES), "open"]), help="Only this one; `open`: none yet.", metavar="O"
+)
 @click.option("--member", help="Only this member's userid.")
 @click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
@@ -219,7 +224,6 @@ def deliveries(
     \b
     Example:  wecom-welcome deliveries --outcome expired --since 2h
     """
-    from tasks.ledger.delivery import delivery
     from tasks.services import build_services
 
     config = with_redis(settings.load())
@@ -235,22 +239,21 @@ def deliveries(
         return
     start = _moment(since, config)
 
-    def wanted(row: dict[str, str]) -> bool:
+    def wanted(row: Delivery) -> bool:
         return (
-            (app is None or row["app"] == app.name)
-            and (member is None or row["user_id"] == member)
-            and (outcome is None or (row.get("outcome") or "open") == outcome)
+            (app is None or row.app == app.name)
+            and (member is None or row.user_id == member)
+            and (outcome is None or (row.outcome or "open") == outcome)
         )
 
-    def show(row: dict[str, str]) -> None:
-        values = delivery(row)
-        click.echo(json.dumps(values, ensure_ascii=False) if as_json else _line(values, config))
+    def show(row: Delivery) -> None:
+        click.echo(json.dumps(record(row), ensure_ascii=False) if as_json else _line(row, config))
 
     if follow and not as_json:
         click.echo(_header(config))
     shown = 0
     asked_at = ledger.now()
-    for row in ledger.rows(since=start):
+    for row in ledger.deliveries(since=start):
         if wanted(row):
             if not shown and not follow and not as_json:
                 click.echo(_header(config))
@@ -311,25 +314,24 @@ def _ledger_if_reachable(config: Settings) -> Any:
 def _await_outcome(ledger: Any, identity: str, patience: float) -> str | None:
     by = time.monotonic() + patience
     while time.monotonic() < by:
-        row = ledger.row(identity)
-        if row and row.get("outcome"):
-            steps = json.loads(row.get("steps") or "{}")
-            took = f" in {max(steps.values())} ms" if steps else ""
-            return f"{row['outcome']}{took}" + ("" if row["outcome"] == "rehearsed" else f": {row.get('reason', '')}")
+        row: Delivery | None = ledger.delivery(identity)
+        if row and row.outcome:
+            took = f" in {max(row.steps.values())} ms" if row.steps else ""
+            return f"{row.outcome}{took}" + ("" if row.outcome is Outcome.REHEARSED else f": {reason_text(row)}")
         time.sleep(0.02)
     return None
 
 
-def _new_outcomes(ledger: Any, since: int, life: int) -> Iterator[dict[str, str]]:
+def _new_outcomes(ledger: Any, since: int, life: int) -> Iterator[Delivery]:
     """Rows that get their outcome after `since` (ms), each once, until Ctrl-C. `life`: ms until every row has one."""
     ending = ShutdownSignal(signal.SIGINT)  # an exception could be lost in a library's clean-up
-    done = {row["id"] for row in ledger.rows(since=since - life) if row.get("outcome")}
+    done = {row.id for row in ledger.deliveries(since=since - life) if row.outcome}
     while not ending.wait():
-        rows = list(ledger.rows(since=ledger.now() - life))
+        rows = list(ledger.deliveries(since=ledger.now() - life))
         for row in reversed(rows):
-            if row.get("outcome") and row["id"] not in done:
+            if row.outcome and row.id not in done:
                 yield row
-        done = {row["id"] for row in rows if row.get("outcome")}
+        done = {row.id for row in rows if row.outcome}
         ending.wait(1)
 
 
@@ -354,30 +356,30 @@ def _header(config: Settings) -> str:
     return f"{_columns(config, *names)}what happened"
 
 
-def _line(values: dict[str, Any], config: Settings) -> str:
-    from tasks.messages import translate
+def _line(row: Delivery, config: Settings) -> str:
     from webhook import timeline
     from webhook.outcomes import outcome_text
 
-    at = datetime.fromtimestamp(values["received_at"], config.timezone)
-    took = timeline.took(values)
-    found = outcome_text(values, time.time(), config.window)
-    why = [translate(one) for one in found.more[:1]] if values["outcome"] != "sent" or len(found.more) > 1 else []
+    at = datetime.fromtimestamp(row.received_at, config.timezone)
+    took = timeline.took(row)
+    found = outcome_text(row, time.time(), config.window)
+    explained = row.outcome is not Outcome.SENT or len(found.more) > 1
+    why = [translate(one) for one in found.more[:1]] if explained else []
     return (
         _columns(
             config,
             f"{at:%m-%d %H:%M:%S}",
-            values["outcome"] or "open",
+            row.outcome or "open",
             "-" if took is None else f"{took / 1000:.3f} s",
-            values["app"],
-            values["user_id"],
-            values["external_user_id"],
-            values["state"] or "-",
-            values["template"] or "-",
-            values["id"],
+            row.app,
+            row.user_id,
+            row.external_user_id,
+            row.state or "-",
+            row.template or "-",
+            row.id,
         )
         + ". ".join([translate(found.headline), *why])
-        + _then(values["followup"])
+        + _then(row.follow_up)
     )
 
 
@@ -391,10 +393,10 @@ def _columns(config: Settings, at: str, outcome: str, took: str, app: str, *rest
     )
 
 
-def _then(followup: dict[str, Any] | None) -> str:
-    if followup is None:
+def _then(follow_up: FollowUpState | None) -> str:
+    if follow_up is None:
         return ""
-    return f"  then {followup['state']}" + (f" ({followup['reason']})" if followup["reason"] else "")
+    return f"  then {follow_up.status}" + (f" ({translate(describe(follow_up.reason))})" if follow_up.reason else "")
 
 
 main.add_command(Api(_client))

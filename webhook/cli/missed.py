@@ -2,21 +2,22 @@
 
 import json
 import time
-from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import click
 
 from tasks import settings
-from tasks.ledger.ledger import OUTCOMES
+from tasks.ledger.delivery import Delivery
+from tasks.messages import translate
 from tasks.missed.comparison import ComparisonInProgress, ComparisonRun, comparison_status
-from tasks.missed.reminders import settled_reminder
-from tasks.missed.work_list import UNANNOUNCED, Missed
+from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
 from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+from webhook.delivery_record import reason_text
+from webhook.outcomes import outcome_text
+from webhook.reason_texts import describe
 
-WHY: Mapping[str, str] = {**OUTCOMES, UNANNOUNCED: "WeCom never announced the customer"}
 TURNS = 120  # of at most a minute each, for a comparison that is run here
 
 
@@ -74,14 +75,14 @@ def _compared(services: Services, app: str) -> ComparisonRun:
         if run.not_before > time.time():
             failed = comparison_status(services.redis, app).failed
             at = datetime.fromtimestamp(run.not_before, services.settings.timezone)
-            reason = failed.reason if failed else "WeCom gave no answer"
+            reason = translate(describe(failed.reason)) if failed else "WeCom gave no answer"
             raise CommandFailure(
                 f"the comparison cannot go on: {reason}; the upkeep role goes on with it at {at:%H:%M}"
             )
     raise CommandFailure("the comparison is not done yet; the upkeep role goes on with it")
 
 
-def _values(row: Missed) -> dict[str, object]:
+def _values(row: Delivery) -> dict[str, object]:
     """A row for machines: ids, times in Unix seconds, no person's name."""
     return {
         "id": row.id,
@@ -89,22 +90,22 @@ def _values(row: Missed) -> dict[str, object]:
         "user_id": row.user_id,
         "external_user_id": row.external_user_id,
         "state": row.state,
-        "at": row.at,
-        "outcome": row.cause.outcome,
-        "errcode": row.cause.errcode,
-        "reason": row.reason,
-        "reminder": settled_reminder(row, time.time()) or None,
-        "reminded_at": row.reminded_at,
-        "ticked_by": row.ticked_by or None,
-        "ticked_at": row.ticked_at,
+        "at": row.received_at,
+        "outcome": row.outcome,
+        "errcode": row.errcode,
+        "reason": reason_text(row),
+        "reminder": reminder_status(row, time.time()),
+        "reminded_at": row.reminder.at if row.reminder else None,
+        "ticked_by": row.tick.by if row.tick else None,
+        "ticked_at": row.tick.at if row.tick else None,
     }
 
 
-def _line(row: Missed, zone: ZoneInfo) -> str:
-    at = datetime.fromtimestamp(row.at, zone)
-    told = settled_reminder(row, time.time())
-    notes = [row.reason or WHY.get(row.cause.outcome, ""), f"reminder {told}" if told else ""]
-    notes.append(f"ticked off by {row.ticked_by}" if row.ticked_by else "")
+def _line(row: Delivery, zone: ZoneInfo) -> str:
+    at = datetime.fromtimestamp(row.received_at, zone)
+    told = reminder_status(row, time.time())
+    why = reason_text(row) or translate(outcome_text(row).headline)
+    notes = [why, f"reminder {told}" if told else "", f"ticked off by {row.tick.by}" if row.tick else ""]
     said = "; ".join(filter(None, notes))
-    columns = f"{at:%m-%d %H:%M:%S}  {row.cause.outcome:<12} {row.user_id:<16} {row.external_user_id:<34} "
+    columns = f"{at:%m-%d %H:%M:%S}  {row.outcome:<12} {row.user_id:<16} {row.external_user_id:<34} "
     return "".join(one if one.isprintable() else "?" for one in f"{columns}{row.id}  {said}")

@@ -19,6 +19,7 @@ from tasks.templates.model import Book
 from tasks.wecom import WeComError
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, read_book
 from webhook.cli.explain import explain
+from webhook.reason_texts import describe
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 
@@ -247,7 +248,9 @@ def groups(dry_run: bool, app_name: str | None) -> None:
         click.echo("the book has no group welcomes, and none were made from it")
     for step in steps:
         would = "would be " if dry_run and step.act in (ADDED, EDITED, DELETED) else ""
-        click.echo(f"{MARKS[step.act]} {step.name}: {would}{step.act}" + (f" ({step.detail})" if step.detail else ""))
+        click.echo(
+            f"{MARKS[step.act]} {step.name}: {would}{step.act}" + (f" ({describe(step.detail)})" if step.detail else "")
+        )
     failed = [step.name for step in steps if step.act == FAILED]
     if failed:
         raise CommandFailure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
 
 from flask import Blueprint, render_template
 from flask_babel import gettext as _
@@ -11,7 +10,7 @@ from flask_babel import ngettext
 
 from tasks.directory.lookup import known_members
 from tasks.ledger import statistics
-from tasks.ledger.delivery import delivery, names_used
+from tasks.ledger.delivery import GREETED, Delivery, Outcome
 from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause
 from tasks.ledger.statistics import Tallies
 from tasks.messages import Message
@@ -121,19 +120,26 @@ def _today() -> Tallies:
     return tallies
 
 
-def _latest() -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """One of the newest deliveries. `customer`, `member`: names, "" where they are not known; `took`: ms."""
+
+    delivery: Delivery
+    customer: str
+    member: str
+    took: int | None
+
+
+def _latest() -> list[Latest]:
     services, app = current.services(), current.app().name
     rows = services.ledger.page(app, limit=LATEST).rows
-    members = known_members(services.redis, app, {row["user_id"] for row in rows})
+    members = known_members(services.redis, app, {row.user_id for row in rows})
     found = []
     for row in rows:
-        values, used = delivery(row), names_used(row)
-        took = timeline.took(values) if values["outcome"] in ("sent", "unconfirmed") else None
-        names = {
-            "customer": used.get("customer", ""),
-            "member": used.get("member") or members.get(row["user_id"], ("", ""))[0],
-        }
-        found.append(values | names | {"took": took})
+        names = row.names or {}
+        member = names.get("member") or members.get(row.user_id, ("", ""))[0]
+        took = timeline.took(row) if row.outcome in GREETED else None
+        found.append(Latest(row, names.get("customer", ""), member, took))
     return found
 
 
@@ -141,13 +147,13 @@ def _first_steps() -> dict[str, bool] | None:
     """What of the three first steps is done; None once a customer was added."""
     services, app = current.services(), current.app().name
     rows = services.ledger.page(app, limit=LATEST).rows
-    if any(row["rehearsal"] != "1" for row in rows):
+    if any(not row.rehearsal for row in rows):
         return None
-    noted = services.ledger.last_verification(app)
+    verified = services.ledger.last_verification(app)
     return {
-        "callback": noted is not None and not noted[1],
+        "callback": verified is not None and verified.problem is None,
         "welcome": services.books.current(app) is not None,
-        "rehearsal": any(row.get("outcome") == "rehearsed" for row in rows),
+        "rehearsal": any(row.outcome is Outcome.REHEARSED for row in rows),
     }
 
 
@@ -166,12 +172,12 @@ def _things_to_do(flow: Flow | None, paused: Mapping[str, Pause], day: Tallies) 
     if missed:
         what = ngettext("%(num)s customer was missed", "%(num)s customers were missed", missed)
         yield ToDo(BAD, what, _("Follow up"), "missed.show")
-    noted = services.ledger.last_verification(app.name)
-    if noted is not None and noted[1]:
+    verified = services.ledger.last_verification(app.name)
+    if verified is not None and verified.problem is not None:
         yield ToDo(BAD, _("The last request to the callback was refused"), _("To Set-up"), "setup.show")
     if flow is not None:
         yield from _at_wecom(flow.reading, app.name)
-    failed = services.follow_ups.status(app.name).failures
+    failed = services.follow_ups.summary(app.name).failures
     if failed:
         what = ngettext("%(num)s follow-up was given up", "%(num)s follow-ups were given up", failed)
         yield ToDo(WARN, what, _("To the queue"), "queue.show")
@@ -183,7 +189,7 @@ def _at_wecom(reading: Reading, app: str) -> Iterator[ToDo]:
     if reading.tokens.get(app) is None:
         yield ToDo(BAD, _("There is no access token: nothing can be sent"), _("To Set-up"), "setup.show")
     media = reading.media.get(app)
-    if media is not None and media.alarms():
+    if media is not None and media.needs_attention:
         number = len(media.absent) + len(media.failing) or media.files
         what = ngettext(
             "%(num)s file of the welcomes is missing at WeCom, or ends soon",

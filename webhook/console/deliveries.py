@@ -17,9 +17,10 @@ from flask_babel import lazy_gettext
 
 from tasks.directory import lookup
 from tasks.ledger import statistics
-from tasks.ledger.delivery import delivery, names_used
-from tasks.ledger.ledger import Page
+from tasks.ledger.delivery import Delivery, Outcome
+from tasks.ledger.query import Page
 from tasks.messages import Message, translate
+from tasks.missed.work_list import customer_name
 from webhook import outcomes, timeline
 from webhook.console import csv_rows, current
 from webhook.console import delivery_detail as in_full
@@ -34,6 +35,7 @@ from webhook.console.delivery_filter import (
     kind_of,
     periods,
 )
+from webhook.delivery_record import reason_text
 from webhook.outcomes import BAD, NAMES, TONES
 
 ROWS = 50
@@ -59,7 +61,7 @@ CHANGE_WORDS = {
 class Line:
     """A row as the list shows it. `customer`, `member`: names, "" where they are not known."""
 
-    delivery: Mapping[str, Any]
+    delivery: Delivery
     customer: str
     member: str
     took: int | None
@@ -107,8 +109,8 @@ def show() -> ResponseReturnValue:
     if not given.get("member", "").isascii():
         return _by_name(form, given)
     app, ledger = current.app().name, current.services().ledger
-    if "q" in given and (row := ledger.row(given["q"])) and row["app"] == app:
-        return redirect(url_for("deliveries.one", identity=row["id"]))
+    if "q" in given and (row := ledger.delivery(given["q"])) and row.app == app:
+        return redirect(url_for("deliveries.one", identity=row.id))
     query, cursors = form.query(current.zone()), Cursors.of_request()
     try:
         page, new = _read(query, cursors)
@@ -202,11 +204,11 @@ def _options(today: date, lines: Sequence[Line]) -> dict[str, Any]:
     values = [(dimension, value) for dimension, value, _outcome in counts if isinstance(value, str)]
     ids = [value for dimension, value in values if dimension == "member"][:OPTIONS]
     names = lookup.known_members(client, app, ids)
-    members = {one.delivery["user_id"]: one.member for one in lines}
+    members = {one.delivery.user_id: one.member for one in lines}
     channels = {value for dimension, value in values if dimension == "channel"}
     return {
         "members": {one: names.get(one, ("", ""))[0] for one in ids} | members,
-        "channels": sorted((channels | {one.delivery["state"] for one in lines}) - {""})[:OPTIONS],
+        "channels": sorted((channels | {one.delivery.state for one in lines}) - {""})[:OPTIONS],
     }
 
 
@@ -220,28 +222,27 @@ def _templates() -> list[str]:
         return []
 
 
-def _lines(rows: Iterable[Mapping[str, str]]) -> list[Line]:
+def _lines(rows: Iterable[Delivery]) -> list[Line]:
     rows = list(rows)
-    known = lookup.known_members(current.services().redis, current.app().name, {row["user_id"] for row in rows})
-    return [_line(row, known.get(row["user_id"], ("", ""))[0]) for row in rows]
+    known = lookup.known_members(current.services().redis, current.app().name, {row.user_id for row in rows})
+    return [_line(row, known.get(row.user_id, ("", ""))[0]) for row in rows]
 
 
-def _line(row: Mapping[str, str], member: str) -> Line:
-    values, used = delivery(row), names_used(row)
-    sent = values["outcome"] in ("sent", UNCERTAIN, "rehearsed")
+def _line(row: Delivery, member: str) -> Line:
+    sent = row.outcome in (Outcome.SENT, UNCERTAIN, Outcome.REHEARSED)
     return Line(
-        delivery=values,
-        customer=used.get("customer") or row.get("customer_name", ""),
-        member=used.get("member") or member,
-        took=timeline.took(values) if sent else None,
-        note=outcomes.note(values),
+        delivery=row,
+        customer=customer_name(row),
+        member=(row.names or {}).get("member") or member,
+        took=timeline.took(row) if sent else None,
+        note=outcomes.note(row),
         place=_place(row),
     )
 
 
-def _place(row: Mapping[str, str]) -> str:
+def _place(row: Delivery) -> str:
     """The cursor of a row."""
-    return f"{row['received_at']}-{row['id']}"
+    return f"{row.received_ms}-{row.id}"
 
 
 # ------------------------------------------------------------------------------------------------ the table
@@ -262,12 +263,12 @@ def table() -> ResponseReturnValue:
     )
 
 
-def _all_rows(query: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+def _all_rows(query: Mapping[str, Any]) -> Iterator[Delivery]:
     """The rows, a batch at a time. The first batch is read at once: an answer that has begun cannot say 503."""
     ledger, app = current.services().ledger, current.app().name
     first = ledger.page(app, **query, limit=TABLE_BATCH)
 
-    def rows() -> Iterator[Mapping[str, str]]:
+    def rows() -> Iterator[Delivery]:
         batch, left = first, TABLE_ROWS
         while left > 0:
             yield from batch.rows[:left]
@@ -279,26 +280,26 @@ def _all_rows(query: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
     return rows()
 
 
-def _written(rows: Iterable[Mapping[str, str]], zone: ZoneInfo) -> Iterator[str]:
+def _written(rows: Iterable[Delivery], zone: ZoneInfo) -> Iterator[str]:
     yield "\ufeff"  # without it Excel takes Chinese for something else
     yield csv_rows.line(COLUMNS)
     for row in rows:
         yield csv_rows.line(_cells(row, zone))
 
 
-def _cells(row: Mapping[str, str], zone: ZoneInfo) -> list[object]:
+def _cells(row: Delivery, zone: ZoneInfo) -> list[object]:
     """A row of the table. Ids, not names: a file goes where no sign-in is."""
-    values = delivery(row)
-    at = datetime.fromtimestamp(values["received_at"], zone)
-    took = timeline.took(values)
+    at = datetime.fromtimestamp(row.received_at, zone)
+    took = timeline.took(row)
+    numbers = (row.revision, row.attempts, row.redeliveries, row.errcode)
     return [
         at.strftime("%Y-%m-%d %H:%M:%S"),
-        _(NAMES.get(values["outcome"] or "open", values["outcome"])),
-        translate(outcomes.outcome_text(values).headline, _),
+        _(NAMES.get(row.outcome or "open", str(row.outcome))),
+        translate(outcomes.outcome_text(row).headline, _),
         "" if took is None else took,
-        *(values[name] for name in ("user_id", "external_user_id", "state", "template", "rule", "variant")),
-        *("" if values[name] is None else values[name] for name in ("revision", "attempts", "recoveries", "errcode")),
-        *(values["reason"], values["id"], values["outcome"] or "open"),
+        *(row.user_id, row.external_user_id, row.state, row.template, row.rule, row.variant),
+        *("" if number is None else number for number in numbers),
+        *(reason_text(row), row.id, row.outcome or "open"),
     ]
 
 
@@ -310,8 +311,8 @@ def one(identity: str) -> ResponseReturnValue:
     """One delivery in full, between its neighbours in the list that led here."""
     row, services = _found(identity), current.services()
     app, ledger = current.app().name, services.ledger
-    if row["app"] != app and row["app"] in services.settings.apps:  # log lines name no app
-        return redirect(url_for("deliveries.one", identity=identity, app=row["app"]))
+    if row.app != app and row.app in services.settings.apps:  # log lines name no app
+        return redirect(url_for("deliveries.one", identity=identity, app=row.app))
     form = Filter(request.args)
     given = form.given() if form.validate() else {}
     query = form.query(current.zone()) if given else {}
@@ -323,8 +324,8 @@ def one(identity: str) -> ResponseReturnValue:
         **in_full.view(services, row, ledger.now() / 1000),
         line=_line(row, ""),
         given=given,
-        newer=newer[0]["id"] if newer else "",
-        older=older[0]["id"] if older else "",
+        newer=newer[0].id if newer else "",
+        older=older[0].id if older else "",
     )
 
 
@@ -332,13 +333,13 @@ def one(identity: str) -> ResponseReturnValue:
 def again(identity: str) -> ResponseReturnValue:
     """Have its tags and remark done again."""
     row = _found(identity)
-    if row["app"] == current.app().name and current.services().follow_ups.again(identity):
+    if row.app == current.app().name and current.services().follow_ups.again(identity):
         flash(_("Tags and remark of this customer are done again within seconds"))
     else:
         flash(_("There is nothing to do again: it is done, or nothing was to be done"))
     return redirect(url_for("deliveries.one", identity=identity))
 
 
-def _found(identity: str) -> dict[str, str]:
-    row = current.services().ledger.row(identity) if len(identity) <= LONGEST else None
+def _found(identity: str) -> Delivery:
+    row = current.services().ledger.delivery(identity) if len(identity) <= LONGEST else None
     return row if row is not None else abort(404)

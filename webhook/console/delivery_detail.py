@@ -1,14 +1,14 @@
 """One delivery in full: in words, in time, as it was sent, and why it was this welcome."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from tasks.books.revisions import NoRevision
 from tasks.directory import lookup
-from tasks.ledger.delivery import delivery, names_used
+from tasks.ledger.delivery import Delivery
 from tasks.messages import Message
 from tasks.services import Services
 from tasks.templates.conditions import Contact, why_not
@@ -17,8 +17,6 @@ from tasks.templates.problems import BookError
 from tasks.templates.render import fill, wanted
 from webhook import outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
-
-SECRET = ("welcome_code",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +28,17 @@ class AsSent:
     complete: bool
 
 
-def view(services: Services, row: Mapping[str, str], now: float) -> dict[str, Any]:
+def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
     """What its page shows of a row. Nothing is asked of WeCom. Raises redis.RedisError."""
-    values = delivery(row)
     window = services.settings.window
-    known = lookup.known_members(services.redis, row["app"], [row["user_id"]]).get(row["user_id"], ("", ""))
-    used = names_used(row)
-    book = _book(services, values)
-    bars = timeline.bars(values)
-    took = timeline.took(values)
+    known = lookup.known_members(services.redis, row.app, [row.user_id]).get(row.user_id, ("", ""))
+    used = row.names or {}
+    book = _book(services, row)
+    bars = timeline.bars(row)
+    took = timeline.took(row)
     return {
-        "row": values,
-        "verdict": outcomes.outcome_text(values, now, window),
+        "row": row,
+        "verdict": outcomes.outcome_text(row, now, window),
         "member": used.get("member") or known[0],
         "department": used.get("department") or known[1],
         "bars": bars,
@@ -50,48 +47,48 @@ def view(services: Services, row: Mapping[str, str], now: float) -> dict[str, An
         "sentence": Message,
         "took": took,
         "window": window,
-        "left": max(0.0, values["received_at"] + window - now),
+        "left": max(0.0, row.received_at + window - now),
         "message": as_sent(book, row) if book else None,
         "passed_over": list(passed_over(book, row, services)) if book else [],
-        "raw": json.dumps({k: v for k, v in row.items() if k not in SECRET}, ensure_ascii=False, indent=2),
-        "lives": window > now - values["received_at"],
+        "raw": json.dumps(services.ledger.fields(row.id) or {}, ensure_ascii=False, indent=2),
+        "lives": window > now - row.received_at,
     }
 
 
-def as_sent(book: Book, row: Mapping[str, str]) -> AsSent | None:
+def as_sent(book: Book, row: Delivery) -> AsSent | None:
     """The message of a row, made again from its revision and the names that were kept; None where there was none."""
-    template = book.templates.get(row.get("template", ""))
+    template = book.templates.get(row.template)
     if template is None:
         return None
-    values = names_used(row)
-    without = set(json.loads(row.get("without") or "[]"))
+    values = row.names or {}
+    without = {one.number for one in row.left_out}
     kept = [one for number, one in enumerate(template.attachments, 1) if number not in without]
     shown = replace(template, attachments=tuple(kept))
-    return AsSent(bubbles(shown, values), fill(template.text, values), "values" in row or not wanted(template))
+    return AsSent(bubbles(shown, values), fill(template.text, values), row.names is not None or not wanted(template))
 
 
-def passed_over(book: Book, row: Mapping[str, str], services: Services) -> Iterator[tuple[str, Message]]:
+def passed_over(book: Book, row: Delivery, services: Services) -> Iterator[tuple[str, Message]]:
     """(rule, why it did not apply) for each rule before the one that chose, by what the row itself tells."""
     contact = Contact(
-        app=row["app"],
-        user_id=row["user_id"],
-        external_user_id=row["external_user_id"],
-        state=row["state"],
-        change=row["change"],
-        at=datetime.fromtimestamp(int(row["received_at"]) / 1000, services.settings.timezone),
+        app=row.app,
+        user_id=row.user_id,
+        external_user_id=row.external_user_id,
+        state=row.state,
+        change=row.change,
+        at=datetime.fromtimestamp(row.received_at, services.settings.timezone),
     )
     for number, rule in enumerate(book.rules, 1):
-        if rule.label(number) == row.get("rule"):
+        if rule.label(number) == row.rule:
             return
         why = why_not(rule.when, contact)
         yield rule.label(number), why or Message("something that it asks for was not known in time")
 
 
-def _book(services: Services, values: Mapping[str, Any]) -> Book | None:
+def _book(services: Services, row: Delivery) -> Book | None:
     """The book that chose; None where none did, or it cannot be read any more."""
-    if values["revision"] is None or not values["template"]:
+    if row.revision is None or not row.template:
         return None
     try:
-        return services.books.book(values["app"], values["revision"])
+        return services.books.book(row.app, row.revision)
     except (NoRevision, BookError):
         return None

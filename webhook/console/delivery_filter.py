@@ -14,7 +14,7 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 from wtforms.validators import AnyOf, Length, Optional, ValidationError
 
-from tasks.ledger.ledger import MISSED
+from tasks.ledger.delivery import MISSED
 from webhook.outcomes import NAMES
 
 UNCERTAIN = "unconfirmed"

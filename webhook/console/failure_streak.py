@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from itertools import takewhile
 
-from tasks.ledger.delivery import delivery
-from tasks.ledger.ledger import GREETED, MISSED, Ledger
+from tasks.ledger.delivery import GREETED, MISSED
+from tasks.ledger.ledger import Ledger
 from tasks.messages import Message
 from webhook.outcomes import NAMES, note
 
@@ -28,8 +28,9 @@ NONE = FailureStreak()
 def failure_streak(ledger: Ledger, app: str) -> FailureStreak:
     """The newest of an app that came to an end in the last ten minutes. Raises redis.RedisError."""
     rows = ledger.page(app, outcome=frozenset(_TELLING), since=ledger.now() - _WITHIN, limit=_LOOKED).rows
-    missed = list(takewhile(lambda row: row["outcome"] in MISSED, rows))
+    missed = list(takewhile(lambda one: one.outcome in MISSED, rows))
     if not missed:
         return NONE
-    outcome = missed[0]["outcome"]
-    return FailureStreak(len(missed), note(delivery(missed[0])) or Message(NAMES[outcome]))
+    newest = missed[0]
+    name = NAMES[newest.outcome or "open"]
+    return FailureStreak(len(missed), note(newest) or Message(name))

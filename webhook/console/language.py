@@ -17,6 +17,7 @@ from flask_babel import Babel, Domain, get_locale, gettext
 
 from tasks.messages import Message, translate
 from webhook.console.links import inside
+from webhook.reason_texts import describe
 
 CHINESE, ENGLISH = "zh_Hans", "en"
 NAMES = {CHINESE: "中文", ENGLISH: "English"}  # each in its own words
@@ -32,6 +33,7 @@ def speak(app: Flask) -> None:
     _ = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
     app.jinja_env.globals.update(language=html_language, other_language=_other)
     app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
+    app.jinja_env.filters["why"] = lambda reason: translate(describe(reason), gettext)
     app.register_blueprint(blueprint)
 
 

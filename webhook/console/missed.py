@@ -14,37 +14,34 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from tasks.directory.lookup import known_members
-from tasks.ledger.ledger import MISSED
+from tasks.ledger.delivery import MISSED, Delivery, Outcome, ReminderStatus
 from tasks.messages import Message, translate
 from tasks.missed.manual_greeting import manual_greeting
-from tasks.missed.reminders import Report, settled_reminder
-from tasks.missed.work_list import PAGE, UNANNOUNCED, Missed, MissedCause, MissedPage, WorkList, by_cause, from_row
+from tasks.missed.reminders import Report, reminder_status
+from tasks.missed.work_list import PAGE, MissedCause, MissedPage, UsedUpBy, WorkList, by_cause, customer_name
+from tasks.reasons import Reason
 from webhook.console import current
 from webhook.console.welcomes.preview import bubbles
-from webhook.outcomes import NAMES, errcode, who
+from webhook.outcomes import NAMES, errcode, told, who
+from webhook.reason_texts import describe
 
 TABS = ("todo", "done", "unsure", "no_code")
 UNDO = 600  # seconds for which a page offers to take ticks back
 LATE = {
-    "queue": Message.of(
+    UsedUpBy.QUEUE: Message.of(
         "They waited in the queue for longer than a welcome code lives. Are the workers running? See Queue."
     ),
-    "tries": Message.of("WeCom, or the way to it, was too slow."),
+    UsedUpBy.TRIES: Message.of("WeCom, or the way to it, was too slow."),
 }
 CURES = {
-    "no_template": Message.of("No rule applies to them. Add a welcome for “everything else” and publish it."),
-    "stale": Message.of("WeCom told of them too late. Was this server, or its proxy, away at that time?"),
-    "refused": Message.of("WeCom refused the message. Each timeline says why."),
-    "failed": Message.of("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
-    "dead": Message.of("Workers stopped in the middle, one after the other. The server's log says why."),
-    UNANNOUNCED: Message.of(
+    Outcome.NO_TEMPLATE: Message.of("No rule applies to them. Add a welcome for “everything else” and publish it."),
+    Outcome.STALE: Message.of("WeCom told of them too late. Was this server, or its proxy, away at that time?"),
+    Outcome.REFUSED: Message.of("WeCom refused the message. Each timeline says why."),
+    Outcome.FAILED: Message.of("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
+    Outcome.DEAD: Message.of("Workers stopped in the middle, one after the other. The server's log says why."),
+    Outcome.UNANNOUNCED: Message.of(
         "WeCom never told of them; the nightly comparison found them. Its notifications are not guaranteed."
     ),
-}
-NOT_TOLD = {
-    "invalid": Message.of("not in the app's visible range"),
-    "unlicensed": Message.of("no interface licence"),
-    "time": Message.of("no time was left: press the button again"),
 }
 
 
@@ -54,15 +51,15 @@ class Group:
 
     name: str
     cure: str
-    rows: Sequence[Missed]
+    rows: Sequence[Delivery]
 
     @property
     def first(self) -> float:
-        return min(row.at for row in self.rows)
+        return min(row.received_at for row in self.rows)
 
     @property
     def last(self) -> float:
-        return max(row.at for row in self.rows)
+        return max(row.received_at for row in self.rows)
 
 
 def cure_of(cause: MissedCause) -> Sequence[Message]:
@@ -74,7 +71,7 @@ def cure_of(cause: MissedCause) -> Sequence[Message]:
         if by is None:
             return (Message("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
         return (Message("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
-    found = LATE.get(cause.where) if cause.outcome == "expired" else CURES.get(cause.outcome)
+    found = LATE[cause.used_up_by] if cause.used_up_by else CURES.get(cause.outcome)
     return (found,) if found else ()
 
 
@@ -104,8 +101,9 @@ def show() -> ResponseReturnValue:
         page=page,
         before=before,
         members=_names(page.rows),
-        told_of=lambda row: settled_reminder(row, now),
+        told_of=lambda row: reminder_status(row, now),
         why_not=_why_not,
+        customer_name=customer_name,
         errcode_words=lambda code: f"{translate(errcode(code)[0], _)} ({code})",
         possible=app.reminders.possible,
         switch=app.reminders.switch(),
@@ -124,16 +122,16 @@ def _page(tab: str, before: str | None) -> MissedPage:
     if tab == "no_code":
         return MissedPage(())
     found = current.services().ledger.page(app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
-    return MissedPage([from_row(row) for row in found.rows], found.older)
+    return MissedPage(found.rows, found.older)
 
 
-def _newest() -> Missed | None:
+def _newest() -> Delivery | None:
     """Who was missed last, ticked off or greeted since."""
     rows = current.services().ledger.page(current.app().name, outcome=frozenset(MISSED), limit=1).rows
-    return from_row(rows[0]) if rows else None
+    return rows[0] if rows else None
 
 
-def _names(rows: Iterable[Missed]) -> dict[str, str]:
+def _names(rows: Iterable[Delivery]) -> dict[str, str]:
     """userid → name, where the cache knows it."""
     known = known_members(current.services().redis, current.app().name, {row.user_id for row in rows})
     return {user_id: name for user_id, (name, _department) in known.items() if name}
@@ -148,7 +146,14 @@ def greeting(identity: str) -> str:
         abort(404)
     welcome = manual_greeting(rows[0], app.settings, services.books, services.lookups, app.wecom)
     shown = bubbles(welcome.template, welcome.values) if welcome else []
-    return render_template("missed/greeting.html", row=rows[0], welcome=welcome, bubbles=shown, members=_names(rows))
+    return render_template(
+        "missed/greeting.html",
+        row=rows[0],
+        welcome=welcome,
+        bubbles=shown,
+        members=_names(rows),
+        customer_name=customer_name,
+    )
 
 
 # ------------------------------------------------------------------------------------------------ what is done
@@ -238,7 +243,7 @@ def _tabs(todo: int, done: int, became: dict[str, int]) -> list[tuple[str, str, 
     ]
 
 
-def _groups(rows: Sequence[Missed]) -> list[Group]:
+def _groups(rows: Sequence[Delivery]) -> list[Group]:
     return [
         Group(
             name=_(NAMES.get(cause.outcome, cause.outcome)),
@@ -249,13 +254,11 @@ def _groups(rows: Sequence[Missed]) -> list[Group]:
     ]
 
 
-def _why_not(why: str) -> str:
-    """Why a member was not told, from a row's `reminder_why`."""
-    known = NOT_TOLD.get(why)
-    code = why.partition(" ")[0]
-    if known is not None:
-        return translate(known, _)
-    return f"{translate(errcode(int(code), why)[0], _)} ({code})" if code.lstrip("-").isdigit() else why
+def _why_not(reason: Reason | None) -> str:
+    """Why a member was not told."""
+    if reason is None:
+        return ""
+    return translate(told(reason) if reason.errcode is not None else describe(reason), _)
 
 
 def _undo(work: WorkList, now: float) -> tuple[int, int] | None:
@@ -283,15 +286,15 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
     """What came of it, member by member where it went wrong. No customer's name: a message is kept in a cookie."""
     if count := report.count("sent"):
         flash(ngettext("%(num)s member was reminded", "%(num)s members were reminded", count))
-    failed: dict[tuple[str, str], list[str]] = {}
-    for told in report.told:
-        if told.state != "sent":
-            failed.setdefault((told.state, told.why), []).append(names.get(told.user_id, told.user_id))
-    for (state, why), members in failed.items():
-        if state == "unsure":
+    failed: dict[tuple[ReminderStatus, str], list[str]] = {}
+    for one in report.told:
+        if one.status is not ReminderStatus.SENT:
+            failed.setdefault((one.status, _why_not(one.reason)), []).append(names.get(one.user_id, one.user_id))
+    for (status, why), members in failed.items():
+        if status is ReminderStatus.UNSURE:
             text = _("Perhaps reminded: %(members)s (no answer came)", members=_list(members))
         else:
-            text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=_why_not(why))
+            text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=why)
         flash(text, "warn")
     _say_skipped(report.skipped)
 

@@ -3,7 +3,7 @@
 Every panel is one read of fixed keys, so it costs the same however long it all runs, and each fails alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -12,8 +12,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from tasks.followups.store import FollowUpStatus
+from tasks.followups.store import FollowUpSummary
 from tasks.ledger import statistics
+from tasks.ledger.delivery import Delivery
 from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause
 from tasks.messages import Message
 from tasks.monitoring import heartbeat, jobs
@@ -110,7 +111,7 @@ def show() -> str:
     """The page."""
     services, app, panels = current.services(), current.app(), Panels()
     flow, paused, latency = panels.read(_flow), panels.read(services.queue_pauses.last), panels.read(_latency)
-    later, days = panels.read(lambda: services.follow_ups.status(app.name)), panels.read(_days)
+    later, days = panels.read(lambda: services.follow_ups.summary(app.name)), panels.read(_days)
     pause = paused.value.get(WELCOME) if paused.value else None
     half = latency.value.half if latency.value else None
     causes: Panel[list[statistics_summary.OutcomeCause]] = Panel(
@@ -157,7 +158,7 @@ def _latency() -> statistics_summary.Latency | None:
     return statistics_summary.latency(tallies)
 
 
-def _listed(status: FollowUpStatus) -> Sequence[Mapping[str, str]]:
+def _listed(status: FollowUpSummary) -> Sequence[Delivery]:
     """The follow-ups that are shown: given up first, then those that are tried again."""
     return [*status.failed, *status.retried][:LISTED]
 
@@ -205,8 +206,8 @@ def retry() -> ResponseReturnValue:
 
 def _is_ours(identity: str) -> bool:
     """Whether an event is one of the app that the page is about."""
-    row = current.services().ledger.row(identity)
-    return row is not None and row["app"] == current.app().name
+    row = current.services().ledger.delivery(identity)
+    return row is not None and row.app == current.app().name
 
 
 def _back() -> ResponseReturnValue:

@@ -6,11 +6,11 @@ signature → decryption → stored → queued → selection → rendering; a st
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, repeat
 
-from tasks.ledger.delivery import delivery
+from tasks.ledger.delivery import Delivery, Outcome
 from tasks.messages import Message
 from tasks.monitoring.queue_status import SILENT
 from tasks.storage import keys
@@ -73,13 +73,13 @@ class RehearsalStep:
     ms: int | None = None
 
 
-def steps(kept: KeptRehearsal, row: Mapping[str, str] | None, now: float) -> tuple[RehearsalStep, ...]:
+def steps(kept: KeptRehearsal, row: Delivery | None, now: float) -> tuple[RehearsalStep, ...]:
     """The six steps of a rehearsal at the time `now`. `row`: of the ledger, None where there is none."""
     stands = chain(_on_the_way(kept, row, now), repeat(RehearsalStep(SIGNATURE, UNKNOWN)))
     return tuple(replace(stand, name=name) for name, stand in zip(STEPS, stands, strict=False))
 
 
-def _on_the_way(kept: KeptRehearsal, row: Mapping[str, str] | None, now: float) -> Iterator[RehearsalStep]:
+def _on_the_way(kept: KeptRehearsal, row: Delivery | None, now: float) -> Iterator[RehearsalStep]:
     """How the steps stand, up to the first that is not done. Their names are put in by `steps`."""
 
     def stand(status: str, detail: Message | None = None, ms: int | None = None) -> RehearsalStep:
@@ -100,9 +100,8 @@ def _on_the_way(kept: KeptRehearsal, row: Mapping[str, str] | None, now: float) 
         yield stand(FAILED, Message.of("the callback said “stored”, and this Redis has nothing: it uses another one"))
         return
     yield stand(DONE, ms=0)
-    times = json.loads(row.get("steps") or "{}")
-    outcome = row.get("outcome", "")
-    if not outcome and int(row.get("claims") or 0) == 0:
+    outcome = row.outcome
+    if outcome is None and row.claims == 0:
         waited = f"{max(0.0, now - kept.at):.0f}"
         if now - kept.at < SILENT:
             yield stand(WAITING)
@@ -111,14 +110,14 @@ def _on_the_way(kept: KeptRehearsal, row: Mapping[str, str] | None, now: float) 
                 FAILED, Message.of("no worker has taken it for %(seconds)s s: start `role welcome`", seconds=waited)
             )
         return
-    yield stand(DONE, ms=times.get("started"))
-    if outcome == "rehearsed":
+    yield stand(DONE, ms=row.steps.get("started"))
+    if outcome is Outcome.REHEARSED:
         yield stand(DONE)
-        yield stand(DONE, ms=times.get("prepared"))
-    elif outcome == "no_template":
+        yield stand(DONE, ms=row.steps.get("prepared"))
+    elif outcome is Outcome.NO_TEMPLATE:
         yield stand(FAILED, Message.of("no rule applies, and there is no welcome for everything else"))
     elif outcome:
-        yield stand(FAILED, outcome_text(delivery(row)).headline)
+        yield stand(FAILED, outcome_text(row).headline)
     else:
         yield stand(WAITING)
 

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
@@ -19,9 +18,10 @@ from tasks.books.revisions import NoRevision
 from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
 from tasks.directory.members import list_members
-from tasks.messages import Message
+from tasks.ledger.delivery import Delivery
+from tasks.ledger.ledger import Ledger
+from tasks.reasons import Reason
 from tasks.templates.problems import BookError
-from webhook.callback.diagnosis import is_proven, sentence
 from webhook.console import auth, current, rehearsal_steps
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery_detail import as_sent
@@ -57,8 +57,8 @@ class Callback:
 
     tone: str
     at: int | None = None
-    verdict: Message | None = None
-    event: Mapping[str, str] | None = None  # the last that was no rehearsal: a row of the ledger
+    problem: Reason | None = None
+    event: Delivery | None = None  # the last that was no rehearsal
 
 
 blueprint = Blueprint("setup", __name__)
@@ -117,7 +117,7 @@ def rehearsal() -> ResponseReturnValue:
 def _await_outcome(event: str) -> None:
     """Wait until a rehearsal has an outcome, at most OUTCOME_WITHIN."""
     ledger, by = current.services().ledger, time.monotonic() + OUTCOME_WITHIN
-    while time.monotonic() < by and not (ledger.row(event) or {}).get("outcome"):
+    while time.monotonic() < by and not _ended(ledger, event):
         time.sleep(0.05)
 
 
@@ -129,7 +129,7 @@ def _page(form: Rehearsal) -> str:
     checkup = Checkup(services)
     last = checkup.last(app.settings)
     kept = rehearsal_steps.last(services.redis, app.name)
-    row = services.ledger.row(kept.event) if kept else None
+    row = services.ledger.delivery(kept.event) if kept else None
     steps = rehearsal_steps.steps(kept, row, services.ledger.now() / 1000) if kept else ()
     return render_template(
         "setup/show.html",
@@ -167,16 +167,16 @@ def _reachable() -> str | None:
 
 
 def _callback() -> Callback:
-    noted = current.services().ledger.last_verification(current.app().name)
+    verified = current.services().ledger.last_verification(current.app().name)
     event = _last_event()
-    if noted is not None and noted[1]:
-        return Callback("bad" if is_proven(noted[1]) else "warn", noted[0], sentence(noted[1]), event)
-    return Callback("ok" if event else "unknown", noted[0] if noted else None, None, event)
+    if verified is not None and verified.problem is not None:
+        return Callback("bad" if verified.proven else "warn", verified.at, verified.problem, event)
+    return Callback("ok" if event else "unknown", verified.at if verified else None, None, event)
 
 
-def _last_event() -> Mapping[str, str] | None:
+def _last_event() -> Delivery | None:
     rows = current.services().ledger.page(current.app().name, limit=LAST_EVENTS).rows
-    return next((row for row in rows if row["rehearsal"] != "1"), None)
+    return next((row for row in rows if not row.rehearsal), None)
 
 
 def _name(member: str) -> str:
@@ -184,10 +184,10 @@ def _name(member: str) -> str:
     return known.get(member, ("", ""))[0] or member
 
 
-def _preview(row: Mapping[str, str]) -> list[Bubble] | None:
+def _preview(row: Delivery) -> list[Bubble] | None:
     """What the rehearsal's customer would have been sent; None where that cannot be told."""
     try:
-        message = as_sent(current.services().books.book(row["app"], int(row["revision"])), row)
+        message = as_sent(current.services().books.book(row.app, row.revision or 0), row)
     except (KeyError, ValueError, NoRevision, BookError):
         return None
     return None if message is None else message.bubbles
@@ -222,3 +222,9 @@ def _session() -> str:
 
 def _to(anchor: str) -> ResponseReturnValue:
     return redirect(url_for("setup.show", _anchor=anchor))
+
+
+def _ended(ledger: Ledger, identity: str) -> bool:
+    """Whether a rehearsal's event has its outcome."""
+    row = ledger.delivery(identity)
+    return row is not None and row.outcome is not None

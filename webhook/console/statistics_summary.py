@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tasks.ledger import statistics
-from tasks.ledger.ledger import MISSED
+from tasks.ledger.delivery import MISSED
 from tasks.ledger.statistics import Tallies, Value
 from tasks.messages import Message
 from webhook.outcomes import NAMES, errcode, seconds

@@ -12,16 +12,18 @@ from tasks.directory.lookup import Lookups
 from tasks.followups.corp_tags import CorpTags, TagsNotReady
 from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
 from tasks.followups.worker import DELAYS, FACTS_AWAITED, FollowUpHandler, FollowUpWorker, after_failure
-from tasks.ledger.delivery import delivery
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import FollowUpState, FollowUpStatus, Outcome
+from tasks.messages import translate
 from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import errors
 from tests.simulator.client import StandIn
-from tests.support.builders import a_contact
+from tests.support.builders import a_contact, in_words
 from tests.support.ledger import accepted, settled
 from tests.support.worker import Worker
+from webhook.reason_texts import describe
 
 BOOK = """\
 version: 1
@@ -75,7 +77,7 @@ class Slow:
             **{"external_user_id": record.external_user_id} | different,
         )
         self.worker.ledger.claim(9)
-        settlement = Settlement(outcome, template=template, revision=1 if template else 0)
+        settlement = Settlement(Outcome(outcome), template=template, revision=1 if template else 0)
         self.worker.ledger.settle(event, settlement, follow_up=True)
         return event.id
 
@@ -87,18 +89,23 @@ class Slow:
         for identity, _ in self.client.zscan_iter(keys.FOLLOWUP_DUE):
             self.client.zincrby(keys.FOLLOWUP_DUE, -round(seconds * 1000), identity)
 
-    def seen(self, identity: str) -> dict[str, Any]:
-        """`followup` of the delivery, without the time of the last try; {} where there is none."""
-        row = self.worker.ledger.row(identity)
+    def seen(self, identity: str) -> FollowUpState:
+        """How far it is, without the time of the last try and the claims."""
+        row = self.worker.ledger.delivery(identity)
         assert row is not None
-        followup = delivery(row)["followup"] or {}
-        at = followup.pop("at", None)
+        assert row.follow_up is not None
+        at = row.follow_up.at
         assert at is None or 0 <= self.worker.ledger.now() / 1000 - at < 60
-        return followup
+        return replace(row.follow_up, at=None, claims=0)
+
+    def why(self, identity: str) -> str:
+        """The reason that is kept, in words."""
+        reason = self.seen(identity).reason
+        return "" if reason is None else translate(describe(reason))
 
     def noted(self, identity: str) -> tuple[set[str], str]:
         """(tags, remark) that WeCom has of the pair."""
-        row = self.worker.ledger.row(identity)
+        row = self.worker.ledger.fields(identity)
         assert row is not None
         followers = self.api.get(row["external_user_id"])["follow_user"]
         (one,) = (one for one in followers if one["userid"] == row["user_id"])
@@ -136,14 +143,9 @@ def test_a_greeted_customer_is_tagged_and_remarked(slow: Slow) -> None:
         {"来源/新客户", "欢迎语/未分组"},
         f"客户{claim.event.external_user_id[-4:]}-douyin-7",
     )
-    assert slow.seen(claim.id) == {
-        "state": "done",
-        "attempts": 1,
-        "next_at": None,
-        "reason": "",
-        "tags": ["来源/新客户", "欢迎语/未分组"],
-        "remark": "set",
-    }
+    assert slow.seen(claim.id) == FollowUpState(
+        FollowUpStatus.DONE, attempts=1, tags=("来源/新客户", "欢迎语/未分组"), remark="set"
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_whatever_became_of_the_greeting_the_customer_is_followed_up(
     _, claim = slow.worker.claimed(**different)
     assert slow.worker.greet(claim)["outcome"] == outcome
     slow.run()
-    assert (slow.seen(claim.id)["state"], slow.noted(claim.id)[0]) == ("done", {"来源/新客户", "欢迎语/未分组"})
+    assert (slow.seen(claim.id).status, slow.noted(claim.id)[0]) == ("done", {"来源/新客户", "欢迎语/未分组"})
 
 
 def test_who_was_settled_before_a_template_was_chosen_gets_that_of_its_rules(slow: Slow) -> None:
@@ -172,7 +174,7 @@ def test_who_was_settled_before_a_template_was_chosen_gets_that_of_its_rules(slo
     slow.run()
     assert slow.noted(asked)[0] == {"来源/夜间"}
     assert slow.noted(plain)[0] == {"来源/新客户", "欢迎语/未分组"}
-    assert slow.seen(quiet) == {}
+    assert "follow_state" not in (slow.worker.ledger.fields(quiet) or {})
     assert slow.client.zcard(keys.FOLLOWUP_DUE) == 0
 
 
@@ -181,10 +183,10 @@ def test_a_fact_that_is_not_told_is_waited_for_and_then_counts_as_unknown(slow: 
     slow.worker.wecom.faults(busy=1, paths=["externalcontact/get"])
     for _ in range(FACTS_AWAITED):
         slow.run()
-        assert (slow.seen(identity)["state"], slow.calls("mark_tag")) == ("waiting", 0)
+        assert (slow.seen(identity).status, slow.calls("mark_tag")) == ("waiting", 0)
         slow.wait(3600)
     slow.run()
-    assert "来源/新客户" in slow.seen(identity)["tags"]
+    assert "来源/新客户" in slow.seen(identity).tags
 
 
 def test_nothing_is_entered_for_rehearsals_and_for_templates_without_it(slow: Slow) -> None:
@@ -192,25 +194,24 @@ def test_nothing_is_entered_for_rehearsals_and_for_templates_without_it(slow: Sl
         _, claim = slow.worker.claimed(**different)
         row = slow.worker.greet(claim)
         assert "follow_state" not in row
-        assert delivery(row)["followup"] is None
     assert slow.client.exists(keys.FOLLOWUP_DUE) == 0
 
 
 def test_the_follow_up_is_entered_with_the_first_outcome_alone(slow: Slow) -> None:
-    event = settled(slow.worker.ledger, Settlement("unconfirmed"), follow_up=True)
+    event = settled(slow.worker.ledger, Settlement(Outcome.UNCONFIRMED), follow_up=True)
     slow.client.delete(keys.FOLLOWUP_DUE)
-    slow.worker.ledger.settle(event, Settlement("sent"), follow_up=True)
+    slow.worker.ledger.settle(event, Settlement(Outcome.SENT), follow_up=True)
     assert slow.client.exists(keys.FOLLOWUP_DUE) == 0
 
 
 def test_a_remark_that_the_member_has_set_stays(slow: Slow) -> None:
     identity = slow.settled(template="default")
-    row = slow.worker.ledger.row(identity)
+    row = slow.worker.ledger.fields(identity)
     assert row is not None
     slow.api.remark(row["user_id"], row["external_user_id"], remark="老同学")
     slow.run()
     assert slow.noted(identity)[1] == "老同学"
-    assert (slow.seen(identity)["state"], slow.seen(identity)["remark"]) == ("done", "kept")
+    assert (slow.seen(identity).status, slow.seen(identity).remark) == ("done", "kept")
 
 
 def test_a_remark_is_cut_to_20_characters(slow: Slow) -> None:
@@ -225,7 +226,7 @@ def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow
     slow.worker.wecom.faults(busy=1, paths=["user/get"])
     identities = [slow.settled(template="named") for _ in range(2)]
     slow.run()
-    assert {slow.seen(one)["reason"] for one in identities} == {"the remark has member, and WeCom does not tell"}
+    assert {slow.why(one) for one in identities} == {"the remark has member, and WeCom does not tell"}
     slow.worker.wecom.faults()
     slow.wait(10)
     slow.run()
@@ -246,7 +247,7 @@ def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow
 def test_tags_are_made_once_and_then_remembered(slow: Slow) -> None:
     identities = [slow.settled(template="default") for _ in range(3)]
     slow.run()
-    assert [slow.seen(one)["state"] for one in identities] == ["done"] * 3
+    assert [slow.seen(one).status for one in identities] == ["done"] * 3
     assert (slow.calls("get_corp_tag_list"), slow.calls("add_corp_tag")) == (1, 2)
     groups = slow.api.get_corp_tag_list()["tag_group"]
     assert {(g["group_name"], t["name"]) for g in groups for t in g["tag"]} == {
@@ -284,7 +285,7 @@ def test_a_tag_that_was_deleted_in_wecom_is_made_anew(slow: Slow) -> None:
     slow.api.del_corp_tag(group_id=[group["group_id"] for group in groups])
     identity = slow.settled(template="night")
     slow.run()
-    assert (slow.seen(identity)["state"], slow.seen(identity)["attempts"]) == ("done", 1)
+    assert (slow.seen(identity).status, slow.seen(identity).attempts) == ("done", 1)
     assert slow.noted(identity)[0] == {"来源/夜间"}
 
 
@@ -298,20 +299,20 @@ def test_what_fails_is_tried_again_over_hours_and_then_given_up_with_the_reason(
         before = time.time()
         slow.run()
         seen = slow.seen(identity)
-        assert (seen["state"], seen["attempts"], seen["reason"]) == ("waiting", number, "-1 system busy")
-        assert before + delay - 1 < seen["next_at"] < time.time() + delay + 1
+        assert (seen.status, seen.attempts, slow.why(identity)) == ("waiting", number, "-1 system busy")
+        assert before + delay - 1 < seen.next_at < time.time() + delay + 1
         slow.run()
-        assert slow.seen(identity)["attempts"] == number, "not before its time"
+        assert slow.seen(identity).attempts == number, "not before its time"
         slow.wait(delay)
     slow.run()
     seen = slow.seen(identity)
-    assert (seen["state"], seen["next_at"]) == ("failed", None)
-    assert seen["reason"] == "given up after 7 tries: -1 system busy"
+    assert (seen.status, seen.next_at) == ("failed", None)
+    assert slow.why(identity) == "given up after 7 tries: -1 system busy"
     assert slow.client.zcard(keys.FOLLOWUP_DUE) == 0
     slow.worker.wecom.faults()
     assert slow.follow_up.store.again(identity)
     slow.run()
-    assert (slow.seen(identity)["state"], slow.seen(identity)["attempts"]) == ("done", 1)
+    assert (slow.seen(identity).status, slow.seen(identity).attempts) == ("done", 1)
     assert not slow.follow_up.store.again(identity)
 
 
@@ -319,11 +320,11 @@ def test_a_remark_that_fails_does_not_mark_the_tags_again(slow: Slow) -> None:
     identity = slow.settled(template="default")
     slow.worker.wecom.faults(busy=1, paths=["externalcontact/remark"])
     slow.run()
-    assert slow.seen(identity)["tags"] == ["来源/新客户", "欢迎语/未分组"]
+    assert slow.seen(identity).tags == ("来源/新客户", "欢迎语/未分组")
     slow.worker.wecom.faults()
     slow.wait(10)
     slow.run()
-    assert (slow.seen(identity)["state"], slow.seen(identity)["remark"]) == ("done", "set")
+    assert (slow.seen(identity).status, slow.seen(identity).remark) == ("done", "set")
     assert slow.calls("mark_tag") == 1
 
 
@@ -334,11 +335,11 @@ def test_a_half_add_waits_for_the_full_add_which_hastens_it(slow: Slow) -> None:
         slow.run()
         slow.wait(60)
     slow.wait(-7200)
-    assert slow.seen(half)["reason"].startswith("waits for the full add: 84061")
+    assert slow.why(half).startswith("waits for the full add: 84061")
     slow.worker.wecom.add(push=False, external_user_id="wm-half")
     full = slow.settled(template="default", external_user_id="wm-half")
     slow.run()
-    assert (slow.seen(half)["state"], slow.seen(full)["state"]) == ("done", "done")
+    assert (slow.seen(half).status, slow.seen(full).status) == ("done", "done")
     assert slow.client.exists(keys.FOLLOWUP_AWAITED) == 0
 
 
@@ -349,7 +350,7 @@ def test_a_half_add_that_is_confirmed_without_an_event_is_found_out_by_the_next_
     slow.worker.wecom.add(push=False, external_user_id="wm-half")
     slow.wait(10)
     slow.run()
-    assert slow.seen(half)["state"] == "done"
+    assert slow.seen(half).status == "done"
 
 
 def a_task(**different: Any) -> FollowUpTask:
@@ -380,7 +381,7 @@ def api_error(code: int) -> errors.WeComAPIError:
 )
 def test_a_later_try_is_made_where_it_may_succeed(error: Exception, state: str) -> None:
     progress = after_failure(error, a_task(), 0.5)
-    assert (progress.state, progress.delay) == (state, DELAYS[0] if state == "waiting" else 0)
+    assert (progress.status, progress.delay) == (state, DELAYS[0] if state == "waiting" else 0)
     assert not progress.awaits_full_add
 
 
@@ -399,10 +400,10 @@ def test_a_worker_that_died_is_replaced_when_its_lease_ends_and_cannot_note_any_
     assert store.claim(9) == []
     slow.wait(10)
     (living,) = store.claim(9)
-    assert (living.number, living.attempts) == (2, 2)
-    assert not store.note(dead, FollowUpProgress("failed", "too late"))
-    assert store.note(living, FollowUpProgress("done"))
-    assert slow.seen(identity)["state"] == "done"
+    assert (living.fencing_token, living.attempts) == (2, 2)
+    assert not store.note(dead, FollowUpProgress(FollowUpStatus.FAILED, in_words("too late")))
+    assert store.note(living, FollowUpProgress(FollowUpStatus.DONE))
+    assert slow.seen(identity).status == "done"
 
 
 def test_a_follow_up_that_kills_its_workers_is_given_up(slow: Slow) -> None:
@@ -411,7 +412,7 @@ def test_a_follow_up_that_kills_its_workers_is_given_up(slow: Slow) -> None:
         slow.follow_up.store.claim(9)
         slow.wait(10)
     slow.run()
-    assert slow.seen(identity)["reason"] == "worker after worker died with it"
+    assert slow.why(identity) == "worker after worker died with it"
 
 
 def test_an_error_of_ours_is_tried_again_and_its_words_are_not_kept(
@@ -421,10 +422,10 @@ def test_an_error_of_ours_is_tried_again_and_its_words_are_not_kept(
     with monkeypatch.context() as patch:
         patch.setattr(CorpTags, "ids", _errs)
         slow.run()
-    assert (slow.seen(identity)["state"], slow.seen(identity)["reason"]) == ("waiting", "RuntimeError")
+    assert (slow.seen(identity).status, slow.why(identity)) == ("waiting", "RuntimeError")
     slow.wait(10)
     slow.run()
-    assert slow.seen(identity)["state"] == "done"
+    assert slow.seen(identity).status == "done"
 
 
 def _errs(*_: object) -> bool:
@@ -439,7 +440,7 @@ def test_a_crash_between_remark_and_note_shows_the_remark_as_set(slow: Slow, mon
             slow.follow_up.do(slow.follow_up.store.claim(1)[0])
     slow.wait(10)
     slow.run()
-    assert (slow.seen(identity)["state"], slow.seen(identity)["remark"]) == ("done", "set")
+    assert (slow.seen(identity).status, slow.seen(identity).remark) == ("done", "set")
 
 
 def _dies(*_: object) -> bool:
@@ -464,10 +465,10 @@ def test_a_forgotten_customer_is_not_followed_up_and_leaves_nothing(slow: Slow) 
     slow.settled(change="half_add", template="default", external_user_id="wm-half")
     slow.run()
     (task,) = (slow.wait(60), slow.follow_up.store.claim(9))[1]
-    slow.follow_up.store.note(task, FollowUpProgress("waiting", delay=5, awaits_full_add=True))
+    slow.follow_up.store.note(task, FollowUpProgress(FollowUpStatus.WAITING, delay=5, awaits_full_add=True))
     assert slow.client.hlen(keys.FOLLOWUP_AWAITED) == 1
     erasure.forget(slow.client, "wm-half")
-    assert not slow.follow_up.store.note(task, FollowUpProgress("done"))
+    assert not slow.follow_up.store.note(task, FollowUpProgress(FollowUpStatus.DONE))
     assert slow.client.exists(keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED) == 0
     assert "wm-half" not in str([slow.client.dump(key) for key in slow.client.keys(keys.ALL)])
 
@@ -478,4 +479,4 @@ def test_what_waits_comes_back_from_a_backup(slow: Slow, tmp_path: Any) -> None:
     slow.client.flushall()
     backup.restore(slow.client, tmp_path / "a.zip")
     slow.run()
-    assert slow.seen(identity)["state"] == "done"
+    assert slow.seen(identity).status == "done"

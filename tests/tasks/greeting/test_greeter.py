@@ -10,9 +10,10 @@ import pytest
 
 from tasks.directory.lookup import BUDGET
 from tasks.greeting import policy
-from tasks.greeting.greeter import Dispatcher
-from tasks.ledger.delivery import delivery, names_used
-from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, Claim
+from tasks.greeting.dispatcher import Dispatcher
+from tasks.ledger.claims import Claim
+from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND
+from tasks.ledger.rows import from_row
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.render import fill
@@ -23,6 +24,8 @@ from tests.support.ledger import held, let_time_pass
 from tests.support.processes import RedisServer
 from tests.support.until import until
 from tests.support.worker import Worker
+from webhook.delivery_record import reason_text
+from webhook.delivery_record import record as record_of
 
 PLAIN = "您好，很高兴认识您！"
 SEND = "externalcontact/send_welcome_msg"
@@ -82,7 +85,7 @@ def test_two_workers_with_one_event_greet_once(worker: Worker, redis_client: Red
     for thread in [worker.aside(worker.greeter.greet, claim) for claim in (held(slow, CLAIM_LEASE), quick)]:
         thread.join()
     assert results(worker, record) == [0]
-    assert worker.ledger.row(quick.id)["outcome"] == "sent"
+    assert worker.ledger.fields(quick.id)["outcome"] == "sent"
 
 
 def test_outcome_and_latency_are_counted_with_the_greeting(worker: Worker, redis_client: Redis) -> None:
@@ -124,7 +127,7 @@ def test_without_a_book_there_is_no_template(wecom: StandIn, redis_url: str) -> 
 def test_an_app_that_is_no_longer_configured_is_said(worker: Worker) -> None:
     _, claim = worker.claimed(app="gone")
     row = worker.greet(claim)
-    assert (row["outcome"], row["reason"]) == ("refused", "no app gone is configured")
+    assert (row["outcome"], reason_text(from_row("", row))) == ("refused", "no app gone is configured")
 
 
 def test_a_new_revision_is_used_from_the_next_greeting_on(worker: Worker, redis_client: Redis) -> None:
@@ -153,11 +156,11 @@ def test_a_row_keeps_the_names_that_stood_in_the_text_and_no_other(naming: Worke
     long = "李" * 40
     naming.wecom.people(members={"zhangsan": {"name": "张三"}}, customers={record.external_user_id: {"name": long}})
     row = naming.greet(claim)
-    assert names_used(row) == {"customer": long[:32], "member": "张三"}
-    assert fill("您好{customer|朋友}，我是{member|您的顾问}，很高兴认识您！", names_used(row)) == text_of(
+    assert from_row("", row).names == {"customer": long[:32], "member": "张三"}
+    assert fill("您好{customer|朋友}，我是{member|您的顾问}，很高兴认识您！", from_row("", row).names) == text_of(
         naming, record
     )
-    assert "李" not in json.dumps(delivery(row), ensure_ascii=False)
+    assert "李" not in json.dumps(record_of(from_row("", row)), ensure_ascii=False)
 
 
 def test_what_each_try_was_answered_is_kept_with_the_row(worker: Worker, redis_client: Redis) -> None:
@@ -166,8 +169,8 @@ def test_what_each_try_was_answered_is_kept_with_the_row(worker: Worker, redis_c
     (claim,) = worker.ledger.claim(1)
     worker.wecom.faults(busy=1)
     row = worker.greet(claim)
-    tries = delivery(row)["tries"]
-    assert [one["errcode"] for one in tries] == [-1] * int(row["attempts"])
+    tries = from_row("", row).tries
+    assert [one.errcode for one in tries] == [-1] * int(row["attempts"])
     assert {f"answer_{number}" for number in range(1, len(tries) + 1)} <= json.loads(row["steps"]).keys()
 
 
@@ -237,7 +240,7 @@ def test_a_fault_that_passes_is_tried_again(worker: Worker, fault: str, result: 
     until(lambda: results(worker, record))
     worker.wecom.faults()
     greeting.join()
-    row = worker.ledger.row(claim.id)
+    row = worker.ledger.fields(claim.id)
     tried = results(worker, record)
     assert (tried[0], tried[-1], row["outcome"]) == (result, 0, "sent")
     assert int(row["attempts"]) == len(tried)
@@ -252,7 +255,7 @@ def test_a_token_that_dies_under_a_burst_is_renewed_once(worker: Worker) -> None
         thread.join()
     summary = worker.wecom.summary()
     assert (summary.greeted, summary.token_fetches) == (12, {"default": 2})
-    assert {worker.ledger.row(claim.id)["attempts"] for claim in claims} == {"1"}
+    assert {worker.ledger.fields(claim.id)["attempts"] for claim in claims} == {"1"}
 
 
 def test_a_try_whose_token_is_refused_begins_anew_with_time_and_a_lease_of_its_own(
@@ -266,7 +269,7 @@ def test_a_try_whose_token_is_refused_begins_anew_with_time_and_a_lease_of_its_o
     until(lambda: len(results(worker, record)) == 2, what="the call with the new token")
     lease = (redis_client.zscore(keys.DUE, claim.id) - worker.ledger.now()) / 1000
     greeting.join()
-    row = worker.ledger.row(claim.id)
+    row = worker.ledger.fields(claim.id)
     assert (row["outcome"], row["attempts"], results(worker, record)) == ("sent", "1", [40014, 0])
     assert lease > 2.0, "no other worker has it before its answer"
 
@@ -294,7 +297,7 @@ def test_what_wecom_refuses_is_refused_at_once_and_says_why(worker: Worker) -> N
     _, claim = worker.claimed(welcome_code="no such code")
     row = worker.greet(claim)
     assert (row["outcome"], row["errcode"], row["attempts"]) == ("refused", "41050", "1")
-    assert row["reason"] == "41050 invalid welcome_code"
+    assert reason_text(from_row("", row)) == "41050 invalid welcome_code"
 
 
 def test_a_greeting_that_another_app_sent_is_lost(worker: Worker) -> None:
@@ -313,7 +316,7 @@ def test_a_lost_answer_is_unconfirmed_and_the_customer_greeted_once(worker: Work
     until(lambda: results(worker, record))
     worker.wecom.faults()
     greeting.join()
-    row = worker.ledger.row(claim.id)
+    row = worker.ledger.fields(claim.id)
     assert (row["outcome"], row["errcode"]) == ("unconfirmed", "41050")
     assert text_of(worker, record) == PLAIN
     assert worker.wecom.summary().spent_twice == 0
@@ -394,7 +397,7 @@ def test_an_outcome_waits_for_redis_to_return(wecom: StandIn, server: RedisServe
     assert greeting.is_alive()
     server.start()
     greeting.join(30)
-    assert worker.ledger.row(claim.id)["outcome"] == "sent"
+    assert worker.ledger.fields(claim.id)["outcome"] == "sent"
     assert results(worker, record) == [0]
     worker.close()
 
@@ -414,7 +417,7 @@ def test_the_try_that_the_claim_has_noted_needs_no_redis(wecom: StandIn, server:
     wecom.wait_until_greeted(1)
     server.start()
     greeting.join(30)
-    assert worker.ledger.row(claim.id)["outcome"] == "sent"
+    assert worker.ledger.fields(claim.id)["outcome"] == "sent"
     worker.close()
 
 
@@ -433,7 +436,7 @@ def test_a_further_try_waits_for_redis_before_it_begins(wecom: StandIn, server: 
     server.start()
     greeting.join(30)
     assert results(worker, record) == [-1, 0]
-    assert worker.ledger.row(claim.id)["outcome"] == "sent"
+    assert worker.ledger.fields(claim.id)["outcome"] == "sent"
     worker.close()
 
 
@@ -490,7 +493,7 @@ def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis
 
 def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "tasks.greeting.greeter.ATTEND", 5.0
+        "tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0
     )  # on a busy machine threads come later than the promise says
     worker.wecom.faults(latency_ms=500)
     worker.added()
@@ -508,7 +511,7 @@ def test_a_burst_of_a_hundred_needs_one_message(
     worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tasks.greeting.greeter.ATTEND", 5.0
+        "tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0
     )  # on a busy machine threads come later than the promise says
     worker.wecom.faults(latency_ms=80)
     worker.added()
@@ -558,7 +561,7 @@ def test_when_stopped_it_finishes_what_it_has_and_takes_nothing_more(worker: Wor
 
 
 def test_when_stopped_it_withdraws_its_promise(worker: Worker, redis_client: Redis) -> None:
-    worker.ledger.claim(1, attend=60)
+    worker.ledger.claim(1, poll_again_within=60)
     worker.dispatcher().stop()
     worker.added()
     assert redis_client.llen(keys.QUEUE) == 1
@@ -601,7 +604,7 @@ def test_an_event_whose_workers_all_die_is_tried_to_the_end_of_its_window_and_th
     while (timeout := policy.try_timeout(recoveries + 1, left)) is not None:
         left -= (timeout + 1.0 if in_tries and recoveries else CLAIM_LEASE) + LEFT_BEHIND
         recoveries += 1
-    assert policy.MANY_RECOVERIES < recoveries <= policy.MOST_RECOVERIES
+    assert policy.MANY_REDELIVERIES < recoveries <= policy.MOST_REDELIVERIES
 
 
 def test_an_event_that_never_came_to_a_try_is_not_called_unconfirmed(worker: Worker, redis_client: Redis) -> None:
@@ -627,5 +630,5 @@ def test_it_outlives_a_redis_that_goes_and_comes(wecom: StandIn, server: RedisSe
     server.start()
     running.join(30)
     assert not running.is_alive()
-    assert [row["outcome"] for row in worker.ledger.rows()] == ["sent"]
+    assert [row.outcome for row in worker.ledger.deliveries()] == ["sent"]
     worker.close()

@@ -8,18 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.greeting import policy
-from tasks.ledger.ledger import OUTCOMES, Settlement
+from tasks.greeting.policy import Finish, Retry, TryState
+from tasks.ledger.delivery import OUTCOMES
+from tasks.messages import translate
+from tasks.reasons import Reason
 from tasks.wecom.errors import CODES, Failure, NoAnswer, NotSent, from_answer
 from tests.support.builders import a_claim, a_contact
+from webhook.reason_texts import describe
 
 SEND = "externalcontact/send_welcome_msg"
 NOW = int(time.time())
 
 
-def after(error: Exception, **different: Any) -> Settlement | float:
+def after(error: Exception, jitter: float = 0.5, **different: Any) -> Finish | Retry:
     """What follows a first try that failed with all the window left."""
-    values: dict[str, Any] = {"number": 1, "unanswered": False, "left": 20.0, "jitter": 0.5}
-    return policy.after_try(error, **values | different)
+    values: dict[str, Any] = {"number": 1, "in_doubt": False, "left": 20.0}
+    return policy.next_step(error, TryState(**values | different), jitter)
+
+
+def words(finish: Finish | Retry) -> str:
+    assert isinstance(finish, Finish)
+    assert finish.reason is not None
+    return translate(describe(finish.reason))
 
 
 def answered(errcode: int) -> Exception:
@@ -43,15 +53,19 @@ def answered(errcode: int) -> Exception:
         ({}, {"age": 19.6}, "expired"),
         ({}, {"age": 45.0}, "expired"),
         ({}, {"age": 2.6, "window": 3.0}, "expired"),
-        ({}, {"age": 45.0, "number": 2, "attempts": 2, "answers": 2}, "expired"),
-        ({}, {"age": 45.0, "number": 2, "attempts": 2, "answers": 1}, "unconfirmed"),  # its try may have arrived
-        ({}, {"number": policy.MOST_RECOVERIES + 1}, None),
-        ({}, {"number": policy.MOST_RECOVERIES + 2}, "dead"),
-        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 12.6}, None),  # as long as there is time, it is tried
-        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 19.4}, None),
-        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 19.6}, "dead"),
-        ({}, {"number": policy.MANY_RECOVERIES + 2, "age": 45.0, "attempts": 4}, "dead"),
-        ({}, {"number": policy.MANY_RECOVERIES + 1, "age": 45.0, "attempts": 3}, "unconfirmed"),
+        ({}, {"age": 45.0, "fencing_token": 2, "attempts": 2, "answers": 2}, "expired"),
+        ({}, {"age": 45.0, "fencing_token": 2, "attempts": 2, "answers": 1}, "unconfirmed"),  # its try may have arrived
+        ({}, {"fencing_token": policy.MOST_REDELIVERIES + 1}, None),
+        ({}, {"fencing_token": policy.MOST_REDELIVERIES + 2}, "dead"),
+        (
+            {},
+            {"fencing_token": policy.MANY_REDELIVERIES + 2, "age": 12.6},
+            None,
+        ),  # as long as there is time, it is tried
+        ({}, {"fencing_token": policy.MANY_REDELIVERIES + 2, "age": 19.4}, None),
+        ({}, {"fencing_token": policy.MANY_REDELIVERIES + 2, "age": 19.6}, "dead"),
+        ({}, {"fencing_token": policy.MANY_REDELIVERIES + 2, "age": 45.0, "attempts": 4}, "dead"),
+        ({}, {"fencing_token": policy.MANY_REDELIVERIES + 1, "age": 45.0, "attempts": 3}, "unconfirmed"),
         ({"welcome_code": ""}, {"age": 45.0}, "no_code"),
         ({"created_at": NOW - 310}, {"age": 45.0}, "stale"),
     ],
@@ -68,11 +82,13 @@ def test_wecom_is_called_only_for_who_can_still_be_greeted(
     ("claim", "reason"),
     [
         ({"age": 45.0}, "45.0 s in the queue"),
-        ({"age": 21.0, "number": 2, "attempts": 2, "answers": 2}, "21.0 s in tries"),
+        ({"age": 21.0, "fencing_token": 2, "attempts": 2, "answers": 2}, "21.0 s in tries"),
     ],
 )
 def test_expired_names_the_step_that_took_the_time(claim: dict[str, Any], reason: str) -> None:
-    assert policy.before_greeting(a_claim(**claim)).reason == reason
+    finish = policy.before_greeting(a_claim(**claim))
+    assert finish is not None
+    assert words(finish) == reason
 
 
 # ------------------------------------------------------------------------------------------------ a try
@@ -112,11 +128,11 @@ def test_a_hung_connection_leaves_time_for_three_more_tries(hung: int, jitters: 
         tries += 1
         left -= timeout
         decision = after(
-            NoAnswer(SEND, Failure.ANSWER_TIMEOUT), number=tries, unanswered=True, left=left, jitter=jitters[tries]
+            NoAnswer(SEND, Failure.ANSWER_TIMEOUT), number=tries, in_doubt=True, left=left, jitter=jitters[tries]
         )
-        if isinstance(decision, Settlement):
+        if isinstance(decision, Finish):
             break
-        left -= decision
+        left -= decision.wait
     assert tries >= 4
 
 
@@ -146,11 +162,11 @@ def test_the_table_of_errcodes_is_whole() -> None:
 def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
     decision = after(answered(errcode))
     if follows == AGAIN:
-        assert isinstance(decision, float)
+        assert isinstance(decision, Retry)
         return
-    assert isinstance(decision, Settlement)
+    assert isinstance(decision, Finish)
     assert (decision.outcome, decision.errcode) == (follows, errcode)
-    assert str(errcode) in decision.reason
+    assert decision.reason == Reason.from_error(answered(errcode))
     assert decision.outcome in OUTCOMES
 
 
@@ -168,13 +184,13 @@ def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
     ids=lambda value: str(value) if isinstance(value, Exception) else "",
 )
 def test_how_long_to_wait(error: Exception, seconds: list[float]) -> None:
-    waits = [after(error, number=number, left=100.0) for number in range(1, len(seconds) + 1)]
+    waits = [after(error, number=number, left=100.0).wait for number in range(1, len(seconds) + 1)]
     assert waits == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("errcode", [41050, 41051])
 def test_a_used_code_after_a_lost_answer_was_ours_for_all_we_know(errcode: int) -> None:
-    decision = after(answered(errcode), number=2, unanswered=True)
+    decision = after(answered(errcode), number=2, in_doubt=True)
     assert (decision.outcome, decision.errcode) == ("unconfirmed", errcode)
 
 
@@ -200,16 +216,16 @@ def test_a_race_to_the_end_is_lost_to_the_other_app() -> None:
 )
 def test_trouble_to_the_end_has_failed_and_says_what_was_last(error: Exception, errcode: int, reason: str) -> None:
     decision = after(error, number=3, left=0.55)
-    assert (decision.outcome, decision.errcode, decision.reason) == ("failed", errcode, reason)
+    assert (decision.outcome, decision.errcode, words(decision)) == ("failed", errcode, reason)
 
 
 def test_a_failure_says_that_the_customer_may_have_been_greeted_all_the_same() -> None:
-    decision = after(answered(-1), number=3, unanswered=True, left=0.55)
-    assert (decision.outcome, decision.reason) == ("failed", "3 tries, the last: -1 said WeCom; an answer may be lost")
+    decision = after(answered(-1), number=3, in_doubt=True, left=0.55)
+    assert (decision.outcome, words(decision)) == ("failed", "3 tries, the last: -1 said WeCom; an answer may be lost")
 
 
 def test_one_try_is_called_a_try() -> None:
-    assert after(NotSent(SEND, Failure.NO_TLS), left=0.1).reason == "1 try, the last: no TLS connection"
+    assert words(after(NotSent(SEND, Failure.NO_TLS), left=0.1)) == "1 try, the last: no TLS connection"
 
 
 errors = st.sampled_from(
@@ -219,20 +235,47 @@ errors = st.sampled_from(
 
 @given(errors, st.integers(1, 40), st.booleans(), st.floats(-5, 30), st.floats(0, 1))
 def test_no_wait_uses_up_the_time_for_the_next_try(
-    error: Exception, number: int, unanswered: bool, left: float, jitter: float
+    error: Exception, number: int, in_doubt: bool, left: float, jitter: float
 ) -> None:
-    decision = policy.after_try(error, number, unanswered, left, jitter)
-    if isinstance(decision, Settlement):
+    decision = after(error, jitter, number=number, in_doubt=in_doubt, left=left)
+    if isinstance(decision, Finish):
         assert decision.outcome in OUTCOMES
     else:
-        assert decision > 0
-        assert policy.try_timeout(number + 1, left - decision) is not None
+        assert decision.wait > 0
+        assert policy.try_timeout(number + 1, left - decision.wait) is not None
 
 
 @given(errors, st.integers(1, 40), st.floats(0, 1))
 def test_jitter_moves_a_wait_by_a_quarter_at_most(error: Exception, number: int, jitter: float) -> None:
     middle, moved = (after(error, number=number, left=1000.0, jitter=j) for j in (0.5, jitter))
-    if isinstance(middle, Settlement):
+    if isinstance(middle, Finish):
         assert moved == middle
     else:
-        assert 0.75 * middle - 1e-9 <= moved <= 1.25 * middle + 1e-9
+        assert isinstance(moved, Retry)
+        assert 0.75 * middle.wait - 1e-9 <= moved.wait <= 1.25 * middle.wait + 1e-9
+
+
+# ------------------------------------------------------------------------------------------------ the message
+
+
+@pytest.mark.parametrize(
+    ("errcode", "step"),
+    [
+        (40007, Retry(0.0, media_died=True, drop=policy.WITH_MEDIA, keep_urls=True)),
+        (40009, Retry(0.0, media_died=True, drop=policy.WITH_MEDIA)),
+        (90207, Retry(0.0, drop=frozenset({"miniprogram"}))),
+        (41064, Retry(0.0, drop=policy.EVERY_ATTACHMENT)),
+        (987654, Retry(0.0, drop=policy.EVERY_ATTACHMENT)),
+    ],
+)
+def test_what_may_be_an_attachments_fault_is_tried_at_once_without_it(errcode: int, step: Retry) -> None:
+    assert after(answered(errcode), has_attachments=True) == step
+    assert isinstance(after(answered(errcode)), Finish), "there is nothing to leave out"
+    late = after(answered(errcode), has_attachments=True, left=0.3)
+    assert isinstance(late, Finish), "there is no time for another try"
+    assert late.media_died == step.media_died, "the next customer is to get what was renewed"
+
+
+def test_media_is_renewed_once_and_then_left_out() -> None:
+    step = after(answered(40007), has_attachments=True, media_renewed=True)
+    assert step == Retry(0.0, drop=policy.WITH_MEDIA, keep_urls=True)

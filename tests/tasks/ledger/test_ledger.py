@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from tasks.ledger import celery_message
-from tasks.ledger.ledger import CLAIM_LEASE, OUTCOMES, WAITING_MESSAGES, Claim, Ledger, Settlement
+from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.delivery import OUTCOMES, Outcome
+from tasks.ledger.ledger import CLAIM_LEASE, WAITING_MESSAGES, Ledger
+from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tasks.storage.connections import Redis
-from tests.support.builders import a_contact
+from tests.support.builders import a_contact, answered, in_words
 from tests.support.ledger import a_ledger, accepted, let_time_pass
 
-SENT = Settlement("sent")
+SENT = Settlement(Outcome.SENT)
 
 
 def claimed(ledger: Ledger, **different: Any) -> Claim:
@@ -83,20 +86,20 @@ def test_a_burst_queues_few_messages(redis_client: Redis, ledger: Ledger) -> Non
 
 
 def test_no_message_is_queued_while_a_worker_has_promised_to_look(redis_client: Redis, ledger: Ledger) -> None:
-    ledger.claim(1, attend=60)
+    ledger.claim(1, poll_again_within=60)
     accepted(ledger)
     assert redis_client.llen(keys.QUEUE) == 0
 
 
 def test_a_promise_to_look_ends_by_itself(redis_client: Redis, ledger: Ledger) -> None:
-    ledger.claim(1, attend=0.02)
+    ledger.claim(1, poll_again_within=0.02)
     time.sleep(0.03)
     accepted(ledger)
     assert redis_client.llen(keys.QUEUE) == 1
 
 
 def test_a_look_without_a_promise_withdraws_the_one_before(redis_client: Redis, ledger: Ledger) -> None:
-    ledger.claim(1, attend=60)
+    ledger.claim(1, poll_again_within=60)
     ledger.claim(0)
     accepted(ledger)
     assert redis_client.llen(keys.QUEUE) == 1
@@ -106,7 +109,7 @@ def test_a_worker_that_is_full_makes_no_promise(redis_client: Redis, ledger: Led
     for _ in range(2):
         accepted(ledger)
     redis_client.delete(keys.QUEUE)
-    assert len(ledger.claim(2, attend=60)) == 2
+    assert len(ledger.claim(2, poll_again_within=60)) == 2
     accepted(ledger)
     assert redis_client.llen(keys.QUEUE) == 1
 
@@ -125,7 +128,13 @@ def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
     event = accepted(ledger, state="a|b", rehearsal=True, change="half_add", welcome_code="")
     (claim,) = ledger.claim(1)
     assert claim.event == event
-    assert (claim.number, claim.attempts, claim.answers, claim.recoveries, claim.revision) == (1, 0, 0, 0, None)
+    assert (claim.fencing_token, claim.attempts, claim.answers, claim.redeliveries, claim.revision) == (
+        1,
+        0,
+        0,
+        0,
+        None,
+    )
 
 
 def test_a_claim_knows_what_is_left_of_the_window(redis_client: Redis) -> None:
@@ -154,7 +163,7 @@ def test_what_is_claimed_is_not_due_until_its_lease_ends(redis_client: Redis, le
     assert ledger.claim(9) == []
     let_time_pass(redis_client, CLAIM_LEASE)
     (second,) = ledger.claim(9)
-    assert (second.id, second.number, second.recoveries) == (first.id, 2, 1)
+    assert (second.id, second.fencing_token, second.redeliveries) == (first.id, 2, 1)
 
 
 def test_many_workers_at_once_claim_each_event_once(ledger: Ledger) -> None:
@@ -193,7 +202,7 @@ def test_a_further_try_is_noted_before_it_begins_and_holds_the_claim_for_its_tim
 
 def test_the_first_try_is_held_without_being_noted_again(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    assert ledger.renew(claim, timeout=3.0)
+    assert ledger.extend_lease(claim, timeout=3.0)
     assert redis_client.hget(keys.event(claim.id), "attempts") == "1"
     assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(4000, abs=200)
 
@@ -229,7 +238,7 @@ def test_a_worker_that_was_overtaken_holds_nothing(redis_client: Redis, ledger: 
     (quick,) = ledger.claim(1)
     due = redis_client.zscore(keys.DUE, quick.id)
     assert not ledger.begin_try(slow, timeout=9.0)
-    assert not ledger.renew(slow, timeout=9.0)
+    assert not ledger.extend_lease(slow, timeout=9.0)
     assert not ledger.answered(slow, wait=9.0)
     assert (redis_client.zscore(keys.DUE, quick.id), redis_client.hget(keys.event(quick.id), "attempts")) == (due, "2")
     assert ledger.begin_try(quick, timeout=1.0)
@@ -254,7 +263,7 @@ def test_a_forgotten_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger
 
 def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    settlement = Settlement("refused", "41050 invalid", 41050, "default", "1", "b", 3, 2, {"try_1": 12})
+    settlement = Settlement(Outcome.REFUSED, answered(41050), 41050, "default", "1", "b", 3, 2, {"try_1": 12})
     assert ledger.settle(claim.event, settlement)
     row = redis_client.hgetall(keys.event(claim.id))
     assert "welcome_code" not in row
@@ -262,7 +271,7 @@ def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, le
         k: row[k] for k in ("outcome", "reason", "errcode", "template", "rule", "variant", "revision", "attempts")
     } == {
         "outcome": "refused",
-        "reason": "41050 invalid",
+        "reason": answered(41050).to_json(),
         "errcode": "41050",
         "template": "default",
         "rule": "1",
@@ -278,14 +287,14 @@ def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, le
 def test_an_outcome_without_errcode_has_none(ledger: Ledger) -> None:
     claim = claimed(ledger)
     ledger.settle(claim.event, SENT)
-    assert not {"errcode", "reason"} & set(ledger.row(claim.id))
+    assert not {"errcode", "reason"} & set(ledger.fields(claim.id))
 
 
 def test_a_greeting_that_was_confirmed_after_all_keeps_no_trace_of_the_doubt(ledger: Ledger) -> None:
     claim = claimed(ledger)
-    ledger.settle(claim.event, Settlement("unconfirmed", "an answer was lost", 41050))
+    ledger.settle(claim.event, Settlement(Outcome.UNCONFIRMED, in_words("an answer was lost"), 41050))
     ledger.settle(claim.event, SENT)
-    assert not {"errcode", "reason"} & set(ledger.row(claim.id))
+    assert not {"errcode", "reason"} & set(ledger.fields(claim.id))
 
 
 @pytest.mark.parametrize("first", OUTCOMES)
@@ -295,7 +304,7 @@ def test_the_first_outcome_stays_but_wecoms_ok_replaces_any_other(ledger: Ledger
     assert ledger.settle(claim.event, Settlement(first))
     upgrade = second == "sent" and first != "sent"
     assert ledger.settle(claim.event, Settlement(second)) is upgrade
-    assert ledger.row(claim.id)["outcome"] == ("sent" if upgrade else first)
+    assert ledger.fields(claim.id)["outcome"] == ("sent" if upgrade else first)
 
 
 def test_counts_are_added_once_with_the_outcome(redis_client: Redis, ledger: Ledger) -> None:
@@ -315,7 +324,7 @@ def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger)
 
 def test_a_rehearsal_is_in_no_daily_total(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger, rehearsal=True)
-    assert ledger.settle(claim.event, Settlement("rehearsed"))
+    assert ledger.settle(claim.event, Settlement(Outcome.REHEARSED))
     assert redis_client.keys(keys.tallies("*") + "*") == []
 
 
@@ -402,27 +411,27 @@ def test_the_scripts_survive_a_server_that_forgets_them(redis_client: Redis, led
 
 def test_reading_never_shows_the_code(ledger: Ledger) -> None:
     event = accepted(ledger)
-    assert event.welcome_code not in str(ledger.row(event.id))
-    assert event.welcome_code not in str(list(ledger.rows()))
+    assert event.welcome_code not in str(ledger.fields(event.id))
+    assert event.welcome_code not in str(list(ledger.deliveries()))
 
 
 def test_deliveries_come_newest_first_in_batches(ledger: Ledger) -> None:
     ids = [accepted(ledger).id for _ in range(5)]
-    assert [row["id"] for row in ledger.rows(batch=2)] == ids[::-1]
+    assert [row.id for row in ledger.deliveries(batch=2)] == ids[::-1]
 
 
 def test_deliveries_of_a_time(redis_client: Redis, ledger: Ledger) -> None:
     ids = [accepted(ledger).id for _ in range(4)]
     times = [int(redis_client.zscore(keys.EVENTS, identity)) for identity in ids]
-    assert [row["id"] for row in ledger.rows(since=times[1], until=times[2])] == [ids[2], ids[1]]
+    assert [row.id for row in ledger.deliveries(since=times[1], until=times[2])] == [ids[2], ids[1]]
 
 
 def test_a_delivery_is_listed_once_though_others_come_meanwhile(ledger: Ledger) -> None:
     ids = [accepted(ledger).id for _ in range(4)]
-    listing = ledger.rows(batch=2)
-    seen = [next(listing)["id"], next(listing)["id"]]
+    listing = ledger.deliveries(batch=2)
+    seen = [next(listing).id, next(listing).id]
     accepted(ledger)
-    seen += [row["id"] for row in listing]
+    seen += [row.id for row in listing]
     assert seen == ids[::-1]
 
 
@@ -431,7 +440,7 @@ def test_rows_past_their_life_leave_the_list(redis_client: Redis, ledger: Ledger
     redis_client.zincrby(keys.EVENTS, -31 * 86400 * 1000, old)
     assert ledger.trim() == 1
     assert redis_client.zrange(keys.EVENTS, 0, -1) == [young]
-    assert ledger.row(old) is None
+    assert ledger.fields(old) is None
     assert not any(old in str(redis_client.zrange(key, 0, -1)) for key in redis_client.keys(keys.index("*", "*", "*")))
 
 
@@ -445,13 +454,15 @@ def test_what_outlived_its_row_is_trimmed_too(redis_client: Redis, ledger: Ledge
 
 def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) -> None:
     assert ledger.last_verification("sales") is None
-    ledger.note_verification("sales", "the token differs")
-    at, verdict = ledger.last_verification("sales")
-    assert verdict == "the token differs"
-    assert abs(at - time.time()) < 5
+    wrong = Reason.of(Kind.WRONG_TOKEN)
+    ledger.record_verification("sales", wrong)
+    verified = ledger.last_verification("sales")
+    assert verified is not None
+    assert (verified.problem, verified.proven) == (wrong, True)
+    assert abs(verified.at - time.time()) < 5
     assert ledger.last_verification("service") is None
 
 
 def test_the_promise_to_look_has_a_life_of_its_own(redis_client: Redis, ledger: Ledger) -> None:
-    ledger.claim(1, attend=0.5)
+    ledger.claim(1, poll_again_within=0.5)
     assert 0 < redis_client.pttl(keys.ATTENDED) <= 500

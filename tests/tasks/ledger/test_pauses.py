@@ -6,6 +6,7 @@ from tasks.followups.store import FollowUps
 from tasks.ledger import pauses
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import FOLLOW_UPS, QUEUES, WELCOME, Pause, QueuePauses
+from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.ledger import accepted, held, settled
@@ -84,7 +85,9 @@ def test_whoever_came_too_late_because_of_a_pause_is_told_so(worker: Worker, bot
     both.pause(WELCOME, "李敏")
     row = worker.greet(held(claim, 20))
     assert (row["outcome"], row["cause"]) == ("expired", "paused")
-    assert "李敏 had paused the lane" in row["reason"]
+    reason = Reason.from_json(row["reason"])
+    assert reason is not None
+    assert (reason.kind, reason.params["paused_by"]) == (Kind.WINDOW_OVER, "李敏")
     _, other = worker.claimed() if both.resume(WELCOME, "李敏") else (None, claim)
     row = worker.greet(other)
     assert row["outcome"] == "sent"

@@ -3,7 +3,9 @@
 import pytest
 
 from tasks.ledger import query
-from tasks.ledger.ledger import Ledger, Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
+from tasks.ledger.ledger import Ledger
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.ledger import accepted, settled
@@ -15,7 +17,7 @@ def stored(ledger: Ledger, settlement: Settlement | None = None, **different: ob
 
 
 def ids(page: query.Page) -> list[str]:
-    return [row["id"] for row in page.rows]
+    return [row.id for row in page.rows]
 
 
 @pytest.mark.parametrize(
@@ -31,10 +33,10 @@ def ids(page: query.Page) -> list[str]:
     ],
 )
 def test_a_filter_shows_these_and_no_others(ledger: Ledger, asked: dict[str, object]) -> None:
-    sent = Settlement("sent", template="t")
+    sent = Settlement(Outcome.SENT, template="t")
     long = "x" * 1000 if asked.get("state") == "x" * 1000 else "douyin: 1|2"
     wanted = stored(ledger, sent, user_id="lisi", external_user_id="wm1", state=long)
-    stored(ledger, Settlement("no_code"), user_id="zhangsan", state="x" * 999 + "y")
+    stored(ledger, Settlement(Outcome.NO_CODE), user_id="zhangsan", state="x" * 999 + "y")
     stored(ledger)
     stored(ledger, sent, app="sales", user_id="lisi", external_user_id="wm1", state=long)
     assert ids(ledger.page("default", **asked)) == [wanted]  # type: ignore[arg-type]
@@ -42,7 +44,7 @@ def test_a_filter_shows_these_and_no_others(ledger: Ledger, asked: dict[str, obj
 
 def test_those_without_an_outcome_without_a_channel_or_without_a_template(ledger: Ledger) -> None:
     waiting = stored(ledger, state="douyin")
-    bare = stored(ledger, Settlement("no_code"))
+    bare = stored(ledger, Settlement(Outcome.NO_CODE))
     assert ids(ledger.page("default", outcome=frozenset({""}))) == [waiting]
     assert ids(ledger.page("default", state="")) == [bare]
     assert ids(ledger.page("default", template="")) == [bare]
@@ -51,7 +53,7 @@ def test_those_without_an_outcome_without_a_channel_or_without_a_template(ledger
 def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
     for _ in range(7):
         stored(ledger, user_id="lisi")
-    everything = [row["id"] for row in ledger.rows()]
+    everything = [row.id for row in ledger.deliveries()]
     for asked in ({}, {"user_id": "lisi"}):
         first = ledger.page("default", limit=3, **asked)  # type: ignore[arg-type]
         assert (ids(first), first.newer) == (everything[:3], None)
@@ -63,7 +65,7 @@ def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
         back = ledger.page("default", limit=3, after=third.newer, **asked)  # type: ignore[arg-type]
         assert ids(back) == ids(second)
         assert ids(ledger.page("default", limit=3, after=back.newer, **asked)) == everything[:3]  # type: ignore[arg-type]
-        everything = [row["id"] for row in ledger.rows()]
+        everything = [row.id for row in ledger.deliveries()]
 
 
 def test_many_of_one_millisecond_are_all_shown_once(redis_client: Redis, ledger: Ledger) -> None:
@@ -88,7 +90,7 @@ def test_a_time_is_kept_to(redis_client: Redis, ledger: Ledger) -> None:
     for asked in ({}, {"user_id": "lisi"}):
         page = ledger.page("default", since=times[1], until=times[2], **asked)  # type: ignore[arg-type]
         assert set(ids(page)) >= {everything[2], everything[1]}
-        assert all(times[1] <= int(row["received_at"]) <= times[2] for row in page.rows)
+        assert all(times[1] <= row.received_ms <= times[2] for row in page.rows)
 
 
 def test_a_search_that_takes_long_says_where_to_go_on(
@@ -108,7 +110,7 @@ def test_a_search_that_takes_long_says_where_to_go_on(
 
 
 def test_rows_from_before_there_were_index_sets_are_listed(redis_client: Redis, ledger: Ledger) -> None:
-    old = stored(ledger, Settlement("sent"))
+    old = stored(ledger, Settlement(Outcome.SENT))
     redis_client.delete(*redis_client.keys(keys.index("*", "*", "*")))
     assert ids(ledger.page("default")) == [old]
 
@@ -133,15 +135,15 @@ def test_what_is_no_cursor_is_refused(ledger: Ledger, cursor: str) -> None:
 
 def test_who_was_missed_is_listed_until_greeted(ledger: Ledger) -> None:
     pair = {"user_id": "lisi", "external_user_id": "wm1"}
-    first = stored(ledger, Settlement("expired"), **pair)
-    stored(ledger, Settlement("no_code"), **pair)
-    other = stored(ledger, Settlement("failed"), user_id="zhangsan", external_user_id="wm1")
-    stored(ledger, Settlement("expired"), rehearsal=True)
+    first = stored(ledger, Settlement(Outcome.EXPIRED), **pair)
+    stored(ledger, Settlement(Outcome.NO_CODE), **pair)
+    other = stored(ledger, Settlement(Outcome.FAILED), user_id="zhangsan", external_user_id="wm1")
+    stored(ledger, Settlement(Outcome.EXPIRED), rehearsal=True)
     assert ids(ledger.missed("default")) == [other, first]
     assert ledger.count_missed("default") == 2
-    later = stored(ledger, Settlement("unconfirmed"), **pair)
+    later = stored(ledger, Settlement(Outcome.UNCONFIRMED), **pair)
     assert ids(ledger.missed("default")) == [other]
-    row = ledger.row(first)
+    row = ledger.fields(first)
     assert row is not None
     assert row["greeted_later"] == later
     assert ledger.missed("sales").rows == []
@@ -150,17 +152,17 @@ def test_who_was_missed_is_listed_until_greeted(ledger: Ledger) -> None:
 def test_who_was_greeted_before_the_outcome_of_an_earlier_event_is_not_missed(ledger: Ledger) -> None:
     pair = {"user_id": "lisi", "external_user_id": "wm1"}
     early = accepted(ledger, **pair)
-    later = stored(ledger, Settlement("sent"), **pair)
-    ledger.settle(early, Settlement("failed"))
+    later = stored(ledger, Settlement(Outcome.SENT), **pair)
+    ledger.settle(early, Settlement(Outcome.FAILED))
     assert ledger.missed("default").rows == []
-    row = ledger.row(early.id)
+    row = ledger.fields(early.id)
     assert row is not None
     assert row["greeted_later"] == later
 
 
 def test_outcomes_are_counted_for_a_time(redis_client: Redis, ledger: Ledger) -> None:
-    stored(ledger, Settlement("sent"))
-    stored(ledger, Settlement("rehearsed"), rehearsal=True)
+    stored(ledger, Settlement(Outcome.SENT))
+    stored(ledger, Settlement(Outcome.REHEARSED), rehearsal=True)
     stored(ledger)
     counts = ledger.count("default")
     assert {outcome: count for outcome, count in counts.items() if count} == {"sent": 1, "rehearsed": 1, "": 1}

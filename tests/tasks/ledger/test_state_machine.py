@@ -22,9 +22,11 @@ from hypothesis.stateful import (
 
 from tasks.events import ContactAdded
 from tasks.ledger import statistics
-from tasks.ledger.ledger import CLAIM_LEASE, GREETED, LEFT_BEHIND, MISSED, WAITING_MESSAGES, Claim, Settlement
+from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.delivery import GREETED, MISSED, Outcome
+from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, WAITING_MESSAGES
 from tasks.storage import connections, erasure, keys
-from tests.support.builders import a_contact
+from tests.support.builders import a_contact, in_words
 from tests.support.ledger import a_ledger, let_time_pass
 from tests.support.processes import RedisServer
 
@@ -55,12 +57,12 @@ class Row:
 
 
 SETTLEMENTS = [
-    Settlement("sent", template="a", rule="1|x", variant="v|1", steps={"answer_1": 150, "answer_2": 20400}),
-    Settlement("sent", template="b", steps={"answer_1": 1200}),
-    Settlement("unconfirmed", "an answer was lost", template="a", rule="1|x", variant="v|1"),
-    Settlement("failed", "the last", 45009, template="b"),
-    Settlement("expired", cause="paused"),
-    Settlement("no_code"),
+    Settlement(Outcome.SENT, template="a", rule="1|x", variant="v|1", steps={"answer_1": 150, "answer_2": 20400}),
+    Settlement(Outcome.SENT, template="b", steps={"answer_1": 1200}),
+    Settlement(Outcome.UNCONFIRMED, in_words("an answer was lost"), template="a", rule="1|x", variant="v|1"),
+    Settlement(Outcome.FAILED, in_words("the last"), 45009, template="b"),
+    Settlement(Outcome.EXPIRED, cause="paused"),
+    Settlement(Outcome.NO_CODE),
 ]
 
 
@@ -112,10 +114,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------------------- what workers do
 
-    @rule(target=claims, most=st.integers(0, 3), attend=st.sampled_from([0.0, 0.02]))
-    def a_worker_takes_what_is_due(self, most: int, attend: float) -> object:
+    @rule(target=claims, most=st.integers(0, 3), poll_again_within=st.sampled_from([0.0, 0.02]))
+    def a_worker_takes_what_is_due(self, most: int, poll_again_within: float) -> object:
         before = self.ledger.now()
-        claims = self.ledger.claim(most, attend)
+        claims = self.ledger.claim(most, poll_again_within)
         after = self.ledger.now()
         taken = {claim.id for claim in claims}
         assert len(taken) == len(claims) <= most
@@ -125,7 +127,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert row.due <= after, "at most one live lease per event"
             row.claims += 1
             assert claim.event == row.event
-            assert (claim.number, claim.attempts, claim.answers) == (row.claims, row.attempts, row.answers)
+            assert (claim.fencing_token, claim.attempts, claim.answers) == (row.claims, row.attempts, row.answers)
             row.attempts += 1  # a claim begins a try
         waiting = [row for row in self.model.values() if row.due is not None and row.event.id not in taken]
         if len(claims) < most:
@@ -249,11 +251,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def a_page_holds_what_was_asked_for(self) -> None:
         rows = sorted(self.model.items(), key=lambda one: (one[1].received, one[0]), reverse=True)
-        assert [row["id"] for row in self.ledger.page("default").rows] == [identity for identity, _ in rows][:50]
+        assert [row.id for row in self.ledger.page("default").rows] == [identity for identity, _ in rows][:50]
         for outcome in ("", "sent", "failed"):
             asked = [identity for identity, row in rows if (row.outcome or "") == outcome]
             page = self.ledger.page("default", outcome=frozenset({outcome}), user_id="lisi", limit=2)
-            assert [row["id"] for row in page.rows] == [i for i in asked if self.model[i].event.user_id == "lisi"][:2]
+            assert [row.id for row in page.rows] == [i for i in asked if self.model[i].event.user_id == "lisi"][:2]
             assert self.ledger.count("default")[outcome] == len(asked)
         listed = {i for key in self.client.keys(keys.index("*", "*", "*")) for i in self.client.zrange(key, 0, -1)}
         assert listed == set(self.model)
@@ -304,9 +306,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def hold(self, claim: Claim, seconds: float, what: str) -> None:
         row = self.model.get(claim.id)
-        ours = row is not None and row.outcome is None and row.claims == claim.number
+        ours = row is not None and row.outcome is None and row.claims == claim.fencing_token
         before = self.ledger.now()
-        steps = {"attempts": self.ledger.begin_try, "": self.ledger.renew, "answers": self.ledger.answered}
+        steps = {"attempts": self.ledger.begin_try, "": self.ledger.extend_lease, "answers": self.ledger.answered}
         assert steps[what](claim, seconds) is ours
         if ours:
             row.attempts += what == "attempts"

@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks.ledger import statistics
-from tasks.ledger.ledger import Ledger, Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
+from tasks.ledger.ledger import Ledger
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tests.support.builders import in_words
 from tests.support.ledger import a_ledger, settled
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -21,7 +24,7 @@ def counted(client: Redis, *dimensions: str) -> statistics.Tallies:
 
 
 def test_a_greeting_is_counted_in_each_dimension(redis_client: Redis, ledger: Ledger) -> None:
-    sent = Settlement("sent", template="t", rule="r", variant="a", steps={"try_1": 90, "answer_1": 130})
+    sent = Settlement(Outcome.SENT, template="t", rule="r", variant="a", steps={"try_1": 90, "answer_1": 130})
     settled(ledger, sent, state="douyin", user_id="zhangsan")
     hour = f"{datetime.now(ZONE):%H}"
     assert counted(redis_client, *statistics.DIMENSIONS) == {
@@ -38,9 +41,9 @@ def test_a_greeting_is_counted_in_each_dimension(redis_client: Redis, ledger: Le
 @pytest.mark.parametrize(
     ("settlement", "cause"),
     [
-        (Settlement("refused", "no", 48002), "48002"),
-        (Settlement("expired", "paused by Li Min", cause="paused"), "paused"),
-        (Settlement("expired", "30 s in the queue"), ""),
+        (Settlement(Outcome.REFUSED, in_words("no"), 48002), "48002"),
+        (Settlement(Outcome.EXPIRED, in_words("paused by Li Min"), cause="paused"), "paused"),
+        (Settlement(Outcome.EXPIRED, in_words("30 s in the queue")), ""),
     ],
 )
 def test_why_it_was_not_sent_is_counted(
@@ -51,16 +54,16 @@ def test_why_it_was_not_sent_is_counted(
 
 
 def test_an_answer_that_was_thought_lost_is_not_counted_twice(redis_client: Redis, ledger: Ledger) -> None:
-    event = settled(ledger, Settlement("unconfirmed", "an answer was lost", 41050, template="t"))
-    ledger.settle(event, Settlement("sent", template="t"))
+    event = settled(ledger, Settlement(Outcome.UNCONFIRMED, in_words("an answer was lost"), 41050, template="t"))
+    ledger.settle(event, Settlement(Outcome.SENT, template="t"))
     assert counted(redis_client, "total", "cause") == {("total", "", "sent"): 1}
 
 
 @pytest.mark.parametrize("state", ["a|b", "sent", "sent|", "", "|", "x" * 600, "\n", "<b>", '"]', "客户", "😀"])
 def test_no_value_is_taken_for_another(redis_client: Redis, ledger: Ledger, state: str) -> None:
-    settled(ledger, Settlement("sent"), state=state)
-    settled(ledger, Settlement("no_code"), state=state)
-    settled(ledger, Settlement("sent"), state="plain")
+    settled(ledger, Settlement(Outcome.SENT), state=state)
+    settled(ledger, Settlement(Outcome.NO_CODE), state=state)
+    settled(ledger, Settlement(Outcome.SENT), state="plain")
     assert counted(redis_client, "channel") == {
         ("channel", state, "sent"): 1,
         ("channel", state, "no_code"): 1,
@@ -71,7 +74,7 @@ def test_no_value_is_taken_for_another(redis_client: Redis, ledger: Ledger, stat
 def test_rules_and_variants_are_told_apart_whatever_their_names(redis_client: Redis, ledger: Ledger) -> None:
     pairs = [("r", "a"), ("ra", ""), ("", "ra"), ("r|1", "a"), ("r", "|1a"), ("规则", "一")]
     for rule, variant in pairs:
-        settled(ledger, Settlement("sent", rule=rule, variant=variant))
+        settled(ledger, Settlement(Outcome.SENT, rule=rule, variant=variant))
     named = [(rule, variant) for rule, variant in pairs if variant]
     assert counted(redis_client, "variant") == {("variant", pair, "sent"): 1 for pair in named}
 
@@ -81,8 +84,8 @@ def test_who_sends_ever_new_states_fills_no_memory(
 ) -> None:
     monkeypatch.setattr(statistics, "FIELDS_LIMIT", 3)
     for number in (1, 2, 3, 4, 5, 1):
-        settled(ledger, Settlement("sent"), state=f"s{number}")
-    settled(ledger, Settlement("sent"), state="x" * 601)
+        settled(ledger, Settlement(Outcome.SENT), state=f"s{number}")
+    settled(ledger, Settlement(Outcome.SENT), state="x" * 601)
     counts = counted(redis_client, "channel")
     assert counts == {
         ("channel", "s1", "sent"): 2,
@@ -96,9 +99,9 @@ def test_what_had_no_room_is_taken_back_where_it_was_counted(
     redis_client: Redis, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statistics, "FIELDS_LIMIT", 1)
-    settled(ledger, Settlement("failed"), state="first")
-    event = settled(ledger, Settlement("failed"), state="second")
-    ledger.settle(event, Settlement("sent"))
+    settled(ledger, Settlement(Outcome.FAILED), state="first")
+    event = settled(ledger, Settlement(Outcome.FAILED), state="second")
+    ledger.settle(event, Settlement(Outcome.SENT))
     assert counted(redis_client, "channel") == {("channel", "first", "failed"): 1, ("channel", None, "sent"): 1}
 
 
@@ -106,7 +109,7 @@ def test_a_day_is_the_local_one_of_the_receipt(redis_client: Redis) -> None:
     for zone in ("Asia/Shanghai", "Pacific/Kiritimati", "Pacific/Midway"):
         redis_client.flushall()
         ledger = a_ledger(redis_client, timezone=ZoneInfo(zone))
-        settled(ledger, Settlement("sent"))
+        settled(ledger, Settlement(Outcome.SENT))
         now = datetime.now(ZoneInfo(zone))
         assert statistics.read(redis_client, "default", [now.date()], ["hour"]) == {
             now.date(): {("hour", f"{now:%H}", "sent"): 1}
@@ -114,7 +117,7 @@ def test_a_day_is_the_local_one_of_the_receipt(redis_client: Redis) -> None:
 
 
 def test_tallies_outlive_the_rows_and_end_one_day(redis_client: Redis, ledger: Ledger) -> None:
-    settled(ledger, Settlement("sent", steps={"answer_1": 5}))
+    settled(ledger, Settlement(Outcome.SENT, steps={"answer_1": 5}))
     stored = redis_client.keys(keys.tallies("*") + "*")
     assert len(stored) == 5
     assert all(399 * 86400 < redis_client.ttl(key) <= 400 * 86400 for key in stored)
@@ -158,7 +161,7 @@ def test_days_add_up() -> None:
 
 def test_several_days_are_read_as_one(redis_client: Redis, ledger: Ledger) -> None:
     for state in ("a", "a", "b"):
-        settled(ledger, Settlement("sent", rule="r", variant="v"), state=state)
+        settled(ledger, Settlement(Outcome.SENT, rule="r", variant="v"), state=state)
     today = datetime.now(ZONE).date()
     days = [today - timedelta(1), today]
     redis_client.hset(statistics.key("default", days[0], "channel"), mapping={"sent|a": 4, "failed": 2})

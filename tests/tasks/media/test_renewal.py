@@ -14,6 +14,8 @@ from tasks import upkeep
 from tasks.media import renewal
 from tasks.media.renewal import ALARM, LIFE, RENEW, MediaRenewer, MediaStatus, due, due_at, media_status, stand_in
 from tasks.media.uploads import AT_MOST, AT_MOST_SOON, LIVED, SOON, Record, back_off
+from tasks.messages import translate
+from tasks.reasons import Kind, Reason
 from tasks.settings import App as Configured
 from tasks.storage import keys
 from tasks.templates.model import Media
@@ -21,9 +23,10 @@ from tasks.templates.render import Upload
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.books import ATTACHED, FILES, MP4, PDF, a_template
-from tests.support.builders import some_settings
+from tests.support.builders import answered, in_words, some_settings
 from tests.support.until import until
 from tests.support.worker import Worker
+from webhook.reason_texts import media_alarms
 
 DAY = 86400.0
 URL = Upload("0" * 64, "url")
@@ -45,6 +48,9 @@ def test_a_permanent_url_is_never_renewed() -> None:
     assert due_at(URL, Record("https://a", created_at=1, ends_at=None)) == float("inf")
 
 
+TOO_LARGE = answered(40011, "too large")
+
+
 @pytest.mark.parametrize(
     ("record", "uploads"),
     [
@@ -61,7 +67,7 @@ def test_an_image_whose_url_has_to_wait_gets_an_id_meanwhile(record: Record, upl
 def test_in_the_first_minute_tries_are_at_most_five_seconds_apart_and_later_minutes() -> None:
     record, now, waits = Record(), 1000.0, []
     while now < 1000 + 3 * 3600:
-        record = record.failed("40011", now)
+        record = record.failed(in_words("40011"), now)
         waits.append((now - 1000, round(record.next_try_at - now, 3)))
         now = record.next_try_at
     assert [wait for at, wait in waits if at < SOON][:4] == [1, 2, 4, AT_MOST_SOON]
@@ -95,15 +101,16 @@ def test_back_off_grows_with_what_has_passed(elapsed: float, seconds: float) -> 
         (MediaStatus(), []),
         (MediaStatus(2, left=2 * DAY), []),
         (MediaStatus(2, left=ALARM - 1), ["media ends in 12.0 h and is not renewed: is `role upkeep` running?"]),
-        (MediaStatus(1, absent={"a.mp4": "40011"}), ["a.mp4 is not at WeCom: 40011"]),
+        (MediaStatus(1, absent={"a.mp4": TOO_LARGE}), ["a.mp4 is not at WeCom: 40011 too large"]),
         (
-            MediaStatus(1, failing={"a.mp4": "40011"}, left=13 * 3600),
-            ["a.mp4 cannot be renewed, its id ends in 13.0 h at the earliest: 40011"],
+            MediaStatus(1, failing={"a.mp4": TOO_LARGE}, left=13 * 3600),
+            ["a.mp4 cannot be renewed, its id ends in 13.0 h at the earliest: 40011 too large"],
         ),
     ],
 )
 def test_what_somebody_should_look_into_is_said_while_there_is_time(stands: MediaStatus, lines: list[str]) -> None:
-    assert stands.alarms() == lines
+    assert [translate(one) for one in media_alarms(stands)] == lines
+    assert stands.needs_attention is bool(lines)
 
 
 # ------------------------------------------------------------------------------------------------ done
@@ -235,12 +242,12 @@ def test_a_renewal_that_fails_is_an_alarm_while_the_old_id_is_still_sent(here: W
     here.wecom.faults(busy=1, paths=("media/upload",))
     age(here, 2.5 * DAY)
     looks_until(keeper, lambda: len(stands(here).failing) == 2)
-    film, prices = stands(here).alarms()
+    film, prices = (translate(one) for one in media_alarms(stands(here)))
     assert film.startswith("media/intro.mp4 cannot be renewed, its id ends in 12.0 h at the earliest: -1")
     assert prices.startswith("media/price.pdf cannot be renewed")
     assert here.greeted()[1] == ["image", "link", "video", "file"]
     here.wecom.faults()
-    looks_until(keeper, lambda: not stands(here).alarms())
+    looks_until(keeper, lambda: not stands(here).needs_attention)
 
 
 def test_over_the_quota_an_image_gets_an_id_and_later_its_url(
@@ -285,7 +292,7 @@ def test_what_wecom_does_not_take_is_named_with_its_reason_and_the_rest_is_there
 ) -> None:
     here.wecom.faults(busy=1, paths=("media/upload",))
     here.publish(a_template(ATTACHED), upload=False)
-    looks_until(keeper, lambda: "-1" in stands(here).absent.get("media/intro.mp4", ""))
+    looks_until(keeper, lambda: stands(here).absent.get("media/intro.mp4") == answered(-1, "system busy"))
     assert here.greeted()[1] == ["image", "link"]
 
 
@@ -361,7 +368,7 @@ def test_a_file_that_is_not_kept_any_more_is_said_so(here: Worker, keeper: Media
     here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
     (sha256,) = here.services.books.media.sizes()
     here.services.redis.delete(keys.media(sha256))
-    looks_until(keeper, lambda: "import the book again" in stands(here).absent["media/intro.mp4"])
+    looks_until(keeper, lambda: stands(here).absent["media/intro.mp4"].kind is Kind.FILE_NOT_KEPT)
 
 
 def test_the_chinese_name_of_a_file_is_what_customers_see(here: Worker, keeper: MediaRenewer) -> None:
@@ -380,7 +387,7 @@ def test_only_the_first_media_is_waited_for_and_ten_seconds_at_most(here: Worker
     here.services.redis.decrby(keys.first_media("default"), 10_000)
     here.publish(a_template("text: t\nattachments:\n- video: {file: media/intro.mp4}"), upload=False)
     assert not stands(here).starting
-    assert stands(here).absent == {"media/intro.mp4": "it is on its way"}
+    assert stands(here).absent == {"media/intro.mp4": Reason.of(Kind.ON_ITS_WAY)}
 
 
 def test_a_second_corp_has_ids_of_its_own(here: Worker, wecom: StandIn) -> None:
@@ -413,4 +420,4 @@ def test_the_schedule_says_loudly_what_cannot_be_renewed(here: Worker, caplog: p
     with caplog.at_level(logging.ERROR):
         upkeep.watch_media(here.services)
     (record,) = caplog.records
-    assert record.message == "app default: media ends in 9.6 h and is not renewed: is `role upkeep` running?"
+    assert record.message == "app default: media ends in 9.6 h and is not renewed"

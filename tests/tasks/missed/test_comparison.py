@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks import upkeep
+from tasks.ledger.delivery import Outcome
 from tasks.missed import comparison
 from tasks.missed.comparison import (
     LATER,
@@ -22,12 +23,13 @@ from tasks.missed.comparison import (
     ComparisonInProgress,
     ComparisonRun,
     ComparisonStatus,
+    Unannounced,
     is_due,
     last_due,
     not_announced,
     period,
 )
-from tasks.missed.work_list import UNANNOUNCED, WorkList
+from tasks.missed.work_list import WorkList
 from tasks.storage import erasure, keys
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
@@ -123,13 +125,7 @@ def test_who_was_not_to_be_greeted_is_left_out(different: dict[str, Any]) -> Non
 def test_whoever_else_came_unannounced_is_found_whoever_added_whom(add_way: int | None) -> None:
     new, row = not_announced(entry(add_way=add_way), RUN, lambda *_: False)
     assert new
-    assert row == {
-        "user_id": "zhangsan",
-        "external_user_id": "wm1",
-        "state": "xhs",
-        "created_at": 1500,
-        "customer_name": "王芳",
-    }
+    assert row == Unannounced("zhangsan", "wm1", "xhs", 1500, "王芳")
     assert not_announced(entry(add_way=add_way), RUN, lambda *_: True) == (True, None)
 
 
@@ -178,8 +174,8 @@ def test_who_was_never_announced_is_found_and_nobody_else(there: Worker) -> None
     assert (run.members, run.customers, run.new, run.found, run.left_out) == (2, 6, 2, 1, 0)
     assert run.ended_at is not None
     (row,) = WorkList(there.services.redis, "default").page().rows
-    assert (row.external_user_id, row.user_id, row.customer, row.state) == ("wm-lost", "lisi", "赵敏", "xhs-11")
-    assert (row.cause.outcome, row.at) == (UNANNOUNCED, lost.created_at)
+    assert (row.external_user_id, row.user_id, row.customer_name, row.state) == ("wm-lost", "lisi", "赵敏", "xhs-11")
+    assert (row.outcome, row.received_at) == (Outcome.UNANNOUNCED, lost.created_at)
     assert comparing(there).turn() is None  # once a night
 
 
@@ -227,7 +223,7 @@ def test_a_limit_is_waited_for_and_the_run_goes_on_where_it_stopped(there: Worke
     assert stopped.not_before >= now + LATER
     failed = one.status().failed
     assert failed is not None
-    assert (failed.errcode, failed.again_at) == (45009, stopped.not_before)
+    assert (failed.reason.errcode, failed.again_at) == (45009, stopped.not_before)
     assert one.turn() is None  # it waits
     there.wecom.faults()
     after = one.turn(now + LATER + 5)
@@ -361,7 +357,7 @@ def test_a_wrong_permission_is_told_with_its_code(there: Worker) -> None:
     assert comparing(there).turn() is not None
     failed = comparing(there).status().failed
     assert failed is not None
-    assert failed.errcode == 40001
+    assert failed.reason.errcode == 40001
 
 
 def test_many_events_of_one_millisecond_are_all_read(redis_client: Redis) -> None:

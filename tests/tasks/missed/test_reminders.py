@@ -10,8 +10,9 @@ import pytest
 
 from tasks import upkeep
 from tasks.directory.lookup import known_members
-from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, settled_reminder, text
-from tasks.missed.work_list import WorkList
+from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, reminder_status, text
+from tasks.missed.work_list import WorkList, customer_name
+from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.ledger import missed, unannounced
@@ -104,7 +105,9 @@ def test_each_member_gets_one_message_about_their_customers(there: Worker) -> No
     assert "韩梅" in first["text"]["content"]
     assert second["members"] == ["lisi"]
     assert "赵敏" in second["text"]["content"]
-    assert {(row.reminder, row.reminded_by) for row in work(there).page().rows} == {("sent", "李敏")}
+    assert {(row.reminder.status, row.reminder.by) for row in work(there).page().rows if row.reminder} == {
+        ("sent", "李敏")
+    }
 
 
 def test_nobody_is_told_twice_of_the_same_customer_unless_asked_to(there: Worker) -> None:
@@ -138,10 +141,10 @@ def test_who_cannot_be_told_is_reported_by_member_and_can_be_told_later(there: W
     there.wecom.people(members={"poor": {"licensed": False}})
     ids = [a_miss(there, user_id="left"), a_miss(there, user_id="poor"), a_miss(there)]
     report = reminders(there).tell(ids, "a")
-    assert {one.user_id: (one.state, one.why) for one in report.told} == {
-        "left": ("failed", "invalid"),
-        "poor": ("failed", "unlicensed"),
-        "zhangsan": ("sent", ""),
+    assert {one.user_id: (one.status, one.reason) for one in report.told} == {
+        "left": ("failed", Reason.of(Kind.MEMBER_NOT_VISIBLE)),
+        "poor": ("failed", Reason.of(Kind.MEMBER_NOT_LICENSED)),
+        "zhangsan": ("sent", None),
     }
     there.wecom.people(members={"left": {}})
     again = reminders(there).tell(ids, "a")
@@ -152,23 +155,23 @@ def test_who_cannot_be_told_is_reported_by_member_and_can_be_told_later(there: W
 @pytest.mark.parametrize("member", ["@all", "zhangsan|lisi"])
 def test_a_message_reaches_one_member_whatever_an_id_says(there: Worker, member: str) -> None:
     (told,) = reminders(there).tell([a_miss(there, "李雷", user_id=member)], "a").told
-    assert told.state == "failed"
+    assert told.status == "failed"
     assert there.wecom.messages() == []
 
 
 def test_wecoms_refusal_is_told_in_its_words(there: Worker) -> None:
     there.wecom.faults(limited=1.0, paths=SEND)
     (told,) = reminders(there).tell([a_miss(there)], "a").told
-    assert (told.state, told.errcode) == ("failed", 45009)
+    assert (told.status, told.reason and told.reason.errcode) == ("failed", 45009)
     (row,) = work(there).page().rows
-    assert row.reminder == "failed"
-    assert "45009" in row.reminder_why
+    assert row.reminder is not None
+    assert (row.reminder.status, row.reminder.reason) == ("failed", told.reason)
 
 
 def test_a_lost_answer_is_uncertain_and_not_repeated(there: Worker) -> None:
     there.wecom.faults(dropped_after=1.0, paths=SEND)
     identity = a_miss(there)
-    assert reminders(there).tell([identity], "a").told[0].state == "unsure"
+    assert reminders(there).tell([identity], "a").told[0].status == "unsure"
     there.wecom.faults()
     assert reminders(there).tell([identity], "a").skipped == 1
     assert len(there.wecom.messages()) == 1
@@ -179,8 +182,8 @@ def test_a_message_whose_sender_died_counts_as_uncertain(there: Worker) -> None:
     stamp = int(time.time() * 1000)
     there.services.redis.hset(keys.event(identity), mapping={"reminder": "sending", "reminded_at": stamp})
     (row,) = work(there).page().rows
-    assert settled_reminder(row, time.time()) == "sending"
-    assert settled_reminder(row, time.time() + 121) == "unsure"
+    assert reminder_status(row, time.time()) == "sending"
+    assert reminder_status(row, time.time() + 121) == "unsure"
 
 
 def test_a_click_does_not_wait_for_ever(there: Worker) -> None:
@@ -191,7 +194,7 @@ def test_a_click_does_not_wait_for_ever(there: Worker) -> None:
     report = reminders(there).tell(ids, "a", patience=2.2)
     assert time.monotonic() - began < 10
     assert report.count("sent") >= 1
-    assert {one.why for one in report.told if one.state == "failed"} == {"time"}
+    assert {one.reason for one in report.told if one.status == "failed"} == {Reason.of(Kind.NO_TIME_LEFT)}
     assert report.skipped == 0
     there.wecom.faults()
     assert reminders(there).tell(ids, "a").count("sent") == 4 - report.count("sent")
@@ -236,8 +239,8 @@ def test_who_was_missed_since_then_is_brought_up_once_by_day(on: Worker) -> None
                 "a" * 32,
                 user_id="lisi",
                 customer_name="赵敏",
-                received_at=int((time.time() - 86400) * 1000),
-                found_at=int((time.time() - 600) * 1000),
+                received_ms=int((time.time() - 86400) * 1000),
+                found_ms=int((time.time() - 600) * 1000),
             )
         ],
         86400,
@@ -249,7 +252,7 @@ def test_who_was_missed_since_then_is_brought_up_once_by_day(on: Worker) -> None
     assert texts["zhangsan"].startswith("你有 1 位新客户还没收到欢迎语：李雷（")
     assert "赵敏（" in texts["lisi"]
     assert reminders(on).run(NOON).told == ()
-    assert {row.reminded_by for row in work(on).page().rows if row.reminder} == {""}
+    assert {row.reminder.by for row in work(on).page().rows if row.reminder} == {""}
 
 
 def test_an_outage_makes_few_messages_not_one_a_minute(on: Worker) -> None:
@@ -291,7 +294,7 @@ def test_names_are_learned_for_people_to_read(there: Worker) -> None:
     a_miss(there, external_user_id=record.external_user_id)
     a_miss(there, external_user_id="wm-unknown")
     assert reminders(there).learn_names(time.monotonic() + 5) == 2
-    assert {row.customer for row in work(there).page().rows} == {"李雷", ""}
+    assert {customer_name(row) for row in work(there).page().rows} == {"李雷", ""}
     assert known_members(there.services.redis, "default", ["zhangsan"])["zhangsan"][0] == "张三"
     assert reminders(there).learn_names(time.monotonic() + 5) == 0  # who has none is not asked for again
     a_miss(there)

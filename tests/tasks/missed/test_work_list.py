@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tasks.ledger.delivery import Outcome, Tick
 from tasks.ledger.rows import index
-from tasks.missed.work_list import MissedCause, WorkList, by_cause, from_row
+from tasks.missed.work_list import MissedCause, UsedUpBy, WorkList, by_cause, cause_of, customer_name
 from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
+from tests.support.builders import a_delivery, answered
 from tests.support.ledger import missed, unannounced
 
 
@@ -23,8 +25,9 @@ def ids(page_rows: object) -> list[str]:
 def test_a_missed_customer_is_shown_with_the_cause_and_nothing_done(redis_client: Redis, work: WorkList) -> None:
     identity = missed(redis_client, "refused", 40058, user_id="lisi", state="xhs")
     (row,) = work.page().rows
-    assert (row.id, row.user_id, row.state, row.cause) == (identity, "lisi", "xhs", MissedCause("refused", 40058))
-    assert (row.reason, row.reminder, row.ticked_at, row.ticked_by) == ("the reason", "", None, "")
+    assert (row.id, row.user_id, row.state) == (identity, "lisi", "xhs")
+    assert cause_of(row) == MissedCause(Outcome.REFUSED, 40058)
+    assert (row.reason, row.reminder, row.tick) == (answered(40058), None, None)
     assert work.counts() == (1, 0)
 
 
@@ -32,11 +35,11 @@ def test_a_tick_names_who_and_when_and_can_be_taken_back(redis_client: Redis, wo
     one, two = missed(redis_client), missed(redis_client)
     assert work.tick([one, two], "李敏", 5000) == [one, two]
     assert work.counts() == (0, 2)
-    assert {(row.ticked_by, row.ticked_at) for row in work.page(done=True).rows} == {("李敏", 5.0)}
+    assert {row.tick for row in work.page(done=True).rows} == {Tick("李敏", 5.0)}
     assert sorted(work.ticked_at(5000)) == sorted([one, two])
     assert work.untick([one]) == [one]
     assert ids(work.page().rows) == [one]
-    assert work.page().rows[0].ticked_at is None
+    assert work.page().rows[0].tick is None
 
 
 def test_only_what_is_on_the_list_can_be_ticked(redis_client: Redis, work: WorkList) -> None:
@@ -71,7 +74,7 @@ def test_who_was_greeted_by_a_later_event_leaves_by_itself_ticked_or_not(redis_c
 
 def test_pages_follow_each_other_without_gap_or_repetition(redis_client: Redis, work: WorkList) -> None:
     for number in range(23):
-        work.add_unannounced([unannounced(f"{number:032x}", received_at=1000 * (number // 9))], 1000)
+        work.add_unannounced([unannounced(f"{number:032x}", received_ms=1000 * (number // 9))], 1000)
     seen: list[str] = []
     cursor = None
     for _ in range(9):
@@ -88,15 +91,11 @@ def test_pages_follow_each_other_without_gap_or_repetition(redis_client: Redis, 
 
 
 def test_one_cure_stands_over_each_cause(redis_client: Redis, work: WorkList) -> None:
-    row = {"id": "1", "app": "a", "user_id": "u", "external_user_id": "w", "received_at": "1000", "outcome": "expired"}
-    rows = [
-        from_row(row | {"attempts": "0"}),
-        from_row(row | {"attempts": "3"}),
-        from_row(row | {"attempts": "0", "id": "2"}),
-    ]
+    made = (("1", 0), ("1", 3), ("2", 0))
+    rows = [a_delivery("expired", id=identity, attempts=attempts) for identity, attempts in made]
     assert {cause: ids(group) for cause, group in by_cause(rows).items()} == {
-        MissedCause("expired", None, "queue"): ["1", "2"],
-        MissedCause("expired", None, "tries"): ["1"],
+        MissedCause(Outcome.EXPIRED, None, UsedUpBy.QUEUE): ["1", "2"],
+        MissedCause(Outcome.EXPIRED, None, UsedUpBy.TRIES): ["1"],
     }
 
 
@@ -121,7 +120,7 @@ def test_a_name_is_noted_in_a_row_that_is_there(redis_client: Redis, work: WorkL
     identity = missed(redis_client)
     work.name(identity, "李雷")
     work.name("gone", "韩梅")
-    assert work.page().rows[0].customer == "李雷"
+    assert customer_name(work.page().rows[0]) == "李雷"
     assert redis_client.exists(keys.event("gone")) == 0
 
 
@@ -136,7 +135,7 @@ def test_the_list_is_backed_up_and_who_is_forgotten_leaves_it(
     redis_client.flushall()
     backup.restore(redis_client, tmp_path / "a.zip")
     assert set(ids(work.page().rows)) == {known, "a" * 32}
-    assert work.page(done=True).rows[0].ticked_by == "李敏"
+    assert work.page(done=True).rows[0].tick == Tick("李敏", 2_000.0)
     assert erasure.forget(redis_client, "wm9", "sales") == 0
     assert erasure.forget(redis_client, "wm9") == 2
     assert erasure.forget(redis_client, "wm1", "default") == 1

@@ -11,8 +11,11 @@ import pytest
 
 from tasks.books.revisions import BookStore
 from tasks.ledger import statistics
-from tasks.ledger.ledger import Ledger, Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
+from tasks.ledger.ledger import Ledger
 from tasks.monitoring.metrics import count
+from tasks.reasons import Kind, Reason
 from tasks.storage import backup, keys
 from tasks.storage.connections import Redis
 from tests.support.books import FILES, a_template, the_example
@@ -28,7 +31,9 @@ def books(redis_client: Redis) -> BookStore:
 
 def greeted(ledger: Ledger, **different: str) -> str:
     counts = {count("outcomes_total", app=different.get("app", "default"), outcome="sent"): 1}
-    return settled(ledger, Settlement("sent", template="t"), counts, claimed=True, welcome_code=SECRET, **different).id
+    return settled(
+        ledger, Settlement(Outcome.SENT, template="t"), counts, claimed=True, welcome_code=SECRET, **different
+    ).id
 
 
 def everything(client: Redis) -> dict[str, object]:
@@ -51,11 +56,11 @@ def test_everything_that_is_state_comes_back(
     assert everything(redis_client) == before
     assert BookStore(redis_client).bundle("default", 1).files == FILES
     assert [one.author for one in BookStore(redis_client).history("default")] == ["", "wang"]
-    row = ledger.row(identity)
+    row = ledger.fields(identity)
     assert row is not None
     assert row["outcome"] == "sent"
     assert 30 * 86400 < redis_client.ttl(keys.event(identity)) <= 31 * 86400
-    assert [row["id"] for row in ledger.rows()] == [identity]
+    assert [row.id for row in ledger.deliveries()] == [identity]
 
 
 def test_no_secret_is_in_a_backup_and_only_its_owner_can_read_it(
@@ -80,9 +85,9 @@ def test_who_was_unfinished_is_not_open_for_ever(redis_client: Redis, ledger: Le
     backup.backup(redis_client, tmp_path / "a.zip")
     redis_client.flushall()
     backup.restore(redis_client, tmp_path / "a.zip")
-    row = ledger.row(event.id)
+    row = ledger.fields(event.id)
     assert row is not None
-    assert (row["outcome"], row["reason"]) == ("expired", "it was unfinished when the backup was made")
+    assert (row["outcome"], row["reason"]) == ("expired", Reason.of(Kind.UNFINISHED_IN_BACKUP).to_json())
     assert ledger.claim(9) == []
 
 
@@ -98,7 +103,7 @@ def test_a_restore_over_state_is_refused_unless_forced(
         backup.restore(redis_client, tmp_path / "a.zip")
     assert books.book("default", 2).templates["default"].text == "b"
     backup.restore(redis_client, tmp_path / "a.zip", force=True)
-    assert ledger.row(gone) is None
+    assert ledger.fields(gone) is None
     assert [claim.event.id for claim in ledger.claim(9)] == [waiting.id]  # whoever waits is greeted all the same
     number = books.current("default")
     assert number == 3  # workers have read 1 and 2
@@ -146,7 +151,7 @@ def test_the_console_finds_after_a_restore_what_it_found_before(
     redis_client: Redis, ledger: Ledger, tmp_path: Path
 ) -> None:
     greeted(ledger, user_id="lisi")
-    missed = settled(ledger, Settlement("expired"), user_id="lisi")
+    missed = settled(ledger, Settlement(Outcome.EXPIRED), user_id="lisi")
     open_ = accepted(ledger, user_id="lisi")
     today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
     before = statistics.read(redis_client, "default", [today])
@@ -156,8 +161,8 @@ def test_the_console_finds_after_a_restore_what_it_found_before(
     assert statistics.read(redis_client, "default", [today]) == before
     assert len(ledger.page("default", user_id="lisi").rows) == 3
     expired = ledger.page("default", outcome=frozenset({"expired"}))
-    assert {row["id"] for row in expired.rows} == {missed.id, open_.id}
-    assert {row["id"] for row in ledger.missed("default").rows} == {missed.id, open_.id}  # nobody knows better
+    assert {row.id for row in expired.rows} == {missed.id, open_.id}
+    assert {row.id for row in ledger.missed("default").rows} == {missed.id, open_.id}  # nobody knows better
     assert ledger.page("default", outcome=frozenset({""})).rows == []
 
 
@@ -169,4 +174,4 @@ def test_who_is_worked_on_stays_in_the_lists_through_a_restore(
     waiting = accepted(ledger, user_id="lisi")
     backup.restore(redis_client, tmp_path / "a.zip", force=True)
     for asked in ({"user_id": "lisi"}, {"outcome": frozenset({""})}):
-        assert [row["id"] for row in ledger.page("default", **asked).rows] == [waiting.id]
+        assert [row.id for row in ledger.page("default", **asked).rows] == [waiting.id]

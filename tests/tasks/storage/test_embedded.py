@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
 from tasks.storage import embedded, keys
 from tasks.storage.connections import Redis, connect
 from tasks.storage.embedded import Embedded, EmbeddedError, reachable
-from tests.support.builders import a_contact, some_settings
+from tests.support.builders import a_contact, in_words, some_settings
 from tests.support.ledger import a_ledger
 from tests.support.until import until
 
@@ -61,7 +62,9 @@ def test_a_row_of_the_ledger_is_kept_in_one_piece(tmp_path: Path) -> None:
     with running(Embedded(tmp_path)) as (client, _):
         event, ledger = a_contact(), a_ledger(client)
         ledger.accept(event)
-        ledger.settle(event, Settlement("failed", reason="no answer " * 20, values={"customer": "王" * 64}))
+        ledger.settle(
+            event, Settlement(Outcome.FAILED, reason=in_words("no answer " * 20), values={"customer": "王" * 64})
+        )
         assert client.object("encoding", keys.event(event.id)) == "listpack"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.greeting import policy
-from tasks.ledger.ledger import Settlement
+from tasks.greeting.policy import Finish, TryState
 from tasks.wecom import InvalidRequest, WeComClient, WeComError
 from tests.support.recording import Recorder
 
@@ -242,7 +242,8 @@ def test_a_body_that_is_not_json_is_refused(value: object, recorder: Recorder, c
 
 def test_a_refused_greeting_is_settled_at_once_and_not_retried() -> None:
     error = InvalidRequest("externalcontact/send_welcome_msg", "text.content", "4003 bytes of UTF-8", "at most 4000")
-    settlement = policy.after_try(error, number=1, unanswered=False, left=15.0, jitter=0.5)
-    assert isinstance(settlement, Settlement)
-    assert (settlement.outcome, settlement.errcode) == ("refused", None)
-    assert "text.content" in settlement.reason
+    finish = policy.next_step(error, TryState(number=1, in_doubt=False, left=15.0), jitter=0.5)
+    assert isinstance(finish, Finish)
+    assert (finish.outcome, finish.errcode) == ("refused", None)
+    assert finish.reason is not None
+    assert finish.reason.params["field"] == "text.content"

@@ -15,17 +15,21 @@ import requests
 from click.testing import Result
 
 from tasks.followups.store import FollowUpProgress, FollowUps
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import FollowUpStatus, Outcome
+from tasks.reasons import Kind, Reason
 from tasks.services import build_services
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.support.builders import BOOK, CORP, ENVIRONMENT, some_settings
+from tests.support.builders import BOOK, CORP, ENVIRONMENT, in_words, some_settings
 from tests.support.cli import failure, run
 from tests.support.ledger import accepted, settled
 from tests.support.processes import COMMAND, Process, Product, free_port
 from tests.support.until import until
 from tests.support.web import WebProcess
+from webhook.callback.diagnosis import is_proven
 from webhook.cli.main import main
+from webhook.reason_texts import describe
 
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
@@ -242,7 +246,14 @@ def greeted(ledger, outcome="sent", **different):
     errcode = {"sent": 0, "refused": 41050}.get(outcome)
     steps = {"claimed": 3, "answer_1": 250}
     settlement = Settlement(
-        outcome, reason="why", errcode=errcode, template="default", rule="1", revision=1, attempts=1, steps=steps
+        Outcome(outcome),
+        reason=in_words("why"),
+        errcode=errcode,
+        template="default",
+        rule="1",
+        revision=1,
+        attempts=1,
+        steps=steps,
     )
     return settled(ledger, settlement, claimed=True, **different)
 
@@ -279,10 +290,13 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
 
 
 def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_again(ledger, shown, redis_url):
-    event = settled(ledger, Settlement("sent", template="default"), claimed=True, follow_up=True)
+    event = settled(ledger, Settlement(Outcome.SENT, template="default"), claimed=True, follow_up=True)
     followups = FollowUps(ledger._redis)
     (task,) = followups.claim(9)
-    followups.note(task, FollowUpProgress("failed", "40003 invalid userid", tags=["来源/新客户"]))
+    followups.note(
+        task,
+        FollowUpProgress(FollowUpStatus.FAILED, in_words("40003 invalid userid"), tags=["来源/新客户"]),
+    )
     (row,) = shown()
     assert 0 <= ledger.now() / 1000 - row["followup"].pop("at") < 30
     assert row["followup"] == {
@@ -416,7 +430,7 @@ def test_follow_shows_each_new_delivery_once_when_it_has_its_outcome(ledger, fol
     refused = greeted(ledger, "refused")
     until(lambda: (refused.id, "refused") in lines_of(following), what="the refused one")
     assert waiting.id not in following.output()
-    ledger.settle(waiting, Settlement("sent"))
+    ledger.settle(waiting, Settlement(Outcome.SENT))
     until(lambda: (waiting.id, "sent") in lines_of(following), what="the one that waited")
     following.signal(signal.SIGINT)
     following.wait()
@@ -430,7 +444,7 @@ def test_follow_shows_the_outcome_of_what_was_still_open_when_it_began(ledger, f
     waiting = accepted(ledger)
     following.start()
     until(lambda: (waiting.id, None) in lines_of(following), what="the list")
-    ledger.settle(waiting, Settlement("sent"))
+    ledger.settle(waiting, Settlement(Outcome.SENT))
     until(lambda: (waiting.id, "sent") in lines_of(following), what="its outcome")
 
 
@@ -609,16 +623,15 @@ def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
     assert findings(result)["Redis"].startswith("✗ Redis: does not take a write: ReadOnlyError")
 
 
-@pytest.mark.parametrize(
-    ("verdict", "mark"), [("the Token is wrong, say", "✗"), ("neither Token nor EncodingAESKey fits, say", "!")]
-)
-def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, ledger, verdict, mark):
-    ledger.note_verification("default", verdict)
+@pytest.mark.parametrize(("kind", "mark"), [(Kind.WRONG_TOKEN, "✗"), (Kind.WRONG_TOKEN_AND_KEY, "!")])
+def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, ledger, kind, mark):
+    problem = Reason.of(kind)
+    ledger.record_verification("default", problem, is_proven(problem))
     result = run("check", **registered)
     assert f"{2 + (mark == '✗')} of these" in result.stderr  # worker and book, as ever
     finding = findings(result)["callback refused"]
     assert finding.startswith(mark)
-    assert finding.endswith(f"\n    → {verdict}")
+    assert finding.endswith(f"\n    → {describe(problem)}")
 
 
 def test_a_public_url_that_leads_elsewhere_is_found(product):

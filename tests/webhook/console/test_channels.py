@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 
 from tasks.channels import Channel, ChannelError, Channels
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_answer

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.services import Services
 from tasks.templates import book
-from tests.support.builders import BOOK
+from tests.support.builders import BOOK, in_words
 from tests.support.console import NAME, Browser, a_flow, text_of
 from tests.support.ledger import a_failed_follow_up, accepted, settled
 from webhook.console.dashboard import verdict, without_rule
@@ -41,10 +42,10 @@ def test_whoever_has_no_customer_yet_is_led_through_three_steps(browse: Browser,
     assert "No customer yet: three steps" in page
     assert "No welcome is published" in page
     services.books.save("default", BOOK)
-    settled(services.ledger, Settlement("rehearsed"), rehearsal=True)
+    settled(services.ledger, Settlement(Outcome.REHEARSED), rehearsal=True)
     page = text_of(browse.get("/"))
     assert page.count(" done ") == 2
-    settled(services.ledger, Settlement("sent"))
+    settled(services.ledger, Settlement(Outcome.SENT))
     assert "three steps" not in text_of(browse.get("/"))
 
 
@@ -63,11 +64,11 @@ def test_what_became_of_them_today(browse: Browser, services: Services) -> None:
 
 def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None:
     services.books.save("default", CHANNELS)
-    settled(services.ledger, Settlement("expired"), state="douyin-7")
-    settled(services.ledger, Settlement("sent"), state="xhs-11")
+    settled(services.ledger, Settlement(Outcome.EXPIRED), state="douyin-7")
+    settled(services.ledger, Settlement(Outcome.SENT), state="xhs-11")
     a_failed_follow_up(services)
     QueuePauses(services.redis).pause(FOLLOW_UPS, NAME)
-    services.ledger.note_verification("default", "the token differs")
+    services.ledger.record_verification("default", in_words("the token differs"))
     answer = browse.get("/")
     assert "/welcomes/rules/new?state=xhs-11" in answer.text
     page = text_of(answer)
@@ -84,7 +85,7 @@ def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None
 
 
 def test_another_app_has_its_own_day(browse: Browser, services: Services) -> None:
-    settled(services.ledger, Settlement("sent"), app="sales")
+    settled(services.ledger, Settlement(Outcome.SENT), app="sales")
     assert "New customers 0" in text_of(browse.get("/"))
 
 

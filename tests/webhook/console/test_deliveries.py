@@ -13,12 +13,13 @@ import pytest
 
 from tasks.events import ContactAdded
 from tasks.followups.store import FollowUpProgress, FollowUps
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.support.builders import BOOK, CORP, some_settings
+from tests.support.builders import BOOK, CORP, answered, in_words, some_settings
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.ledger import accepted, settled
 from tests.support.worker import Worker
@@ -48,11 +49,11 @@ def published(services: Services) -> None:
 
 def added(services: Services, outcome: str | None = "sent", ago: int = 0, **different: Any) -> ContactAdded:
     """A customer of whom this became. `different`: of the event; of the settlement where its name ends with `_`."""
-    values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [(0, "")]}
+    values = {"template": "default", "rule": "1", "revision": 1, "attempts": 1, "steps": STEPS, "tries": [Attempt()]}
     values |= {name[:-1]: different.pop(name) for name in list(different) if name.endswith("_")}
     if outcome is None:
         return accepted(services.ledger, ago=ago, **different)
-    return settled(services.ledger, Settlement(outcome, **values), ago=ago, **different)
+    return settled(services.ledger, Settlement(Outcome(outcome), **values), ago=ago, **different)
 
 
 def ids(page: Any) -> list[str]:
@@ -183,7 +184,7 @@ def test_new_rows_are_counted_and_do_not_push(browse: Browser, services: Service
     assert " new, show" not in text_of(page)
     for _ in range(3):
         added(services)
-    services.ledger.settle(first, Settlement("sent", steps=STEPS))
+    services.ledger.settle(first, Settlement(Outcome.SENT, steps=STEPS))
     again = browse.get(polled[1].replace("&amp;", "&"))
     assert ids(again) == [first.id]
     assert "3 new, show" in text_of(again)
@@ -224,7 +225,7 @@ def test_a_place_that_is_none_leads_to_the_newest(browse: Browser, services: Ser
 
 
 def test_names_from_outside_are_shown_and_not_run(browse: Browser, services: Services, published: None) -> None:
-    settled = {"values_": {"customer": NASTY}, "reason_": NASTY, "errcode_": 9, "rule_": NASTY}
+    settled = {"values_": {"customer": NASTY}, "reason_": in_words(NASTY), "errcode_": 9, "rule_": NASTY}
     event = added(services, "refused", user_id=NASTY, state=NASTY, **settled)
     for path in ("/deliveries", f"/e/{event.id}", f"/deliveries?channel={NASTY}", f"/deliveries?q={NASTY}"):
         page = browse.get(path)
@@ -291,7 +292,7 @@ def test_the_table_goes_beyond_a_page(browse: Browser, services: Services, monke
 
 @pytest.mark.parametrize("hostile", ["=HYPERLINK(0)", "+1", "-1", "@SUM(1)", "\t=1"])
 def test_no_cell_of_the_table_is_a_formula(browse: Browser, services: Services, hostile: str) -> None:
-    added(services, "refused", state=hostile, reason_=hostile, errcode_=-1)
+    added(services, "refused", state=hostile, reason_=in_words(hostile), errcode_=-1)
     (row,) = table(browse)
     assert row["Channel"] == f"'{hostile}"
     assert row["Reason"] == f"'{hostile}"
@@ -306,7 +307,7 @@ def test_a_delivery_says_what_happened_and_which_step_took_how_long(
 ) -> None:
     steps = STEPS | {"try_2": 1257, "answer_2": 1366}
     names = {"customer": "王芳", "member": "张伟"}
-    event = added(services, steps_=steps, attempts_=2, tries_=[(-1, "-1 busy"), (0, "")], values_=names)
+    event = added(services, steps_=steps, attempts_=2, tries_=[Attempt(answered(-1, "busy")), Attempt()], values_=names)
     said = text_of(browse.get(f"/e/{event.id}"))
     for words in (
         "Sent: 王芳",
@@ -322,7 +323,9 @@ def test_a_delivery_says_what_happened_and_which_step_took_how_long(
 
 def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Browser, services: Services) -> None:
     services.books.save("default", ATTACHED)
-    event = added(services, values_={"customer": "王芳"}, without_=[1], rule_="2")
+    event = added(
+        services, values_={"customer": "王芳"}, left_out_=[LeftOut(1, LeftOutBecause.NOT_UPLOADED)], rule_="2"
+    )
     services.books.save("default", ATTACHED.replace("您好", "早上好").replace("价格", "新价格"))
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "您好王芳" in said
@@ -383,10 +386,13 @@ def test_what_is_no_event_is_not_found(browse: Browser, identity: str) -> None:
 
 
 def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, services: Services, published: None) -> None:
-    event = settled(services.ledger, Settlement("sent", template="default", revision=1), follow_up=True)
+    event = settled(services.ledger, Settlement(Outcome.SENT, template="default", revision=1), follow_up=True)
     followups = FollowUps(services.redis)
     (task,) = followups.claim(1)
-    followups.note(task, FollowUpProgress("failed", "40003 invalid userid", tags=["来源/新客户"]))
+    followups.note(
+        task,
+        FollowUpProgress(FollowUpStatus.FAILED, in_words("40003 invalid userid"), tags=["来源/新客户"]),
+    )
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "failed: 40003 invalid userid 来源/新客户" in said
     done = browse.post(f"/e/{event.id}/follow-up")

@@ -14,6 +14,7 @@ from tasks.storage import keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.templates.render import Upload, needed
 from tests.support.books import JPG, PDF, PNG, WEBP
+from tests.support.builders import in_words
 from tests.support.console import Browser, text_of
 from webhook.console.welcomes import media_status
 
@@ -52,7 +53,7 @@ def test_the_library_says_how_it_stands(browse: Browser, services: Services, dra
     corp = services.settings.apps["default"].corp_id
     image, video = needed(services.books.book("default", 1))
     services.books.ready.put(corp, image, "https://example.com/x", None)
-    services.books.ready.change(corp, video, lambda record: record.failed("45009: too often", time.time()))
+    services.books.ready.change(corp, video, lambda record: record.failed(in_words("45009: too often"), time.time()))
     drafts.hold("default", "poster.jpg", JPG)
     services.redis.set(keys.image_quota(corp, time.strftime("%Y-%m", time.gmtime(time.time() + 8 * 3600))), 140)
     page = browse.get("/media")
@@ -71,20 +72,20 @@ def test_the_library_says_how_it_stands(browse: Browser, services: Services, dra
     (Record("m", 0, 3 * DAY), "usable"),
     (Record("m", -2.9 * DAY, 0.1 * DAY), "renewing"),
     (Record("m", 0, None), "permanent"),
-    (Record("m", 0, 3 * DAY).failed("no", 0.0), "failing"),
-    (Record().failed("no", 0.0), "absent"),
+    (Record("m", 0, 3 * DAY).failed(in_words("no"), 0.0), "failing"),
+    (Record().failed(in_words("no"), 0.0), "absent"),
     (Record("m", 0, 30), "renewing"),
 ])  # fmt: skip
 def test_freshness(record: Record, state: str) -> None:
     upload = Upload("ab" * 32, "video")
     found = media_status.standing(upload, {upload.key: record}, 1.0)
     assert found.state == state
-    assert (found.reason == "no") == (state in ("failing", "absent"))
+    assert (found.reason == in_words("no")) == (state in ("failing", "absent"))
 
 
 def test_a_stand_in_keeps_an_image_usable() -> None:
     url, stand_in = Upload("ab" * 32, "url"), Upload("ab" * 32, "image")
-    records = {url.key: Record().failed("quota", 0.0), stand_in.key: Record("m", 0, 3 * DAY)}
+    records = {url.key: Record().failed(in_words("quota"), 0.0), stand_in.key: Record("m", 0, 3 * DAY)}
     assert media_status.standing(url, records, 1.0).state == "usable"
 
 

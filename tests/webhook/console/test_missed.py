@@ -153,7 +153,7 @@ def test_rows_that_changed_meanwhile_are_skipped_and_reported(browse: Browser) -
     said = text_of(browse.post("/missed/tick", {"id": [one, two, "nobody"]}))
     assert "1 customer is marked as followed up" in said
     assert "2 customers were skipped: they had changed meanwhile" in said
-    assert work(browse).page(done=True).rows[-1].ticked_by == "王五"
+    assert work(browse).page(done=True).rows[-1].tick.by == "王五"
 
 
 def test_nothing_ticked_is_nothing_done(browse: Browser) -> None:
@@ -280,7 +280,7 @@ def test_no_name_is_in_an_address_or_a_cookie(browse: Browser) -> None:
 
 def test_the_page_does_not_cost_more_with_history(browse: Browser) -> None:
     """A page reads its rows and a few counts, however many there are."""
-    rows = [unannounced(f"{number:032x}", received_at=1000 + number) for number in range(2000)]
+    rows = [unannounced(f"{number:032x}", received_ms=1000 + number) for number in range(2000)]
     work(browse).add_unannounced(rows, 1000)
     browse.get("/missed")
     took = []

@@ -128,8 +128,8 @@ def test_looking_at_a_page_changes_nothing(services: Services) -> None:
 
 def test_no_page_and_no_log_tells_a_secret(services: Services, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    row = next(services.ledger.rows())
-    services.redis.hset(keys.event(row["id"]), "welcome_code", CODE)
+    row = next(services.ledger.deliveries())
+    services.redis.hset(keys.event(row.id), "welcome_code", CODE)
     services.clients["default"].tokens._token = Token(ACCESS, time.time() + 7000)  # so that WeCom is tried with it
     hidden = {
         *(PASSWORD, KEY, CODE, ACCESS),
@@ -139,7 +139,7 @@ def test_no_page_and_no_log_tells_a_secret(services: Services, caplog: pytest.Lo
     mark = browser.session()["mark"]
     told = []
     pages = [address for _rule, address in addresses(browser, "GET")] + samples.QUERIES
-    for page in [*pages, f"/e/{row['id']}"]:
+    for page in [*pages, f"/e/{row.id}"]:
         answer = browser.get(page)
         told.append((page, answer.text if answer.mimetype.startswith("text/") else ""))
     for name, text in [*told, ("the log", caplog.text)]:
@@ -344,7 +344,7 @@ def test_an_upload_with_a_hostile_name_is_only_text(services: Services) -> None:
 
 
 def test_json_in_a_page_is_text(services: Services) -> None:
-    row = next(services.ledger.rows())
-    text = Browser(services).sign_in().get(f"/e/{row['id']}").text
+    row = next(services.ledger.deliveries())
+    text = Browser(services).sign_in().get(f"/e/{row.id}").text
     assert json.dumps("<script>alert(1)</script>") not in text
     assert "{{7*7}}" in text_of(Browser(services).sign_in().get("/deliveries")) or "49" not in text

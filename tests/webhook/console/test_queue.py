@@ -5,12 +5,14 @@ import re
 import pytest
 import redis
 
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
 from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause, QueuePauses
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
 from tasks.storage import keys
+from tests.support.builders import in_words
 from tests.support.console import NAME, Browser, a_flow, text_of
 from tests.support.ledger import a_failed_follow_up, accepted, settled
 from tests.support.until import until
@@ -44,8 +46,8 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
     services.ledger.claim(0)
     for _ in range(3):
         accepted(services.ledger)
-    event = settled(services.ledger, Settlement("sent", steps={"answer_1": 1300}))
-    settled(services.ledger, Settlement("refused", "no", 48002))
+    event = settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 1300}))
+    settled(services.ledger, Settlement(Outcome.REFUSED, in_words("no"), 48002))
     Heartbeat(services.redis, "welcome", lambda: [event.id]).beat()
     with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
         pass

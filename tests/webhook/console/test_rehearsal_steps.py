@@ -1,10 +1,12 @@
 """A rehearsal's six steps, from how the callback answered and the ledger's row."""
 
-import json
+from typing import Any
 
 import pytest
 
+from tasks.ledger.delivery import Delivery
 from tasks.storage import keys
+from tests.support.builders import a_delivery
 from webhook.console.rehearsal_steps import DONE, FAILED, STEPS, UNKNOWN, WAITING, KeptRehearsal, keep, last, steps
 
 AT = 1_760_000_000.0
@@ -15,13 +17,17 @@ def sent(status: int | None = 200, reason: str = "") -> KeptRehearsal:
     return KeptRehearsal("3f9a", AT, URL, "zhangsan", "", "Li Min", status, reason)
 
 
-def row(**fields: object) -> dict[str, str]:
-    values = {"claims": 1, "outcome": "rehearsed", "steps": json.dumps({"started": 12, "prepared": 40}), **fields}
-    values |= {"created_at": int(AT), "received_at": int(AT * 1000), "attempts": 0}
-    return {name: str(value) for name, value in values.items()}
+def row(outcome: str | None = "rehearsed", **fields: Any) -> Delivery:
+    values = {
+        "claims": 1,
+        "steps": {"started": 12, "prepared": 40},
+        "created_at": int(AT),
+        "received_ms": int(AT * 1000),
+    }
+    return a_delivery(outcome, **values | fields)
 
 
-def statuses(kept: KeptRehearsal, row: dict[str, str] | None, after: float = 1.0) -> list[str]:
+def statuses(kept: KeptRehearsal, row: Delivery | None, after: float = 1.0) -> list[str]:
     return [step.status for step in steps(kept, row, AT + after)]
 
 
@@ -43,7 +49,7 @@ def test_all_six_are_done():
         (sent(400), None, 1, "cannot read what it was sent"),
         (sent(503), None, 2, "does Redis take writes?"),
         (sent(), None, 2, "uses another one"),
-        (sent(), row(claims=0, outcome=""), 3, "no worker has taken it for 9 s"),
+        (sent(), row(claims=0, outcome=None), 3, "no worker has taken it for 9 s"),
         (sent(), row(outcome="no_template"), 4, "no rule applies"),
         (sent(), row(outcome="expired"), 4, "Not sent:"),
     ],
@@ -55,8 +61,8 @@ def test_the_step_that_failed_says_why_and_those_after_it_are_unknown(kept, ther
 
 
 def test_what_takes_its_time_is_waited_for():
-    assert statuses(sent(), row(claims=0, outcome="")) == [DONE] * 3 + [WAITING] + [UNKNOWN] * 2
-    assert statuses(sent(), row(outcome="", steps="")) == [DONE] * 4 + [WAITING, UNKNOWN]
+    assert statuses(sent(), row(claims=0, outcome=None)) == [DONE] * 3 + [WAITING] + [UNKNOWN] * 2
+    assert statuses(sent(), row(outcome=None, steps={})) == [DONE] * 4 + [WAITING, UNKNOWN]
 
 
 def test_the_last_one_is_kept_for_everybody_and_an_unreadable_one_is_none(redis_client):

@@ -8,11 +8,12 @@ from importlib import import_module
 import pytest
 from werkzeug.serving import make_server
 
+from tasks.reasons import Kind, Reason
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.support.builders import BOOK
+from tests.support.builders import BOOK, in_words
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.ledger import accepted
 from tests.support.until import until
@@ -71,7 +72,7 @@ def test_before_anything_came_nothing_is_claimed(browse):
 
 
 def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_languages(browse, services):
-    services.ledger.note_verification("default", WRONG_KEY)
+    services.ledger.record_verification("default", Reason.of(Kind.WRONG_AES_KEY))
     text = text_of(browse.get("/setup"))
     assert "The last request was refused today" in text
     assert WRONG_KEY in text
@@ -82,7 +83,7 @@ def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_l
 
 
 def test_a_request_that_may_be_anybodys_is_no_failure(browse, services):
-    services.ledger.note_verification("default", "the query has no nonce: <b>", proven=False)
+    services.ledger.record_verification("default", in_words("the query has no nonce: <b>"), proven=False)
     page = browse.get("/setup")
     assert "it may not have been WeCom" in page.text
     assert "<b>" not in page.text.partition("it may not have been")[2].partition("</div>")[0]
@@ -189,7 +190,7 @@ def test_a_rehearsal_runs_through_the_real_path_and_is_shown_with_its_preview(br
     assert wecom.status()["greeted"] == 0
     kept = last(services.redis, "default")
     assert (kept.member, kept.state, kept.author, kept.status) == ("zhangsan", "douyin-1", "李敏", 200)
-    row = services.ledger.row(kept.event)
+    row = services.ledger.fields(kept.event)
     assert (row["outcome"], row["rehearsal"]) == ("rehearsed", "1")
     assert f"/console/e/{kept.event}" in page.text
 
@@ -201,7 +202,7 @@ def test_without_a_worker_it_waits_and_then_says_so(browse, services, served, mo
     assert "Waiting" in text_of(page)
     assert 'hx-trigger="every 5s"' in page.text
     kept = last(services.redis, "default")
-    made = steps(kept, services.ledger.row(kept.event), kept.at + 60)
+    made = steps(kept, services.ledger.delivery(kept.event), kept.at + 60)
     assert [step.status for step in made[:4]] == [DONE, DONE, DONE, FAILED]
 
 

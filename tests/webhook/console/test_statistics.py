@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks.ledger import statistics
-from tasks.ledger.ledger import Settlement
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
 from tasks.services import Services
 from tests.support.console import Browser, text_of
 from tests.support.ledger import settled
 
 TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).date()
-SENT = Settlement("sent", template="t", rule="r", variant="a", steps={"answer_1": 1300})
+SENT = Settlement(Outcome.SENT, template="t", rule="r", variant="a", steps={"answer_1": 1300})
 
 
 def lines(browse: Browser, **query: str) -> list[list[str]]:
@@ -37,9 +38,9 @@ def lines(browse: Browser, **query: str) -> list[list[str]]:
 def test_everything_is_counted_by_each_dimension(browse: Browser, services: Services, by: str, label: str) -> None:
     settled(services.ledger, SENT, state="douyin-1")
     settled(services.ledger, SENT, state="douyin-1")
-    settled(services.ledger, Settlement("expired", template="t", rule="r", variant="a"), state="douyin-1")
-    settled(services.ledger, Settlement("no_code", template="t", rule="r", variant="a"), state="douyin-1")
-    settled(services.ledger, Settlement("rehearsed"), rehearsal=True)
+    settled(services.ledger, Settlement(Outcome.EXPIRED, template="t", rule="r", variant="a"), state="douyin-1")
+    settled(services.ledger, Settlement(Outcome.NO_CODE, template="t", rule="r", variant="a"), state="douyin-1")
+    settled(services.ledger, Settlement(Outcome.REHEARSED), rehearsal=True)
     page = text_of(browse.get("/numbers", {"by": by}))
     assert label in page
     head, *rows = lines(browse, by=by)

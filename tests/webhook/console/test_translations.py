@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 
 from tasks.messages import Message
-from tasks.wecom.errors import CODES
+from tasks.wecom.errors import CODES, FAILURES
 from webhook.console.language import sentence, speak
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,10 @@ def texts() -> tuple[Text, ...]:
             if re.search("[a-zA-Z]", re.sub(PLACEHOLDER, "", singular)):
                 page = file.endswith(".html") or (singular in found and found[singular].page)
                 found[singular] = Text(singular, plural, page, f"{folder}/{file}:{line}")
-    for code in CODES.values():  # said as they stand there
+    for words in FAILURES.values():  # shown as they are there
+        if "{" not in words:
+            found.setdefault(words, Text(words, "", page=False, where="tasks/wecom/errors.py"))
+    for code in CODES.values():
         for one in (code.meaning, code.cure):
             found.setdefault(one, Text(one, "", page=False, where="tasks/wecom/errors.py"))
     return tuple(found.values())

@@ -7,10 +7,12 @@ from flask_babel import lazy_gettext, ngettext
 
 from tasks import group_welcomes
 from tasks.group_welcomes import SyncInProgress
+from tasks.messages import translate
 from tasks.templates.edits import GROUP
 from tasks.templates.problems import BookError
 from tasks.wecom.message_limits import GROUP_WELCOMES
 from webhook.console import current
+from webhook.reason_texts import describe
 
 ACTS = {  # what is to be done → tone, in words
     group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),
@@ -55,7 +57,13 @@ def bring() -> ResponseReturnValue:
         return redirect(url_for("groups.show"))
     for step in done:
         if step.act == group_welcomes.FAILED:
-            flash(_("“%(name)s”: WeCom did not take it: %(reason)s", name=step.name, reason=step.detail))
+            flash(
+                _(
+                    "“%(name)s”: WeCom did not take it: %(reason)s",
+                    name=step.name,
+                    reason=translate(describe(step.detail), _) if step.detail else "",
+                )
+            )
     changed = sum(step.act in _TO_DO for step in done)
     if changed:
         flash(ngettext("%(num)s is changed at WeCom", "%(num)s are changed at WeCom", changed))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tasks.media.renewal import due_at, stand_in
 from tasks.media.uploads import Record
+from tasks.reasons import Reason
 from tasks.templates.model import Book, Media, source
 from tasks.templates.render import Upload, needed
 
@@ -21,7 +22,7 @@ class Freshness:
 
     state: str
     left: float | None = None
-    reason: str = ""
+    reason: Reason | None = None
     next_try_at: float = 0.0
 
     @property

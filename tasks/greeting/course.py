@@ -1,0 +1,86 @@
+"""The course of one greeting: what was chosen, sent and answered, and when; and the settlement that it ends in."""
+
+from dataclasses import dataclass, field, replace
+
+from tasks.greeting.message import OutgoingMessage
+from tasks.greeting.policy import Finish, TryState
+from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.delivery import Attempt
+from tasks.ledger.pauses import Pause
+from tasks.reasons import Reason
+from tasks.templates.model import Choice
+from tasks.wecom.errors import NoAnswer
+
+
+@dataclass(slots=True)
+class Course:
+    """One claimed event on its way to its outcome.
+
+    number: tries begun for the event, by earlier claims too; in_doubt: the answer to one of them was lost; begun: tries
+    begun under this claim. steps: name → ms since receipt.
+    """
+
+    claim: Claim
+    number: int
+    in_doubt: bool
+    begun: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+    tries: list[Attempt] = field(default_factory=list)
+    choice: Choice | None = None
+    message: OutgoingMessage | None = None
+    media_renewed: bool = False
+
+    @classmethod
+    def of(cls, claim: Claim) -> "Course":
+        return cls(claim, claim.attempts, claim.in_doubt, steps={"started": round(claim.age * 1000)})
+
+    def record(self, step: str) -> None:
+        """The step is done now; the first time counts."""
+        self.steps.setdefault(step, round(self.claim.elapsed() * 1000))
+
+    def try_begins(self) -> None:
+        self.number += 1
+        self.begun += 1
+        self.record(f"try_{self.number}")
+
+    def try_ended(self, error: Exception | None) -> None:
+        """WeCom took the message, or the try failed with an error."""
+        self.record(f"answer_{self.number}")
+        self.tries.append(Attempt(None if error is None else Reason.from_error(error)))
+        self.in_doubt = self.in_doubt or isinstance(error, NoAnswer)
+
+    def state(self) -> TryState:
+        """How it is after a failed try."""
+        return TryState(
+            number=self.number,
+            in_doubt=self.in_doubt,
+            left=self.claim.left(),
+            has_attachments=self.message is not None and bool(self.message.attachments),
+            media_renewed=self.media_renewed,
+        )
+
+    def settlement(self, finish: Finish, pause: Pause | None) -> Settlement:
+        """What the ledger keeps. `pause`: of the queue, where it is why an event came too late."""
+        reason, cause = finish.reason, ""
+        if pause is not None and reason is not None:
+            reason, cause = Reason(reason.kind, {**reason.params, "paused_by": pause.by}), "paused"
+        settlement = Settlement(
+            outcome=finish.outcome,
+            reason=reason,
+            errcode=finish.errcode,
+            cause=cause,
+            revision=self.claim.revision or 0,
+            attempts=self.number,
+            steps=self.steps,
+            tries=tuple(self.tries),
+        )
+        if self.choice is None or self.message is None:
+            return settlement
+        return replace(
+            settlement,
+            template=self.choice.template.name,
+            rule=self.choice.rule,
+            variant=self.choice.variant,
+            values=self.message.values,
+            left_out=self.message.left_out,
+        )

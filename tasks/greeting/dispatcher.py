@@ -1,0 +1,89 @@
+"""Takes all events that are due, again and again while there are any, and hands each to a thread that greets.
+
+A task message wakes a dispatcher; it names no event. So a burst pays Celery once for hundreds of events, and a message
+that is lost costs nothing that the ledger does not know.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import redis
+
+from tasks.ledger.claims import Claim
+from tasks.ledger.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+TICK = 0.02  # seconds between two polls, while there is something to do
+POLL_AGAIN_WITHIN = 0.1  # seconds for which a poll promises the next one: five ticks, since threads can be late
+LINGER = 0.1  # seconds without anything to do after which the dispatcher ends
+PAUSE = 0.2  # seconds after Redis could not be reached
+
+
+class Dispatcher:
+    """Takes what is due and greets it, at most `concurrency` at a time."""
+
+    def __init__(self, ledger: Ledger, greet: Callable[[Claim], None], concurrency: int) -> None:
+        self._ledger = ledger
+        self._greet = greet
+        self._concurrency = concurrency
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
+        self._turn = threading.Lock()
+        self._count = threading.Lock()
+        self._in_flight: set[str] = set()  # ids of events
+        self._stopping = threading.Event()
+
+    def current_tasks(self) -> list[str]:
+        """The ids of the events that are being greeted now."""
+        with self._count:
+            return list(self._in_flight)
+
+    def run(self) -> None:
+        """Greet all that is due, until nothing has been due for LINGER seconds and nothing is in flight.
+
+        While it polls the hand-over queues no message, since the next poll is milliseconds away.
+        """
+        with self._turn:  # a second message of the queue waits: what it would find, the first one takes
+            idle_since = time.monotonic()
+            while not self._stopping.is_set():
+                if self._take(POLL_AGAIN_WITHIN) or self._in_flight:
+                    idle_since = time.monotonic()
+                elif time.monotonic() - idle_since > LINGER and not self._take(poll_again_within=0):
+                    break  # the last poll withdrew the promise: the next event queues a message
+                self._stopping.wait(TICK)
+            while self._in_flight:
+                time.sleep(TICK)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what is in flight has its outcome."""
+        self._stopping.set()
+        with contextlib.suppress(redis.RedisError):  # then the promise ends by itself
+            self._ledger.claim(0)  # withdraws the promise to poll again
+
+    def _take(self, poll_again_within: float) -> bool:
+        """Claim what is due for the free threads. → whether there was something."""
+        free = self._concurrency - len(self._in_flight)
+        if free == 0:
+            return False
+        try:
+            claims = self._ledger.claim(free, poll_again_within)
+        except redis.RedisError as error:
+            log.warning("cannot take what is due: %s", type(error).__name__)
+            self._stopping.wait(PAUSE)
+            return False
+        for claim in claims:
+            with self._count:
+                self._in_flight.add(claim.id)
+            self._pool.submit(self._one, claim)
+        return bool(claims)
+
+    def _one(self, claim: Claim) -> None:
+        try:
+            self._greet(claim)
+        finally:
+            with self._count:
+                self._in_flight.discard(claim.id)

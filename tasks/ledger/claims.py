@@ -1,0 +1,74 @@
+"""What a worker gets from the ledger, and what it gives back: a claim under a lease, and its settlement."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tasks.events import ContactAdded
+from tasks.ledger.delivery import Attempt, LeftOut, Outcome
+from tasks.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old."""
+
+    event: ContactAdded
+    fencing_token: int  # 1 for the first worker that has it
+    attempts: int  # tries begun, for all we know, before this claim
+    answers: int  # of these, answered
+    received_at: int  # ms
+    revision: int | None  # of the app's welcome book; None: none is stored
+    claimed_at: float
+    age: float
+    window: float
+
+    @property
+    def id(self) -> str:
+        return self.event.id
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a worker began a try and died before it recorded the answer: the customer may have been greeted."""
+        return self.attempts > self.answers
+
+    @property
+    def redeliveries(self) -> int:
+        """How often another worker took it over before."""
+        return self.fencing_token - 1
+
+    @property
+    def deadline(self) -> float:
+        """The time of `time.monotonic` at which the welcome code dies."""
+        return self.claimed_at + self.window - self.age
+
+    def left(self) -> float:
+        """Seconds until the welcome code dies."""
+        return self.deadline - time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since receipt."""
+        return self.age + time.monotonic() - self.claimed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
+
+    `values` of the text's placeholders and `left_out`, the attachments that were not sent, show with the revision the
+    message as it was sent. `cause`: a word to count it by where there is no errcode.
+    """
+
+    outcome: Outcome
+    reason: Reason | None = None
+    errcode: int | None = None
+    template: str = ""
+    rule: str = ""
+    variant: str = ""
+    revision: int = 0
+    attempts: int = 0  # tries begun in all
+    steps: Mapping[str, int] = field(default_factory=dict)
+    tries: Sequence[Attempt] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[LeftOut] = ()
+    cause: str = ""
