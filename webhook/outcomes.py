@@ -50,8 +50,6 @@ STEPS: Mapping[str, str] = {  # kind of a timeline's bar → its name
     timeline.WAIT: "Waiting to try again",
 }
 
-WINDOW = 20.0  # seconds
-
 
 @dataclass(frozen=True, slots=True)
 class OutcomeText:
@@ -171,10 +169,10 @@ _LATE_OTHERWISE = (
 )
 
 
-def outcome_text(delivery: Delivery, now: float | None = None, window: float = WINDOW) -> OutcomeText:
+def outcome_text(delivery: Delivery, window: float, now: float | None = None) -> OutcomeText:
     """What became of one delivery.
 
-    now: Unix seconds, for one that is in progress; `window`: seconds that a welcome code lives.
+    window: seconds for which a welcome code is valid. now: Unix seconds, for one that is in progress.
     """
     outcome = delivery.outcome or "open"
     headline, *more = _SAYS.get(outcome, _unheard_of)(delivery, now, window)

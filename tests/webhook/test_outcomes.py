@@ -16,6 +16,7 @@ from tests.support.builders import a_delivery, answered
 from webhook.outcomes import BAD, NAMES, STEPS, TONES, OutcomeText, errcode, note, outcome_text, seconds, who
 
 NOW = 1_795_000_000
+WINDOW = 20.0
 PLACEHOLDER = r"%\(\w+\)s"
 SENT_STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
 BUSY = Attempt(answered(-1, "system busy"))
@@ -155,7 +156,7 @@ def messages(found: OutcomeText) -> Iterator[Message]:
 
 @pytest.mark.parametrize(("delivery", "tone", "words"), CASES)
 def test_a_delivery_in_words(delivery: Delivery, tone: str, words: str, chinese: dict[str, str]) -> None:
-    found = outcome_text(delivery, now=NOW + 5.0)
+    found = outcome_text(delivery, WINDOW, now=NOW + 5.0)
     english = " ".join(translate(one) for one in (found.headline, *found.more))
     assert found.tone == tone
     assert words in english
@@ -175,9 +176,22 @@ def test_the_table_has_every_outcome_and_each_has_a_name_and_a_tone(chinese: dic
     assert all(chinese[name] for name in (*NAMES.values(), *STEPS.values()))
 
 
+@pytest.mark.parametrize(
+    ("delivery", "words"),
+    [
+        (became(None, received_ms=(NOW - 60) * 1000), "In progress: 25 s left"),
+        (became(None, received_ms=(NOW - 90) * 1000), "the 90 s are over"),
+        (became("expired", steps={"started": 91000}), "the code lives 90 s"),
+        (became("failed", tries=(LOST,), attempts=7), "within 90 s"),
+    ],
+)
+def test_the_window_is_the_one_that_is_given(delivery: Delivery, words: str) -> None:
+    assert words in translate(outcome_text(delivery, 90.0, now=NOW + 5.0).headline)
+
+
 def test_who_was_missed_is_to_be_greeted_by_hand() -> None:
     for delivery, _, _ in CASES:
-        said = [translate(one) for one in outcome_text(delivery).more]
+        said = [translate(one) for one in outcome_text(delivery, WINDOW).more]
         assert any("say hello" in one for one in said) == (delivery.outcome in {*MISSED, "unannounced"})
 
 

@@ -362,7 +362,7 @@ def _line(row: Delivery, config: Settings) -> str:
 
     at = datetime.fromtimestamp(row.received_at, config.timezone)
     took = timeline.took(row)
-    found = outcome_text(row, time.time(), config.window)
+    found = outcome_text(row, config.window, time.time())
     explained = row.outcome is not Outcome.SENT or len(found.more) > 1
     why = [translate(one) for one in found.more[:1]] if explained else []
     return (

@@ -3,7 +3,6 @@
 import json
 import time
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -13,6 +12,7 @@ from tasks.messages import translate
 from tasks.missed.comparison import ComparisonInProgress, ComparisonRun, comparison_status
 from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
+from tasks.settings import Settings
 from webhook.cli.common import APP, CommandFailure, one_app, with_redis
 from webhook.delivery_record import reason_text
 from webhook.outcomes import outcome_text
@@ -48,7 +48,7 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
     while shown < limit:
         page = work.page(done, cursor, min(limit - shown, 50))
         for row in page.rows:
-            click.echo(json.dumps(_values(row), ensure_ascii=False) if as_json else _line(row, config.timezone))
+            click.echo(json.dumps(_values(row), ensure_ascii=False) if as_json else _line(row, config))
         shown += len(page.rows)
         cursor = page.older
         if cursor is None:
@@ -101,10 +101,10 @@ def _values(row: Delivery) -> dict[str, object]:
     }
 
 
-def _line(row: Delivery, zone: ZoneInfo) -> str:
-    at = datetime.fromtimestamp(row.received_at, zone)
+def _line(row: Delivery, settings: Settings) -> str:
+    at = datetime.fromtimestamp(row.received_at, settings.timezone)
     told = reminder_status(row, time.time())
-    why = reason_text(row) or translate(outcome_text(row).headline)
+    why = reason_text(row) or translate(outcome_text(row, settings.window).headline)
     notes = [why, f"reminder {told}" if told else "", f"ticked off by {row.tick.by}" if row.tick else ""]
     said = "; ".join(filter(None, notes))
     columns = f"{at:%m-%d %H:%M:%S}  {row.outcome:<12} {row.user_id:<16} {row.external_user_id:<34} "

@@ -86,9 +86,11 @@ def show() -> str:
     day = panels.read(_today)
     pause = paused.value.get(WELCOME) if paused.value else None
     half = statistics_summary.half_within(day.value) if day.value else None
+    window = services.settings.window
     return render_template(
         "today/show.html",
-        verdict=verdict(flow.value, pause, half, services.settings.window, hour.value),
+        verdict=verdict(flow.value, pause, half, window, hour.value),
+        window=window,
         latency=statistics_summary.latency(day.value) if day.value else None,
         first=panels.read(_first_steps),
         todo=panels.read(lambda: list(_things_to_do(flow.value, paused.value or {}, day.value or {}))),

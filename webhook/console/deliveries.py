@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import redis
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, stream_with_context, url_for
@@ -21,6 +20,7 @@ from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.work_list import customer_name
+from tasks.settings import Settings
 from webhook import outcomes, timeline
 from webhook.console import csv_rows, current
 from webhook.console import delivery_detail as in_full
@@ -257,7 +257,7 @@ def table() -> ResponseReturnValue:
     rows = _all_rows(form.query(current.zone()))
     name = f"deliveries-{current.today().isoformat()}.csv"
     return Response(
-        stream_with_context(_written(rows, current.zone())),
+        stream_with_context(_written(rows, current.services().settings)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
@@ -280,22 +280,22 @@ def _all_rows(query: Mapping[str, Any]) -> Iterator[Delivery]:
     return rows()
 
 
-def _written(rows: Iterable[Delivery], zone: ZoneInfo) -> Iterator[str]:
+def _written(rows: Iterable[Delivery], settings: Settings) -> Iterator[str]:
     yield "\ufeff"  # without it Excel takes Chinese for something else
     yield csv_rows.line(COLUMNS)
     for row in rows:
-        yield csv_rows.line(_cells(row, zone))
+        yield csv_rows.line(_cells(row, settings))
 
 
-def _cells(row: Delivery, zone: ZoneInfo) -> list[object]:
+def _cells(row: Delivery, settings: Settings) -> list[object]:
     """A row of the table. Ids, not names: a file goes where no sign-in is."""
-    at = datetime.fromtimestamp(row.received_at, zone)
+    at = datetime.fromtimestamp(row.received_at, settings.timezone)
     took = timeline.took(row)
     numbers = (row.revision, row.attempts, row.redeliveries, row.errcode)
     return [
         at.strftime("%Y-%m-%d %H:%M:%S"),
         _(NAMES.get(row.outcome or "open", str(row.outcome))),
-        translate(outcomes.outcome_text(row).headline, _),
+        translate(outcomes.outcome_text(row, settings.window).headline, _),
         "" if took is None else took,
         *(row.user_id, row.external_user_id, row.state, row.template, row.rule, row.variant),
         *("" if number is None else number for number in numbers),

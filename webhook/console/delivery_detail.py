@@ -38,7 +38,7 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
     took = timeline.took(row)
     return {
         "row": row,
-        "verdict": outcomes.outcome_text(row, now, window),
+        "verdict": outcomes.outcome_text(row, window, now),
         "member": used.get("member") or known[0],
         "department": used.get("department") or known[1],
         "bars": bars,

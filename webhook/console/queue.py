@@ -126,6 +126,7 @@ def show() -> str:
         FOLLOW_UPS=FOLLOW_UPS,
         minutes=round(MOST / 60),
         latency=latency,
+        window=services.settings.window,
         later=later,
         listed=_listed(later.value) if later.value else [],
         causes=causes,

@@ -73,13 +73,16 @@ class RehearsalStep:
     ms: int | None = None
 
 
-def steps(kept: KeptRehearsal, row: Delivery | None, now: float) -> tuple[RehearsalStep, ...]:
-    """The six steps of a rehearsal at the time `now`. `row`: of the ledger, None where there is none."""
-    stands = chain(_on_the_way(kept, row, now), repeat(RehearsalStep(SIGNATURE, UNKNOWN)))
+def steps(kept: KeptRehearsal, row: Delivery | None, now: float, window: float) -> tuple[RehearsalStep, ...]:
+    """The six steps of a rehearsal at the time `now`.
+
+    row: of the ledger, None where there is none. window: seconds for which a welcome code is valid.
+    """
+    stands = chain(_on_the_way(kept, row, now, window), repeat(RehearsalStep(SIGNATURE, UNKNOWN)))
     return tuple(replace(stand, name=name) for name, stand in zip(STEPS, stands, strict=False))
 
 
-def _on_the_way(kept: KeptRehearsal, row: Delivery | None, now: float) -> Iterator[RehearsalStep]:
+def _on_the_way(kept: KeptRehearsal, row: Delivery | None, now: float, window: float) -> Iterator[RehearsalStep]:
     """How the steps stand, up to the first that is not done. Their names are put in by `steps`."""
 
     def stand(status: str, detail: Message | None = None, ms: int | None = None) -> RehearsalStep:
@@ -117,7 +120,7 @@ def _on_the_way(kept: KeptRehearsal, row: Delivery | None, now: float) -> Iterat
     elif outcome is Outcome.NO_TEMPLATE:
         yield stand(FAILED, Message.of("no rule applies, and there is no welcome for everything else"))
     elif outcome:
-        yield stand(FAILED, outcome_text(row).headline)
+        yield stand(FAILED, outcome_text(row, window).headline)
     else:
         yield stand(WAITING)
 

@@ -130,7 +130,8 @@ def _page(form: Rehearsal) -> str:
     last = checkup.last(app.settings)
     kept = rehearsal_steps.last(services.redis, app.name)
     row = services.ledger.delivery(kept.event) if kept else None
-    steps = rehearsal_steps.steps(kept, row, services.ledger.now() / 1000) if kept else ()
+    now, window = services.ledger.now() / 1000, services.settings.window
+    steps = rehearsal_steps.steps(kept, row, now, window) if kept else ()
     return render_template(
         "setup/show.html",
         form=form,

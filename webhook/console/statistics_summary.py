@@ -12,7 +12,7 @@ from tasks.messages import Message
 from webhook.outcomes import NAMES, errcode, seconds
 
 COLUMN = 500  # ms: the width of a column in the picture of the latencies
-WINDOW = 20_000  # ms
+LONGEST = statistics.BUCKETS[-1]  # ms: what took longer is counted, and not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ def _count(outcomes: Mapping[str, int]) -> OutcomeCount:
 class Latency:
     """How long greetings took, from receipt to WeCom's answer.
 
-    columns: how many for each COLUMN up to WINDOW. beyond: how many took longer. table: (from, to in seconds, how
+    columns: how many for each COLUMN up to LONGEST. beyond: how many took longer. table: (from, to in seconds, how
     many), where there were any; to None: beyond. half, most: seconds within which half and 99 % were sent, slowest: an
-    upper end of the longest; None beyond the window.
+    upper end of the longest; None beyond LONGEST.
     """
 
     number: int
@@ -82,13 +82,18 @@ class Latency:
     most: str | None
     slowest: str | None
 
+    @property
+    def longest(self) -> int:
+        """Seconds at the end of the columns."""
+        return LONGEST // 1000
+
 
 def latency(tallies: Tallies) -> Latency | None:
     """How long greetings took; None where none was sent."""
     counts = {str(value): number for (of, value, _), number in tallies.items() if of == "latency"}
     if not counts:
         return None
-    columns = [0] * (WINDOW // COLUMN)
+    columns = [0] * (LONGEST // COLUMN)
     table: list[tuple[float, float | None, int]] = []
     start, slowest = 0, None
     for end in statistics.BUCKETS:
@@ -117,7 +122,7 @@ def latency(tallies: Tallies) -> Latency | None:
 
 
 def half_within(tallies: Tallies) -> str | None:
-    """Seconds within which half of the greetings were sent, in digits; None where none was, or beyond the window."""
+    """Seconds within which half of the greetings were sent, in digits; None where none was, or beyond LONGEST."""
     return _seconds(statistics.quantile(tallies, 0.5))
 
 

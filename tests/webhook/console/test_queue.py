@@ -1,6 +1,7 @@
 """The page Queue: what it says of the system, what it cannot know, and what can be done on it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import redis
@@ -57,6 +58,18 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
     assert "Refused by WeCom: the app is not allowed to call (48002)" in text
     assert event.id[:8] in text
     assert "Renew access tokens" in text
+
+
+def test_the_limit_that_is_shown_is_the_window_of_the_settings(services: Services) -> None:
+    settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 1300}))
+    for window, x in ((10.0, "200.0"), (20.0, "400.0"), (60.0, "400.0")):  # the picture ends at 20 s
+        given = replace(services, settings=replace(services.settings, window=window))
+        browse = Browser(given).signed_in()
+        page = browse.get("/queue")
+        assert f"s of the {window:g} s" in text_of(page)
+        assert f"s of the {window:g} s" in text_of(browse.get("/"))
+        assert f'<line class="limit" x1="{x}"' in page.text
+        assert "0 5 10 15 20 s" in " ".join(text_of(page).split())
 
 
 def test_a_process_that_says_nothing_is_called_silent(browse: Browser, services: Services) -> None:

@@ -10,6 +10,7 @@ from tests.support.builders import a_delivery
 from webhook.console.rehearsal_steps import DONE, FAILED, STEPS, UNKNOWN, WAITING, KeptRehearsal, keep, last, steps
 
 AT = 1_760_000_000.0
+WINDOW = 20.0  # seconds
 URL = "https://welcome.example.com/callback"
 
 
@@ -28,11 +29,11 @@ def row(outcome: str | None = "rehearsed", **fields: Any) -> Delivery:
 
 
 def statuses(kept: KeptRehearsal, row: Delivery | None, after: float = 1.0) -> list[str]:
-    return [step.status for step in steps(kept, row, AT + after)]
+    return [step.status for step in steps(kept, row, AT + after, WINDOW)]
 
 
 def test_all_six_are_done():
-    made = steps(sent(), row(), AT + 1)
+    made = steps(sent(), row(), AT + 1, WINDOW)
     assert [step.name for step in made] == list(STEPS)
     assert {step.status for step in made} == {DONE}
     assert [step.ms for step in made] == [None, None, 0, 12, None, 40]
@@ -55,7 +56,7 @@ def test_all_six_are_done():
     ],
 )
 def test_the_step_that_failed_says_why_and_those_after_it_are_unknown(kept, there, at, says):
-    made = steps(kept, there, AT + 9)
+    made = steps(kept, there, AT + 9, WINDOW)
     assert [step.status for step in made] == [DONE] * at + [FAILED] + [UNKNOWN] * (5 - at)
     assert says in str(made[at].detail)
 

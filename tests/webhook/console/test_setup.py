@@ -202,7 +202,7 @@ def test_without_a_worker_it_waits_and_then_says_so(browse, services, served, mo
     assert "Waiting" in text_of(page)
     assert 'hx-trigger="every 5s"' in page.text
     kept = last(services.redis, "default")
-    made = steps(kept, services.ledger.delivery(kept.event), kept.at + 60)
+    made = steps(kept, services.ledger.delivery(kept.event), kept.at + 60, services.settings.window)
     assert [step.status for step in made[:4]] == [DONE, DONE, DONE, FAILED]
 
 
