@@ -254,13 +254,20 @@ def test_a_backup_of_the_previous_release_is_restored(tmp_path: Path, wecom: Sta
         installation.command("restore", str(HERE / "backup.zip"))
         assert installation.command("templates", "export", "--app", "default") == golden("book.yaml")
         now = installation.deliveries()
+        unfinished: set[str] = set()
         for row in golden_lines("deliveries.jsonl"):
             if row["outcome"] is None:
                 ended = ("expired", "it was unfinished when the backup was made")
                 assert (now[row["id"]]["outcome"], now[row["id"]]["reason"]) == ended
+                unfinished.add(row["id"])
             else:
                 assert {name: now[row["id"]][name] for name in row} == row
         assert client.zcard("welcome:due") == 0
+        missed = set(client.zrange("welcome:missed:default", 0, -1))
+        greet_by_hand = {one for one in unfinished if not now[one]["external_user_id"].startswith("rehearsal-")}
+        assert len(greet_by_hand) == 8
+        assert missed == {row["id"] for row in golden_lines("missed.jsonl")} | greet_by_hand
+        assert set(client.zrange("welcome:index:default:outcome:expired", 0, -1)) >= greet_by_hand
 
 
 # ------------------------------------------------------------------------------------------------ the work goes on
