@@ -1,6 +1,6 @@
 """WeCom's limits on what customers are sent, each once: how much, counted in what, and which page of its docs says so.
 
-The client refuses what breaks one before it is sent (`content`, `media`). Whoever writes messages can read them here.
+The client checks them before it sends anything (`content`, `media`); editors of messages can read them here.
 """
 
 from collections.abc import Mapping

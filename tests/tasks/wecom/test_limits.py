@@ -193,8 +193,8 @@ TAKEN: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [  # at the limit, or
 
 
 def call(client: WeComClient, name: str) -> Any:
-    chapter, _, method = (name if "." in name else f"external_contact.{name}").partition(".")
-    return getattr(getattr(client, chapter), method)
+    resource, _, method = (name if "." in name else f"external_contact.{name}").partition(".")
+    return getattr(getattr(client, resource), method)
 
 
 @pytest.mark.parametrize(("name", "arguments", "keywords", "field", "said"), REFUSED)
