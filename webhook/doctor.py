@@ -11,8 +11,8 @@ import requests
 from tasks.media.renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
-from tasks.monitoring.queue_status import SILENT
-from tasks.services import Services, build_services
+from tasks.monitoring.queue_status import SILENT, Reading
+from tasks.services import AppServices, Services, build_services
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.storage.embedded import reachable
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -65,14 +65,14 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
     yield _callback_url(settings, app)
     decode_key(app.encoding_aes_key)
     yield Finding(Message.of("EncodingAESKey"), True, Message.of("32 bytes"))
-    services = _parts(settings)
+    services = _services(settings)
     if services is None:
         detail = Message.of("no REDIS_URL, and no running `up`")
         yield Finding(REDIS, False, detail, Message.of("start `wecom-welcome up`, or set REDIS_URL"))
         yield from _wecom(WeComClient(app.corp_id, app.secret, settings.api_base))
     else:
-        yield from _redis(services, app)
-        yield from _wecom(services.clients[app.name])
+        yield from _redis(services, services.app(app.name))
+        yield from _wecom(services.app(app.name).wecom)
 
 
 def _callback_url(settings: Settings, app: App) -> Finding:
@@ -96,18 +96,32 @@ def _callback_url(settings: Settings, app: App) -> Finding:
     return Finding(CALLBACK, True, Message.of("%(url)s verifies; enter it in 接收消息 → 设置API接收", url=url))
 
 
-def _parts(settings: Settings) -> Services | None:
+def _services(settings: Settings) -> Services | None:
     found = reachable(settings)
     return None if found is None else build_services(found)
 
 
-def _redis(services: Services, app: App) -> Iterator[Finding]:
+def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
+    """Redis, and all that is read there."""
     try:
         services.queues.probe()
     except redis.RedisError as error:
         detail = Message.of("does not take a write: %(error)s", error=type(error).__name__)
         yield Finding(REDIS, False, detail, Message.of("start it, or mend REDIS_URL"))
         return
+    yield from _server(services)
+    yield _clock(services)
+    reading = services.queues.read()
+    yield _worker(reading)
+    yield _book(services, app)
+    yield _schedule(services)
+    yield from _pauses(services)
+    yield from _media(reading.media.get(app.name, MediaStatus()))
+    yield from _groups(app)
+    yield from _last_refusal(services, app)
+
+
+def _server(services: Services) -> Iterator[Finding]:
     try:
         config = services.redis.config_get("appendonly", "maxmemory-policy")
     except redis.RedisError:  # a managed server may not tell
@@ -120,48 +134,60 @@ def _redis(services: Services, app: App) -> Iterator[Finding]:
         yield Finding(
             REDIS, False, Message.of("may evict accepted customers"), Message.of("set `maxmemory-policy noeviction`")
         )
+
+
+def _clock(services: Services) -> Finding:
     skew = abs(services.ledger.now() / 1000 - time.time())
     apart = Message.of("%(seconds)s s apart from Redis'", seconds=f"{skew:.0f}" if skew > SKEW else f"{skew:.1f}")
     if skew > SKEW:
-        yield Finding(CLOCK, None, apart, Message.of("run NTP on both machines"))
-    else:
-        yield Finding(CLOCK, True, apart)
-    reading = services.queues.read()
+        return Finding(CLOCK, None, apart, Message.of("run NTP on both machines"))
+    return Finding(CLOCK, True, apart)
+
+
+def _worker(reading: Reading) -> Finding:
     if reading.consuming:
-        yield Finding(WORKER, True, Message.of("took a message %(seconds)s s ago", seconds=f"{reading.silence:.1f}"))
-    else:
-        silence = (
-            Message.of("never")
-            if reading.silence is None
-            else Message.of("last %(n)s s ago", n=f"{reading.silence:.0f}")
-        )
-        detail = Message.of(
-            "takes no messages (%(silence)s; at least every %(n)s s)", silence=silence, n=f"{SILENT:.0f}"
-        )
-        yield Finding(WORKER, False, detail, Message.of("start `wecom-welcome up`, or `role welcome` on this Redis"))
+        return Finding(WORKER, True, Message.of("took a message %(seconds)s s ago", seconds=f"{reading.silence:.1f}"))
+    silence = (
+        Message.of("never") if reading.silence is None else Message.of("last %(n)s s ago", n=f"{reading.silence:.0f}")
+    )
+    detail = Message.of("takes no messages (%(silence)s; at least every %(n)s s)", silence=silence, n=f"{SILENT:.0f}")
+    return Finding(WORKER, False, detail, Message.of("start `wecom-welcome up`, or `role welcome` on this Redis"))
+
+
+def _book(services: Services, app: AppServices) -> Finding:
     number = services.books.current(app.name)
     if number is not None:
-        yield Finding(BOOK, True, Message.of("revision %(number)s", number=number))
-    else:
-        command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
-        yield Finding(BOOK, False, Message.of("none is stored"), Message("%(command)s", {"command": command}))
+        return Finding(BOOK, True, Message.of("revision %(number)s", number=number))
+    command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
+    return Finding(BOOK, False, Message.of("none is stored"), Message("%(command)s", {"command": command}))
+
+
+def _schedule(services: Services) -> Finding:
     refresh = "tasks.upkeep.refresh_tokens"
     (job,) = jobs.read(services.redis, {refresh: jobs.SCHEDULE[refresh]})
     if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
         cure = Message.of("start `role upkeep` and `role beat`, or `up`")
-        yield Finding(SCHEDULED, None, Message.of("nothing has run for minutes"), cure)
-    else:
-        yield Finding(SCHEDULED, True, Message.of("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
+        return Finding(SCHEDULED, None, Message.of("nothing has run for minutes"), cure)
+    return Finding(SCHEDULED, True, Message.of("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
+
+
+def _pauses(services: Services) -> Iterator[Finding]:
     for lane, pause in services.queue_pauses.paused().items():
         left = Message.of("until somebody resumes it")
         if pause.left is not None:
             left = Message.of("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
         detail = Message.of("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
         yield Finding(LANE, None, detail, Message.of("resume it on the console's page Queue"))
-    yield from _media(reading.media.get(app.name, MediaStatus()))
-    for name, reason in services.app(app.name).group_sync.troubles().items():
+
+
+def _groups(app: AppServices) -> Iterator[Finding]:
+    for name, reason in app.group_sync.troubles().items():
         detail = Message.of("%(name)s: %(why)s", name=name, why=describe(reason))
         yield Finding(GROUPS, None, detail, Message.of("`wecom-welcome templates groups` tries it again"))
+
+
+def _last_refusal(services: Services, app: AppServices) -> Iterator[Finding]:
+    """The callback that was refused last, unless one was accepted since."""
     verified = services.ledger.last_verification(app.name)
     if verified is not None and verified.problem is not None:
         at = f"{datetime.fromtimestamp(verified.at, services.settings.timezone):%m-%d %H:%M:%S}"

@@ -105,13 +105,11 @@ def _on_the_way(kept: KeptRehearsal, row: Delivery | None, now: float, window: f
     yield stand(DONE, ms=0)
     outcome = row.outcome
     if outcome is None and row.claims == 0:
-        waited = f"{max(0.0, now - kept.at):.0f}"
-        if now - kept.at < SILENT:
-            yield stand(WAITING)
-        else:
-            yield stand(
-                FAILED, Message.of("no worker has taken it for %(seconds)s s: start `role welcome`", seconds=waited)
-            )
+        waited = now - kept.at
+        late = Message.of(
+            "no worker has taken it for %(seconds)s s: start `role welcome`", seconds=f"{max(0.0, waited):.0f}"
+        )
+        yield stand(WAITING) if waited < SILENT else stand(FAILED, late)
         return
     yield stand(DONE, ms=row.steps.get("started"))
     if outcome is Outcome.REHEARSED:

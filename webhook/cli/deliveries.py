@@ -1,0 +1,182 @@
+"""`wecom-welcome deliveries`: the ledger on the terminal."""
+
+import json
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import chain, islice
+
+import click
+
+from tasks import settings
+from tasks.followups.store import FollowUps
+from tasks.ledger.delivery import OUTCOMES, Delivery, FollowUpState, Outcome
+from tasks.ledger.ledger import Ledger
+from tasks.messages import translate
+from tasks.services import build_services
+from tasks.settings import Settings
+from webhook import timeline
+from webhook.cli.common import APP, CommandFailure, named_app, with_redis
+from webhook.cli.shutdown_signal import ShutdownSignal
+from webhook.delivery_record import record
+from webhook.outcomes import outcome_text
+from webhook.reason_texts import describe
+
+
+@click.command()
+@click.option(
+    "--outcome", type=click.Choice([*map(str, OUTCOMES), "open"]), help="Only this one; `open`: none yet.", metavar="O"
+)
+@click.option("--member", help="Only this member's userid.")
+@click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--retry-followup", metavar="ID", help="Have this event's tags and remark done now, instead of a list.")
+@APP
+def deliveries(
+    outcome: str | None,
+    member: str | None,
+    since: str | None,
+    limit: int,
+    follow: bool,
+    as_json: bool,
+    retry_followup: str | None,
+    app_name: str | None,
+) -> None:
+    """What became of each added customer, newest first.
+
+    The times are of WELCOME_TIMEZONE, `took` is from the receipt to the outcome. At the end of a line stands what
+    happened and, where something went wrong, why; then how far its follow-up is: the tags and the remark that its
+    template sets afterwards. /console/e/ID shows a delivery in full.
+
+    \b
+    Example:  wecom-welcome deliveries --outcome expired --since 2h
+    """
+    config = with_redis(settings.load())
+    app = named_app(config, app_name)
+    services = build_services(config)
+    if retry_followup is not None:
+        _retry(services.follow_ups, retry_followup)
+        return
+    start = _moment(since, config)
+
+    def wanted(row: Delivery) -> bool:
+        return (
+            (app is None or row.app == app.name)
+            and (member is None or row.user_id == member)
+            and (outcome is None or (row.outcome or "open") == outcome)
+        )
+
+    ledger, life = services.ledger, int(config.window + 60) * 1000
+    told = _with_outcome(ledger, life) if follow else set()  # before the list: what ends meanwhile is shown too
+    rows: Iterator[Delivery] = islice(filter(wanted, ledger.deliveries(since=start)), limit)
+    if follow:
+        rows = chain(_noting(rows, told), filter(wanted, _new_outcomes(ledger, told, life)))
+    _show(rows, config, as_json, header_first=follow)
+
+
+def _retry(follow_ups: FollowUps, event: str) -> None:
+    if not follow_ups.again(event):
+        raise CommandFailure(f"event {event} has no follow-up that failed or waits; `deliveries` shows the ids")
+    click.echo(f"{event}: its follow-up is done within seconds; `deliveries` shows how it ends")
+
+
+def _show(rows: Iterator[Delivery], config: Settings, as_json: bool, header_first: bool) -> None:
+    """Print them, a line each. `header_first`: before it is known whether there are any."""
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(record(row), ensure_ascii=False))
+        return
+    first = None if header_first else next(rows, None)
+    if first is None and not header_first:
+        click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
+        return
+    click.echo(_header(config))
+    for row in rows if first is None else chain([first], rows):
+        click.echo(_line(row, config))
+
+
+def _with_outcome(ledger: Ledger, life: int) -> set[str]:
+    """The ids of those received in the last `life` ms that have their outcome."""
+    return {row.id for row in ledger.deliveries(since=ledger.now() - life) if row.outcome}
+
+
+def _noting(rows: Iterable[Delivery], told: set[str]) -> Iterator[Delivery]:
+    """The rows; those with an outcome are noted as told."""
+    for row in rows:
+        if row.outcome:
+            told.add(row.id)
+        yield row
+
+
+def _new_outcomes(ledger: Ledger, told: set[str], life: int) -> Iterator[Delivery]:
+    """Rows that get their outcome, each once, until Ctrl-C. `life`: ms until every row has one."""
+    ending = ShutdownSignal(signal.SIGINT)  # an exception could be lost in a library's clean-up
+    while not ending.wait():
+        rows = list(ledger.deliveries(since=ledger.now() - life))
+        told.intersection_update(row.id for row in rows)
+        yield from _noting((row for row in reversed(rows) if row.outcome and row.id not in told), told)
+        ending.wait(1)
+
+
+def _moment(text: str | None, config: Settings) -> int:
+    """ms of a --since value; 0 for none."""
+    if text is None:
+        return 0
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    try:
+        if text[-1] in units and text[:-1].isdigit():
+            at = datetime.now(config.timezone) - timedelta(seconds=int(text[:-1]) * units[text[-1]])
+        else:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo else at.replace(tzinfo=config.timezone)
+    except (ValueError, OverflowError, IndexError):
+        raise CommandFailure("--since takes 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30") from None
+    return int(at.timestamp() * 1000)
+
+
+def _header(config: Settings) -> str:
+    names = ("time", "outcome", "took", "app", "member", "customer", "State", "welcome", "event id")
+    return f"{_columns(config, *names)}what happened"
+
+
+def _line(row: Delivery, config: Settings) -> str:
+    at = datetime.fromtimestamp(row.received_at, config.timezone)
+    took = timeline.took(row)
+    found = outcome_text(row, config.window, time.time())
+    explained = row.outcome is not Outcome.SENT or len(found.more) > 1
+    why = [translate(one) for one in found.more[:1]] if explained else []
+    return (
+        _columns(
+            config,
+            f"{at:%m-%d %H:%M:%S}",
+            row.outcome or "open",
+            "-" if took is None else f"{took / 1000:.3f} s",
+            row.app,
+            row.user_id,
+            row.external_user_id,
+            row.state or "-",
+            row.template or "-",
+            row.id,
+        )
+        + ". ".join([translate(found.headline), *why])
+        + _then(row.follow_up)
+    )
+
+
+def _columns(config: Settings, at: str, outcome: str, took: str, app: str, *rest: str) -> str:
+    """The columns of a line, up to the words at its end; the app's only where there are several."""
+    member, customer, state, template, identity = rest
+    apps = f"{app:<10}  " if len(config.apps) > 1 else ""
+    return (
+        f"{at:<14}  {outcome:<11}  {took:>9}  {apps}{member:<12}  {customer:<32}  {state:<12}  {template:<12}  "
+        f"{identity:<32}  "
+    )
+
+
+def _then(follow_up: FollowUpState | None) -> str:
+    if follow_up is None:
+        return ""
+    return f"  then {follow_up.status}" + (f" ({translate(describe(follow_up.reason))})" if follow_up.reason else "")

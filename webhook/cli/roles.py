@@ -1,0 +1,73 @@
+"""`wecom-welcome up` and `role`: the whole system under supervision, or one role of it in the foreground."""
+
+import click
+
+from tasks import logs, settings
+from tasks.media.uploads import MediaFull
+from tasks.settings import Settings
+from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
+@APP
+def up(host: str, port: int, app_name: str | None) -> None:
+    """The whole system on one machine, supervised.
+
+    Starts an embedded Redis (unless REDIS_URL is set), the web side, the workers and the schedule. A process that dies
+    is back within two seconds. SIGTERM or Ctrl-C: no new events, what is in flight is finished, then it ends.
+
+    \b
+    Example:  wecom-welcome up --host 0.0.0.0 --port 8000
+    """
+    from webhook.cli import supervisor
+
+    config = settings.load()
+    named_app(config, app_name)
+    _check_books(config)
+    logs.set_up(config.log_level, config.log_format, "up", config.timezone)
+    try:
+        supervisor.up(config, host, port, announce=lambda line: click.echo(line, err=True))
+    except supervisor.StartError as error:
+        raise CommandFailure(str(error)) from None
+
+
+@click.command()
+@click.argument("name", metavar="web|welcome|upkeep|beat", type=click.Choice(["web", "welcome", "upkeep", "beat"]))
+@click.option("--host", default="127.0.0.1", show_default=True, help="web: the address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port.")
+@APP
+def role(name: str, host: str, port: int, app_name: str | None) -> None:
+    """One role in the foreground: what compose, systemd and Kubernetes start.
+
+    web takes WeCom's callbacks, welcome greets, upkeep does all that is slow, beat keeps the schedule. They meet in
+    Redis alone: set REDIS_URL to the same server for all four.
+
+    \b
+    Example:  wecom-welcome role welcome
+    """
+    config = with_redis(settings.load())
+    named_app(config, app_name)
+    logs.set_up(config.log_level, config.log_format, name, config.timezone)
+    if name == "web":
+        from webhook.server.web import serve
+
+        serve(config, host, port)
+        return
+    from tasks import workers
+
+    _check_books(config)
+    try:
+        {"welcome": workers.welcome, "upkeep": workers.upkeep_worker, "beat": workers.beat}[name](config)
+    except MediaFull as error:
+        raise CommandFailure(f"the welcome book cannot be imported: {error}") from None
+
+
+def _check_books(config: Settings) -> None:
+    for app in config.apps.values():
+        if app.book is not None:
+            try:
+                read_book(app.book)
+            except CommandFailure as error:
+                raise CommandFailure(f"WELCOME_BOOK of app {app.name}: {error.message}") from None
