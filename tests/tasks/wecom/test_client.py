@@ -194,9 +194,10 @@ def test_a_gettoken_answer_without_a_token_is_a_wecom_error(fields: dict[str, An
         client_for(server).get("user/get")
 
 
-def test_half_an_emoji_is_sent_as_something() -> None:
+def test_half_an_emoji_is_sent_as_a_question_mark() -> None:
     with Server(answering_calls(whole())) as server, contextlib.closing(client_for(server)) as client:
         client.post("some/path", {"text": {"content": "您好\ud83d"}})
+    assert server.requests[1].partition(b"\r\n\r\n")[2] == '{"text": {"content": "您好?"}}'.encode()
 
 
 # ------------------------------------------------------------------------------------------------ renewal

@@ -1,5 +1,7 @@
 """A request that WeCom cannot accept is refused before it is sent: the field, the value and the limit are named."""
 
+import inspect
+import json
 from typing import Any
 
 import pytest
@@ -222,8 +224,17 @@ def test_a_request_beyond_a_limit_is_refused_before_it_is_sent(
 def test_a_request_at_a_limit_or_with_unknown_fields_is_sent(
     name: str, arguments: tuple[Any, ...], keywords: dict[str, Any], recorder: Recorder, client: WeComClient
 ) -> None:
-    call(client, name)(*arguments, **keywords)
-    recorder.take()
+    method = call(client, name)
+    method(*arguments, **keywords)
+    sent = recorder.take()
+    assert sent.path == f"/cgi-bin/{method.path}"
+    given = inspect.signature(method).bind(*arguments, **keywords).arguments
+    if name == "media.upload":
+        assert given["media"] in sent.body
+    else:
+        body = given.get("template") or given.get("message") or given  # a whole one, or its fields by their names
+        whole = json.loads(json.dumps({field: value for field, value in body.items() if value is not None}))
+        assert {field: sent.json.get(field) for field in whole} == whole
 
 
 def test_a_refusal_does_not_repeat_the_content(client: WeComClient) -> None:
