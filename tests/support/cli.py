@@ -1,9 +1,4 @@
-"""The command line: a command run in this process, and whether the real one knows a command."""
-
-import subprocess
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+"""The command line, run in this process."""
 
 from click.testing import CliRunner, Result
 
@@ -40,12 +35,3 @@ def complaint(result: Result) -> str:
 
 def failure(*arguments: str, **environ: str) -> str:
     return complaint(run(*arguments, **environ))
-
-
-def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:
-    """True if `wecom-welcome *command` is understood: then all it can say is that nothing is set. `empty`: a folder."""
-    run = subprocess.run(
-        [Path(sys.executable).with_name("wecom-welcome"), *command],
-        cwd=empty, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
-    return run.returncode != 0 and "WECOM_CORP_ID" in run.stderr

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -124,6 +124,15 @@ class Process:
 
     def output(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:
+    """True if `wecom-welcome *command` is understood: then all it can say is that nothing is set. `empty`: a folder."""
+    run = subprocess.run(
+        [COMMAND, *command],
+        cwd=empty, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    return run.returncode != 0 and "WECOM_CORP_ID" in run.stderr
 
 
 class RedisServer(Process):
