@@ -177,7 +177,7 @@ class Ledger:
             "outcome": str(settlement.outcome),
             "attempts": settlement.attempts,
             "steps": to_json(settlement.steps),
-            "tries": attempts_json(settlement.tries),
+            "try_reasons": attempts_json(settlement.tries),
             "values": to_json(settlement.values),
             "left_out": left_out_json(settlement.left_out),
             **{name: value for name, value in said.items() if value != ""},

@@ -2,7 +2,7 @@
 
 No other module knows the fields of a row, the scripts apart. Rows of earlier releases are read as well (earlier.py):
 
-    tries       [[errcode or null, words], …]        today null for one that was accepted, else a reason
+    tries       [[errcode or null, words], …]        today `try_reasons`: null for one that was accepted, else a reason
     without     [number, …], and in `steps` the flags lighter, media_not_ready        today `left_out`
     reason, follow_reason, reminder_why              words; today a reason
 """
@@ -10,7 +10,6 @@ No other module knows the fields of a row, the scripts apart. Rows of earlier re
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from redis.typing import EncodableT, FieldT
 
@@ -87,7 +86,7 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         attempts=int(row.get("attempts") or 0),
         answers=int(row.get("answers") or 0),
         steps=steps,
-        tries=tuple(_attempt(one) for one in json.loads(row.get("tries") or "[]")),
+        tries=_tries(row),
         left_out=_left_out(row, steps),
         names=None if names is None else json.loads(names or "{}"),
         follow_up=_follow_up(row),
@@ -132,7 +131,7 @@ def for_backup(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def attempts_json(tries: Iterable[Attempt]) -> str:
-    """The field `tries`."""
+    """The field `try_reasons`."""
     return to_json([one.reason.to_data() if one.reason else None for one in tries])
 
 
@@ -203,13 +202,11 @@ def _seconds(row: Mapping[str, str], name: str) -> float | None:
     return int(row[name]) / 1000 if row.get(name) else None
 
 
-def _attempt(stored: Any) -> Attempt:
-    if stored is None:
-        return Attempt()
-    if isinstance(stored, Mapping):
-        return Attempt(Reason.from_data(stored))
-    errcode, words = stored  # of an earlier release
-    return Attempt() if errcode == 0 else Attempt(earlier.reason(words, errcode))
+def _tries(row: Mapping[str, str]) -> tuple[Attempt, ...]:
+    if "try_reasons" in row:
+        return tuple(Attempt(Reason.from_data(one)) for one in json.loads(row["try_reasons"]))
+    stored = json.loads(row.get("tries") or "[]")  # of an earlier release
+    return tuple(Attempt() if code == 0 else Attempt(earlier.reason(words, code)) for code, words in stored)
 
 
 def _left_out(row: Mapping[str, str], steps: Mapping[str, int]) -> tuple[LeftOut, ...]:

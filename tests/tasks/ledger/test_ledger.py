@@ -4,13 +4,14 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tasks.ledger import celery_message
 from tasks.ledger.claims import Claim, Settlement
-from tasks.ledger.delivery import OUTCOMES, Outcome
+from tasks.ledger.delivery import OUTCOMES, Attempt, Outcome
 from tasks.ledger.ledger import CLAIM_LEASE, WAITING_MESSAGES, Ledger
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
@@ -66,6 +67,19 @@ def test_an_event_that_is_settled_stays_settled_when_wecom_sends_it_again(redis_
     assert not ledger.accept(claim.event)
     assert ledger.claim(10) == []
     assert "welcome_code" not in redis_client.hgetall(keys.event(claim.id))
+
+
+def test_the_previous_release_can_read_what_this_one_settles(redis_client: Redis, ledger: Ledger) -> None:
+    """While roles are upgraded one by one, and after a roll-back: it takes `tries` apart into pairs."""
+    claim = claimed(ledger)
+    tries = (Attempt(Reason.of(Kind.WECOM_ERROR, errcode=-1, errmsg="busy")), Attempt())
+    ledger.settle(claim.event, replace(SENT, tries=tries))
+    stored = redis_client.hgetall(keys.event(claim.id))
+    assert not {"tries", "without"} & set(stored)
+    assert all(isinstance(ms, int) for ms in json.loads(stored["steps"]).values())
+    row = ledger.delivery(claim.id)
+    assert row is not None
+    assert row.tries == tries
 
 
 def test_many_at_once_accept_an_event_once(redis_client: Redis, ledger: Ledger) -> None:

@@ -341,7 +341,7 @@ def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
     browse: Browser, services: Services, published: None
 ) -> None:
     event = added(services)
-    services.redis.hdel(keys.event(event.id), "values", "tries", "without", "steps")
+    services.redis.hdel(keys.event(event.id), "values", "try_reasons", "left_out", "steps")
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "The names were not kept with this row" in said
     assert "No steps were kept" in said
