@@ -102,12 +102,13 @@ class AppServices:
 
     @cached_property
     def comparison(self) -> Comparison:
-        life = self.shared.settings.keep_days * 86400
-        return Comparison(self.shared.redis, self.settings, self.wecom, life, self.shared.settings.timezone)
+        life, zone = self.shared.settings.keep_days * 86400, self.shared.settings.timezone
+        return Comparison(self.shared.redis, self.settings, self.wecom, self.work_list, life, zone)
 
     @cached_property
     def reminders(self) -> Reminders:
-        return Reminders(self.shared.redis, self.settings, self.wecom, self.shared.settings.timezone)
+        lookups, zone = self.shared.lookups, self.shared.settings.timezone
+        return Reminders(self.shared.redis, self.settings, self.wecom, self.work_list, lookups, zone)
 
 
 def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:

@@ -40,7 +40,15 @@ def welcome(settings: Settings) -> None:
     """Greet, until SIGTERM; then finish what is in flight."""
     services = build_services(settings)
     _import_books(services)
-    greeter = Greeter(
+    dispatcher = Dispatcher(services.ledger, make_greeter(services).greet, settings.concurrency)
+    app = make_app(str(settings.redis_url))
+    app.task(name=celery_message.TASK)(dispatcher.run)
+    heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
+    _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, on_stop=dispatcher.stop)
+
+
+def make_greeter(services: Services) -> Greeter:
+    return Greeter(
         services.ledger,
         services.books,
         services.lookups,
@@ -48,23 +56,31 @@ def welcome(settings: Settings) -> None:
         services.counters,
         services.queue_pauses,
     )
-    dispatcher = Dispatcher(services.ledger, greeter.greet, settings.concurrency)
-    app = make_app(str(settings.redis_url))
-    app.task(name=celery_message.TASK)(dispatcher.run)
-    presence = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
-    _work(app, services, keys.QUEUE, WELCOME_THREADS, presence, on_stop=dispatcher.stop)
 
 
 def upkeep_worker(settings: Settings) -> None:
     """Run the slow queue's tasks, and look after media, until SIGTERM."""
     services = build_services(settings)
-    keeper = MediaRenewer(services.redis, services.books, settings.apps, services.clients)
-    keeper.start()
+    renewer = MediaRenewer(services.redis, services.books, settings.apps, services.clients)
+    renewer.start()
     app = make_app(str(settings.redis_url))
     running: list[str] = []  # names of scheduled tasks
     for name in jobs.SCHEDULE:
         _register(app, name, services, running)
-    follow_up = FollowUpHandler(
+    follow_up_worker = FollowUpWorker(services.follow_ups, make_follow_up_handler(services).do)
+    app.task(name=celery_message.SLOW_TASK)(follow_up_worker.run)
+    threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()
+
+    def stop() -> None:
+        renewer.stop()
+        follow_up_worker.stop()
+
+    heartbeat = Heartbeat(services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()])
+    _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, heartbeat, on_stop=stop)
+
+
+def make_follow_up_handler(services: Services) -> FollowUpHandler:
+    return FollowUpHandler(
         store=services.follow_ups,
         books=services.books,
         people=services.lookups,
@@ -72,16 +88,6 @@ def upkeep_worker(settings: Settings) -> None:
         clients=services.clients,
         counters=services.counters,
     )
-    follower = FollowUpWorker(follow_up.store, follow_up.do)
-    app.task(name=celery_message.SLOW_TASK)(follower.run)
-    threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()
-
-    def stop() -> None:
-        keeper.stop()
-        follower.stop()
-
-    presence = Heartbeat(services.redis, "upkeep", lambda: [*running, *follower.current_tasks()])
-    _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, presence, on_stop=stop)
 
 
 def _first_tokens(services: Services) -> None:
@@ -144,11 +150,11 @@ def _register(app: Celery, name: str, services: Services, running: list[str]) ->
 
 
 def _work(
-    app: Celery, services: Services, queue: str, threads: int, presence: Heartbeat, on_stop: Callable[[], None]
+    app: Celery, services: Services, queue: str, threads: int, heartbeat: Heartbeat, on_stop: Callable[[], None]
 ) -> None:
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(_once_aside(on_stop), weak=False)
-    reaper = Reaper(services.ledger, services.counters.flush, presence)
+    reaper = Reaper(services.ledger, services.counters.flush, heartbeat)
     reaper.start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's about root: it is for pickle, this is JSON
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that `tasks.celery` does make

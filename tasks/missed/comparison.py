@@ -187,13 +187,15 @@ class ComparisonInProgress(Exception):
 class Comparison:
     """The comparison of one app; `life`: seconds for which the ledger keeps a row. Methods raise redis.RedisError."""
 
-    def __init__(self, client: Redis, app: App, wecom: WeComClient, life: int, zone: ZoneInfo) -> None:
+    def __init__(
+        self, client: Redis, app: App, wecom: WeComClient, work_list: WorkList, life: int, zone: ZoneInfo
+    ) -> None:
         self._redis = client
         self._app = app
         self._wecom = wecom
         self._life = life
         self._zone = zone
-        self._list = WorkList(client, app.name)
+        self._list = work_list
         self._key = keys.comparison(app.name)
 
     def status(self) -> ComparisonStatus:

@@ -148,12 +148,15 @@ def by_member(rows: Iterable[Delivery]) -> dict[str, list[Delivery]]:
 class Reminders:
     """Tells members of one app. Thread-safe. Methods raise redis.RedisError."""
 
-    def __init__(self, client: Redis, app: App, wecom: WeComClient, zone: ZoneInfo) -> None:
+    def __init__(
+        self, client: Redis, app: App, wecom: WeComClient, work_list: WorkList, lookups: Lookups, zone: ZoneInfo
+    ) -> None:
         self._redis = client
         self._app = app
         self._wecom = wecom
         self._zone = zone
-        self._list = WorkList(client, app.name)
+        self._list = work_list
+        self._lookups = lookups
         self._begin = client.register_script(_BEGIN)
         self._note = client.register_script(_NOTE)
 
@@ -228,10 +231,9 @@ class Reminders:
                 name = ""
             self._list.name(row.id, name[:128])
         unknown = sorted(members.keys() - known_members(self._redis, self._app.name, members))[:NAMES_AT_ONCE]
-        people = Lookups(self._redis, self._zone)
         for user_id in unknown:
             row = members[user_id]
-            people.about(self._wecom, row.event, row.received_ms, by).values(frozenset({"member"}))
+            self._lookups.about(self._wecom, row.event, row.received_ms, by).values(frozenset({"member"}))
         return learned
 
     def switch(self) -> Switch | None:

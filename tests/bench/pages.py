@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
-from tasks.books.draft import Drafts
 from tasks.ledger import statistics as tallies
 from tasks.ledger.claims import Settlement
 from tasks.services import Services, build_services
@@ -110,9 +109,7 @@ def costs(rows: int) -> dict[str, float]:
 def live(services: Services, rows: int) -> None:
     """A welcome book with a draft, and so many rows over the last DAYS days."""
     services.books.import_first("default", BOOK, {})
-    Drafts(services.redis, services.books).change(
-        "default", AddRule({"when": {"state": "channel-99"}, "use": "night"}), "李敏"
-    )
+    services.drafts.change("default", AddRule({"when": {"state": "channel-99"}, "use": "night"}), "李敏")
     client, began = services.redis, services.ledger.now()
     ids = _one_day(services, rows // DAYS)
     sets = list(client.scan_iter(keys.ALL, count=1000, _type="zset"))

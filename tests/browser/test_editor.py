@@ -10,12 +10,10 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
 
 from tasks.books.draft import Drafts
-from tasks.directory.lookup import Lookups
-from tasks.greeting.greeter import Greeter
-from tasks.ledger.pauses import QueuePauses
 from tasks.services import Services
 from tasks.templates import render
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tasks.workers import make_greeter
 from tests.simulator.client import StandIn
 from tests.support.books import MP4, PDF, WEBP
 from tests.support.chromium import Visit
@@ -31,7 +29,7 @@ EDIT = "/welcomes/edit?name=default"
 
 @pytest.fixture
 def drafts(services: Services) -> Drafts:
-    return Drafts(services.redis, services.books)
+    return services.drafts
 
 
 def shown(page: Page, customer: str) -> str:
@@ -81,10 +79,7 @@ def test_what_was_previewed_is_what_a_customer_gets(visit: Visit, services: Serv
     record = wecom.add(external_user_id="wm-wangfang")
     wecom.wait_until_accepted(1)
     (claim,) = services.ledger.claim(1)
-    people = Lookups(services.redis, services.settings.timezone)
-    Greeter(
-        services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
-    ).greet(claim)
+    make_greeter(services).greet(claim)
     sent = wecom.record(record).content
     assert sent is not None
     assert sent["text"] == previewed

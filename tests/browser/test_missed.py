@@ -3,7 +3,6 @@
 import pytest
 from playwright.sync_api import expect
 
-from tasks.missed.work_list import WorkList
 from tasks.services import Services
 from tests.simulator.client import StandIn
 from tests.support.chromium import Visit
@@ -17,7 +16,7 @@ def three(services: Services, wecom: StandIn) -> list[str]:
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
     ids = [missed(services.redis), missed(services.redis), missed(services.redis, user_id="lisi")]
     for identity, name in zip(ids, ("李雷", "韩梅", "王芳"), strict=True):
-        WorkList(services.redis, "default").name(identity, name)
+        services.app("default").work_list.name(identity, name)
     return ids
 
 
@@ -53,7 +52,7 @@ def test_all_of_the_page_can_be_ticked_at_once(three: list[str], services: Servi
     page.get_by_label("Tick all 3 on this page").check()
     page.get_by_role("button", name="Mark these 3 as followed up").click()
     expect(page.get_by_text("3 customers are marked as followed up")).to_be_visible()
-    assert WorkList(services.redis, "default").counts() == (0, 3)
+    assert services.app("default").work_list.counts() == (0, 3)
 
 
 def test_ticks_and_rows_stand_still_while_something_is_ticked(
@@ -96,7 +95,7 @@ def test_everything_works_without_javascript(
     page.get_by_label("王芳").check()
     page.get_by_role("button", name="把所选客户标为已跟进").click()
     page.get_by_role("button", name="撤销").click()
-    assert WorkList(services.redis, "default").counts() == (3, 0)
+    assert services.app("default").work_list.counts() == (3, 0)
 
 
 def test_the_greeting_is_copied(three: list[str], visit: Visit) -> None:
@@ -110,7 +109,7 @@ def test_the_greeting_is_copied(three: list[str], visit: Visit) -> None:
 def test_hostile_names_stay_names(three: list[str], services: Services, visit: Visit, width: int) -> None:
     for number, name in enumerate(NASTY):
         identity = missed(services.redis, user_id=name[:64], state=NASTY[-1 - number][:64])
-        WorkList(services.redis, "default").name(identity, name)
+        services.app("default").work_list.name(identity, name)
     page = visit("/missed", "en", width)
     expect(page.locator(".misses li")).to_have_count(3 + len(NASTY))
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

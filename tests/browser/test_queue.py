@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
-from tasks.ledger.pauses import WELCOME, QueuePauses
+from tasks.ledger.pauses import WELCOME
 from tasks.services import Services
 from tests.support.chromium import Visit
 from tests.support.console import NAME
@@ -19,10 +19,10 @@ def test_the_welcome_lane_is_paused_and_resumed(visit: Visit, services: Services
     expect(page.get_by_text("暂停期间加好友的客户会错过欢迎语")).to_be_visible()
     page.get_by_role("button", name="暂停 10 分钟").click()
     expect(page.get_by_role("status").first).to_contain_text("10 分钟后自动恢复")
-    assert QueuePauses(services.redis).paused()[WELCOME].by == NAME
+    assert services.queue_pauses.paused()[WELCOME].by == NAME
     page.get_by_role("button", name="恢复欢迎语通道").click()
     expect(page.get_by_role("status").first).to_contain_text("通道已恢复")
-    assert QueuePauses(services.redis).paused() == {}
+    assert services.queue_pauses.paused() == {}
 
 
 def test_without_javascript_it_is_the_same(visit: Visit, services: Services) -> None:
@@ -46,12 +46,12 @@ def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, s
 def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Visit, services: Services) -> None:
     page = visit("/missed")
     expect(page.locator("#paused")).to_be_empty()
-    QueuePauses(services.redis).pause(WELCOME, NAME)
+    services.queue_pauses.pause(WELCOME, NAME)
     settled(services.ledger, Settlement(Outcome.FAILED, errcode=-1))
     expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停", timeout=20_000)
     expect(page.locator("#pulse")).to_have_text("已暂停")
     expect(page.locator("#pages")).to_contain_text("未送达 1")
-    QueuePauses(services.redis).resume(WELCOME, NAME)
+    services.queue_pauses.resume(WELCOME, NAME)
     expect(page.locator("#paused")).to_be_empty(timeout=20_000)
 
 

@@ -19,7 +19,7 @@ RED = "小红书的朋友您好！"
 @pytest.fixture
 def drafts(services: Services, wecom: StandIn) -> Drafts:
     wecom.people(members={"zhangsan": {"name": "张三"}, "lisi": {"name": "李四"}})
-    drafts = Drafts(services.redis, services.books)
+    drafts = services.drafts
     drafts.change("default", SetNamed(TEMPLATE, "小红书", {"text": RED}), "李敏")
     drafts.publish("default", drafts.working("default").version, "李敏")  # used by no rule yet
     return drafts

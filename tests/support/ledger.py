@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
-from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
+from tasks.followups.store import FollowUpProgress, FollowUpTask
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import Delivery, FollowUpStatus, Outcome
 from tasks.ledger.ledger import Ledger
@@ -101,7 +101,7 @@ def unannounced(identity: str, **different: Any) -> Delivery:
 
 def a_failed_follow_up(services: Services, **different: object) -> FollowUpTask:
     """A follow-up that was given up."""
-    store = FollowUps(services.redis)
+    store = services.follow_ups
     settled(services.ledger, follow_up=True, **different)
     (task,) = store.claim(1)
     store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag <b>")))

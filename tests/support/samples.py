@@ -11,13 +11,11 @@ import time
 from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
-from tasks.books.draft import Drafts
 from tasks.channels import Channel
-from tasks.followups.store import FollowUpProgress, FollowUps
+from tasks.followups.store import FollowUpProgress
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
-from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
-from tasks.missed.work_list import WorkList
+from tasks.ledger.pauses import FOLLOW_UPS
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
@@ -105,7 +103,7 @@ def fill_setup(services: Services) -> None:
 
 def fill_draft(services: Services) -> None:
     """A draft with welcomes of every kind of attachment, and files, texts and names that are hostile."""
-    drafts = Drafts(services.redis, services.books)
+    drafts = services.drafts
     files = [drafts.hold("default", name, PNG + name.encode()) for name in (*NASTY[:4], "a" * 300)]
     every: list[Value] = [{"image": {"file": one.path}} for one in files]
     every += [{"link": {"title": NASTY[0], "url": "https://example.com/" + "a" * 1000, "desc": NASTY[2]}}]
@@ -125,7 +123,7 @@ def fill_draft(services: Services) -> None:
 def fill_rules(services: Services) -> None:
     """A second revision by somebody hostile, and a draft with rules that are as hostile as they may be, and clash."""
     app = "default"
-    drafts = Drafts(services.redis, services.books)
+    drafts = services.drafts
     every: Value = {
         "member": [one[:60] for one in NASTY],
         "department": ["1", "4294967295"],
@@ -147,7 +145,7 @@ def fill_rules(services: Services) -> None:
 
 def fill_missed(services: Services) -> None:
     """Customers of every hostile name on the work list: reminded, ticked off, never announced."""
-    work = WorkList(services.redis, "default")
+    work = services.app("default").work_list
     rows = work.page().rows
     for number, row in enumerate(rows):
         work.name(row.id, NASTY[number % len(NASTY)])
@@ -170,7 +168,7 @@ def fill_queue(services: Services) -> None:
         pass
     with contextlib.suppress(OSError), jobs.noted(services.redis, "tasks.upkeep.watch_media"):
         raise OSError
-    store = FollowUps(services.redis)
+    store = services.follow_ups
     for name in NASTY:
         sent = Settlement(
             Outcome.SENT, template="default", rule=name[:60], variant=name[:60], steps={"answer_1": 25_000}
@@ -178,12 +176,12 @@ def fill_queue(services: Services) -> None:
         settled(services.ledger, sent, follow_up=True, user_id=name[:60])
         for task in store.claim(1):
             store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words(name)))
-    QueuePauses(services.redis).pause(FOLLOW_UPS, NASTY[3])
+    services.queue_pauses.pause(FOLLOW_UPS, NASTY[3])
 
 
 def arguments(services: Services) -> dict[str, str]:
     """Name of an argument → a value that exists in what `fill` wrote."""
-    drafts = Drafts(services.redis, services.books).working("default")
+    drafts = services.drafts.working("default")
     identity = next(row.id for row in services.ledger.deliveries() if row.outcome)
     return {
         "code": "zh_Hans",

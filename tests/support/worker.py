@@ -12,15 +12,14 @@ import requests
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
-from tasks.directory.lookup import Lookups
 from tasks.events import ContactAdded
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.ledger.claims import Claim
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.pauses import QueuePauses
 from tasks.services import Services, build_services
 from tasks.templates.render import Upload, needed
+from tasks.workers import make_greeter
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.simulator.world import App
@@ -46,20 +45,7 @@ class Worker:
         services = build_services(settings, timeout=0.5)
         if book is not None:
             services.books.import_first("default", book)
-        people = Lookups(services.redis, settings.timezone)
-        return cls(
-            wecom,
-            app,
-            services,
-            Greeter(
-                services.ledger,
-                services.books,
-                people,
-                services.clients,
-                services.counters,
-                QueuePauses(services.redis),
-            ),
-        )
+        return cls(wecom, app, services, make_greeter(services))
 
     @property
     def ledger(self) -> Ledger:
@@ -130,11 +116,7 @@ class Worker:
 @contextlib.contextmanager
 def working(services: Services) -> Iterator[None]:
     """Whoever is added meanwhile is greeted."""
-    people = Lookups(services.redis, services.settings.timezone)
-    greeter = Greeter(
-        services.ledger, services.books, people, services.clients, services.counters, QueuePauses(services.redis)
-    )
-    dispatcher, stop = Dispatcher(services.ledger, greeter.greet, 2), threading.Event()
+    dispatcher, stop = Dispatcher(services.ledger, make_greeter(services).greet, 2), threading.Event()
 
     def work() -> None:
         while not stop.wait(0.02):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.ledger.pauses import WELCOME, QueuePauses
+from tasks.ledger.pauses import WELCOME
 from tasks.monitoring.metrics import count, latency
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import build_services
@@ -58,7 +58,7 @@ def test_a_process_is_alive_whatever_else_is_wrong(web):
 def test_a_lane_that_is_paused_is_remarked_without_a_name(web, wecom):
     worker_took_a_message(web)
     token_is_fetched(web, wecom)
-    QueuePauses(web.services.redis).pause(WELCOME, "李敏")
+    web.services.queue_pauses.pause(WELCOME, "李敏")
     answer = web.get("/readyz")
     assert answer.status_code == 200
     assert "the lane welcome is paused for" in " ".join(answer.json["remarks"])

@@ -12,7 +12,7 @@ import pytest
 from tasks import upkeep
 from tasks.directory.members import departments, list_members
 from tasks.followups.store import FollowUpProgress
-from tasks.followups.worker import FollowUpHandler, FollowUpWorker
+from tasks.followups.worker import FollowUpWorker
 from tasks.ledger import pauses
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import FollowUpStatus, Outcome
@@ -23,6 +23,7 @@ from tasks.reasons import Kind, Reason
 from tasks.storage import connections, erasure, keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.wecom import WeComClient, WeComError
+from tasks.workers import make_follow_up_handler
 from tests.simulator.client import StandIn
 from tests.support.books import FILES, SHANGHAI
 from tests.support.console import PASSWORD, Browser
@@ -158,10 +159,7 @@ def greetings(here: Worker) -> None:
 
 
 def follow_ups(here: Worker) -> None:
-    services = here.services
-    handler = FollowUpHandler(
-        services.follow_ups, services.books, services.lookups, services.corp_tags, services.clients, services.counters
-    )
+    handler = make_follow_up_handler(here.services)
     FollowUpWorker(handler.store, handler.do).run()
     for progress in (
         FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.TEXT, text="why")),

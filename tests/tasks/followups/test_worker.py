@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tasks.directory.lookup import Lookups
 from tasks.followups.corp_tags import CorpTags, TagsNotReady
 from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
 from tasks.followups.worker import DELAYS, FACTS_AWAITED, FollowUpHandler, FollowUpWorker, after_failure
@@ -19,6 +18,7 @@ from tasks.storage import backup, erasure, keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import errors
+from tasks.workers import make_follow_up_handler
 from tests.simulator.client import StandIn
 from tests.support.builders import a_contact, in_words
 from tests.support.ledger import accepted, settled
@@ -118,17 +118,7 @@ class Slow:
 @pytest.fixture
 def slow(wecom: StandIn, redis_url: str) -> Iterator[Slow]:
     worker = Worker.made(wecom, redis_url, book=BOOK)
-    services = worker.services
-    follow_up = FollowUpHandler(
-        FollowUps(services.redis),
-        services.books,
-        Lookups(services.redis, services.settings.timezone),
-        CorpTags(services.redis),
-        services.clients,
-        services.counters,
-        jitter=lambda: 0.5,
-    )
-    yield Slow(worker, follow_up)
+    yield Slow(worker, replace(make_follow_up_handler(worker.services), jitter=lambda: 0.5))
     worker.close()
 
 

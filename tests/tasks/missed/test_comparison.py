@@ -29,7 +29,6 @@ from tasks.missed.comparison import (
     not_announced,
     period,
 )
-from tasks.missed.work_list import WorkList
 from tasks.storage import erasure, keys
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
@@ -157,7 +156,7 @@ def came(worker: Worker, ago: float = HOUR, announced: bool = False, **event: An
 
 
 def listed(worker: Worker) -> set[str]:
-    return {row.external_user_id for row in WorkList(worker.services.redis, "default").page().rows}
+    return {row.external_user_id for row in worker.services.app("default").work_list.page().rows}
 
 
 def test_who_was_never_announced_is_found_and_nobody_else(there: Worker) -> None:
@@ -173,7 +172,7 @@ def test_who_was_never_announced_is_found_and_nobody_else(there: Worker) -> None
     assert run is not None
     assert (run.members, run.customers, run.new, run.found, run.left_out) == (2, 6, 2, 1, 0)
     assert run.ended_at is not None
-    (row,) = WorkList(there.services.redis, "default").page().rows
+    (row,) = there.services.app("default").work_list.page().rows
     assert (row.external_user_id, row.user_id, row.customer_name, row.state) == ("wm-lost", "lisi", "赵敏", "xhs-11")
     assert (row.outcome, row.received_at) == (Outcome.UNANNOUNCED, lost.created_at)
     assert comparing(there).turn() is None  # once a night
@@ -207,7 +206,7 @@ def test_more_members_than_one_call_takes_and_more_customers_than_a_page_has(the
     run = comparing(there).turn()
     assert run is not None
     assert (run.members, run.customers, run.found) == (230, 121, 121)
-    assert WorkList(there.services.redis, "default").counts() == (121, 0)
+    assert there.services.app("default").work_list.counts() == (121, 0)
 
 
 def test_a_limit_is_waited_for_and_the_run_goes_on_where_it_stopped(there: Worker) -> None:

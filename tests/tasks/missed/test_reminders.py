@@ -36,7 +36,7 @@ def reminders(worker: Worker) -> Reminders:
 
 
 def work(worker: Worker) -> WorkList:
-    return WorkList(worker.services.redis, "default")
+    return worker.services.app("default").work_list
 
 
 def a_miss(worker: Worker, name: str = "", ago: float = 0, **different: str) -> str:

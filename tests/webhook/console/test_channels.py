@@ -33,7 +33,7 @@ def variables(at_wecom: dict[str, str], wecom: StandIn) -> dict[str, str]:
 
 @pytest.fixture
 def store(services: Services) -> Channels:
-    return Channels(services.redis, "default", services.clients["default"])
+    return services.app("default").channels
 
 
 def typed(**different: object) -> dict[str, object]:

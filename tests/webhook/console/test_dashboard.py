@@ -4,7 +4,7 @@ import pytest
 
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
-from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
+from tasks.ledger.pauses import FOLLOW_UPS
 from tasks.services import Services
 from tasks.templates import book
 from tests.support.builders import BOOK, in_words
@@ -67,7 +67,7 @@ def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None
     settled(services.ledger, Settlement(Outcome.EXPIRED), state="douyin-7")
     settled(services.ledger, Settlement(Outcome.SENT), state="xhs-11")
     a_failed_follow_up(services)
-    QueuePauses(services.redis).pause(FOLLOW_UPS, NAME)
+    services.queue_pauses.pause(FOLLOW_UPS, NAME)
     services.ledger.record_verification("default", in_words("the token differs"))
     answer = browse.get("/")
     assert "/welcomes/rules/new?state=xhs-11" in answer.text

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.events import ContactAdded
-from tasks.followups.store import FollowUpProgress, FollowUps
+from tasks.followups.store import FollowUpProgress
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.services import Services, build_services
@@ -387,7 +387,7 @@ def test_what_is_no_event_is_not_found(browse: Browser, identity: str) -> None:
 
 def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, services: Services, published: None) -> None:
     event = settled(services.ledger, Settlement(Outcome.SENT, template="default", revision=1), follow_up=True)
-    followups = FollowUps(services.redis)
+    followups = services.follow_ups
     (task,) = followups.claim(1)
     followups.note(
         task,

@@ -46,7 +46,7 @@ def book() -> str:
 
 @pytest.fixture
 def drafts(services: Services) -> Drafts:
-    return Drafts(services.redis, services.books)
+    return services.drafts
 
 
 def value(drafts: Drafts, name: str, kind: str = TEMPLATE) -> Any:
@@ -195,7 +195,7 @@ def test_without_redis_nothing_is_saved_and_nothing_lost(tmp_path: Path) -> None
         services.books.save("default", BOOK)
         browse = Browser(services).sign_in()
         browse.get("/welcomes/edit", {"name": "default"})
-        sent = fields(Drafts(services.redis, services.books), "default", text="typed while Redis was there")
+        sent = fields(services.drafts, "default", text="typed while Redis was there")
     answer = browse.post("/welcomes/edit?name=default", sent)
     assert answer.status_code == 503
     assert "typed while Redis was there" in answer.text

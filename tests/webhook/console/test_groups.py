@@ -2,7 +2,6 @@
 
 import pytest
 
-from tasks.books.draft import Drafts
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import GROUP, DeleteNamed, Part
@@ -44,7 +43,7 @@ def test_what_differs_is_shown_and_brought_into_step(browse: Browser, services: 
 
 
 def test_a_draft_says_so(browse: Browser, services: Services) -> None:
-    drafts = Drafts(services.redis, services.books)
+    drafts = services.drafts
     was = drafts.working("default").content.digest(Part(GROUP, "sale"))
     drafts.change("default", DeleteNamed("group_welcome", "sale", was), "a")
     assert "Deleted in the draft" in text_of(browse.get("/groups"))

@@ -40,7 +40,7 @@ def book() -> str:
 
 @pytest.fixture
 def drafts(services: Services) -> Drafts:
-    return Drafts(services.redis, services.books)
+    return services.drafts
 
 
 def card(page: str, name: str) -> str:

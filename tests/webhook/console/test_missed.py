@@ -24,7 +24,7 @@ def variables(at_wecom: dict[str, str], wecom: StandIn) -> dict[str, str]:
 
 
 def work(browse: Browser) -> WorkList:
-    return WorkList(browse.services.redis, "default")
+    return browse.services.app("default").work_list
 
 
 def a_miss(browse: Browser, name: str = "", outcome: str = "expired", errcode: int | None = None, **fields: str) -> str:

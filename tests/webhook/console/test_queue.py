@@ -8,7 +8,7 @@ import redis
 
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
-from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause, QueuePauses
+from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
@@ -86,18 +86,18 @@ def test_the_welcome_lane_is_paused_and_resumed_with_a_name(browse: Browser, ser
     page = text_of(browse.post(f"/queue/lanes/{WELCOME}/pause"))
     assert "It resumes by itself in 10 minutes" in page
     assert f"Paused by {NAME}" in page
-    assert QueuePauses(services.redis).paused()[WELCOME].by == NAME
+    assert services.queue_pauses.paused()[WELCOME].by == NAME
     until(lambda: "is paused" in text_of(browse.get("/numbers")))  # all pages share a reading of two seconds
     page = text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
     assert "The lane is resumed" in page
-    assert QueuePauses(services.redis).paused() == {}
+    assert services.queue_pauses.paused() == {}
     assert "The lane was not paused any more" in text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
 
 
 def test_follow_ups_are_paused_until_somebody_resumes_them(browse: Browser, services: Services) -> None:
     browse.get("/queue")
     assert "until somebody resumes it" in text_of(browse.post(f"/queue/lanes/{FOLLOW_UPS}/pause"))
-    assert QueuePauses(services.redis).paused()[FOLLOW_UPS].left is None
+    assert services.queue_pauses.paused()[FOLLOW_UPS].left is None
     assert "paused already" in text_of(browse.post(f"/queue/lanes/{FOLLOW_UPS}/pause"))
 
 
@@ -110,7 +110,7 @@ def test_there_are_two_lanes(browse: Browser, address: str) -> None:
 def test_a_change_needs_the_token_of_the_page(browse: Browser, services: Services) -> None:
     response = browse.post(f"/queue/lanes/{WELCOME}/pause", {"csrf_token": "forged"})
     assert response.status_code == 403
-    assert QueuePauses(services.redis).paused() == {}
+    assert services.queue_pauses.paused() == {}
 
 
 def test_those_shown_are_retried_and_no_others(browse: Browser, services: Services) -> None:

@@ -35,7 +35,7 @@ rules:
 @pytest.fixture
 def drafts(services: Services) -> Drafts:
     services.books.save("default", BOOK, author="first")
-    return Drafts(services.redis, services.books)
+    return services.drafts
 
 
 @pytest.fixture
@@ -462,7 +462,7 @@ def test_each_app_has_a_draft_of_its_own(redis_url: str, tmp_path: Path) -> None
     assert 'href="/console/welcomes/publish?app=service"' in answer.text
     assert 'href="/console/welcomes?app=service"' in page.text
     assert "only-here" not in browser.get("/welcomes").text
-    assert Drafts(services.redis, services.books).get("sales") is None
+    assert services.drafts.get("sales") is None
     services.redis.close()
 
 
