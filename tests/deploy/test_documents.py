@@ -65,10 +65,10 @@ def test_each_path_that_is_named_is_there(document: Page) -> None:
 
 
 def test_each_module_that_has_moved_is_where_the_page_says() -> None:
-    now = [cells[1].strip("`") for cells in the("deploy/UPGRADING.md").section("Moved modules").rows()]
-    modules = [name for name in now if re.fullmatch(r"(tasks|webhook)(\.\w+)+", name)]
-    assert len(modules) > 50
-    assert not [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()]
+    rows = the("deploy/UPGRADING.md").section("Moved modules").rows()
+    now = [name for cells in rows for name in re.findall(r"`((?:tasks|webhook)(?:\.\w+)+)`", cells[1])]
+    assert len(now) > 50
+    assert not [name for name in now if not (ROOT / f"{name.replace('.', '/')}.py").exists()]
 
 
 def test_the_entry_point_is_the_one_that_the_page_names() -> None:
@@ -252,3 +252,21 @@ def test_a_page_in_chinese_has_the_structure_of_the_english_one(document: Page) 
     assert [language for language, _ in document.blocks] == [language for language, _ in english.blocks]
     assert [len(cells) for cells in document.rows()] == [len(cells) for cells in english.rows()]
     assert set(commands(document)) == set(commands(english))
+
+
+# ------------------------------------------------------------------------------------------------ the design's tree
+
+
+def test_the_design_names_files_that_are_there_and_every_folder() -> None:
+    tree, way = (code for _, code in the("design.md").blocks)
+    sources = [
+        path for top in ("tasks", "webhook") for path in (ROOT / top).rglob("*") if path.suffix in (".py", ".lua")
+    ]
+    files = {path.name for path in sources} | {path.relative_to(ROOT).as_posix() for path in sources}
+    named = re.findall(r"[\w/|]+\.(?:py|lua)\b", tree + way)
+    alternatives = [f"{one.removesuffix(suffix)}{suffix}" for name in named for suffix in (name[name.rindex(".") :],)
+                    for one in name.split("|")]  # fmt: skip
+    assert not set(alternatives) - files
+    folders = {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    folders |= {path.parent.name for path in (ROOT / "webhook").glob("*/__init__.py")}
+    assert folders <= set(re.findall(r"^ +(\w+)/ ", tree, re.MULTILINE)) | set(re.findall(r" (\w+)/ ", tree))
