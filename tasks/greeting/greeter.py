@@ -90,7 +90,7 @@ class Greeter:
         if claim.revision is None:
             return Finish(Outcome.NO_TEMPLATE, Reason.of(Kind.NO_BOOK))
         book = self._books.book(claim.event.app, claim.revision)
-        lookup = self._lookups.about(wecom, claim.event, claim.received_at, claim.deadline - policy.LEAST)
+        lookup = self._lookups.about(wecom, claim.event, claim.received_at, claim.deadline - policy.LOOKUPS_END)
         course.choice = choose(book, lookup)
         if course.choice is None:
             return Finish(Outcome.NO_TEMPLATE, Reason.of(Kind.NO_RULE))

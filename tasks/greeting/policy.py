@@ -14,6 +14,7 @@ from tasks.reasons import Kind, Reason
 from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
+LOOKUPS_END = 1.5  # seconds before the code dies after which no name is waited for: a try is to begin, and be answered
 STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
 MOST_REDELIVERIES = 6  # of an event, while there is time: leases let five workers die in a window, so more are errors
 MANY_REDELIVERIES = 3  # from more than these on, the end of the window is the workers' doing

@@ -42,7 +42,7 @@ class Worker:
     def made(cls, wecom: StandIn, redis_url: str, book: str | None = PLAIN_BOOK, **variables: str) -> "Worker":
         app = wecom.register(App.random())
         settings = some_settings(**app.environment(wecom.base_url) | {"REDIS_URL": redis_url} | variables)
-        services = build_services(settings, timeout=0.5)
+        services = build_services(settings, timeout=5)
         if book is not None:
             services.books.import_first("default", book)
         return cls(wecom, app, services, make_greeter(services))
