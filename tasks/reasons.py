@@ -29,6 +29,7 @@ class Kind(StrEnum):
     WORKERS_DIED = "workers_died"  # redeliveries
     ANNOUNCED_LATE = "announced_late"  # seconds
     NO_WELCOME_CODE = "no_welcome_code"
+    SAME_CODE = "same_code"  # event: the id of the other event that brought the same welcome code
     WINDOW_OVER = "window_over"  # where: "queue" or "tries"; seconds; paused_by
     TIME_USED_UP = "time_used_up"  # paused_by
     WORKER_DIED_IN_TRY = "worker_died_in_try"

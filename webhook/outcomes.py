@@ -246,6 +246,10 @@ def _unconfirmed(delivery: Delivery, now: float | None, window: float) -> Words:
 
 
 def _lost(delivery: Delivery, now: float | None, window: float) -> Words:
+    if delivery.reason is not None and delivery.reason.kind is Kind.SAME_CODE:
+        yield Message("Not sent again: another notification brought the same welcome code")
+        yield Message("One code is one greeting: see the event %(event)s.", delivery.reason.params)
+        return
     if delivery.errcode == 41096:
         yield Message("Greeted elsewhere: another app was sending its welcome")
     else:
@@ -380,6 +384,8 @@ def note(delivery: Delivery) -> Message | None:
     if outcome == "stale":
         minutes = (delivery.received_at - delivery.created_at) / 60
         return Message("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
+    if outcome == "lost" and delivery.reason is not None and delivery.reason.kind is Kind.SAME_CODE:
+        return Message("the same welcome code as another event")
     if outcome == "no_template":
         return Message("no welcome is published") if delivery.revision is None else None
     if outcome in ("refused", "failed") and code is not None:

@@ -19,6 +19,7 @@ _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's para
     Kind.WORKERS_DIED: Message("%(redeliveries)s workers died with it"),
     Kind.ANNOUNCED_LATE: Message("WeCom announced it %(seconds)s s after it happened"),
     Kind.NO_WELCOME_CODE: Message("WeCom gave no welcome code"),
+    Kind.SAME_CODE: Message("the same welcome code as event %(event)s, and one code is one greeting"),
     Kind.WORKER_DIED_IN_TRY: Message("a worker died during a try, and the answer with it"),
     Kind.ANSWER_LOST: Message("an answer was lost, and then the window was over"),
     Kind.CODE_USED_AFTER_LOST_ANSWER: Message("an answer was lost, and now WeCom says that the code is used"),

@@ -62,7 +62,7 @@ class Greeter:
             try:
                 finish = policy.before_greeting(claim) or self._greet(course)
                 if finish is not None:
-                    self._settle(course, finish)
+                    self._settle(course, self._by_sibling(claim, finish))
             except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
                 log.exception("a greeting ended in an error")
                 if not course.begun:
@@ -213,6 +213,16 @@ class Greeter:
         return {upload: value for upload, value in now.items() if upload.how == "url" or sent.get(upload) != value}
 
     # --- the end ---
+
+    def _by_sibling(self, claim: Claim, finish: Finish) -> Finish:
+        """The outcome, once it is known whether another event of the same two used the code."""
+        if not policy.is_code_used(finish):
+            return finish
+        sibling = claim.code_owner
+        if not sibling:  # nothing is known of the code: Redis lost it, or an earlier release accepted the other event
+            with contextlib.suppress(redis.RedisError):
+                sibling = self._ledger.greeted_sibling(claim.event, claim.received_at) or ""
+        return policy.code_shared(finish, sibling) if sibling else finish
 
     def _settle(self, course: Course, finish: Finish) -> None:
         """Complete the outcome, and write it. The one place where an event is settled."""

@@ -1,6 +1,7 @@
 """What to do next with an event: pure functions over frozen values, so that every case is a row in a table of tests.
 
 before_greeting(claim)              → Finish when no call may be made, else None
+code_shared(finish, sibling)        → the Finish of an event whose welcome code another event used
 try_timeout(number, left)           → seconds for this try, or None when no try may begin any more
 next_step(error, state, jitter)     → what follows a try that failed: Finish, or Retry
 too_late(in_doubt)                  → Finish, when no further try may begin
@@ -9,7 +10,7 @@ too_late(in_doubt)                  → Finish, when no further try may begin
 from dataclasses import dataclass
 
 from tasks.ledger.claims import Claim
-from tasks.ledger.delivery import Outcome
+from tasks.ledger.delivery import GREETED, Outcome
 from tasks.reasons import Kind, Reason
 from tasks.wecom import errors
 
@@ -31,6 +32,7 @@ LIMITED_WAIT = (2.0, 4.0)  # 45009: over after a minute as a rule, so seldom wor
 
 CODE_USED, CODE_SPENT, OTHER_APP_SENDS = 41050, 41051, 41096  # docs 90313, 92599
 INVALID_MEDIA_ID = 40007
+CODE_IS_USED = GREETED | {Outcome.LOST}  # outcomes after which the code is of no use to another event that brings it
 
 NO_ATTACHMENT: frozenset[str] = frozenset()
 WITH_MEDIA = frozenset({"image", "miniprogram", "video", "file"})
@@ -87,6 +89,8 @@ class TryState:
 def before_greeting(claim: Claim) -> Finish | None:
     """The outcome of an event for which WeCom is not called."""
     event = claim.event
+    if claim.owner_outcome in CODE_IS_USED:
+        return Finish(Outcome.LOST, Reason.of(Kind.SAME_CODE, event=claim.code_owner))
     over = claim.left() < LEAST
     if claim.redeliveries > (MANY_REDELIVERIES if over else MOST_REDELIVERIES):
         return Finish(Outcome.DEAD, Reason.of(Kind.WORKERS_DIED, redeliveries=claim.redeliveries))
@@ -101,6 +105,21 @@ def before_greeting(claim: Claim) -> Finish | None:
         return Finish(Outcome.UNCONFIRMED, Reason.of(Kind.WORKER_DIED_IN_TRY))
     where = "tries" if claim.attempts else "queue"
     return Finish(Outcome.EXPIRED, Reason.of(Kind.WINDOW_OVER, where=where, seconds=round(claim.age, 1)))
+
+
+def code_shared(finish: Finish, sibling: str) -> Finish:
+    """The outcome of an event whose code WeCom calls used, where the event `sibling` used it; else `finish` itself.
+
+    Not missed: what became of the customer stands at the sibling.
+    """
+    if not is_code_used(finish):
+        return finish
+    return Finish(Outcome.LOST, Reason.of(Kind.SAME_CODE, event=sibling), finish.errcode, finish.media_died)
+
+
+def is_code_used(finish: Finish) -> bool:
+    """Whether it ended because WeCom says that the code is used, though no try of ours can have used it."""
+    return finish.errcode in (CODE_USED, CODE_SPENT) and finish.outcome in (Outcome.REFUSED, Outcome.LOST)
 
 
 def too_late(in_doubt: bool) -> Finish:

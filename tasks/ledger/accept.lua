@@ -1,6 +1,7 @@
 -- Store an event and wake a worker, in one atomic step. An event that is already there changes nothing.
--- KEYS  row, due, events, queue, attended, then the index sets that list it
--- ARGV  id, row's life (s), limit of waiting messages, the message, then field, value, ...
+-- KEYS  row, due, events, queue, attended, owner of the welcome code, then the index sets that list it
+-- ARGV  id, row's life (s), limit of waiting messages, the message, life of the code's owner (s; 0: no code),
+--       then field, value, ...
 -- → 1 stored, 0 already there
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'resent', 1)
@@ -8,11 +9,18 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'received_at', now, unpack(ARGV, 5))
+redis.call('HSET', KEYS[1], 'received_at', now, unpack(ARGV, 6))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+-- The first event that brings a code owns it. Another one with the same code waits for what becomes of the owner.
+if tonumber(ARGV[5]) > 0 and not redis.call('SET', KEYS[6], ARGV[1], 'NX', 'EX', ARGV[5]) then
+  local owner = redis.call('GET', KEYS[6])
+  if owner ~= ARGV[1] then -- else its row was erased, and WeCom sent it again
+    redis.call('HSET', KEYS[1], 'code_owner', owner)
+  end
+end
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZADD', KEYS[3], now, ARGV[1])
-for i = 6, #KEYS do
+for i = 7, #KEYS do
   redis.call('ZADD', KEYS[i], now, ARGV[1])
 end
 -- A worker that is attending comes by itself within milliseconds. A message in the queue is a worker still to come,

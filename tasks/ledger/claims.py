@@ -11,7 +11,11 @@ from tasks.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old."""
+    """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old.
+
+    `code_owner`: the id of the event that brought the same welcome code first, "" if this one did; `owner_outcome`:
+    what became of that one, None if its row is gone.
+    """
 
     event: ContactAdded
     fencing_token: int  # 1 for the first worker that has it
@@ -22,6 +26,8 @@ class Claim:
     claimed_at: float
     age: float
     window: float
+    code_owner: str = ""
+    owner_outcome: Outcome | None = None
 
     @property
     def id(self) -> str:

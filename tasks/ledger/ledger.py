@@ -7,9 +7,12 @@
 
 So `due` holds every unfinished event, and one rule finds both the new and the stranded: its time has come.
 
-    accept   nothing → waiting      stores the row, its place in `due` and the message that wakes a worker, atomically
+    accept   nothing → waiting      stores the row, its place in `due` and the message that wakes a worker, atomically;
+                                    the first event with a welcome code owns it (a half-add and the full add after it
+                                    may carry the same)
     claim    waiting, or claimed and past its lease → claimed         counts up the claim's number, and notes that a try
-                                    begins: before its bytes leave, so that a successor knows of it
+                                    begins: before its bytes leave, so that a successor knows of it; an event whose
+                                    code another one owns waits until that one is settled
     hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
                                     answered, and moves the lease's end
     settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another); enters the
@@ -28,6 +31,7 @@ Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
 
 import contextlib
+import hashlib
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -64,6 +68,9 @@ LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
 WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow lane for follow-ups
 SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
 TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, if nobody trims
+CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: WeCom gives it once, for seconds
+PUT_OFF = 0.25  # seconds after which it is looked again what became of the owner of an event's code
+SIBLING = 600.0  # seconds before an event in which another one of the same two may have used its code
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
 
 
@@ -102,13 +109,20 @@ class Ledger:
             *("rehearsal", int(event.rehearsal), "claims", 0, "attempts", 0, "answers", 0),
         ]
         identity = event.id
+        code = "" if event.rehearsal else event.welcome_code
         indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
         indexes["external_user_id"] = event.external_user_id
         listed = [index(event.app, field, value) for field, value in indexes.items()]
         return bool(
             self._accept(
-                keys=[keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.ATTENDED, *listed],
-                args=[identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity), *row],
+                keys=[
+                    *(keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.ATTENDED),
+                    *(keys.code_owner(_digest(event.app, code)), *listed),
+                ],
+                args=[
+                    *(identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity)),
+                    *(min(CODE_LIFE, self._life) if code else 0, *row),
+                ],
             )
         )
 
@@ -120,10 +134,13 @@ class Ledger:
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         now, *rows = self._claim(
             keys=[keys.DUE, keys.ATTENDED, keys.CONSUMED, keys.pause(pauses.WELCOME)],
-            args=[keys.event(""), most, int(CLAIM_LEASE * 1000), int(poll_again_within * 1000), keys.book("")],
+            args=[
+                *(keys.event(""), most, int(CLAIM_LEASE * 1000), int(poll_again_within * 1000), keys.book("")),
+                int(PUT_OFF * 1000),
+            ],
         )
         claims = []
-        for flat, revision in zip(rows[::2], rows[1::2], strict=True):
+        for flat, revision, became in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
             row = dict(zip(flat[::2], flat[1::2], strict=True))
             claims.append(
                 Claim(
@@ -136,9 +153,28 @@ class Ledger:
                     claimed_at=asked_at,
                     age=(now - int(row["received_at"])) / 1000,
                     window=self._window,
+                    code_owner=row.get("code_owner", ""),
+                    owner_outcome=Outcome(became) if became else None,
                 )
             )
         return claims
+
+    def greeted_sibling(self, event: ContactAdded, received_at: int) -> str | None:
+        """The id of another event of the same two that was greeted, received less than SIBLING before `received_at`.
+
+        Or after it. None: there is none.
+        """
+        since = received_at - int(SIBLING * 1000)
+        wanted = query.Wanted(
+            event.app,
+            {"user_id": (event.user_id,), "external_user_id": (event.external_user_id,), "outcome": GREETED},
+            since,
+            None,
+        )
+        listing = [index(event.app, "external_user_id", event.external_user_id)]
+        for row in query.page(self._redis, listing, wanted, None, None, 1).rows:
+            return row.id
+        return None
 
     def begin_try(self, claim: Claim, timeout: float) -> bool:
         """Note that a further try begins; hold the claim for its time-out and a second. False: not ours any more."""
@@ -358,3 +394,8 @@ class Ledger:
                 keys=[keys.event(claim.id), keys.DUE], args=[claim.id, claim.fencing_token, int(lease * 1000), count]
             )
         )
+
+
+def _digest(app: str, code: str) -> str:
+    """What is kept of a welcome code: enough to know it again, and nothing to greet with."""
+    return hashlib.sha256(f"{app}\0{code}".encode()).hexdigest()[:32]

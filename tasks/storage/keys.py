@@ -30,6 +30,10 @@ def event(identity: str) -> str:
     return f"welcome:event:{identity}"
 
 
+def code_owner(digest: str) -> str:
+    return f"welcome:code:{digest}"
+
+
 def index(app: str, kind: str, value: str) -> str:
     return f"welcome:index:{app}:{kind}:{value}"
 
@@ -240,6 +244,7 @@ TABLE = (
     Key(QUEUE, LIST, "Celery's queue of greetings"),
     Key(SLOW_QUEUE, LIST, "Celery's queue of everything else"),
     Key(event("{id}"), HASH, "an event's row", "WELCOME_KEEP_DAYS and 1 day", _LINE, Forget.KEY),
+    Key(code_owner("{digest}"), STRING, "digest of a welcome code → the event that brought it first", "7 days"),
     Key(DUE, ZSET, "event → ms at which a worker may take it", forget=_ID),
     Key(EVENTS, ZSET, "event → ms of receipt: the order of the deliveries", backup=_LINE, forget=_ID),
     Key(

@@ -117,7 +117,7 @@ class Records:
     def add(self, record: Record) -> None:
         self.all.append(record)
         if record.welcome_code:
-            self.by_code[record.welcome_code] = record
+            self.by_code.setdefault(record.welcome_code, record)  # one code, one greeting, however many events bring it
 
     def accept(self, record: Record, now: float, callback_s: float) -> None:
         """The callback answered 200. Repeated pushes of an accepted event change nothing."""
