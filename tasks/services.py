@@ -34,7 +34,7 @@ TIMEOUT = 2.0  # seconds for an answer of Redis, in workers and commands
 
 @dataclass(frozen=True)
 class Services:
-    """What works on one Redis: shared by the threads of a process. What not every process needs is made on demand."""
+    """The services of one Redis, shared by all threads of a process. Those that not every process needs are lazy."""
 
     settings: Settings
     redis: Redis
@@ -45,7 +45,7 @@ class Services:
     queues: Queues
 
     def app(self, name: str) -> "AppServices":
-        """What belongs to one app. KeyError for one that is not configured."""
+        """The services of one app. KeyError if it is not configured."""
         return self._apps[name]
 
     @cached_property
@@ -75,7 +75,7 @@ class Services:
 
 @dataclass(frozen=True)
 class AppServices:
-    """What belongs to one app of one corp, on what all apps share."""
+    """The services of one app."""
 
     shared: Services = field(repr=False)
     settings: App

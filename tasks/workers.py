@@ -91,14 +91,14 @@ def make_follow_up_handler(services: Services) -> FollowUpHandler:
 
 
 def _first_tokens(services: Services) -> None:
-    """A token for every app at once: nobody is to wait a minute for the schedule, nor for a message that got lost.
+    """Fetch a token for every app at the start, without waiting for the schedule or for a lost message.
 
-    What fails for FIRST_TOKENS, with Redis there, is left to the schedule.
+    After the tries of FIRST_TOKENS, with Redis reachable, it is left to the schedule.
     """
     waits = iter(FIRST_TOKENS)
     while True:
         try:
-            services.queues.probe()  # with Redis away it would be fetched in vain
+            services.queues.probe()  # without Redis it could not be shared
             with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
                 fine = upkeep.refresh_tokens(services)
             if fine:

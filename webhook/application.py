@@ -45,7 +45,7 @@ def create_app(services: Services) -> Flask:
 
 
 class _Apart:
-    """Serves a part that has a port of its own there and nowhere else, and nothing but it and /healthz there.
+    """Serves parts with a port of their own on that port only; besides them there is only /healthz on it.
 
     Outside of ProxyFix: a forwarded port is the client's word.
     """

@@ -102,7 +102,7 @@ def _services(settings: Settings) -> Services | None:
 
 
 def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
-    """Redis, and all that is read there."""
+    """Redis, and everything that is read from it."""
     try:
         services.queues.probe()
     except redis.RedisError as error:
@@ -187,7 +187,7 @@ def _groups(app: AppServices) -> Iterator[Finding]:
 
 
 def _last_refusal(services: Services, app: AppServices) -> Iterator[Finding]:
-    """The callback that was refused last, unless one was accepted since."""
+    """The last refused callback, unless one was accepted after it."""
     verified = services.ledger.last_verification(app.name)
     if verified is not None and verified.problem is not None:
         at = f"{datetime.fromtimestamp(verified.at, services.settings.timezone):%m-%d %H:%M:%S}"

@@ -30,7 +30,7 @@ def can_store() -> tuple[Response, int]:
 
 @blueprint.get("/readyz")
 def can_greet() -> tuple[Response, int]:
-    """Whether events can be accepted, and greeted; else what is missing."""
+    """Whether events can be accepted and greeted; if not, what is missing."""
     services = current.services()
     try:
         services.queues.probe()
@@ -66,7 +66,7 @@ def metrics() -> Response:
 
 
 def _remarks(services: Services) -> list[str]:
-    """What keeps customers from a greeting though everything runs."""
+    """What prevents greetings although everything runs: no book, a paused queue."""
     remarks = [
         f"app {app} has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"
         for app in services.settings.apps

@@ -42,7 +42,7 @@ blueprint = Blueprint("callback", __name__)
 @blueprint.get("/callback")
 @blueprint.get("/callback/<app>")
 def verify(app: str = DEFAULT_APP) -> Response:
-    """Answer with the decrypted echo: WeCom asks when the URL is saved."""
+    """URL verification: answer with the decrypted echo."""
     envelope = _envelope(app)
     echo = request.args.get("echostr", "")
     try:
@@ -60,7 +60,7 @@ def verify(app: str = DEFAULT_APP) -> Response:
 @blueprint.post("/callback")
 @blueprint.post("/callback/<app>")
 def receive(app: str = DEFAULT_APP) -> Response:
-    """Take an event: 200 once it is safely stored, or of no concern."""
+    """Accept an event: 200 once it is stored, or if it is of no concern."""
     envelope = _envelope(app)
     body = _read_body()
     ciphertext = ""
@@ -165,7 +165,7 @@ class _Diagnoses:
 
 @dataclass(frozen=True, slots=True)
 class _Callback:
-    """What the views work with besides the services; one for each application."""
+    """What the views use besides the services; one per application."""
 
     envelopes: Mapping[str, Envelope]  # by app
     intake: Intake
@@ -174,7 +174,7 @@ class _Callback:
 
 @blueprint.record
 def prepare(setup: BlueprintSetupState) -> None:
-    """Make an application's own keys, intake and diagnoses, when it registers the routes."""
+    """Make an application's envelopes, intake and diagnoses when the blueprint is registered."""
     services = current.services(setup.app)
     apps = services.settings.apps.values()
     envelopes = {app.name: Envelope.of(app.token, app.encoding_aes_key, app.corp_id) for app in apps}

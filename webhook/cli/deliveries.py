@@ -84,7 +84,7 @@ def _retry(follow_ups: FollowUps, event: str) -> None:
 
 
 def _show(rows: Iterator[Delivery], config: Settings, as_json: bool, header_first: bool) -> None:
-    """Print them, a line each. `header_first`: before it is known whether there are any."""
+    """Print them, one per line. `header_first`: print the header even if there are none yet."""
     if as_json:
         for row in rows:
             click.echo(json.dumps(record(row), ensure_ascii=False))
@@ -99,12 +99,12 @@ def _show(rows: Iterator[Delivery], config: Settings, as_json: bool, header_firs
 
 
 def _with_outcome(ledger: Ledger, life: int) -> set[str]:
-    """The ids of those received in the last `life` ms that have their outcome."""
+    """The ids of the events of the last `life` ms that have an outcome."""
     return {row.id for row in ledger.deliveries(since=ledger.now() - life) if row.outcome}
 
 
 def _noting(rows: Iterable[Delivery], told: set[str]) -> Iterator[Delivery]:
-    """The rows; those with an outcome are noted as told."""
+    """The rows; the ids of those with an outcome are added to `told`."""
     for row in rows:
         if row.outcome:
             told.add(row.id)

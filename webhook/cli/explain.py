@@ -65,7 +65,7 @@ def explain(
 
 
 def _app_and_book(config: Settings, app: App, file: Path | None) -> tuple[AppServices, Book]:
-    """The book of the file, which needs no Redis; else the current one."""
+    """The services, and the file's book (Redis is not needed then) or the current one."""
     if file is None:
         services = connect(app.name)
         return services, services.shared.books.book(app.name, current_revision(services))

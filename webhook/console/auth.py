@@ -1,9 +1,9 @@
-"""Who may come in: the sign-in, and what every request of the console passes before its view.
+"""Authentication: the sign-in, and the checks that every request of the console passes before its view.
 
 session    name and password once, then a signed cookie (webhook.console.sessions)
-CSRF       a token in every form; it lives as long as the session, so that nobody loses what he typed
-limits     a few wrong passwords for each address, and for all together
-headers    no script, style, image or frame from anywhere else
+CSRF       a token in every form; it lives as long as the session, so that nothing typed is lost
+limits     a few wrong passwords per address, and for all addresses together
+headers    scripts, styles, images and frames from this origin only
 """
 
 import functools
@@ -132,7 +132,7 @@ def limiter() -> Limiter:
 
 
 def _limit_sign_in(app: Flask, limiter: Limiter) -> None:
-    """Each application counts for itself, so the limits are put around its view, not around the module's."""
+    """Every application has a limiter of its own, so the limits wrap its view function, not the module's."""
     view: Any = app.view_functions[SIGN_IN]
     for tries, whose in ((TRIES_OF_ALL, lambda: "everybody"), (TRIES, None)):
         rate = f"{tries} per {MINUTES} minutes"
@@ -148,10 +148,10 @@ def _was_wrong(response: Response) -> bool:
 
 
 def enter() -> ResponseReturnValue | None:
-    """Let a request through to its view, or say why not."""
+    """Authenticate a request; an answer means that it does not reach its view."""
     access = _access()
     if request.method not in ("GET", "HEAD", "OPTIONS") and from_elsewhere():
-        abort(403)  # before its fields are read: they would be offered to be sent again, with our token
+        abort(403)  # before its fields are read: the page would offer to send them again, with our token
     fetched = "HX-Request" in request.headers  # by the page itself
     key = current_app.secret_key
     client = current.services().redis
@@ -172,7 +172,7 @@ def enter() -> ResponseReturnValue | None:
 
 
 def protect(response: Response) -> Response:
-    """Give an answer the headers that keep a page to itself."""
+    """Set the security headers."""
     for name, value in HEADERS.header_items():
         response.headers.setdefault(name, value)
     if request.endpoint != "static":
@@ -185,7 +185,7 @@ def protect(response: Response) -> Response:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """The sign-in, and what was typed before it."""
+    """Sign in, and go on with the form that was interrupted by it, if any."""
     form = SignIn()
     target = inside(request.values.get("next", ""))
     repeat, kept = bool(request.form.get("repeat")), kept_fields(KEPT)
@@ -205,7 +205,7 @@ def sign_in() -> ResponseReturnValue:
 
 
 def _is_right(password: str) -> bool | None:
-    """Whether it is the password; None while too many are compared."""
+    """Whether the password is right; None if too many are being compared now."""
     if not _hashing.acquire(timeout=HASH_PATIENCE):
         return None
     try:
@@ -215,7 +215,7 @@ def _is_right(password: str) -> bool | None:
 
 
 def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> ResponseReturnValue:
-    """Begin a session, and go where one was going; `kept`: a form that was being sent, to be sent again."""
+    """Begin a session and redirect to the target; `kept`: the fields of an interrupted form, to be sent again."""
     sessions.begin(name, _access().mark())
     g.operator = name
     response: BaseResponse = redirect(target)
@@ -229,7 +229,7 @@ def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> Re
 
 @blueprint.post("/logout")
 def sign_out() -> ResponseReturnValue:
-    """End the session, wherever its cookie is."""
+    """End the session, also for copies of its cookie."""
     sessions.end(current.services().redis)
     flash(_("You are signed out"))
     response = redirect(url_for(SIGN_IN))
@@ -252,7 +252,7 @@ def _page(
 
 
 def _whence() -> str:
-    """Whose tries are counted together: an address, or of IPv6 the /64 that a single customer of a provider has."""
+    """Under which key tries are counted: the address, or of IPv6 its /64, which one customer of a provider has."""
     try:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:
@@ -263,6 +263,6 @@ def _whence() -> str:
 
 
 def _current_page() -> str:
-    """The page whose part is fetched."""
+    """The page that fetches a part of itself."""
     url = urlsplit(request.headers.get("HX-Current-URL", ""))
     return url.path + (f"?{url.query}" if url.query else "")

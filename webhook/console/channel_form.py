@@ -20,19 +20,19 @@ OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for these calls; WeC
 
 
 def _stripped(text: str | None) -> str:
-    """Without spaces around it, and without control characters: what WeCom gets is what one sees."""
+    """The text without surrounding spaces and control characters: WeCom gets what is visible."""
     return "".join(one for one in text or "" if one.isprintable() or one == "\u200d").strip()
 
 
 def _words(text: str) -> list[str]:
-    """What stands between spaces, commas and line ends; each once."""
+    """The words between spaces, commas and line ends, each once."""
     for separator in ",，;；、\n\r\t":
         text = text.replace(separator, " ")
     return list(dict.fromkeys(text.split()))
 
 
 class ChannelForm(FlaskForm):
-    """A channel as it is typed. `chosen` and `further`: the members; `was`: the digest of what is edited."""
+    """A channel as typed. `chosen` and `further`: the members; `was`: the digest of the channel that is edited."""
 
     name = StringField(
         filters=[_stripped],

@@ -1,6 +1,6 @@
 """Channels: QR codes by which customers add members, each with the State that rules ask for. Doc 92572.
 
-WeCom is asked only where a page says so, PATIENCE seconds at most; whatever it answers is shown in words, never a 500.
+WeCom is called only where a page says so, for PATIENCE seconds at most; its errors are shown in words, never as a 500.
 """
 
 import secrets
@@ -54,7 +54,7 @@ _fetching = threading.BoundedSemaphore(PICTURES_AT_ONCE)
 
 @blueprint.get("/channels")
 def show() -> str:
-    """The channels, newest first, as far as they match what is searched for."""
+    """The channels that match the search, newest first."""
     wanted, after, store = request.args.get("q", "").strip(), request.args.get("after", ""), _store()
     try:
         known, trouble = list(store.all().values()), None
@@ -96,7 +96,7 @@ def one(config_id: str) -> str:
 
 @blueprint.get("/channels/<config_id>/sheet")
 def sheet(config_id: str) -> str:
-    """The code on a sheet to be printed."""
+    """The QR code on a printable sheet."""
     channel = _found(config_id)
     return render_template(
         "channels/sheet.html", channel=channel, names=_names(channel.members), today=current.today().isoformat()
@@ -105,7 +105,7 @@ def sheet(config_id: str) -> str:
 
 @blueprint.get("/channels/<config_id>/picture")
 def picture(config_id: str) -> Response:
-    """The code's image."""
+    """The QR code's image."""
     channel = _found(config_id)
     content = _fetch(channel)
     if content is None:
@@ -123,7 +123,7 @@ def picture(config_id: str) -> Response:
 
 
 def _store() -> Channels:
-    """The channels of the app, with PATIENCE for all that this request asks of WeCom."""
+    """The app's channels; all calls of this request to WeCom share PATIENCE seconds."""
     return current.app().channels.with_deadline(time.monotonic() + PATIENCE)
 
 
@@ -136,7 +136,7 @@ def _found(config_id: str) -> Channel:
 
 
 def _fetch(channel: Channel) -> bytes | None:
-    """The code's image, from here or from WeCom; None where it cannot be had now."""
+    """The QR code's image, from Redis or from WeCom; None if it is not available now."""
     if not _fetching.acquire(blocking=False):
         return _store().kept_pictures([channel]).get(channel.config_id)
     try:
@@ -148,14 +148,14 @@ def _fetch(channel: Channel) -> bytes | None:
 
 
 def _names(members: Iterable[str]) -> dict[str, str]:
-    """userid → the name that is known, else the userid."""
+    """userid → name, or the userid itself where the name is not known."""
     asked = list(members)
     known = known_members(current.services().redis, current.app().name, asked)
     return {member: known.get(member, ("", ""))[0] or member for member in asked}
 
 
 def _adds() -> Mapping[str, int]:
-    """State → how many were added in DAYS days."""
+    """State → customers added in the last DAYS days."""
     days = [current.today() - timedelta(days=ago) for ago in range(DAYS)]
     found = statistics.read(current.services().redis, current.app().name, days, {"channel"})
     counts: Counter[str] = Counter()
@@ -178,7 +178,7 @@ def _matches(channel: Channel, wanted: str, names: Mapping[str, str]) -> bool:
 
 @blueprint.route("/channels/new", methods=["GET", "POST"])
 def create() -> ResponseReturnValue:
-    """Make a code."""
+    """Create a channel."""
     form = ChannelForm()
     if request.method == "GET":
         form.state.data, form.skip_verify.data = f"ch-{secrets.token_hex(4)}", True
@@ -198,7 +198,7 @@ def create() -> ResponseReturnValue:
 
 @blueprint.route("/channels/<config_id>/edit", methods=["GET", "POST"])
 def edit(config_id: str) -> ResponseReturnValue:
-    """Change what a code leads to."""
+    """Edit a channel."""
     channel = _found(config_id)
     form = ChannelForm()
     form.of_one = channel.type == SINGLE
@@ -227,7 +227,7 @@ def edit(config_id: str) -> ResponseReturnValue:
 
 @blueprint.route("/channels/<config_id>/delete", methods=["GET", "POST"])
 def delete(config_id: str) -> ResponseReturnValue:
-    """Delete a code at WeCom, or forget it here."""
+    """Delete a channel at WeCom, or only here."""
     channel = _found(config_id)
     page = {"channel": channel, "names": _names(channel.members)}
     if request.method == "GET":
@@ -245,7 +245,7 @@ def delete(config_id: str) -> ResponseReturnValue:
 
 
 def _members() -> dict[str, str]:
-    """userid → name of the members that can be chosen."""
+    """userid → name of the selectable members."""
     app = current.app()
     return list_members(current.services().redis, app.name, app.wecom, PATIENCE)
 
@@ -273,7 +273,7 @@ def _to(channel: Channel) -> ResponseReturnValue:
 
 @blueprint.get("/channels/compare")
 def compare() -> str:
-    """The channels here against those that WeCom lists."""
+    """Compare the channels here with those that WeCom lists."""
     try:
         return render_template("channels/compare.html", comparison=_compared(_store()), trouble=None)
     except (ChannelError, WeComError) as error:
@@ -282,7 +282,7 @@ def compare() -> str:
 
 @blueprint.get("/channels/links")
 def links() -> str:
-    """The acquisition links, with a State in them."""
+    """The acquisition links, with a State added."""
     state = request.args.get("state", "").strip()[:64]
     try:
         return render_template("channels/links.html", links=_links(state), given=state, trouble=None)
@@ -292,7 +292,7 @@ def links() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChannelComparison:
-    """What is on one side only. `elsewhere`: (config_id, what WeCom has of it, {} where it was not asked)."""
+    """What exists on one side only. `elsewhere`: (config_id, what WeCom returns for it, {} if it was not asked)."""
 
     gone: tuple[Channel, ...]
     elsewhere: tuple[tuple[str, Mapping[str, Any]], ...]

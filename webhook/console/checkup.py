@@ -1,10 +1,10 @@
-"""The doctor's findings, kept for all operators: asked for once, looked at by everyone.
+"""The doctor's findings, stored so that all operators see the same examination.
 
     welcome:checkup:APP           JSON of the last examination
-    welcome:checkup-running:APP   Unix seconds at which one began; gone when it has ended, at the latest after LONGEST
+    welcome:checkup-running:APP   Unix seconds at which one began; deleted at its end, expires after LONGEST
 
-WeCom may take its time or say nothing at all, so an examination runs in a thread of its own and no page waits for it
-longer than GRACE.
+WeCom may be slow or not answer, so an examination runs in a thread of its own and no page waits for it longer than
+GRACE.
 """
 
 import json
@@ -31,7 +31,7 @@ GRACE = 2.0  # seconds for which whoever asks may wait for the result
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found at one time (Unix seconds)."""
+    """The findings of one examination. `at`: Unix seconds."""
 
     at: int
     findings: tuple[Finding, ...]
@@ -50,7 +50,7 @@ class Checkup:
         self._redis = services.redis
 
     def last(self, app: App) -> Examination | None:
-        """The last one that ended; None if there was none, or none that this release can read."""
+        """The last one that was completed; None if there was none, or none that this release can read."""
         kept = self._redis.get(keys.checkup(app.name))
         try:
             return None if kept is None else _read(json.loads(kept))
@@ -58,12 +58,12 @@ class Checkup:
             return None
 
     def running_since(self, app: App) -> int | None:
-        """Unix seconds at which the one that runs now began; None if none runs."""
+        """Unix seconds at which the current one began; None if none is running."""
         began = self._redis.get(keys.checkup_running(app.name))
         return None if began is None else int(began)
 
     def begin(self, app: App) -> bool:
-        """Have one made, unless one is running. → whether it has ended within GRACE."""
+        """Start one unless one is running. → whether it was completed within GRACE."""
         if not self._redis.set(keys.checkup_running(app.name), int(time.time()), nx=True, ex=LONGEST):
             return False
         thread = threading.Thread(target=self._examine, args=(app,), name="checkup", daemon=True)
@@ -101,7 +101,7 @@ def _written(examination: Examination) -> dict[str, Any]:
 
 
 def _said(what: object) -> Any:
-    """A Sentence as {"msgid", "values"}; anything else as it is."""
+    """A Message as {"msgid", "values"}; anything else as it is."""
     if isinstance(what, Message):
         return {"msgid": what.msgid, "values": {name: _said(value) for name, value in what.values.items()}}
     return what

@@ -1,4 +1,4 @@
-"""Tables to take away: lines of CSV in which no cell is a formula to Excel or its like. Pure."""
+"""CSV lines in which no cell is a formula to a spreadsheet program. Pure."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a view of the console works with: the services, the app that its page is about, and who is signed in."""
+"""What a view of the console works with: the services, the page's app, and the operator."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -15,27 +15,27 @@ __all__ = ["app", "live_book", "operator", "services", "set_services", "today", 
 
 
 def app() -> AppServices:
-    """What belongs to the app of one corp that the page is about; not the Flask application."""
+    """The services of the WeCom app that the page is about (not of the Flask application)."""
     return services().app(g.app.name)
 
 
 def operator() -> str:
-    """The name of whoever is signed in."""
+    """The name under which somebody is signed in."""
     return str(g.operator)
 
 
 def zone() -> ZoneInfo:
-    """The time zone in which pages tell times."""
+    """The time zone of all times on pages."""
     return services().settings.timezone
 
 
 def today() -> date:
-    """The day in that zone."""
+    """The date in that zone."""
     return datetime.now(zone()).date()
 
 
 def live_book() -> Book | None:
-    """The book that the app's customers are greeted with; None where there is none, or none that can be read."""
+    """The app's current book; None if there is none, or it cannot be read."""
     books, name = services().books, app().name
     number = books.current(name)
     try:

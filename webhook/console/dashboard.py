@@ -1,4 +1,4 @@
-"""Today: whether greetings go out, what is to be done, how many it were, and the latest ten."""
+"""Today: whether greetings are sent, what needs attention, the day's counts, and the latest ten deliveries."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ CHANNELS = 3  # without a rule that are named
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """Something that wants doing: what, and the page where it is done, with what it starts from. tone: bad | warn."""
+    """Something that needs attention, and the page (endpoint, values) where it is dealt with. tone: bad | warn."""
 
     tone: str
     what: str
@@ -43,7 +43,7 @@ class ToDo:
 
 
 def without_rule(book: Book, channels: dict[str, int]) -> list[tuple[str, int]]:
-    """(State, how many adds) of the channels that no rule names, where rules name channels at all. Pure."""
+    """(State, adds) of the channels that no rule names, if any rule names channels. Pure."""
     patterns = [pattern for rule in book.rules for pattern in rule.when.state]
     if not patterns:
         return []
@@ -58,7 +58,7 @@ def without_rule(book: Book, channels: dict[str, int]) -> list[tuple[str, int]]:
 def verdict(
     flow: Flow | None, pause: Pause | None, half: str | None, window: float, hour: OutcomeCount | None
 ) -> QueueVerdict:
-    """How greetings go, by the queue and by the last hour. `hour` None: not known."""
+    """Whether greetings are sent, judged by the queue and by the last hour. `hour` None: not known."""
     found = of_the_queue(flow, pause, half, window)
     if found.tone != OK or hour is None:
         return found
@@ -80,7 +80,7 @@ blueprint = Blueprint("today", __name__)
 
 @blueprint.get("/")
 def show() -> str:
-    """The page. Each of its panels can fail alone."""
+    """The page. Each panel fails independently."""
     services, app, panels = current.services(), current.app(), Panels()
     flow, paused, hour = panels.read(_flow), panels.read(services.queue_pauses.last), panels.read(_last_hour)
     day = panels.read(_today)
@@ -146,7 +146,7 @@ def _latest() -> list[Latest]:
 
 
 def _first_steps() -> dict[str, bool] | None:
-    """What of the three first steps is done; None once a customer was added."""
+    """Which of the three first steps are done; None once a customer was added."""
     services, app = current.services(), current.app().name
     rows = services.ledger.page(app, limit=LATEST).rows
     if any(not row.rehearsal for row in rows):
@@ -163,7 +163,7 @@ def _first_steps() -> dict[str, bool] | None:
 
 
 def _things_to_do(flow: Flow | None, paused: Mapping[str, Pause], day: Tallies) -> Iterator[ToDo]:
-    """What wants doing, the most pressing first. Raises redis.RedisError."""
+    """What needs attention, the most urgent first. Raises redis.RedisError."""
     services, app = current.services(), current.app()
     if FOLLOW_UPS in paused and paused[FOLLOW_UPS].holds:
         by = paused[FOLLOW_UPS].by
@@ -187,7 +187,7 @@ def _things_to_do(flow: Flow | None, paused: Mapping[str, Pause], day: Tallies) 
 
 
 def _at_wecom(reading: Reading, app: str) -> Iterator[ToDo]:
-    """What is missing at WeCom: a token, files."""
+    """What is missing at WeCom: the token, files."""
     if reading.tokens.get(app) is None:
         yield ToDo(BAD, _("There is no access token: nothing can be sent"), _("To Set-up"), "setup.show")
     media = reading.media.get(app)
@@ -202,7 +202,7 @@ def _at_wecom(reading: Reading, app: str) -> Iterator[ToDo]:
 
 
 def _bare_channels(day: Tallies) -> Iterator[ToDo]:
-    """Channels by which customers come today, and that no rule names."""
+    """Channels with customers today that no rule names."""
     book = current.live_book()
     if book is None:
         return
@@ -213,6 +213,6 @@ def _bare_channels(day: Tallies) -> Iterator[ToDo]:
 
 
 def _hours(tallies: Tallies) -> list[int]:
-    """How many were added in each hour of the day."""
+    """Customers added in each hour of the day."""
     counts = statistics_summary.counted(tallies, "hour")
     return [counts.get(f"{hour:02}", OutcomeCount()).added for hour in range(24)]

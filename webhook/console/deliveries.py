@@ -1,6 +1,6 @@
-"""Deliveries: what became of each customer, newest first; as a list, as a table to take away, and one of them in full.
+"""Deliveries: what became of each customer, newest first: the list, its CSV file, and the page of one delivery.
 
-A filter is a query, so every view has an address.
+The filter is the query string, so every view of the list has an address.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,13 +77,13 @@ blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome 
 
 @blueprint.app_template_filter("short")
 def short(identity: str) -> str:
-    """An id as lists show it: its two ends."""
+    """An id shortened for lists: its beginning and end."""
     return identity if len(identity) <= 14 else f"{identity[:4]}…{identity[-6:]}"
 
 
 @blueprint.context_processor
 def words() -> dict[str, Any]:
-    """What the templates of these pages say and ask."""
+    """Names for the templates of this blueprint."""
     return {
         "tabs": TABS,
         "missed_outcomes": ALL_MISSED,
@@ -101,7 +101,7 @@ def words() -> dict[str, Any]:
 
 @blueprint.get("/deliveries")
 def show() -> ResponseReturnValue:
-    """The list, as far as it was asked for; or the one delivery whose id was entered."""
+    """The filtered list; a redirect where the search is for one delivery's id."""
     form = Filter(request.args)
     if not form.validate():
         return _refused(form)
@@ -141,9 +141,9 @@ def show() -> ResponseReturnValue:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """Where in the list a page is: below the row `before`, above the row `after`, at the top where both are None.
+    """The position of a page in the list: below the row `before`, above the row `after`, at the top if both are None.
 
-    `seen`: the newest row of a page that asks for itself again; the rows below it are shown, those above are counted.
+    `seen`: the newest row of a page that polls; the rows from it down are shown, newer ones are only counted.
     """
 
     before: str | None
@@ -160,7 +160,7 @@ class Cursors:
 
 
 def _read(query: Mapping[str, Any], cursors: Cursors) -> tuple[Page, Page]:
-    """(the rows of a page, the rows that came since it was shown first). ValueError for a cursor that is none."""
+    """(the page, the rows that arrived since it was first shown). ValueError for an invalid cursor."""
     ledger, app = current.services().ledger, current.app().name
     if cursors.seen is None:
         return ledger.page(app, **query, before=cursors.before, after=cursors.after, limit=ROWS), Page([])
@@ -170,7 +170,7 @@ def _read(query: Mapping[str, Any], cursors: Cursors) -> tuple[Page, Page]:
 
 
 def _refused(form: Filter) -> ResponseReturnValue:
-    """The page again, with what was typed and what is wrong with it."""
+    """The page with the form's errors."""
     nothing: dict[str, Any] = {"counts": {}, "missed": [], "members": {}, "channels": [], "templates": []}
     given = {name: value for name, value in form.given().items() if not form[name].errors}
     return render_template(
@@ -179,7 +179,7 @@ def _refused(form: Filter) -> ResponseReturnValue:
 
 
 def _by_name(form: Filter, given: Mapping[str, str]) -> ResponseReturnValue:
-    """A member was entered by name: the list of the one who is called so, else which there are."""
+    """The member was entered by name: redirect if it is unique, otherwise list the userids."""
     same = _called(given["member"])
     if len(same) == 1:
         return redirect(url_for("deliveries.show", **{**given, "member": same[0]}))  # type: ignore[arg-type]
@@ -189,7 +189,7 @@ def _by_name(form: Filter, given: Mapping[str, str]) -> ResponseReturnValue:
 
 
 def _called(name: str) -> list[str]:
-    """The members of this name, of those who were added in these days: a userid is ASCII, doc 90195."""
+    """The userids of members of this name, among those added in the last week. A userid is ASCII, doc 90195."""
     client, app, today = current.services().redis, current.app().name, current.today()
     days = statistics.read(client, app, [today - timedelta(days=ago) for ago in range(7)], ("member",))
     ids = {value for counts in days.values() for _dimension, value, _outcome in counts if isinstance(value, str)}
@@ -198,7 +198,7 @@ def _called(name: str) -> list[str]:
 
 
 def _options(today: date, lines: Sequence[Line]) -> dict[str, Any]:
-    """What the fields propose: of the rows that are shown, and of today's."""
+    """The suggestions of the fields: from the rows shown, and from today's statistics."""
     client, app = current.services().redis, current.app().name
     counts = statistics.read(client, app, [today], ("member", "channel"))[today]
     values = [(dimension, value) for dimension, value, _outcome in counts if isinstance(value, str)]
@@ -213,7 +213,7 @@ def _options(today: date, lines: Sequence[Line]) -> dict[str, Any]:
 
 
 def _templates() -> list[str]:
-    """The names of the live book's welcomes, to choose from; none where it cannot be read."""
+    """The names of the live book's welcomes; none if it cannot be read."""
     books, app = current.services().books, current.app().name
     try:
         number = books.current(app)
@@ -245,12 +245,12 @@ def _place(row: Delivery) -> str:
     return f"{row.received_ms}-{row.id}"
 
 
-# ------------------------------------------------------------------------------------------------ the table
+# ------------------------------------------------------------------------------------------------ the CSV file
 
 
 @blueprint.get("/deliveries.csv")
 def table() -> ResponseReturnValue:
-    """The list as a file, newest first, at most TABLE_ROWS."""
+    """The list as CSV, newest first, at most TABLE_ROWS."""
     form = Filter(request.args)
     if not form.validate():
         return _refused(form)
@@ -264,7 +264,7 @@ def table() -> ResponseReturnValue:
 
 
 def _all_rows(query: Mapping[str, Any]) -> Iterator[Delivery]:
-    """The rows, a batch at a time. The first batch is read at once: an answer that has begun cannot say 503."""
+    """The rows, read in batches; the first at once, since an answer that has begun cannot turn into a 503."""
     ledger, app = current.services().ledger, current.app().name
     first = ledger.page(app, **query, limit=TABLE_BATCH)
 
@@ -288,7 +288,7 @@ def _written(rows: Iterable[Delivery], settings: Settings) -> Iterator[str]:
 
 
 def _cells(row: Delivery, settings: Settings) -> list[object]:
-    """A row of the table. Ids, not names: a file goes where no sign-in is."""
+    """A row of the CSV file. Ids, no names: a file leaves the sign-in behind."""
     at = datetime.fromtimestamp(row.received_at, settings.timezone)
     took = timeline.took(row)
     numbers = (row.revision, row.attempts, row.redeliveries, row.errcode)
@@ -308,7 +308,7 @@ def _cells(row: Delivery, settings: Settings) -> list[object]:
 
 @blueprint.get("/e/<identity>")
 def one(identity: str) -> ResponseReturnValue:
-    """One delivery in full, between its neighbours in the list that led here."""
+    """One delivery, with links to its neighbours in the list that led here."""
     row, services = _found(identity), current.services()
     app, ledger = current.app().name, services.ledger
     if row.app != app and row.app in services.settings.apps:  # log lines name no app
@@ -331,7 +331,7 @@ def one(identity: str) -> ResponseReturnValue:
 
 @blueprint.post("/e/<identity>/follow-up")
 def again(identity: str) -> ResponseReturnValue:
-    """Have its tags and remark done again."""
+    """Retry the follow-up."""
     row = _found(identity)
     if row.app == current.app().name and current.services().follow_ups.again(identity):
         flash(_("Tags and remark of this customer are done again within seconds"))

@@ -1,4 +1,4 @@
-"""One delivery in full: in words, in time, as it was sent, and why it was this welcome."""
+"""One delivery: its outcome in words, its timeline, the message as sent, and why this welcome was chosen."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from webhook.console.welcomes.preview import Bubble, bubbles
 
 @dataclass(frozen=True, slots=True)
 class AsSent:
-    """A message, as the customer saw it. `complete`: the names that it used are kept."""
+    """A message as the customer saw it. `complete`: the names in it were stored."""
 
     bubbles: list[Bubble]
     text: str
@@ -29,7 +29,7 @@ class AsSent:
 
 
 def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
-    """What its page shows of a row. Nothing is asked of WeCom. Raises redis.RedisError."""
+    """The template's values. WeCom is not called. Raises redis.RedisError."""
     window = services.settings.window
     known = lookup.known_members(services.redis, row.app, [row.user_id]).get(row.user_id, ("", ""))
     used = row.names or {}
@@ -56,7 +56,7 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
 
 
 def as_sent(book: Book, row: Delivery) -> AsSent | None:
-    """The message of a row, made again from its revision and the names that were kept; None where there was none."""
+    """The message, rendered again from its revision and the stored names; None if none was sent."""
     template = book.templates.get(row.template)
     if template is None:
         return None

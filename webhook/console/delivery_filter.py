@@ -1,7 +1,4 @@
-"""What the list of deliveries is asked for: a form without a state of its own, whose fields are the page's address.
-
-It holds ids, never names.
-"""
+"""The filter of the list of deliveries: a form whose fields are the query string. It holds ids, never names."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -43,7 +40,7 @@ _DATE = len("2026-11-22")
 
 
 class Filter(FlaskForm):
-    """What is asked for. An empty field asks for nothing."""
+    """The filter. An empty field does not filter."""
 
     class Meta(FlaskForm.Meta):
         csrf = False  # it changes nothing
@@ -74,11 +71,11 @@ class Filter(FlaskForm):
                 raise ValidationError(_("“Until” is before “since”"))
 
     def given(self) -> dict[str, str]:
-        """The fields that ask for something: the query of this view."""
+        """The non-empty fields: the query string of this view."""
         return {field.name: field.data.strip() for field in self if field.data and field.data.strip()}
 
     def query(self, zone: ZoneInfo) -> dict[str, Any]:
-        """What is asked for as `Ledger.page` takes it. The form is valid."""
+        """The arguments for `Ledger.page`. The form must be valid."""
         given = self.given()
         since, until = _moment(given.get("since")), _moment(given.get("until"))
         if until is not None:  # a date means all of it, and a minute all of that
@@ -95,7 +92,7 @@ class Filter(FlaskForm):
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A date or a date and time, without a zone; None for nothing."""
+    """A date, or a date and time, without a zone; None for an empty field."""
     if not text or not text.strip():
         return None
     try:
@@ -114,13 +111,13 @@ def _outcomes(asked: str) -> frozenset[str] | None:
 
 
 def counted(counts: Mapping[str, int]) -> dict[str, int]:
-    """Value of `outcome` → how many."""
+    """Value of `outcome` in the filter → count."""
     found = {outcome or "open": count for outcome, count in counts.items() if count}
     return {**found, "missed": sum(found.get(one, 0) for one in ALL_MISSED), "": sum(found.values())}
 
 
 def periods(today: date) -> list[tuple[str, dict[str, str]]]:
-    """(name, query) of the times that are asked for most."""
+    """(name, query) of common periods."""
     yesterday = (today - timedelta(days=1)).isoformat()
     return [
         (_("Since midnight"), {"since": today.isoformat(), "until": ""}),
@@ -131,5 +128,5 @@ def periods(today: date) -> list[tuple[str, dict[str, str]]]:
 
 
 def kind_of(field: StringField) -> str:
-    """The type of an input for a time: text for what is none, or it would be lost from sight."""
+    """The type of an input for a time; text if its value is invalid, since a date input would not show that."""
     return "text" if field.errors else "datetime-local" if len(field.data or "") > _DATE else "date"

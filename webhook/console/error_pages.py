@@ -1,4 +1,4 @@
-"""What a page says when something fails. Whatever was typed is shown again, ready to be sent once more."""
+"""Error pages. What was typed is kept, and can be sent again from the error page."""
 
 import logging
 import secrets
@@ -20,11 +20,11 @@ _NEVER_KEPT = frozenset({"csrf_token", "password"})
 
 
 class NoKey(Exception):
-    """The key that signs the sessions cannot be read now."""
+    """The key that signs the sessions is not available now."""
 
 
 def kept_fields(prefix: str = "") -> list[tuple[str, str]]:
-    """(name, value) of what was typed, to be sent again; with a prefix: of what was kept under it before."""
+    """(name, value) of the submitted fields, to be sent again; with a prefix: of those kept under it before."""
     pairs = [(name, value) for name, values in request.form.lists() for value in values]
     found = [(name.removeprefix(prefix), value) for name, value in pairs if name.startswith(prefix)]
     return [(name, value) for name, value in found if name not in _NEVER_KEPT]
@@ -35,7 +35,7 @@ blueprint = Blueprint("errors", __name__)  # it has no routes
 
 @blueprint.app_errorhandler(CSRFError)
 def open_for_long(_error: CSRFError) -> ResponseReturnValue:
-    """A form's token has ended with its session."""
+    """The CSRF token has expired with its session."""
     if request.endpoint == SIGN_IN:
         flash(_("This page was open for long. Sign in again"))
         return redirect(url_for(SIGN_IN))
@@ -45,7 +45,7 @@ def open_for_long(_error: CSRFError) -> ResponseReturnValue:
 @blueprint.app_errorhandler(NoKey)
 @blueprint.app_errorhandler(redis.RedisError)
 def redis_away(error: Exception) -> ResponseReturnValue:
-    """Nothing could be read, or stored."""
+    """Redis did not answer, so nothing was read or stored."""
     log.error("a page could not be made: %s", type(error).__name__)
     if request.method == "POST" and request.endpoint != SIGN_IN:
         return _kept(503, _("Not saved: Redis did not answer. Your text is still here, try again"))
@@ -55,7 +55,7 @@ def redis_away(error: Exception) -> ResponseReturnValue:
 
 @blueprint.app_errorhandler(RateLimitExceeded)
 def too_often(error: RateLimitExceeded) -> ResponseReturnValue:
-    """Passwords were guessed."""
+    """A rate limit was reached."""
     minutes = max(1, round(error.limit.limit.get_expiry() / 60))
     text = _("Too many tries. Try again in %(minutes)s minutes", minutes=minutes)
     return _failure(429, _("Too many tries"), text, "warn")
@@ -63,14 +63,14 @@ def too_often(error: RateLimitExceeded) -> ResponseReturnValue:
 
 @blueprint.app_errorhandler(RequestEntityTooLarge)
 def too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
-    """A file that is larger than its view takes."""
+    """The request is larger than its view accepts."""
     most = f"{(request.max_content_length or 0) / (1 << 20):g}"
     return _failure(413, _("Too large"), _("What was sent is larger than %(most)s MB", most=most))
 
 
 @blueprint.app_errorhandler(HTTPException)
 def other(error: HTTPException) -> ResponseReturnValue:
-    """Whatever else a browser may be told."""
+    """Any other HTTP error."""
     if error.code == 404:
         text = _("There is no such page. A record may have reached the end of the days it is kept")
         return _failure(404, _("Not found"), text, "plain")
@@ -83,7 +83,7 @@ def other(error: HTTPException) -> ResponseReturnValue:
 
 @blueprint.app_errorhandler(InternalServerError)
 def own_fault(error: InternalServerError) -> ResponseReturnValue:
-    """A view raised what nobody expected."""
+    """A view raised an unexpected exception."""
     number = secrets.token_hex(4)
     log.error("a page failed (%s)", number, exc_info=error.original_exception or error)
     text = _("This is a fault of the console. Its number in the log is %(number)s", number=number)

@@ -1,4 +1,4 @@
-"""Whether greetings fail now: how many of the newest customers, one after the other, were not greeted."""
+"""Whether greetings fail now: how many of the newest customers in a row were not greeted."""
 
 from dataclasses import dataclass
 from itertools import takewhile
@@ -16,7 +16,7 @@ _TELLING = (MISSED - {"stale"}) | GREETED  # `stale` is of an earlier trouble: W
 
 @dataclass(frozen=True, slots=True)
 class FailureStreak:
-    """`missed`: how many of the newest in a row, ten at most; `why`: the newest one's outcome in a few words."""
+    """`missed`: customers in a row, ten at most; `why`: the newest one's outcome in a few words."""
 
     missed: int = 0
     why: Message | None = None
@@ -26,7 +26,7 @@ NONE = FailureStreak()
 
 
 def failure_streak(ledger: Ledger, app: str) -> FailureStreak:
-    """The newest of an app that came to an end in the last ten minutes. Raises redis.RedisError."""
+    """Of an app's deliveries that were settled in the last ten minutes. Raises redis.RedisError."""
     rows = ledger.page(app, outcome=frozenset(_TELLING), since=ledger.now() - _WITHIN, limit=_LOOKED).rows
     missed = list(takewhile(lambda one: one.outcome in MISSED, rows))
     if not missed:

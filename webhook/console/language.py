@@ -1,6 +1,6 @@
-"""Chinese first, English second. English stands in the code, Chinese in translations/zh_Hans/*.po, a file a subject.
+"""Two languages: English is in the code, Chinese in translations/zh_Hans/*.po, one file per subject.
 
-The .po files are read when the process starts, so that there is nothing to compile and nothing to go stale.
+The .po files are read when the process starts: nothing has to be compiled, nothing can be stale.
 """
 
 import io
@@ -28,7 +28,7 @@ blueprint = Blueprint("language", __name__)
 
 
 def speak(app: Flask) -> None:
-    """Give an application its two languages, and the route that changes between them."""
+    """Set up the two languages of an application, and the route that switches between them."""
     babel = _Babel(app, default_locale=CHINESE, locale_selector=_chosen)
     _ = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
     app.jinja_env.globals.update(language=html_language, other_language=_other)
@@ -51,7 +51,7 @@ def html_language() -> str:
 
 @cache
 def chinese() -> Translations:
-    """Every .po file of the Chinese translation, as one catalogue; read once by a process."""
+    """All .po files of the Chinese translation as one catalogue; read once per process."""
     merged = Translations()
     for file in sorted((Path(__file__).parent / "translations" / CHINESE).glob("*.po")):
         with file.open("rb") as source:
@@ -77,13 +77,13 @@ def _chosen() -> str:
 
 
 def _other() -> tuple[str, str, str]:
-    """(code, name, value of lang) of the language that is not shown."""
+    """(code, name, value of lang) of the other language."""
     code = ENGLISH if str(get_locale()) == CHINESE else CHINESE
     return code, NAMES[code], code.replace("_", "-")
 
 
 class _Catalogues(Domain):
-    """Flask-Babel's domain, from memory."""
+    """Flask-Babel's domain, with catalogues in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class _Babel(Babel):
 
 @blueprint.get("/language/<code>")
 def choose(code: str) -> ResponseReturnValue:
-    """Show every page in this language from now on, in this browser."""
+    """Set the language of this browser."""
     response = redirect(inside(request.args.get("back", "")))
     if code in NAMES:
         response.set_cookie(COOKIE, code, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure)

@@ -1,4 +1,4 @@
-"""What every page shares: the app it is about, navigation, the state of the system, times in words."""
+"""What all pages share: the selected app, navigation, the system's state, times in words."""
 
 import hashlib
 import threading
@@ -41,7 +41,7 @@ _FRESH = 2.0  # seconds for which a reading of the state serves all pages
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How greeting stands, in a word. tone: ok | bad | unknown."""
+    """Whether greeting works, in a word. tone: ok | bad | unknown."""
 
     tone: str
     word: Any  # a lazy string
@@ -49,7 +49,7 @@ class State:
 
 
 class Pulse:
-    """The state of the system, read at most every two seconds for all pages together; a pause is never old."""
+    """The system's state, cached for two seconds for all pages together; a pause is always read."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -83,7 +83,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What stays the same on every page of an application."""
+    """What is the same for all requests of an application."""
 
     pulse: Pulse
     first_app: str
@@ -93,7 +93,7 @@ class _Layout:
 
 
 def frame(app: Flask, services: Services) -> None:
-    """Give an application what its pages share."""
+    """Set up what an application's pages share."""
     settings = services.settings
     app.extensions["layout"] = _Layout(
         pulse=Pulse(services),
@@ -111,7 +111,7 @@ def frame(app: Flask, services: Services) -> None:
 
 
 def choose_app() -> None:
-    """The app that a page is about: the one that its address names, else the first."""
+    """Set `g.app`, the settings of the app that the address names, or of the first."""
     g.began = time.perf_counter()
     apps = current.services().settings.apps
     name = request.args.get("app", _layout().first_app)
@@ -121,7 +121,7 @@ def choose_app() -> None:
 
 
 def keep_app(endpoint: str, values: dict[str, Any]) -> None:
-    """Have every address of a page lead to the same app."""
+    """Keep the selected app in every URL."""
     if endpoint == "static":
         values.setdefault("v", _layout().versions.get(values.get("filename", ""), ""))
     elif "app" in g and g.app.name != _layout().first_app and endpoint not in ("access.sign_in", "access.sign_out"):
@@ -129,7 +129,7 @@ def keep_app(endpoint: str, values: dict[str, Any]) -> None:
 
 
 def shared() -> dict[str, Any]:
-    """What every template may use."""
+    """Names for every template."""
     layout, settings = _layout(), current.services().settings
     return {
         "navigation": navigation,
@@ -144,7 +144,7 @@ def shared() -> dict[str, Any]:
 
 
 def navigation() -> list[tuple[str, Any, int]]:
-    """(endpoint, name, how many wait there)."""
+    """(endpoint, name, items waiting there)."""
     return [(endpoint, name, _waiting(endpoint)) for endpoint, name in PAGES]
 
 
@@ -163,7 +163,7 @@ def _layout() -> _Layout:
 
 
 def when(seconds: float, zone: ZoneInfo) -> Markup:
-    """A time in words, with the exact one beside it: today 10:31:58, yesterday 18:40, 11-20 09:05, 2025-11-20 09:05."""
+    """A time in words, titled with the exact one: today 10:31:58, yesterday 18:40, 11-20 09:05, 2025-11-20 09:05."""
     at, today = datetime.fromtimestamp(seconds, zone), datetime.now(zone).date()
     words = _in_words(at, today)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
@@ -180,11 +180,11 @@ def _in_words(at: datetime, today: date) -> str:
 
 
 def cut(text: str, most: int = 40) -> str:
-    """A name as lists show it: without control characters, cut with … where it is long."""
+    """A name for lists: without control characters, shortened with … if it is long."""
     clean = "".join(one for one in text if one.isprintable() or one == "\u200d")
     return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
 def _versions(folder: Path) -> dict[str, str]:
-    """File → a few digits of its content's hash: a changed file has another address, so browsers may keep the old."""
+    """File → digits of its content's hash: a changed file has another URL, so browsers may cache the old one."""
     return {one.name: hashlib.sha256(one.read_bytes()).hexdigest()[:8] for one in folder.iterdir() if one.is_file()}

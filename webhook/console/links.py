@@ -1,4 +1,4 @@
-"""Addresses that came with a request: only those of the console itself are followed, or heard."""
+"""URLs that come with a request: only those of the console itself are trusted."""
 
 from urllib.parse import urlsplit
 
@@ -6,12 +6,12 @@ from flask import request, url_for
 
 
 def here() -> str:
-    """The address of this request, path and query."""
+    """The URL of this request: path and query."""
     return request.script_root + request.full_path.rstrip("?")
 
 
 def from_elsewhere() -> bool:
-    """Whether a page of another site had the browser send this. Browsers say so with each form (Fetch Metadata)."""
+    """Whether another site made the browser send this request (Fetch Metadata, or Origin)."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in ("same-origin", "none")
@@ -20,7 +20,7 @@ def from_elsewhere() -> bool:
 
 
 def inside(address: str) -> str:
-    """The address if it is one of the console's own pages, else its front page: no open redirect."""
+    """The URL if it is one of the console's own pages, otherwise the front page: no open redirect."""
     parts = urlsplit(address.replace("\\", "/"))
     own = request.script_root + "/"
     if parts.scheme or parts.netloc or not parts.path.startswith(own) or not address.isprintable():

@@ -1,7 +1,7 @@
-"""Missed: customers who were not greeted, to be greeted by hand. Told to the member, ticked off, taken back.
+"""Missed: customers who were not greeted and are to be greeted by hand. Members are reminded, rows ticked off.
 
-Every action is on the ids that the form carries, at most a page of them; a row that changed meanwhile is left alone,
-and the answer says so.
+Every action applies to the ids in the form, at most a page of them; a row that has changed meanwhile is skipped, and
+the answer says so.
 """
 
 import time
@@ -115,7 +115,7 @@ def show() -> ResponseReturnValue:
 
 
 def _page(tab: str, before: str | None) -> MissedPage:
-    """Some of a list. ValueError for a cursor that is none."""
+    """A page of a list. ValueError for an invalid cursor."""
     app = current.app()
     if tab in ("todo", "done"):
         return app.work_list.page(tab == "done", before)
@@ -126,7 +126,7 @@ def _page(tab: str, before: str | None) -> MissedPage:
 
 
 def _newest() -> Delivery | None:
-    """Who was missed last, ticked off or greeted since."""
+    """The customer who was missed last, whatever was done about it."""
     rows = current.services().ledger.page(current.app().name, outcome=frozenset(MISSED), limit=1).rows
     return rows[0] if rows else None
 
@@ -139,7 +139,7 @@ def _names(rows: Iterable[Delivery]) -> dict[str, str]:
 
 @blueprint.get("/missed/<identity>/greeting")
 def greeting(identity: str) -> str:
-    """What can be sent by hand to one of them."""
+    """The greeting that can be sent to one of them by hand."""
     app, services = current.app(), current.services()
     rows = app.work_list.rows([identity])
     if not rows:
@@ -161,7 +161,7 @@ def greeting(identity: str) -> str:
 
 @blueprint.post("/missed/remind")
 def remind() -> ResponseReturnValue:
-    """Tell the members of whom they have not greeted."""
+    """Remind members of the selected customers."""
     ids, app = _chosen(), current.app()
     if not ids:
         flash(_("Tick at least one customer"), "warn")
@@ -175,7 +175,7 @@ def remind() -> ResponseReturnValue:
 
 @blueprint.post("/missed/tick")
 def tick() -> ResponseReturnValue:
-    """Tick off."""
+    """Tick the selected customers off."""
     ids = _chosen()
     if not ids:
         flash(_("Tick at least one customer"), "warn")
@@ -188,7 +188,7 @@ def tick() -> ResponseReturnValue:
 
 @blueprint.post("/missed/untick")
 def untick() -> ResponseReturnValue:
-    """Take ticks back: of the ids that the form carries, or of one click, named by its ms."""
+    """Take ticks back: of the selected customers, or of one click, identified by its ms."""
     at, work_list = request.form.get("at", ""), current.app().work_list
     ids = work_list.ticked_at(int(at)) if at.isascii() and at.isdigit() and len(at) < 16 else _chosen()
     taken = work_list.untick(ids)
@@ -213,7 +213,7 @@ def automatic() -> ResponseReturnValue:
 
 @blueprint.post("/missed/compare")
 def compare() -> ResponseReturnValue:
-    """Ask for the comparison with WeCom's customers now."""
+    """Request a comparison with WeCom's customers."""
     if current.app().comparison.ask_for(current.operator()):
         flash(_("The comparison begins within a minute"))
     else:
@@ -222,7 +222,7 @@ def compare() -> ResponseReturnValue:
 
 
 def _chosen() -> list[str]:
-    """The ids that the form carries, once each; no more than a page shows."""
+    """The selected ids, each once; at most a page of them."""
     return list(dict.fromkeys(request.form.getlist("id")))[:PAGE]
 
 
@@ -234,7 +234,7 @@ def _back(**query: object) -> ResponseReturnValue:
 
 
 def _tabs(todo: int, done: int, became: dict[str, int]) -> list[tuple[str, str, int]]:
-    """(tab, its name, how many)."""
+    """(tab, name, count)."""
     return [
         ("todo", _("To do"), todo),
         ("done", _("Followed up"), done),
@@ -262,7 +262,7 @@ def _why_not(reason: Reason | None) -> str:
 
 
 def _undo(work: WorkList, now: float) -> tuple[int, int] | None:
-    """(ms of a click, how many it ticked off) that this page offers to take back."""
+    """(ms of a click, how many it ticked off) that the page offers to undo."""
     at = request.args.get("ticked", "")
     if not (at.isascii() and at.isdigit() and len(at) < 16) or now - int(at) / 1000 > UNDO:
         return None
@@ -283,7 +283,7 @@ def _say_skipped(count: int) -> None:
 
 
 def _say_told(report: Report, names: dict[str, str]) -> None:
-    """What came of it, member by member where it went wrong. No customer's name: a message is kept in a cookie."""
+    """Flash the result, with the members for whom it failed. No customer's name: messages are kept in a cookie."""
     if count := report.count("sent"):
         flash(ngettext("%(num)s member was reminded", "%(num)s members were reminded", count))
     failed: dict[tuple[ReminderStatus, str], list[str]] = {}

@@ -1,4 +1,4 @@
-"""Parts of a page that fail each alone: what cannot be read is said to be unknown, and never shown as nothing."""
+"""Panels of a page that fail independently: what cannot be read is shown as unknown, never as zero."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Panel(Generic[T]):
-    """What a part of a page shows. `value` None: it could not be read, and `why` says so."""
+    """What a panel shows. `value` None: it could not be read, for the reason `why`."""
 
     value: T | None
     why: Message | None = None
@@ -27,7 +27,7 @@ class Panel(Generic[T]):
 
 
 class Panels:
-    """Reads the panels of one request. Once Redis was silent nobody waits for it a second time."""
+    """Reads the panels of one request. After one time-out of Redis the others do not wait for it."""
 
     def __init__(self) -> None:
         self._away: Message | None = None
@@ -38,7 +38,7 @@ class Panels:
         return self._away is not None
 
     def read(self, look: Callable[[], T]) -> Panel[T]:
-        """What `look` returns, or why Redis does not tell."""
+        """What `look` returns, or why Redis could not be read."""
         if self._away is not None:
             return Panel(None, self._away)
         try:

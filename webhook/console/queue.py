@@ -1,6 +1,6 @@
-"""Queue: whether whoever is added now will be greeted, and why not; who works, and on what. Lanes are paused here.
+"""Queue: whether a customer who is added now will be greeted; processes and jobs; queues are paused here.
 
-Every panel is one read of fixed keys, so it costs the same however long it all runs, and each fails alone.
+Every panel is one read of fixed keys, so its cost does not grow, and each fails independently.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ ROLES = {  # role → what it does
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What goes through the welcome lane. `rate`: added in the last minute, of all apps. `run`: the newest outcomes."""
+    """The welcome queue. `rate`: customers added in the last minute, of all apps. `run`: the newest outcomes."""
 
     reading: Reading
     rate: int
@@ -57,7 +57,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class QueueVerdict:
-    """What stands on top of the page."""
+    """The headline of the page."""
 
     tone: str
     headline: Message
@@ -65,7 +65,7 @@ class QueueVerdict:
 
 
 def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: float) -> QueueVerdict:
-    """Whether whoever is added now will be greeted. `flow` None: that cannot be read. `half`: seconds, in digits."""
+    """Whether a customer added now will be greeted. `flow` None: not known. `half`: the median, seconds in digits."""
     if flow is None:
         more = Message.of("Until Redis answers, WeCom is told to send its notifications again")
         return QueueVerdict(UNKNOWN, Message.of("Cannot read: Redis does not answer"), more)
@@ -147,13 +147,13 @@ def _flow() -> Flow:
 
 
 def _days() -> dict[date, statistics.Tallies]:
-    """The causes of the last DAYS days."""
+    """The counts by cause of the last DAYS days."""
     days = [current.today() - timedelta(n) for n in reversed(range(DAYS))]
     return statistics.read(current.services().redis, current.app().name, days, ["cause"])
 
 
 def _latency() -> statistics_summary.Latency | None:
-    """How long greetings took today."""
+    """Today's latency; None if nothing was sent."""
     found = statistics.read(current.services().redis, current.app().name, [current.today()], ["latency"])
     (tallies,) = found.values()
     return statistics_summary.latency(tallies)
@@ -166,7 +166,7 @@ def _listed(status: FollowUpSummary) -> Sequence[Delivery]:
 
 @blueprint.post("/queue/lanes/<lane>/pause")
 def pause(lane: str) -> ResponseReturnValue:
-    """Have a queue take nothing more."""
+    """Pause a queue."""
     if lane not in QUEUES:
         abort(404)
     if not current.services().queue_pauses.pause(lane, current.operator()):
@@ -180,7 +180,7 @@ def pause(lane: str) -> ResponseReturnValue:
 
 @blueprint.post("/queue/lanes/<lane>/resume")
 def resume(lane: str) -> ResponseReturnValue:
-    """Have it go on."""
+    """Resume a queue."""
     if lane not in QUEUES:
         abort(404)
     resumed = current.services().queue_pauses.resume(lane, current.operator())
@@ -190,7 +190,7 @@ def resume(lane: str) -> ResponseReturnValue:
 
 @blueprint.post("/queue/follow-ups/retry")
 def retry() -> ResponseReturnValue:
-    """Try those follow-ups now that the form names."""
+    """Retry the selected follow-ups."""
     ids = list(dict.fromkeys(request.form.getlist("id")))[:LISTED]
     done = sum(_is_ours(one) and current.services().follow_ups.again(one) for one in ids)
     flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
@@ -206,7 +206,7 @@ def retry() -> ResponseReturnValue:
 
 
 def _is_ours(identity: str) -> bool:
-    """Whether an event is one of the app that the page is about."""
+    """Whether an event belongs to the page's app."""
     row = current.services().ledger.delivery(identity)
     return row is not None and row.app == current.app().name
 

@@ -1,6 +1,6 @@
 """A rehearsal's six steps, read from how the callback answered and from the ledger's row. `steps` is pure.
 
-welcome:rehearsal:APP    the last rehearsal that was asked for in the console, as JSON
+welcome:rehearsal:APP    the last rehearsal that was started in the console, as JSON
 
 signature → decryption → stored → queued → selection → rendering; a step after one that failed is not known.
 """
@@ -47,7 +47,7 @@ class KeptRehearsal:
 
 
 def keep(client: Redis, app: str, kept: KeptRehearsal) -> None:
-    """Show this one to everybody as the last. Raises redis.RedisError."""
+    """Store it as the last one. Raises redis.RedisError."""
     client.set(keys.rehearsal(app), json.dumps(asdict(kept), ensure_ascii=False), ex=LIFE)
 
 
@@ -83,7 +83,7 @@ def steps(kept: KeptRehearsal, row: Delivery | None, now: float, window: float) 
 
 
 def _on_the_way(kept: KeptRehearsal, row: Delivery | None, now: float, window: float) -> Iterator[RehearsalStep]:
-    """How the steps stand, up to the first that is not done. Their names are put in by `steps`."""
+    """The steps up to the first that is not done. `steps` sets their names."""
 
     def stand(status: str, detail: Message | None = None, ms: int | None = None) -> RehearsalStep:
         return RehearsalStep(SIGNATURE, status, detail, ms)

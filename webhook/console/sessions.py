@@ -1,7 +1,7 @@
-"""The console's sessions: a signed cookie that ends, and the key that signs it.
+"""The console's sessions: a signed cookie that expires, and the key that signs it.
 
 A session holds the operator's name, when it began, when it was last used, and a keyed fingerprint of the password it
-was opened with: a new password ends them all.
+was opened with: a new password ends all sessions.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
 
-IDLE = 24 * 3600  # seconds without use after which a session ends: nobody is thrown out while he writes (WCAG 2.2.1)
+IDLE = 24 * 3600  # seconds without use after which a session ends: nobody is signed out while typing (WCAG 2.2.1)
 LIFE = 7 * 86400  # seconds after which it ends anyhow
 _TOUCH = 300  # seconds: how exactly its use is noted
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's own sessions, with a key that may be out of reach when the process starts, and safe cookies over TLS."""
+    """Flask's sessions, with a key that may not be available at the start, and secure cookies over TLS."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
@@ -49,13 +49,13 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def fingerprint(password: str, key: str | bytes) -> str:
-    """What a session keeps of the password: nobody can test guesses against it without the key."""
+    """What a session holds of the password: guesses cannot be tested against it without the key."""
     key = key if isinstance(key, bytes) else key.encode()
     return hmac.new(key, password.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def begin(operator: str, mark: str) -> None:
-    """Begin a new session; whatever the old one held is gone. `mark`: the password's fingerprint."""
+    """Begin a new, empty session. `mark`: the password's fingerprint."""
     session.clear()
     g.pop("csrf_token", None)  # Flask-WTF's, made for the session that has just gone: the next page has a new one
     now = int(time.time())
@@ -63,7 +63,7 @@ def begin(operator: str, mark: str) -> None:
 
 
 def end(client: Redis) -> None:
-    """End this session, wherever its cookie has been copied to. Without Redis it ends in this browser only."""
+    """End this session, also for copies of its cookie. Without Redis it ends in this browser only."""
     try:
         client.set(keys.session_ended(str(session.get("id"))), 1, ex=LIFE)
     except redis.RedisError as error:
@@ -72,9 +72,9 @@ def end(client: Redis) -> None:
 
 
 def operator(client: Redis, mark: str, acting: bool) -> str | None:
-    """Whose session this is; None if there is none, or it has ended. `acting`: a person's doing, not a page's own.
+    """The session's operator; None without one, or after its end. `acting`: by a person, not by a page that polls.
 
-    Without Redis nobody is signed out: a page without data says so, and what was typed is kept.
+    Nobody is signed out while Redis is away: pages say that they have no data, and what was typed is kept.
     """
     now = int(time.time())
     name, began, used = session.get("operator"), session.get("began", 0), session.get("used", 0)

@@ -1,4 +1,4 @@
-"""Set-up: the callback URL and WeCom's last request to it, the doctor's findings, a rehearsal through the real path."""
+"""Set-up: the callback URL and its last request, the doctor's findings, and a rehearsal through the real path."""
 
 import re
 import time
@@ -36,7 +36,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
 
 class Rehearsal(FlaskForm):
-    """Whom the customer who does not exist adds, and through which channel."""
+    """The member whom the fictitious customer adds, and the channel's State."""
 
     member = StringField(
         validators=[
@@ -53,7 +53,7 @@ class Rehearsal(FlaskForm):
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """How the callback stands. tone: ok | bad | warn | unknown. `at`: Unix seconds, None while nothing came."""
+    """The state of the callback. tone: ok | bad | warn | unknown. `at`: Unix seconds, None before the first request."""
 
     tone: str
     at: int | None = None
@@ -66,20 +66,20 @@ blueprint = Blueprint("setup", __name__)
 
 @blueprint.get("/setup")
 def show() -> str:
-    """The page; its form holds what was rehearsed last."""
+    """The page. Its form holds the last rehearsal's values."""
     kept = rehearsal_steps.last(current.services().redis, current.app().name)
     return _page(Rehearsal(data={"member": kept.member, "state": kept.state} if kept else None))
 
 
 @blueprint.get("/setup/sheet")
 def sheet() -> str:
-    """The sheet for whoever administers WeCom, to be printed."""
+    """The printable sheet for the administrator of WeCom."""
     return render_template("setup/sheet.html", url=_callback_url(), today=current.today().isoformat())
 
 
 @blueprint.post("/setup/check")
 def check() -> ResponseReturnValue:
-    """Have the doctor look."""
+    """Run the doctor."""
     try:
         with auth.limiter().limit(CHECKS, key_func=_session):
             ended = Checkup(current.services()).begin(current.app().settings)
@@ -92,7 +92,7 @@ def check() -> ResponseReturnValue:
 
 @blueprint.post("/setup/rehearsal")
 def rehearsal() -> ResponseReturnValue:
-    """Rehearse: send an event to the callback as WeCom does, and wait a moment for what becomes of it."""
+    """Rehearse: send an event to the callback as WeCom does, and wait shortly for its outcome."""
     form, url, app = Rehearsal(), _reachable(), current.app()
     if url is None:
         no_url = _("Set WELCOME_PUBLIC_URL: the console has an address of its own, and the callback's is not known")
@@ -157,7 +157,7 @@ def _callback_url() -> str | None:
 
 
 def _reachable() -> str | None:
-    """Where a rehearsal is sent: the way that WeCom takes, else this server as it is bound."""
+    """The URL for a rehearsal: the public one that WeCom uses, else this server's own; None if that is not known."""
     if public := _callback_url():
         return public
     if current.services().settings.console_bind:
@@ -186,7 +186,7 @@ def _name(member: str) -> str:
 
 
 def _preview(row: Delivery) -> list[Bubble] | None:
-    """What the rehearsal's customer would have been sent; None where that cannot be told."""
+    """What the rehearsal's customer would have been sent; None if that is not known."""
     try:
         message = as_sent(current.services().books.book(row.app, row.revision or 0), row)
     except (KeyError, ValueError, NoRevision, BookError):
@@ -204,7 +204,7 @@ def _states() -> list[str]:
 
 @blueprint.app_template_filter("coded")
 def coded(text: str) -> Markup:
-    """A text whose `commands` stand between backticks, as a page shows it."""
+    """A text with `commands` between backticks, as HTML."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 

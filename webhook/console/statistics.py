@@ -1,4 +1,4 @@
-"""Numbers: adds and greetings by day, channel, member, welcome or variant; as a table, and as one to take away.
+"""Numbers: adds and greetings by day, channel, member, welcome or variant; as a page, and as a CSV file.
 
 Read from the tallies (ledger.statistics): a read for each day that is asked for, however many customers it had.
 """
@@ -39,7 +39,7 @@ COLUMNS = ("added", "sent", "on_time", "missed", "unconfirmed", "no_code", "lost
 
 
 class Asked(FlaskForm):
-    """What is asked for: a range of days, and by what."""
+    """The query: a range of days, and the dimension."""
 
     class Meta(FlaskForm.Meta):
         csrf = False  # it changes nothing
@@ -80,7 +80,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All lines, and their sum."""
+    """All rows, and their total."""
 
     rows: Sequence[Row]
     total: Row
@@ -115,7 +115,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.get("/numbers.csv")
 def file() -> ResponseReturnValue:
-    """The table to take away."""
+    """The table as CSV."""
     form = _asked()
     if form.errors:
         return show()
@@ -131,7 +131,7 @@ def file() -> ResponseReturnValue:
 
 
 def _asked() -> Asked:
-    """The form of this request, judged; what is not given is the last PERIOD days, day by day."""
+    """The validated form of this request. Default: the last PERIOD days, by day."""
     today = current.today()
     first = {"since": today - timedelta(PERIOD - 1), "until": today}
     given = {name: value for name, value in request.args.items() if value}
@@ -193,7 +193,7 @@ def _cells(row: Row, by: str) -> Iterator[Any]:
 
 
 def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
-    """(name, query) of the times that are asked for most."""
+    """(name, query) of common periods."""
     first = today.replace(day=1)
     last = first - timedelta(1)
     spans = [

@@ -17,7 +17,7 @@ LONGEST = statistics.BUCKETS[-1]  # ms: what took longer is counted, and not mea
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCount:
-    """How many were added, and what became of them. Rehearsals are none of them."""
+    """How many were added, and what became of them, without rehearsals."""
 
     added: int = 0
     sent: int = 0
@@ -38,7 +38,7 @@ class OutcomeCount:
 
 
 def counted(tallies: Tallies, dimension: str) -> dict[Value, OutcomeCount]:
-    """Value of a dimension → its count."""
+    """Value of a dimension → its counts."""
     outcomes: dict[Value, Counter[str]] = {}
     for (of, value, outcome), number in tallies.items():
         if of == dimension:
@@ -47,7 +47,7 @@ def counted(tallies: Tallies, dimension: str) -> dict[Value, OutcomeCount]:
 
 
 def total(tallies: Tallies) -> OutcomeCount:
-    """The count of everybody."""
+    """The counts of all."""
     return counted(tallies, "total").get("", OutcomeCount())
 
 

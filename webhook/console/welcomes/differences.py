@@ -74,7 +74,7 @@ def differences(before: Content, after: Content) -> tuple[Change, ...]:
 
 
 def count(before: Content, after: Content) -> int:
-    """How many there are, without looking at them closely."""
+    """How many parts differ, without the details."""
     named = [part for part in changed(before, after) if part.kind != RULE]
     return len(named) + len(list(_rules(before, after)))
 
@@ -104,7 +104,7 @@ def pieces(before: str, after: str) -> tuple[Piece, ...]:
 
 
 def _without_crumbs(found: list[Piece]) -> Iterator[Piece]:
-    """A single character that stayed between two changes belongs to them: nobody reads it by itself."""
+    """Merge a single unchanged character between two changes into them: it is not readable by itself."""
     gone = new = ""
     for number, one in enumerate(found):
         inside = 0 < number < len(found) - 1 and bool(gone or new)

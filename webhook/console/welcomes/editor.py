@@ -1,7 +1,7 @@
-"""Writing a welcome, or a group welcome: the form, its preview, and what two editors wrote at the same time.
+"""The editor of a welcome or a group welcome: the form, its preview, and conflicts between two editors.
 
-Every button of the form sends all of it: what was typed is on the next page whatever becomes of it, and a file is kept
-as soon as it has come (Drafts.hold), so that nothing is uploaded twice. Only saving changes the draft.
+Every button submits the whole form, so nothing typed is lost, and an uploaded file is stored at once (Drafts.hold), so
+nothing is uploaded twice. Only saving changes the draft.
 """
 
 import time
@@ -40,7 +40,7 @@ TAKE_FILES = frozenset({"editor.new", "editor.edit", "editor.new_group", "editor
 
 
 class DeleteForm(FlaskForm):
-    """Which welcome takes the place of one that goes."""
+    """The welcome that replaces a deleted one in rules."""
 
     was = HiddenField()
     instead = StringField()
@@ -51,7 +51,7 @@ blueprint = Blueprint("editor", __name__)
 
 @blueprint.url_value_preprocessor
 def take_files(endpoint: str | None, _values: Any) -> None:
-    """Let whoever is signed in send as much as a form with files has; nobody else."""
+    """Raise the limit of the body for forms with files, for those who are signed in."""
     if endpoint in TAKE_FILES and session.get("operator"):
         request.max_content_length = FILES_LIMIT
 
@@ -62,7 +62,7 @@ def take_files(endpoint: str | None, _values: Any) -> None:
 @blueprint.route("/welcomes/new", endpoint="new", methods=["GET", "POST"])
 @blueprint.route("/groups/new", endpoint="new_group", methods=["GET", "POST"])
 def new() -> ResponseReturnValue:
-    """An empty form, or one that begins as a copy."""
+    """An empty form, or a copy of another welcome."""
     kind, draft = _kind(), _working()
     if request.method == "POST":
         return _answer(kind, "")
@@ -74,7 +74,7 @@ def new() -> ResponseReturnValue:
 @blueprint.route("/welcomes/edit", endpoint="edit", methods=["GET", "POST"])
 @blueprint.route("/groups/edit", endpoint="edit_group", methods=["GET", "POST"])
 def edit() -> ResponseReturnValue:
-    """The form of one that there is."""
+    """The form of an existing welcome."""
     kind, name = _kind(), request.args.get("name", "")  # any name can stand there, `..` and `a/b` too
     if not name:
         return redirect(_listed(kind))
@@ -89,7 +89,7 @@ def edit() -> ResponseReturnValue:
 
 
 def _answer(kind: Named, name: str) -> ResponseReturnValue:
-    """What follows on any button of the form."""
+    """Handle any button of the form."""
     form = EditForm()
     if not form.known():
         abort(400)
@@ -131,7 +131,7 @@ def _save(kind: Named, name: str, form: EditForm, act: str) -> ResponseReturnVal
 
 
 def _after(kind: Named, name: str, act: str) -> str:
-    """Where a saved form leads."""
+    """The URL after saving."""
     if act == "publish":
         return url_for("publishing.publish")
     if act == "explain":
@@ -140,7 +140,7 @@ def _after(kind: Named, name: str, act: str) -> str:
 
 
 def _take_uploads(form: EditForm) -> None:
-    """Keep the files that came, and note at their fields what is wrong with them."""
+    """Store the uploaded files, and set the errors of their fields."""
     for one in form.attachments:
         pick(one.form)
         upload = one.form.upload.data
@@ -151,7 +151,7 @@ def _take_uploads(form: EditForm) -> None:
 
 
 def _take(form: AttachmentForm, upload: FileStorage) -> str | None:
-    """Keep a file. → why it was not kept."""
+    """Store a file. → why it was refused; None if it was not."""
     content, refused = received(upload, USES[form.kind.data])
     if refused is not None:
         return refused
@@ -173,7 +173,7 @@ def _take(form: AttachmentForm, upload: FileStorage) -> str | None:
 @blueprint.post("/welcomes/preview", endpoint="preview")
 @blueprint.post("/groups/preview", endpoint="preview_group")
 def live_preview() -> ResponseReturnValue:
-    """The preview of what is in the form now; nothing is changed or judged."""
+    """The preview of the form's current values, without validation; nothing is stored."""
     kind = _kind()
     form = EditForm()
     if not form.known():
@@ -236,7 +236,7 @@ def _page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, fo
 
 
 def _status(part: Part, draft: Draft, number: int | None) -> dict[str, Any]:
-    """How the draft has a welcome, against what is live; `number`: the revision that is."""
+    """A welcome in the draft compared with the live one; `number`: the live revision."""
     services, app = current.services(), current.app().name
     content = draft.content
     live = services.drafts.live(app).content if draft.version else content
@@ -256,7 +256,7 @@ def _fitting(files: Mapping[str, Media], kind: str) -> list[Media]:
 
 
 def _kind() -> Named:
-    """What the request is about: each view has an endpoint for welcomes and one for group welcomes."""
+    """Every view has an endpoint for welcomes and one for group welcomes."""
     return "group_welcome" if str(request.endpoint).endswith("_group") else "template"
 
 
@@ -265,18 +265,18 @@ def _working() -> Draft:
 
 
 def address(act: str, kind: str, **values: str) -> str:
-    """The address of one of the pages: `new`, `edit`, `preview` or `delete`."""
+    """The URL of one of the pages: `new`, `edit`, `preview` or `delete`."""
     return url_for(f"editor.{act}" if kind == TEMPLATE else f"editor.{act}_group", **values)  # type: ignore[arg-type]
 
 
 def _missing(kind: str, name: str) -> ResponseReturnValue:
-    """To the list, and why: an old link may name what has been deleted since."""
+    """Redirect to the list with a message: an old link may name a deleted welcome."""
     flash(_("There is no “%(name)s” any more", name=name))
     return redirect(_listed(kind))
 
 
 def _listed(kind: str) -> str:
-    """The address of the list."""
+    """The URL of the list."""
     return url_for("groups.show" if kind == GROUP else "welcomes.show")
 
 
@@ -286,7 +286,7 @@ def _listed(kind: str) -> str:
 @blueprint.route("/welcomes/delete", endpoint="delete", methods=["GET", "POST"])
 @blueprint.route("/groups/delete", endpoint="delete_group", methods=["GET", "POST"])
 def delete() -> ResponseReturnValue:
-    """Take one out of the draft; what is left may need another in its place."""
+    """Delete one from the draft; where rules use it, another one has to replace it."""
     kind, name = _kind(), request.args.get("name", "")
     if not name:
         return redirect(_listed(kind))
@@ -314,7 +314,7 @@ def delete() -> ResponseReturnValue:
 
 
 def _deleted(form: DeleteForm, kind: Named, name: str) -> bool:
-    """Delete it, or note at the form's fields why it cannot be deleted now."""
+    """Delete it, or set the form's errors. → whether it was deleted."""
     change = DeleteNamed(kind, name, form.was.data or "", form.instead.data or "")
     try:
         current.services().drafts.change(current.app().name, change, current.operator())

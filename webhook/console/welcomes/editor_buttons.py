@@ -1,6 +1,6 @@
-"""What the buttons of a welcome's form do to it: attachments come, go and move, and one side of a conflict is taken.
+"""The buttons of a welcome's form: add, move and remove attachments, choose a file, take one side of a conflict.
 
-A conflict, and what both sides wrote, travels with the form: a field of it holds that as JSON.
+A conflict is kept in a hidden field of the form, as JSON.
 """
 
 import json
@@ -16,18 +16,18 @@ COMPARED = ("text", "attachments", "tags", "remark")  # what a conflict shows, f
 
 
 def form_of(data: Typed, was: str = "", clash: str = "") -> EditForm:
-    """A form with these values in it, whatever was sent."""
+    """A form with these values, independent of the request."""
     return EditForm(formdata=None, data=data | {"was": was, "clash": clash})
 
 
 def pick(form: AttachmentForm) -> None:
-    """A file that is chosen from those that are kept takes the place of the one before."""
+    """Replace the file by the one that was chosen from the stored files."""
     if form.pick.data:
         form.path.data, form.pick.data = form.pick.data, ""
 
 
 def changed(form: EditForm, act: str, argument: str, most: int) -> EditForm:
-    """The form after one of its buttons; unknown ones change nothing."""
+    """The form after a button was pressed; an unknown one changes nothing."""
     data = form.typed
     errors = [one.form.upload.errors for one in form.attachments]
     items: list[tuple[dict[str, str], Any]] = list(zip(data["attachments"], errors, strict=True))
@@ -57,7 +57,7 @@ def changed(form: EditForm, act: str, argument: str, most: int) -> EditForm:
 
 
 def focus(form: EditForm, act: str, argument: str) -> str:
-    """The id of what a button's work is about, so that the next page opens there."""
+    """The id of the element that a button acted on, to which the next page scrolls."""
     last = len(form.attachments) - 1
     number = argument.partition(":")[0]
     at = int(number) if number.isascii() and number.isdecimal() else 0
@@ -78,7 +78,7 @@ def focus(form: EditForm, act: str, argument: str) -> str:
 
 
 def with_clash(form: EditForm, conflict: EditConflict) -> EditForm:
-    """The form with what all three wrote beside it; saving it again goes on from theirs."""
+    """The form with all three versions of a conflict; saving it again overwrites theirs."""
     name = form.name.data or ""
 
     def side(value: Any) -> Typed | None:
@@ -95,7 +95,7 @@ def with_clash(form: EditForm, conflict: EditConflict) -> EditForm:
 
 
 def read_clash(form: EditForm) -> dict[str, Any]:
-    """What the form remembers of a conflict: mine, theirs and original (or None), author, at. {} for none."""
+    """The conflict in the form: mine, theirs and original (or None), author, at. {} if there is none."""
     try:
         noted = json.loads(form.clash.data or "{}")
         found: dict[str, Any] = {key: _side(noted[key]) for key in ("mine", "theirs", "original")}
@@ -106,7 +106,7 @@ def read_clash(form: EditForm) -> dict[str, Any]:
 
 
 def _side(noted: Any) -> Typed | None:
-    """One side, of a kind that fields can hold; whatever else a form was made to send raises."""
+    """One version, converted to what fields can hold. Raises for anything else, since the field can be forged."""
     if noted is None:
         return None
     texts = {key: str(noted[key]) for key in ("name", "text", "tags", "remark")}

@@ -31,7 +31,7 @@ SAMPLE = "王芳"  # the customer of a preview
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whom is asked about. `at`: None for now. Texts as they were typed, "" where nothing was."""
+    """The customer to explain. `at`: None for now. Texts as typed, "" if empty."""
 
     member: str = ""
     state: str = ""
@@ -45,7 +45,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class RuleStep:
-    """One rule on the way. `why` it lost, None otherwise."""
+    """One rule's evaluation. `why` it lost, None otherwise."""
 
     number: int
     rule: Rule
@@ -124,7 +124,7 @@ def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
 
 
 def way(book: Book, contact: Contact, names: Names) -> list[RuleStep]:
-    """What becomes of each rule: lost with its reason, won, or not looked at any more."""
+    """Each rule's result: lost with its reason, won, or not evaluated."""
     steps: list[RuleStep] = []
     won = False
     for number, rule in enumerate(book.rules, 1):
@@ -136,7 +136,7 @@ def way(book: Book, contact: Contact, names: Names) -> list[RuleStep]:
 
 
 def question(args: "MultiDict[str, str]", zone: ZoneInfo) -> Question:
-    """What an address asks; `wrong` says what cannot be understood."""
+    """The query string as a Question; `wrong`: what is invalid in it."""
     wrong = None
     at = None
     moment = args.get("at", "").strip()

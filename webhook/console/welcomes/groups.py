@@ -30,7 +30,7 @@ blueprint = Blueprint("groups", __name__)
 
 @blueprint.get("/groups")
 def show() -> str:
-    """The list: what the draft, the live book and WeCom have of each."""
+    """The list: each group welcome in the draft, in the live book and at WeCom."""
     drafts, app = current.services().drafts, current.app()
     draft = drafts.working(app.name)
     live = drafts.live(app.name) if draft.version else draft
@@ -49,7 +49,7 @@ def show() -> str:
 
 @blueprint.post("/groups/sync")
 def bring() -> ResponseReturnValue:
-    """Do what is to be done, and say what became of each; `check`: ask WeCom for each first."""
+    """Synchronize now. With `check`, compare each with what WeCom has first."""
     try:
         done = current.app().group_sync.sync(check=bool(request.form.get("check")))
     except SyncInProgress:

@@ -1,4 +1,4 @@
-"""What pages about rules look up: the book of a draft, names, channels. None of it waits long for WeCom."""
+"""What pages about rules look up: a draft's book, names, channels. None of it waits long for WeCom."""
 
 from collections.abc import Iterable
 
@@ -30,7 +30,7 @@ def member_names(members: Iterable[str]) -> dict[str, str]:
 
 
 def names_of(rules: Iterable[Rule]) -> Names:
-    """The names of the members and departments that rules ask for, as far as they are known soon."""
+    """The names of the members and departments in rules, as far as they are known within PATIENCE."""
     rules = list(rules)
     members = {one for rule in rules for one in rule.when.member}
     asked = any(rule.when.department for rule in rules)
@@ -38,23 +38,23 @@ def names_of(rules: Iterable[Rule]) -> Names:
 
 
 def selectable_members() -> dict[str, str]:
-    """userid → name of the members that a form lets choose."""
+    """userid → name of the selectable members."""
     app = current.app()
     return list_members(current.services().redis, app.name, app.wecom, PATIENCE)
 
 
 def department_tree() -> dict[int, Department]:
-    """The departments that a form lets choose."""
+    """The selectable departments."""
     app = current.app()
     return departments(current.services().redis, app.name, app.wecom, PATIENCE)
 
 
 def states() -> list[str]:
-    """States that a form proposes: of the channels that were made here."""
+    """The States to suggest: those of the channels that were made here."""
     channels = current.app().channels.all().values()
     return sorted({channel.state for channel in channels if channel.state})[:STATES]
 
 
 def named(tree: dict[int, Department]) -> dict[int, str]:
-    """Department → name, of those whose name is known."""
+    """Department → name, where it is known."""
     return {one.id: one.name for one in tree.values() if one.name}

@@ -1,4 +1,4 @@
-"""The media library: the files that welcomes show, how they stand at WeCom, and their bytes for the preview."""
+"""The media library: the files of welcomes, their state at WeCom, and their bytes for the preview."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ A_YEAR = 365 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file of the library. `users`: (kind, name, whether it is live) of what shows it."""
+    """A file of the library. `users`: (kind, name, whether it is live) of the welcomes that use it."""
 
     media: Media
     kind: Any  # in words
@@ -55,7 +55,7 @@ blueprint = Blueprint("media", __name__)
 
 @blueprint.url_value_preprocessor
 def take_a_file(endpoint: str | None, _values: Any) -> None:
-    """Let whoever is signed in send as much as a file has; nobody else."""
+    """Raise the limit of the body for uploads, for those who are signed in."""
     if endpoint == "media.upload" and session.get("operator"):
         request.max_content_length = UPLOAD_LIMIT
 
@@ -83,7 +83,7 @@ def show() -> str:
 
 
 def _items(files: Mapping[str, Media], draft: Book | None, live: Book | None) -> list[Item]:
-    """Every file with what shows it; what needs somebody first, then by name."""
+    """Every file with the welcomes that use it; those with problems first, then by name."""
     fresh = media_status.of_files(live, current.services().books.ready.all(current.app().settings.corp_id))
     users: dict[str, dict[tuple[str, str], bool]] = {}
     for book, is_live in ((draft, False), (live, True)):
@@ -105,7 +105,7 @@ def _items(files: Mapping[str, Media], draft: Book | None, live: Book | None) ->
 
 @blueprint.post("/media")
 def upload() -> ResponseReturnValue:
-    """Keep the files that came, until something shows them."""
+    """Store the uploaded files for later use."""
     files = [one for one in request.files.getlist("file") if one.filename]
     kept = 0
     for one in files:
@@ -121,7 +121,7 @@ def upload() -> ResponseReturnValue:
 
 
 def _held(file: FileStorage) -> str | None:
-    """Keep a file. → why it was not kept."""
+    """Store a file. → why it was refused; None if it was not."""
     content, refused = received(file, FILE)
     if refused is not None:
         return refused
@@ -136,7 +136,7 @@ def _held(file: FileStorage) -> str | None:
 
 @blueprint.post("/media/delete")
 def delete() -> ResponseReturnValue:
-    """Take files out that nothing shows: those that the form names, and no other."""
+    """Delete the selected files, unless a welcome uses them."""
     paths = request.form.getlist("path")
     gone = sum(current.services().drafts.release(current.app().name, path) for path in paths)
     if gone:
@@ -153,7 +153,7 @@ def delete() -> ResponseReturnValue:
 
 @blueprint.get("/media/<sha256>")
 def content(sha256: str) -> Response:
-    """The bytes of a file. The address is its content's, so a browser may keep it; nothing in it can run."""
+    """The bytes of a file. Its URL is its content's hash, so browsers may cache it; nothing in it can run."""
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         abort(404)
     found = current.services().books.media.get(sha256)

@@ -1,4 +1,4 @@
-"""How it stands with a file at WeCom: usable for good, for some days, or not. Pure."""
+"""The state of a file at WeCom: usable for good, for some days, or not. Pure."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,7 +37,7 @@ _WORST_FIRST = ("absent", "failing", "renewing", "usable", "permanent", "unpubli
 
 
 def standing(upload: Upload, records: Mapping[str, Record], now: float) -> Freshness:
-    """How it stands with one upload that a live book needs. `records`: an Upload's key → what is noted of it."""
+    """The state of one upload that a live book needs. `records`: an Upload's key → its Record."""
     first = records.get(upload.key, Record())
     other = records.get(stand_in(upload).key, Record()) if upload.how == "url" else Record()
     shown = next((one for one in (first, other) if one.sendable(now)), None)
@@ -57,7 +57,7 @@ def standing(upload: Upload, records: Mapping[str, Record], now: float) -> Fresh
 
 
 def of_files(book: Book | None, records: Mapping[str, Record], now: float | None = None) -> dict[str, Freshness]:
-    """sha256 → how it stands, of every file of a live book: the worst of its uploads."""
+    """sha256 → state of every file of a live book: the worst of its uploads."""
     now = time.time() if now is None else now
     found: dict[str, Freshness] = {}
     for upload in needed(book) if book is not None else ():
@@ -68,7 +68,7 @@ def of_files(book: Book | None, records: Mapping[str, Record], now: float | None
 
 
 def uses(book: Book) -> Iterator[tuple[str, str, str]]:
-    """(path, "template" or "group_welcome", name) for everything in a book that shows a file."""
+    """(path, "template" or "group_welcome", name) of every use of a file in a book."""
     for template in book.templates.values():
         yield from ((path, "template", template.name) for path in _paths(template.attachments))
     for welcome in book.group_welcomes.values():

@@ -1,7 +1,6 @@
-"""Welcomes: rules in order with how often each is met, and the list of welcomes.
+"""Welcomes: the rules in order with their hits, and the list of welcomes.
 
-What is shown is the draft; where there is none, what is live (tasks.books.draft). The pages around it: rules,
-publishing, revisions, explaining.
+The draft is shown, or what is live if there is none (tasks.books.draft).
 """
 
 from collections.abc import Iterable
@@ -28,7 +27,7 @@ LOOKED_AT = 500  # events for the hits on the overview
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One rule as the overview shows it. `hits` None: not known. `hidden_by`: the rule in its way, 0 for none."""
+    """One rule in the overview. `hits` None: not known. `hidden_by`: the rule that shadows it, 0 for none."""
 
     number: int
     digest: str
@@ -41,7 +40,7 @@ class RuleRow:
 
 @dataclass(frozen=True, slots=True)
 class WelcomeRow:
-    """One welcome as the overview shows it. `rules`: numbers; `rest`: everybody whom no rule matches gets it."""
+    """One welcome in the overview. `rules`: numbers; `rest`: it is the default for those whom no rule matches."""
 
     welcome: Welcome
     kinds: tuple[str, ...]
@@ -81,7 +80,7 @@ def show() -> str:
 
 @blueprint.post("/welcomes/discard")
 def discard() -> ResponseReturnValue:
-    """Throw the draft away."""
+    """Discard the draft."""
     try:
         current.services().drafts.discard(current.app().name, request.form.get("version", 0, type=int))
         flash(_("The draft is discarded. What is live is unchanged"))
@@ -112,7 +111,7 @@ def _rule_rows(draft: Draft, book: Book | None, found: Hits | None) -> list[Rule
 
 
 def _rest(book: Book, found: Hits | None) -> int | None:
-    """How many no rule matched; None where one holds for everybody."""
+    """How many no rule matched; None if a rule always matches."""
     return None if any(rule.when.always for rule in book.rules) else found.rules[0] if found else 0
 
 

@@ -1,4 +1,4 @@
-"""Review and publish: what a draft changes, what is worth a look, and whom it would have greeted differently."""
+"""Review and publish: what a draft changes, remarks, and who would have been greeted differently."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ NOTE_LIMIT = 200  # characters
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about a draft. tone: ok | warn."""
+    """A remark about a draft. tone: ok | warn."""
 
     tone: str
     what: Message
@@ -45,7 +45,7 @@ blueprint.context_processor(vocabulary)
 
 @blueprint.route("/welcomes/publish", methods=["GET", "POST"])
 def publish() -> ResponseReturnValue:
-    """The review, and the button below it."""
+    """The review, and publishing itself."""
     if request.method == "GET":
         return _review()
     note = request.form.get("note", "").strip()
@@ -71,7 +71,7 @@ def publish() -> ResponseReturnValue:
 
 @blueprint.post("/welcomes/rebase")
 def rebase() -> ResponseReturnValue:
-    """Make the draft's changes to what is live now; where both changed the same, as it was chosen."""
+    """Apply the draft's changes to what is live now; parts that both changed as chosen in the form."""
     choices = {
         part_of(name.removeprefix("choice:")): value
         for name, value in request.form.items()
@@ -127,7 +127,7 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
 
 
 def _remarks(draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
-    """What is worth a look before a draft goes live. A draft is always valid: its lengths and links are right."""
+    """Remarks before publishing. A draft is always valid, so its lengths and links are right."""
     yield Remark("ok", Message.of("Lengths, attachments, links and rules are within WeCom's limits"))
     yield from _media(book)
     members = {one for rule in book.rules for one in rule.when.member}
@@ -182,7 +182,7 @@ def _label(book: Book, number: int) -> Message:
 
 
 def shown_clash(clash: Clash) -> dict[str, Any]:
-    """A part that both sides changed, as a page shows it: of all rules together, each rule by itself."""
+    """A part that both sides changed, for the template; the rules, which are one part, are listed one by one."""
     sides = {"yours": clash.yours, "theirs": clash.theirs, "original": clash.original}
     if clash.part == RULES:
         rules = {

@@ -1,4 +1,4 @@
-"""The history of an app's welcomes: what each revision changed, the way back, and books as files in and out."""
+"""The history of an app's welcomes: what each revision changed, rollback, export and import."""
 
 import io
 import time
@@ -39,7 +39,7 @@ blueprint.context_processor(vocabulary)
 
 @blueprint.get("/welcomes/history")
 def history() -> str:
-    """The revisions, newest first, each with what it changed."""
+    """The revisions, newest first, each with its changes."""
     newest = _newest()
     start = max(1, min(newest, request.args.get("from", newest, type=int)))
     shown = [one for one in map(_revision, range(start, max(0, start - PAGE), -1)) if one] if newest else []
@@ -54,7 +54,7 @@ def history() -> str:
 
 @blueprint.get("/welcomes/history/<int:number>")
 def revision(number: int) -> str:
-    """One revision, against the one before it or another one."""
+    """One revision, compared with the previous one or the one that `with` names."""
     newest = _newest()
     against = request.args.get("with", number - 1, type=int)
     about, after = _revision(number), _content(number)
@@ -99,12 +99,12 @@ def rollback(number: int) -> ResponseReturnValue:
 
 
 def _newest() -> int:
-    """The number of the revision that is live; 0 for none."""
+    """The number of the live revision; 0 for none."""
     return current.services().books.current(current.app().name) or 0
 
 
 def _revision(number: int) -> Revision | None:
-    """What is noted of a revision; None: it is not kept."""
+    """A revision's metadata; None if it is not stored."""
     try:
         return current.services().books.revision(current.app().name, number)
     except NoRevision:
@@ -112,7 +112,7 @@ def _revision(number: int) -> Revision | None:
 
 
 def _content(number: int) -> Content | None:
-    """What a revision says; None: it is not kept."""
+    """A revision's content; None if it is not stored."""
     books, app = current.services().books, current.app().name
     try:
         return Content(values_of(books.source(app, number)), books.revision(app, number).files)
@@ -152,7 +152,7 @@ def export_draft() -> Response:
 
 
 def _sent(bundle: Bundle, name: str) -> Response:
-    """A .zip where the book has more than its YAML, else the YAML."""
+    """A .zip if the book has files or group welcomes at WeCom, otherwise the YAML."""
     app = current.app()
     ids = {one: each.template_id for one, each in app.group_sync.kept().items() if each.template_id}
     if bundle.files or ids:
@@ -166,14 +166,14 @@ def _sent(bundle: Bundle, name: str) -> Response:
 
 @blueprint.url_value_preprocessor
 def take_files(endpoint: str | None, _values: Any) -> None:
-    """Let whoever is signed in send as much as a book with its files has; nobody else."""
+    """Raise the limit of the body for imports, for those who are signed in."""
     if endpoint == "revisions.import_book" and session.get("operator"):
         request.max_content_length = IMPORT_LIMIT
 
 
 @blueprint.route("/welcomes/import", methods=["GET", "POST"])
 def import_book() -> ResponseReturnValue:
-    """Make a file the draft."""
+    """Import a file as the draft."""
     drafts, app = current.services().drafts, current.app().name
     if request.method == "GET":
         return _importing(drafts.working(app))

@@ -24,7 +24,7 @@ blueprint.context_processor(vocabulary)
 
 @blueprint.post("/welcomes/rules/move")
 def move() -> ResponseReturnValue:
-    """Put a rule one place up or down."""
+    """Move a rule one place up or down."""
     places = 1 if request.form.get("to") == "down" else -1
     edit = MoveRule(request.form.get("rule", ""), places)
     try:
@@ -39,7 +39,7 @@ def move() -> ResponseReturnValue:
 
 @blueprint.route("/welcomes/rules/new", methods=["GET", "POST"])
 def add() -> ResponseReturnValue:
-    """A new rule, for a welcome or a channel where the address names one."""
+    """The form of a new rule; `use` and `state` in the query string fill it in."""
     if request.method == "POST":
         return _answer(RuleForm.of_request(request.form), new=True)
     welcome = request.args.get("use", "")
@@ -52,7 +52,7 @@ def add() -> ResponseReturnValue:
 
 @blueprint.route("/welcomes/rules/<rule>", methods=["GET", "POST"])
 def edit(rule: str) -> ResponseReturnValue:
-    """A rule that there is, named by the digest of what it says."""
+    """The form of an existing rule, identified by the digest of its value."""
     if request.method == "POST":
         return _answer(RuleForm.of_request(request.form), new=False)
     content = _working().content
@@ -64,7 +64,7 @@ def edit(rule: str) -> ResponseReturnValue:
 
 
 def _answer(form: RuleForm, new: bool) -> ResponseReturnValue:
-    """What follows on any button of the form."""
+    """Handle any button of the form."""
     act, _colon, where = request.form.get("do", "save").partition(":")
     if act == "more":
         return _page(form, new, more=where)
@@ -116,7 +116,7 @@ def _working() -> Draft:
 
 
 def _clash(form: RuleForm, draft: Draft, conflict: EditConflict) -> dict[str, Any]:
-    """What all three say: this form, the draft now, and what both began from."""
+    """All three versions: this form, the draft now, and the one that both started from."""
     theirs = _same_name(draft, conflict.original)
     return {
         "author": conflict.author,
@@ -129,19 +129,19 @@ def _clash(form: RuleForm, draft: Draft, conflict: EditConflict) -> dict[str, An
 
 
 def _with_unknown(tree: dict[int, Department], chosen: Iterable[str]) -> list[Department]:
-    """Those to choose from, and those that a rule has without WeCom's knowing them."""
+    """The selectable departments, and those in the rule that WeCom does not know."""
     unknown = [Department(int(one), "", 0) for one in chosen if one.isdecimal() and int(one) not in tree]
     return [*tree.values(), *unknown]
 
 
 def _same_name(draft: Draft, original: Any) -> Any:
-    """The rule that has the name of one that was changed; None if that cannot be told."""
+    """The current rule of the same name; None if there is none, or no name."""
     name = original.get("name") if isinstance(original, dict) else None
     return next((rule for rule in draft.content.rules if name and rule.get("name") == name), None)
 
 
 def _rows(form: RuleForm, kind: str, more: str) -> list[Any]:
-    """The rows of a list, and empty ones below."""
+    """The rows of a list, and empty ones after them."""
     pair = kind in ("hours", "dates", "use")
     filled: list[Any] = list(getattr(form, kind) if pair else form.lists.get(kind, []))
     blank = 3 if kind == more else 0 if kind == "use" and filled else BLANK
