@@ -37,6 +37,7 @@ def make_app(redis_url: str) -> Celery:
     app = Celery("wecom-welcome", set_as_current=False)
     app.conf.update(
         broker_url=broker_url,
+        broker_transport=connections.TRANSPORT,
         broker_transport_options=transport_options,
         broker_connection_timeout=1,
         broker_pool_acquire_timeout=1,

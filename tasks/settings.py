@@ -20,6 +20,8 @@ from zoneinfo import ZoneInfo
 
 from dotenv.parser import Original, parse_stream
 
+from tasks.storage import redis_url
+
 DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
 
 
@@ -62,6 +64,7 @@ class Settings:
     keep_days: int
     media_mb: int
     concurrency: int
+    web_processes: int
     console_password: str | None = field(repr=False)
     console_bind: str | None
     metrics_bind: str | None
@@ -98,11 +101,15 @@ def _http_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    if value.startswith("sentinel://"):  # several hosts: no URL that a library could read
-        if not re.fullmatch(r"sentinel://(:[^@]*@)?[^/@:]+:\d{1,5}(,[^/@:]+:\d{1,5})*/[^/]+(/\d+)?", value):
-            raise ValueError("must look like sentinel://[:password@]host1:26379,host2:26379/master/0")
-        return value
-    return _url(value, "redis", "rediss", "unix", "sentinel")
+    redis_url.read(value)
+    return value
+
+
+def _secret(value: str) -> str:
+    """As it is: what stands at an end by mistake (echo, a copied line) would be a wrong secret, and nobody sees it."""
+    if value != value.strip():
+        raise ValueError("begins or ends with a blank or a line end; take it away")
+    return value
 
 
 def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
@@ -169,7 +176,7 @@ def _agent_id(value: str) -> str:
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("WECOM_CORP_ID", None, _corp_id, "企业ID"),
-    Variable("WECOM_CORP_SECRET", None, str, "secret of the app listed in 客户联系 → 可调用接口的应用"),
+    Variable("WECOM_CORP_SECRET", None, _secret, "secret of the app listed in 客户联系 → 可调用接口的应用"),
     Variable("WECOM_TOKEN", None, _token, "callback Token"),
     Variable("WECOM_ENCODING_AES_KEY", None, _aes_key, "callback EncodingAESKey, 43 characters"),
     Variable("WECOM_AGENT_ID", None, _agent_id, "that app's id, needed only to message members"),
@@ -184,11 +191,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WELCOME_KEEP_DAYS", "30", _number(int, 1, 3650), "days a ledger row is kept; then daily totals only"),
     Variable("WELCOME_MEDIA_MB", "512", _number(int, 1, 1_000_000), "cap on stored media"),
     Variable("WELCOME_CONCURRENCY", "32", _number(int, 1, 512), "greetings in flight per worker"),
-    Variable("CONSOLE_PASSWORD", None, str, "operators' password; unset: no console"),
+    Variable("WEB_CONCURRENCY", "1", _number(int, 1, 512), "web processes"),
+    Variable("CONSOLE_PASSWORD", None, _secret, "operators' password; unset: no console"),
     Variable("CONSOLE_BIND", None, _bind, "host:port of the console's own; unset: with the callback"),
     Variable("METRICS_BIND", None, _bind, "host:port of the metrics' own; unset: with the callback"),
     Variable("TRUSTED_PROXIES", "0", _number(int, 0, 16), "hops whose forwarded headers count"),
-    Variable("SECRET_KEY", None, str, "session signing; unset: generated once, kept in Redis"),
+    Variable("SECRET_KEY", None, _secret, "session signing; unset: generated once, kept in Redis"),
     Variable("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "what is logged"),
     Variable("LOG_FORMAT", None, _one_of("text", "json"), "unset: text on a terminal, else json"),
 )
@@ -198,7 +206,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _APP_KEYS: Mapping[str, Callable[[str], str]] = {
     "corp_id": _corp_id,
-    "secret": str,
+    "secret": _secret,
     "token": _token,
     "encoding_aes_key": _aes_key,
     "agent_id": _agent_id,
@@ -265,6 +273,7 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         keep_days=values["WELCOME_KEEP_DAYS"],
         media_mb=values["WELCOME_MEDIA_MB"],
         concurrency=values["WELCOME_CONCURRENCY"],
+        web_processes=values["WEB_CONCURRENCY"],
         console_password=values["CONSOLE_PASSWORD"],
         console_bind=values["CONSOLE_BIND"],
         metrics_bind=values["METRICS_BIND"],

@@ -1,86 +1,290 @@
-"""REDIS_URL → connections that never wait long: our own clients', and Celery's broker.
+"""REDIS_URL → connections that never wait long, and that follow the primary when it moves: ours, and Celery's.
 
-Every client has socket time-outs and its own retry policy: redis-py's ten retries turn one stalled call into ten
-seconds, and without a time-out a half-open link holds its caller for ever.
+Every client has socket time-outs and its own rule for what is tried again: redis-py's ten retries turn one stalled
+call into ten seconds, and without a time-out a half-open link holds its caller for ever.
+
+What is tried again, once:
+  the connection could not be made     nothing was sent
+  the server is not the primary, or is still loading (READONLY, LOADING, MASTERDOWN …)     nothing was done; the pooled
+                                       connections lead to the same server, so they are dropped
+  the answer was lost                  the step may have been done: only reads, and writes that say the same twice
+                                       (REPEATABLE, and scripts that are guarded by an id: `repeatable`)
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
+from redis.commands.core import Script
+from redis.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterError,
+    MasterDownError,
+)
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+
+from tasks.storage import redis_url
+from tasks.storage.redis_url import RedisAddress
 
 Redis: TypeAlias = redis.Redis  # its replies come as text: see tasks.storage.replies
+T = TypeVar("T")
+
+_READS = """
+    PING ECHO TIME INFO EXISTS TYPE TTL PTTL EXPIRETIME DBSIZE SCAN GET MGET STRLEN GETRANGE HGET HMGET HGETALL HKEYS
+    HVALS HLEN HEXISTS HSCAN LLEN LRANGE LINDEX SCARD SISMEMBER SMEMBERS SSCAN ZCARD ZCOUNT ZSCORE ZMSCORE ZRANK ZRANGE
+    ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZSCAN
+"""
+_NAMED_BY_TWO = {"MEMORY USAGE", "CONFIG GET", "SCRIPT LOAD", "SCRIPT EXISTS"}  # as redis-py writes them
+REPEATABLE = frozenset(_READS.split()) | _NAMED_BY_TWO | {"SET", "HSET", "EXPIRE", "PEXPIRE"}  # see `_may_repeat`
+_CONDITIONS = {
+    "NX",
+    "XX",
+    "GET",
+    "GT",
+    "LT",
+    "IFEQ",
+    "IFNE",
+}  # of SET and EXPIRE: the second time they answer otherwise
+_NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS")
+_WITHIN = re.compile(rf"(?:^|because of: |-)(?:{'|'.join(_NOT_PRIMARY)}) ")  # EXECABORT; Redis 6 in a script's error
+_CLUSTERS = (AskError, ClusterError, ClusterCrossSlotError)  # a MovedError is an AskError
+CLUSTER = "this is a Redis Cluster, on which this cannot run: REDIS_URL must lead to one server, or to Sentinels"
+
+
+class NotPrimary(redis.ConnectionError):
+    """The server is not, or not yet, the one that takes writes. Nothing was done. A connection error to redis-py
+    and to kombu alike: both connect anew.
+    """
+
+
+class ReadOnlyError(NotPrimary):
+    """The server is a replica."""
+
+
+class ClusterRefused(redis.ResponseError):
+    """The server belongs to a Redis Cluster."""
+
+    def __init__(self) -> None:
+        super().__init__(CLUSTER)
 
 
 def connect(url: str, *, timeout: float, retries: int = 1) -> Redis:
     """A thread-safe client. `timeout`: seconds for a connection and for each answer.
 
-    One retry mends a connection that died while it was idle; the worst case is (retries + 1) × timeout.
+    The worst case is (retries + 1) × timeout. Raises ValueError for a URL that cannot be honoured.
     """
-    options: dict[str, Any] = {
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "retry": Retry(NoBackoff(), retries),
-        "decode_responses": True,
-        "protocol": 2,
-    }
-    if not url.startswith("unix://"):
-        options["socket_keepalive"] = True
-    if url.startswith("sentinel://"):
-        group = SentinelURL.read(url)
-        patience = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0)}
-        sentinel = Sentinel(list(group.hosts), sentinel_kwargs={**patience, "protocol": 2}, protocol=2)
-        client: Redis = sentinel.master_for(group.master, db=group.db, password=group.password, **options)
-        return client
-    return redis.Redis.from_url(url, **options)
+    pool = make_pool(redis_url.read(url), timeout, timeout, decode_responses=True, retry=Retry(NoBackoff(), 0))
+    client = Client(connection_pool=pool)
+    client.retries = retries
+    client.auto_close_connection_pool = True  # nobody else has it
+    return client
 
 
 def broker(url: str) -> tuple[str, dict[str, Any]]:
-    """(broker_url, broker_transport_options) for Celery."""
-    options: dict[str, Any] = {
+    """(broker_url, broker_transport_options) for Celery, with `TRANSPORT`. The URL has no password: people see it."""
+    return str(redis_url.read(url)), {
+        "address": redis_url.read(url),
         "socket_timeout": 3,
         "socket_connect_timeout": 1,
-        "socket_keepalive": True,
         "health_check_interval": 5,
         "visibility_timeout": 3600,  # the ledger's leases bring events back, not Celery
     }
-    if url.startswith("unix://"):
-        parts = urlsplit(url)
-        db = re.search(r"(?:^|&)db=(\d+)", parts.query)
-        secret = f":{parts.password}@" if parts.password else ""
-        return f"redis+socket://{secret}{parts.path}?virtual_host={db.group(1) if db else 0}", options | {
-            "socket_keepalive": None
+
+
+TRANSPORT = "tasks.storage.broker:Transport"  # for Celery's `broker_transport`
+
+
+# ------------------------------------------------------------------------------------------------ connections
+
+
+class _FollowsPrimary(AbstractConnection):
+    """A connection that its pool drops when the server turns out not to be the primary."""
+
+    pool: "Pool | SentinelPool | None" = None  # set by the pool that makes it
+    moves = 0  # of the pool, when this connected
+
+    def connect(self) -> None:
+        if self.pool is not None and self._sock is None:
+            self.moves = self.pool.moves
+        try:
+            super().connect()
+        except redis.RedisError as error:
+            error.unsent = True  # type: ignore[attr-defined]
+            raise
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:  # not SentinelManagedConnection's own, which knows READONLY alone
+            return AbstractConnection.read_response(self, *args, **kwargs)
+        except (redis.ResponseError, BusyLoadingError) as error:
+            if not _is_not_primary(error):
+                if isinstance(error, _CLUSTERS):
+                    raise ClusterRefused from None
+                raise
+            self.disconnect()
+            if self.pool is not None and self.moves == self.pool.moves:
+                self.pool.drop()
+            raise _not_primary(error)(str(error)) from None
+
+    def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        super().disconnect(*args, **kwargs)
+        if self.pool is not None and self.pool.on_disconnect is not None:
+            self.pool.on_disconnect(self)
+
+
+def _is_not_primary(error: redis.RedisError) -> bool:
+    known = isinstance(error, redis.exceptions.ReadOnlyError | BusyLoadingError | MasterDownError)
+    return known or _WITHIN.search(str(error)) is not None
+
+
+def _not_primary(error: redis.RedisError) -> type[NotPrimary]:
+    read_only = isinstance(error, redis.exceptions.ReadOnlyError) or "READONLY " in str(error)
+    return ReadOnlyError if read_only else NotPrimary
+
+
+class _Tcp(_FollowsPrimary, Connection):
+    pass
+
+
+class _Tls(_FollowsPrimary, SSLConnection):
+    pass
+
+
+class _Unix(_FollowsPrimary, UnixDomainSocketConnection):
+    pass
+
+
+class _Managed(_FollowsPrimary, SentinelManagedConnection):
+    pass
+
+
+class _ManagedTls(_FollowsPrimary, SentinelManagedConnection, SSLConnection):
+    pass
+
+
+class _DropsAll(ConnectionPool):
+    """A pool whose connections all go when one of them has met a server that is not the primary."""
+
+    moves = 0
+    on_disconnect: Callable[[Any], None] | None = None
+
+    def make_connection(self) -> Any:
+        connection: Any = super().make_connection()
+        connection.pool = self
+        return connection
+
+    def drop(self) -> None:
+        """Close what is idle now, and what is in use when it comes back."""
+        self.moves += 1
+        self.disconnect(inuse_connections=False)
+
+    def release(self, connection: Any) -> None:
+        if connection.moves != self.moves:
+            connection.disconnect()
+        super().release(connection)
+
+
+class Pool(_DropsAll):
+    """To one server."""
+
+
+class SentinelPool(_DropsAll, SentinelConnectionPool):
+    """To the master that Sentinels name, which are asked for each connection."""
+
+
+def make_pool(address: RedisAddress, connect_timeout: float, timeout: float, **options: Any) -> Pool | SentinelPool:
+    """A pool of connections. `options`: further ones of redis-py's connections."""
+    plain: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout, "protocol": 2}
+    if address.path is None:
+        plain["socket_keepalive"] = True
+    if address.tls is not None:
+        plain |= {
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": address.tls.ca_certs,
+            "ssl_certfile": address.tls.certfile,
+            "ssl_keyfile": address.tls.keyfile,
         }
-    if url.startswith("sentinel://"):
-        group = SentinelURL.read(url)
-        secret = f":{quote(group.password, safe='')}@" if group.password else ""
-        hosts = ";".join(f"sentinel://{secret}{host}:{port}/{group.db}" for host, port in group.hosts)
-        return hosts, options | {"master_name": group.master}
-    return url, options
+    own: dict[str, Any] = {"db": address.db, "username": address.username, "password": address.password}
+    if address.path is not None:
+        return Pool(connection_class=_Unix, path=address.path, **own, **plain, **options)
+    secure = address.tls is not None
+    if address.master is None:
+        host, port = address.hosts[0]
+        return Pool(connection_class=_Tls if secure else _Tcp, host=host, port=port, **own, **plain, **options)
+    asking = plain | {"username": address.sentinel_username, "password": address.sentinel_password}
+    asking |= {"ssl": secure, "retry": Retry(NoBackoff(), 0)}
+    sentinels = Sentinel(list(address.hosts), sentinel_kwargs=asking)
+    kind = _ManagedTls if secure else _Managed
+    return SentinelPool(address.master, sentinels, connection_class=kind, **own, **plain, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class SentinelURL:
-    """sentinel://[:password@]host1:26379,host2:26379/master/db, read. The password is the master's."""
+# ------------------------------------------------------------------------------------------------ what is tried again
 
-    hosts: tuple[tuple[str, int], ...]
-    master: str
-    db: int
-    password: str | None
 
-    @classmethod
-    def read(cls, url: str) -> "SentinelURL":
-        rest = url.removeprefix("sentinel://")
-        secret, at, rest = rest.rpartition("@")
-        hosts, master, *db = rest.split("/")
-        return cls(
-            hosts=tuple((host, int(port)) for host, _, port in (one.rpartition(":") for one in hosts.split(","))),
-            master=master,
-            db=int(db[0]) if db and db[0] else 0,
-            password=unquote(secret.removeprefix(":")) if at else None,
-        )
+class Client(redis.Redis):
+    """redis-py's client, with the rule above in place of its own retries."""
+
+    retries = 1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.repeatable: set[str] = set()  # SHA-1 of scripts
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        may_repeat = _may_repeat(args, self.repeatable)
+        return _again(lambda: super(Client, self).execute_command(*args, **options), self.retries, may_repeat)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        pipe = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.retries, pipe.repeatable = self.retries, self.repeatable
+        return pipe
+
+
+class _Pipeline(Pipeline):
+    retries = 1
+    repeatable: set[str]
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        commands, scripts, watching = list(self.command_stack), set(self.scripts), self.watching
+        may_repeat = all(_may_repeat(one[0], self.repeatable) for one in commands)
+
+        def once() -> list[Any]:
+            self.command_stack, self.scripts = list(commands), set(scripts)  # the first time may have cleared them
+            done: list[Any] = super(_Pipeline, self).execute(raise_on_error)
+            return done
+
+        return _again(once, 0 if watching else self.retries, may_repeat)
+
+
+def repeatable(script: Script) -> Script:
+    """A script that may run again when its answer was lost: the second time it changes nothing, and says the same."""
+    if isinstance(script.registered_client, Client):
+        script.registered_client.repeatable.add(str(script.sha))
+    return script
+
+
+def _again(step: Callable[[], T], retries: int, may_repeat: bool) -> T:
+    while True:
+        try:
+            return step()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            nothing_done = isinstance(error, NotPrimary) or getattr(error, "unsent", False)
+            if retries == 0 or not (nothing_done or may_repeat):
+                raise
+            retries -= 1
+
+
+def _may_repeat(command: tuple[Any, ...], scripts: set[str]) -> bool:
+    name = str(command[0]).upper()
+    if name == "EVALSHA":
+        return str(command[1]) in scripts
+    if name in ("SET", "EXPIRE", "PEXPIRE") and _CONDITIONS.intersection(map(str, command[3:])):
+        return False
+    return name in REPEATABLE

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from tasks.settings import Settings
 
@@ -50,7 +51,7 @@ class Embedded:
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}?db=0"
+        return f"unix://{quote(os.fsencode(self.socket))}?db=0"
 
     def prepare(self) -> list[str]:
         """Make the directories, note who writes them. → the command to run. Raises EmbeddedError."""

@@ -1,7 +1,6 @@
 """The web role: gunicorn around the Flask application, in the foreground until SIGTERM, which drains."""
 
 import atexit
-import os
 import socket
 import struct
 from typing import Any
@@ -25,14 +24,14 @@ KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGTERM. Workers: WEB_CONCURRENCY, gunicorn's own variable, or 1."""
+    """Serve until SIGTERM."""
     bind = [f"{host}:{port}"]
     bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
     _Server(
         settings,
         {
             "bind": bind,
-            "workers": int(os.environ.get("WEB_CONCURRENCY") or 1),
+            "workers": settings.web_processes,
             "worker_class": Worker,
             "threads": THREADS,
             "backlog": BACKLOG,

