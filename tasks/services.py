@@ -12,17 +12,17 @@ from tasks.books.draft import Drafts
 from tasks.books.files import load
 from tasks.books.revisions import BookStore
 from tasks.channels import Channels
+from tasks.counters import Counters, count
 from tasks.directory.lookup import Lookups
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.store import FollowUps
 from tasks.group_welcomes import GroupSync
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import QueuePauses
-from tasks.media.renewal import media_status
+from tasks.media_renewal import media_status
 from tasks.missed.comparison import Comparison
 from tasks.missed.reminders import Reminders
 from tasks.missed.work_list import WorkList
-from tasks.monitoring.metrics import Counters, count
 from tasks.monitoring.queue_status import Queues
 from tasks.settings import App, Settings
 from tasks.storage import connections

@@ -1,7 +1,7 @@
 """What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media,
 group welcomes, the nightly comparison, reminders to members.
 
-Media is uploaded by a thread of its own (tasks.media.renewal), so that no task here waits for it.
+Media is uploaded by a thread of its own (tasks.media_renewal), so that no task here waits for it.
 Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
 """
 

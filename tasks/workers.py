@@ -21,7 +21,7 @@ from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.ledger import celery_message
-from tasks.media.renewal import MediaRenewer
+from tasks.media_renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper

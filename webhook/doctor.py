@@ -8,7 +8,7 @@ from datetime import datetime
 import redis
 import requests
 
-from tasks.media.renewal import MediaStatus
+from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
 from tasks.monitoring.queue_status import SILENT, Reading

@@ -6,11 +6,11 @@ The console's catalogue has the Chinese. No sentence holds a person's name.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.ledger.delivery import Attempt, Delivery, LeftOutBecause, Outcome
+from tasks.ledger.delivery import Delivery, LeftOutBecause, Outcome
 from tasks.messages import Message
-from tasks.reasons import Kind, Reason
-from tasks.wecom.errors import CODES, BadRequest, Busy, Failure, Limited, MediaRefused, Misconfigured, TokenRefused
+from tasks.reasons import Kind
 from webhook import timeline
+from webhook.errcode_texts import AUTHOR, SERVER, answered, errcode, errmsg_of, what_to_do
 from webhook.reason_texts import describe
 
 OK, WARN, BAD, UNKNOWN, PLAIN = "ok", "warn", "bad", "unknown", "plain"
@@ -64,78 +64,6 @@ def seconds(value: float) -> str:
     """Seconds as people read them: 0.04, 1.4, 31."""
     return f"{value:.2f}" if value < 0.095 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
-
-# ------------------------------------------------------------------------------------------------ errcodes
-
-ADMIN = Message("the WeCom administrator")
-AUTHOR = Message("whoever edits the welcome")
-SERVER = Message("whoever runs the server")
-MEMBER = Message("the member")
-NOBODY = Message("nobody: it passes by itself")
-
-_BY_CLASS = {
-    Misconfigured: ADMIN,
-    BadRequest: AUTHOR,
-    MediaRefused: AUTHOR,
-    Busy: NOBODY,
-    Limited: NOBODY,
-    TokenRefused: NOBODY,
-}
-_BY_CODE = {
-    **dict.fromkeys((40001, 40013, 40056, 41002, 41004, 45033, 48005), SERVER),
-    **dict.fromkeys((40098, 41050, 41054), MEMBER),
-    **dict.fromkeys((40003, 40050, 40068, 40071, 46004, 60111, 60123, 81013), AUTHOR),
-    **dict.fromkeys((40007, 41051, 41053, 40100, 84061), NOBODY),
-    **dict.fromkeys((41055, 41058, 41096), ADMIN),
-}
-
-
-def errcode(code: int, errmsg: str = "") -> tuple[Message, Message]:
-    """(meaning, cure) of a WeCom errcode. `errmsg`: WeCom's own words, for a code that is not known."""
-    known = CODES.get(code)
-    if known is None:
-        said = {"errmsg": errmsg or "?"}
-        return Message("WeCom says “%(errmsg)s”", said), Message("look the number up in WeCom's list, doc 90313")
-    return Message(known.meaning), Message(known.cure)
-
-
-def who(code: int) -> Message | None:
-    """Who can do something about an errcode; None if that is not known."""
-    known = CODES.get(code)
-    return _BY_CODE.get(code) or (_BY_CLASS.get(known.error) if known else None)
-
-
-def _what_to_do(code: int, errmsg: str) -> Message:
-    by, (_, cure) = who(code), errcode(code, errmsg)
-    if by is None:
-        return Message("What to do: %(cure)s.", {"cure": cure})
-    return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
-
-
-def answered(attempt: Attempt) -> Message:
-    """What came of one try."""
-    return Message("accepted by WeCom") if attempt.reason is None else told(attempt.reason)
-
-
-def told(reason: Reason) -> Message:
-    """A reason in few words, with the meaning of WeCom's errcode in place of WeCom's words."""
-    code = reason.errcode
-    if code is not None:
-        return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, _errmsg(reason))[0], "code": code})
-    unusable = reason.params.get("failure") == Failure.HTTP_STATUS
-    if reason.kind in (Kind.NOT_SENT, Kind.NO_ANSWER) and not unusable:
-        return describe(reason)
-    return Message("no answer: %(reason)s", {"reason": describe(reason)})
-
-
-def _errmsg(reason: Reason | None) -> str:
-    """WeCom's own words, where they are known."""
-    while reason is not None and reason.kind is not Kind.WECOM_ERROR:
-        reason = reason.cause
-    return "" if reason is None else str(reason.params["errmsg"])
-
-
-# ------------------------------------------------------------------------------------------------ verdicts
 
 BY_HAND = Message("The welcome code has died, so it cannot be sent again. Ask the member to say hello.")
 NO_RECEIPT = Message("WeCom gives no receipt of delivery.")
@@ -316,13 +244,13 @@ def _refused(delivery: Delivery, now: float | None, window: float) -> Words:
         cure = Message("change the welcome and publish it")
         yield Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": AUTHOR})
     else:
-        errmsg = _errmsg(reason)
+        errmsg = errmsg_of(reason)
         meaning = {"meaning": errcode(code, errmsg)[0], "code": code}
         yield Message("Not sent: refused by WeCom, %(meaning)s (%(code)s)", meaning)
         if code in (40058, 40063):  # which mean little without
             yield Message("WeCom's own words: %(errmsg)s", {"errmsg": errmsg})
         if code != 41050:  # whose cure is to greet by hand
-            yield _what_to_do(code, errmsg)
+            yield what_to_do(code, errmsg)
     yield from _troubles(delivery)
     yield BY_HAND
 
@@ -333,7 +261,7 @@ def _failed(delivery: Delivery, now: float | None, window: float) -> Words:
     for attempt in delivery.tries[-1:]:
         yield Message("The last try: %(why)s.", {"why": answered(attempt)})
     if delivery.errcode is not None:
-        yield _what_to_do(delivery.errcode, _errmsg(delivery.reason))
+        yield what_to_do(delivery.errcode, errmsg_of(delivery.reason))
     else:
         yield Message("Is the network, or WeCom, down? The Set-up page tries it.")
     yield from _troubles(delivery)
@@ -389,7 +317,9 @@ def note(delivery: Delivery) -> Message | None:
     if outcome == "no_template":
         return Message("no welcome is published") if delivery.revision is None else None
     if outcome in ("refused", "failed") and code is not None:
-        return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, _errmsg(delivery.reason))[0], "code": code})
+        return Message(
+            "%(meaning)s (%(code)s)", {"meaning": errcode(code, errmsg_of(delivery.reason))[0], "code": code}
+        )
     return Message("tries: %(n)s", {"n": delivery.attempts}) if outcome == "failed" else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tasks.ledger.delivery import Delivery, LeftOut, LeftOutBecause
-from tasks.media.renewal import MediaStatus
+from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.reasons import Kind, Reason
 from tasks.wecom.errors import FAILURES, Failure

@@ -22,8 +22,8 @@ from redis.typing import EncodableT, FieldT
 
 from tasks.books import revisions
 from tasks.books.files import Bundle
+from tasks.books.media_store import described
 from tasks.books.revisions import BookStore, NoRevision
-from tasks.media.uploads import described
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tasks.media.uploads import described
+from tasks.books.media_store import described
 from tasks.messages import Message, reason
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import LARGEST, MB

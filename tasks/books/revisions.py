@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tasks.books.files import Bundle
-from tasks.media.uploads import MediaStore, ReadyMedia, described
+from tasks.books.media_store import MediaStore, ReadyMedia, described
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis

@@ -15,10 +15,10 @@ from importlib import resources
 
 from tasks.events import ContactAdded
 from tasks.ledger import pauses
+from tasks.ledger.claims import FollowUpProgress
 from tasks.ledger.delivery import Delivery, FollowUpStatus
 from tasks.ledger.query import read
-from tasks.ledger.rows import from_row, to_json
-from tasks.reasons import Reason
+from tasks.ledger.rows import from_row, progress_fields
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 
@@ -50,22 +50,6 @@ class FollowUpTask:
     revision: int | None  # of the book that the event was settled with; None: not recorded
     tags: tuple[str, ...]  # group/tag, marked already
     remark: str | None  # "set" or "kept"; None: not looked at yet
-
-
-@dataclass(frozen=True, slots=True)
-class FollowUpProgress:
-    """How far a follow-up came.
-
-    delay: seconds until the next try, when it waits. remark: "set", "kept" (the member has one of their own) or None
-    (not asked for, or not done yet).
-    """
-
-    status: FollowUpStatus
-    reason: Reason | None = None
-    delay: float = 0.0
-    awaits_full_add: bool = False
-    tags: Sequence[str] = ()
-    remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +87,7 @@ class FollowUps:
 
     def note(self, task: FollowUpTask, progress: FollowUpProgress) -> bool:
         """Note how far it came. False: another worker has it now, or the customer was forgotten."""
-        fields = {
-            "follow_reason": progress.reason.to_json() if progress.reason else "",
-            "follow_tags": to_json(list(progress.tags)),
-            "follow_remark": progress.remark or "",
-        }
+        fields = progress_fields(progress)
         return bool(
             self._note(
                 keys=[

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field, replace
 import redis
 
 from tasks.books.revisions import BookStore, NoRevision
+from tasks.counters import Counters, count
 from tasks.directory.lookup import Lookup, Lookups
 from tasks.followups.corp_tags import CorpTags
-from tasks.followups.store import LEASE, FollowUpProgress, FollowUps, FollowUpTask
+from tasks.followups.store import LEASE, FollowUps, FollowUpTask
+from tasks.ledger.claims import FollowUpProgress
 from tasks.ledger.delivery import FollowUpStatus
 from tasks.logs import about
-from tasks.monitoring.metrics import Counters, count
 from tasks.reasons import Kind, Reason
 from tasks.templates.model import NOTHING, Book, Template
 from tasks.templates.problems import BookError

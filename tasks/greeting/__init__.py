@@ -1,0 +1,1 @@
+"""The 20-second task: due events are claimed, chosen for, sent, tried again and settled."""

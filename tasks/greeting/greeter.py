@@ -10,6 +10,7 @@ from functools import partial
 import redis
 
 from tasks.books.revisions import BookStore, NoRevision
+from tasks.counters import Counters, count, latency
 from tasks.directory.lookup import Lookups
 from tasks.greeting import policy
 from tasks.greeting.choice import choose
@@ -21,7 +22,6 @@ from tasks.ledger.delivery import MISSED, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import WELCOME, Pause, QueuePauses
 from tasks.logs import about
-from tasks.monitoring.metrics import Counters, count, latency
 from tasks.reasons import Kind, Reason
 from tasks.templates.model import NOTHING, Template
 from tasks.templates.problems import BookError

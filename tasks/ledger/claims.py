@@ -1,11 +1,11 @@
-"""What a worker gets from the ledger, and what it gives back: a claim under a lease, and its settlement."""
+"""What a worker gets from the ledger, and gives back: a claim under a lease, its settlement, a follow-up's progress."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tasks.events import ContactAdded
-from tasks.ledger.delivery import Attempt, LeftOut, Outcome
+from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, Outcome
 from tasks.reasons import Reason
 
 
@@ -78,3 +78,19 @@ class Settlement:
     values: Mapping[str, str] = field(default_factory=dict)
     left_out: Sequence[LeftOut] = ()
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpProgress:
+    """How far a follow-up came.
+
+    delay: seconds until the next try, when it waits. remark: "set", "kept" (the member has one of their own) or None
+    (not asked for, or not done yet).
+    """
+
+    status: FollowUpStatus
+    reason: Reason | None = None
+    delay: float = 0.0
+    awaits_full_add: bool = False
+    tags: Sequence[str] = ()
+    remark: str | None = None

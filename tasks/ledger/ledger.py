@@ -48,15 +48,7 @@ from tasks.ledger import celery_message, earlier, pauses, query, statistics
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
-from tasks.ledger.rows import (
-    attempts_json,
-    erase,
-    event_of,
-    from_row,
-    index,
-    left_out_json,
-    to_json,
-)
+from tasks.ledger.rows import claim_of, erase, from_row, index, new_row, settled_fields
 from tasks.reasons import Reason
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
@@ -102,13 +94,7 @@ class Ledger:
 
     def accept(self, event: ContactAdded) -> bool:
         """Store an event and wake a worker. False: it was there already, and nothing is queued."""
-        row: list[str | int] = [
-            *("app", event.app, "corp_id", event.corp_id, "change", event.change, "user_id", event.user_id),
-            *("external_user_id", event.external_user_id, "state", event.state),
-            *("created_at", event.created_at, "welcome_code", event.welcome_code),
-            *("rehearsal", int(event.rehearsal), "claims", 0, "attempts", 0, "answers", 0),
-        ]
-        identity = event.id
+        identity, row = event.id, new_row(event)
         code = "" if event.rehearsal else event.welcome_code
         indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
         indexes["external_user_id"] = event.external_user_id
@@ -121,7 +107,7 @@ class Ledger:
                 ],
                 args=[
                     *(identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity)),
-                    *(min(CODE_LIFE, self._life) if code else 0, *row),
+                    *(min(CODE_LIFE, self._life) if code else 0, *_flat(row)),
                 ],
             )
         )
@@ -139,25 +125,11 @@ class Ledger:
                 int(PUT_OFF * 1000),
             ],
         )
-        claims = []
-        for flat, revision, became in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
-            row = dict(zip(flat[::2], flat[1::2], strict=True))
-            claims.append(
-                Claim(
-                    event=event_of(row),
-                    fencing_token=int(row["claims"]),
-                    attempts=int(row["attempts"]),
-                    answers=int(row["answers"]),
-                    received_at=int(row["received_at"]),
-                    revision=int(revision) if revision else None,
-                    claimed_at=asked_at,
-                    age=(now - int(row["received_at"])) / 1000,
-                    window=self._window,
-                    code_owner=row.get("code_owner", ""),
-                    owner_outcome=Outcome(became) if became else None,
-                )
-            )
-        return claims
+        taken = zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+        return [
+            claim_of(dict(zip(flat[::2], flat[1::2], strict=True)), revision, became, now, asked_at, self._window)
+            for flat, revision, became in taken
+        ]
 
     def greeted_sibling(self, event: ContactAdded, received_at: int) -> str | None:
         """The id of another event of the same two that was greeted, received less than SIBLING before `received_at`.
@@ -177,7 +149,7 @@ class Ledger:
         return None
 
     def begin_try(self, claim: Claim, timeout: float) -> bool:
-        """Note that a further try begins; hold the claim for its time-out and a second. False: not ours any more."""
+        """Record that a further try begins; hold the lease for its time-out and a second. False: not ours any more."""
         return self._extended(claim, timeout + 1.0, "attempts")
 
     def extend_lease(self, claim: Claim, timeout: float) -> bool:
@@ -185,7 +157,7 @@ class Ledger:
         return self._extended(claim, timeout + 1.0, "")
 
     def answered(self, claim: Claim, wait: float) -> bool:
-        """Note that the last try was answered, and hold the claim for a wait of so many seconds, and a second."""
+        """Record that the last try was answered, and hold the lease for a wait of so many seconds, and a second."""
         return self._extended(claim, wait + 1.0, "answers")
 
     def settle(
@@ -199,25 +171,7 @@ class Ledger:
 
         follow_up: whether something is to be done after it; entered in the same step.
         """
-        counts = counts or {}
-        said = {
-            "reason": settlement.reason.to_json() if settlement.reason else "",
-            "errcode": "" if settlement.errcode is None else settlement.errcode,
-            "cause": settlement.cause,
-            "template": settlement.template,
-            "rule": settlement.rule,
-            "variant": settlement.variant,
-            "revision": settlement.revision or "",
-        }
-        fields = {
-            "outcome": str(settlement.outcome),
-            "attempts": settlement.attempts,
-            "steps": to_json(settlement.steps),
-            "try_reasons": attempts_json(settlement.tries),
-            "values": to_json(settlement.values),
-            "left_out": left_out_json(settlement.left_out),
-            **{name: value for name, value in said.items() if value != ""},
-        }
+        counts, fields = counts or {}, settled_fields(settlement)
         app, outcome = event.app, settlement.outcome
         latency = statistics.latency(settlement.steps) if outcome is Outcome.SENT else ""
         ahead = datetime.now(self._timezone).utcoffset() or timedelta()
@@ -232,10 +186,10 @@ class Ledger:
                 args=[
                     event.id,
                     len(fields),
-                    *(part for pair in fields.items() for part in pair),
+                    *_flat(fields),
                     len(counts),
-                    *(part for pair in counts.items() for part in pair),
-                    *("1" if said else "" for said in (follow_up, outcome in MISSED, outcome in GREETED)),
+                    *_flat(counts),
+                    *("1" if holds else "" for holds in (follow_up, outcome in MISSED, outcome in GREETED)),
                     *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
                     *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
                     *(int(ahead.total_seconds()), latency),
@@ -399,3 +353,9 @@ class Ledger:
 def _digest(app: str, code: str) -> str:
     """What is kept of a welcome code: enough to know it again, and nothing to greet with."""
     return hashlib.sha256(f"{app}\0{code}".encode()).hexdigest()[:32]
+
+
+def _flat(fields: Mapping[str, str | int]) -> Iterator[str | int]:
+    """field, value, field, value … as scripts take them."""
+    for pair in fields.items():
+        yield from pair

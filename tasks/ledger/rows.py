@@ -10,11 +10,13 @@ No other module knows the fields of a row, the scripts apart. Rows of earlier re
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from redis.typing import EncodableT, FieldT
 
 from tasks.events import ContactAdded
 from tasks.ledger import earlier
+from tasks.ledger.claims import Claim, FollowUpProgress, Settlement
 from tasks.ledger.delivery import (
     Attempt,
     Delivery,
@@ -42,9 +44,15 @@ INDEXED = {  # field of a row, and of a Delivery → kind of index set
 _VALUE_LIMIT = 256  # bytes of a value in a key; a longer one goes by its digest
 
 
-def event_of(row: Mapping[str, str]) -> ContactAdded:
-    """The event that a row is about."""
-    return ContactAdded(
+def claim_of(
+    row: Mapping[str, str], revision: str, owner_outcome: str, now: int, asked_at: float, window: float
+) -> Claim:
+    """The claim on an event, from its row as it was before. `revision`: of its app's book, "" for none.
+
+    owner_outcome: of the event that owns the welcome code; "" if it is this one.
+    now: ms of Redis' clock; asked_at: the same moment, or a little earlier, by `time.monotonic`.
+    """
+    event = ContactAdded(
         app=row["app"],
         corp_id=row["corp_id"],
         change=row["change"],
@@ -54,6 +62,19 @@ def event_of(row: Mapping[str, str]) -> ContactAdded:
         welcome_code=row.get("welcome_code", ""),
         state=row["state"],
         rehearsal=row["rehearsal"] == "1",
+    )
+    return Claim(
+        event=event,
+        fencing_token=int(row["claims"]),
+        attempts=int(row["attempts"]),
+        answers=int(row["answers"]),
+        received_at=int(row["received_at"]),
+        revision=int(revision) if revision else None,
+        claimed_at=asked_at,
+        age=(now - int(row["received_at"])) / 1000,
+        window=window,
+        code_owner=row.get("code_owner", ""),
+        owner_outcome=Outcome(owner_outcome) if owner_outcome else None,
     )
 
 
@@ -98,6 +119,55 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
     )
 
 
+def new_row(event: ContactAdded) -> dict[str, str | int]:
+    """The row of an event that was just received, but for the time."""
+    return {
+        "app": event.app,
+        "corp_id": event.corp_id,
+        "change": event.change,
+        "user_id": event.user_id,
+        "external_user_id": event.external_user_id,
+        "state": event.state,
+        "created_at": event.created_at,
+        "welcome_code": event.welcome_code,
+        "rehearsal": int(event.rehearsal),
+        "claims": 0,
+        "attempts": 0,
+        "answers": 0,
+    }
+
+
+def settled_fields(settlement: Settlement) -> dict[str, str | int]:
+    """What a settlement writes into the row; what it does not know is left out."""
+    optional = {
+        "reason": settlement.reason.to_json() if settlement.reason else "",
+        "errcode": "" if settlement.errcode is None else settlement.errcode,
+        "cause": settlement.cause,
+        "template": settlement.template,
+        "rule": settlement.rule,
+        "variant": settlement.variant,
+        "revision": settlement.revision or "",
+    }
+    return {
+        "outcome": str(settlement.outcome),
+        "attempts": settlement.attempts,
+        "steps": _to_json(settlement.steps),
+        "try_reasons": _to_json([one.reason.to_data() if one.reason else None for one in settlement.tries]),
+        "values": _to_json(settlement.values),
+        "left_out": _to_json([_left_out_data(one) for one in settlement.left_out]),
+        **{name: value for name, value in optional.items() if value != ""},
+    }
+
+
+def progress_fields(progress: FollowUpProgress) -> dict[str, str]:
+    """What the progress of a follow-up writes into the row."""
+    return {
+        "follow_reason": progress.reason.to_json() if progress.reason else "",
+        "follow_tags": _to_json(list(progress.tags)),
+        "follow_remark": progress.remark or "",
+    }
+
+
 def unannounced_row(delivery: Delivery) -> dict[FieldT, EncodableT]:
     """The row of a customer whom the comparison found: of an event that never came."""
     return {
@@ -130,28 +200,12 @@ def for_backup(row: Mapping[str, str]) -> dict[str, str]:
     return kept | {"outcome": str(Outcome.EXPIRED), "reason": Reason.of(Kind.UNFINISHED_IN_BACKUP).to_json()}
 
 
-def attempts_json(tries: Iterable[Attempt]) -> str:
-    """The field `try_reasons`."""
-    return to_json([one.reason.to_data() if one.reason else None for one in tries])
+def _left_out_data(one: LeftOut) -> dict[str, Any]:
+    data = {"number": one.number, "because": str(one.because), "msgtype": one.msgtype, "file": one.file}
+    return data | ({"reason": one.reason.to_data()} if one.reason else {})
 
 
-def left_out_json(left_out: Iterable[LeftOut]) -> str:
-    """The field `left_out`."""
-    return to_json(
-        [
-            {"number": one.number, "because": str(one.because), "msgtype": one.msgtype, "file": one.file}
-            | ({"reason": one.reason.to_data()} if one.reason else {})
-            for one in left_out
-        ]
-    )
-
-
-def to_json(value: object) -> str:
-    """JSON without blanks, for there is some in every row."""
-    return _ENCODER.encode(value)
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # without blanks, for every row
 
 
 def pair(app: str, user_id: str, external_user_id: str) -> str:

@@ -17,10 +17,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
-from datetime import time as clock
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,23 +28,31 @@ from redis.lock import Lock
 from tasks.ledger import query
 from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.rows import pair
+from tasks.missed.comparison_run import (
+    FARTHEST,
+    MARGIN,
+    PERIOD,
+    ComparisonFailure,
+    ComparisonRun,
+    ComparisonStatus,
+    Unannounced,
+    is_due,
+    not_announced,
+    period,
+    unannounced_id,
+)
 from tasks.missed.work_list import WorkList
 from tasks.reasons import Kind, Reason
 from tasks.settings import App
+from tasks.state.erasure import forgotten
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
-from tasks.storage.erasure import forgotten
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
-AT = clock(3, 0)  # in the set time zone
-PERIOD = 2 * 86400  # seconds that a run looks back
-FARTHEST = 14 * 86400  # seconds that it looks back at most, after nights that were missed
-RECENT = 600  # seconds: an event of one who came just now may still be on its way, or sent again (doc 90238)
-MARGIN = 3600  # seconds: WeCom's clock and Redis' differ, and a push may come late
 PATIENCE = 50.0  # seconds of one turn
 CALL = 10.0  # seconds for one call
 LEASE = 600.0  # seconds: the ledger's events of the period are read at once, some 10,000 a second
@@ -54,130 +60,10 @@ SOON, LATER = 60, 3600  # seconds to wait after a moment of WeCom's; after a lim
 MEMBERS = 100  # of one call, doc 92994
 CUSTOMERS = 100  # of one page
 
-NOT_NEW = {  # add_way (doc 92114) of those who are nobody's new customers: no greeting was due
-    8: "added when a third-party app was installed",
-    202: "assigned by an administrator: taken over from a colleague",
-}
-WECOM_USER = 2  # type of a customer: greeted by a card of WeCom's own, never with a code (doc 92130)
 OF_A_MEMBER = frozenset({40003, 46004, 50002, 60011, 60021, 60111, 84074})  # errcodes: one of the batch, unnamed
 NO_CUSTOMERS = 84061  # by some reports, of members without any
 UNLICENSED = 701008  # all of the batch
 CURSOR_ENDED = 50100
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonRun:
-    """A run, as far as it came. Times are Unix seconds.
-
-    since, until: the compared period. batch, cursor: where it goes on, inside the customers of these members; after:
-    the last member of those before. members, customers: compared so far. new: of these, who came in the period.
-    found: how many were never announced. left_out: members of whom WeCom does not tell (no licence, out of range).
-    """
-
-    since: int
-    until: int
-    started_at: int
-    by: str = ""  # who asked for it; "": the schedule
-    batch: Sequence[str] = ()
-    cursor: str = ""
-    after: str = ""
-    members: int = 0
-    customers: int = 0
-    new: int = 0
-    found: int = 0
-    left_out: int = 0
-    ended_at: int | None = None
-    not_before: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonFailure:
-    """What stopped a run, for now or for good."""
-
-    at: int
-    reason: Reason
-    again_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonStatus:
-    """How it stands with the comparison: what is under way, the last good run, what went wrong since."""
-
-    run: ComparisonRun | None = None
-    good: ComparisonRun | None = None
-    failed: ComparisonFailure | None = None
-    begun_at: int | None = None
-
-
-# ------------------------------------------------------------------------------------------------ decided
-
-
-def last_due(now: float, zone: ZoneInfo) -> int:
-    """Unix seconds of the last time at which a nightly run was due."""
-    here = datetime.fromtimestamp(now, zone)
-    at = datetime.combine(here.date(), AT, zone)
-    return round((at if at <= here else at - timedelta(days=1)).timestamp())
-
-
-def is_due(status: ComparisonStatus, now: float, zone: ZoneInfo) -> bool:
-    """Whether a nightly run has to begin: none has since it was last due."""
-    due = last_due(now, zone)
-    if status.run is not None:
-        return status.run.started_at < due - PERIOD // 2  # it hangs since the day before: the period moves on
-    return status.good is None or status.good.started_at < due
-
-
-def period(status: ComparisonStatus, now: int, begun_at: int, life: int) -> tuple[int, int]:
-    """(since, until) of a run that begins now: two days, or back to the last good run.
-
-    Never before the installation began, nor where the ledger's rows, which live `life` s, may be gone.
-    """
-    back = now - PERIOD
-    if status.good is not None:
-        back = max(min(back, status.good.until), now - FARTHEST)
-    return max(back, begun_at, now - life + MARGIN), now - RECENT
-
-
-@dataclass(frozen=True, slots=True)
-class Unannounced:
-    """A customer whom WeCom has and never announced. `created_at`: Unix seconds."""
-
-    user_id: str
-    external_user_id: str
-    state: str
-    created_at: int
-    customer_name: str
-
-
-def not_announced(
-    entry: Mapping[str, Any], run: ComparisonRun, announced: Callable[[str, str], bool]
-) -> tuple[bool, Unannounced | None]:
-    """(whether a new customer came in the period, what to put on the list) of an entry of batch_get_by_user."""
-    contact, follow = entry.get("external_contact") or {}, entry.get("follow_info") or {}
-    member, customer = follow.get("userid"), contact.get("external_userid")
-    created = follow.get("createtime")
-    if not isinstance(member, str) or not isinstance(customer, str) or not isinstance(created, int):
-        return False, None
-    if not run.since <= created <= run.until or follow.get("add_way") in NOT_NEW or contact.get("type") == WECOM_USER:
-        return False, None
-    if announced(member, customer):
-        return True, None
-    return True, Unannounced(
-        user_id=member,
-        external_user_id=customer,
-        state=str(follow.get("state") or "")[:64],
-        created_at=created,
-        customer_name=str(contact.get("name") or "")[:128],
-    )
-
-
-def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: int) -> str:
-    """32 hex digits, as an event's, and the same on each night."""
-    parts = (str(Outcome.UNANNOUNCED), app, user_id, external_user_id, str(created_at))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-# ------------------------------------------------------------------------------------------------ done
 
 
 class ComparisonInProgress(Exception):
@@ -260,54 +146,49 @@ class Comparison:
 
     def _batch(self, run: ComparisonRun, announced: "Announced", by: float, lease: Lock) -> ComparisonRun:
         """The customers of a batch of members, page by page. → the run with the next batch to come, or as it stands."""
-        while True:
-            if time.monotonic() > by:
-                return run
+        while run.batch and time.monotonic() <= by:
             try:
                 page = self._calls(by).batch_get_by_user(list(run.batch), run.cursor or None, CUSTOMERS)
             except WeComAPIError as error:
-                if error.errcode == CURSOR_ENDED and run.cursor:
-                    run = self._save(replace(run, cursor=""))
-                    continue
-                if error.errcode == NO_CUSTOMERS:
-                    return self._save(_after(run))
-                if error.errcode == UNLICENSED:
-                    return self._save(_after(run, left_out=len(run.batch)))
-                if error.errcode in OF_A_MEMBER:  # it does not say of which: halve, until one is left
-                    run = self._halved(run)
-                    if not run.batch:
-                        return run
-                    continue
-                raise
-            entries = page.get("external_contact_list") or []
-            rows = []
-            new = 0
-            for entry in entries:
-                is_new, row = not_announced(entry, run, announced.has)
-                new += is_new
-                if row is not None:
-                    rows.append(row)
-            now = self._now()
-            new_rows = [self._delivery(one, now) for one in self._but_forgotten(rows)]
-            found = self._list.add_unannounced(new_rows, self._life)
-            unlicensed = () if run.cursor else (page.get("fail_info") or {}).get("unlicensed_userid_list") or ()
-            cursor = page.get("next_cursor") or ""
-            if cursor and cursor == run.cursor:
-                raise NoAnswer("externalcontact/batch/get_by_user", Failure.REPEATED_CURSOR)
-            run = replace(
-                run,
-                customers=run.customers + len(entries),
-                new=run.new + new,
-                found=run.found + found,
-                cursor=cursor,
-                left_out=run.left_out + len(unlicensed),
-            )
-            if not cursor:
-                run = _after(run)
-            lease.reacquire()  # raises LockError if it is lost: the successor's progress is not overwritten
-            self._save(run)
-            if not cursor:
-                return run
+                run = self._without(run, error)
+            else:
+                run = self._compared(run, page, announced)
+                lease.reacquire()  # raises LockError if it is lost: the successor's progress is not overwritten
+                self._save(run)
+        return run
+
+    def _without(self, run: ComparisonRun, error: WeComAPIError) -> ComparisonRun:
+        """The run without what WeCom does not tell. Raises the error where that is all."""
+        if error.errcode == CURSOR_ENDED and run.cursor:
+            return self._save(replace(run, cursor=""))
+        if error.errcode == NO_CUSTOMERS:
+            return self._save(_after(run))
+        if error.errcode == UNLICENSED:
+            return self._save(_after(run, left_out=len(run.batch)))
+        if error.errcode in OF_A_MEMBER:  # it does not say of which: halve, until one is left
+            return self._halved(run)
+        raise error
+
+    def _compared(self, run: ComparisonRun, page: Mapping[str, Any], announced: "Announced") -> ComparisonRun:
+        """The run with a page behind it; whom nobody announced is on the work list then."""
+        entries = page.get("external_contact_list") or []
+        judged = [not_announced(entry, run, announced.has) for entry in entries]
+        now = self._now()
+        unknown = self._but_forgotten([one for _, one in judged if one is not None])
+        found = self._list.add_unannounced([self._delivery(one, now) for one in unknown], self._life)
+        unlicensed = () if run.cursor else (page.get("fail_info") or {}).get("unlicensed_userid_list") or ()
+        cursor = page.get("next_cursor") or ""
+        if cursor and cursor == run.cursor:
+            raise NoAnswer("externalcontact/batch/get_by_user", Failure.REPEATED_CURSOR)
+        run = replace(
+            run,
+            customers=run.customers + len(entries),
+            new=run.new + sum(is_new for is_new, _ in judged),
+            found=run.found + found,
+            cursor=cursor,
+            left_out=run.left_out + len(unlicensed),
+        )
+        return run if cursor else _after(run)
 
     def _halved(self, run: ComparisonRun) -> ComparisonRun:
         """The run with the first half of its batch; the rest is met again after it. A single member is left out."""

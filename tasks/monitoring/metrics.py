@@ -1,28 +1,20 @@
-"""Counters and histograms: added up in Redis, so that every process counts into one place and a restart keeps them.
+"""Everything that was counted, and how the queues are, in Prometheus' text format. Read from Redis at scrape time.
 
-    count("outcomes_total", app="sales", outcome="sent")     → the name of one counter, as a field of a hash
-    Counters                                                 a process' own counts, written to Redis once a second
-    exposition                                               everything in Redis → Prometheus' text format
-
-All names start with `wecom_welcome_`, base units. A process that is killed loses the counts of its last second;
-outcomes and latencies are counted with the outcome itself, in one step, and lose nothing.
+All names start with `wecom_welcome_`, base units.
 """
 
-import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
-import redis
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tasks.counters import BUCKETS, LATENCY
 from tasks.monitoring.queue_status import Queues, Reading
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
 NAMESPACE = "wecom_welcome_"
-BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 16, 20)  # seconds from receipt to WeCom's ok
 HELP = {
     "callbacks_total": "Callbacks answered, by result",
     "outcomes_total": "What became of the added customers",
@@ -31,50 +23,6 @@ HELP = {
     "recoveries_total": "Events taken over from a worker that died",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }
-_LATENCY = "greeting_seconds"
-
-
-def count(name: str, **labels: str | int) -> str:
-    """The field of a counter. Labels come from fixed sets: never an id, a name or anything that a request holds."""
-    return "|".join((name, *(f"{key}={value}" for key, value in sorted(labels.items()))))
-
-
-def latency(app: str, seconds: float) -> dict[str, int]:
-    """What one greeting adds to the histogram of latencies: field → amount."""
-    bucket = next((str(limit) for limit in BUCKETS if seconds <= limit), "+Inf")
-    return {
-        count(_LATENCY, app=app, le=bucket): 1,
-        count(f"{_LATENCY}_sum_ms", app=app): round(seconds * 1000),
-    }
-
-
-class Counters:
-    """Counts of this process, until `flush` adds them to Redis'. Thread-safe."""
-
-    def __init__(self, client: Redis) -> None:
-        self._redis = client
-        self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
-
-    def add(self, field: str) -> None:
-        """Count one. `field`: see `count`."""
-        with self._lock:
-            self._counts[field] += 1
-
-    def flush(self) -> None:
-        """Add what was counted to Redis'; keep it for the next time if Redis cannot be asked."""
-        with self._lock:
-            counts, self._counts = self._counts, Counter()
-        if not counts:
-            return
-        try:
-            with self._redis.pipeline() as pipe:
-                for field, amount in counts.items():
-                    pipe.hincrby(keys.COUNTERS, field, amount)
-                pipe.execute()
-        except redis.RedisError:
-            with self._lock:
-                self._counts.update(counts)
 
 
 def exposition(client: Redis, queues: Queues) -> bytes:
@@ -112,10 +60,10 @@ def _counters(fields: list[tuple[str, dict[str, str], int]]) -> Iterator[Metric]
 
 
 def _histogram(fields: list[tuple[str, dict[str, str], int]]) -> Metric:
-    family = HistogramMetricFamily(NAMESPACE + _LATENCY, "From receipt of the event to WeCom's ok", labels=["app"])
-    sums = {labels["app"]: value / 1000 for name, labels, value in fields if name == f"{_LATENCY}_sum_ms"}
+    family = HistogramMetricFamily(NAMESPACE + LATENCY, "From receipt of the event to WeCom's ok", labels=["app"])
+    sums = {labels["app"]: value / 1000 for name, labels, value in fields if name == f"{LATENCY}_sum_ms"}
     for app, total in sums.items():
-        found = {labels["le"]: v for name, labels, v in fields if name == _LATENCY and labels["app"] == app}
+        found = {labels["le"]: v for name, labels, v in fields if name == LATENCY and labels["app"] == app}
         buckets, running = [], 0
         for limit in (*map(str, BUCKETS), "+Inf"):
             running += found.get(limit, 0)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tasks.media.renewal import MediaStatus
+from tasks.media_renewal import MediaStatus
 from tasks.storage import keys
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis

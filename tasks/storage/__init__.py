@@ -1,0 +1,1 @@
+"""Redis: connections, keys, the embedded server, backup and erasure."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.celery import make_app
-from tasks.media.renewal import media_status
+from tasks.media_renewal import media_status
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys

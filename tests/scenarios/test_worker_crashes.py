@@ -69,7 +69,7 @@ def test_f02_a_worker_that_dies_before_it_claims_leaves_the_customer_greeted_onc
 
 BETWEEN_CLAIM_AND_CALL = (
     "tasks.ledger.ledger:Ledger.claim@after",
-    "tasks.greeting.greeter:message@before",
+    "tasks.greeting.message:message@before",
     "tasks.wecom.external_contact:ExternalContact.send_welcome_msg@before",
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tasks.media.uploads import described
+from tasks.books.media_store import described
 from tasks.templates.book import Look, read
 from tasks.templates.conditions import Contact
 from tasks.templates.model import Book, Media

@@ -7,8 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
-from tasks.followups.store import FollowUpProgress, FollowUpTask
-from tasks.ledger.claims import Claim, Settlement
+from tasks.followups.store import FollowUpTask
+from tasks.ledger.claims import Claim, FollowUpProgress, Settlement
 from tasks.ledger.delivery import Delivery, FollowUpStatus, Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.services import Services

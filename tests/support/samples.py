@@ -12,8 +12,7 @@ from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
 from tasks.channels import Channel
-from tasks.followups.store import FollowUpProgress
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import FOLLOW_UPS
 from tasks.monitoring import jobs

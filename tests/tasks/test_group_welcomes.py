@@ -22,7 +22,7 @@ from tasks.group_welcomes import (
     digest_of,
     plan,
 )
-from tasks.media.renewal import MediaRenewer
+from tasks.media_renewal import MediaRenewer
 from tasks.storage import keys
 from tasks.storage.connections import connect
 from tasks.templates.model import GroupWelcome, Link

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tasks.counters import count, latency
 from tasks.ledger.pauses import WELCOME
-from tasks.monitoring.metrics import count, latency
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import build_services
 from tasks.storage import keys

@@ -11,16 +11,16 @@ import pytest
 
 from tasks import upkeep
 from tasks.directory.members import departments, list_members
-from tasks.followups.store import FollowUpProgress
 from tasks.followups.worker import FollowUpWorker
 from tasks.ledger import pauses
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import FollowUpStatus, Outcome
-from tasks.media.renewal import MediaRenewer, media_status
+from tasks.media_renewal import MediaRenewer, media_status
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.reasons import Kind, Reason
-from tasks.storage import connections, erasure, keys
+from tasks.state import erasure
+from tasks.storage import connections, keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.wecom import WeComClient, WeComError
 from tasks.workers import make_follow_up_handler

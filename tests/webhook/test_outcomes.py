@@ -13,7 +13,8 @@ from tasks.messages import Message, translate
 from tasks.reasons import Kind, Reason
 from tasks.wecom.errors import CODES
 from tests.support.builders import a_delivery, answered
-from webhook.outcomes import BAD, NAMES, STEPS, TONES, OutcomeText, errcode, note, outcome_text, seconds, who
+from webhook.errcode_texts import errcode, who
+from webhook.outcomes import BAD, NAMES, STEPS, TONES, OutcomeText, note, outcome_text, seconds
 
 NOW = 1_795_000_000
 WINDOW = 20.0

@@ -20,11 +20,11 @@ from functools import partial
 from flask import Blueprint, Response, abort, current_app, request
 from flask.blueprints import BlueprintSetupState
 
+from tasks.counters import count
 from tasks.events import ContactAdded
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.ledger.ledger import Ledger
 from tasks.logs import about
-from tasks.monitoring.metrics import count
 from tasks.settings import DEFAULT_APP
 from webhook import current
 from webhook.callback import parsing

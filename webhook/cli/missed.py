@@ -9,7 +9,8 @@ import click
 from tasks import settings
 from tasks.ledger.delivery import Delivery
 from tasks.messages import translate
-from tasks.missed.comparison import ComparisonInProgress, ComparisonRun, comparison_status
+from tasks.missed.comparison import ComparisonInProgress, comparison_status
+from tasks.missed.comparison_run import ComparisonRun
 from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
 from tasks.settings import Settings

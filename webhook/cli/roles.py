@@ -3,7 +3,7 @@
 import click
 
 from tasks import logs, settings
-from tasks.media.uploads import MediaFull
+from tasks.books.media_store import MediaFull
 from tasks.settings import Settings
 from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
 

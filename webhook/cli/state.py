@@ -7,8 +7,8 @@ import redis
 
 from tasks import settings
 from tasks.services import Services, build_services
-from tasks.storage import backup as storage
-from tasks.storage import erasure
+from tasks.state import backup as storage
+from tasks.state import erasure
 from webhook.cli.common import APP, CommandFailure, named_app, with_redis
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files

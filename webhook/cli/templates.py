@@ -9,8 +9,8 @@ import click
 
 from tasks import group_welcomes
 from tasks.books import files, revisions
+from tasks.books.media_store import MediaFull
 from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
-from tasks.media.uploads import MediaFull
 from tasks.services import AppServices
 from tasks.templates import book as book_file
 from tasks.templates import changes

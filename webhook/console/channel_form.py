@@ -13,7 +13,7 @@ from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, OfOne
 from tasks.messages import Message
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import NoAnswer, NotSent
-from webhook.outcomes import errcode
+from webhook.errcode_texts import errcode
 
 MEMBERS_LIMIT = 100  # of one code, doc 92572
 OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for these calls; WeCom's message names the field

@@ -15,7 +15,7 @@ from tasks.templates.conditions import Contact, why_not
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from tasks.templates.render import fill, wanted
-from webhook import outcomes, timeline
+from webhook import errcode_texts, outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
 
 
@@ -43,7 +43,7 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
         "department": used.get("department") or known[1],
         "bars": bars,
         "names": outcomes.STEPS,
-        "answered": outcomes.answered,
+        "answered": errcode_texts.answered,
         "sentence": Message,
         "took": took,
         "window": window,

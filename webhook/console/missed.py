@@ -22,7 +22,8 @@ from tasks.missed.work_list import PAGE, MissedCause, MissedPage, UsedUpBy, Work
 from tasks.reasons import Reason
 from webhook.console import current
 from webhook.console.welcomes.preview import bubbles
-from webhook.outcomes import NAMES, errcode, told, who
+from webhook.errcode_texts import errcode, told, who
+from webhook.outcomes import NAMES
 from webhook.reason_texts import describe
 
 TABS = ("todo", "done", "unsure", "no_code")

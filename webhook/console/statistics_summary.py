@@ -9,7 +9,8 @@ from tasks.ledger import statistics
 from tasks.ledger.delivery import MISSED
 from tasks.ledger.statistics import Tallies, Value
 from tasks.messages import Message
-from webhook.outcomes import NAMES, errcode, seconds
+from webhook.errcode_texts import errcode
+from webhook.outcomes import NAMES, seconds
 
 COLUMN = 500  # ms: the width of a column in the picture of the latencies
 LONGEST = statistics.BUCKETS[-1]  # ms: what took longer is counted, and not measured

@@ -6,8 +6,8 @@ import pytest
 
 from tasks.books.draft import Behind, Draft, DraftError, Drafts, EditConflict, Moved
 from tasks.books.files import Bundle
+from tasks.books.media_store import MediaFull
 from tasks.books.revisions import BookStore
-from tasks.media.uploads import MediaFull
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.edits import (

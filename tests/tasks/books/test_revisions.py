@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.books.files import load, to_zip
+from tasks.books.media_store import MediaFull, ReadyMedia
 from tasks.books.revisions import SHOWN_LATELY, BookStore, NoRevision, RevisionConflict, stamp, stamped, unstamped
-from tasks.media.uploads import MediaFull, ReadyMedia
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates import changes

@@ -3,7 +3,8 @@
 import pytest
 
 from tasks.followups import store as store_module
-from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
+from tasks.followups.store import FollowUps, FollowUpTask
+from tasks.ledger.claims import FollowUpProgress
 from tasks.ledger.delivery import FollowUpStatus
 from tasks.ledger.ledger import Ledger
 from tasks.storage.connections import Redis

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tasks.followups.corp_tags import CorpTags, TagsNotReady
-from tasks.followups.store import FollowUpProgress, FollowUps, FollowUpTask
+from tasks.followups.store import FollowUps, FollowUpTask
 from tasks.followups.worker import DELAYS, FACTS_AWAITED, FollowUpHandler, FollowUpWorker, after_failure
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import FollowUpState, FollowUpStatus, Outcome
 from tasks.messages import translate
-from tasks.storage import backup, erasure, keys
+from tasks.state import backup, erasure
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import errors

@@ -25,7 +25,8 @@ from tasks.ledger import statistics
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, Outcome
 from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, WAITING_MESSAGES
-from tasks.storage import connections, erasure, keys
+from tasks.state import erasure
+from tasks.storage import connections, keys
 from tests.support.builders import a_contact, in_words
 from tests.support.ledger import a_ledger, let_time_pass
 from tests.support.processes import RedisServer

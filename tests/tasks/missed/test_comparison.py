@@ -14,13 +14,9 @@ import pytest
 from tasks import upkeep
 from tasks.ledger.delivery import Outcome
 from tasks.missed import comparison
-from tasks.missed.comparison import (
-    LATER,
+from tasks.missed.comparison import LATER, SOON, Announced, Comparison, ComparisonInProgress
+from tasks.missed.comparison_run import (
     RECENT,
-    SOON,
-    Announced,
-    Comparison,
-    ComparisonInProgress,
     ComparisonRun,
     ComparisonStatus,
     Unannounced,
@@ -29,7 +25,8 @@ from tasks.missed.comparison import (
     not_announced,
     period,
 )
-from tasks.storage import erasure, keys
+from tasks.state import erasure
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
 from tests.support.ledger import accepted

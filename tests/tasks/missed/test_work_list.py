@@ -7,7 +7,8 @@ import pytest
 from tasks.ledger.delivery import Outcome, Tick
 from tasks.ledger.rows import index
 from tasks.missed.work_list import MissedCause, UsedUpBy, WorkList, by_cause, cause_of, customer_name
-from tasks.storage import backup, erasure, keys
+from tasks.state import backup, erasure
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.builders import a_delivery, answered
 from tests.support.ledger import missed, unannounced

@@ -5,8 +5,9 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tasks.counters import BUCKETS, Counters, count, latency
 from tasks.ledger.ledger import Ledger
-from tasks.monitoring.metrics import BUCKETS, HELP, Counters, count, exposition, latency
+from tasks.monitoring.metrics import HELP, exposition
 from tasks.monitoring.queue_status import Queues
 from tasks.storage import keys
 from tasks.storage.connections import Redis, connect

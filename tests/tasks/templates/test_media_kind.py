@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.books.files import BOOK_NAME, Bundle, load, read, to_zip
-from tasks.media.uploads import described
+from tasks.books.media_store import described
 from tasks.templates.book import BookError
 from tasks.templates.media_kind import MB, fits_permanently, sniff
 from tests.support.books import FILES, JPG, MP4, PDF, PNG, WEBP, a_folder, a_template, the_example

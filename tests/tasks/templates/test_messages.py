@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.media.uploads import described
+from tasks.books.media_store import described
 from tasks.templates.book import BookError, read
 from tasks.templates.model import Image, Media, MediaID, MiniProgram, Template
 from tasks.templates.render import PLACEHOLDERS, Upload, left_out, message, needed, remark, uploads

@@ -8,7 +8,8 @@ import pytest
 from click.testing import Result
 
 from tasks.channels import Channel, ChannelError
-from tasks.storage import backup, connections, keys
+from tasks.state import backup
+from tasks.storage import connections, keys
 from tasks.wecom import WeComClient
 from tasks.wecom.errors import from_answer
 from tasks.wecom.external_contact import ExternalContact

@@ -14,8 +14,8 @@ import pytest
 import requests
 from click.testing import Result
 
-from tasks.followups.store import FollowUpProgress, FollowUps
-from tasks.ledger.claims import Settlement
+from tasks.followups.store import FollowUps
+from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import FollowUpStatus, Outcome
 from tasks.reasons import Kind, Reason
 from tasks.services import build_services

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.events import ContactAdded
-from tasks.followups.store import FollowUpProgress
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.services import Services, build_services
 from tasks.settings import read

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.books.draft import Drafts
-from tasks.media.uploads import Record, described
+from tasks.books.media_store import Record, described
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed

@@ -17,7 +17,7 @@ from werkzeug.datastructures import FileStorage
 from wtforms import HiddenField, StringField
 
 from tasks.books.draft import Draft, DraftError, EditConflict, Moved
-from tasks.media.uploads import MediaFull
+from tasks.books.media_store import MediaFull
 from tasks.messages import translate
 from tasks.templates import limits
 from tasks.templates.book_attachments import USES

@@ -12,8 +12,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from werkzeug.datastructures import FileStorage
 
-from tasks.media.renewal import PER_DAY, PER_MONTH, quota_keys
-from tasks.media.uploads import MediaFull, described
+from tasks.books.media_store import MediaFull, described
+from tasks.media_renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.templates import media_kind
 from tasks.templates.book_attachments import USES
 from tasks.templates.media_kind import FILE, LARGEST

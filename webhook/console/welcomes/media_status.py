@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.media.renewal import due_at, stand_in
-from tasks.media.uploads import Record
+from tasks.books.media_store import Record
+from tasks.media_renewal import due_at, stand_in
 from tasks.reasons import Reason
 from tasks.templates.model import Book, Media, source
 from tasks.templates.render import Upload, needed

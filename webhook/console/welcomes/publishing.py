@@ -9,10 +9,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from tasks.books.draft import Behind, Draft, DraftError, Moved
+from tasks.books.media_store import MediaFull
 from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import directory
-from tasks.media.uploads import MediaFull
 from tasks.messages import Message
 from tasks.templates.edits import TEMPLATE, Part
 from tasks.templates.impact import Hits, compare, hits, shadowed

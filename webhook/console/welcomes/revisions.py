@@ -12,8 +12,8 @@ from flask_babel import gettext as _
 from tasks.books import files, revisions
 from tasks.books.draft import Draft, Moved
 from tasks.books.files import Bundle, GroupIDs
+from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, Revision, RevisionConflict
-from tasks.media.uploads import MediaFull
 from tasks.messages import Message
 from tasks.templates.edits import Content
 from tasks.templates.media_kind import MB

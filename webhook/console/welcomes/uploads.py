@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from werkzeug.datastructures import FileStorage
 
-from tasks.media.uploads import described
+from tasks.books.media_store import described
 from tasks.templates.media_kind import LARGEST, Use, refusal
 from webhook.console.language import sentence
 from webhook.console.layout import cut

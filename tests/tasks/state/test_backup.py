@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks.books.revisions import BookStore
+from tasks.counters import count
 from tasks.ledger import statistics
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
-from tasks.monitoring.metrics import count
 from tasks.reasons import Kind, Reason
-from tasks.storage import backup, keys
+from tasks.state import backup
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.books import FILES, a_template, the_example
 from tests.support.ledger import accepted, settled

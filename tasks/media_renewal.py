@@ -22,8 +22,8 @@ import redis
 from redis.exceptions import LockError
 from redis.lock import Lock
 
+from tasks.books.media_store import Record
 from tasks.books.revisions import BookStore, NoRevision
-from tasks.media.uploads import Record
 from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.books.media_store import MediaStore
 from tasks.ledger.rows import for_backup, from_row, index
-from tasks.media.uploads import MediaStore
 from tasks.reasons import Kind
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis

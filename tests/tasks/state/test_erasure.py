@@ -3,7 +3,8 @@
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
-from tasks.storage import erasure, keys
+from tasks.state import erasure
+from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.ledger import accepted, settled
 

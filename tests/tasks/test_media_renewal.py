@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import upkeep
-from tasks.media import renewal
-from tasks.media.renewal import ALARM, LIFE, RENEW, MediaRenewer, MediaStatus, due, due_at, media_status, stand_in
-from tasks.media.uploads import AT_MOST, AT_MOST_SOON, LIVED, SOON, Record, back_off
+from tasks import media_renewal, upkeep
+from tasks.books.media_store import AT_MOST, AT_MOST_SOON, LIVED, SOON, Record, back_off
+from tasks.media_renewal import ALARM, LIFE, RENEW, MediaRenewer, MediaStatus, due, due_at, media_status, stand_in
 from tasks.messages import translate
 from tasks.reasons import Kind, Reason
 from tasks.settings import App as Configured
@@ -215,7 +214,7 @@ def test_ids_serve_every_app_of_the_corp(here: Worker, keeping: Callable[..., Me
 def test_of_several_processes_one_uploads_and_another_takes_over_when_it_is_gone(
     here: Worker, keeping: Callable[..., MediaRenewer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "LEASE", 1.5)
+    monkeypatch.setattr(media_renewal, "LEASE", 1.5)
     first, second = keeping(), keeping()
     assert first.look()
     assert not second.look()
@@ -253,18 +252,18 @@ def test_a_renewal_that_fails_is_an_alarm_while_the_old_id_is_still_sent(here: W
 def test_over_the_quota_an_image_gets_an_id_and_later_its_url(
     here: Worker, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "PER_DAY", 1)
+    monkeypatch.setattr(media_renewal, "PER_DAY", 1)
     source = a_template("text: t\nattachments:\n- image: {file: media/hello.png}\n- image: {file: media/cover.png}")
     here.services.books.save("default", source, FILES)
     looks_until(keeper, lambda: not stands(here).absent)
     assert uploads(here.wecom) == {"media/uploadimg": 1, "media/upload": 1}
     assert here.greeted()[1] == ["image", "image"]
-    monkeypatch.setattr(renewal, "PER_DAY", 2)  # the next day
-    age(here, renewal.QUOTA_WAIT)
+    monkeypatch.setattr(media_renewal, "PER_DAY", 2)  # the next day
+    age(here, media_renewal.QUOTA_WAIT)
     looks_until(keeper, lambda: uploads(here.wecom) == {"media/uploadimg": 2, "media/upload": 1})
     until(lambda: stands(here).left is None)
-    monkeypatch.setattr(renewal, "PER_DAY", 9)
-    monkeypatch.setattr(renewal, "PER_MONTH", 2)
+    monkeypatch.setattr(media_renewal, "PER_DAY", 9)
+    monkeypatch.setattr(media_renewal, "PER_MONTH", 2)
     here.services.books.save("default", a_template("text: t\nattachments:\n- image: {file: a.png}"), {"a.png": PNG_3})
     looks_until(keeper, lambda: not stands(here).absent)
     assert uploads(here.wecom) == {"media/uploadimg": 2, "media/upload": 2}
@@ -276,7 +275,7 @@ PNG_3 = FILES["media/hello.png"] + b", a third"
 def test_an_upload_that_hangs_holds_no_other_up(
     here: Worker, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "PATIENCE", 2.5)
+    monkeypatch.setattr(media_renewal, "PATIENCE", 2.5)
     here.wecom.faults(hang=1, paths=("media/upload",))
     here.publish(a_template(ATTACHED), upload=False)
     began = time.monotonic()

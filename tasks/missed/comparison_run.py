@@ -1,0 +1,134 @@
+"""A run of the nightly comparison, as values, and what decides about it: when one is due, over which period, and whom
+WeCom never announced. Pure.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from datetime import time as clock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tasks.ledger.delivery import Outcome
+from tasks.reasons import Reason
+
+AT = clock(3, 0)  # in the set time zone
+PERIOD = 2 * 86400  # seconds that a run looks back
+FARTHEST = 14 * 86400  # seconds that it looks back at most, after nights that were missed
+RECENT = 600  # seconds: an event of one who came just now may still be on its way, or sent again (doc 90238)
+MARGIN = 3600  # seconds: WeCom's clock and Redis' differ, and a push may come late
+NOT_NEW = {  # add_way (doc 92114) of those who are nobody's new customers: no greeting was due
+    8: "added when a third-party app was installed",
+    202: "assigned by an administrator: taken over from a colleague",
+}
+WECOM_USER = 2  # type of a customer: greeted by a card of WeCom's own, never with a code (doc 92130)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRun:
+    """A run, as far as it came. Times are Unix seconds.
+
+    since, until: the compared period. batch, cursor: where it goes on, inside the customers of these members; after:
+    the last member of those before. members, customers: compared so far. new: of these, who came in the period.
+    found: how many were never announced. left_out: members of whom WeCom does not tell (no licence, out of range).
+    """
+
+    since: int
+    until: int
+    started_at: int
+    by: str = ""  # who asked for it; "": the schedule
+    batch: Sequence[str] = ()
+    cursor: str = ""
+    after: str = ""
+    members: int = 0
+    customers: int = 0
+    new: int = 0
+    found: int = 0
+    left_out: int = 0
+    ended_at: int | None = None
+    not_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonFailure:
+    """What stopped a run, for now or for good."""
+
+    at: int
+    reason: Reason
+    again_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonStatus:
+    """How it stands with the comparison: what is under way, the last good run, what went wrong since."""
+
+    run: ComparisonRun | None = None
+    good: ComparisonRun | None = None
+    failed: ComparisonFailure | None = None
+    begun_at: int | None = None
+
+
+def last_due(now: float, zone: ZoneInfo) -> int:
+    """Unix seconds of the last time at which a nightly run was due."""
+    here = datetime.fromtimestamp(now, zone)
+    at = datetime.combine(here.date(), AT, zone)
+    return round((at if at <= here else at - timedelta(days=1)).timestamp())
+
+
+def is_due(status: ComparisonStatus, now: float, zone: ZoneInfo) -> bool:
+    """Whether a nightly run has to begin: none has since it was last due."""
+    due = last_due(now, zone)
+    if status.run is not None:
+        return status.run.started_at < due - PERIOD // 2  # it hangs since the day before: the period moves on
+    return status.good is None or status.good.started_at < due
+
+
+def period(status: ComparisonStatus, now: int, begun_at: int, life: int) -> tuple[int, int]:
+    """(since, until) of a run that begins now: two days, or back to the last good run.
+
+    Never before the installation began, nor where the ledger's rows, which live `life` s, may be gone.
+    """
+    back = now - PERIOD
+    if status.good is not None:
+        back = max(min(back, status.good.until), now - FARTHEST)
+    return max(back, begun_at, now - life + MARGIN), now - RECENT
+
+
+@dataclass(frozen=True, slots=True)
+class Unannounced:
+    """A customer whom WeCom has and never announced. `created_at`: Unix seconds."""
+
+    user_id: str
+    external_user_id: str
+    state: str
+    created_at: int
+    customer_name: str
+
+
+def not_announced(
+    entry: Mapping[str, Any], run: ComparisonRun, announced: Callable[[str, str], bool]
+) -> tuple[bool, Unannounced | None]:
+    """(whether a new customer came in the period, what to put on the list) of an entry of batch_get_by_user."""
+    contact, follow = entry.get("external_contact") or {}, entry.get("follow_info") or {}
+    member, customer = follow.get("userid"), contact.get("external_userid")
+    created = follow.get("createtime")
+    if not isinstance(member, str) or not isinstance(customer, str) or not isinstance(created, int):
+        return False, None
+    if not run.since <= created <= run.until or follow.get("add_way") in NOT_NEW or contact.get("type") == WECOM_USER:
+        return False, None
+    if announced(member, customer):
+        return True, None
+    return True, Unannounced(
+        user_id=member,
+        external_user_id=customer,
+        state=str(follow.get("state") or "")[:64],
+        created_at=created,
+        customer_name=str(contact.get("name") or "")[:128],
+    )
+
+
+def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: int) -> str:
+    """32 hex digits, as an event's, and the same on each night."""
+    parts = (str(Outcome.UNANNOUNCED), app, user_id, external_user_id, str(created_at))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

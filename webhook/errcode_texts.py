@@ -1,0 +1,75 @@
+"""WeCom's errcodes in words: what one means, what to do, and who can do it. Pure."""
+
+from tasks.ledger.delivery import Attempt
+from tasks.messages import Message
+from tasks.reasons import Kind, Reason
+from tasks.wecom.errors import CODES, BadRequest, Busy, Failure, Limited, MediaRefused, Misconfigured, TokenRefused
+from webhook.reason_texts import describe
+
+ADMIN = Message("the WeCom administrator")
+AUTHOR = Message("whoever edits the welcome")
+SERVER = Message("whoever runs the server")
+MEMBER = Message("the member")
+NOBODY = Message("nobody: it passes by itself")
+
+_BY_CLASS = {
+    Misconfigured: ADMIN,
+    BadRequest: AUTHOR,
+    MediaRefused: AUTHOR,
+    Busy: NOBODY,
+    Limited: NOBODY,
+    TokenRefused: NOBODY,
+}
+_BY_CODE = {
+    **dict.fromkeys((40001, 40013, 40056, 41002, 41004, 45033, 48005), SERVER),
+    **dict.fromkeys((40098, 41050, 41054), MEMBER),
+    **dict.fromkeys((40003, 40050, 40068, 40071, 46004, 60111, 60123, 81013), AUTHOR),
+    **dict.fromkeys((40007, 41051, 41053, 40100, 84061), NOBODY),
+    **dict.fromkeys((41055, 41058, 41096), ADMIN),
+}
+
+
+def errcode(code: int, errmsg: str = "") -> tuple[Message, Message]:
+    """(meaning, cure) of a WeCom errcode. `errmsg`: WeCom's own words, for a code that is not known."""
+    known = CODES.get(code)
+    if known is None:
+        said = {"errmsg": errmsg or "?"}
+        return Message("WeCom says “%(errmsg)s”", said), Message("look the number up in WeCom's list, doc 90313")
+    return Message(known.meaning), Message(known.cure)
+
+
+def who(code: int) -> Message | None:
+    """Who can do something about an errcode; None if that is not known."""
+    known = CODES.get(code)
+    return _BY_CODE.get(code) or (_BY_CLASS.get(known.error) if known else None)
+
+
+def what_to_do(code: int, errmsg: str) -> Message:
+    """The cure of an errcode, with who can do it."""
+    by, (_, cure) = who(code), errcode(code, errmsg)
+    if by is None:
+        return Message("What to do: %(cure)s.", {"cure": cure})
+    return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
+
+
+def answered(attempt: Attempt) -> Message:
+    """What came of one try."""
+    return Message("accepted by WeCom") if attempt.reason is None else told(attempt.reason)
+
+
+def told(reason: Reason) -> Message:
+    """A reason in few words, with the meaning of WeCom's errcode in place of WeCom's words."""
+    code = reason.errcode
+    if code is not None:
+        return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, errmsg_of(reason))[0], "code": code})
+    unusable = reason.params.get("failure") == Failure.HTTP_STATUS
+    if reason.kind in (Kind.NOT_SENT, Kind.NO_ANSWER) and not unusable:
+        return describe(reason)
+    return Message("no answer: %(reason)s", {"reason": describe(reason)})
+
+
+def errmsg_of(reason: Reason | None) -> str:
+    """WeCom's own words, where they are known."""
+    while reason is not None and reason.kind is not Kind.WECOM_ERROR:
+        reason = reason.cause
+    return "" if reason is None else str(reason.params["errmsg"])
