@@ -81,9 +81,9 @@ def test_who_could_not_know_of_the_success_is_excused_for_trying_again(wecom: St
 def test_who_gave_up_waiting_is_excused_too(wecom: StandIn, api: Api) -> None:
     added = wecom.add(push=False)
     api.get_token()
-    wecom.faults(latency_ms=1000)
+    wecom.faults(latency_ms=2000)
     with pytest.raises(requests.ReadTimeout):
-        api.greet_raw(added.welcome_code, timeout=0.05)
+        api.greet_raw(added.welcome_code, timeout=0.5)
     until(lambda: wecom.record(added).sends[0].answered is not None)
     wecom.faults()
     assert api.greet(added.welcome_code) == 41050

@@ -21,7 +21,8 @@ class Server:
     """Calls `serve(connection)` for each connection, in a thread. Keeps the requests that `request` read."""
 
     def __init__(self, serve: Callable[["Server", socket.socket], None], tls: ssl.SSLContext | None = None) -> None:
-        self.connections = 0
+        self.connections = 0  # opened
+        self.closed = 0  # of them, by this side
         self.requests: list[bytes] = []
         self._serve = serve
         self._tls = tls
@@ -77,6 +78,7 @@ class Server:
                 self._open.append(connection)
             self._serve(self, connection)
         connection.close()
+        self.closed += 1
 
 
 def answering(answer: bytes | Callable[[int], bytes]) -> Callable[[Server, socket.socket], None]:

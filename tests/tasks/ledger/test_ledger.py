@@ -28,6 +28,11 @@ def claimed(ledger: Ledger, **different: Any) -> Claim:
     return claim
 
 
+def lease(client: Redis, ledger: Ledger, claim: Claim) -> float:
+    """Seconds until another worker takes the event: at most what was asked for, and a second that all get besides."""
+    return (client.zscore(keys.DUE, claim.id) - ledger.now()) / 1000
+
+
 # ------------------------------------------------------------------------------------------------ accept
 
 
@@ -211,14 +216,14 @@ def test_a_further_try_is_noted_before_it_begins_and_holds_the_claim_for_its_tim
     claim = claimed(ledger)
     assert ledger.begin_try(claim, timeout=5.0)
     assert redis_client.hget(keys.event(claim.id), "attempts") == "2"  # the claim itself noted the first one
-    assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(6000, abs=200)
+    assert 5.0 < lease(redis_client, ledger, claim) <= 6.0
 
 
 def test_the_first_try_is_held_without_being_noted_again(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     assert ledger.extend_lease(claim, timeout=3.0)
     assert redis_client.hget(keys.event(claim.id), "attempts") == "1"
-    assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(4000, abs=200)
+    assert 3.0 < lease(redis_client, ledger, claim) <= 4.0
 
 
 def test_an_answer_is_noted_and_holds_the_claim_for_the_wait(redis_client: Redis, ledger: Ledger) -> None:
@@ -226,7 +231,7 @@ def test_an_answer_is_noted_and_holds_the_claim_for_the_wait(redis_client: Redis
     assert ledger.answered(claim, wait=0.4)
     row = redis_client.hgetall(keys.event(claim.id))
     assert (row["attempts"], row["answers"]) == ("1", "1")
-    assert redis_client.zscore(keys.DUE, claim.id) - ledger.now() == pytest.approx(1400, abs=200)
+    assert 0.4 < lease(redis_client, ledger, claim) <= 1.4
 
 
 def test_the_successor_learns_that_an_answer_may_be_lost(redis_client: Redis, ledger: Ledger) -> None:
@@ -367,7 +372,10 @@ def test_who_was_left_behind_gets_a_message(redis_client: Redis, ledger: Ledger)
     assert redis_client.llen(keys.QUEUE) == 1
 
 
-def test_who_is_just_due_or_under_a_lease_is_not_left_behind(redis_client: Redis, ledger: Ledger) -> None:
+def test_who_is_just_due_or_under_a_lease_is_not_left_behind(
+    redis_client: Redis, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.ledger.ledger.LEFT_BEHIND", 5.0)  # a slow machine takes more than a quarter of a second
     claimed(ledger)
     accepted(ledger)
     quiet(redis_client, ledger)
@@ -478,5 +486,5 @@ def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) ->
 
 
 def test_the_promise_to_look_has_a_life_of_its_own(redis_client: Redis, ledger: Ledger) -> None:
-    ledger.claim(1, poll_again_within=0.5)
-    assert 0 < redis_client.pttl(keys.ATTENDED) <= 500
+    ledger.claim(1, poll_again_within=30)
+    assert 0 < redis_client.pttl(keys.ATTENDED) <= 30_000

@@ -52,7 +52,7 @@ def test_workers_that_take_nothing_still_prove_that_they_consume(
 def test_the_welcome_lane_resumes_by_itself_and_the_other_does_not(
     both: QueuePauses, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pauses, "MOST", 0.2)
+    monkeypatch.setattr(pauses, "MOST", 1.5)
     accepted(ledger)
     for lane in QUEUES:
         both.pause(lane, "李敏")
@@ -69,7 +69,7 @@ def test_a_second_pause_does_not_make_it_longer(both: QueuePauses) -> None:
     assert not both.pause(WELCOME, "王芳")
     again = both.paused()[WELCOME]
     assert (again.by, again.until) == ("李敏", first.until)
-    assert first.left == pytest.approx(600, abs=2)
+    assert first.left == pytest.approx(600, abs=20)
 
 
 def test_what_is_not_paused_cannot_be_resumed(both: QueuePauses) -> None:

@@ -1,7 +1,6 @@
 """The nightly comparison: whom WeCom never announced is found, and nobody else; limits and deaths are outlived."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -30,6 +29,7 @@ from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.simulator.records import Record
 from tests.support.ledger import accepted
+from tests.support.until import until
 from tests.support.worker import Worker
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -316,11 +316,10 @@ def test_a_turn_whose_lease_another_has_taken_over_writes_nothing_more(
     there: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     came(there, external_user_id="wm-lost")
-    monkeypatch.setattr(comparison, "LEASE", 0.1)
-    there.wecom.faults(latency_ms=600, paths=BATCH)
-    lease = keys.comparison_lock("default")
-    takeover = threading.Timer(0.3, there.services.redis.set, (lease, "another"))
-    takeover.start()
+    monkeypatch.setattr(comparison, "LEASE", 1.0)
+    there.wecom.faults(latency_ms=1500, paths=BATCH)
+    lease, redis = keys.comparison_lock("default"), there.services.redis
+    takeover = there.aside(lambda: until(lambda: redis.exists(lease)) and redis.set(lease, "another"))
     with pytest.raises(ComparisonInProgress):
         comparing(there).turn()
     takeover.join()

@@ -98,9 +98,9 @@ def test_a_connection_that_was_closed_while_idle_costs_no_call() -> None:
         connection.sendall(whole())
 
     with Server(once) as server, contextlib.closing(Transport(server.url)) as http:
-        for _ in range(5):
+        for number in range(1, 6):
             assert ask_again(http).status == 200
-            time.sleep(0.02)
+            until(lambda number=number: server.closed == number)
         assert server.connections == 5
 
 

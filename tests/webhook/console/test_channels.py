@@ -179,7 +179,7 @@ def test_a_wecom_that_hangs_is_waited_for_a_moment_only(browse, wecom, monkeypat
     wecom.faults(latency_ms=60_000, paths=(ADD, "gettoken", "externalcontact/get_follow_user_list"))
     began = time.monotonic()
     page = browse.post("/channels/new", typed())
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     assert page.status_code == 422
     assert "WeCom" in text_of(page)
     assert 'value="Shop 1"' in page.text
