@@ -19,8 +19,8 @@ class ContactAdded:
     """A member and a customer became contacts.
 
     `welcome_code` is "" when WeCom gave none (doc 92130 lists why; it is normal), `state` is "" when the customer
-    did not come through a channel. `created_at` is WeCom's CreateTime in whole seconds. A `rehearsal` is everything
-    but the send.
+    did not come through a channel. `created_at` is WeCom's CreateTime in whole seconds, `pushed_at` the timestamp that
+    WeCom signed the push with, by the same clock; None if that was no time. A `rehearsal` is everything but the send.
     """
 
     app: str
@@ -32,6 +32,7 @@ class ContactAdded:
     welcome_code: str = field(default="", repr=False)
     state: str = ""
     rehearsal: bool = False
+    pushed_at: int | None = field(default=None, compare=False)  # of the push that was stored, not of the event
 
     @property
     def id(self) -> str:

@@ -69,10 +69,12 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
     if services is None:
         detail = Message.of("no REDIS_URL, and no running `up`")
         yield Finding(REDIS, False, detail, Message.of("start `wecom-welcome up`, or set REDIS_URL"))
-        yield from _wecom(WeComClient(app.corp_id, app.secret, settings.api_base))
+        client = WeComClient(app.corp_id, app.secret, settings.api_base)
     else:
         yield from _redis(services, services.app(app.name))
-        yield from _wecom(services.app(app.name).wecom)
+        client = services.app(app.name).wecom
+    yield from _wecom(client)
+    yield from _wecoms_clock(client, services)
 
 
 def _callback_url(settings: Settings, app: App) -> Finding:
@@ -142,6 +144,33 @@ def _clock(services: Services) -> Finding:
     if skew > SKEW:
         return Finding(CLOCK, None, apart, Message.of("run NTP on both machines"))
     return Finding(CLOCK, True, apart)
+
+
+def _wecoms_clock(client: WeComClient, services: Services | None) -> Iterator[Finding]:
+    """This machine's clock, and Redis', beside that of WeCom's last answer. Nothing if WeCom did not answer."""
+    ahead = client.clock_ahead
+    if ahead is None:
+        return
+    host = (
+        Message.of("this machine's is %(seconds)s s ahead of WeCom's", seconds=f"{ahead:.0f}"),
+        Message.of("this machine's is %(seconds)s s behind WeCom's", seconds=f"{-ahead:.0f}"),
+    )
+    if abs(ahead) > SKEW:
+        yield Finding(CLOCK, None, host[ahead < 0], Message.of("run NTP on this machine"))
+    else:
+        yield Finding(CLOCK, True, Message.of("%(seconds)s s apart from WeCom's", seconds=f"{abs(ahead):.0f}"))
+    if services is None:
+        return
+    try:
+        ahead += services.ledger.now() / 1000 - time.time()
+    except redis.RedisError:
+        return
+    server = (
+        Message.of("Redis' is %(seconds)s s ahead of WeCom's", seconds=f"{ahead:.0f}"),
+        Message.of("Redis' is %(seconds)s s behind WeCom's", seconds=f"{-ahead:.0f}"),
+    )
+    if abs(ahead) > SKEW:
+        yield Finding(CLOCK, None, server[ahead < 0], Message.of("run NTP on the machine of Redis"))
 
 
 def _worker(reading: Reading) -> Finding:

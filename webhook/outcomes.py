@@ -224,8 +224,16 @@ def _expired(delivery: Delivery, now: float | None, window: float) -> Words:
     yield BY_HAND
 
 
+def _late_by(delivery: Delivery) -> float:
+    """Seconds by which WeCom told late. Of rows of earlier releases, by Redis' clock."""
+    reason = delivery.reason
+    if reason is not None and reason.kind is Kind.ANNOUNCED_LATE:
+        return float(reason.params["seconds"])
+    return delivery.received_at - delivery.created_at
+
+
 def _stale(delivery: Delivery, now: float | None, window: float) -> Words:
-    minutes = (delivery.received_at - delivery.created_at) / 60
+    minutes = _late_by(delivery) / 60
     yield Message(
         "Not sent: WeCom told %(minutes)s minutes late, when the code had died", {"minutes": f"{minutes:.0f}"}
     )
@@ -310,7 +318,7 @@ def note(delivery: Delivery) -> Message | None:
         step = Message(STEPS[longest.kind], {"number": longest.number})
         return Message("%(step)s %(took)s s", {"step": step, "took": seconds(longest.took / 1000)})
     if outcome == "stale":
-        minutes = (delivery.received_at - delivery.created_at) / 60
+        minutes = _late_by(delivery) / 60
         return Message("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
     if outcome == "lost" and delivery.reason is not None and delivery.reason.kind is Kind.SAME_CODE:
         return Message("the same welcome code as another event")

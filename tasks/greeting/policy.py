@@ -16,7 +16,7 @@ from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
 LOOKUPS_END = 1.5  # seconds before the code dies after which no name is waited for: a try is to begin, and be answered
-STALE = 300  # seconds between WeCom's CreateTime and our receipt from which the code is dead for certain
+STALE = 300  # seconds between the event and WeCom's push of it from which the code is dead for certain
 MOST_REDELIVERIES = 6  # of an event, while there is time: leases let five workers die in a window, so more are errors
 MANY_REDELIVERIES = 3  # from more than these on, the end of the window is the workers' doing
 
@@ -94,7 +94,7 @@ def before_greeting(claim: Claim) -> Finish | None:
     over = claim.left() < LEAST
     if claim.redeliveries > (MANY_REDELIVERIES if over else MOST_REDELIVERIES):
         return Finish(Outcome.DEAD, Reason.of(Kind.WORKERS_DIED, redeliveries=claim.redeliveries))
-    late = claim.received_at / 1000 - event.created_at
+    late = lateness(claim)
     if late > STALE and not event.rehearsal:
         return Finish(Outcome.STALE, Reason.of(Kind.ANNOUNCED_LATE, seconds=round(late)))
     if not event.welcome_code and not event.rehearsal:
@@ -105,6 +105,16 @@ def before_greeting(claim: Claim) -> Finish | None:
         return Finish(Outcome.UNCONFIRMED, Reason.of(Kind.WORKER_DIED_IN_TRY))
     where = "tries" if claim.attempts else "queue"
     return Finish(Outcome.EXPIRED, Reason.of(Kind.WINDOW_OVER, where=where, seconds=round(claim.age, 1)))
+
+
+def lateness(claim: Claim) -> float:
+    """Seconds after the event at which WeCom pushed it, by WeCom's own clock alone: hosts' clocks are minutes off.
+
+    A push that is sent again may carry its first timestamp (no document says): it is tried then, which costs one call
+    on a dead code. Without a timestamp, of a row of an earlier release, Redis' clock has to do.
+    """
+    pushed_at = claim.event.pushed_at
+    return (claim.received_at / 1000 if pushed_at is None else pushed_at) - claim.event.created_at
 
 
 def code_shared(finish: Finish, sibling: str) -> Finish:

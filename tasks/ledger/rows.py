@@ -62,6 +62,7 @@ def claim_of(
         welcome_code=row.get("welcome_code", ""),
         state=row["state"],
         rehearsal=row["rehearsal"] == "1",
+        pushed_at=_number(row, "pushed_at"),
     )
     return Claim(
         event=event,
@@ -129,6 +130,7 @@ def new_row(event: ContactAdded) -> dict[str, str | int]:
         "external_user_id": event.external_user_id,
         "state": event.state,
         "created_at": event.created_at,
+        **({} if event.pushed_at is None else {"pushed_at": event.pushed_at}),
         "welcome_code": event.welcome_code,
         "rehearsal": int(event.rehearsal),
         "claims": 0,

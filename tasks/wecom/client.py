@@ -86,6 +86,11 @@ class WeComClient(Network):
     def __repr__(self) -> str:
         return f"WeComClient({self._corp_id!r}, …)"  # without the secret
 
+    @property
+    def clock_ahead(self) -> float | None:
+        """Seconds that this host's clock was ahead of WeCom's at the last answer; None if there was none."""
+        return self._transport.clock_ahead
+
     def with_deadline(self, by: float, retry_deadline: RetryDeadline | None = None) -> "WeComClient":
         """The same client with `by`, a time of `time.monotonic`, as the deadline of each of its calls.
 

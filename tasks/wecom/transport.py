@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
@@ -177,6 +178,8 @@ class Transport:
         else:
             self._pool = urllib3.HTTPConnectionPool(host, port, maxsize=connections)
         self._pool.ConnectionCls = resolved
+        self.clock_ahead: float | None = None
+        """Seconds that this host's clock was ahead of the server's at the last answer; None: no answer told."""
 
     def request(
         self,
@@ -227,6 +230,7 @@ class Transport:
                 redirect=False,
                 preload_content=False,
             )
+            self.clock_ahead = _ahead(response.headers.get("Date", ""))
             return Response(response.status, response.headers, _read(response, limit))
         except (HTTPError, OSError) as error:
             kind = NoAnswer if _under_way.sent else NotSent
@@ -282,6 +286,14 @@ def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
             raise _TooLarge
     response.release_conn()
     return b"".join(parts)
+
+
+def _ahead(date: str) -> float | None:
+    """Seconds that this host's clock is ahead of a Date header, which has whole seconds; None if it is none."""
+    try:
+        return time.time() - 0.5 - parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _failure(error: Exception) -> Failure:

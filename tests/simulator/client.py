@@ -161,7 +161,7 @@ class StandIn:
     def pristine(self) -> None:
         """Without memory, faults or latency, and with everybody's settings as they are by default. Apps stay."""
         self.reset()
-        self.settings(window_s=20, token_life_s=7200, media_life_s=3 * 86400)
+        self.settings(window_s=20, token_life_s=7200, media_life_s=3 * 86400, clock_s=0)
         self.faults()
         self.pushing()
 

@@ -93,9 +93,9 @@ class Address:
         self._netloc = url.netloc
         self._envelope = Envelope.of(app.token, app.encoding_aes_key, app.corp_id)
 
-    def request(self, message: bytes, *, as_json: bool, keep_alive: bool) -> bytes:
+    def request(self, message: bytes, *, as_json: bool, keep_alive: bool, clock_s: float = 0) -> bytes:
         """A whole HTTP request, sealed with a timestamp and nonce of its own."""
-        timestamp, nonce = str(int(time.time())), str(secrets.randbelow(10**10))
+        timestamp, nonce = str(int(time.time() + clock_s)), str(secrets.randbelow(10**10))
         encrypted, signature = self._envelope.seal(message, timestamp, nonce)
         fields: dict[str, str | int] = {
             "ToUserName": self.app.corp_id,
@@ -263,7 +263,9 @@ class Push:
 
     def seal(self) -> None:
         keep_alive = self.pushing.keep_alive
-        self.request = self.address.request(self._message, as_json=self._event.as_json, keep_alive=keep_alive)
+        self.request = self.address.request(
+            self._message, as_json=self._event.as_json, keep_alive=keep_alive, clock_s=self._sender.clock_s
+        )
 
     def start(self) -> None:
         """The next try."""
@@ -333,6 +335,10 @@ class Sender:
     @property
     def records(self) -> Records:
         return self._world.records
+
+    @property
+    def clock_s(self) -> float:
+        return self._world.settings.clock_s
 
     def status(self) -> dict[str, Any]:
         return {
@@ -437,7 +443,7 @@ class Sender:
             welcome_code=secrets.token_urlsafe(32) if event.welcome_code is None else event.welcome_code,
             state=event.state,
             planned_at=planned_at,
-            created_at=int(planned_at) if event.created_at is None else event.created_at,
+            created_at=int(planned_at + self.clock_s) if event.created_at is None else event.created_at,
             add_way=event.add_way,
         )
         self.records.add(record)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
@@ -91,6 +92,8 @@ class Server:
         if delay:
             await asyncio.sleep(delay)
         response, answered = await self._respond(request, fault, answer)
+        if not response.prepared:
+            response.headers["Date"] = formatdate(time.time() + world.settings.clock_s, usegmt=True)
         if send is not None:
             send.answered = answered
         return response

@@ -55,6 +55,7 @@ class Settings:
     window_s: float = 20  # a welcome code's life, from the first push of its event
     token_life_s: float = 7200
     media_life_s: float = 3 * 86400  # doc 90253
+    clock_s: float = 0  # seconds that WeCom's clock is ahead of this machine's
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from xml.parsers import expat
 
 from tasks.events import CHANGES, ContactAdded
@@ -24,6 +25,8 @@ TEXT_LIMIT = 1024
 ECHO = "rehearsal-"  # how our own verifications begin: what they bring says nothing of WeCom
 
 
+_TIME = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?(e\+?[0-9]{1,2})?", re.IGNORECASE)
+_NO_SECONDS = 10**12  # from here on it is milliseconds, or finer
 _UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")  # JSON can spell what XML cannot hold
 
 
@@ -47,17 +50,31 @@ def read_ciphertext(body: bytes) -> str:
     return ciphertext
 
 
-def parse(app: str, plaintext: bytes) -> ContactAdded | Unknown:
-    """The event in a decrypted message. Raise Malformed."""
+def parse(app: str, plaintext: bytes, pushed_at: int | None = None) -> ContactAdded | Unknown:
+    """The event in a decrypted message. `pushed_at`: the signed timestamp it came with. Raise Malformed."""
     fields = _fields(plaintext)
     kind = (fields.get("event", ""), fields.get("changetype", ""))
     reader = READERS.get(kind)
     if reader is None:
         return Unknown(kind[0] or fields.get("msgtype", ""), kind[1])
-    return reader(app, fields)
+    return reader(app, fields, pushed_at)
 
 
-def _contact_added(app: str, fields: Mapping[str, str]) -> ContactAdded:
+def seconds(text: str) -> int | None:
+    """Whole Unix seconds of a time as WeCom, or a gateway before us, may write it; None if it is none.
+
+    With a fraction, in milliseconds or finer, or with blanks around it.
+    """
+    text = text.strip()
+    if not _TIME.fullmatch(text):
+        return None
+    value = int(Decimal(text))
+    while value >= _NO_SECONDS:
+        value //= 1000
+    return value
+
+
+def _contact_added(app: str, fields: Mapping[str, str], pushed_at: int | None) -> ContactAdded:
     for name in ("tousername", "userid", "externaluserid", "createtime"):
         if not fields.get(name):
             raise Malformed(f"an added contact without {name}")
@@ -67,23 +84,24 @@ def _contact_added(app: str, fields: Mapping[str, str]) -> ContactAdded:
         raise Malformed(f"an id, code or state of more than {TEXT_LIMIT} bytes")
     if len(fields["userid"].encode()) > ID_LIMIT:
         raise Malformed(f"a userid of more than {ID_LIMIT} bytes")
-    created_at = fields["createtime"]
-    if not (created_at.isascii() and created_at.isdigit() and len(created_at) <= 12):
-        raise Malformed("a CreateTime that is not whole seconds")
+    created_at = seconds(fields["createtime"])
+    if created_at is None:
+        raise Malformed("a CreateTime that is no time")
     return ContactAdded(
         app=app,
         corp_id=fields["tousername"],
         change=CHANGES[fields["changetype"]],
         user_id=fields["userid"],
         external_user_id=fields["externaluserid"],
-        created_at=int(created_at),
+        created_at=created_at,
         welcome_code=fields.get("welcomecode", ""),
         state=fields.get("state", ""),
         rehearsal=fields.get("rehearsal", "") == "1",
+        pushed_at=pushed_at,
     )
 
 
-READERS: dict[tuple[str, str], Callable[[str, Mapping[str, str]], ContactAdded]] = {
+READERS: dict[tuple[str, str], Callable[[str, Mapping[str, str], int | None], ContactAdded]] = {
     # (Event, ChangeType), both: some change types occur under two events (docs 92130, 97299)
     ("change_external_contact", change): _contact_added
     for change in CHANGES
@@ -115,7 +133,8 @@ def _json_fields(document: bytes) -> dict[str, str]:
     return {
         key.lower(): str(item)
         for key, item in value.items()
-        if isinstance(item, str | int) and not isinstance(item, bool)
+        if (isinstance(item, str | int) and not isinstance(item, bool))
+        or (isinstance(item, float) and key.lower() == "createtime")
     }
 
 

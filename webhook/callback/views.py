@@ -66,7 +66,8 @@ def receive(app: str = DEFAULT_APP) -> Response:
     ciphertext = ""
     try:
         ciphertext = parsing.read_ciphertext(body)
-        event = parsing.parse(app, _open(envelope, ciphertext))
+        pushed_at = parsing.seconds(request.args.get("timestamp", ""))
+        event = parsing.parse(app, _open(envelope, ciphertext), pushed_at)
     except EnvelopeError as error:
         return _refuse(app, envelope, ciphertext, error)
     except parsing.Malformed as error:

@@ -94,6 +94,13 @@ def test_two_workers_with_one_event_greet_once(worker: Worker, redis_client: Red
     assert worker.ledger.fields(quick.id)["outcome"] == "sent"
 
 
+def test_a_host_clock_that_is_minutes_fast_makes_nobody_late(worker: Worker) -> None:
+    created_at = int(time.time()) - 400
+    record, claim = worker.claimed(created_at=created_at, pushed_at=created_at + 1)
+    assert worker.greet(claim)["outcome"] == "sent"
+    assert results(worker, record) == [0]
+
+
 def test_outcome_and_latency_are_counted_with_the_greeting(worker: Worker, redis_client: Redis) -> None:
     worker.greet(worker.claimed()[1])
     counts = redis_client.hgetall(keys.COUNTERS)

@@ -66,6 +66,14 @@ def answered(errcode: int) -> Exception:
         ({}, {"fencing_token": policy.MANY_REDELIVERIES + 2, "age": 19.6}, "dead"),
         ({}, {"fencing_token": policy.MANY_REDELIVERIES + 2, "age": 45.0, "attempts": 4}, "dead"),
         ({}, {"fencing_token": policy.MANY_REDELIVERIES + 1, "age": 45.0, "attempts": 3}, "unconfirmed"),
+        # by WeCom's clock alone, where the push has a timestamp: whatever the hosts' clocks say
+        ({"created_at": NOW - 400, "pushed_at": NOW - 399}, {}, None),  # Redis' clock is fast
+        ({"created_at": NOW - 86400, "pushed_at": NOW - 86399}, {}, None),
+        ({"created_at": NOW - 310, "pushed_at": NOW - 15}, {}, None),  # pushed again, 295 s late
+        ({"created_at": NOW - 310, "pushed_at": NOW - 5}, {}, "stale"),
+        ({"created_at": NOW + 400, "pushed_at": NOW + 701}, {}, "stale"),  # Redis' clock is slow
+        ({"created_at": NOW + 400, "pushed_at": NOW + 401}, {}, None),
+        ({"created_at": NOW, "pushed_at": 1}, {}, None),
         ({"welcome_code": ""}, {"age": 45.0}, "no_code"),
         ({"created_at": NOW - 310}, {"age": 45.0}, "stale"),
     ],

@@ -100,8 +100,37 @@ def test_json_may_have_keys_of_any_case_and_numbers():
     assert parse("sales", json.dumps(fields).encode()) == ADDED
 
 
-@pytest.mark.parametrize("value", [True, None, 1.5, [], {}, ["1"], "1.5", "-1", "+1", "1e3", "١", "9" * 13, "soon"])
-def test_a_create_time_that_is_not_whole_seconds_is_malformed(value):
+@pytest.mark.parametrize(
+    "value",
+    [
+        1700000000.75,
+        1.7e9,
+        1700000000123,
+        1700000000123456789,
+        "1700000000.75",
+        "1700000000.",
+        "1700000000123",
+        "1700000000123.5",
+        "1700000000123456",
+        "1700000000123456789",
+        "1.7E9",
+        "1.7e+09",
+        " 1700000000 ",
+        "\u3000\t1700000000\n",
+        "01700000000",
+    ],
+)
+def test_a_create_time_is_read_however_it_is_written(value):
+    assert parse("sales", json.dumps(the_event() | {"CreateTime": value}).encode()).created_at == int(SECOND)
+    if isinstance(value, str):
+        assert parse("sales", xml(the_event(CreateTime=value))).created_at == int(SECOND)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, None, [], {}, ["1"], -1.5, "-1", "+1", "1e-3", ".5", "١", "1 7", "0x10", "9" * 21, "1e999", "nan", "soon"],
+)
+def test_a_create_time_that_is_no_time_is_malformed(value):
     with pytest.raises(Malformed):
         parse("sales", json.dumps(the_event() | {"CreateTime": value}).encode())
 

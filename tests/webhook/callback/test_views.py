@@ -16,8 +16,8 @@ from tasks.storage import keys
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, as_json, sealed, signed, xml
 from tests.support.web import Web, stored
-from webhook.callback.crypto import Envelope
-from webhook.callback.parsing import BODY_LIMIT, parse
+from webhook.callback.crypto import Envelope, signature
+from webhook.callback.parsing import BODY_LIMIT, parse, read_ciphertext
 
 OTHER_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 OTHER_TOKEN = Envelope.of("anotherToken", AES_KEY, CORP)
@@ -299,6 +299,19 @@ def test_a_customer_without_a_code_is_stored_like_any_other(web, redis_client):
     web.post(a_push(xml(fields)))
     assert redis_client.hget(keys.event(read(fields).id), "welcome_code") == ""
     assert stored(redis_client) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "kept"),
+    [("1764129600", "1764129600"), ("1764129600123", "1764129600"), ("soon", None), ("-1", None), ("１", None)],
+)
+def test_the_signed_timestamp_is_kept_with_the_event(web, redis_client, timestamp, kept):
+    fields = an_event()
+    push = a_push(xml(fields))
+    ciphertext = read_ciphertext(push.body)
+    query = {"timestamp": timestamp, "nonce": "n", "msg_signature": signature(TOKEN, timestamp, "n", ciphertext)}
+    assert web.post(Push(query, push.body)).status_code == 200
+    assert redis_client.hget(keys.event(read(fields).id), "pushed_at") == kept
 
 
 def test_a_rehearsal_is_what_the_signed_document_says(web, redis_client):

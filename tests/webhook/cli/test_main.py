@@ -547,6 +547,27 @@ def test_the_doctor_finds_nothing_wrong_with_a_running_system(product):
     assert found["members with 客户联系 in the app's range"].endswith(": 1")
 
 
+@pytest.mark.parametrize(("clock", "said"), [(-300, "ahead of"), (300, "behind")])
+def test_a_clock_that_is_minutes_off_is_named(registered, wecom, clock, said):
+    """This machine's and Redis', which is on it: WeCom's answers say what time it is there."""
+    wecom.settings(clock_s=clock)
+    lines = run("check", **registered).stdout.splitlines()
+    for whose in ("this machine's is", "Redis' is"):
+        (line,) = (line for line in lines if line.startswith(f"! clock: {whose} "))
+        number = int(line.removeprefix(f"! clock: {whose} ").split()[0])
+        assert 298 <= number <= 302
+        assert line.endswith(f" s {said} WeCom's")
+
+
+def test_a_clock_that_is_right_is_said_to_be(registered):
+    assert re.search(r"^✓ clock: [01] s apart from WeCom's$", run("check", **registered).stdout, re.MULTILINE)
+
+
+def test_a_refused_secret_tells_the_time_too(registered, wecom):
+    wecom.settings(clock_s=-300)
+    assert "ahead of WeCom's" in run("check", **registered | {"WECOM_CORP_SECRET": "an-old-secret"}).stdout
+
+
 def test_without_a_worker_and_a_book_the_doctor_says_so_with_the_cure(registered):
     result = run("check", **registered)
     assert result.exit_code == 1
