@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from tasks.ledger import statistics as tallies
 from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Attempt, Outcome
 from tasks.services import Services, build_services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -141,14 +142,14 @@ def _one_day(services: Services, customers: int) -> list[str]:
         services.ledger.settle(
             event,
             Settlement(
-                outcome,
+                Outcome(outcome),
                 errcode=40096 if outcome == "refused" else None,
                 template="default",
                 rule="渠道 1" if channel else "",
                 revision=1,
                 attempts=1,
                 steps=steps,
-                tries=[(0, "")],
+                tries=[Attempt()],
                 values={"customer": "王小明", "member": "李敏"},
             ),
         )

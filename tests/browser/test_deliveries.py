@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Attempt
 from tasks.services import Services
 from tests.support.chromium import Visit
 from tests.support.ledger import settled
@@ -16,7 +17,7 @@ def added(services: Services, outcome: str, user_id: str, name: str, state: str 
     """A customer of whom this became. → the event's id"""
     values = {"customer": name, "member": {"zhangwei": "张伟", "lisi": "李四"}[user_id]}
     settlement = Settlement(
-        outcome, template="default", rule="1", revision=1, attempts=1, steps=STEPS, tries=[(0, "")], values=values
+        outcome, template="default", rule="1", revision=1, attempts=1, steps=STEPS, tries=[Attempt()], values=values
     )
     return settled(services.ledger, settlement, user_id=user_id, state=state).id
 
