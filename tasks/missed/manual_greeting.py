@@ -11,7 +11,7 @@ from tasks.ledger.delivery import Delivery
 from tasks.missed.work_list import customer_name
 from tasks.settings import App
 from tasks.templates.model import Template
-from tasks.templates.render import fill, wanted
+from tasks.templates.render import cut, fill, wanted
 from tasks.wecom import WeComClient
 
 
@@ -29,8 +29,8 @@ class ManualGreeting:
 
     @property
     def unknown(self) -> list[str]:
-        """The placeholders whose value is not known, in order."""
-        return sorted(name for name in wanted(self.template) if not self.values.get(name))
+        """The placeholders of whose value nothing is known, or nothing shows, in order."""
+        return sorted(name for name in wanted(self.template) if not cut(name, self.values.get(name, "")))
 
 
 def manual_greeting(

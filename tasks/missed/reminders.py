@@ -28,6 +28,7 @@ from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
+from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
 
@@ -119,13 +120,12 @@ def text(customers: Sequence[tuple[str, str]], total: int | None = None, most: i
     return text(customers[:-1], total, most)
 
 
-def plain(name: str) -> str:
+def told_name(name: str) -> str:
     """A name on one line, with nothing in it that turns or hides what stands beside it; cut to 32 characters.
 
     A text message shows `<a href>` as a link (doc 90236), and customers choose their names.
     """
-    printable = "".join(one for one in name if one.isprintable() or one == "\u200d")
-    return printable.replace("<", "＜").replace(">", "＞").strip()[:32]
+    return trimmed(plain(name).replace("<", "＜").replace(">", "＞")[:32])
 
 
 def moment(at: float, now: datetime) -> str:
@@ -255,7 +255,7 @@ class Reminders:
 
     def _message(self, member: str, rows: Sequence[Delivery], now: int, by: float) -> Told:
         here = datetime.fromtimestamp(now / 1000, self._zone)
-        customers = [(plain(customer_name(row)), moment(row.received_at, here)) for row in rows]
+        customers = [(told_name(customer_name(row)), moment(row.received_at, here)) for row in rows]
         message = {
             "touser": member,
             "msgtype": "text",

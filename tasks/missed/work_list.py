@@ -21,6 +21,7 @@ from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.rows import erase, index, unannounced_row
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.visible_text import plain
 
 PAGE = 50  # rows
 
@@ -89,8 +90,8 @@ def cause_of(delivery: Delivery) -> MissedCause:
 
 
 def customer_name(delivery: Delivery) -> str:
-    """The customer's name: as WeCom told it, or as it stood in the text; "" where it is not known. Pure."""
-    return delivery.customer_name or (delivery.names or {}).get("customer", "")
+    """The customer's name: as WeCom told it, or as it stood in the text; "" where none is known that shows. Pure."""
+    return plain(delivery.customer_name or (delivery.names or {}).get("customer", ""))
 
 
 def by_cause(rows: Iterable[Delivery]) -> dict[MissedCause, list[Delivery]]:

@@ -30,6 +30,7 @@ from tasks.templates.model import (
     source,
 )
 from tasks.templates.problems import did_you_mean
+from tasks.visible_text import plain, trimmed
 from tasks.wecom.message_limits import REMARK
 
 CUSTOMER_CHARACTERS = 32
@@ -40,7 +41,6 @@ ABOUT_MEMBER = frozenset({"member", "alias", "position", "department"})
 ALWAYS_KNOWN = frozenset({"date", "time"})
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}|]*)(?:\|([^{}]*))?\}|[{}]")
-_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last: halves of characters
 _LOOKS_LIKE_ONE = re.compile(rf"\{{(?:{'|'.join(PLACEHOLDERS)})(?:\|[^{{}}]*)?\}}")
 _LONGEST = {"customer": 4 * CUSTOMER_CHARACTERS, "date": len("2026-10-01"), "time": len("21:30")}
 # bytes of UTF-8, four for each character of a customer's name; all others: VALUE_BYTES
@@ -111,14 +111,13 @@ def wanted(template: Template) -> frozenset[str]:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced. A value that is missing or blank gives the fallback."""
+    """The text with its placeholders replaced. One that is missing, or shows nothing, gives the fallback."""
 
     def replace(token: re.Match[str]) -> str:
         if token.group() in ("{{", "}}"):
             return token.group()[0]
         name = token.group(1)
-        value = cut(name, values.get(name, ""))
-        return value if value.strip() else token.group(2) or ""
+        return cut(name, values.get(name, "")) or token.group(2) or ""
 
     return _TOKEN.sub(replace, text)
 
@@ -126,12 +125,13 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 def cut(name: str, value: str) -> str:
     """A value within its limit: 32 characters of a customer's name, 64 bytes of all others.
 
-    Without control characters, which JSON can only say as \\u0007, and WeCom answers 40033 to that.
+    Without control characters, which JSON can only say as \\u0007, and WeCom answers 40033 to that; without what turns
+    the text behind it. "" when nothing of the value shows.
     """
-    value = _UNSENDABLE.sub("", value)
+    value = plain(value)
     if name == "customer":
-        return value[:CUSTOMER_CHARACTERS]
-    return value.encode(errors="replace")[:VALUE_BYTES].decode(errors="ignore")
+        return trimmed(value[:CUSTOMER_CHARACTERS])
+    return trimmed(value.encode()[:VALUE_BYTES].decode(errors="ignore"))
 
 
 def longest(text: str) -> int:
@@ -163,8 +163,8 @@ def looks_like_placeholder(text: str) -> str | None:
 
 
 def remark(template: Template, values: Mapping[str, str]) -> str:
-    """A template's remark, cut to WeCom's 20 characters; "" when there is none. Doc 92115."""
-    return fill(template.then.remark, values).strip()[: REMARK.most]
+    """A template's remark, cut to WeCom's 20 characters; "" when there is none, or nothing of it shows. Doc 92115."""
+    return trimmed(fill(template.then.remark, values).strip()[: REMARK.most])
 
 
 # ------------------------------------------------------------------------------------------------ attachments

@@ -11,6 +11,7 @@ from wtforms.validators import DataRequired, Length, ValidationError
 
 from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, OfOneMember, StateTaken
 from tasks.messages import Message
+from tasks.visible_text import plain
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import NoAnswer, NotSent
 from webhook.errcode_texts import errcode
@@ -20,8 +21,8 @@ OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for these calls; WeC
 
 
 def _stripped(text: str | None) -> str:
-    """The text without surrounding spaces and control characters: WeCom gets what is visible."""
-    return "".join(one for one in text or "" if one.isprintable() or one == "\u200d").strip()
+    """The text without blanks at its ends and without control characters: WeCom gets what is visible."""
+    return plain(text or "")
 
 
 def _words(text: str) -> list[str]:

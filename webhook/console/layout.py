@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from tasks.ledger.pauses import WELCOME, Pause
 from tasks.services import Services
+from tasks.visible_text import plain
 from webhook.console import current
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.links import here
@@ -180,8 +181,8 @@ def _in_words(at: datetime, today: date) -> str:
 
 
 def cut(text: str, most: int = 40) -> str:
-    """A name for lists: without control characters, shortened with … if it is long."""
-    clean = "".join(one for one in text if one.isprintable() or one == "\u200d")
+    """A name for lists: without what turns or hides its neighbours, shortened with … if it is long."""
+    clean = plain(text)
     return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 

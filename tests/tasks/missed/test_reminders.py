@@ -10,7 +10,7 @@ import pytest
 
 from tasks import upkeep
 from tasks.directory.lookup import known_members
-from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, plain, reminder_status, text
+from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, reminder_status, text, told_name
 from tasks.missed.work_list import WorkList, customer_name
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
@@ -74,10 +74,11 @@ def test_a_text_stays_within_what_wecom_takes_whole(count: int) -> None:
         ("👩‍👩‍👧", "👩‍👩‍👧"),
         ("名" * 40, "名" * 32),
         (" \x00 ", ""),
+        ("\u3164", ""),
     ],
 )
 def test_a_name_cannot_say_more_than_a_name(name: str, shown: str) -> None:
-    assert plain(name) == shown
+    assert told_name(name) == shown
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tasks.templates.model import Template
+from tasks.templates.model import FollowUp, Template
 from tasks.templates.render import (
     PLACEHOLDERS,
     Placeholder,
@@ -16,6 +16,7 @@ from tasks.templates.render import (
     message,
     mistakes,
     placeholders,
+    remark,
     wanted,
 )
 from tasks.wecom.message_limits import TEXT
@@ -94,6 +95,36 @@ def test_only_the_names_that_a_text_uses_are_wanted() -> None:
 )
 def test_values_are_cut_at_the_border_of_a_character(name: str, value: str, kept: str) -> None:
     assert cut(name, value) == kept
+
+
+@pytest.mark.parametrize(
+    "name", ["\u3164", "\u200b", "\u2800\u3164 ", "\u202e", "\u0301", "\ufe0f", "\u3164" * 40 + "\u200d"]
+)
+def test_a_name_that_shows_nothing_gives_the_fallback_and_no_remark(name: str) -> None:
+    values = {"customer": name, "member": name, "alias": name, "department": name, "position": name, "corp": name}
+    for placeholder in values:
+        assert fill(f"您好{{{placeholder}|朋友}}，", values) == "您好朋友，"
+        assert fill(f"您好{{{placeholder}}}，", values) == "您好，"
+    assert remark(Template("default", "x", then=FollowUp(remark="{customer}")), values) == ""
+    assert remark(Template("default", "x", then=FollowUp(remark="{customer|客户}")), values) == "客户"
+
+
+def test_a_name_that_is_cut_leaves_no_joiner_behind() -> None:
+    assert cut("customer", "x" * 30 + "👩\u200d👧") == "x" * 30 + "👩"
+    assert remark(
+        Template("default", "x", then=FollowUp(remark="{customer}")), {"customer": "x" * 18 + "👩\u200d👧"}
+    ) == ("x" * 18 + "👩")
+
+
+def test_a_blank_beginning_takes_no_room_from_the_name() -> None:
+    assert cut("customer", "\u3164" * 40 + "李四") == "李四"
+    assert cut("member", "\u200b" * 40 + "张三") == "张三"
+
+
+@given(st.text(alphabet="李a\u0301\u200d\u3164\u202e👩\ufe0f\U000e0067 ", max_size=80))
+def test_a_value_that_was_cut_is_cut_no_further(value: str) -> None:
+    for name in ("customer", "member"):
+        assert cut(name, cut(name, value)) == cut(name, value)
 
 
 def test_neither_text_nor_fallback_is_ever_cut() -> None:
