@@ -26,6 +26,12 @@ OTHER_AES_KEY = Envelope.of(TOKEN, OTHER_KEY, CORP)
 NOTHING_RIGHT = Envelope.of("anotherToken", OTHER_KEY, "wwANOTHERCORP")
 
 
+def a_group_chat(members: int) -> bytes:
+    fields = xml({"MsgType": "event", "Event": "change_external_chat", "ChangeType": "update"})
+    items = b"".join(b"<Item><![CDATA[wm%030d]]></Item>" % number for number in range(members))
+    return fields.replace(b"</xml>", b"<MemChangeList>" + items + b"</MemChangeList></xml>")
+
+
 def read(fields, app="default") -> ContactAdded:
     return parse(app, xml(fields))
 
@@ -114,6 +120,11 @@ ANSWERS = [
     ("without a code", lambda: a_push(xml(an_event(WelcomeCode=None))), 200, "stored"),
     ("an event of no concern", lambda: a_push(xml(an_event(ChangeType="edit_external_contact"))), 200, "ignored"),
     ("an unknown event", lambda: a_push(xml(an_event(Event="invented_next_year"))), 200, "ignored"),
+    ("a group chat of 499", lambda: a_push(a_group_chat(499)), 200, "ignored"),
+    ("a group chat of 1000", lambda: a_push(a_group_chat(1000)), 200, "ignored"),
+    ("a group chat of 2000", lambda: a_push(a_group_chat(2000)), 200, "ignored"),
+    ("a State cut inside a character", lambda: a_push(xml(an_event(State="渠")).replace(b"\xa0", b"")), 200, "stored"),
+    ("a CreateTime in ms", lambda: a_push(xml(an_event(CreateTime="1764129600123"))), 200, "stored"),
     ("a text message", lambda: a_push(b"<xml><MsgType>text</MsgType></xml>"), 200, "ignored"),
     ("signed junk", lambda: signed("junk"), 400, "unreadable"),
     ("signed Base64 of junk", lambda: signed(base64.b64encode(b"x" * 64).decode()), 400, "unreadable"),
@@ -203,7 +214,7 @@ def test_a_surrogate_in_the_unsigned_part_is_a_refusal(web):
 
 
 def test_half_a_surrogate_pair_in_a_signed_event_is_400(web):
-    message = as_json(an_event(State="#")).replace(b'"#"', b'"\\ud800"')
+    message = as_json(an_event(UserID="#")).replace(b'"#"', b'"\\ud800"')
     assert web.post(a_push(message)).status_code == 400
 
 
