@@ -72,7 +72,7 @@ class Channel:
 
     @property
     def digest(self) -> str:
-        """Differs when anything of it differs: for whoever edits what somebody else may have changed meanwhile."""
+        """Differs when anything of it differs: to detect that another session has changed it meanwhile."""
         return sha256(_stored(self).encode()).hexdigest()[:16]
 
     @classmethod

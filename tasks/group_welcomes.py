@@ -1,10 +1,10 @@
 """入群欢迎语素材 kept in step with the welcome book: added, edited and deleted by difference. Doc 92366.
 
-    plan        what the book wants against what is noted of earlier runs → steps. Pure, so it is the dry run too
+    plan        what the book wants against what is recorded of earlier runs → steps. Pure, so it is the dry run too
     differs     a group welcome as it was sent against as WeCom has it now. Pure
     GroupSync   takes the steps of one app, and looks for drift
 
-WeCom has no call that lists them, so the ids that it gave are state (welcome:group:APP). Only what is noted
+WeCom has no call that lists them, so the ids that it gave are state (welcome:group:APP). Only what is recorded
 there is ever touched; of those, what another app made (41058) is reported and left alone.
 """
 
@@ -50,7 +50,7 @@ class SyncInProgress(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SyncedWelcome:
-    """What is noted of one group welcome. `template_id` "" while there is none at WeCom."""
+    """What is recorded of one group welcome. `template_id` "" while there is none at WeCom."""
 
     template_id: str = ""
     sent: str = ""  # digest of what WeCom has, as far as we know
@@ -133,7 +133,7 @@ class GroupSync:
         self._wecom = wecom
 
     def kept(self) -> dict[str, SyncedWelcome]:
-        """Name → what is noted."""
+        """Name → what is recorded."""
         stored = replies.fields(self._redis.hgetall(keys.group_welcomes(self._app.name)))
         return {name: _synced(value) for name, value in stored.items()}
 

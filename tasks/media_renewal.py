@@ -1,8 +1,8 @@
 """Media kept fresh: what welcome books show is at WeCom before a customer is greeted, and never goes stale there.
 
-    MediaRenewer a thread of role upkeep. Every second: the current books' files against what is noted of them; what is
-                missing, refused or old enough is uploaded. Of several processes one does it, and it has its own
-                threads: nothing else waits for an upload
+    MediaRenewer a thread of role upkeep. Every second: the current books' files against what is recorded of them;
+                what is missing, refused or old enough is uploaded. Of several processes one does it, in threads of
+                its own: nothing else waits for an upload
     media_status how it stands with one app's media, for /readyz, /metrics and `check`
 
 An import or a rollback needs to tell nobody: the next look finds it. Images that fit get a permanent URL
@@ -231,7 +231,7 @@ class MediaRenewer(threading.Thread):
             try:
                 self._upload(corp_id, apps, upload, media)
             except redis.RedisError as error:
-                log.warning("cannot note what became of an upload: %s", type(error).__name__)
+                log.warning("cannot record what became of an upload: %s", type(error).__name__)
             except Exception:  # the thread's edge
                 log.exception("an upload ended in an error")
             finally:
@@ -249,8 +249,8 @@ class MediaRenewer(threading.Thread):
             why = Reason.of(Kind.IMAGE_QUOTA_USED, per_day=PER_DAY, per_month=PER_MONTH)
             ready.change(corp_id, upload, lambda record: replace(record, next_try_at=wait, reason=why))
             return
-        noted = ready.all(corp_id).get(upload.key, Record())
-        app = apps[noted.failures % len(apps)]  # where one may not upload, another of the corp may
+        record = ready.all(corp_id).get(upload.key, Record())
+        app = apps[record.failures % len(apps)]  # where one may not upload, another of the corp may
         content = self._books.media.get(upload.sha256)
         failure = Reason.of(Kind.FILE_NOT_KEPT)
         value = None

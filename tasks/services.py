@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tasks.books.draft import Drafts
+from tasks.books.draft_store import Drafts
 from tasks.books.files import load
 from tasks.books.revisions import BookStore
 from tasks.channels import Channels

@@ -99,7 +99,7 @@ def _first_tokens(services: Services) -> None:
     while True:
         try:
             services.queues.probe()  # without Redis it could not be shared
-            with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
+            with jobs.recorded(services.redis, "tasks.upkeep.refresh_tokens"):
                 fine = upkeep.refresh_tokens(services)
             if fine:
                 return
@@ -143,7 +143,7 @@ def _register(app: Celery, name: str, services: Services, running: list[str]) ->
     def task() -> None:
         running.append(name)
         try:
-            with jobs.noted(services.redis, name):
+            with jobs.recorded(services.redis, name):
                 work(services)
         finally:
             running.remove(name)

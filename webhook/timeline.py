@@ -1,7 +1,7 @@
 """One delivery as bars in time: which step took how long. Pure.
 
-`steps` of a row are moments, in ms since receipt; a bar is what lies between two of them. A moment that was not noted
-makes no bar: nothing is guessed, and nothing is zero that was not measured.
+`steps` of a row are moments, in ms since receipt; a bar is what lies between two of them. A moment that was not
+recorded makes no bar: nothing is guessed, and nothing is zero that was not measured.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def bars(delivery: Delivery) -> tuple[Bar, ...]:
 
 
 def took(delivery: Delivery) -> int | None:
-    """ms from receipt to the last step that was noted; None if none was."""
+    """ms from receipt to the last step that was recorded; None if none was."""
     return max(delivery.steps.values(), default=None)
 
 

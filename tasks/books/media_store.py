@@ -160,7 +160,7 @@ class ReadyMedia:
         return ready
 
     def all(self, corp_id: str) -> dict[str, Record]:
-        """An Upload's key → what is noted of it, of all that is."""
+        """An Upload's key → what is recorded of it, of all that is."""
         stored = replies.fields(self._redis.hgetall(keys.ready_media(corp_id)))
         return {key: _record(found) for key, found in stored.items()}
 
@@ -171,8 +171,8 @@ class ReadyMedia:
             new = step(_record(found))
             if new is None:
                 return None
-            noted = _stored(new)
-            if self._swap(keys=[keys.ready_media(corp_id)], args=[upload.key, found or "", noted]):
+            stored = _stored(new)
+            if self._swap(keys=[keys.ready_media(corp_id)], args=[upload.key, found or "", stored]):
                 return new
         return None
 

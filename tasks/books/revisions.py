@@ -106,7 +106,7 @@ class BookStore:
         return self._stored(app, number)[0]
 
     def revision(self, app: str, number: int) -> Revision:
-        """What is noted of a revision. Raises NoRevision."""
+        """What is recorded of a revision. Raises NoRevision."""
         return self._stored(app, number)[1]
 
     def history(self, app: str) -> Iterator[Revision]:
@@ -209,7 +209,7 @@ class BookStore:
         """The files that must not give way: of this book, of the last revisions of every app, and of the drafts."""
         keep = {media.sha256 for media in shown.values()}
         for key in self._redis.scan_iter(match=keys.draft_files("*"), count=1000):
-            keep |= {json.loads(noted)[0] for noted in self._redis.hvals(key)}
+            keep |= {json.loads(stored)[0] for stored in self._redis.hvals(key)}
         pattern = re.compile(re.escape(keys.book("")) + r"([^:]+)")
         for key in self._redis.scan_iter(match=keys.book("*"), count=1000):
             found = pattern.fullmatch(key)
@@ -223,15 +223,15 @@ class BookStore:
 
 
 def _revision(app: str, number: int, source: str, about: str | None) -> Revision:
-    noted = json.loads(about) if about else {}
-    files = {path: Media(path, *described) for path, described in noted.get("files", {}).items()}
+    stored = json.loads(about) if about else {}
+    files = {path: Media(path, *described) for path, described in stored.get("files", {}).items()}
     return Revision(
         app=app,
         number=number,
-        author=noted.get("author", ""),
-        note=noted.get("note", ""),
-        at=noted.get("at", 0),
-        digest=noted.get("digest") or digest_of(source, files),
+        author=stored.get("author", ""),
+        note=stored.get("note", ""),
+        at=stored.get("at", 0),
+        digest=stored.get("digest") or digest_of(source, files),
         files=files,
     )
 

@@ -1,6 +1,6 @@
 -- Take follow-ups that are due, oldest first, each under a lease: due again when the lease ends.
--- Nothing, while the lane is paused.
--- KEYS  due of follow-ups, those that await a full add, the lane's pause
+-- Nothing, while the queue is paused.
+-- KEYS  due of follow-ups, those that await a full add, the queue's pause
 -- ARGV  prefix of rows, most, lease (ms)
 -- → per follow-up: its id, its row as a flat list
 local time = redis.call('TIME')

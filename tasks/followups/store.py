@@ -69,13 +69,13 @@ class FollowUps:
     def __init__(self, client: Redis) -> None:
         self._redis = client
         source = resources.files("tasks.followups")
-        self._claim, self._note = (
-            client.register_script(source.joinpath(f"{name}.lua").read_text()) for name in ("claim", "note")
+        self._claim, self._record = (
+            client.register_script(source.joinpath(f"{name}.lua").read_text()) for name in ("claim", "record")
         )
         self._again = client.register_script(_AGAIN)
 
     def claim(self, most: int) -> list[FollowUpTask]:
-        """Take up to `most` that are due, those due longest first; none while the lane is paused."""
+        """Take up to `most` that are due, those due longest first; none while the queue is paused."""
         flat = self._claim(
             keys=[keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED, keys.pause(pauses.FOLLOW_UPS)],
             args=[keys.event(""), most, int(LEASE * 1000)],
@@ -85,11 +85,11 @@ class FollowUps:
             for identity, row in zip(flat[::2], flat[1::2], strict=True)
         ]
 
-    def note(self, task: FollowUpTask, progress: FollowUpProgress) -> bool:
-        """Note how far it came. False: another worker has it now, or the customer was forgotten."""
+    def record(self, task: FollowUpTask, progress: FollowUpProgress) -> bool:
+        """Record its progress. False: another worker has claimed it, or the customer was forgotten."""
         fields = progress_fields(progress)
         return bool(
-            self._note(
+            self._record(
                 keys=[
                     keys.event(task.id),
                     keys.FOLLOWUP_DUE,

@@ -1,7 +1,7 @@
-"""After the greeting, on the slow lane: tags and the remark of a template's `then`. Docs 92117, 92118, 92115.
+"""After the greeting, on the slow queue: tags and the remark of a template's `then`. Docs 92117, 92118, 92115.
 
     a message on the slow queue ──▶ FollowUpWorker.run       takes all follow-ups that are due, a few at a time
-                                       └─▶ FollowUpHandler.do     one: choose, mark, remark, note how far it came
+                                       └─▶ FollowUpHandler.do     one: choose, mark, remark, record the progress
 
 Whatever became of the greeting, also where none could be sent: an event that never came to a template gets the one
 that it would have had. Every step may be done twice: a mark that is there stays, and a remark is set only where the
@@ -124,11 +124,11 @@ class FollowUpHandler:
                 progress = after_failure(error, task, self.jitter())
             progress = replace(progress, tags=done.tags, remark=done.remark)
             try:
-                noted = self.store.note(task, progress)
+                recorded = self.store.record(task, progress)
             except redis.RedisError as error:
-                log.warning("cannot note a follow-up, so it is done again: %s", type(error).__name__)
+                log.warning("cannot record a follow-up, so it is done again: %s", type(error).__name__)
                 return
-            if noted:
+            if recorded:
                 self._report(task, progress)
 
     def _report(self, task: FollowUpTask, progress: FollowUpProgress) -> None:
@@ -181,7 +181,7 @@ class FollowUpHandler:
     def _remark(self, template: Template, task: FollowUpTask, wecom: WeComClient, enquiry: Lookup, done: _Done) -> None:
         if not template.then.remark or done.remark is not None:
             return
-        name, current = _noted(wecom, task)
+        name, current = _current_remark(wecom, task)
         asked = frozenset(one.name for one in placeholders(template.then.remark))
         values = enquiry.values(asked - ABOUT_CUSTOMER)
         unknown = [one for one in ALWAYS_THERE if one in asked and not values.get(one)]
@@ -212,7 +212,7 @@ def _template(book: Book, task: FollowUpTask, enquiry: Lookup) -> Template | Non
     return None if choice is None else choice.template
 
 
-def _noted(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
+def _current_remark(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
     """(the customer's own name, the remark of this member). Raises WeComError, 84061 if the two are no contacts."""
     name, cursor = None, None
     for _ in range(PAGES):

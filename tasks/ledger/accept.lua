@@ -1,5 +1,5 @@
 -- Store an event and wake a worker, in one atomic step. An event that is already there changes nothing.
--- KEYS  row, due, events, queue, attended, owner of the welcome code, then the index sets that list it
+-- KEYS  row, due, events, queue, polling_until, owner of the welcome code, then the index sets that list it
 -- ARGV  id, row's life (s), limit of waiting messages, the message, life of the code's owner (s; 0: no code),
 --       then field, value, ...
 -- → 1 stored, 0 already there

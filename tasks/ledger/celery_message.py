@@ -66,5 +66,5 @@ def message(message_id: str) -> str:
 
 
 def slow_message(message_id: str) -> str:
-    """The message that wakes the slow lane for follow-ups, ready for LPUSH on SLOW_QUEUE."""
+    """The message that wakes the slow queue for follow-ups, ready for LPUSH on SLOW_QUEUE."""
     return _READY_SLOW.replace(_PLACE, message_id)

@@ -1,7 +1,7 @@
 -- Take what is due, oldest first, each under a lease: due again when the lease ends. A claim begins a try.
--- Nothing, while the lane is paused; the queue is consumed all the same.
+-- Nothing, while the queue is paused; the queue is consumed all the same.
 -- An event whose welcome code another one owns is put off until the owner has its outcome.
--- KEYS  due, attended, consumed, the lane's pause
+-- KEYS  due, polling_until, consumed, the queue's pause
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers,
 --       ms for which an event is put off
 -- → now (ms), then per event: its row before the try as a flat list, the number of its app's book ('' if there is none),

@@ -1,31 +1,32 @@
-"""The ledger: what became of each event, and who works on it now. Redis holds it; five Lua scripts change it.
+"""The ledger: what became of each event, and which worker holds it. Redis stores it; five Lua scripts change it.
 
     a row is …     which means                                        is in `due` with the time at which …
-    waiting        stored, nobody has it                              it was received
-    claimed        a worker has it, under a lease                     the lease ends and another worker takes it
+    waiting        stored, not claimed                                it was received
+    claimed        a worker holds it, under a lease                   the lease ends and another worker may claim it
     settled        it has an outcome; the welcome code is erased      (no longer in `due`)
 
-So `due` holds every unfinished event, and one rule finds both the new and the stranded: its time has come.
+So `due` holds every unfinished event, and one query finds both the new and the stranded: those whose time has come.
 
-    accept   nothing → waiting      stores the row, its place in `due` and the message that wakes a worker, atomically;
-                                    the first event with a welcome code owns it (a half-add and the full add after it
-                                    may carry the same)
-    claim    waiting, or claimed and past its lease → claimed         counts up the claim's number, and notes that a try
-                                    begins: before its bytes leave, so that a successor knows of it; an event whose
-                                    code another one owns waits until that one is settled
-    hold     claimed → claimed      for the claim's number alone: notes that a further try begins, or that one was
-                                    answered, and moves the lease's end
-    settle   → settled              the first outcome stays (but `sent`, WeCom's own word, replaces another); enters the
-                                    follow-up, see tasks.followups.store; keeps the missed and the tallies, see below
-    rouse    queues a message when somebody was left behind, or a follow-up is due: run by every worker twice a second
+    accept   nothing → waiting      stores the row, its place in `due` and the task message that wakes a worker, in one
+                                    step; the first event with a welcome code owns the code (a half-add and the full add
+                                    after it may carry the same one)
+    claim    waiting, or claimed with an expired lease → claimed      increments the fencing token and records the try
+                                    before its bytes leave, so that a successor knows of it; an event whose code another
+                                    one owns waits until that one is settled
+    extend   claimed → claimed      if the fencing token is still the claim's: records that a further try begins, or
+                                    that one was answered, and moves the end of the lease
+    settle   → settled              the first outcome stays (only `sent`, WeCom's own word, replaces another); starts
+                                    the follow-up, see tasks.followups.store; updates the missed and the statistics
+    requeue  queues a task message if a due event was not claimed, or a follow-up is due: every worker does so twice a
+                                    second
 
     Index sets list the rows by outcome, member, channel, template and customer (see tasks.ledger.rows). accept and
-    settle enter a row; `trim` takes it out when its life is over. A reader (tasks.ledger.query) looks whether a row is
-    what the set says, so a set may name too many, and never too few.
+    settle add a row; `trim` removes it when its life is over. A reader (tasks.ledger.query) checks each row against
+    the set's value, so a set may list too many rows, and never too few.
     The missed of an app are the settled events, rehearsals apart, with an outcome of MISSED. One leaves when `sent`
     replaces that outcome, or when a later event of the same member and customer is a greeting, which the row then names
     in `greeted_later`.
-    Tallies count every settled event, rehearsals apart, under the local day of its receipt: see statistics.
+    Statistics count every settled event, rehearsals apart, under the local day of its receipt.
 
 Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
@@ -57,7 +58,7 @@ from tasks.storage.connections import Redis
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
-WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow lane for follow-ups
+WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow queue for follow-ups
 SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
 TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, if nobody trims
 CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: WeCom gives it once, for seconds
@@ -102,7 +103,7 @@ class Ledger:
         return bool(
             self._accept(
                 keys=[
-                    *(keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.ATTENDED),
+                    *(keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.POLLING_UNTIL),
                     *(keys.code_owner(_digest(event.app, code)), *listed),
                 ],
                 args=[
@@ -113,13 +114,13 @@ class Ledger:
         )
 
     def claim(self, most: int, poll_again_within: float = 0.0) -> list[Claim]:
-        """Take up to `most` events that are due, oldest first; none while the lane is paused.
+        """Take up to `most` events that are due, oldest first; none while the queue is paused.
 
         `poll_again_within` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
         """
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         now, *rows = self._claim(
-            keys=[keys.DUE, keys.ATTENDED, keys.CONSUMED, keys.pause(pauses.WELCOME)],
+            keys=[keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
             args=[
                 *(keys.event(""), most, int(CLAIM_LEASE * 1000), int(poll_again_within * 1000), keys.book("")),
                 int(PUT_OFF * 1000),

@@ -1,10 +1,10 @@
-"""The two lanes, greetings and follow-ups: pause and resume. Who paused one, and when, is kept.
+"""The two queues, greetings and follow-ups: pause and resume. Who paused one, and when, is kept.
 
-    Redis   welcome:lane:LANE   a hash: by, at, until, resumed_by. ms of Redis' clock. It outlives the
-            pause: whoever missed the greeting meanwhile is told why
+    Redis   welcome:lane:QUEUE   a hash: by, at, until, resumed_by. ms of Redis' clock. It outlives the pause, so that
+            a page can say why a customer missed the greeting meanwhile
 
-A paused lane takes nothing (claim.lua, followup_claim.lua look at `until`); what is in flight is finished. The welcome
-lane resumes by itself, for every minute of its pause costs customers their greeting.
+Nothing is claimed from a paused queue (the two claim.lua look at `until`); what is in flight is finished. The welcome
+queue resumes by itself: every minute of its pause costs customers their greeting.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tasks.storage.connections import Redis
 
 WELCOME, FOLLOW_UPS = "welcome", "follow-ups"
 QUEUES = (WELCOME, FOLLOW_UPS)
-MOST = 600.0  # seconds for which the welcome lane may be paused
+MOST = 600.0  # seconds for which the welcome queue may be paused
 _FOR_EVER = 10**15  # ms
 
 _PAUSE = """
@@ -38,7 +38,7 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The last pause of a lane. Unix seconds by Redis' clock; `until` None: until somebody resumes it."""
+    """The last pause of a queue. Unix seconds by Redis' clock; `until` None: until somebody resumes it."""
 
     by: str
     at: float
@@ -48,49 +48,49 @@ class Pause:
 
     @property
     def holds(self) -> bool:
-        """Whether the lane is paused now."""
+        """Whether the queue is paused now."""
         return self.until is None or self.until > self.now
 
     @property
     def left(self) -> float | None:
-        """Seconds until the lane resumes by itself; None: it does not."""
+        """Seconds until the queue resumes by itself; None: it does not."""
         return None if self.until is None else max(0.0, self.until - self.now)
 
     def overlaps(self, since: float, until: float) -> bool:
-        """Whether the lane was paused at a time between the two (Unix seconds)."""
+        """Whether the queue was paused at a time between the two (Unix seconds)."""
         return self.at < until and (self.until is None or self.until > since)
 
 
 class QueuePauses:
-    """The lanes of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
+    """The queues of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
         self._pause = client.register_script(_PAUSE)
         self._resume = client.register_script(_RESUME)
 
-    def pause(self, lane: str, by: str) -> bool:
-        """Take nothing more, for MOST seconds on the welcome lane. False: it is paused already, and stays as it was."""
-        life = int(MOST * 1000) if lane == WELCOME else _FOR_EVER
-        return bool(self._pause(keys=[keys.pause(lane)], args=[by, life]))
+    def pause(self, queue: str, by: str) -> bool:
+        """Claim nothing more, for MOST seconds from the welcome queue. False: it is paused already; nothing changes."""
+        life = int(MOST * 1000) if queue == WELCOME else _FOR_EVER
+        return bool(self._pause(keys=[keys.pause(queue)], args=[by, life]))
 
-    def resume(self, lane: str, by: str) -> bool:
+    def resume(self, queue: str, by: str) -> bool:
         """Go on. False: it was not paused, or not any more."""
-        return bool(self._resume(keys=[keys.pause(lane)], args=[by]))
+        return bool(self._resume(keys=[keys.pause(queue)], args=[by]))
 
     def last(self) -> dict[str, Pause]:
-        """Lane → its last pause, over or not; of those that ever had one."""
+        """Queue → its last pause, over or not; of those that ever had one."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            for lane in QUEUES:
-                pipe.hgetall(keys.pause(lane))
+            for queue in QUEUES:
+                pipe.hgetall(keys.pause(queue))
             (seconds, micros), *found = pipe.execute()
         now = seconds + micros / 1e6
-        return {lane: _pause(row, now) for lane, row in zip(QUEUES, found, strict=True) if row}
+        return {queue: _pause(row, now) for queue, row in zip(QUEUES, found, strict=True) if row}
 
     def paused(self) -> dict[str, Pause]:
-        """Lane → its pause, of the lanes that are paused now."""
-        return {lane: pause for lane, pause in self.last().items() if pause.holds}
+        """Queue → its pause, of the queues that are paused now."""
+        return {queue: pause for queue, pause in self.last().items() if pause.holds}
 
 
 def _pause(row: dict[str, str], now: float) -> Pause:

@@ -3,7 +3,7 @@
 Once a night, all customers of the members in the app's range (`batch_get_by_user`, doc 92994) are held against the
 ledger. Who became a contact in the compared period and has no event there goes on the work list.
 
-    due, asked_for → a run is noted → turns of at most PATIENCE seconds go on with it → it is the last good one
+    due, asked_for → a run is recorded → turns of at most PATIENCE seconds go on with it → it is the last good one
 
 A run is state in Redis, a page at a time, so that a turn may end at any moment: by a frequency limit, which is waited
 for, by a death, or because its time is up. A lease lets one turn go on at a time.
@@ -102,7 +102,7 @@ class Comparison:
     def turn(self, now: float | None = None) -> ComparisonRun | None:
         """Go on with the run that is under way, or is due. → the run as it stands after it; None: nothing to do.
 
-        Raises ComparisonInProgress. WeCom's errors are noted, and waited for.
+        Raises ComparisonInProgress. WeCom's errors are recorded, and waited for.
         """
         at = int(self._now() if now is None else now)
         known = self.status()
@@ -197,7 +197,7 @@ class Comparison:
         return self._save(replace(run, batch=run.batch[: len(run.batch) // 2], cursor=""))
 
     def _begun(self, known: ComparisonStatus, now: int) -> int:
-        """When the installation began: it is noted once. Who came before was nobody's to announce here."""
+        """When the installation began: it is recorded once. Who came before was nobody's to announce here."""
         if known.begun_at is not None:
             return known.begun_at
         first = Announced.of(self._redis, self._app.name, now - PERIOD).first

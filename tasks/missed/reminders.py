@@ -211,7 +211,7 @@ class Reminders:
         """Ask WeCom for names of customers on the list's first pages, and of their members, before a `time.monotonic`.
 
         So that a page, and a member, reads a name. → how many customers were asked for; one that was not answered is
-        asked for again, and one without a name is noted as such.
+        asked for again, and one without a name is recorded as such.
         """
         learned = 0
         members: dict[str, Delivery] = {}

@@ -84,10 +84,10 @@ def _read(client: Redis) -> list[tuple[str, Process]]:
     with client.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hgetall(keys.PROCESSES)
-        (seconds, micros), noted = pipe.execute()
+        (seconds, micros), stored = pipe.execute()
     now = seconds + micros / 1e6
     found = []
-    for field, text in sorted(noted.items()):
+    for field, text in sorted(stored.items()):
         role, host, pid = field.split("|")
         at, _, about = text.partition("|")
         known = json.loads(about)

@@ -43,8 +43,8 @@ class Job:
 
 
 @contextmanager
-def noted(client: Redis, name: str) -> Iterator[None]:
-    """Run a job inside: how it went is kept. What it raises goes on."""
+def recorded(client: Redis, name: str) -> Iterator[None]:
+    """Run a job inside: its result is recorded. Exceptions pass through."""
     begun, at, failed = time.monotonic(), time.time(), ""
     try:
         yield

@@ -60,7 +60,7 @@ CLUSTER = "this is a Redis Cluster, on which this cannot run: REDIS_URL must lea
 
 class NotPrimary(redis.ConnectionError):
     """The server is not, or not yet, the one that takes writes. Nothing was done. A connection error to redis-py
-    and to kombu alike: both connect anew.
+    and to kombu alike: both reconnect.
     """
 
 

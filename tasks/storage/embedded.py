@@ -69,7 +69,7 @@ class Embedded:
                 f"{self.directory}: {error.strerror}; set WELCOME_DATA_DIR to a folder of yours"
             ) from None
         if self.socket.parent.stat().st_uid != os.getuid():
-            raise EmbeddedError(f"{self.socket.parent} belongs to somebody else")
+            raise EmbeddedError(f"{self.socket.parent} belongs to another user")
         return [
             *(binary, "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),

@@ -17,7 +17,7 @@ FOLLOWUP_DUE, FOLLOWUP_AWAITED, FOLLOWUP_WOKEN = (
     "welcome:followup:awaited",
     "welcome:followup:woken",
 )
-ATTENDED, CONSUMED, COUNTERS = "welcome:attended", "welcome:consumed", "welcome:counters"
+POLLING_UNTIL, CONSUMED, COUNTERS = "welcome:attended", "welcome:consumed", "welcome:counters"
 MEDIA_SIZES, MEDIA_RENEWER = "welcome:media", "welcome:keeper"
 FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
@@ -260,7 +260,7 @@ TABLE = (
     Key(FOLLOWUP_AWAITED, HASH, "app|member|customer → event that waits for their full add", forget=Forget.PAIR),
     Key(followup_failed("{app}"), ZSET, "event → ms of receipt: follow-ups given up", backup=_LINE, forget=_ID),
     Key(FOLLOWUP_WOKEN, STRING, "present while a wake-up message was queued within the last second", "1 second"),
-    Key(ATTENDED, STRING, "ms until which a worker polls without being woken", "1 second"),
+    Key(POLLING_UNTIL, STRING, "ms until which a worker polls without being woken", "1 second"),
     Key(CONSUMED, STRING, "ms at which a worker last took a message"),
     Key(COUNTERS, HASH, "the counters of /metrics", backup=_LINE),
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),

@@ -1,7 +1,7 @@
 """What can be changed in a draft, one part at a time. Pure: content and edit → content.
 
 A part is one template, one rule or one group welcome. An edit says, by a digest, what its part was when its author
-began; where somebody else has changed that part since, it is stale. Changes to other parts do not meet.
+began; where that part was changed by another session since, it is stale. Changes to other parts do not meet.
 """
 
 import copy

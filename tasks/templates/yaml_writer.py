@@ -115,7 +115,7 @@ def _rewritten(source: str, values: Values) -> Iterator[str]:
 
 
 def _items(lines: list[str], start: int, node: yaml.Node, new: Any) -> Iterator[str]:
-    """The items of a section: those that stay as they were written, the others anew."""
+    """The items of a section: those that did not change as they were written, the others formatted."""
     chunks = list(_chunks(lines, start, node))
     column = int(node.start_mark.column)
     for name, value in new.items() if isinstance(new, dict) else (("", item) for item in new):

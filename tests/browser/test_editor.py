@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
 
-from tasks.books.draft import Drafts
+from tasks.books.draft_store import Drafts
 from tasks.services import Services
 from tasks.templates import render
 from tasks.templates.edits import TEMPLATE, Part, SetNamed

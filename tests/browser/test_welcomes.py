@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tasks.books.draft import Drafts
+from tasks.books.draft_store import Drafts
 from tasks.services import Services
 from tasks.templates.edits import TEMPLATE, AddRule, Part, SetNamed
 from tests.simulator.client import StandIn

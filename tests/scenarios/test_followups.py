@@ -57,7 +57,7 @@ def until_followed_up(product: Product, record: Record) -> dict[str, Any]:
     return followup(product, record)
 
 
-def noted(product: Product, record: Record) -> tuple[list[str], str]:
+def marks_of(product: Product, record: Record) -> tuple[list[str], str]:
     """(tags, remark) that WeCom has of the pair."""
     client = WeComClient(product.app.corp_id, product.app.secret, product.wecom.base_url)
     (one,) = client.external_contact.get(record.external_user_id)["follow_user"]
@@ -87,7 +87,7 @@ def test_an_upkeep_worker_that_dies_before_it_notes_what_it_did_leaves_the_custo
     product.roles["upkeep"].start()
     seen = until_followed_up(product, record)
     assert (seen["attempts"], seen["tags"], seen["remark"]) == (2, ["来源/新客户"], "set")
-    assert noted(product, record) == (["新客户"], f"客户{record.external_user_id[-4:]}-新")
+    assert marks_of(product, record) == (["新客户"], f"客户{record.external_user_id[-4:]}-新")
 
 
 def test_a_customer_whose_greeting_is_refused_or_has_no_code_is_followed_up(product: Product, wecom: StandIn) -> None:
@@ -97,7 +97,7 @@ def test_a_customer_whose_greeting_is_refused_or_has_no_code_is_followed_up(prod
     for record, outcome in ((refused, "refused"), (without, "no_code")):
         until_followed_up(product, record)
         assert row_of(product, record)["outcome"] == outcome
-        assert noted(product, record)[0] == ["新客户"]
+        assert marks_of(product, record)[0] == ["新客户"]
 
 
 def test_a_half_add_is_followed_up_when_it_becomes_a_full_one(product: Product, wecom: StandIn) -> None:
@@ -108,7 +108,7 @@ def test_a_half_add_is_followed_up_when_it_becomes_a_full_one(product: Product, 
     full = wecom.add(external_user_id=half.external_user_id)
     until(lambda: all(row["state"] == "done" for row in both(product, full)), every=0.1, what="both follow-ups")
     assert len(both(product, full)) == 2
-    assert noted(product, full)[0] == ["新客户"]
+    assert marks_of(product, full)[0] == ["新客户"]
 
 
 def both(product: Product, record: Record) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ REMARKS = {"remark": 20, "description": 150, "remark_company": 20}  # characters
 
 @dataclass(slots=True)
 class Notes:
-    """What members noted, and how they marked. By (member, customer)."""
+    """What members remarked, and how they tagged. By (member, customer)."""
 
     remarks: dict[Pair, Fields] = field(default_factory=dict)
     tags: dict[Pair, dict[str, Fields]] = field(default_factory=dict)  # → tag id → its names

@@ -104,5 +104,5 @@ def a_failed_follow_up(services: Services, **different: object) -> FollowUpTask:
     store = services.follow_ups
     settled(services.ledger, follow_up=True, **different)
     (task,) = store.claim(1)
-    store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag <b>")))
+    store.record(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag <b>")))
     return task

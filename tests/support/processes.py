@@ -222,8 +222,8 @@ class Installation:
     def consumed_at(self) -> float | None:
         """When (Unix time) a worker last took a message from the queue; None: never."""
         with self.client() as client:
-            noted = client.get(keys.CONSUMED)
-        return int(noted) / 1000 if noted else None
+            found = client.get(keys.CONSUMED)
+        return int(found) / 1000 if found else None
 
     def unfinished(self) -> int:
         """How many events have no outcome yet."""

@@ -46,7 +46,7 @@ Answer = dict[str, Any] | Reply
 
 
 class Recorder:
-    """`answer(request)` gives the answers; gettoken is answered, and not noted."""
+    """`answer(request)` gives the answers; gettoken is answered, and not recorded."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []

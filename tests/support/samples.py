@@ -163,9 +163,9 @@ def fill_queue(services: Services) -> None:
         if field.startswith("beat"):
             at, _, about = note.partition("|")
             services.redis.hset(keys.PROCESSES, field, f"{int(at) - 60_000}|{about}")
-    with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
+    with jobs.recorded(services.redis, "tasks.upkeep.refresh_tokens"):
         pass
-    with contextlib.suppress(OSError), jobs.noted(services.redis, "tasks.upkeep.watch_media"):
+    with contextlib.suppress(OSError), jobs.recorded(services.redis, "tasks.upkeep.watch_media"):
         raise OSError
     store = services.follow_ups
     for name in NASTY:
@@ -174,7 +174,7 @@ def fill_queue(services: Services) -> None:
         )
         settled(services.ledger, sent, follow_up=True, user_id=name[:60])
         for task in store.claim(1):
-            store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words(name)))
+            store.record(task, FollowUpProgress(FollowUpStatus.FAILED, in_words(name)))
     services.queue_pauses.pause(FOLLOW_UPS, NASTY[3])
 
 

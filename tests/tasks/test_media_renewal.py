@@ -161,7 +161,7 @@ def looks_until(keeper: MediaRenewer, condition: Callable[[], Any], timeout: flo
 
 
 def age(here: Worker, seconds: float) -> None:
-    """As if all that is noted had happened so many seconds earlier."""
+    """As if all that is recorded had happened so many seconds earlier."""
     ready = here.services.books.ready
     for key in ready.all(configured(here).corp_id):
         sha256, how, *name = key.split(":")

@@ -167,7 +167,7 @@ def follow_ups(here: Worker) -> None:
     ):
         settled(here.ledger, claimed=True, follow_up=True)
         (task,) = handler.store.claim(1)
-        handler.store.note(task, progress)
+        handler.store.record(task, progress)
 
 
 def the_missed(here: Worker) -> None:
@@ -195,7 +195,7 @@ def at_wecom(here: Worker) -> None:
 
 def processes(here: Worker) -> None:
     Heartbeat(here.services.redis, "web").beat()
-    with jobs.noted(here.services.redis, "tasks.upkeep.refresh_tokens"):
+    with jobs.recorded(here.services.redis, "tasks.upkeep.refresh_tokens"):
         upkeep.refresh_tokens(here.services)
     here.services.queues.probe()
     here.services.counters.flush()

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 IDLE = 24 * 3600  # seconds without use after which a session ends: nobody is signed out while typing (WCAG 2.2.1)
 LIFE = 7 * 86400  # seconds after which it ends anyhow
-_TOUCH = 300  # seconds: how exactly its use is noted
+_TOUCH = 300  # seconds: how exactly its use is recorded
 
 
 class Sessions(SecureCookieSessionInterface):

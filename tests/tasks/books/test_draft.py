@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from tasks.books.draft import Behind, Draft, DraftError, Drafts, EditConflict, Moved
+from tasks.books.draft import Behind, Draft, DraftError, EditConflict, Moved
+from tasks.books.draft_store import Drafts
 from tasks.books.files import Bundle
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import BookStore
@@ -295,9 +296,9 @@ def test_a_draft_that_went_live_before_its_writer_died_is_not_in_the_way(
     drafts: Drafts, books: BookStore, redis_client: Redis
 ) -> None:
     draft = drafts.change("sales", text("new", "a", ABSENT), "li")
-    noted = redis_client.get(keys.draft("sales"))
+    stored = redis_client.get(keys.draft("sales"))
     drafts.publish("sales", draft.version, "li")
-    redis_client.set(keys.draft("sales"), noted)
+    redis_client.set(keys.draft("sales"), stored)
     assert drafts.publish("sales", draft.version, "li") == 2
     assert drafts.get("sales") is None
 

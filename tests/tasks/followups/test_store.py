@@ -25,10 +25,10 @@ def begun(ledger: Ledger, store: FollowUps, **different: object) -> FollowUpTask
 
 def test_what_failed_and_what_is_tried_again_is_listed(ledger: Ledger, store: FollowUps) -> None:
     failed, again, done, other = (begun(ledger, store, app=app) for app in ("default", "default", "default", "sales"))
-    store.note(failed, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
-    store.note(other, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
-    store.note(again, FollowUpProgress(FollowUpStatus.WAITING, in_words("busy"), delay=60))
-    store.note(done, FollowUpProgress(FollowUpStatus.DONE))
+    store.record(failed, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
+    store.record(other, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
+    store.record(again, FollowUpProgress(FollowUpStatus.WAITING, in_words("busy"), delay=60))
+    store.record(done, FollowUpProgress(FollowUpStatus.DONE))
     status = store.summary("default")
     assert [row.id for row in status.failed] == [failed.id]
     assert [row.id for row in status.retried] == [again.id]
@@ -37,11 +37,11 @@ def test_what_failed_and_what_is_tried_again_is_listed(ledger: Ledger, store: Fo
 
 def test_what_is_to_be_done_again_has_not_failed_any_more(ledger: Ledger, store: FollowUps) -> None:
     task = begun(ledger, store)
-    store.note(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
+    store.record(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
     assert store.again(task.id)
     assert store.summary("default").failures == 0
     (taken,) = store.claim(1)
-    store.note(taken, FollowUpProgress(FollowUpStatus.DONE))
+    store.record(taken, FollowUpProgress(FollowUpStatus.DONE))
     assert not store.again(task.id)
     assert store.summary("default").failed == []
 
@@ -49,6 +49,6 @@ def test_what_is_to_be_done_again_has_not_failed_any_more(ledger: Ledger, store:
 def test_a_list_is_short_whatever_failed(ledger: Ledger, store: FollowUps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "LISTED", 2)
     for _ in range(4):
-        store.note(begun(ledger, store), FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
+        store.record(begun(ledger, store), FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag")))
     status = store.summary("default")
     assert (len(status.failed), status.failures) == (2, 4)

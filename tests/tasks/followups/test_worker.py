@@ -104,7 +104,7 @@ class Slow:
         reason = self.seen(identity).reason
         return "" if reason is None else translate(describe(reason))
 
-    def noted(self, identity: str) -> tuple[set[str], str]:
+    def marks(self, identity: str) -> tuple[set[str], str]:
         """(tags, remark) that WeCom has of the pair."""
         row = self.worker.ledger.fields(identity)
         assert row is not None
@@ -130,7 +130,7 @@ def test_a_greeted_customer_is_tagged_and_remarked(slow: Slow) -> None:
     _, claim = slow.worker.claimed(state="douyin-7")
     assert slow.worker.greet(claim)["outcome"] == "sent"
     slow.run()
-    assert slow.noted(claim.id) == (
+    assert slow.marks(claim.id) == (
         {"来源/新客户", "欢迎语/未分组"},
         f"客户{claim.event.external_user_id[-4:]}-douyin-7",
     )
@@ -153,7 +153,7 @@ def test_whatever_became_of_the_greeting_the_customer_is_followed_up(
     _, claim = slow.worker.claimed(**different)
     assert slow.worker.greet(claim)["outcome"] == outcome
     slow.run()
-    assert (slow.seen(claim.id).status, slow.noted(claim.id)[0]) == ("done", {"来源/新客户", "欢迎语/未分组"})
+    assert (slow.seen(claim.id).status, slow.marks(claim.id)[0]) == ("done", {"来源/新客户", "欢迎语/未分组"})
 
 
 def test_who_was_settled_before_a_template_was_chosen_gets_that_of_its_rules(slow: Slow) -> None:
@@ -163,8 +163,8 @@ def test_who_was_settled_before_a_template_was_chosen_gets_that_of_its_rules(slo
     plain = slow.settled("expired", state="asks-1")
     quiet = slow.settled("expired", state="quiet")
     slow.run()
-    assert slow.noted(asked)[0] == {"来源/夜间"}
-    assert slow.noted(plain)[0] == {"来源/新客户", "欢迎语/未分组"}
+    assert slow.marks(asked)[0] == {"来源/夜间"}
+    assert slow.marks(plain)[0] == {"来源/新客户", "欢迎语/未分组"}
     assert "follow_state" not in (slow.worker.ledger.fields(quiet) or {})
     assert slow.client.zcard(keys.FOLLOWUP_DUE) == 0
 
@@ -201,7 +201,7 @@ def test_a_remark_that_the_member_has_set_stays(slow: Slow) -> None:
     assert row is not None
     slow.api.remark(row["user_id"], row["external_user_id"], remark="老同学")
     slow.run()
-    assert slow.noted(identity)[1] == "老同学"
+    assert slow.marks(identity)[1] == "老同学"
     assert (slow.seen(identity).status, slow.seen(identity).remark) == ("done", "kept")
 
 
@@ -210,7 +210,7 @@ def test_a_remark_is_cut_to_20_characters(slow: Slow) -> None:
     slow.worker.wecom.add(push=False, external_user_id="wm-long")
     identity = slow.settled(template="default", external_user_id="wm-long")
     slow.run()
-    assert slow.noted(identity)[1] == "名" * 20
+    assert slow.marks(identity)[1] == "名" * 20
 
 
 def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow: Slow) -> None:
@@ -221,7 +221,7 @@ def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow
     slow.worker.wecom.faults()
     slow.wait(10)
     slow.run()
-    assert all(slow.noted(one)[1].startswith("zhangsan的客户") for one in identities)
+    assert all(slow.marks(one)[1].startswith("zhangsan的客户") for one in identities)
     slow.client.flushdb()
     slow.worker.services.books.import_first("default", BOOK)
     slow.worker.wecom.faults(busy=1, paths=["user/get"])
@@ -229,7 +229,7 @@ def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow
     for _ in range(FACTS_AWAITED + 1):
         slow.run()
         slow.wait(3600)
-    assert slow.noted(last)[1].startswith("同事的客户")
+    assert slow.marks(last)[1].startswith("同事的客户")
 
 
 # ------------------------------------------------------------------------------------------------ tags
@@ -277,7 +277,7 @@ def test_a_tag_that_was_deleted_in_wecom_is_made_anew(slow: Slow) -> None:
     identity = slow.settled(template="night")
     slow.run()
     assert (slow.seen(identity).status, slow.seen(identity).attempts) == ("done", 1)
-    assert slow.noted(identity)[0] == {"来源/夜间"}
+    assert slow.marks(identity)[0] == {"来源/夜间"}
 
 
 # ------------------------------------------------------------------------------------------------ tried again
@@ -392,8 +392,8 @@ def test_a_worker_that_died_is_replaced_when_its_lease_ends_and_cannot_note_any_
     slow.wait(10)
     (living,) = store.claim(9)
     assert (living.fencing_token, living.attempts) == (2, 2)
-    assert not store.note(dead, FollowUpProgress(FollowUpStatus.FAILED, in_words("too late")))
-    assert store.note(living, FollowUpProgress(FollowUpStatus.DONE))
+    assert not store.record(dead, FollowUpProgress(FollowUpStatus.FAILED, in_words("too late")))
+    assert store.record(living, FollowUpProgress(FollowUpStatus.DONE))
     assert slow.seen(identity).status == "done"
 
 
@@ -423,10 +423,10 @@ def _errs(*_: object) -> bool:
     raise RuntimeError("王芳")
 
 
-def test_a_crash_between_remark_and_note_shows_the_remark_as_set(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_between_remark_and_record_shows_the_remark_as_set(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = slow.settled(template="default")
     with monkeypatch.context() as patch:
-        patch.setattr(FollowUps, "note", _dies)
+        patch.setattr(FollowUps, "record", _dies)
         with pytest.raises(KeyboardInterrupt):
             slow.follow_up.do(slow.follow_up.store.claim(1)[0])
     slow.wait(10)
@@ -456,10 +456,10 @@ def test_a_forgotten_customer_is_not_followed_up_and_leaves_nothing(slow: Slow) 
     slow.settled(change="half_add", template="default", external_user_id="wm-half")
     slow.run()
     (task,) = (slow.wait(60), slow.follow_up.store.claim(9))[1]
-    slow.follow_up.store.note(task, FollowUpProgress(FollowUpStatus.WAITING, delay=5, awaits_full_add=True))
+    slow.follow_up.store.record(task, FollowUpProgress(FollowUpStatus.WAITING, delay=5, awaits_full_add=True))
     assert slow.client.hlen(keys.FOLLOWUP_AWAITED) == 1
     erasure.forget(slow.client, "wm-half")
-    assert not slow.follow_up.store.note(task, FollowUpProgress(FollowUpStatus.DONE))
+    assert not slow.follow_up.store.record(task, FollowUpProgress(FollowUpStatus.DONE))
     assert slow.client.exists(keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED) == 0
     assert "wm-half" not in str([slow.client.dump(key) for key in slow.client.keys(keys.ALL)])
 

@@ -510,7 +510,7 @@ def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:
 
 def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis_client: Redis) -> None:
     worker.dispatcher().run()
-    assert redis_client.get(keys.ATTENDED) is None
+    assert redis_client.get(keys.POLLING_UNTIL) is None
     worker.added()
     assert redis_client.llen(keys.QUEUE) == 1
 
@@ -522,7 +522,7 @@ def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, m
     worker.added()
     redis_client.delete(keys.QUEUE)
     running = worker.aside(worker.dispatcher().run)
-    until(lambda: redis_client.get(keys.ATTENDED))
+    until(lambda: redis_client.get(keys.POLLING_UNTIL))
     record, _ = worker.added()
     assert redis_client.llen(keys.QUEUE) == 0
     until(lambda: results(worker, record))
@@ -539,7 +539,7 @@ def test_a_burst_of_a_hundred_needs_one_message(
     worker.added()
     assert redis_client.llen(keys.QUEUE) == 1
     running = worker.aside(worker.dispatcher(concurrency=100).run)
-    until(lambda: redis_client.get(keys.ATTENDED))
+    until(lambda: redis_client.get(keys.POLLING_UNTIL))
     for _ in range(99):
         worker.added()
     running.join(60)

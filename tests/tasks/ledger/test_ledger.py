@@ -215,7 +215,7 @@ def test_a_further_try_is_noted_before_it_begins_and_holds_the_claim_for_its_tim
 ) -> None:
     claim = claimed(ledger)
     assert ledger.begin_try(claim, timeout=5.0)
-    assert redis_client.hget(keys.event(claim.id), "attempts") == "2"  # the claim itself noted the first one
+    assert redis_client.hget(keys.event(claim.id), "attempts") == "2"  # the claim itself counted the first one
     assert 5.0 < lease(redis_client, ledger, claim) <= 6.0
 
 
@@ -487,4 +487,4 @@ def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) ->
 
 def test_the_promise_to_look_has_a_life_of_its_own(redis_client: Redis, ledger: Ledger) -> None:
     ledger.claim(1, poll_again_within=30)
-    assert 0 < redis_client.pttl(keys.ATTENDED) <= 30_000
+    assert 0 < redis_client.pttl(keys.POLLING_UNTIL) <= 30_000

@@ -325,7 +325,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return sum(row.due is not None and row.due <= at for row in self.model.values())
 
     def attended(self) -> bool:
-        return int(self.client.get(keys.ATTENDED) or 0) >= self.ledger.now()
+        return int(self.client.get(keys.POLLING_UNTIL) or 0) >= self.ledger.now()
 
 
 @pytest.fixture(scope="module")

@@ -57,14 +57,14 @@ def test_who_died_is_silent_and_then_forgotten(
 
 def test_how_a_job_went_is_kept(redis_client: Redis) -> None:
     schedule = {"a": 60.0, "b": 600.0}
-    with jobs.noted(redis_client, "a"):
+    with jobs.recorded(redis_client, "a"):
         pass
     (fine, never) = jobs.read(redis_client, schedule)
     assert (fine.failed, never.at, never.next_at) == ("", None, None)
     assert fine.at is not None
     assert fine.next_at == fine.at + 60
 
-    with pytest.raises(OSError, match="disk"), jobs.noted(redis_client, "a"):
+    with pytest.raises(OSError, match="disk"), jobs.recorded(redis_client, "a"):
         raise OSError("disk")
     failed = jobs.read(redis_client, schedule)[0]
     assert (failed.failed, failed.fine_at) == ("OSError", fine.at)

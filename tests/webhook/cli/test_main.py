@@ -293,7 +293,7 @@ def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_aga
     event = settled(ledger, Settlement(Outcome.SENT, template="default"), claimed=True, follow_up=True)
     followups = FollowUps(ledger._redis)
     (task,) = followups.claim(9)
-    followups.note(
+    followups.record(
         task,
         FollowUpProgress(FollowUpStatus.FAILED, in_words("40003 invalid userid"), tags=["来源/新客户"]),
     )

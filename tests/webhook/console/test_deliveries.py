@@ -356,8 +356,8 @@ def test_one_in_progress_shows_no_zero_for_what_is_not_known(
     page = browse.get(f"/e/{event.id}")
     said = text_of(page)
     assert "In progress: 20 s left" in said or "In progress: 19" in said
-    assert "Further steps are noted when it has ended" in said
-    assert "Which welcome it is, is noted when it has ended." in said
+    assert "Further steps are recorded when it has ended" in said
+    assert "Which welcome it is, is recorded when it has ended." in said
     assert "data-live" in page.text
 
 
@@ -388,7 +388,7 @@ def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, servi
     event = settled(services.ledger, Settlement(Outcome.SENT, template="default", revision=1), follow_up=True)
     followups = services.follow_ups
     (task,) = followups.claim(1)
-    followups.note(
+    followups.record(
         task,
         FollowUpProgress(FollowUpStatus.FAILED, in_words("40003 invalid userid"), tags=["来源/新客户"]),
     )

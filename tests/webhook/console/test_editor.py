@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from tasks.books.draft import Drafts
+from tasks.books.draft_store import Drafts
 from tasks.services import Services, build_services
 from tasks.templates import render
 from tasks.templates.edits import GROUP, TEMPLATE, Part, SetNamed

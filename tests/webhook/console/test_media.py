@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.books.draft import Drafts
+from tasks.books.draft_store import Drafts
 from tasks.books.media_store import Record, described
 from tasks.services import Services
 from tasks.storage import keys

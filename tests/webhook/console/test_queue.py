@@ -50,7 +50,7 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
     event = settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 1300}))
     settled(services.ledger, Settlement(Outcome.REFUSED, in_words("no"), 48002))
     Heartbeat(services.redis, "welcome", lambda: [event.id]).beat()
-    with jobs.noted(services.redis, "tasks.upkeep.refresh_tokens"):
+    with jobs.recorded(services.redis, "tasks.upkeep.refresh_tokens"):
         pass
     text = text_of(browse.get("/queue"))
     assert "3 Waiting" in text.replace("Waiting 3", "3 Waiting")

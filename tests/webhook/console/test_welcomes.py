@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.books.draft import Drafts
+from tasks.books.draft_store import Drafts
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read

@@ -84,36 +84,36 @@ def with_clash(form: EditForm, conflict: EditConflict) -> EditForm:
     def side(value: Any) -> Typed | None:
         return typed(name, value) if isinstance(value, dict) else None
 
-    noted = {
+    stored = {
         "mine": form.typed,
         "theirs": side(conflict.theirs),
         "original": side(conflict.original),
         "author": conflict.author,
         "at": conflict.at,
     }
-    return form_of(form.typed, conflict.was, json.dumps(noted, ensure_ascii=False))
+    return form_of(form.typed, conflict.was, json.dumps(stored, ensure_ascii=False))
 
 
 def read_clash(form: EditForm) -> dict[str, Any]:
     """The conflict in the form: mine, theirs and original (or None), author, at. {} if there is none."""
     try:
-        noted = json.loads(form.clash.data or "{}")
-        found: dict[str, Any] = {key: _side(noted[key]) for key in ("mine", "theirs", "original")}
-        found |= {"author": str(noted["author"]), "at": float(noted["at"])}
+        stored = json.loads(form.clash.data or "{}")
+        found: dict[str, Any] = {key: _side(stored[key]) for key in ("mine", "theirs", "original")}
+        found |= {"author": str(stored["author"]), "at": float(stored["at"])}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
     return found
 
 
-def _side(noted: Any) -> Typed | None:
+def _side(stored: Any) -> Typed | None:
     """One version, converted to what fields can hold. Raises for anything else, since the field can be forged."""
-    if noted is None:
+    if stored is None:
         return None
-    texts = {key: str(noted[key]) for key in ("name", "text", "tags", "remark")}
-    return texts | {"attachments": list(_items(noted["attachments"]))}
+    texts = {key: str(stored[key]) for key in ("name", "text", "tags", "remark")}
+    return texts | {"attachments": list(_items(stored["attachments"]))}
 
 
-def _items(noted: Any) -> Iterator[dict[str, str]]:
-    for one in noted[: ATTACHMENTS.most]:
+def _items(stored: Any) -> Iterator[dict[str, str]]:
+    for one in stored[: ATTACHMENTS.most]:
         kind = one["kind"]
         yield {"kind": kind} | {key: str(one.get(key, "")) for key in FIELDS[kind]}

@@ -1,6 +1,6 @@
 """Welcomes: the rules in order with their hits, and the list of welcomes.
 
-The draft is shown, or what is live if there is none (tasks.books.draft).
+The draft is shown, or what is live if there is none (tasks.books.draft_store).
 """
 
 from collections.abc import Iterable

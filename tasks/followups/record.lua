@@ -1,8 +1,8 @@
--- Note how far a follow-up came: for the claim's number alone.
+-- Record the progress of a follow-up, if the fencing token is still the claim's.
 -- KEYS  row, due of follow-ups, those that await a full add, the app's that failed
--- ARGV  id, number of the claim, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
+-- ARGV  id, fencing token, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
 --       then field, value, ... of the row
--- → 1 noted, 0 no longer ours, or no row
+-- → 1 recorded, 0 no longer ours, or no row
 local state = ARGV[3]
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])

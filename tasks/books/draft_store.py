@@ -1,0 +1,327 @@
+"""The draft of each app: the book that is being worked on while another one is live.
+
+There is one draft of an app, for all who work on it. It is always a book that could be published: an edit that would
+break it is refused, with what is wrong at which value, and the form keeps what was typed. Where there is no draft, what
+is live is edited, and the first edit makes one.
+
+    welcome:draft:APP             JSON: source, files, base, version, author, at, touched
+    welcome:draft-version:APP     the number of the last version, so that none is given twice
+    welcome:draft-was:APP:DIGEST  JSON: a part as it was before an edit, so that a conflict can show all three; a week
+    welcome:draft-files:APP       path → JSON: sha256, kind, size, at; files that are shown or were uploaded lately
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from redis.typing import EncodableT, FieldT
+
+from tasks.books import revisions
+from tasks.books.draft import Behind, Draft, DraftError, EditConflict, Moved, read, written
+from tasks.books.files import Bundle
+from tasks.books.media_store import described
+from tasks.books.revisions import BookStore, NoRevision
+from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
+from tasks.storage.connections import Redis
+from tasks.templates import book as book_file
+from tasks.templates.edits import ABSENT, Content, Edit, Part, SetNamed, Stale
+from tasks.templates.merge import Clash, changed, merged
+from tasks.templates.model import Media
+from tasks.templates.problems import BookError
+from tasks.templates.yaml_writer import Value, normal, rewritten, values_of
+
+WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
+HELD = 7 * 24 * 3600 * 1000  # ms for which a file that was uploaded waits to be shown
+EMPTY = "version: 1\n"
+_LATELY = 10  # revisions that are looked through for what a form began from
+_TRIES = 20
+_NAME_LIMIT = 100  # characters of a file's name
+
+_SWAP = """
+local now = redis.call('GET', KEYS[1])
+local version = now and tostring(cjson.decode(now).version) or '0'
+if version ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) return 1 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class Drafts:
+    """The drafts in one Redis. Thread-safe. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, books: BookStore) -> None:
+        self._redis = client
+        self._books = books
+        self._swap = client.register_script(_SWAP)
+
+    # --- reading ---
+
+    def get(self, app: str) -> Draft | None:
+        """The draft; None: there is none, and what is live is edited."""
+        found = self._redis.get(keys.draft(app))
+        return None if found is None else read(app, replies.text(found))
+
+    def working(self, app: str) -> Draft:
+        """The draft, or where there is none what is live, as version 0. An app without a book has an empty one."""
+        return self.get(app) or self.live(app)
+
+    def live(self, app: str) -> Draft:
+        """What is live, as if it were a draft."""
+        number = self._books.current(app)
+        if number is None:
+            return Draft(app, EMPTY)
+        revision = self._books.revision(app, number)
+        return Draft(app, self._books.source(app, number), revision.files, number, 0, revision.author, revision.at)
+
+    def files(self, app: str) -> dict[str, Media]:
+        """Path → file, of all that a form may choose: what the draft shows, and what was uploaded lately."""
+        return {**self._held(app), **self.working(app).files}
+
+    def content(self, app: str, path: str) -> bytes | None:
+        """The bytes of such a file; None if there is none."""
+        media = self.files(app).get(path)
+        return None if media is None else self._books.media.get(media.sha256)
+
+    # --- changing ---
+
+    def hold(self, app: str, name: str, content: bytes) -> Media:
+        """Keep a file for the draft, before anything shows it. → the file under a path of its own. Raises MediaFull.
+
+        `name`: as it was uploaded. The same bytes under the same name are the same file.
+        """
+        known = self.files(app)
+        media = described(_path(name, content, known), content)
+        self._keep(app, {media.path: media}, [content])
+        return media
+
+    def release(self, app: str, path: str) -> bool:
+        """Keep a file no longer that neither the draft nor what is live shows. → False if one does, or it is not there.
+
+        Its bytes stay as long as one of the last revisions needs them, of any app.
+        """
+        media = self._held(app).get(path)
+        if media is None or path in self.working(app).files or path in self.live(app).files:
+            return False
+        self._redis.hdel(keys.draft_files(app), path)
+        if not self._books.shows(media.sha256):
+            self._books.media.drop(media.sha256)
+        return True
+
+    def change(self, app: str, edit: Edit, author: str) -> Draft:
+        """Make an edit. → the draft with it. Raises EditConflict, DraftError, edits.Taken or edits.InUse.
+
+        A file that the edit shows is in `files`, or was given to `hold`.
+        """
+        for _ in range(_TRIES):
+            draft = self.working(app)
+            content = Content(draft.content.values, {**self._held(app), **draft.files})
+            try:
+                values = edit.apply(content)
+            except Stale as stale:
+                raise self._conflict(draft, stale, edit) from None
+            self._remember(app, content, edit)
+            saved = self._saved(draft, Content(normal(values), content.files), author, edit)
+            if saved is not None:
+                return saved
+        raise Moved(self.get(app))
+
+    def behind(self, draft: Draft) -> tuple[int, tuple[Clash, ...]] | None:
+        """(the live revision, parts that both changed) when what is live is not what a draft began from; else None."""
+        live = self.live(draft.app)
+        return None if live.base == draft.base else (live.base, self._rebased(draft, live)[1])
+
+    def origin(self, draft: Draft) -> Content:
+        """What a draft began from; empty when that is not kept any more."""
+        try:
+            return self._revision(draft.app, draft.base)
+        except NoRevision:
+            return Content(normal({}))
+
+    def replace(self, app: str, bundle: Bundle, author: str, version: int) -> Draft:
+        """Put another book in the draft's place, such as a file that was imported. `version`: of the draft it replaces.
+
+        One that was exported from a revision began from there: what has been published since is merged, not undone.
+        Raises BookError, MediaFull, or Moved when the draft is another version by now.
+        """
+        files = {path: described(path, content) for path, content in bundle.files.items()}
+        source = revisions.unstamped(bundle.source)
+        shown = book_file.read(source, book_file.among(files)).media()
+        before = self.working(app)
+        if before.version != version:
+            raise Moved(self.get(app))
+        self._keep(app, shown, list(bundle.files.values()))
+        digest = revisions.stamp(bundle.source)
+        base = self._books.find(app, digest) if digest else None
+        base = self.live(app).base if base is None else base
+        draft = self._stamped(Draft(app, source, shown, base, before.version), author)
+        if not self._put(draft, version):
+            raise Moved(self.get(app))
+        return draft
+
+    def discard(self, app: str, version: int) -> None:
+        """Throw the draft away: what is live is edited again. Raises Moved when it is another version by now."""
+        if not self._swap(keys=[keys.draft(app)], args=[str(version), ""]):
+            raise Moved(self.get(app))
+
+    # --- going live ---
+
+    def publish(self, app: str, version: int, author: str, note: str = "") -> int:
+        """Make the draft the current revision. → its number. `version`: of the draft that was looked at.
+
+        Raises Moved, Behind (then see `rebase`), BookError, MediaFull or NoRevision, and then nothing has changed.
+        """
+        draft = self.get(app)
+        if draft is None or draft.version != version:
+            raise Moved(draft)
+        live = self.live(app)
+        if live.base != draft.base and (live.source, live.files) != (draft.source, draft.files):
+            raise Behind(draft, live.base, self._rebased(draft, live)[1])
+        try:
+            number = self._books.save(app, draft.source, self._bytes(draft), author, note, base=live.base)
+        except revisions.RevisionConflict as conflict:
+            raise Behind(draft, conflict.current, self._rebased(draft, self.live(app))[1]) from None
+        self._swap(keys=[keys.draft(app)], args=[str(version), ""])  # else somebody has already gone on from it
+        return number
+
+    def rebase(self, app: str, version: int, author: str, choices: Mapping[Part, str] | None = None) -> Draft:
+        """Make the draft's changes to what is live now. `choices`: part → "yours" or "theirs", one for each clash.
+
+        Raises Moved, Behind while a clash is undecided, or DraftError when the two do not make a book together.
+        """
+        draft = self.get(app)
+        if draft is None or draft.version != version:
+            raise Moved(draft)
+        live = self.live(app)
+        content, clashes = self._rebased(draft, live, choices)
+        if clashes:
+            raise Behind(draft, live.base, clashes)
+        based = replace(draft, source=live.source, base=live.base)
+        saved = self._saved(based, content, author, None)
+        if saved is None:
+            raise Moved(self.get(app))
+        return saved
+
+    # --- within ---
+
+    def _rebased(
+        self, draft: Draft, live: Draft, choices: Mapping[Part, str] | None = None
+    ) -> tuple[Content, tuple[Clash, ...]]:
+        return merged(self.origin(draft), draft.content, live.content, choices)
+
+    def _revision(self, app: str, number: int) -> Content:
+        if not number:
+            return Content(normal({}))
+        return Content(values_of(self._books.source(app, number)), self._books.revision(app, number).files)
+
+    def _saved(self, before: Draft, content: Content, author: str, edit: Edit | None) -> Draft | None:
+        """The draft with this content, stored; None when it was changed in this moment. No draft if it is what is live.
+
+        Raises DraftError when the content is no book.
+        """
+        source = rewritten(before.source, content.values)
+        try:
+            shown = book_file.read(source, book_file.among(content.files)).media()
+        except BookError as error:
+            raise DraftError(error.problems) from None
+        live = self.live(before.app)
+        if live.base == before.base and not any(changed(live.content, Content(content.values, shown))):
+            done = not before.version or self._put(None, before.version, before.app)
+            return live if done else None
+        draft = self._stamped(replace(before, source=source, files=shown), author)
+        if edit is not None:
+            part = Part(edit.part.kind, edit.name) if isinstance(edit, SetNamed) else edit.part
+            draft = replace(draft, touched={**before.touched, str(part): (author, draft.at)})
+        self._keep(before.app, shown)
+        return draft if self._put(draft, before.version) else None
+
+    def _stamped(self, draft: Draft, author: str) -> Draft:
+        return replace(
+            draft, version=int(self._redis.incr(keys.draft_version(draft.app))), author=author, at=now_ms(self._redis)
+        )
+
+    def _put(self, draft: Draft | None, version: int, app: str = "") -> bool:
+        """Store a draft in the place of that version, or none. → whether it was still that version."""
+        stored = "" if draft is None else written(draft)
+        return bool(self._swap(keys=[keys.draft(draft.app if draft else app)], args=[str(version), stored]))
+
+    def _conflict(self, draft: Draft, stale: Stale, edit: Edit) -> EditConflict:
+        was = getattr(edit, "was", ABSENT)
+        yours = getattr(edit, "value", getattr(edit, "rule", None))
+        original = self._original(draft.app, stale.part, was)
+        author, at = draft.touched.get(str(stale.part), (draft.author, draft.at))
+        theirs = ABSENT if stale.theirs is None else draft.content.digest(stale.part)
+        return EditConflict(Clash(stale.part, yours, stale.theirs, original), theirs, author, at)
+
+    def _original(self, app: str, part: Part, was: str) -> Value | None:
+        """What a form began from: a part that an edit has replaced since, or one of a revision of lately."""
+        found = self._redis.get(keys.draft_was(app, was)) if was else None
+        if found is not None:
+            value: Value = json.loads(found)
+            return value
+        newest = self._books.current(app) or 0
+        for number in range(newest, max(0, newest - _LATELY), -1):
+            content = self._revision(app, number)
+            if was and content.digest(part) == was:
+                return content.part(part)
+        return None
+
+    def _remember(self, app: str, content: Content, edit: Edit) -> None:
+        """Note what an edit is about to replace."""
+        value = content.part(edit.part)
+        if value is not None:
+            self._redis.set(keys.draft_was(app, content.digest_of(value)), json.dumps(value), ex=WAS_KEPT)
+
+    def _held(self, app: str) -> dict[str, Media]:
+        found = replies.fields(self._redis.hgetall(keys.draft_files(app)))
+        return {path: Media(path, *json.loads(stored)[:3]) for path, stored in found.items()}
+
+    def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
+        """Keep files from giving way, and store those whose bytes are given. Raises MediaFull."""
+        now = now_ms(self._redis)
+        key = keys.draft_files(app)
+        waiting = replies.fields(self._redis.hgetall(key))
+        draft = self.get(app)
+        shown = {*files, *(draft.files if draft else ())}
+        old = [path for path, stored in waiting.items() if path not in shown and json.loads(stored)[3] < now - HELD]
+        if old:
+            self._redis.hdel(key, *old)
+        if files:
+            stored: dict[FieldT, EncodableT] = {
+                path: json.dumps([one.sha256, one.kind, one.size, now]) for path, one in files.items()
+            }
+            self._redis.hset(key, mapping=stored)
+        if contents:
+            try:
+                self._books.keep(contents)
+            except Exception:
+                gone = [path for path in files if path not in waiting]
+                if gone:
+                    self._redis.hdel(key, *gone)
+                raise
+
+    def _bytes(self, draft: Draft) -> dict[str, bytes]:
+        """Raises NoRevision when a file is not kept any more."""
+        found = {path: self._books.media.get(media.sha256) for path, media in draft.files.items()}
+        gone = [path for path, content in found.items() if content is None]
+        if gone:
+            raise NoRevision(f"files of the draft are not kept any more: {', '.join(gone)}; upload them again")
+        return {path: content for path, content in found.items() if content is not None}
+
+
+def _path(name: str, content: bytes, known: Mapping[str, Media]) -> str:
+    """A path for a file that was uploaded under a name: free, unless it is the same file."""
+    tail = PurePosixPath(name.replace("\\", "/")).name
+    plain = "".join(one for one in tail if unicodedata.category(one)[0] != "C").strip().lstrip(".~") or "file"
+    stem, dot, suffix = plain.rpartition(".")
+    stem, suffix = (stem, dot + suffix[:10]) if dot and stem else (plain, "")
+    stem = re.sub(r"\s+", " ", stem)[: _NAME_LIMIT - len(suffix)]
+    for number in range(1, 10_000):
+        path = f"media/{stem}{'' if number == 1 else f'-{number}'}{suffix}"
+        if path not in known or known[path] == described(path, content):
+            return path
+    raise ValueError(f"too many files are called {plain}")
