@@ -14,6 +14,7 @@ from tasks.services import build_services
 from tasks.settings import Settings
 from webhook import create_app
 from webhook.server.concurrency_limit import ConcurrencyLimit
+from webhook.server.request_body import MalformedBodies
 from webhook.server.worker import Worker
 
 THREADS = 16
@@ -39,6 +40,9 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "timeout": 30,
             "graceful_timeout": 20,
             "control_socket_disable": True,
+            "forwarded_allow_ips": "",  # no header sets SCRIPT_NAME, and the scheme only by TRUSTED_PROXIES
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
             "sendfile": False,  # it waits for a client for ever
             "when_ready": _bound_waits,
             "accesslog": None,
@@ -74,4 +78,4 @@ class _Server(BaseApplication):
         reaper = Reaper(services.ledger, services.counters.flush, Heartbeat(services.redis, "web"))
         reaper.start()
         atexit.register(reaper.stop)
-        return ConcurrencyLimit(create_app(services))
+        return ConcurrencyLimit(MalformedBodies(create_app(services)))

@@ -12,6 +12,7 @@ from tests.support.processes import RedisServer, free_port
 from tests.support.pushes import ENVELOPE, TOKEN, a_push, a_verification, an_event, xml
 from tests.support.until import until
 from tests.support.web import WebProcess, stored
+from tests.support.wire import head, raw
 from webhook.callback.parsing import BODY_LIMIT, parse
 from webhook.server.web import READ, THREADS
 
@@ -26,19 +27,6 @@ def process(redis_server: RedisServer, metrics_port: int, tmp_path_factory) -> I
     folder = tmp_path_factory.mktemp("web")
     with WebProcess(folder, redis_server.url, METRICS_BIND=f"127.0.0.1:{metrics_port}", TRUSTED_PROXIES="1") as process:
         yield process
-
-
-def raw(process: WebProcess, *pieces: bytes) -> bytes:
-    """What is answered to these bytes, up to its end."""
-    with socket.create_connection(("127.0.0.1", process.port), 5) as connection:
-        for piece in pieces:
-            connection.sendall(piece)
-        return connection.makefile("rb").read()
-
-
-def head(push, *headers: str) -> bytes:
-    query = "&".join(f"{name}={value}" for name, value in push.query.items())
-    return "\r\n".join([f"POST /callback?{query} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]).encode()
 
 
 def chunked(body: bytes, size: int) -> bytes:
