@@ -26,6 +26,7 @@ from redis.exceptions import (
     ClusterCrossSlotError,
     ClusterError,
     MasterDownError,
+    NoScriptError,
 )
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
@@ -236,10 +237,24 @@ class Client(redis.Redis):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.repeatable: set[str] = set()  # SHA-1 of scripts
+        self._scripts: dict[str, str] = {}  # SHA-1 → text
+
+    def register_script(self, script: Any) -> Script:
+        registered: Script = super().register_script(script)
+        self._scripts[str(registered.sha)] = script
+        return registered
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        may_repeat = _may_repeat(args, self.repeatable)
-        return _again(lambda: super(Client, self).execute_command(*args, **options), self.retries, may_repeat)
+        return _again(lambda: self._once(*args, **options), self.retries, _may_repeat(args, self.repeatable))
+
+    def _once(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_command(*args, **options)
+        except NoScriptError:  # the new primary has not seen it yet; nothing was done
+            if args[0] != "EVALSHA" or args[1] not in self._scripts:
+                raise
+        super().execute_command("SCRIPT LOAD", self._scripts[args[1]])
+        return super().execute_command(*args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         pipe = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

@@ -36,6 +36,10 @@ class Proxy:
         self._listener.close()
         self.cut()
 
+    def move(self, target: Path) -> None:
+        """Connections that are made from now on lead there; those that are open stay where they are."""
+        self._target = target
+
     def go_silent(self) -> int:
         """Half-open: the connections that are open now carry nothing more. → how many."""
         with self._lock:

@@ -1,0 +1,165 @@
+"""F19: the Redis address moves, as a managed failover does it. Events are stored again within three seconds.
+
+Two servers stand behind one address. The replica becomes the primary, the old primary lives on as its replica, and the
+address leads to the new one: connections that are open stay where they were, and are refused every write.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tasks.celery import make_app
+from tasks.ledger import celery_message
+from tasks.monitoring import heartbeat
+from tasks.storage import connections, keys
+from tests.simulator.client import StandIn
+from tests.support.judge import assert_all_greeted
+from tests.support.processes import ROLES, Product, RedisServer, free_port
+from tests.support.proxy import Proxy
+from tests.support.until import until
+
+STORED = 3.0  # seconds from the move to the first event that is stored
+NOTED = 3.0 + 2.0  # seconds until every role has written: a role says every two that it is there
+
+
+class Pair:
+    """A primary and its replica behind one address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ports = free_port(), free_port()
+        here = ("--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", "--repl-timeout", "5")
+        self.servers = [
+            RedisServer(folder / name, "--port", str(port), *here) for name, port in zip("ab", self.ports, strict=True)
+        ]
+        self.primary = 0
+
+    def __enter__(self) -> "Pair":
+        for server in self.servers:
+            server.start()
+        self.proxy = Proxy(self.servers[0].socket)
+        self.proxy.__enter__()
+        self.follow(1, 0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.proxy.__exit__()
+        for server in self.servers:
+            server.kill()
+            server.__exit__()
+
+    def client(self) -> redis.Redis:
+        """Of the primary."""
+        return self.servers[self.primary].client()
+
+    def follow(self, replica: int, primary: int) -> None:
+        with self.servers[replica].client() as client:
+            client.replicaof("127.0.0.1", str(self.ports[primary]))
+            until(lambda: client.info("replication")["master_link_status"] == "up", what="replication")
+
+    def fail_over(self, address_late: float = 0.0) -> float:
+        """The other one is the primary now. → when (Unix time) the address leads to it."""
+        old, new = self.primary, 1 - self.primary
+        with self.servers[old].client() as client:
+            client.execute_command("FAILOVER", "TO", "127.0.0.1", self.ports[new], "TIMEOUT", 5000)
+            until(lambda: client.info("replication")["role"] == "slave", what="the failover")
+        time.sleep(address_late)
+        self.proxy.move(self.servers[new].socket)
+        self.primary = new
+        return time.time()
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[tuple[Product, Pair]]:
+    folder = tmp_path_factory.mktemp("moves")
+    with Pair(folder) as pair:
+        links = dict.fromkeys(ROLES, pair.proxy.url)
+        with Product(folder, stand_in, redis=pair.servers[0], links=links) as product:
+            yield product, pair
+
+
+def all_roles_write(pair: Pair, since: float) -> bool:
+    with pair.client() as client:
+        heard = {one.role for one in heartbeat.read(client) if time.time() - one.silence > since}
+    return heard >= set(ROLES)
+
+
+def is_taken(pair: Pair, queue: str) -> bool:
+    with pair.client() as client:
+        return client.llen(queue) == 0
+
+
+@pytest.mark.parametrize("address_late", [0.0, 1.5], ids=["at once", "address moves late"])
+def test_f19_after_a_failover_every_role_writes_to_the_new_primary(
+    moving: tuple[Product, Pair], wecom: StandIn, address_late: float
+) -> None:
+    product, pair = moving
+    wecom.register(product.app)
+    wecom.pushing(retries=100, spacing_s=0.3)
+    product.redis_url = pair.servers[pair.primary].url
+    product.wait_until_consuming()
+    pids = {name: role.pid for name, role in product.roles.items()}
+    wecom.load(300, rate=30)
+    time.sleep(2)
+    moved_at = pair.fail_over(address_late)
+    product.redis_url = pair.servers[pair.primary].url
+    with pair.client() as client:
+        client.lpush(keys.SLOW_QUEUE, celery_message.slow_message(uuid.uuid4().hex))
+    until(lambda: is_taken(pair, keys.SLOW_QUEUE), STORED, what="a slow message taken")
+    until(lambda: all_roles_write(pair, moved_at), NOTED, what="a sign of life of every role")
+    wecom.wait_until_pushed()
+    product.wait_until_consuming(STORED)  # it took no messages while it polled for the load
+    found = assert_all_greeted(wecom, product)
+    assert found.accepted == found.events == 300
+    stored = min(r.accepted_at for r in wecom.records() if r.accepted_at is not None and r.accepted_at > moved_at)
+    assert stored - moved_at < STORED
+    waited = max(r.accepted_at - r.planned_at for r in wecom.records() if r.accepted_at is not None)
+    assert waited < STORED + address_late
+    assert pids == {name: role.pid for name, role in product.roles.items() if role.alive()}
+
+
+def test_f19_what_beat_sends_arrives_at_the_new_primary(tmp_path: Path) -> None:
+    with Pair(tmp_path) as pair:
+        app = make_app(pair.proxy.url)
+        app.send_task("before", queue=keys.SLOW_QUEUE)
+        pair.fail_over()
+        app.send_task("after", queue=keys.SLOW_QUEUE)
+        with pair.client() as client:
+            assert client.llen(keys.SLOW_QUEUE) == 2
+        app.close()
+
+
+@pytest.mark.parametrize("pooled", [1, 8])
+def test_f19_all_pooled_connections_are_dropped_at_the_first_refusal(tmp_path: Path, pooled: int) -> None:
+    with Pair(tmp_path) as pair, connections.connect(pair.proxy.url, timeout=1) as client:
+        held = [client.connection_pool.get_connection() for _ in range(pooled)]
+        for connection in held:
+            client.connection_pool.release(connection)
+        pair.fail_over()
+        assert client.set("a", "1")
+        assert client.get("a") == "1"
+        with pair.servers[1 - pair.primary].client() as old:
+            others = [one for one in old.client_list(_type="normal") if one["cmd"] != "client|list"]
+            assert others == [], "a connection that only reads would go on reading from the old one"
+
+
+STEPS = {
+    "increment": lambda client: client.incr("n"),
+    "script": lambda client: client.register_script("return redis.call('INCR', KEYS[1])")(keys=["n"]),
+    "transaction": lambda client: client.pipeline().incr("n").execute()[0],
+    "pipeline": lambda client: client.pipeline(transaction=False).get("x").incr("n").execute()[1],
+    "condition": lambda client: client.set("n", 2, xx=True) and int(client.get("n")),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_f19_a_step_that_was_refused_is_done_once_at_the_new_primary(tmp_path: Path, step: str) -> None:
+    with Pair(tmp_path) as pair, connections.connect(pair.proxy.url, timeout=1) as client:
+        client.set("n", 1)
+        pair.fail_over()
+        assert STEPS[step](client) == 2
+        with pair.client() as there:
+            assert there.get("n") == "2"
