@@ -20,6 +20,8 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
+import redis
+
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.media_kind import sniff
@@ -174,10 +176,19 @@ class Channels:
             qr_code=answer.get("qr_code", ""),
             at=int(time.time()),
         )
-        if not self._redis.hsetnx(self._key, name, _stored(channel)):
+        if not self._keep(name, _stored(channel)):
             self._calls.del_contact_way(channel.config_id)
             raise StateTaken(f"somebody has just made a channel {name}; choose another name")
         return channel
+
+    def _keep(self, name: str, stored: str) -> bool:
+        """False: another channel has the name. What is there after a lost answer says whose it is."""
+        try:
+            return bool(self._redis.hsetnx(self._key, name, stored))
+        except (redis.ConnectionError, redis.TimeoutError):
+            if replies.text_or_none(self._redis.hget(self._key, name)) == stored:
+                return True
+            raise
 
     def update(
         self,

@@ -20,7 +20,7 @@ from tasks.ledger.delivery import Delivery, FollowUpStatus
 from tasks.ledger.query import read
 from tasks.ledger.rows import from_row, progress_fields
 from tasks.storage import keys
-from tasks.storage.connections import Redis
+from tasks.storage.connections import Redis, repeatable
 
 LISTED = 100  # rows that are looked at for a list
 LEASE = 10.0  # seconds that a worker has; a follow-up that takes longer is taken over
@@ -72,6 +72,7 @@ class FollowUps:
         self._claim, self._record = (
             client.register_script(source.joinpath(f"{name}.lua").read_text()) for name in ("claim", "record")
         )
+        repeatable(self._record)  # it is for the claim's number alone, and says the same twice
         self._again = client.register_script(_AGAIN)
 
     def claim(self, most: int) -> list[FollowUpTask]:

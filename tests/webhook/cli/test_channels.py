@@ -18,6 +18,7 @@ from tests.simulator.world import App
 from tests.support import cli
 from tests.support.books import a_rule
 from tests.support.cli import complaint, said
+from tests.support.lost_answers import lose_an_answer
 
 Run = Callable[..., Result]
 NO_RULE = "has no rule of its own in the current book"
@@ -200,3 +201,12 @@ def test_a_code_whose_image_cannot_be_had_or_written_is_there_all_the_same(
         "the code's image did not come in time; the channel is there: `channels show a --png a.png` tries again"
     )
     assert len(said(run("list"))) == 1
+
+
+def test_a_code_stays_when_the_answer_to_keeping_it_is_lost(
+    run: Run, api: ExternalContact, redis_client: connections.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lose_an_answer(monkeypatch, "HSETNX")
+    said(run("create", "抖音", "--member", "zhangsan"))
+    assert done.count("HSETNX") == 1
+    assert api.get_contact_way(stored(redis_client, "抖音").config_id)["errcode"] == 0
