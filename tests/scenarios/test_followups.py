@@ -74,9 +74,9 @@ def let_time_pass(product: Product, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    ["tasks.wecom.external_contact:ExternalContact.mark_tag@after", "tasks.followups.store:FollowUps.note@before"],
+    ["tasks.wecom.external_contact:ExternalContact.mark_tag@after", "tasks.followups.store:FollowUps.record@before"],
 )
-def test_an_upkeep_worker_that_dies_before_it_notes_what_it_did_leaves_the_customer_tagged_once(
+def test_an_upkeep_worker_that_dies_before_it_records_what_it_did_leaves_the_customer_tagged_once(
     product: Product, wecom: StandIn, point: str
 ) -> None:
     record = wecom.add()
