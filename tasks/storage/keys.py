@@ -289,6 +289,7 @@ TABLE = (
     # what WeCom tells
     Key("wecom:token:{digest}", HASH, "an access token; the name is made by tasks.wecom.token", "2 hours"),
     Key("wecom:token:{digest}:lead", STRING, "held while one process fetches the token", "4 seconds"),
+    Key("wecom:token:{digest}:failed", STRING, "JSON: failures in a row to get a token; pause after it", "32 seconds"),
     Key("wecom:token:{digest}:refused", STRING, "why WeCom refuses the secret", "10 minutes"),
     Key(corp_tags("{corp}"), HASH, "[group, name] → a tag's id", "1 day"),
     Key(corp_tags_lock("{corp}"), STRING, "held while tags are made", "15 seconds"),

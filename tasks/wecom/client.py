@@ -10,6 +10,7 @@ Knows WeCom, and nothing of the product around it.
 
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar, overload
 from urllib.parse import unquote
 
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
-from .errors import Failure, InvalidRequest, NoAnswer, TokenRefused, from_answer
+from .errors import Failure, InvalidRequest, NoAnswer, WeComAPIError, from_answer, is_token_refused
 from .external_contact import ExternalContact
 from .media import Media
 from .members import Departments, Members
@@ -156,16 +157,26 @@ class WeComClient(Network):
         by = time.monotonic() + timeout if self._by is None else self._by
         token = self.tokens.get(by)
         try:
-            return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
-        except TokenRefused:
+            answer = self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
+        except WeComAPIError as error:
+            if not is_token_refused(error):
+                raise
             by = self._retry_deadline() if self._retry_deadline is not None else by
             token = self.tokens.renew(token, by)  # once: a second refusal is raised
-            return self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
+            try:
+                answer = self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
+            except WeComAPIError as again:
+                if is_token_refused(again):
+                    self.tokens.refused_again(token, again)
+                raise
+        self.tokens.accepted(token)
+        return answer
 
     def _fetch_token(self, by: float) -> Answer:
         query = {"corpid": self._corp_id, "corpsecret": self._secret}
         answer: Answer = self._send("GET", "gettoken", query, _json, by, None, None)
-        if not answer.get("access_token") or not isinstance(answer.get("expires_in"), int | float):
+        life = answer.get("expires_in")
+        if not answer.get("access_token") or not isinstance(life, int | float) or not math.isfinite(life):
             raise NoAnswer("gettoken", Failure.NO_TOKEN)
         return answer
 

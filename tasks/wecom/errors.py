@@ -37,6 +37,7 @@ class Failure(StrEnum):
     NO_TIME_LEFT = "no_time_left"
     NO_TOKEN_IN_TIME = "no_token_in_time"
     NO_TOKEN = "no_token"
+    REFUSED_AGAIN = "refused_again"
     HTTP_STATUS = "http_status"  # detail: the status
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
@@ -54,6 +55,7 @@ FAILURES: Mapping[Failure, str] = {
     Failure.NO_TIME_LEFT: "no time left",
     Failure.NO_TOKEN_IN_TIME: "no token in time",
     Failure.NO_TOKEN: "the answer holds no token",
+    Failure.REFUSED_AGAIN: "gettoken gives the token that WeCom has just refused",
     Failure.HTTP_STATUS: "HTTP {detail}",
     Failure.TOO_LARGE: "the answer is too large",
     Failure.NOT_JSON: "the answer is not WeCom's JSON",
@@ -226,10 +228,21 @@ CODES: Mapping[int, Code] = {
 }
 
 
+WRONG_SECRET = 40001
+
+
 def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:
     """The error for an errcode other than 0. One that is not in CODES is Final: an unknown failure is not retried."""
     known = CODES.get(errcode)
     return (known.error if known else Final)(errcode, errmsg, path)
+
+
+def is_token_refused(error: WeComAPIError) -> bool:
+    """Whether a call other than gettoken failed for its access token, so that it is worth repeating with a new one.
+
+    40001 means a wrong secret only where one is sent; elsewhere it is "invalid credential", said of the token.
+    """
+    return isinstance(error, TokenRefused) or (error.errcode == WRONG_SECRET and error.path != "gettoken")
 
 
 def _without_init(kind: type[WeComError], *args: object) -> WeComError:

@@ -5,6 +5,7 @@ Two welcome workers share the work, so that each scenario is also one of several
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,37 @@ def test_f37_a_token_that_dies_again_and_again_costs_nobody_the_greeting(product
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
     assert found.outcomes == {"sent": 280}
+
+
+def test_f37_a_token_near_its_end_greets_everybody_and_is_asked_for_once(product: Product, wecom: StandIn) -> None:
+    """gettoken gives the same token as long as it lives, so that asking for a better one brings nothing."""
+    product.forget_tokens()
+    wecom.revoke_tokens()
+    wecom.settings(token_life_s=55)
+    wecom.faults(latency_ms=80, paths=("*",))
+    before = fetches(wecom)
+    wecom.load(150, rate=30)
+    wecom.wait_until_greeted(80 + 150)
+    found = assert_all_greeted(wecom, product)
+    assert found.outcomes == {"sent": 230}
+    assert 1 <= fetches(wecom) - before <= 3, "the first, once at its margin, and upkeep's"
+
+
+@pytest.mark.parametrize("fault", [{"busy": 1.0, "paths": ("gettoken",)}, {"expired": 1.0}], ids=["-1", "42001"])
+def test_f37_while_no_token_is_accepted_all_workers_together_seldom_ask(
+    product: Product, wecom: StandIn, fault: dict[str, Any]
+) -> None:
+    product.forget_tokens()
+    wecom.revoke_tokens()
+    wecom.faults(**fault)
+    wecom.load(16, rate=2)
+    wecom.wait_until_pushed()
+    assert 3 <= sum(wecom.summary().answers["gettoken"].values()) <= 10, "one 0.5, one 1 and then each 1.8 s later"
+    wecom.faults()
+    record = wecom.add()
+    until(lambda: wecom.record(record).greeted_at, what="the greeting")
+    assert wecom.record(record).greeted_after < 3, "2 s on a machine that does nothing else"
+    assert_all_greeted(wecom, product)
 
 
 def test_f33_a_hung_connection_leaves_time_for_three_more_tries(product: Product, wecom: StandIn) -> None:

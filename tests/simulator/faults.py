@@ -15,6 +15,7 @@ KINDS = {  # a field of Faults → what happens to the call
     "trickle": "the call takes effect, the answer comes one byte per half second",
     "not_json": "HTTP 200 with a page instead of JSON, no effect",
     "revoke": "the token is revoked first: errcode 40014",
+    "expired": "errcode 42001 whatever the token, no effect",
     "limited": "errcode 45009, no effect",
     "racing": "errcode 41096, no effect",
 }
@@ -35,6 +36,7 @@ class Faults:
     trickle: float = 0
     not_json: float = 0
     revoke: float = 0
+    expired: float = 0
     limited: float = 0
     racing: float = 0
     paths: tuple[str, ...] = (SEND,)

@@ -24,6 +24,7 @@ PAGE = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</
 
 ERRCODES = {  # faults that are an ordinary answer
     "busy": (-1, "system busy"),
+    "expired": (42001, "access_token expired"),
     "limited": (45009, "api freq out of limit"),
     "racing": (41096, "welcome is being sent"),
 }

@@ -191,6 +191,8 @@ def at_wecom(here: Worker) -> None:
     departments(services.redis, "default", app.wecom, 5)
     with suppress(WeComError):
         WeComClient(here.app.corp_id, "wrong", here.wecom.base_url, services.redis).user.get("zhangsan")
+    with suppress(WeComError):
+        WeComClient(here.app.corp_id, "away", "http://127.0.0.1:1", services.redis).user.get("zhangsan")
 
 
 def processes(here: Worker) -> None:

@@ -1,6 +1,9 @@
 """One token for all workers, one renewal at a time; a refused secret is not retried."""
 
+import contextlib
+import json
 import multiprocessing
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +14,13 @@ import pytest
 
 from tasks.storage import connections
 from tasks.wecom import WeComClient, WeComError
-from tasks.wecom.errors import Misconfigured, NotSent
+from tasks.wecom.errors import Busy, Misconfigured, NotSent, from_answer
 from tasks.wecom.token import FETCH, MARGIN, TokenStore
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.processes import RedisServer
-from tests.support.servers import Server, answering, silent, whole
+from tests.support.servers import Server, answering, nobody, silent, whole
+from tests.support.until import until
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -166,10 +170,127 @@ class Gettoken:
         return {"errcode": 0, "access_token": f"token-{self.calls}", "expires_in": self.life}
 
 
-def test_a_token_about_to_expire_is_not_used() -> None:
-    gettoken = Gettoken(life=MARGIN - 1)
+@pytest.mark.parametrize("life", [2, 30, MARGIN - 1, MARGIN])
+def test_a_token_with_a_short_life_is_used_to_its_end(life: float) -> None:
+    gettoken = Gettoken(life=life)
     store = TokenStore("ww0", "secret", gettoken)
-    assert [store.get(soon()), store.get(soon())] == ["token-1", "token-2"]
+    assert {store.get(soon()) for _ in range(50)} == {"token-1"}
+    assert gettoken.calls == 1
+
+
+@pytest.mark.parametrize("life", [0, -5, 0.3, 1])
+def test_a_token_whose_life_is_told_as_next_to_nothing_is_not_fetched_for_every_call(life: float) -> None:
+    gettoken = Gettoken(life=life)
+    store = TokenStore("ww0", "secret", gettoken)
+    assert {store.get(soon()) for _ in range(50)} == {"token-1"}
+    time.sleep(1.1)
+    assert store.get(soon()) == "token-2", "and not used for ever"
+
+
+class SameToken(Gettoken):
+    """gettoken as WeCom's: the same token until it has ended. `delay`: seconds for each answer."""
+
+    def __init__(self, life: float, delay: float = 0.0) -> None:
+        super().__init__(life)
+        self.delay, self.ends, self.number = delay, 0.0, 0
+
+    def __call__(self, by: float) -> dict[str, Any]:
+        self.calls += 1
+        time.sleep(self.delay)
+        if time.monotonic() >= self.ends:
+            self.number, self.ends = self.number + 1, time.monotonic() + self.life
+        left = self.ends - time.monotonic()
+        return {"errcode": 0, "access_token": f"token-{self.number}", "expires_in": max(int(left), 1)}
+
+
+def test_near_its_end_a_token_is_asked_for_once_by_all_processes_and_nobody_waits(redis_client: Any) -> None:
+    gettoken = SameToken(life=MARGIN + 2, delay=0.3)
+    stores = [TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(4)]
+    assert {store.get(soon()) for store in stores} == {"token-1"}
+    time.sleep(2.1)  # fewer than MARGIN seconds are left
+    before, longest, ends = gettoken.calls, 0.0, time.monotonic() + 1.5
+    with ThreadPoolExecutor(8) as pool:
+
+        def calls(store: TokenStore) -> float:
+            longest = 0.0
+            while time.monotonic() < ends:
+                began = time.monotonic()
+                assert store.get(soon()) == "token-1"
+                longest = max(longest, time.monotonic() - began)
+                time.sleep(0.01)
+            return longest
+
+        longest = max(pool.map(calls, stores * 2))
+    assert gettoken.calls == before + 1
+    assert longest < 0.25, "and no call waited for the answer"
+
+
+def test_upkeep_asks_once_ahead_for_a_token_that_stays_the_same(redis_client: Any) -> None:
+    gettoken = SameToken(life=500)
+    worker, *upkeep = (TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(4))
+    assert worker.get(soon()) == "token-1"
+    for store in upkeep * 3:
+        store.refresh(600, soon())
+    assert gettoken.calls == 2
+    assert worker.get(soon()) == "token-1"
+
+
+def test_a_new_token_that_another_process_has_ahead_is_taken_over_without_a_fetch(redis_client: Any) -> None:
+    gettoken = Gettoken(life=MARGIN + 0.5)
+    worker, upkeep = (TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(2))
+    assert worker.get(soon()) == "token-1"
+    gettoken.life = 7200
+    upkeep.refresh(600, soon())
+    time.sleep(0.6)
+    until(lambda: worker.get(soon()) == "token-2")
+    assert gettoken.calls == 2
+
+
+def test_at_its_end_a_token_is_replaced_by_one_fetch(redis_client: Any) -> None:
+    gettoken = SameToken(life=2.0, delay=0.1)
+    stores = [TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(3)]
+    assert {store.get(soon()) for store in stores} == {"token-1"}
+    gettoken.life = 100
+    time.sleep(2.1)
+    with ThreadPoolExecutor(12) as pool:
+        assert set(pool.map(lambda store: store.get(soon()), stores * 4)) == {"token-2"}
+    assert gettoken.calls == 2
+
+
+def test_a_living_token_is_used_although_gettoken_fails(redis_client: Any) -> None:
+    failures = []
+    TokenStore("ww0", "secret", SameToken(life=MARGIN - 1), redis_client).get(soon())
+    (key,) = redis_client.keys("wecom:token:*")
+    redis_client.hdel(key, "asked_at")  # as the previous release stored it
+
+    def busy(by: float) -> dict[str, Any]:
+        failures.append(by)
+        raise from_answer(-1, "system busy", "gettoken")
+
+    other = TokenStore("ww0", "secret", busy, redis_client)
+    began = time.monotonic()
+    while time.monotonic() - began < 2:
+        assert other.get(soon()) == "token-1"
+        time.sleep(0.01)
+    assert 1 <= len(failures) <= 4
+
+
+def test_greetings_with_a_token_near_its_end_need_no_more_fetches(wecom: StandIn, app: App, redis_client: Any) -> None:
+    """30 calls a second over the API, with 80 ms for each answer, while 55 s and fewer are left."""
+    wecom.settings(token_life_s=55)
+    wecom.faults(latency_ms=80, paths=("*",))
+    a_client(wecom, app, redis_client).tokens.get(soon())
+    (key,) = redis_client.keys("wecom:token:*")
+    redis_client.hset(key, "asked_at", "inf")  # as if it had had a long life at first
+    clients = [a_client(wecom, app, redis_client) for _ in range(3)]
+    with ThreadPoolExecutor(16) as pool:
+        calls = []
+        for number in range(90):
+            client = clients[number % 3].with_deadline(soon(3))
+            calls.append(pool.submit(client.external_contact.get_follow_user_list))
+            time.sleep(1 / 30)
+        assert {call.result()["errcode"] for call in calls} == {0}
+    assert wecom.summary().token_fetches["default"] <= 2
 
 
 def test_refresh_fetches_ahead_and_get_uses_the_new_token() -> None:
@@ -247,6 +368,135 @@ def test_a_refusal_expires_and_never_delays_the_right_secret(wecom: StandIn, app
     assert a_client(wecom, app, redis_client).tokens.get(soon())
 
 
+# ------------------------------------------------------------------------------------------------ failures
+
+ALWAYS = {  # what every gettoken answers
+    "busy": {"busy": 1.0},
+    "a frequency limit": {"limited": 1.0},
+    "a gateway's page": {"http_5xx": 1.0},
+    "no JSON": {"not_json": 1.0},
+    "a cut connection": {"dropped_before": 1.0},
+    "an expired token": {"expired": 1.0},
+}
+
+
+def call_often(clients: list[WeComClient], seconds: float) -> None:
+    """A call every 20 ms by each client, with 3 s each."""
+
+    def calls(client: WeComClient) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            with contextlib.suppress(WeComError):
+                client.with_deadline(min(soon(3), ends)).external_contact.get_follow_user_list()
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(4 * len(clients)) as pool:
+        list(pool.map(calls, clients * 4))
+
+
+def recovered(client: WeComClient) -> float:
+    """Seconds until a call succeeds."""
+    began = time.monotonic()
+
+    def succeeds() -> bool:
+        with contextlib.suppress(WeComError):
+            return bool(client.with_deadline(soon(3)).external_contact.get_follow_user_list())
+        return False
+
+    until(succeeds)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("fault", ALWAYS)
+@pytest.mark.parametrize("with_redis", [True, False], ids=["three processes", "without Redis"])
+def test_a_gettoken_that_fails_is_called_seldom_and_soon_enough_after_it_recovers(
+    wecom: StandIn, app: App, redis_client: Any, fault: str, with_redis: bool
+) -> None:
+    clients = [a_client(wecom, app, redis_client if with_redis else None) for _ in range(3 if with_redis else 1)]
+    wecom.faults(paths=("gettoken",), **ALWAYS[fault])
+    call_often(clients, 4.0)
+    calls = sum(wecom.summary().answers["gettoken"].values())
+    assert 3 <= calls <= 6, "0.5, 1 and then 1.8 s apart"
+    wecom.faults()
+    assert recovered(clients[0]) < 2.5
+    if with_redis:
+        assert redis_client.keys("*:failed") == []
+
+
+def test_no_answer_and_no_connection_count_as_failures(redis_client: Any) -> None:
+    with nobody() as url:
+        clients = [WeComClient("ww0", "secret", url, redis_client) for _ in range(2)]
+        call_often(clients, 2.0)
+    (key,) = redis_client.keys("*:failed")
+    assert json.loads(redis_client.get(key))["times"] in (3, 4)
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same token", "a new one each time"])
+@pytest.mark.parametrize("code", [42001, 40014, 40001])
+def test_a_renewed_token_that_is_refused_again_is_followed_by_a_pause_of_all_processes(
+    redis_client: Any, code: int, same: bool
+) -> None:
+    refused = whole(json.dumps({"errcode": code, "errmsg": "refused"}).encode())
+    fetched: list[int] = []
+    recovers = threading.Event()
+
+    def serve(server: Server, connection: Any) -> None:
+        while request := server.request(connection):
+            if b"/gettoken?" in request:
+                fetched.append(1)
+                token = {"access_token": "same" if same else f"token-{len(fetched)}", "expires_in": 7200}
+                connection.sendall(whole(json.dumps({"errcode": 0, **token}).encode()))
+            else:
+                connection.sendall(whole() if recovers.is_set() else refused)
+
+    with Server(serve) as server:
+        clients = [WeComClient("ww0", "secret", server.url, redis_client) for _ in range(3)]
+        call_often(clients, 4.0)
+        assert 3 <= len(fetched) <= 8, "the first, its renewal, and then 0.5, 1 and 1.8 s apart"
+        recovers.set()
+        assert recovered(clients[0]) < 2.5
+        assert redis_client.keys("*:failed") == []
+
+
+def test_a_call_that_cannot_await_the_end_of_a_pause_fails_at_once_with_what_failed(
+    wecom: StandIn, app: App, redis_client: Any
+) -> None:
+    wecom.faults(busy=1, paths=("gettoken",))
+    first, second = (a_client(wecom, app, redis_client) for _ in range(2))
+    with pytest.raises(Busy):
+        first.tokens.get(soon())
+    began = time.monotonic()
+    with pytest.raises(Busy) as error:
+        second.tokens.get(soon(0.2))
+    assert time.monotonic() - began < 0.2
+    assert (error.value.errcode, error.value.path) == (-1, "gettoken")
+
+
+def test_a_failure_of_another_release_is_a_failure(redis_client: Any) -> None:
+    store = TokenStore("ww0", "secret", Gettoken(100), redis_client)
+    redis_client.set(f"{store._key}:failed", '{"times": 9, "failure": "of_later"}', px=31_000)
+    with pytest.raises(NotSent):
+        store.get(soon(0.5))
+    assert store.get(soon()) == "token-1"
+
+
+@pytest.mark.parametrize("code", [40001, 40014, 41001, 42001])
+def test_a_call_whose_token_is_refused_is_made_once_more_with_a_new_token(code: int) -> None:
+    def serve(server: Server, connection: Any) -> None:
+        while request := server.request(connection):
+            fetches = sum(b"/gettoken?" in one for one in server.requests)
+            if b"/gettoken?" in request:
+                answer = {"errcode": 0, "access_token": f"token-{fetches}", "expires_in": 7200}
+            else:
+                answer = {"errcode": 0 if b"access_token=token-2" in request else code, "errmsg": "refused"}
+            connection.sendall(whole(json.dumps(answer).encode()))
+
+    with Server(serve) as server:
+        client = WeComClient("ww0", "secret", server.url)
+        assert client.external_contact.send_welcome_msg({"welcome_code": "c", "text": {"content": "x"}})
+        assert len(server.requests) == 4
+
+
 def test_a_busy_gettoken_is_not_a_refusal(wecom: StandIn, app: App, redis_client: Any) -> None:
     client = a_client(wecom, app, redis_client)
     wecom.faults(busy=1, paths=("gettoken",))
@@ -256,7 +506,9 @@ def test_a_busy_gettoken_is_not_a_refusal(wecom: StandIn, app: App, redis_client
     assert client.tokens.get(soon())
 
 
-def test_after_a_failed_fetch_the_next_process_may_fetch_at_once(wecom: StandIn, app: App, redis_client: Any) -> None:
+def test_after_a_failed_fetch_the_next_process_waits_for_the_pause_alone(
+    wecom: StandIn, app: App, redis_client: Any
+) -> None:
     wecom.faults(http_5xx=1, paths=("gettoken",))
     with pytest.raises(NotSent):
         a_client(wecom, app, redis_client).tokens.get(soon())
