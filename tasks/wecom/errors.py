@@ -55,7 +55,7 @@ FAILURES: Mapping[Failure, str] = {
     Failure.NO_TIME_LEFT: "no time left",
     Failure.NO_TOKEN_IN_TIME: "no token in time",
     Failure.NO_TOKEN: "the answer holds no token",
-    Failure.REFUSED_AGAIN: "gettoken gives the token that WeCom has just refused",
+    Failure.REFUSED_AGAIN: "the renewed access token is refused too",
     Failure.HTTP_STATUS: "HTTP {detail}",
     Failure.TOO_LARGE: "the answer is too large",
     Failure.NOT_JSON: "the answer is not WeCom's JSON",

@@ -97,6 +97,7 @@ class TokenStore:
         self._token: Token | None = None
         self._dead: str | None = None  # the last token that WeCom refused; None after the next fetch
         self._failed: Failed | None = None
+        self._failing = threading.Lock()
         self._refusal: tuple[float, int, str] | None = None  # its end (monotonic), errcode, errmsg
         self._away_until = 0.0  # (monotonic) Redis is not asked until then
 
@@ -112,13 +113,14 @@ class TokenStore:
     def renew(self, refused: str, by: float) -> str:
         """A token other than `refused`, which WeCom no longer accepts."""
         self._dead = refused
+        if self._known_failure() is not None:  # and no call was accepted since
+            self._fail_once(NotSent("gettoken", Failure.REFUSED_AGAIN))
         return self._obtain(by, refused=refused, least=0.0)
 
     def refused_again(self, token: str, error: WeComError) -> None:
         """WeCom refused a token that had just been fetched: the next fetch is after a pause."""
         self._dead = token
-        if not self._pause():
-            self._fail(error)
+        self._fail_once(error)
 
     def accepted(self, token: str) -> None:
         """WeCom accepted a call with this token: whatever failed before is over."""
@@ -239,6 +241,12 @@ class TokenStore:
         stored = json.dumps({"times": times, **what})
         self._ask(lambda shared: shared.set(f"{self._key}:failed", stored, px=int((pause + REMEMBERED) * 1000)), None)
         log.warning("no access token (failure %s in a row: %s); the next fetch is in %s s", times, error, pause)
+
+    def _fail_once(self, error: WeComError) -> None:
+        """The same, unless this failure is known: many calls meet one refused token."""
+        with self._failing:
+            if not self._pause():
+                self._fail(error)
 
     def _pause(self) -> float:
         """Seconds until a token may be fetched; 0.0 if it may be now."""
