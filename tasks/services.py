@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from tasks.audit import AuditTrail
 from tasks.books.draft_store import Drafts
 from tasks.books.files import load
 from tasks.books.revisions import BookStore
@@ -67,6 +68,10 @@ class Services:
     @cached_property
     def corp_tags(self) -> CorpTags:
         return CorpTags(self.redis)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        return AuditTrail(self.redis)
 
     @cached_property
     def drafts(self) -> Drafts:

@@ -68,7 +68,7 @@ def restore(client: Redis, file: Path, force: bool = False) -> int:
     try:
         with zipfile.ZipFile(file) as archive:
             _check(archive)
-            if not force and next(_keys(client), None) is not None:
+            if not force and any(key != keys.AUDIT for key in _keys(client)):
                 raise BackupError("there is state here already; `restore --force` replaces all of it")
             before = {app: int(number) for app, number in _current_books(client).items()}
             _clear(client)
@@ -191,6 +191,8 @@ def _clear(client: Redis) -> None:
     working = {identity for identity, _ in client.zscan_iter(keys.DUE, count=_BATCH)}
     for key in list(_keys(client)):
         known = keys.find(key)
+        if key == keys.AUDIT:  # who restores is in it, and who did what before
+            continue
         if known is not None and known.forget in (Forget.ID, Forget.INDEX):
             gone = [identity for identity, _ in client.zscan_iter(key, count=_BATCH) if identity not in working]
             for start in range(0, len(gone), _BATCH):

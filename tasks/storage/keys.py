@@ -22,6 +22,7 @@ MEDIA_SIZES, MEDIA_RENEWER = "welcome:media", "welcome:keeper"
 FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
 SECRET_KEY = "welcome:secret-key"
+AUDIT = "welcome:audit"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
 
@@ -313,6 +314,7 @@ TABLE = (
     Key(checkup_running("{app}"), STRING, "Unix seconds at which the one that runs began", "1 minute"),
     Key(rehearsal("{app}"), STRING, "JSON: the last rehearsal", "7 days"),
     Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
+    Key(AUDIT, ZSET, "JSON of who did what → ms: the audit trail", "400 days", _LINE),
     Key(session_ended("{session}"), STRING, "a signed-out session: copies of its cookie are refused", "7 days"),
     Key(
         f"LIMITS:LIMITER/{LIMITER}/{{request}}",

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
+from tasks.audit import Act, Via
 from tasks.channels import Channel
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
@@ -78,6 +79,8 @@ def fill(services: Services) -> None:
     fill_draft(services)
     fill_rules(services)
     fill_queue(services)
+    for number, nasty in enumerate(NASTY):
+        services.audit.record(list(Act)[number], nasty, Via.CONSOLE, "default", nasty, number, nasty)
 
 
 def fill_channels(services: Services) -> None:

@@ -21,6 +21,7 @@ from tasks.wecom.errors import CODES, NoAnswer, NotSent
 from webhook.cli import api_options
 
 Connect = Callable[[str | None], WeComClient]  # (--app's value) → the client of that app
+Called = Callable[[str | None, str], None]  # (--app's value, path): told of each call that may have been made
 
 PROGRESS = 2.0  # seconds between two lines of progress
 
@@ -48,7 +49,7 @@ class Failed(click.ClickException):
 class Api(click.Group):
     """A command for each call, made when it is asked for."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, called: Called) -> None:
         super().__init__(
             "api",
             help=HELP,
@@ -57,6 +58,7 @@ class Api(click.Group):
             params=[_list_option()],
         )
         self._connect = connect
+        self._called = called
 
     @functools.cached_property
     def _calls(self) -> dict[str, Entry]:
@@ -67,7 +69,7 @@ class Api(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = self._calls.get(cmd_name)
-        return None if entry is None else _command(entry, self._connect)
+        return None if entry is None else _command(entry, self._connect, self._called)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0].strip("/")
@@ -108,7 +110,7 @@ def _like(name: str, known: Mapping[str, Entry]) -> str:
 # ------------------------------------------------------------------------------------------------ a method's command
 
 
-def _command(entry: Entry, connect: Connect) -> click.Command:
+def _command(entry: Entry, connect: Connect, called: Called) -> click.Command:
     help_, options = api_options.of(entry)
     downloads = inspect.signature(entry.method).return_annotation is DownloadedFile
     if entry.iterator is not None:
@@ -131,6 +133,7 @@ def _command(entry: Entry, connect: Connect) -> click.Command:
             raise Failed(_line(error)) from None
         finally:
             client.close()
+            called(app_name, entry.path)
 
     return click.Command(
         entry.path, params=list(options), callback=run, help=help_, epilog=f"\b\n{api_options.example(entry)}"

@@ -9,12 +9,13 @@ from typing import Any, ParamSpec
 
 import click
 
+from tasks.audit import Act
 from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, picture, rule_for
 from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES, NoAnswer, NotSent
-from webhook.cli.common import APP, CommandFailure, connect
+from webhook.cli.common import APP, CommandFailure, connect, record
 
 P = ParamSpec("P")
 
@@ -102,6 +103,7 @@ def create(
     """
     app = connect(app_name)
     channel = app.channels.create(name, state or "", members, departments, skip_verify)
+    record(app.shared, Act.CHANNEL_CREATED, app.name, name)
     click.echo(f"{name}: State {channel.state}, config_id {channel.config_id}")
     click.echo(f"  {channel.qr_code}")
     _warn(_book(app), channel)
@@ -189,6 +191,7 @@ def update(
     if new_name is None and state is None and not members and not departments and skip_verify is None:
         raise CommandFailure("nothing to change: give --name, --state, --member, --department or --skip-verify")
     channel = app.channels.update(name, new_name, state, members, departments, skip_verify)
+    record(app.shared, Act.CHANNEL_CHANGED, app.name, channel.name)
     click.echo(f"{channel.name}: State {channel.state}, leads to {_whom(channel)}")
     _warn(_book(app), channel)
 
@@ -210,6 +213,7 @@ def delete(name: str, yes: bool, here_only: bool, app_name: str | None) -> None:
     if not yes:
         raise CommandFailure(f"printed codes of {name} (State {channel.state}) would lead nowhere; if so, add --yes")
     app.channels.delete(name, here_only)
+    record(app.shared, Act.CHANNEL_DROPPED if here_only else Act.CHANNEL_DELETED, app.name, name)
     click.echo(f"{name} is forgotten here, and WeCom keeps it" if here_only else f"{name} is deleted")
 
 

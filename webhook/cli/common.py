@@ -1,13 +1,17 @@
 """What several commands need: failures in one line, the app that is meant, Redis where it runs, a book of a file."""
 
+import os
+import pwd
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tasks import settings
+from tasks.audit import Act, Via
 from tasks.books.files import Bundle, load
-from tasks.services import AppServices, build_services
+from tasks.services import AppServices, Services, build_services
 from tasks.settings import App, Settings
 from tasks.storage.embedded import reachable
 from tasks.templates.model import Book
@@ -59,6 +63,37 @@ def connect(app_name: str | None) -> AppServices:
     """The services of the app that --app names, or of the only one."""
     config = with_redis(settings.load())
     return build_services(config).app(one_app(config, app_name).name)
+
+
+def record(services: Services, act: Act, app: str = "", target: str = "", number: int | None = None) -> None:
+    """Put what a command has done into the audit trail. `app` "": it was about all."""
+    services.audit.record(act, account(), Via.COMMAND, app, target, number)
+
+
+def account() -> str:
+    """Who runs the command: the account on this host, and who became it with sudo."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's number without a name
+        name = str(os.getuid())
+    before = os.environ.get("SUDO_USER")
+    return f"{before} ({name})" if before and before != name else name
+
+
+def moment(text: str | None, config: Settings) -> int:
+    """ms of a --since value; 0 for none."""
+    if text is None:
+        return 0
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    try:
+        if text[-1] in units and text[:-1].isdigit():
+            at = datetime.now(config.timezone) - timedelta(seconds=int(text[:-1]) * units[text[-1]])
+        else:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo else at.replace(tzinfo=config.timezone)
+        return max(0, int(at.timestamp() * 1000))
+    except (ValueError, OverflowError, IndexError):
+        raise CommandFailure("--since takes 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30") from None
 
 
 def current_revision(app: AppServices) -> int:

@@ -4,22 +4,22 @@ import json
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain, islice
 
 import click
 
 from tasks import settings
-from tasks.followups.store import FollowUps
+from tasks.audit import Act
 from tasks.ledger.delivery import OUTCOMES, Delivery, FollowUpState, Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.messages import translate
-from tasks.services import build_services
+from tasks.services import Services, build_services
 from tasks.settings import Settings
 from webhook import timeline
-from webhook.cli.common import APP, CommandFailure, named_app, with_redis
+from webhook.cli.common import APP, CommandFailure, moment, named_app, record, with_redis
 from webhook.cli.shutdown_signal import ShutdownSignal
-from webhook.delivery_record import record
+from webhook.delivery_record import record as as_record
 from webhook.outcomes import outcome_text
 from webhook.reason_texts import describe
 
@@ -58,9 +58,9 @@ def deliveries(
     app = named_app(config, app_name)
     services = build_services(config)
     if retry_followup is not None:
-        _retry(services.follow_ups, retry_followup)
+        _retry(services, retry_followup)
         return
-    start = _moment(since, config)
+    start = moment(since, config)
 
     def wanted(row: Delivery) -> bool:
         return (
@@ -77,9 +77,10 @@ def deliveries(
     _show(rows, config, as_json, header_first=follow)
 
 
-def _retry(follow_ups: FollowUps, event: str) -> None:
-    if not follow_ups.again(event):
+def _retry(services: Services, event: str) -> None:
+    if not services.follow_ups.again(event):
         raise CommandFailure(f"event {event} has no follow-up that failed or waits; `deliveries` shows the ids")
+    record(services, Act.FOLLOW_UPS_RETRIED, number=1)
     click.echo(f"{event}: its follow-up is done within seconds; `deliveries` shows how it ends")
 
 
@@ -87,7 +88,7 @@ def _show(rows: Iterator[Delivery], config: Settings, as_json: bool, header_firs
     """Print them, one per line. `header_first`: print the header even if there are none yet."""
     if as_json:
         for row in rows:
-            click.echo(json.dumps(record(row), ensure_ascii=False))
+            click.echo(json.dumps(as_record(row), ensure_ascii=False))
         return
     first = None if header_first else next(rows, None)
     if first is None and not header_first:
@@ -119,22 +120,6 @@ def _new_outcomes(ledger: Ledger, told: set[str], life: int) -> Iterator[Deliver
         told.intersection_update(row.id for row in rows)
         yield from _noting((row for row in reversed(rows) if row.outcome and row.id not in told), told)
         ending.wait(1)
-
-
-def _moment(text: str | None, config: Settings) -> int:
-    """ms of a --since value; 0 for none."""
-    if text is None:
-        return 0
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    try:
-        if text[-1] in units and text[:-1].isdigit():
-            at = datetime.now(config.timezone) - timedelta(seconds=int(text[:-1]) * units[text[-1]])
-        else:
-            at = datetime.fromisoformat(text)
-            at = at if at.tzinfo else at.replace(tzinfo=config.timezone)
-    except (ValueError, OverflowError, IndexError):
-        raise CommandFailure("--since takes 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30") from None
-    return int(at.timestamp() * 1000)
 
 
 def _header(config: Settings) -> str:

@@ -7,14 +7,16 @@ import click
 import redis
 
 from tasks import settings
+from tasks.audit import Act, AuditTrail, Via
 from tasks.settings import SettingsError
 from tasks.storage import connections
 from tasks.storage.embedded import EmbeddedError
 from tasks.wecom import WeComClient
 from webhook.cli.api import Api
+from webhook.cli.audit import audit
 from webhook.cli.channels import channels
 from webhook.cli.check import check
-from webhook.cli.common import CommandFailure, Misuse, one_app, with_redis
+from webhook.cli.common import CommandFailure, Misuse, account, one_app, with_redis
 from webhook.cli.deliveries import deliveries
 from webhook.cli.missed import missed
 from webhook.cli.roles import role, up
@@ -68,6 +70,16 @@ def _client(app_name: str | None) -> WeComClient:
     return WeComClient(app.corp_id, app.secret, config.api_base, shared)
 
 
+def _called(app_name: str | None, path: str) -> None:
+    """Put a call into the audit trail, where Redis is known."""
+    config = settings.load()
+    try:
+        shared = connections.connect(str(with_redis(config).redis_url), timeout=2)
+    except CommandFailure:
+        return
+    AuditTrail(shared).record(Act.CALLED_API, account(), Via.COMMAND, one_app(config, app_name).name, path)
+
+
 for command in (
     up,
     role,
@@ -80,6 +92,7 @@ for command in (
     backup,
     restore,
     forget,
-    Api(_client),
+    audit,
+    Api(_client, _called),
 ):
     main.add_command(command)

@@ -7,6 +7,7 @@ from datetime import datetime
 import click
 
 from tasks import settings
+from tasks.audit import Act
 from tasks.ledger.delivery import Delivery
 from tasks.messages import translate
 from tasks.missed.comparison import ComparisonInProgress, comparison_status
@@ -14,7 +15,7 @@ from tasks.missed.comparison_run import ComparisonRun
 from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
 from tasks.settings import Settings
-from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+from webhook.cli.common import APP, CommandFailure, one_app, record, with_redis
 from webhook.delivery_record import reason_text
 from webhook.outcomes import outcome_text
 from webhook.reason_texts import describe
@@ -61,6 +62,7 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
 def _compared(services: Services, app: str) -> ComparisonRun:
     comparison = services.app(app).comparison
     comparison.ask_for("")
+    record(services, Act.COMPARED, app)
     for _ in range(TURNS):
         try:
             run = comparison.turn()

@@ -6,10 +6,11 @@ import click
 import redis
 
 from tasks import settings
+from tasks.audit import Act
 from tasks.services import Services, build_services
 from tasks.state import backup as storage
 from tasks.state import erasure
-from webhook.cli.common import APP, CommandFailure, named_app, with_redis
+from webhook.cli.common import APP, CommandFailure, named_app, record, with_redis
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 
@@ -31,6 +32,7 @@ def backup(file: Path, app_name: str | None) -> None:
         count = storage.backup(services.redis, file)
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
+    record(services, Act.BACKED_UP, target=file.name, number=count)
     click.echo(f"{file}: {count} entries")
 
 
@@ -53,6 +55,7 @@ def restore(file: Path, force: bool, app_name: str | None) -> None:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     except redis.OutOfMemoryError:
         raise CommandFailure("Redis is full: give it more memory, and run restore --force again") from None
+    record(services, Act.RESTORED, target=file.name, number=count)
     click.echo(f"{count} entries restored")
 
 
@@ -69,6 +72,7 @@ def forget(external_userid: str, app_name: str | None) -> None:
     """
     services = _services(app_name)
     erased = erasure.forget(services.redis, external_userid, app_name)
+    record(services, Act.FORGOT, app_name or "", number=erased)
     click.echo(f"{erased} rows erased" if erased else "nothing is kept about this customer")
 
 

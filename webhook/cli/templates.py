@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tasks import group_welcomes
+from tasks.audit import Act
 from tasks.books import files, revisions
 from tasks.books.media_store import MediaFull
 from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
@@ -17,7 +18,7 @@ from tasks.templates import changes
 from tasks.templates.explain import described
 from tasks.templates.model import Book
 from tasks.wecom import WeComError
-from webhook.cli.common import APP, CommandFailure, connect, current_revision, read_book
+from webhook.cli.common import APP, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
 from webhook.reason_texts import describe
 
@@ -87,6 +88,8 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
     if ids is not None and (ids.corp_id, ids.app) == (app.settings.corp_id, app.name):
         own = {name: one for name, one in ids.template_ids.items() if name in book.group_welcomes}
         app.group_sync.adopt(own)
+    if number != before:
+        record(app.shared, Act.PUBLISHED, app.name, _signed(file.name, author), number)
     if number == before:
         click.echo(f"{app.name}: revision {number} is this book already; nothing has changed")
     else:
@@ -112,6 +115,7 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
         about = app.shared.books.revision(app.name, number)
         source = revisions.stamped(app.shared.books.source(app.name, number), about)
         if file is None:
+            record(app.shared, Act.EXPORTED, app.name, number=number)
             click.echo(source, nl=not source.endswith("\n"))
             if about.files:
                 click.echo(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
@@ -130,6 +134,7 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
         raise CommandFailure(str(error)) from None
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
+    record(app.shared, Act.EXPORTED, app.name, file.name, number)
     click.echo(f"{file}: revision {number} of {app.name}, {len(about.files)} files")
 
 
@@ -220,6 +225,8 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
         number = app.shared.books.rollback(app.name, revision, author, note, before)
     except (revisions.NoRevision, revisions.RevisionConflict) as error:
         raise CommandFailure(f"{error}; `templates history` shows which there are") from None
+    if number != before:
+        record(app.shared, Act.ROLLED_BACK, app.name, str(revision), number)
     if number == before:
         click.echo(f"{app.name}: revision {number} is the same as {revision}; nothing has changed")
     else:
@@ -244,6 +251,9 @@ def groups(dry_run: bool, app_name: str | None) -> None:
         steps = app.group_sync.sync(check=True, dry_run=dry_run)
     except group_welcomes.SyncInProgress as error:
         raise CommandFailure(str(error)) from None
+    changed = sum(step.act in (ADDED, EDITED, DELETED) for step in steps)
+    if changed and not dry_run:
+        record(app.shared, Act.GROUPS_SYNCED, app.name, number=changed)
     if not steps:
         click.echo("the book has no group welcomes, and none were made from it")
     for step in steps:
@@ -254,6 +264,11 @@ def groups(dry_run: bool, app_name: str | None) -> None:
     failed = [step.name for step in steps if step.act == FAILED]
     if failed:
         raise CommandFailure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")
+
+
+def _signed(name: str, author: str) -> str:
+    """A file, and for whom it is imported if that is said."""
+    return f"{name} ({author})" if author else name
 
 
 def _members(app: AppServices) -> frozenset[str] | None:

@@ -4,6 +4,7 @@ from flask import Flask
 
 from tasks.services import Services
 from webhook.console import (
+    audit,
     auth,
     channels,
     current,
@@ -37,6 +38,7 @@ SUBJECTS = (
     statistics,
     channels,
     setup,
+    audit,
 )
 
 

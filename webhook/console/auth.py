@@ -38,6 +38,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
+from tasks.audit import Act
 from tasks.services import Services
 from tasks.storage import keys
 from webhook.console import current, sessions
@@ -218,6 +219,7 @@ def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> Re
     """Begin a session and redirect to the target; `kept`: the fields of an interrupted form, to be sent again."""
     sessions.begin(name, _access().mark())
     g.operator = name
+    current.record(Act.SIGNED_IN, of_app=False)
     response: BaseResponse = redirect(target)
     if kept is not None:
         response = Response(render_template("kept.html", action=target, fields=kept, reason=_("You are signed in")))
@@ -230,6 +232,7 @@ def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> Re
 @blueprint.post("/logout")
 def sign_out() -> ResponseReturnValue:
     """End the session, also for copies of its cookie."""
+    current.record(Act.SIGNED_OUT, of_app=False)
     sessions.end(current.services().redis)
     flash(_("You are signed out"))
     response = redirect(url_for(SIGN_IN))

@@ -19,6 +19,7 @@ from flask import Blueprint, Response, abort, flash, redirect, render_template, 
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from tasks.audit import Act
 from tasks.channels import (
     SINGLE,
     Channel,
@@ -191,6 +192,7 @@ def create() -> ResponseReturnValue:
         )
     except (ChannelError, WeComError) as error:
         return _refused(form, error), 422
+    current.record(Act.CHANNEL_CREATED, channel.name)
     _fetch(channel)
     flash(_("The channel is made. Print its code, or download it"))
     return _to(channel)
@@ -221,6 +223,7 @@ def edit(config_id: str) -> ResponseReturnValue:
         )
     except (ChannelError, WeComError) as error:
         return _refused(form, error, channel), 422
+    current.record(Act.CHANNEL_CHANGED, changed.name)
     flash(_("Saved. The code is the same; what is printed goes on working"))
     return _to(changed)
 
@@ -237,6 +240,7 @@ def delete(config_id: str) -> ResponseReturnValue:
         _store().delete(channel.name, here_only)
     except (ChannelError, WeComError) as error:
         return render_template("channels/delete.html", **page, refused=refusal(error)), 422
+    current.record(Act.CHANNEL_DROPPED if here_only else Act.CHANNEL_DELETED, channel.name)
     if here_only:
         flash(_("“%(name)s” is forgotten here, and WeCom keeps it", name=channel.name))
     else:

@@ -3,15 +3,16 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from flask import g
+from flask import g, request
 
+from tasks.audit import Act, Via
 from tasks.books.revisions import NoRevision
 from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook.current import services, set_services
 
-__all__ = ["app", "live_book", "operator", "services", "set_services", "today", "zone"]
+__all__ = ["app", "live_book", "operator", "record", "services", "set_services", "today", "zone"]
 
 
 def app() -> AppServices:
@@ -22,6 +23,12 @@ def app() -> AppServices:
 def operator() -> str:
     """The name under which somebody is signed in."""
     return str(g.operator)
+
+
+def record(act: Act, target: str = "", number: int | None = None, of_app: bool = True) -> None:
+    """Put an act of the operator into the audit trail. `of_app`: it was about the page's app alone."""
+    name = app().name if of_app else ""
+    services().audit.record(act, operator(), Via.CONSOLE, name, target, number, request.remote_addr or "")
 
 
 def zone() -> ZoneInfo:

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
+from tasks.audit import Act
 from tasks.directory import lookup
 from tasks.ledger import statistics
 from tasks.ledger.delivery import Delivery, Outcome
@@ -256,6 +257,7 @@ def table() -> ResponseReturnValue:
         return _refused(form)
     rows = _all_rows(form.query(current.zone()))
     name = f"deliveries-{current.today().isoformat()}.csv"
+    current.record(Act.EXPORTED, name)
     return Response(
         stream_with_context(_written(rows, current.services().settings)),
         content_type="text/csv; charset=utf-8",
@@ -334,6 +336,7 @@ def again(identity: str) -> ResponseReturnValue:
     """Retry the follow-up."""
     row = _found(identity)
     if row.app == current.app().name and current.services().follow_ups.again(identity):
+        current.record(Act.FOLLOW_UPS_RETRIED, number=1)
         flash(_("Tags and remark of this customer are done again within seconds"))
     else:
         flash(_("There is nothing to do again: it is done, or nothing was to be done"))

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from tasks.audit import Act
 from tasks.directory.lookup import known_members
 from tasks.ledger.delivery import MISSED, Delivery, Outcome, ReminderStatus
 from tasks.messages import Message, translate
@@ -170,6 +171,8 @@ def remind() -> ResponseReturnValue:
         flash(_("Members cannot be messaged: WECOM_AGENT_ID is not set"), "warn")
     else:
         report = app.reminders.tell(ids, current.operator(), again="again" in request.form)
+        if report.told:
+            current.record(Act.REMINDED, number=len(report.told))
         _say_told(report, _names(app.work_list.rows(ids)))
     return _back()
 
@@ -183,6 +186,8 @@ def tick() -> ResponseReturnValue:
         return _back()
     now = int(time.time() * 1000)
     ticked = current.app().work_list.tick(ids, current.operator(), now)
+    if ticked:
+        current.record(Act.TICKED_OFF, number=len(ticked))
     _say_skipped(len(ids) - len(ticked))
     return _back(ticked=now) if ticked else _back()
 
@@ -194,6 +199,7 @@ def untick() -> ResponseReturnValue:
     ids = work_list.ticked_at(int(at)) if at.isascii() and at.isdigit() and len(at) < 16 else _chosen()
     taken = work_list.untick(ids)
     if taken:
+        current.record(Act.TICKED_BACK, number=len(taken))
         flash(ngettext("%(num)s customer is to do again", "%(num)s customers are to do again", len(taken)))
     _say_skipped(len(ids) - len(taken))
     return _back(tab="todo" if at else "done")
@@ -205,9 +211,11 @@ def automatic() -> ResponseReturnValue:
     reminders = current.app().reminders
     if request.form.get("on") == "1":
         reminders.switch_on(current.operator())
+        current.record(Act.REMINDERS_ON)
         flash(_("Members are reminded automatically from now on"))
     else:
         reminders.switch_off()
+        current.record(Act.REMINDERS_OFF)
         flash(_("Members are not reminded automatically any more"))
     return _back()
 
@@ -216,6 +224,7 @@ def automatic() -> ResponseReturnValue:
 def compare() -> ResponseReturnValue:
     """Request a comparison with WeCom's customers."""
     if current.app().comparison.ask_for(current.operator()):
+        current.record(Act.COMPARED)
         flash(_("The comparison begins within a minute"))
     else:
         flash(_("A comparison is under way already"), "warn")

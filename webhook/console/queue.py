@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
+from tasks.audit import Act
 from tasks.followups.store import FollowUpSummary
 from tasks.ledger import statistics
 from tasks.ledger.delivery import Delivery
@@ -169,7 +170,10 @@ def pause(lane: str) -> ResponseReturnValue:
     """Pause a queue."""
     if lane not in QUEUES:
         abort(404)
-    if not current.services().queue_pauses.pause(lane, current.operator()):
+    paused = current.services().queue_pauses.pause(lane, current.operator())
+    if paused:
+        current.record(Act.PAUSED, lane, of_app=False)
+    if not paused:
         flash(_("The lane was paused already"))
     elif lane == WELCOME:
         flash(_("The welcome lane is paused. It resumes by itself in %(n)s minutes", n=round(MOST / 60)))
@@ -184,6 +188,8 @@ def resume(lane: str) -> ResponseReturnValue:
     if lane not in QUEUES:
         abort(404)
     resumed = current.services().queue_pauses.resume(lane, current.operator())
+    if resumed:
+        current.record(Act.RESUMED, lane, of_app=False)
     flash(_("The lane is resumed") if resumed else _("The lane was not paused any more"))
     return _back()
 
@@ -193,6 +199,8 @@ def retry() -> ResponseReturnValue:
     """Retry the selected follow-ups."""
     ids = list(dict.fromkeys(request.form.getlist("id")))[:LISTED]
     done = sum(_is_ours(one) and current.services().follow_ups.again(one) for one in ids)
+    if done:
+        current.record(Act.FOLLOW_UPS_RETRIED, number=done)
     flash(ngettext("%(num)s follow-up is tried again now", "%(num)s follow-ups are tried again now", done))
     if done < len(ids):
         flash(

@@ -123,7 +123,11 @@ def test_looking_at_a_page_changes_nothing(services: Services) -> None:
         before = everything(services)
         answer = browser.get(page)
         assert answer.status_code < 500 or answer.status_code == 503, page
-        assert everything(services) == before, page
+        after = everything(services)
+        if "attachment" in answer.headers.get("Content-Disposition", "") and ("export" in page or ".csv" in page):
+            trail, newer = before.pop(keys.AUDIT), after.pop(keys.AUDIT)  # what is taken out is recorded
+            assert newer[:-1] == trail, page
+        assert after == before, page
 
 
 def test_no_page_and_no_log_tells_a_secret(services: Services, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ from flask_wtf import FlaskForm
 from werkzeug.datastructures import FileStorage
 from wtforms import HiddenField, StringField
 
+from tasks.audit import Act
 from tasks.books.draft import Draft, DraftError, EditConflict, Moved
 from tasks.books.media_store import MediaFull
 from tasks.messages import translate
@@ -158,6 +159,7 @@ def _take(form: AttachmentForm, upload: FileStorage) -> str | None:
     services = current.services()
     try:
         form.path.data = services.drafts.hold(current.app().name, upload.filename or "", content).path
+        current.record(Act.MEDIA_ADDED, form.path.data)
     except MediaFull:
         words = _(
             "There is no room for more files: %(limit)s MB are kept. Delete some of the media library",

@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
 from tasks import group_welcomes
+from tasks.audit import Act
 from tasks.group_welcomes import SyncInProgress
 from tasks.messages import translate
 from tasks.templates.edits import GROUP
@@ -66,6 +67,7 @@ def bring() -> ResponseReturnValue:
             )
     changed = sum(step.act in _TO_DO for step in done)
     if changed:
+        current.record(Act.GROUPS_SYNCED, number=changed)
         flash(ngettext("%(num)s is changed at WeCom", "%(num)s are changed at WeCom", changed))
     elif not any(step.act == group_welcomes.FAILED for step in done):
         flash(_("Nothing had to be changed"))

@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from werkzeug.datastructures import FileStorage
 
+from tasks.audit import Act
 from tasks.books.media_store import MediaFull, described
 from tasks.media_renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.templates import media_kind
@@ -111,6 +112,8 @@ def upload() -> ResponseReturnValue:
     for one in files:
         wrong = _held(one)
         kept += wrong is None
+        if wrong is None:
+            current.record(Act.MEDIA_ADDED, one.filename or "")
         if wrong is not None:
             flash(wrong)
     if kept:
@@ -138,17 +141,22 @@ def _held(file: FileStorage) -> str | None:
 def delete() -> ResponseReturnValue:
     """Delete the selected files, unless a welcome uses them."""
     paths = request.form.getlist("path")
-    gone = sum(current.services().drafts.release(current.app().name, path) for path in paths)
+    gone = [path for path in paths if current.services().drafts.release(current.app().name, path)]
+    for path in gone:
+        current.record(Act.MEDIA_DELETED, path)
+    _say_deleted(len(gone), len(paths) - len(gone))
+    return redirect(url_for("media.show"))
+
+
+def _say_deleted(gone: int, left: int) -> None:
     if gone:
         flash(ngettext("%(num)s file is deleted", "%(num)s files are deleted", gone))
-    if gone < len(paths):
-        left = len(paths) - gone
+    if left:
         flash(ngettext(
             "%(num)s file stays: a welcome shows it now",
             "%(num)s files stay: welcomes show them now",
             left,
         ))  # fmt: skip
-    return redirect(url_for("media.show"))
 
 
 @blueprint.get("/media/<sha256>")

@@ -10,6 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from tasks.audit import Act
 from tasks.books.draft import Draft, Moved
 from tasks.books.recent import DAYS, recent_adds
 from tasks.directory.lookup import directory
@@ -83,6 +84,7 @@ def discard() -> ResponseReturnValue:
     """Discard the draft."""
     try:
         current.services().drafts.discard(current.app().name, request.form.get("version", 0, type=int))
+        current.record(Act.DRAFT_DISCARDED)
         flash(_("The draft is discarded. What is live is unchanged"))
     except Moved:
         flash(_("The draft has changed meanwhile. Look at it again"))

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from tasks.audit import Act
 from tasks.books.draft import Behind, Draft, DraftError, Moved
 from tasks.books.media_store import MediaFull
 from tasks.books.recent import DAYS, recent_adds
@@ -66,6 +67,7 @@ def publish() -> ResponseReturnValue:
         return _review(note, Message(str(full))), 422
     except (BookError, NoRevision) as error:
         return _review(note, Message("%(why)s", {"why": str(error)})), 422
+    current.record(Act.PUBLISHED, number=number)
     return redirect(url_for("welcomes.show", published=number))
 
 

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, abort, flash, redirect, render_template, 
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from tasks.audit import Act
 from tasks.books import files, revisions
 from tasks.books.draft import Draft, Moved
 from tasks.books.files import Bundle, GroupIDs
@@ -94,6 +95,7 @@ def rollback(number: int) -> ResponseReturnValue:
     except (BookError, MediaFull) as error:
         flash(_("It cannot come back: %(why)s", why=str(error)))
         return redirect(url_for("revisions.revision", number=number))
+    current.record(Act.ROLLED_BACK, str(number), made)
     flash(_("Revision %(new)s is live: the same as revision %(old)s", new=made, old=number))
     return redirect(url_for("revisions.history"))
 
@@ -161,6 +163,7 @@ def _sent(bundle: Bundle, name: str) -> Response:
     else:
         content = bundle.source.encode()
         kind, ending = "application/yaml", "yaml"
+    current.record(Act.EXPORTED, f"{name}.{ending}")
     return send_file(io.BytesIO(content), kind, as_attachment=True, download_name=f"{name}.{ending}", max_age=0)
 
 
@@ -191,6 +194,7 @@ def import_book() -> ResponseReturnValue:
     except Moved:
         moved = Message.of("The draft has changed meanwhile. Look at it again")
         return _importing(drafts.working(app), [moved]), 409
+    current.record(Act.DRAFT_REPLACED, upload.filename)
     flash(_("The file is the draft now. Nothing is live before you publish it"))
     return redirect(url_for("publishing.publish"))
 

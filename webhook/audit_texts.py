@@ -1,0 +1,57 @@
+"""The acts of the audit trail in words: English here, Chinese in the console's catalogue. Pure."""
+
+from collections.abc import Mapping
+
+from tasks.audit import Act, Entry
+from tasks.ledger.pauses import WELCOME
+from tasks.messages import Message
+
+_TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
+    Act.SIGNED_IN: Message("Signed in"),
+    Act.SIGNED_OUT: Message("Signed out"),
+    Act.PUBLISHED: Message("Published revision %(number)s"),
+    Act.ROLLED_BACK: Message("Went back to revision %(target)s, as revision %(number)s"),
+    Act.DRAFT_REPLACED: Message("Replaced the draft by the file %(target)s"),
+    Act.DRAFT_DISCARDED: Message("Discarded the draft"),
+    Act.GROUPS_SYNCED: Message("Brought %(number)s group welcomes into step at WeCom"),
+    Act.CHANNEL_CREATED: Message("Created the channel %(target)s"),
+    Act.CHANNEL_CHANGED: Message("Changed the channel %(target)s"),
+    Act.CHANNEL_DELETED: Message("Deleted the channel %(target)s"),
+    Act.CHANNEL_DROPPED: Message("Dropped the channel %(target)s here; WeCom keeps it"),
+    Act.MEDIA_ADDED: Message("Added %(target)s to the media library"),
+    Act.MEDIA_DELETED: Message("Deleted %(target)s from the media library"),
+    Act.PAUSED: Message("Paused the lane of follow-up tasks"),
+    Act.RESUMED: Message("Resumed the lane of follow-up tasks"),
+    Act.FOLLOW_UPS_RETRIED: Message("Retried %(number)s follow-ups"),
+    Act.REMINDED: Message("Reminded %(number)s members"),
+    Act.REMINDERS_ON: Message("Switched automatic reminders on"),
+    Act.REMINDERS_OFF: Message("Switched automatic reminders off"),
+    Act.TICKED_OFF: Message("Ticked %(number)s customers off"),
+    Act.TICKED_BACK: Message("Put %(number)s customers back on the list"),
+    Act.COMPARED: Message("Asked for a comparison with WeCom's customers"),
+    Act.EXPORTED: Message("Exported %(target)s"),
+    Act.BACKED_UP: Message("Made the backup %(target)s"),
+    Act.RESTORED: Message("Restored the backup %(target)s"),
+    Act.FORGOT: Message("Erased a customer: %(number)s rows"),
+    Act.CALLED_API: Message("Called %(target)s of WeCom's API"),
+}
+_WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}
+_IMPORTED = Message("Published revision %(number)s from %(target)s")
+_PRINTED = Message("Exported revision %(number)s")
+
+
+def describe(entry: Entry) -> Message:
+    """What was done. An act that this release does not know: its name."""
+    try:
+        act = Act(entry.act)
+    except ValueError:
+        return Message("%(act)s %(target)s", {"act": entry.act, "target": entry.target})
+    text = _TEXTS[act]
+    if entry.target == WELCOME and act in _WELCOME_LANE:
+        text = _WELCOME_LANE[act]
+    elif act is Act.PUBLISHED and entry.target:
+        text = _IMPORTED
+    elif act is Act.EXPORTED and not entry.target:
+        text = _PRINTED
+    number = "?" if entry.number is None else entry.number
+    return Message(text.msgid, {"target": entry.target, "number": number} if "%(" in text.msgid else {})
