@@ -75,6 +75,10 @@ class Worker:
         row, record = self.greet(claim), self.wecom.record(record)
         return row, [one["msgtype"] for one in (record.content or {}).get("attachments", [])], record
 
+    def results(self, record: Record) -> list[int | str]:
+        """What each call on this customer's code came to."""
+        return [send.result for send in self.wecom.record(record).sends]
+
     def publish(self, source: str, upload: bool = True) -> None:
         """Make it the current book, its files at WeCom unless `upload` is False."""
         book = self.services.books.book("default", self.services.books.save("default", source, FILES))

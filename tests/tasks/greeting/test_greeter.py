@@ -2,18 +2,14 @@
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterator
-from itertools import groupby
 
 import pytest
 
 from tasks.directory.lookup import BUDGET
 from tasks.greeting import policy
-from tasks.greeting.dispatcher import Dispatcher
-from tasks.ledger.claims import Claim
-from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND
+from tasks.ledger.ledger import CLAIM_LEASE
 from tasks.ledger.rows import from_row
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -47,10 +43,6 @@ def text_of(worker: Worker, record: Record) -> str:
     return content["text"]
 
 
-def results(worker: Worker, record: Record) -> list[int | str]:
-    return [send.result for send in worker.wecom.record(record).sends]
-
-
 def ready(worker: Worker) -> None:
     """It has read what it needs from Redis, and has a token."""
     worker.services.books.book("default", 1)
@@ -82,7 +74,7 @@ def test_a_customer_is_greeted_once_however_often_the_event_is_claimed(worker: W
     assert not worker.ledger.accept(claim.event)
     assert worker.ledger.claim(9) == []
     assert worker.greet(held(claim, 3))["outcome"] == "sent"  # a worker that stood still with its claim
-    assert results(worker, record) == [0]
+    assert worker.results(record) == [0]
 
 
 def test_two_workers_with_one_event_greet_once(worker: Worker, redis_client: Redis) -> None:
@@ -91,7 +83,7 @@ def test_two_workers_with_one_event_greet_once(worker: Worker, redis_client: Red
     (quick,) = worker.ledger.claim(1)
     for thread in [worker.aside(worker.greeter.greet, claim) for claim in (held(slow, CLAIM_LEASE), quick)]:
         thread.join()
-    assert results(worker, record) == [0]
+    assert worker.results(record) == [0]
     assert worker.ledger.fields(quick.id)["outcome"] == "sent"
 
 
@@ -99,7 +91,7 @@ def test_a_host_clock_that_is_minutes_fast_makes_nobody_late(worker: Worker) -> 
     created_at = int(time.time()) - 400
     record, claim = worker.claimed(created_at=created_at, pushed_at=created_at + 1)
     assert worker.greet(claim)["outcome"] == "sent"
-    assert results(worker, record) == [0]
+    assert worker.results(record) == [0]
 
 
 def test_outcome_and_latency_are_counted_with_the_greeting(worker: Worker, redis_client: Redis) -> None:
@@ -249,11 +241,11 @@ def test_a_fault_that_passes_is_tried_again(worker: Worker, fault: str, result: 
     record, claim = worker.claimed()
     worker.wecom.faults(**{fault: 1})
     greeting = worker.aside(worker.greeter.greet, claim)
-    until(lambda: results(worker, record))
+    until(lambda: worker.results(record))
     worker.wecom.faults()
     greeting.join()
     row = worker.ledger.fields(claim.id)
-    tried = results(worker, record)
+    tried = worker.results(record)
     assert (tried[0], tried[-1], row["outcome"]) == (result, 0, "sent")
     assert int(row["attempts"]) == len(tried)
     assert int(row["answers"]) == answers * (len(tried) - 1)
@@ -278,11 +270,11 @@ def test_a_try_whose_token_is_refused_begins_anew_with_time_and_a_lease_of_its_o
     worker.wecom.faults(latency_ms=1050, paths=(SEND, "gettoken"))  # a refusal, a token, the greeting: more than 3 s
     record, claim = worker.claimed()
     greeting = worker.aside(worker.greeter.greet, claim)
-    until(lambda: len(results(worker, record)) == 2, what="the call with the new token")
+    until(lambda: len(worker.results(record)) == 2, what="the call with the new token")
     lease = (redis_client.zscore(keys.DUE, claim.id) - worker.ledger.now()) / 1000
     greeting.join()
     row = worker.ledger.fields(claim.id)
-    assert (row["outcome"], row["attempts"], results(worker, record)) == ("sent", "1", [40014, 0])
+    assert (row["outcome"], row["attempts"], worker.results(record)) == ("sent", "1", [40014, 0])
     assert lease > 2.0, "no other worker has it before its answer"
 
 
@@ -329,7 +321,7 @@ def test_a_lost_answer_is_unconfirmed_and_the_customer_greeted_once(worker: Work
     record, claim = worker.claimed()
     worker.wecom.faults(dropped_after=1)
     greeting = worker.aside(worker.greeter.greet, claim)
-    until(lambda: results(worker, record))
+    until(lambda: worker.results(record))
     worker.wecom.faults()
     greeting.join()
     row = worker.ledger.fields(claim.id)
@@ -360,7 +352,7 @@ def test_the_lease_of_a_successor_outlasts_its_try(worker: Worker, redis_client:
         (successor,) = worker.ledger.claim(1)
     worker.wecom.faults(hang=1, hang_s=1)
     greeting = worker.aside(worker.greeter.greet, successor)
-    until(lambda: results(worker, record))
+    until(lambda: worker.results(record))
     lease = (redis_client.zscore(keys.DUE, successor.id) - worker.ledger.now()) / 1000
     worker.wecom.faults()
     greeting.join()
@@ -373,7 +365,19 @@ def test_the_successor_of_a_worker_that_died_before_its_try_greets(worker: Worke
     let_time_pass(redis_client, 5)
     (successor,) = worker.ledger.claim(1)
     assert worker.greet(successor)["outcome"] == "sent"
-    assert results(worker, record) == [0]
+    assert worker.results(record) == [0]
+
+
+def test_an_event_that_never_came_to_a_try_is_not_called_unconfirmed(worker: Worker, redis_client: Redis) -> None:
+    record, event = worker.added()
+    redis_client.set(keys.book("default"), 2)  # and there is no revision 2
+    (claim,) = worker.ledger.claim(1)
+    worker.greeter.greet(claim)
+    let_time_pass(redis_client, 5)
+    redis_client.hincrby(keys.event(event.id), "received_at", -20_000)
+    (claim,) = worker.ledger.claim(1)
+    assert worker.greet(claim)["outcome"] != "unconfirmed"
+    assert worker.results(record) == []
 
 
 def test_a_secret_that_wecom_refuses_is_said_and_tried_once_for_all(wecom: StandIn, redis_url: str) -> None:
@@ -410,7 +414,7 @@ def test_an_outcome_waits_for_redis_to_return(wecom: StandIn, server: RedisServe
     record, claim = worker.claimed()
     wecom.faults(latency_ms=1500)
     greeting = worker.aside(worker.greeter.greet, claim)
-    until(lambda: results(worker, record))
+    until(lambda: worker.results(record))
     server.kill()
     wecom.wait_until_greeted(1)
     time.sleep(0.5)
@@ -418,7 +422,7 @@ def test_an_outcome_waits_for_redis_to_return(wecom: StandIn, server: RedisServe
     server.start()
     greeting.join(30)
     assert worker.ledger.fields(claim.id)["outcome"] == "sent"
-    assert results(worker, record) == [0]
+    assert worker.results(record) == [0]
     worker.close()
 
 
@@ -445,14 +449,14 @@ def test_a_further_try_waits_for_redis_before_it_begins(wecom: StandIn, server: 
     ready(worker)
     wecom.faults(busy=1, latency_ms=700)
     greeting = worker.aside(worker.greeter.greet, claim)
-    until(lambda: results(worker, record))
+    until(lambda: worker.results(record))
     server.kill()
     wecom.faults()
     time.sleep(1.3)
-    assert results(worker, record) == [-1]
+    assert worker.results(record) == [-1]
     server.start()
     greeting.join(30)
-    assert results(worker, record) == [-1, 0]
+    assert worker.results(record) == [-1, 0]
     assert worker.ledger.fields(claim.id)["outcome"] == "sent"
     worker.close()
 
@@ -474,7 +478,7 @@ def test_a_wait_for_redis_is_taken_from_the_time_of_the_try(wecom: StandIn, serv
     server.start()
     greeting.join()
     steps = json.loads(worker.ledger.fields(claim.id)["steps"])
-    assert results(worker, record) == ["hang"]
+    assert worker.results(record) == ["hang"]
     assert steps["answer_3"] < 20_000 + 1200, "and not 2.5 s later"
     worker.close()
 
@@ -487,179 +491,5 @@ def test_without_redis_to_the_end_no_further_try_is_made(wecom: StandIn, server:
     claim = held(claim, 0.6)
     worker.greeter.greet(claim)
     assert claim.left() < 0.5
-    assert results(worker, record) == []
-    worker.close()
-
-
-# ------------------------------------------------------------------------------------------------ the dispatcher
-
-
-def test_it_greets_all_that_is_due_and_ends(worker: Worker) -> None:
-    records = [worker.added()[0] for _ in range(20)]
-    began = time.monotonic()
-    worker.dispatcher().run()
-    assert time.monotonic() - began < 20
-    assert [results(worker, record) for record in records] == [[0]] * 20
-
-
-def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:
-    began = time.monotonic()
-    worker.dispatcher().run()
-    assert 0.1 < time.monotonic() - began < 10
-
-
-def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis_client: Redis) -> None:
-    worker.dispatcher().run()
-    assert redis_client.get(keys.POLLING_UNTIL) is None
-    worker.added()
-    assert redis_client.llen(keys.QUEUE) == 1
-
-
-def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    # on a busy machine threads come later than the promise says
-    monkeypatch.setattr("tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0)
-    worker.wecom.faults(latency_ms=1200)
-    worker.added()
-    redis_client.delete(keys.QUEUE)
-    running = worker.aside(worker.dispatcher().run)
-    until(lambda: redis_client.get(keys.POLLING_UNTIL))
-    record, _ = worker.added()
-    assert redis_client.llen(keys.QUEUE) == 0
-    until(lambda: results(worker, record))
-    running.join(30)
-    assert not running.is_alive()
-
-
-def test_a_burst_of_a_hundred_needs_one_message(
-    worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # on a busy machine threads come later than the promise says
-    monkeypatch.setattr("tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0)
-    worker.wecom.faults(latency_ms=1000)
-    worker.added()
-    assert redis_client.llen(keys.QUEUE) == 1
-    running = worker.aside(worker.dispatcher(concurrency=100).run)
-    until(lambda: redis_client.get(keys.POLLING_UNTIL))
-    for _ in range(99):
-        worker.added()
-    running.join(60)
-    assert redis_client.llen(keys.QUEUE) == 1  # the first one; nobody took it here
-    summary = worker.wecom.summary()
-    assert (summary.greeted, summary.sends, summary.spent_twice) == (100, 100, 0)
-
-
-def test_it_never_greets_more_at_once_than_it_may(worker: Worker) -> None:
-    at_once: list[int] = []
-    busy, lock = [0], threading.Lock()
-
-    def greet(claim: Claim) -> None:
-        with lock:
-            busy[0] += 1
-            at_once.append(busy[0])
-        time.sleep(0.1)
-        worker.greeter.greet(claim)
-        with lock:
-            busy[0] -= 1
-
-    for _ in range(15):
-        worker.added()
-    Dispatcher(worker.ledger, greet, concurrency=3).run()
-    assert (len(at_once), max(at_once)) == (15, 3)
-
-
-def test_when_stopped_it_finishes_what_it_has_and_takes_nothing_more(worker: Worker, redis_client: Redis) -> None:
-    worker.wecom.faults(latency_ms=1500)
-    records = [worker.added()[0] for _ in range(4)]
-    dispatcher = worker.dispatcher(concurrency=2)
-    running = worker.aside(dispatcher.run)
-    until(lambda: worker.wecom.summary().sends == 2)
-    dispatcher.stop()
-    running.join(30)
-    assert not running.is_alive()
-    assert [results(worker, record) for record in records] == [[0], [0], [], []]
-    assert len(worker.ledger.claim(9)) == 2  # not even claimed: a successor has them at once
-    dispatcher.run()  # Celery's thread may take one more message
-    assert worker.wecom.summary().sends == 2
-
-
-def test_when_stopped_it_withdraws_its_promise(worker: Worker, redis_client: Redis) -> None:
-    worker.ledger.claim(1, poll_again_within=60)
-    worker.dispatcher().stop()
-    worker.added()
-    assert redis_client.llen(keys.QUEUE) == 1
-
-
-def test_two_messages_at_once_are_one_dispatch(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker.wecom.faults(latency_ms=300)
-    records = [worker.added()[0] for _ in range(10)]
-    dispatcher = worker.dispatcher()
-    take, threads = dispatcher._take, []
-
-    def taking(poll_again_within: float) -> bool:
-        threads.append(threading.get_ident())
-        return take(poll_again_within)
-
-    monkeypatch.setattr(dispatcher, "_take", taking)
-    for thread in [worker.aside(dispatcher.run) for _ in range(2)]:
-        thread.join(30)
-        assert not thread.is_alive()
-    assert [results(worker, record) for record in records] == [[0]] * 10
-    assert len(list(groupby(threads))) == 2, "one after the other"
-
-
-def test_an_event_that_breaks_its_worker_holds_up_nobody_else(worker: Worker, redis_client: Redis) -> None:
-    poison = worker.added(app="default", state="poison")[1]
-    record, _ = worker.added()
-
-    def greet(claim: Claim) -> None:
-        if claim.event.state == "poison":
-            raise MemoryError
-        worker.greeter.greet(claim)
-
-    dispatcher = Dispatcher(worker.ledger, greet, concurrency=1)
-    dispatcher.run()
-    assert results(worker, record) == [0]
-    for _ in range(7):
-        let_time_pass(redis_client, 5)
-        dispatcher.run()
-    let_time_pass(redis_client, 5)
-    (claim,) = worker.ledger.claim(9)
-    assert worker.greet(claim)["outcome"] == "dead"
-    assert claim.id == poison.id
-
-
-@pytest.mark.parametrize("in_tries", [False, True])
-def test_an_event_whose_workers_all_die_is_tried_to_the_end_of_its_window_and_then_dead(in_tries: bool) -> None:
-    """In a storm of kills too there is nobody whom a limit gives up with time left."""
-    left, recoveries = 20.0, 0
-    while (timeout := policy.try_timeout(recoveries + 1, left)) is not None:
-        left -= (timeout + 1.0 if in_tries and recoveries else CLAIM_LEASE) + LEFT_BEHIND
-        recoveries += 1
-    assert policy.MANY_REDELIVERIES < recoveries <= policy.MOST_REDELIVERIES
-
-
-def test_an_event_that_never_came_to_a_try_is_not_called_unconfirmed(worker: Worker, redis_client: Redis) -> None:
-    record, event = worker.added()
-    redis_client.set(keys.book("default"), 2)  # and there is no revision 2
-    (claim,) = worker.ledger.claim(1)
-    worker.greeter.greet(claim)
-    let_time_pass(redis_client, 5)
-    redis_client.hincrby(keys.event(event.id), "received_at", -20_000)
-    (claim,) = worker.ledger.claim(1)
-    assert worker.greet(claim)["outcome"] != "unconfirmed"
-    assert results(worker, record) == []
-
-
-def test_it_outlives_a_redis_that_goes_and_comes(wecom: StandIn, server: RedisServer) -> None:
-    worker = Worker.made(wecom, server.url)
-    worker.added()
-    wecom.faults(latency_ms=300)
-    running = worker.aside(worker.dispatcher().run)
-    until(lambda: wecom.summary().sends == 1)
-    server.kill()
-    time.sleep(0.5)
-    server.start()
-    running.join(30)
-    assert not running.is_alive()
-    assert [row.outcome for row in worker.ledger.deliveries()] == ["sent"]
+    assert worker.results(record) == []
     worker.close()

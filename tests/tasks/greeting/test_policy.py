@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.greeting import policy
 from tasks.greeting.policy import Finish, Retry, TryState
 from tasks.ledger.delivery import OUTCOMES
+from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND
 from tasks.messages import translate
 from tasks.reasons import Reason
 from tasks.wecom.errors import CODES, Failure, NoAnswer, NotSent, from_answer
@@ -287,3 +288,13 @@ def test_what_may_be_an_attachments_fault_is_tried_at_once_without_it(errcode: i
 def test_media_is_renewed_once_and_then_left_out() -> None:
     step = after(answered(40007), has_attachments=True, media_renewed=True)
     assert step == Retry(0.0, drop=policy.WITH_MEDIA, keep_urls=True)
+
+
+@pytest.mark.parametrize("in_tries", [False, True])
+def test_an_event_whose_workers_all_die_is_tried_to_the_end_of_its_window_and_then_dead(in_tries: bool) -> None:
+    """In a storm of kills too there is nobody whom a limit gives up with time left."""
+    left, recoveries = 20.0, 0
+    while (timeout := policy.try_timeout(recoveries + 1, left)) is not None:
+        left -= (timeout + 1.0 if in_tries and recoveries else CLAIM_LEASE) + LEFT_BEHIND
+        recoveries += 1
+    assert policy.MANY_REDELIVERIES < recoveries <= policy.MOST_REDELIVERIES

@@ -1,0 +1,166 @@
+"""The Dispatcher takes all that is due, never more at once than it may, and ends; against the stand-in."""
+
+import threading
+import time
+from itertools import groupby
+
+import pytest
+
+from tasks.greeting.dispatcher import Dispatcher
+from tasks.ledger.claims import Claim
+from tasks.storage import keys
+from tasks.storage.connections import Redis
+from tests.simulator.client import StandIn
+from tests.support.ledger import let_time_pass
+from tests.support.processes import RedisServer
+from tests.support.until import until
+from tests.support.worker import Worker
+
+
+def test_it_greets_all_that_is_due_and_ends(worker: Worker) -> None:
+    records = [worker.added()[0] for _ in range(20)]
+    began = time.monotonic()
+    worker.dispatcher().run()
+    assert time.monotonic() - began < 20
+    assert [worker.results(record) for record in records] == [[0]] * 20
+
+
+def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:
+    began = time.monotonic()
+    worker.dispatcher().run()
+    assert 0.1 < time.monotonic() - began < 10
+
+
+def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis_client: Redis) -> None:
+    worker.dispatcher().run()
+    assert redis_client.get(keys.POLLING_UNTIL) is None
+    worker.added()
+    assert redis_client.llen(keys.QUEUE) == 1
+
+
+def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    # on a busy machine threads come later than the promise says
+    monkeypatch.setattr("tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0)
+    worker.wecom.faults(latency_ms=1200)
+    worker.added()
+    redis_client.delete(keys.QUEUE)
+    running = worker.aside(worker.dispatcher().run)
+    until(lambda: redis_client.get(keys.POLLING_UNTIL))
+    record, _ = worker.added()
+    assert redis_client.llen(keys.QUEUE) == 0
+    until(lambda: worker.results(record))
+    running.join(30)
+    assert not running.is_alive()
+
+
+def test_a_burst_of_a_hundred_needs_one_message(
+    worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # on a busy machine threads come later than the promise says
+    monkeypatch.setattr("tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0)
+    worker.wecom.faults(latency_ms=1000)
+    worker.added()
+    assert redis_client.llen(keys.QUEUE) == 1
+    running = worker.aside(worker.dispatcher(concurrency=100).run)
+    until(lambda: redis_client.get(keys.POLLING_UNTIL))
+    for _ in range(99):
+        worker.added()
+    running.join(60)
+    assert redis_client.llen(keys.QUEUE) == 1  # the first one; nobody took it here
+    summary = worker.wecom.summary()
+    assert (summary.greeted, summary.sends, summary.spent_twice) == (100, 100, 0)
+
+
+def test_it_never_greets_more_at_once_than_it_may(worker: Worker) -> None:
+    at_once: list[int] = []
+    busy, lock = [0], threading.Lock()
+
+    def greet(claim: Claim) -> None:
+        with lock:
+            busy[0] += 1
+            at_once.append(busy[0])
+        time.sleep(0.1)
+        worker.greeter.greet(claim)
+        with lock:
+            busy[0] -= 1
+
+    for _ in range(15):
+        worker.added()
+    Dispatcher(worker.ledger, greet, concurrency=3).run()
+    assert (len(at_once), max(at_once)) == (15, 3)
+
+
+def test_when_stopped_it_finishes_what_it_has_and_takes_nothing_more(worker: Worker, redis_client: Redis) -> None:
+    worker.wecom.faults(latency_ms=1500)
+    records = [worker.added()[0] for _ in range(4)]
+    dispatcher = worker.dispatcher(concurrency=2)
+    running = worker.aside(dispatcher.run)
+    until(lambda: worker.wecom.summary().sends == 2)
+    dispatcher.stop()
+    running.join(30)
+    assert not running.is_alive()
+    assert [worker.results(record) for record in records] == [[0], [0], [], []]
+    assert len(worker.ledger.claim(9)) == 2  # not even claimed: a successor has them at once
+    dispatcher.run()  # Celery's thread may take one more message
+    assert worker.wecom.summary().sends == 2
+
+
+def test_when_stopped_it_withdraws_its_promise(worker: Worker, redis_client: Redis) -> None:
+    worker.ledger.claim(1, poll_again_within=60)
+    worker.dispatcher().stop()
+    worker.added()
+    assert redis_client.llen(keys.QUEUE) == 1
+
+
+def test_two_messages_at_once_are_one_dispatch(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.wecom.faults(latency_ms=300)
+    records = [worker.added()[0] for _ in range(10)]
+    dispatcher = worker.dispatcher()
+    take, threads = dispatcher._take, []
+
+    def taking(poll_again_within: float) -> bool:
+        threads.append(threading.get_ident())
+        return take(poll_again_within)
+
+    monkeypatch.setattr(dispatcher, "_take", taking)
+    for thread in [worker.aside(dispatcher.run) for _ in range(2)]:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert [worker.results(record) for record in records] == [[0]] * 10
+    assert len(list(groupby(threads))) == 2, "one after the other"
+
+
+def test_an_event_that_breaks_its_worker_holds_up_nobody_else(worker: Worker, redis_client: Redis) -> None:
+    poison = worker.added(app="default", state="poison")[1]
+    record, _ = worker.added()
+
+    def greet(claim: Claim) -> None:
+        if claim.event.state == "poison":
+            raise MemoryError
+        worker.greeter.greet(claim)
+
+    dispatcher = Dispatcher(worker.ledger, greet, concurrency=1)
+    dispatcher.run()
+    assert worker.results(record) == [0]
+    for _ in range(7):
+        let_time_pass(redis_client, 5)
+        dispatcher.run()
+    let_time_pass(redis_client, 5)
+    (claim,) = worker.ledger.claim(9)
+    assert worker.greet(claim)["outcome"] == "dead"
+    assert claim.id == poison.id
+
+
+def test_it_outlives_a_redis_that_goes_and_comes(wecom: StandIn, server: RedisServer) -> None:
+    worker = Worker.made(wecom, server.url)
+    worker.added()
+    wecom.faults(latency_ms=300)
+    running = worker.aside(worker.dispatcher().run)
+    until(lambda: wecom.summary().sends == 1)
+    server.kill()
+    time.sleep(0.5)
+    server.start()
+    running.join(30)
+    assert not running.is_alive()
+    assert [row.outcome for row in worker.ledger.deliveries()] == ["sent"]
+    worker.close()
