@@ -6,6 +6,7 @@ An empty variable counts as unset. The environment wins over `.env`, with an emp
 """
 
 import base64
+import ipaddress
 import math
 import os
 import re
@@ -142,8 +143,16 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _bind(value: str) -> str:
-    if not re.fullmatch(r"([^:\s]*|\[[0-9a-fA-F:]+\]):\d{1,5}", value) or not 0 < int(value.rpartition(":")[2]) < 65536:
-        raise ValueError("must be host:port")
+    host, colon, port = value.rpartition(":")
+    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else None
+    try:
+        if inner is not None:
+            ipaddress.IPv6Address(inner)
+        fits = colon and re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536
+        if not fits or (inner is None and not re.fullmatch(r"[^:\s\[\]]*", host)):
+            raise ValueError
+    except ValueError:
+        raise ValueError("must be host:port, an IPv6 address in brackets: [::1]:9000") from None
     return value
 
 

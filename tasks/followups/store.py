@@ -70,7 +70,7 @@ class FollowUps:
         self._redis = client
         source = resources.files("tasks.followups")
         self._claim, self._record = (
-            client.register_script(source.joinpath(f"{name}.lua").read_text()) for name in ("claim", "record")
+            client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8")) for name in ("claim", "record")
         )
         repeatable(self._record)  # it is for the claim's number alone, and says the same twice
         self._again = client.register_script(_AGAIN)

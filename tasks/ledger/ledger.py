@@ -89,7 +89,7 @@ class Ledger:
         self._timezone = timezone
         source = resources.files("tasks.ledger")
         self._accept, self._claim, self._extend, self._settle, self._requeue = (
-            client.register_script(source.joinpath(f"{name}.lua").read_text())
+            client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
             for name in ("accept", "claim", "extend", "settle", "requeue")
         )
         # An event that is there already changes nothing. Of the others, `claim` and `requeue` are called again anyway,

@@ -43,7 +43,9 @@ class Embedded:
         if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT:
             return inside
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"wecom-welcome-{os.getuid()}-{name}" / "server.sock"
+        below = f"wecom-welcome-{os.getuid()}-{name}/server.sock"
+        short = Path(tempfile.gettempdir()) / below
+        return short if len(os.fsencode(short)) <= SOCKET_PATH_LIMIT else Path("/tmp") / below  # noqa: S108
 
     @property
     def log(self) -> Path:
@@ -60,10 +62,10 @@ class Embedded:
             for folder in (self.directory, self.socket.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             record = self.directory / "written-by"
-            before = record.read_text().strip() if record.exists() else writer
+            before = record.read_text("utf-8").strip() if record.exists() else writer
             if before.split()[0] != writer.split()[0]:
                 raise EmbeddedError(f"{self.directory} was written by {before}, and {writer} cannot read it")
-            record.write_text(writer + "\n")
+            record.write_text(writer + "\n", "utf-8")
         except OSError as error:
             raise EmbeddedError(
                 f"{self.directory}: {error.strerror}; set WELCOME_DATA_DIR to a folder of yours"
@@ -83,7 +85,7 @@ class Embedded:
 
         Raises EmbeddedError if another holds it for `patience` seconds.
         """
-        file = (self.directory / "lock").open("w")
+        file = (self.directory / "lock").open("w", encoding="utf-8")
         by = time.monotonic() + patience
         while True:
             try:

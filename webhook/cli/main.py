@@ -1,5 +1,7 @@
 """The command line: `wecom-welcome`. Each command says in one line on stderr what to do when it fails."""
 
+import io
+import os
 import sys
 from typing import Any
 
@@ -25,8 +27,23 @@ from webhook.cli.state import backup, forget, restore
 from webhook.cli.templates import templates
 
 
+def _write_anything() -> None:
+    """stdout and stderr take every character, whatever the locale (GBK, C).
+
+    On a terminal, what it cannot show becomes a `?`. A file or a pipe gets UTF-8: it may be imported again.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            asked = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if asked else "utf-8", errors="replace")
+
+
 class _Group(click.Group):
     """Turns what commands raise into one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _write_anything()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -26,6 +26,7 @@ from tasks.storage import connections
 from tasks.storage.embedded import Embedded
 from webhook.cli.parent_death import dying_with_this_process
 from webhook.cli.shutdown_signal import ShutdownSignal
+from webhook.server.addresses import address, bare, loopback
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ LOOK = 0.1  # seconds between two looks at the children
 AGAIN_AFTER = (0.0, 0.2, 0.5, 1.0)  # seconds before a child that died is started again; the last one repeats
 SETTLED = 10.0  # seconds of life after which a child's deaths are forgotten
 STOP_WITHIN = 25.0  # seconds for one stage to drain: longer than a welcome's window
-_ANY = "0.0.0.0"  # noqa: S104
 READY_WITHIN = 20.0  # seconds after which it is said what is missing
 LOCK_WITHIN = 2.0  # seconds for the server of an `up` that was killed just now to write its last and end
 SERVER_START = 10.0  # seconds for the embedded server to answer; a large append-only file takes its time
@@ -89,7 +89,7 @@ def up(settings: Settings, host: str, port: int, announce: Callable[[str], None]
         Child("upkeep", [*_command(), "role", "upkeep"], stage=1),
         Child("beat", [*_command(), "role", "beat"], stage=0),
     ]
-    announce(f"wecom-welcome is starting on http://{host}:{port}")
+    announce(f"wecom-welcome is starting on http://{address(host, port)}")
     threading.Thread(target=_announce_ready, args=(host, port, announce), daemon=True).start()
     try:
         _watch(children, environ)
@@ -101,7 +101,7 @@ def up(settings: Settings, host: str, port: int, announce: Callable[[str], None]
 
 def _announce_ready(host: str, port: int, announce: Callable[[str], None]) -> None:
     """Say once that the system is ready, or after a while what is missing."""
-    url = f"http://{'127.0.0.1' if host == _ANY else host}:{port}/readyz"
+    url = f"http://{address(loopback(host), port)}/readyz"
     answer = "no answer"
     by = time.monotonic() + READY_WITHIN
     while time.monotonic() < by:
@@ -179,12 +179,14 @@ def _wait_for_server(server: Child, embedded: Embedded) -> None:
 
 def _refuse_taken_port(host: str, port: int) -> None:
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family, *_, bound = socket.getaddrinfo(bare(host), port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+            probe.bind(bound)
     except OSError as error:
-        raise StartError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port") from None
+        raise StartError(
+            f"cannot listen on {address(host, port)} ({error.strerror}); choose another with --port"
+        ) from None
 
 
 def _command() -> list[str]:

@@ -27,12 +27,12 @@ from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery_detail import as_sent
 from webhook.console.welcomes.preview import Bubble
 from webhook.rehearsal import rehearse
+from webhook.server.addresses import address, loopback
 
 CHECKS, REHEARSALS = "1 per 10 seconds", "10 per minute"  # of one session
 OUTCOME_WITHIN = 1.5  # seconds for which whoever rehearses may wait for the outcome
 LOOK_UP = 1.0  # seconds for the list of members
 LAST_EVENTS = 20  # rows among which the last real one is looked for
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
 
 class Rehearsal(FlaskForm):
@@ -164,7 +164,7 @@ def _reachable() -> str | None:
         return None
     bound = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
     host, port = bound["SERVER_NAME"], bound["SERVER_PORT"]
-    return f"http://{_ANY.get(host, host)}:{port}{current.app().settings.callback_path}"
+    return f"http://{address(loopback(host), port)}{current.app().settings.callback_path}"
 
 
 def _callback() -> Callback:

@@ -13,6 +13,7 @@ from tasks.monitoring.reaper import Reaper
 from tasks.services import build_services
 from tasks.settings import Settings
 from webhook import create_app
+from webhook.server.addresses import address
 from webhook.server.concurrency_limit import ConcurrencyLimit
 from webhook.server.request_body import MalformedBodies
 from webhook.server.worker import Worker
@@ -26,7 +27,7 @@ KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM."""
-    bind = [f"{host}:{port}"]
+    bind = [address(host, port)]
     bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
     _Server(
         settings,

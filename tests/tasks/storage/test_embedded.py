@@ -19,6 +19,7 @@ from tasks.storage.embedded import Embedded, EmbeddedError, reachable
 from tests.support.builders import a_contact, in_words, some_settings
 from tests.support.ledger import a_ledger
 from tests.support.until import until
+from tests.tasks.storage.test_connections import celerys
 
 
 @contextmanager
@@ -44,6 +45,29 @@ def test_what_was_stored_outlives_a_kill(tmp_path: Path) -> None:
     server.socket.unlink(missing_ok=True)
     with running(server) as (client, _):
         assert client.get("a") == "1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a?db=3", "a#b", "100%", "%20", "a b", " ", "数据", "a'b", 'a"b', "a&b=c", "a;b", "a+b", "a:b@c", "[::1]", "-x"]
+)  # fmt: skip
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    server = Embedded(tmp_path / name)
+    with running(server) as (client, process):
+        assert os.readlink(f"/proc/{process.pid}/cwd") == str(server.directory)
+        assert (client.connection_pool.connection_kwargs["path"], client.info("server")["process_id"]) == (
+            *(str(server.socket), process.pid),
+        )
+        with celerys(server.url) as connection:
+            connection.ensure_connection(max_retries=1, timeout=10)
+
+
+def test_a_folder_deep_down_gets_a_socket_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Embedded(tmp_path / ("数" * 60) / ("据" * 60))
+    with running(server) as (client, _):
+        assert client.ping()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("d" * 100)))
+    assert len(os.fsencode(server.socket)) <= embedded.SOCKET_PATH_LIMIT
 
 
 def test_it_keeps_everything_and_evicts_nothing(tmp_path: Path) -> None:
