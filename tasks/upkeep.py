@@ -87,7 +87,7 @@ def compare_customers(services: Services) -> None:
     """Go on with the nightly comparison where one is due, asked for or under way."""
     for name in services.settings.apps:
         with contextlib.suppress(ComparisonInProgress), about(app=name):
-            services.app(name).comparison.turn()
+            services.app(name).comparison.advance()
 
 
 def remind_members(services: Services) -> None:

@@ -1,1 +1,1 @@
-"""The corp's members and departments, and what is looked up about the two of an event."""
+"""The corp's members and departments, and lookups about an event's member and customer."""

@@ -1,7 +1,7 @@
-"""What texts and rules ask about the two: from the cache, or from WeCom on a small budget.
+"""Lookups of an event's member and customer, for texts and rules: from the cache, or from WeCom on a small budget.
 
-A name that does not come in time is left out, and the text's fallback stands in its place; a rule that asks for a fact
-that does not come does not match, and a later one does: no greeting waits for either.
+A name that does not arrive in time is left out, and the text's fallback takes its place; a rule whose fact does not
+arrive does not match, and a later rule may: no greeting waits for either.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ from tasks.wecom.errors import Busy, Limited, TokenRefused
 
 log = logging.getLogger(__name__)
 
-BUDGET = 1.5  # seconds for all look-ups of one greeting together
-MEMBER_FRESH = 3600.0  # seconds after which a member's names and departments are asked for anew
+BUDGET = 1.5  # seconds for all lookups of one greeting together
+MEMBER_FRESH = 3600.0  # seconds after which a member's names and departments are fetched again
 TREE_FRESH = 600.0  # the same for the tree of departments
 DEPARTMENT_FRESH = 24 * 3600.0  # and for a department's name
-REFUSED_FRESH = 300.0  # and for what WeCom would not tell
-KEPT = 7 * 24 * 3600  # seconds for which an old answer stands in for a new one that does not come
+REFUSED_FRESH = 300.0  # and for what WeCom refused to tell
+KEPT = 7 * 24 * 3600  # seconds for which a stale answer is used when no new one can be had
 ROOT = 1  # the department that is the corp itself, and has its name
 
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
 class Lookups:
-    """Looks up what is said and asked about the two. Thread-safe."""
+    """Makes lookups about events. Thread-safe."""
 
     def __init__(self, client: Redis, timezone: ZoneInfo) -> None:
         self._redis = client
@@ -46,15 +46,18 @@ class Lookups:
     def about(
         self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
     ) -> "Lookup":
-        """An enquiry about one event, received at so many ms. Its budget begins now, and ends before `by`."""
+        """A lookup about one event, whose `budget` (seconds) starts now and ends by `by`, a time of `time.monotonic`.
+
+        received_at: ms.
+        """
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
         return Lookup(self._redis, wecom.with_deadline(min(by, time.monotonic() + budget)), event, at)
 
 
 def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
-    """userid → (name, main department's name) of those members that the cache knows, "" for what it does not.
+    """userid → (name, main department's name) of the members in the cache; "" for what it does not have.
 
-    Asks WeCom for nothing. Raises redis.RedisError.
+    Does not call WeCom. Raises redis.RedisError.
     """
     wanted = sorted(set(user_ids))
     members = _answers(client, [keys.member(app, user_id) for user_id in wanted])
@@ -69,12 +72,12 @@ def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[st
 
 
 def _answers(client: Redis, names: list[str]) -> list[Any]:
-    """What is kept under each of these keys; None for nothing."""
+    """The cached answer under each of these keys; None where there is none."""
     return [json.loads(kept)["answer"] if kept else None for kept in client.mget(names)] if names else []
 
 
 class Lookup:
-    """What is known about one event's member and customer. Asks for each thing once at most, and only if it must."""
+    """What is known about one event's member and customer. Fetches each thing at most once, and only when needed."""
 
     def __init__(self, client: Redis, wecom: WeComClient, event: ContactAdded, at: datetime) -> None:
         self._redis = client
@@ -84,7 +87,7 @@ class Lookup:
         self._answers: dict[str, Any] = {}
 
     def contact(self, facts: frozenset[str] = frozenset()) -> Contact:
-        """The contact as rules see it, with those of the `facts` that come in time."""
+        """The contact as rules see it, with those of the `facts` that arrive in time."""
         customer = self._customer() if facts & {ADD_WAY, CUSTOMER_TYPE} else {}
         return Contact(
             app=self._event.app,
@@ -114,7 +117,7 @@ class Lookup:
         return values
 
     def _customer(self) -> dict[str, Any]:
-        """{name, type, add_way} of the customer, as far as they are known. Never cached."""
+        """{name, type, add_way} of the customer; empty when unknown. Never cached in Redis."""
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.external_contact.get(self._event.external_user_id)
@@ -127,18 +130,18 @@ class Lookup:
                 "add_way": ways[0] if ways else None,
             }
 
-        if self._event.rehearsal:  # whose customer does not exist
+        if self._event.rehearsal:  # its customer does not exist
             return {}
         if "customer" not in self._answers:
             self._answers["customer"] = {}
             try:
                 self._answers["customer"] = ask()
             except WeComError as error:
-                log.warning("what is asked of the customer is not known: %s", error)
+                log.warning("cannot look up the customer: %s", error)
         return dict(self._answers["customer"])
 
     def _member(self) -> dict[str, Any]:
-        """{member, alias, position: its names; departments: its ids; department: the main one}, as far as known."""
+        """{member, alias, position: names; departments: ids; department: the main one's id}; empty when unknown."""
 
         def ask() -> dict[str, Any]:
             answer = self._wecom.user.get(self._event.user_id)
@@ -148,7 +151,7 @@ class Lookup:
             first = main if main in departments else next(iter(departments), 0)
             return names | {"departments": departments, "department": first}
 
-        known = self._kept(keys.member(self._event.app, self._event.user_id), MEMBER_FRESH, ask, "the member")
+        known = self._cached(keys.member(self._event.app, self._event.user_id), MEMBER_FRESH, ask, "the member")
         return known if isinstance(known, dict) else {}
 
     def _department(self, identity: int) -> str:
@@ -159,7 +162,7 @@ class Lookup:
             return str((answer.get("department") or {}).get("name") or "")
 
         key = keys.department(self._event.app, identity)
-        return str(self._kept(key, DEPARTMENT_FRESH, ask, "a department's name") or "")
+        return str(self._cached(key, DEPARTMENT_FRESH, ask, "a department's name") or "")
 
     def _directory(self) -> Directory:
         """The member's departments, and the corp's tree of them."""
@@ -169,33 +172,33 @@ class Lookup:
             return {str(one["id"]): one["parentid"] for one in answer.get("department_id") or []}
 
         departments = self._member().get("departments")
-        if not departments:  # a member is in one at least: WeCom does not tell this app
+        if not departments:  # every member is in at least one: WeCom does not tell this app
             return Directory()
-        tree = self._kept(keys.department_tree(self._event.app), TREE_FRESH, ask, "the tree of departments")
+        tree = self._cached(keys.department_tree(self._event.app), TREE_FRESH, ask, "the tree of departments")
         parents = {int(one): parent for one, parent in tree.items()} if tree else None
         return Directory({self._event.user_id: frozenset(departments)}, parents)
 
-    def _kept(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
-        """An answer that is kept: from Redis while it is fresh, else from WeCom, else the old one; None for none."""
+    def _cached(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
+        """A cached answer: from Redis while fresh, else from WeCom, else the stale one; None when there is none."""
         if key not in self._answers:
-            self._answers[key] = self._found(key, fresh, ask, what)
+            self._answers[key] = self._fetch(key, fresh, ask, what)
         return self._answers[key]
 
-    def _found(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
+    def _fetch(self, key: str, fresh: float, ask: Callable[[], Any], what: str) -> Any:
         old: dict[str, Any] = {}
-        with contextlib.suppress(redis.RedisError, ValueError):  # WeCom knows it too
+        with contextlib.suppress(redis.RedisError, ValueError):  # without the cache, ask WeCom
             old = json.loads(self._redis.get(key) or "{}")
             if old.get("until", 0.0) > time.time():
                 return old["answer"]
         try:
             answer = ask()
         except WeComError as error:
-            log.warning("%s is not known: %s", what, error)
+            log.warning("cannot look up %s: %s", what, error)
             answer = old.get("answer")
             if not isinstance(error, WeComAPIError) or isinstance(error, Busy | Limited | TokenRefused):
                 return answer
-            fresh = REFUSED_FRESH  # it will be refused again: nobody waits for that
-        with contextlib.suppress(redis.RedisError):  # asked again next time
+            fresh = REFUSED_FRESH  # it would be refused again: no greeting should wait for that
+        with contextlib.suppress(redis.RedisError):  # it is fetched again next time
             kept = {"answer": answer, "until": time.time() + fresh}
             self._redis.set(key, json.dumps(kept, ensure_ascii=False), ex=KEPT)
         return answer
@@ -205,7 +208,7 @@ class Lookup:
 
 
 def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
-    """What the cache knows of members' departments and of the corp's tree, old answers too. Asks nobody but Redis."""
+    """Members' departments and the corp's tree as cached, stale answers too. Does not call WeCom. Raises RedisError."""
     asked = list(members)
     kept = replies.texts_or_none(client.mget(keys.department_tree(app), *(keys.member(app, one) for one in asked)))
     tree, *found = map(_answer, kept)

@@ -1,9 +1,9 @@
-"""Whom customers can add: the members with 客户联系 in an app's range, for people who choose one. Doc 92571.
+"""The members with 客户联系 in an app's range, and the departments, for forms that choose among them. Doc 92571.
 
-    welcome:roster:APP         JSON of their userids, for FRESH; [] for FAILED after WeCom did not tell
-    welcome:departments:APP    JSON of the corp's departments, likewise. Doc 90208
+    welcome:roster:APP         JSON list of userids, for FRESH seconds; [] for FAILED seconds after an error
+    welcome:departments:APP    JSON list of the corp's departments, likewise. Doc 90208
 
-Their names are those that greetings have looked up (tasks.directory.lookup): WeCom is asked for no name here.
+Names come from the cache of tasks.directory.lookup: WeCom is asked for no name here.
 """
 
 import json
@@ -17,19 +17,19 @@ from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient, WeComError
 
-FRESH = 600  # seconds for which a list is taken as it is
-FAILED = 60  # seconds for which nobody asks again after WeCom did not tell
-MOST = 200  # members; beyond that a list is nothing to choose from
+FRESH = 600  # seconds for which a list is cached
+FAILED = 60  # seconds for which WeCom is not asked again after an error
+MOST = 200  # members; a longer list is nothing to choose from
 
 
 def list_members(client: Redis, app: str, wecom: WeComClient, patience: float) -> dict[str, str]:
-    """userid → name ("" where it is not known), at most MOST; waits for WeCom `patience` seconds at most.
+    """userid → name ("" where it is unknown), at most MOST; waits for WeCom `patience` seconds at most.
 
-    Empty when WeCom does not tell. Raises redis.RedisError.
+    Empty when WeCom does not answer or refuses. Raises redis.RedisError.
     """
     kept = client.get(keys.members(app))
     if kept is None:
-        members, life = _asked(wecom.with_deadline(time.monotonic() + patience))
+        members, life = _fetch(wecom.with_deadline(time.monotonic() + patience))
         client.set(keys.members(app), json.dumps(members), ex=life)
     else:
         members = json.loads(kept)
@@ -39,7 +39,7 @@ def list_members(client: Redis, app: str, wecom: WeComClient, patience: float) -
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """`name` "" where WeCom does not tell it; `depth` below the corp itself."""
+    """A department. `name` "" where WeCom does not tell it; `depth`: levels below the corp itself."""
 
     id: int
     name: str
@@ -47,9 +47,9 @@ class Department:
 
 
 def departments(client: Redis, app: str, wecom: WeComClient, patience: float) -> dict[int, Department]:
-    """The departments in an app's range, each below the one that it belongs to; waits as `roster` does.
+    """id → department in an app's range, each right after its parent; waits `patience` seconds at most, as above.
 
-    Empty when WeCom does not tell. Raises redis.RedisError.
+    Empty when WeCom does not answer or refuses. Raises redis.RedisError.
     """
     kept = client.get(keys.departments(app))
     if kept is None:
@@ -66,7 +66,7 @@ def departments(client: Redis, app: str, wecom: WeComClient, patience: float) ->
 
 
 def _in_order(listed: list[list[Any]]) -> Iterator[Department]:
-    """Each department, and below it its own."""
+    """[id, name, parent's id] of each → the departments, depth first."""
     known = {identity for identity, _, _ in listed}
     below: dict[int, list[tuple[int, str]]] = {}
     for identity, name, parent in listed:
@@ -78,7 +78,7 @@ def _in_order(listed: list[list[Any]]) -> Iterator[Department]:
         waiting += [(one, its, depth + 1) for one, its in reversed(below.pop(identity, []))]
 
 
-def _asked(wecom: WeComClient) -> tuple[list[str], int]:
+def _fetch(wecom: WeComClient) -> tuple[list[str], int]:
     try:
         members = wecom.external_contact.get_follow_user_list()["follow_user"]
     except WeComError:

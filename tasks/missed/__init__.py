@@ -1,1 +1,1 @@
-"""Customers who were not greeted: the work list, how they are found, and what people do about them."""
+"""Customers who were not greeted: the work list, how it is filled, and what people do about each of them."""

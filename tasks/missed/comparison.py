@@ -1,15 +1,15 @@
-"""The nightly comparison: customers whom WeCom has, and never announced. Its pushes are not guaranteed.
+"""The nightly comparison: finds customers whom WeCom never announced, since its callbacks are not guaranteed.
 
-Once a night, all customers of the members in the app's range (`batch_get_by_user`, doc 92994) are held against the
-ledger. Who became a contact in the compared period and has no event there goes on the work list.
+Once a night, all customers of the members in the app's range (`batch_get_by_user`, doc 92994) are compared with the
+ledger. A customer who was added in the compared period and has no event there goes on the work list.
 
-    due, asked_for → a run is recorded → turns of at most PATIENCE seconds go on with it → it is the last good one
+    due or requested → the run is recorded → advanced in slices of at most PATIENCE seconds → the last good run
 
-A run is state in Redis, a page at a time, so that a turn may end at any moment: by a frequency limit, which is waited
-for, by a death, or because its time is up. A lease lets one turn go on at a time.
+The run's progress is saved in Redis after every page, so a slice may end at any moment: at a rate limit, which is
+waited out, when the process dies, or when its time is up. A lock admits one slice at a time.
 
     welcome:comparison:APP    begun_at: Unix seconds of the installation's first event or first run
-                              run: the run under way      good: the last one that came to its end
+                              run: the run in progress    good: the last run that completed
                               failed: what stopped the run last      (JSON)
 """
 
@@ -53,25 +53,25 @@ from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 50.0  # seconds of one turn
+PATIENCE = 50.0  # seconds for one slice of a run
 CALL = 10.0  # seconds for one call
-LEASE = 600.0  # seconds: the ledger's events of the period are read at once, some 10,000 a second
-SOON, LATER = 60, 3600  # seconds to wait after a moment of WeCom's; after a limit (over after its unit) or a setting
+LEASE = 600.0  # seconds the lock lives: a slice first reads the period's events, some 10,000 a second
+SOON, LATER = 60, 3600  # seconds to wait after a transient error; after a rate limit or a wrong setting
 MEMBERS = 100  # of one call, doc 92994
 CUSTOMERS = 100  # of one page
 
-OF_A_MEMBER = frozenset({40003, 46004, 50002, 60011, 60021, 60111, 84074})  # errcodes: one of the batch, unnamed
-NO_CUSTOMERS = 84061  # by some reports, of members without any
-UNLICENSED = 701008  # all of the batch
+MEMBER_ERRORS = frozenset({40003, 46004, 50002, 60011, 60021, 60111, 84074})  # errcodes: a member of the batch, unnamed
+NO_CUSTOMERS = 84061  # reported for members without any customer
+UNLICENSED = 701008  # every member of the batch
 CURSOR_ENDED = 50100
 
 
 class ComparisonInProgress(Exception):
-    """Another turn goes on with the comparison of this app."""
+    """Another process holds the lock of this app's comparison."""
 
 
 class Comparison:
-    """The comparison of one app; `life`: seconds for which the ledger keeps a row. Methods raise redis.RedisError."""
+    """The comparison for one app. `life`: seconds for which the ledger keeps a row. Methods raise redis.RedisError."""
 
     def __init__(
         self, client: Redis, app: App, wecom: WeComClient, work_list: WorkList, life: int, zone: ZoneInfo
@@ -87,22 +87,23 @@ class Comparison:
     def status(self) -> ComparisonStatus:
         return comparison_status(self._redis, self._app.name)
 
-    def ask_for(self, who: str) -> bool:
-        """Note that a run is wanted now; the upkeep role begins within the minute. False: one is under way."""
+    def request(self, who: str) -> bool:
+        """Request a run now; the upkeep role starts it within a minute. False: one is in progress already."""
         now = self._now()
         run = asdict(ComparisonRun(since=0, until=0, started_at=now, by=who))
         if self._redis.hsetnx(self._key, "run", json.dumps(run, ensure_ascii=False)):
             return True
         under_way = self.status().run
-        if under_way is not None and under_way.not_before > now:  # it waits: now then
+        if under_way is not None and under_way.not_before > now:  # it is waiting out an error: let it go on now
             self._save(replace(under_way, not_before=0))
             return True
         return False
 
-    def turn(self, now: float | None = None) -> ComparisonRun | None:
-        """Go on with the run that is under way, or is due. → the run as it stands after it; None: nothing to do.
+    def advance(self, now: float | None = None) -> ComparisonRun | None:
+        """Advance the run that is in progress or due by one slice. → the run afterwards; None: nothing to do.
 
-        Raises ComparisonInProgress. WeCom's errors are recorded, and waited for.
+        `now`: Unix seconds; None: by Redis' clock. Raises ComparisonInProgress. WeCom's errors are recorded, and
+        postpone the run.
         """
         at = int(self._now() if now is None else now)
         known = self.status()
@@ -112,19 +113,19 @@ class Comparison:
         name = keys.comparison_lock(self._app.name)
         try:
             with Lock(self._redis, name, timeout=LEASE, blocking=False, raise_on_release_error=False) as lease:
-                known = self.status()  # the turn before may have ended the run
+                known = self.status()  # the previous slice may have ended the run
                 run = ComparisonRun(0, 0, started_at=at) if due or known.run is None else known.run
-                return self._go_on(run, known, at, lease)
-        except LockError:  # held by another turn from the start, or taken over by one after the lease had ended
+                return self._advance(run, known, at, lease)
+        except LockError:  # held by another process from the start, or taken over by one after it had expired
             raise ComparisonInProgress(
                 "a comparison of this app is under way; its result is shown in a minute"
             ) from None
 
-    def _go_on(self, run: ComparisonRun, known: ComparisonStatus, now: int, lease: Lock) -> ComparisonRun:
+    def _advance(self, run: ComparisonRun, known: ComparisonStatus, now: int, lease: Lock) -> ComparisonRun:
         run = replace(run, not_before=0)
         begun_at = known.begun_at
         if run.until == 0 or begun_at is None:
-            begun_at = self._begun(known, now)
+            begun_at = self._installed_at(known, now)
             since, until = period(known, now, begun_at, self._life)
             run = replace(run, since=since, until=until)
         self._save(run)
@@ -136,46 +137,46 @@ class Comparison:
             while run.batch or left:
                 if not run.batch:
                     run = replace(run, batch=left[:MEMBERS], cursor="")
-                run = self._batch(run, announced, by, lease)
-                if run.batch:  # the time is up
+                run = self._compare_batch(run, announced, by, lease)
+                if run.batch:  # out of time
                     return run
                 left = [one for one in left if one > run.after]
         except WeComError as error:
-            return self._stopped(self.status().run or run, error)
-        return self._ended(run, announced)
+            return self._postpone(self.status().run or run, error)
+        return self._complete(run, announced)
 
-    def _batch(self, run: ComparisonRun, announced: "Announced", by: float, lease: Lock) -> ComparisonRun:
-        """The customers of a batch of members, page by page. → the run with the next batch to come, or as it stands."""
+    def _compare_batch(self, run: ComparisonRun, announced: "Announced", by: float, lease: Lock) -> ComparisonRun:
+        """Compare the customers of a batch of members, page by page. → the run after the batch, or when time is up."""
         while run.batch and time.monotonic() <= by:
             try:
                 page = self._calls(by).batch_get_by_user(list(run.batch), run.cursor or None, CUSTOMERS)
             except WeComAPIError as error:
-                run = self._without(run, error)
+                run = self._skip(run, error)
             else:
-                run = self._compared(run, page, announced)
-                lease.reacquire()  # raises LockError if it is lost: the successor's progress is not overwritten
+                run = self._compare_page(run, page, announced)
+                lease.reacquire()  # raises LockError if it was lost: do not overwrite the new holder's progress
                 self._save(run)
         return run
 
-    def _without(self, run: ComparisonRun, error: WeComAPIError) -> ComparisonRun:
-        """The run without what WeCom does not tell. Raises the error where that is all."""
+    def _skip(self, run: ComparisonRun, error: WeComAPIError) -> ComparisonRun:
+        """The run without the members that an error was about. Raises the error when it was about none."""
         if error.errcode == CURSOR_ENDED and run.cursor:
             return self._save(replace(run, cursor=""))
         if error.errcode == NO_CUSTOMERS:
             return self._save(_after(run))
         if error.errcode == UNLICENSED:
             return self._save(_after(run, left_out=len(run.batch)))
-        if error.errcode in OF_A_MEMBER:  # it does not say of which: halve, until one is left
-            return self._halved(run)
+        if error.errcode in MEMBER_ERRORS:  # it does not say which one: halve the batch until one is left
+            return self._halve(run)
         raise error
 
-    def _compared(self, run: ComparisonRun, page: Mapping[str, Any], announced: "Announced") -> ComparisonRun:
-        """The run with a page behind it; whom nobody announced is on the work list then."""
+    def _compare_page(self, run: ComparisonRun, page: Mapping[str, Any], announced: "Announced") -> ComparisonRun:
+        """The run after a page, whose unannounced customers it puts on the work list. Raises NoAnswer."""
         entries = page.get("external_contact_list") or []
         judged = [not_announced(entry, run, announced.has) for entry in entries]
         now = self._now()
-        unknown = self._but_forgotten([one for _, one in judged if one is not None])
-        found = self._list.add_unannounced([self._delivery(one, now) for one in unknown], self._life)
+        unknown = self._without_forgotten([one for _, one in judged if one is not None])
+        found = self._list.add_unannounced([self._row(one, now) for one in unknown], self._life)
         unlicensed = () if run.cursor else (page.get("fail_info") or {}).get("unlicensed_userid_list") or ()
         cursor = page.get("next_cursor") or ""
         if cursor and cursor == run.cursor:
@@ -190,14 +191,14 @@ class Comparison:
         )
         return run if cursor else _after(run)
 
-    def _halved(self, run: ComparisonRun) -> ComparisonRun:
-        """The run with the first half of its batch; the rest is met again after it. A single member is left out."""
+    def _halve(self, run: ComparisonRun) -> ComparisonRun:
+        """The run with the first half of its batch; the rest follows later. A batch of one member is left out."""
         if len(run.batch) == 1:
             return self._save(_after(run, left_out=1))
         return self._save(replace(run, batch=run.batch[: len(run.batch) // 2], cursor=""))
 
-    def _begun(self, known: ComparisonStatus, now: int) -> int:
-        """When the installation began: it is recorded once. Who came before was nobody's to announce here."""
+    def _installed_at(self, known: ComparisonStatus, now: int) -> int:
+        """Unix seconds at which the installation began, recorded once: nobody added before could be announced here."""
         if known.begun_at is not None:
             return known.begun_at
         first = Announced.of(self._redis, self._app.name, now - PERIOD).first
@@ -208,13 +209,13 @@ class Comparison:
     def _announced(self, since: int) -> "Announced":
         return Announced.of(self._redis, self._app.name, since - MARGIN)
 
-    def _but_forgotten(self, found: Sequence[Unannounced]) -> list[Unannounced]:
-        """Without those whom `forget` erased: they are not to come back by night."""
+    def _without_forgotten(self, found: Sequence[Unannounced]) -> list[Unannounced]:
+        """Without those erased by `forget`: the comparison must not bring them back."""
         gone = forgotten(self._redis, self._app.name, [one.external_user_id for one in found])
         return [one for one in found if one.external_user_id not in gone]
 
-    def _delivery(self, found: Unannounced, now: int) -> Delivery:
-        """What the work list shows: of an event that never came."""
+    def _row(self, found: Unannounced, now: int) -> Delivery:
+        """The row that the work list shows in place of an event that never came."""
         return Delivery(
             id=unannounced_id(self._app.name, found.user_id, found.external_user_id, found.created_at),
             app=self._app.name,
@@ -230,8 +231,8 @@ class Comparison:
             customer_name=found.customer_name,
         )
 
-    def _ended(self, run: ComparisonRun, announced: "Announced") -> ComparisonRun:
-        """Note a run that came to its end; take back whom WeCom announced after an earlier night."""
+    def _complete(self, run: ComparisonRun, announced: "Announced") -> ComparisonRun:
+        """Record a completed run; take customers off the list whom WeCom has announced since an earlier run."""
         late = [
             one.id
             for one in self._list.since(run.since * 1000)
@@ -248,14 +249,14 @@ class Comparison:
         log.log(level, "compared %s customers of %s members: %s never announced", run.customers, run.members, run.found)
         return run
 
-    def _stopped(self, run: ComparisonRun, error: WeComError) -> ComparisonRun:
-        """Note why the run cannot go on now, and when it will."""
+    def _postpone(self, run: ComparisonRun, error: WeComError) -> ComparisonRun:
+        """Record why the run cannot go on now, and when it will."""
         soon = isinstance(error, Busy | NotSent | NoAnswer) and not isinstance(error, Limited)
         now = self._now()
         again_at = now + (SOON if soon else LATER)
         failure = {"at": now, "reason": Reason.from_error(error).to_data(), "again_at": again_at}
         self._redis.hset(self._key, "failed", json.dumps(failure, ensure_ascii=False))
-        log.error("the comparison with WeCom's customers has to wait: %s", error)
+        log.error("the comparison with WeCom's customers is postponed: %s", error)
         return self._save(replace(run, not_before=again_at))
 
     def _save(self, run: ComparisonRun) -> ComparisonRun:
@@ -263,7 +264,7 @@ class Comparison:
         return run
 
     def _calls(self, by: float) -> Any:
-        """The calls, with what is left of the turn for each, but a second at least."""
+        """WeCom's calls, each limited to CALL seconds and to the rest of the slice, but to no less than a second."""
         return self._wecom.with_deadline(time.monotonic() + max(1.0, min(CALL, by - time.monotonic()))).external_contact
 
     def _now(self) -> int:
@@ -271,7 +272,7 @@ class Comparison:
 
 
 class Announced:
-    """Whom WeCom has announced to an app since a time: (member, customer), as 64-bit hashes, some 60 bytes each.
+    """The (member, customer) pairs announced to an app since a given time, as 64-bit hashes of some 60 bytes each.
 
     `first`: Unix seconds of the first of these events; None: there was none.
     """
@@ -283,7 +284,7 @@ class Announced:
 
     @classmethod
     def of(cls, client: Redis, app: str, since: int, batch: int = 1000) -> "Announced":
-        """Reads the ledger's events of the period, and those that came with them, a batch at a time."""
+        """Read the ledger's events since `since` (Unix seconds), a batch at a time. Raises redis.RedisError."""
         pairs: set[int] = set()
         first: int | None = None
         newest: float | str = "+inf"
@@ -299,7 +300,7 @@ class Announced:
                     first = int(at) // 1000
             if len(page) < batch:
                 return cls(app, pairs, first)
-            oldest = page[-1][1]  # a step down by the score, for a long way by rank costs more with each page
+            oldest = page[-1][1]  # page by score: an offset from the top costs more with each page
             newest, start = (oldest, start + batch) if oldest == newest else (oldest, 0)
 
     def has(self, member: str, customer: str) -> bool:
@@ -307,7 +308,7 @@ class Announced:
 
 
 def comparison_status(client: Redis, app: str) -> ComparisonStatus:
-    """How it stands with an app's comparison; nothing is known of one that never ran."""
+    """The state of an app's comparison; every field is None before its first run. Raises redis.RedisError."""
     stored = replies.fields(client.hgetall(keys.comparison(app)))
     read = {name: json.loads(stored[name]) for name in ("run", "good", "failed") if name in stored}
     return ComparisonStatus(
@@ -327,7 +328,7 @@ def _failure(stored: Mapping[str, Any]) -> ComparisonFailure:
 
 
 def _after(run: ComparisonRun, left_out: int = 0) -> ComparisonRun:
-    """The run with its batch behind it."""
+    """The run after its batch."""
     compared = len(run.batch) - left_out
     return replace(
         run,

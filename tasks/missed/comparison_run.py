@@ -1,6 +1,4 @@
-"""A run of the nightly comparison, as values, and what decides about it: when one is due, over which period, and whom
-WeCom never announced. Pure.
-"""
+"""The nightly comparison's values and decisions: when a run is due, for which period, who was not announced. Pure."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,25 +11,25 @@ from zoneinfo import ZoneInfo
 from tasks.ledger.delivery import Outcome
 from tasks.reasons import Reason
 
-AT = clock(3, 0)  # in the set time zone
+AT = clock(3, 0)  # in the configured time zone
 PERIOD = 2 * 86400  # seconds that a run looks back
-FARTHEST = 14 * 86400  # seconds that it looks back at most, after nights that were missed
-RECENT = 600  # seconds: an event of one who came just now may still be on its way, or sent again (doc 90238)
-MARGIN = 3600  # seconds: WeCom's clock and Redis' differ, and a push may come late
-NOT_NEW = {  # add_way (doc 92114) of those who are nobody's new customers: no greeting was due
+FARTHEST = 14 * 86400  # seconds that it looks back at most, after nights without a run
+RECENT = 600  # seconds: the event of a customer added just now may still arrive, or be redelivered (doc 90238)
+MARGIN = 3600  # seconds: WeCom's clock and Redis' differ, and a callback may come late
+NOT_NEW = {  # add_way (doc 92114) of those who are no new customers: no greeting was due
     8: "added when a third-party app was installed",
     202: "assigned by an administrator: taken over from a colleague",
 }
-WECOM_USER = 2  # type of a customer: greeted by a card of WeCom's own, never with a code (doc 92130)
+WECOM_USER = 2  # type of a customer: WeCom greets them with its own card, never with a code (doc 92130)
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRun:
-    """A run, as far as it came. Times are Unix seconds.
+    """A run and its progress. Times are Unix seconds.
 
-    since, until: the compared period. batch, cursor: where it goes on, inside the customers of these members; after:
-    the last member of those before. members, customers: compared so far. new: of these, who came in the period.
-    found: how many were never announced. left_out: members of whom WeCom does not tell (no licence, out of range).
+    since, until: the compared period. batch, cursor: the members whose customers are being compared, and the page;
+    after: the last member before them. members, customers: compared so far. new: customers added in the period.
+    found: how many were never announced. left_out: members that WeCom tells nothing about (no licence, out of range).
     """
 
     since: int
@@ -61,7 +59,7 @@ class ComparisonFailure:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonStatus:
-    """How it stands with the comparison: what is under way, the last good run, what went wrong since."""
+    """The state of the comparison: the run in progress, the last completed one, and what has failed since."""
 
     run: ComparisonRun | None = None
     good: ComparisonRun | None = None
@@ -77,17 +75,17 @@ def last_due(now: float, zone: ZoneInfo) -> int:
 
 
 def is_due(status: ComparisonStatus, now: float, zone: ZoneInfo) -> bool:
-    """Whether a nightly run has to begin: none has since it was last due."""
+    """Whether a nightly run has to begin: none has begun since it was last due."""
     due = last_due(now, zone)
     if status.run is not None:
-        return status.run.started_at < due - PERIOD // 2  # it hangs since the day before: the period moves on
+        return status.run.started_at < due - PERIOD // 2  # stuck since the day before: start over, the period moves on
     return status.good is None or status.good.started_at < due
 
 
 def period(status: ComparisonStatus, now: int, begun_at: int, life: int) -> tuple[int, int]:
-    """(since, until) of a run that begins now: two days, or back to the last good run.
+    """(since, until), Unix seconds, of a run that begins now: the last two days, or back to the last good run.
 
-    Never before the installation began, nor where the ledger's rows, which live `life` s, may be gone.
+    Never before the installation began, nor so far back that the ledger's rows, kept for `life` s, may be gone.
     """
     back = now - PERIOD
     if status.good is not None:
@@ -109,7 +107,7 @@ class Unannounced:
 def not_announced(
     entry: Mapping[str, Any], run: ComparisonRun, announced: Callable[[str, str], bool]
 ) -> tuple[bool, Unannounced | None]:
-    """(whether a new customer came in the period, what to put on the list) of an entry of batch_get_by_user."""
+    """An entry of batch_get_by_user → (whether it is a new customer of the period, what to put on the work list)."""
     contact, follow = entry.get("external_contact") or {}, entry.get("follow_info") or {}
     member, customer = follow.get("userid"), contact.get("external_userid")
     created = follow.get("createtime")
@@ -129,6 +127,6 @@ def not_announced(
 
 
 def unannounced_id(app: str, user_id: str, external_user_id: str, created_at: int) -> str:
-    """32 hex digits, as an event's, and the same on each night."""
+    """32 hex digits, like an event's id, and the same in every run."""
     parts = (str(Outcome.UNANNOUNCED), app, user_id, external_user_id, str(created_at))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What a member can send by hand to a customer who was not greeted: the welcome that the book has for them now."""
+"""The welcome that a member can send by hand to a customer who was not greeted, from the current welcome book."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from tasks.wecom import WeComClient
 
 @dataclass(frozen=True, slots=True)
 class ManualGreeting:
-    """A welcome for one customer: its template, and the values of its placeholders as far as they are known."""
+    """A welcome for one customer: its template, and those values of its placeholders that are known."""
 
     template: Template
     values: Mapping[str, str]
@@ -29,7 +29,7 @@ class ManualGreeting:
 
     @property
     def unknown(self) -> list[str]:
-        """The placeholders of whose value nothing is known, or nothing shows, in order."""
+        """The placeholders without a value, or with one that shows nothing, sorted."""
         return sorted(name for name in wanted(self.template) if not cut(name, self.values.get(name, "")))
 
 
@@ -38,14 +38,14 @@ def manual_greeting(
 ) -> ManualGreeting | None:
     """The welcome for a customer whom this app missed, chosen as at the time of the add; None where no welcome applies.
 
-    Asks WeCom for names and facts that are not at hand, for `budget` seconds at most. Raises redis.RedisError.
+    Asks WeCom for names and facts that are not cached, for `budget` seconds at most. Raises redis.RedisError.
     """
     number = books.current(app.name)
     if number is None:
         return None
     try:
         book = books.book(app.name, number)
-    except NoRevision:  # another one was published this moment, and the old one went
+    except NoRevision:  # a new one has just been published, and the old one deleted
         return None
     event = replace(row.event, corp_id=app.corp_id, change="add")
     by = time.monotonic() + budget

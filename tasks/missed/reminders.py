@@ -1,14 +1,14 @@
-"""Members are told which of their new customers were not greeted: an app message each (doc 90236), once per customer.
+"""App messages that remind members of new customers who were not greeted, once per customer. Doc 90236.
 
-    a row's reminder    which means
+    a row's reminder    meaning
     (none)              the member was not told
-    sending             a message is on its way; after UNSURE_AFTER seconds, for all we know, it went out or did not
-    sent                WeCom took the message
+    sending             a message is being sent; after UNSURE_AFTER seconds it counts as unsure
+    sent                WeCom accepted the message
     unsure              no answer came: the member may have been told
     failed              the member was not told, for the reason in `reminder_why`
 
-A row is marked `sending` before the message leaves, under the condition that it is still to do and nobody else has told
-the member: so two operators, or two processes, never tell twice.
+A row is marked `sending` before the message is sent, and only if it is still to do and the member was not told yet:
+so two operators, or two processes, never remind twice.
 """
 
 import logging
@@ -34,10 +34,10 @@ from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
-BYTES = 2048  # of a message's text, doc 90236: what is longer is cut
-QUIET = (clock(22, 0), clock(8, 0))  # no automatic reminder from, until, in the set time zone
-SETTLED = 120  # seconds after which a customer who was missed is not being greeted any more
-WITHIN = 3 * 86400  # seconds: older ones are not brought up by themselves
+BYTES = 2048  # of a message's text, doc 90236: WeCom cuts what is longer
+QUIET = (clock(22, 0), clock(8, 0))  # no automatic reminder from, until, in the configured time zone
+SETTLED = 120  # seconds after which a missed customer will not be greeted any more
+WITHIN = 3 * 86400  # seconds: no automatic reminder about older ones
 PAUSE = 600  # seconds between two automatic messages to a member: an outage makes one, not forty
 AT_ONCE = 50  # members told in one run
 NAMES_AT_ONCE = 20  # customers' names asked for in one run
@@ -47,7 +47,7 @@ NO_VALID_RECEIVER = 81013
 NO_TIME = Reason.of(Kind.NO_TIME_LEFT)
 
 _BEGIN = """
--- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again    → 1 marked, 0 not to do any more, or told already
+-- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again    → 1 marked, 0 no longer to do, or told already
 if redis.call('EXISTS', KEYS[1]) == 0 or not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
 local told = redis.call('HGET', KEYS[1], 'reminder')
 local by = redis.call('HMGET', KEYS[1], 'reminded_by', 'reminded_at')
@@ -57,7 +57,7 @@ redis.call('HSET', KEYS[1], 'reminder', 'sending', 'reminded_by', ARGV[2], 'remi
 redis.call('HDEL', KEYS[1], 'reminder_why')
 return 1
 """
-_NOTE = """
+_RECORD = """
 -- KEYS  row    ARGV  state, reason
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 'reminder', ARGV[1], 'reminder_why', ARGV[2])
@@ -67,9 +67,9 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of telling a member. `rows`: of how many customers.
+    """The result of reminding one member. `rows`: of how many customers.
 
-    `reason`: why it failed, or why it is not known whether it arrived.
+    `reason`: why it failed, or why it is not known whether the message arrived.
     """
 
     user_id: str
@@ -80,7 +80,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a click. `skipped`: rows that had changed meanwhile: greeted, ticked off, or told of already."""
+    """The result of a request. `skipped`: rows that had changed meanwhile: greeted, ticked off, or told of already."""
 
     told: Sequence[Told]
     skipped: int
@@ -92,7 +92,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Automatic reminders are on, by whom, since when (Unix seconds): earlier customers are not brought up."""
+    """Who switched automatic reminders on, and when (Unix seconds); they leave out earlier customers."""
 
     by: str
     since: int
@@ -102,13 +102,13 @@ class Switch:
 
 
 def is_quiet(now: datetime) -> bool:
-    """Whether it is night, when nobody is told by itself."""
+    """Whether it is night, when no automatic reminder is sent."""
     start, end = QUIET
     return now.time() >= start or now.time() < end
 
 
 def text(customers: Sequence[tuple[str, str]], total: int | None = None, most: int = BYTES) -> str:
-    """What a member is told, in at most so many bytes: (name or "", time) of each customer; names as far as they fit.
+    """A reminder's text for (name or "", time) of each customer, in at most `most` bytes; names as far as they fit.
 
     >>> text([("李雷", "10:12"), ("", "10:05")])
     '你有 2 位新客户还没收到欢迎语：李雷（10:12）、一位客户（10:05）。打开聊天打个招呼吧。'
@@ -122,22 +122,22 @@ def text(customers: Sequence[tuple[str, str]], total: int | None = None, most: i
     return text(customers[:-1], total, most)
 
 
-def told_name(name: str) -> str:
-    """A name on one line, with nothing in it that turns or hides what stands beside it; cut to 32 characters.
+def safe_name(name: str) -> str:
+    """A name on one line, without characters that reorder or hide the text around it; cut to 32 characters.
 
     A text message shows `<a href>` as a link (doc 90236), and customers choose their names.
     """
     return trimmed(plain(name).replace("<", "＜").replace(">", "＞")[:32])
 
 
-def moment(at: float, now: datetime) -> str:
-    """A time as members read it: today 10:12, else 11-21 18:40."""
+def local_time(at: float, now: datetime) -> str:
+    """A time as members read it: 10:12 for today, else 11-21 18:40."""
     here = datetime.fromtimestamp(at, now.tzinfo)
     return here.strftime("%H:%M" if here.date() == now.date() else "%m-%d %H:%M")
 
 
 def by_member(rows: Iterable[Delivery]) -> dict[str, list[Delivery]]:
-    """Member → customers, in the order in which they come."""
+    """Member → their rows, in the given order."""
     members: dict[str, list[Delivery]] = {}
     for row in rows:
         members.setdefault(row.user_id, []).append(row)
@@ -160,7 +160,7 @@ class Reminders:
         self._list = work_list
         self._lookups = lookups
         self._begin = repeatable(client.register_script(_BEGIN))
-        self._note = repeatable(client.register_script(_NOTE))
+        self._record = repeatable(client.register_script(_RECORD))
 
     @property
     def possible(self) -> bool:
@@ -168,10 +168,10 @@ class Reminders:
         return self._app.agent_id.isdigit()
 
     def tell(self, ids: Sequence[str], who: str, again: bool = False, patience: float = 8.0) -> Report:
-        """Tell the members of these rows, one message each. `who` asks; "": nobody, it is automatic.
+        """Tell the members of these rows, one message each. `who`: the operator; "" for an automatic reminder.
 
-        Rows that changed meanwhile are skipped; with `again` those of which a member was told already are not.
-        Members whose turn does not come within `patience` seconds are reported as failed, for NO_TIME.
+        Rows that changed meanwhile are skipped, and unless `again` those that a member was told of already.
+        Members not reached within `patience` seconds are reported as failed, for NO_TIME.
         """
         now = now_ms(self._redis)
         by = time.monotonic() + patience
@@ -190,7 +190,7 @@ class Reminders:
         return Report(tuple(told), skipped=len(set(ids)) - len(marked) - late)
 
     def run(self, now: datetime | None = None) -> Report:
-        """What the schedule does: tell members of whom they have not been told yet, if it is switched on and day."""
+        """The scheduled run: tell members of the customers they were not told of yet, if switched on and in daytime."""
         now = now or datetime.now(self._zone)
         since = self.switch()
         if since is None or not self.possible or is_quiet(now):
@@ -210,10 +210,10 @@ class Reminders:
         return Report(tuple(told), 0)
 
     def learn_names(self, by: float) -> int:
-        """Ask WeCom for names of customers on the list's first pages, and of their members, before a `time.monotonic`.
+        """Fetch names of customers on the list's first pages, and of their members, until `by` (`time.monotonic`).
 
-        So that a page, and a member, reads a name. → how many customers were asked for; one that was not answered is
-        asked for again, and one without a name is recorded as such.
+        Pages and reminders then show names. → how many customers were looked up; one without an answer is looked up
+        again, and one without a name is recorded as such.
         """
         learned = 0
         members: dict[str, Delivery] = {}
@@ -229,7 +229,7 @@ class Reminders:
                 name = str((calls.get(row.external_user_id).get("external_contact") or {}).get("name") or "")
             except (Busy, Limited, NotSent, NoAnswer):
                 break
-            except WeComError:  # no contact any more, or not for this app to see
+            except WeComError:  # no longer a contact, or not visible to this app
                 name = ""
             self._list.name(row.id, name[:128])
         unknown = sorted(members.keys() - known_members(self._redis, self._app.name, members))[:NAMES_AT_ONCE]
@@ -239,12 +239,12 @@ class Reminders:
         return learned
 
     def switch(self) -> Switch | None:
-        """Whether members are told by itself; None: they are not."""
+        """The switch of automatic reminders; None: they are off."""
         stored = replies.fields(self._redis.hgetall(keys.reminders(self._app.name)))
         return Switch(stored["by"], int(stored["since"])) if stored else None
 
     def switch_on(self, who: str) -> None:
-        """From now on members are told by itself; of customers who come from now on."""
+        """Remind members automatically, of customers added from now on."""
         if self.switch() is None:
             self._redis.hset(keys.reminders(self._app.name), mapping={"by": who, "since": now_ms(self._redis) // 1000})
 
@@ -257,7 +257,7 @@ class Reminders:
 
     def _message(self, member: str, rows: Sequence[Delivery], now: int, by: float) -> Told:
         here = datetime.fromtimestamp(now / 1000, self._zone)
-        customers = [(told_name(customer_name(row)), moment(row.received_at, here)) for row in rows]
+        customers = [(safe_name(customer_name(row)), local_time(row.received_at, here)) for row in rows]
         message = {
             "touser": member,
             "msgtype": "text",
@@ -278,14 +278,14 @@ class Reminders:
         if reason is not None and status is ReminderStatus.SENT:
             status = ReminderStatus.FAILED
         for row in rows:
-            self._note(keys=[keys.event(row.id)], args=[str(status), reason.to_json() if reason else ""])
+            self._record(keys=[keys.event(row.id)], args=[str(status), reason.to_json() if reason else ""])
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
         return Told(member, len(rows), status, reason)
 
 
 def _not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:
-    """Why the message does not reach the member although WeCom took it; None: it does."""
+    """Why the message does not reach the member although WeCom accepted it; None: it does."""
     if member in str(answer.get("invaliduser") or "").split("|"):
         return Reason.of(Kind.MEMBER_NOT_VISIBLE)
     if member in str(answer.get("unlicenseduser") or "").split("|"):
@@ -294,7 +294,7 @@ def _not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:
 
 
 def reminder_status(row: Delivery, now: float) -> ReminderStatus | None:
-    """A row's reminder as it is shown: one that has been `sending` for long is `unsure`. None: nobody was told."""
+    """A row's reminder as shown at `now` (Unix seconds): `sending` for too long is `unsure`. None: nobody was told."""
     reminder = row.reminder
     if reminder is None:
         return None

@@ -1,14 +1,14 @@
 """The work list of customers who were not greeted, and what people did about each: told the member, ticked it off.
 
-    to do    welcome:missed:APP         id → ms at which the customer came. The ledger puts in what was missed
-                                        (settle.lua), comparison who was never announced. Who is greeted after
-                                        all leaves it by itself
+    to do    welcome:missed:APP         id → ms at which the customer was added. The ledger adds missed events
+                                        (settle.lua), the comparison customers who were never announced. A
+                                        customer who is greeted after all is removed
     done     welcome:missed-done:APP    id → ms at which it was ticked off
 
-What was done about a customer stands in its row, so that it lives, is backed up and is forgotten with it:
+What was done about a customer is stored in its row, so that it expires, is backed up and is erased with it:
     ticked_by, ticked_at                                  by whom, and when (ms)
     reminder, reminded_at, reminded_by, reminder_why      see tasks.missed.reminders
-    customer_name                                         as WeCom tells it, for people who are to greet by hand
+    customer_name                                         as WeCom has it, for people who greet by hand
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ from tasks.visible_text import plain
 PAGE = 50  # rows
 
 _TICK = """
--- KEYS  row, to do, done        ARGV  id, who, ms        → 1 ticked off, 0 it is not on the list (any more)
+-- KEYS  row, to do, done        ARGV  id, who, ms        → 1 ticked off, 0 not on the list, or no longer
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'ticked_by', ARGV[2], 'ticked_at', ARGV[3])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
@@ -43,7 +43,7 @@ if outcome == 'sent' or outcome == 'unconfirmed' or later then return 0 end
 for _, other in ipairs(call('ZRANGEBYSCORE', KEYS[4], at, '+inf', 'LIMIT', 0, 50)) do
   local row = call('HMGET', ARGV[2] .. other, 'user_id', 'outcome', 'rehearsal')
   if row[1] == member and row[3] ~= '1' and (row[2] == 'sent' or row[2] == 'unconfirmed') then
-    call('HSET', KEYS[1], 'greeted_later', other) -- settle.lua looks at those alone that are to do
+    call('HSET', KEYS[1], 'greeted_later', other) -- settle.lua marks only rows that are to do
     return 0
   end
 end
@@ -61,9 +61,9 @@ class UsedUpBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MissedCause:
-    """Why customers were missed, as far as one cure goes. `errcode` None: WeCom's answer had no part in it.
+    """Why customers were missed; one cause has one remedy. `errcode` None: WeCom's answer had no part in it.
 
-    `used_up_by`: of those that expired; else None.
+    `used_up_by`: for expired events; else None.
     """
 
     outcome: Outcome
@@ -73,7 +73,7 @@ class MissedCause:
 
 @dataclass(frozen=True, slots=True)
 class MissedPage:
-    """Some of a list, newest first. `older`: the cursor of what comes after them, None at the end."""
+    """A page of a list, newest first. `older`: the cursor of the next page; None at the end."""
 
     rows: Sequence[Delivery]
     older: str | None = None
@@ -90,12 +90,12 @@ def cause_of(delivery: Delivery) -> MissedCause:
 
 
 def customer_name(delivery: Delivery) -> str:
-    """The customer's name: as WeCom told it, or as it stood in the text; "" where none is known that shows. Pure."""
+    """The customer's name as WeCom gave it or the text had it; "" where none is known, or it shows nothing. Pure."""
     return plain(delivery.customer_name or (delivery.names or {}).get("customer", ""))
 
 
 def by_cause(rows: Iterable[Delivery]) -> dict[MissedCause, list[Delivery]]:
-    """Cause → its rows, in the order in which they come. Pure."""
+    """Cause → its rows, in the given order. Pure."""
     groups: dict[MissedCause, list[Delivery]] = {}
     for row in rows:
         groups.setdefault(cause_of(row), []).append(row)
@@ -103,7 +103,7 @@ def by_cause(rows: Iterable[Delivery]) -> dict[MissedCause, list[Delivery]]:
 
 
 class WorkList:
-    """The work list of one app. Thread-safe. Every method raises redis.RedisError when Redis cannot be asked."""
+    """The work list of one app. Thread-safe. Every method raises redis.RedisError when Redis is unavailable."""
 
     def __init__(self, client: Redis, app: str) -> None:
         self._redis = client
@@ -113,7 +113,7 @@ class WorkList:
         self._untick = client.register_script(_UNTICK)
 
     def counts(self) -> tuple[int, int]:
-        """How many are to do, and how many are done."""
+        """(number to do, number done)."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(self._todo)
             pipe.zcard(self._done)
@@ -121,29 +121,29 @@ class WorkList:
         return todo, done
 
     def page(self, done: bool = False, before: str | None = None, limit: int = PAGE) -> MissedPage:
-        """A page of the list, or of what is done, from a page's `older` on. ValueError for another cursor."""
+        """A page of what is to do, or of what is done. `before`: a page's `older`. ValueError for another cursor."""
         key = self._done if done else self._todo
         ids = list(self._ids(key, before, limit + 1))
         older = f"{ids[limit - 1][1]}-{ids[limit - 1][0]}" if len(ids) > limit else None
         return MissedPage(self.rows([identity for identity, _ in ids[:limit]]), older)
 
     def rows(self, ids: Sequence[str]) -> list[Delivery]:
-        """The rows of these ids that there are, in their order; those of another app are not."""
+        """The rows of these ids that exist and belong to this app, in the given order."""
         return [one for one in query.read(self._redis, ids) if one.app == self._app and one.outcome]
 
     def open(self, ids: Sequence[str]) -> list[Delivery]:
-        """Those of these ids that are still to do, in their order."""
+        """The rows of these ids that are still to do, in the given order."""
         if not ids:
             return []
         scores = self._redis.zmscore(self._todo, list(ids))
         return self.rows([identity for identity, score in zip(ids, scores, strict=True) if score is not None])
 
     def tick(self, ids: Iterable[str], who: str, now: int) -> list[str]:
-        """Tick off what was done, by whom and at what ms. → those that were on the list; the rest stays as it is."""
+        """Tick off rows. `who`: the operator; `now`: ms. → the ids that were on the list; others stay as they are."""
         return [one for one in ids if self._tick(keys=self._keys(one), args=[one, who, now])]
 
     def untick(self, ids: Sequence[str]) -> list[str]:
-        """Take ticks back. → those that are on the list again."""
+        """Undo ticks. → the ids that are on the list again."""
         return [
             row.id
             for row in self.rows(ids)
@@ -154,14 +154,14 @@ class WorkList:
         ]
 
     def ticked_at(self, at: int, most: int = PAGE) -> list[str]:
-        """The ids that were ticked off in the ms `at`: those of one click."""
+        """The ids that were ticked off at `at` (ms), which is one request's `now`; at most `most`."""
         return replies.texts(self._redis.zrangebyscore(self._done, at, at, start=0, num=most))
 
     def add_unannounced(self, found: Iterable[Delivery], life: int) -> int:
-        """Put customers on the list of whom no event came; kept `life` s. → how many are new.
+        """Put customers on the list for whom no event came; rows are kept `life` s. → how many are new.
 
-        One that was ticked off stays so. The customer's index lists it too: a later greeting takes it off the list, as
-        any that was missed (settle.lua).
+        One that was ticked off stays so. The customer's index lists it too, so a later greeting takes it off the list,
+        as it does with any missed event (settle.lua).
         """
         added = 0
         for one in found:
@@ -177,11 +177,11 @@ class WorkList:
         return added
 
     def drop(self, ids: Sequence[str]) -> None:
-        """Erase rows that were added as never announced, and were announced after all."""
+        """Erase rows, such as those of customers who were announced after all."""
         erase(self._redis, query.read(self._redis, ids))
 
     def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[Delivery]:
-        """Customers to be greeted who came since `ms`, newest first; at most so many are looked at."""
+        """Rows to do of customers added since `ms`, newest first; looks at `most` at the most."""
         for start in range(0, most, batch):
             ids = replies.texts(self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch))
             yield from query.read(self._redis, ids)
@@ -189,14 +189,14 @@ class WorkList:
                 return
 
     def name(self, identity: str, customer: str) -> None:
-        """Note a customer's name in its row, if the row is still there."""
+        """Record a customer's name in its row, if the row still exists."""
         self._redis.eval(
             "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'customer_name', ARGV[1]) end",
             *(1, keys.event(identity), customer),
         )
 
     def trim(self, before: int, batch: int = 200) -> int:
-        """Erase who came, or was ticked off, before a ms, and is past its life. → how many."""
+        """Erase rows added or ticked off before `before` (ms), whose life is over. → how many."""
         trimmed = 0
         for key in (self._todo, self._done):
             while ids := replies.texts(self._redis.zrangebyscore(key, "-inf", before, start=0, num=batch)):
@@ -209,7 +209,7 @@ class WorkList:
         return [keys.event(identity), self._todo, self._done]
 
     def _ids(self, key: str, before: str | None, most: int) -> Iterator[tuple[str, int]]:
-        """(id, ms), newest first, those of one ms by falling id, from a cursor on."""
+        """(id, ms) from a cursor on, newest first; within the same ms by descending id."""
         newest: int | str = "+inf"
         after = ""
         if before is not None:

@@ -61,11 +61,11 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
 
 def _compared(services: Services, app: str) -> ComparisonRun:
     comparison = services.app(app).comparison
-    comparison.ask_for("")
+    comparison.request("")
     record(services, Act.COMPARED, app)
     for _ in range(TURNS):
         try:
-            run = comparison.turn()
+            run = comparison.advance()
         except ComparisonInProgress as error:
             raise CommandFailure(str(error)) from None
         if run is None:  # another process has ended it

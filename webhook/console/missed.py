@@ -223,7 +223,7 @@ def automatic() -> ResponseReturnValue:
 @blueprint.post("/missed/compare")
 def compare() -> ResponseReturnValue:
     """Request a comparison with WeCom's customers."""
-    if current.app().comparison.ask_for(current.operator()):
+    if current.app().comparison.request(current.operator()):
         current.record(Act.COMPARED)
         flash(_("The comparison begins within a minute"))
     else:

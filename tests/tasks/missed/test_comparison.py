@@ -165,19 +165,19 @@ def test_who_was_never_announced_is_found_and_nobody_else(there: Worker) -> None
     came(there, ago=4 * HOUR)  # before the installation
     came(there, add_way=202)
     came(there, external_user_id="wm-colleague")
-    run = comparing(there).turn()
+    run = comparing(there).advance()
     assert run is not None
     assert (run.members, run.customers, run.new, run.found, run.left_out) == (2, 6, 2, 1, 0)
     assert run.ended_at is not None
     (row,) = there.services.app("default").work_list.page().rows
     assert (row.external_user_id, row.user_id, row.customer_name, row.state) == ("wm-lost", "lisi", "赵敏", "xhs-11")
     assert (row.outcome, row.received_at) == (Outcome.UNANNOUNCED, lost.created_at)
-    assert comparing(there).turn() is None  # once a night
+    assert comparing(there).advance() is None  # once a night
 
 
 def test_a_fresh_installation_accuses_nobody(worker: Worker) -> None:
     came(worker, ago=HOUR)
-    run = comparing(worker).turn()
+    run = comparing(worker).advance()
     assert run is not None
     assert (run.found, run.ended_at is not None) == (0, True)
     begun_at = comparing(worker).status().begun_at
@@ -191,7 +191,7 @@ def test_an_installation_began_with_its_first_event(worker: Worker) -> None:
     worker.services.redis.zadd(keys.EVENTS, {identity: first.created_at * 1000})
     came(worker, ago=HOUR, external_user_id="wm-lost")
     came(worker, ago=4 * HOUR)
-    assert comparing(worker).turn().found == 1  # type: ignore[union-attr]
+    assert comparing(worker).advance().found == 1  # type: ignore[union-attr]
     assert listed(worker) == {"wm-lost"}
 
 
@@ -200,7 +200,7 @@ def test_more_members_than_one_call_takes_and_more_customers_than_a_page_has(the
     for number in range(120):
         came(there, user_id="m007", external_user_id=f"wm{number:03}")
     came(there, user_id="m229", external_user_id="wm-last")
-    run = comparing(there).turn()
+    run = comparing(there).advance()
     assert run is not None
     assert (run.members, run.customers, run.found) == (230, 121, 121)
     assert there.services.app("default").work_list.counts() == (121, 0)
@@ -214,15 +214,15 @@ def test_a_limit_is_waited_for_and_the_run_goes_on_where_it_stopped(there: Worke
     now = int(time.time())
     # as if the limit struck after the first batch
     there.wecom.faults(limited=1.0, paths=BATCH)
-    stopped = one.turn()
+    stopped = one.advance()
     assert stopped is not None
     assert stopped.not_before >= now + LATER
     failed = one.status().failed
     assert failed is not None
     assert (failed.reason.errcode, failed.again_at) == (45009, stopped.not_before)
-    assert one.turn() is None  # it waits
+    assert one.advance() is None  # it waits
     there.wecom.faults()
-    after = one.turn(now + LATER + 5)
+    after = one.advance(now + LATER + 5)
     assert after is not None
     assert (after.found, after.started_at, after.members) == (2, stopped.started_at, 150)
     assert one.status().failed is None
@@ -236,12 +236,12 @@ def test_a_turn_that_ends_in_the_middle_loses_nothing(there: Worker, monkeypatch
     came(there, user_id="m149", external_user_id="wm-two")
     turns = 0
     monkeypatch.setattr(comparison, "PATIENCE", 0.02)  # a page or so
-    run = comparing(there).turn()
+    run = comparing(there).advance()
     while run is not None and run.ended_at is None:
         turns += 1
         assert turns < 50
         monkeypatch.setattr(comparison, "PATIENCE", 0.02 * turns)
-        run = comparing(there).turn()
+        run = comparing(there).advance()
     assert run is not None
     assert (run.found, run.customers, run.members) == (151, 151, 150)
 
@@ -250,7 +250,7 @@ def test_no_answer_is_tried_again_soon(there: Worker) -> None:
     there.wecom.faults(http_5xx=1.0, paths=BATCH)
     came(there)
     now = int(time.time())
-    run = comparing(there).turn()
+    run = comparing(there).advance()
     assert run is not None
     assert now + SOON <= run.not_before < now + LATER
 
@@ -260,7 +260,7 @@ def test_a_member_whom_wecom_does_not_tell_of_is_left_out_and_counted(there: Wor
     there.wecom.people(members={"m07": {"status": 5}, "m11": {"licensed": False}})
     came(there, user_id="m06", external_user_id="wm-six")
     came(there, user_id="m08", external_user_id="wm-eight")
-    run = comparing(there).turn()
+    run = comparing(there).advance()
     assert run is not None
     assert listed(there) == {"wm-six", "wm-eight"}
     assert (run.left_out, run.ended_at is not None) == (2, True)
@@ -268,18 +268,18 @@ def test_a_member_whom_wecom_does_not_tell_of_is_left_out_and_counted(there: Wor
 
 def test_where_nobody_has_a_licence_the_run_ends_and_says_so(there: Worker) -> None:
     there.wecom.people(members={"m1": {"licensed": False}, "m2": {"licensed": False}})
-    run = comparing(there).turn()
+    run = comparing(there).advance()
     assert run is not None
     assert (run.members, run.left_out, run.ended_at is not None) == (0, 2, True)
 
 
 def test_who_was_announced_after_all_is_taken_off_the_list(there: Worker) -> None:
     record = came(there, external_user_id="wm-late")
-    comparing(there).turn()
+    comparing(there).advance()
     assert listed(there) == {"wm-late"}
     accepted(there.ledger, user_id=record.user_id, external_user_id="wm-late")
-    assert comparing(there).ask_for("李敏")
-    run = comparing(there).turn()
+    assert comparing(there).request("李敏")
+    run = comparing(there).advance()
     assert run is not None
     assert (run.by, run.found) == ("李敏", 0)
     assert listed(there) == set()
@@ -287,9 +287,9 @@ def test_who_was_announced_after_all_is_taken_off_the_list(there: Worker) -> Non
 
 def test_a_row_is_not_found_twice(there: Worker) -> None:
     came(there, external_user_id="wm-lost")
-    comparing(there).turn()
-    comparing(there).ask_for("a")
-    run = comparing(there).turn()
+    comparing(there).advance()
+    comparing(there).request("a")
+    run = comparing(there).advance()
     assert run is not None
     assert run.found == 0
     assert listed(there) == {"wm-lost"}
@@ -302,14 +302,14 @@ def test_who_was_forgotten_is_not_found_again(there: Worker) -> None:
     erasure.forget(there.services.redis, "wm-gone")
     erasure.forget(there.services.redis, "wm-gone-here", "default")
     erasure.forget(there.services.redis, "wm-there", "another")
-    comparing(there).turn()
+    comparing(there).advance()
     assert listed(there) == {"wm-there"}
 
 
 def test_one_goes_on_at_a_time(there: Worker) -> None:
     there.services.redis.set(keys.comparison_lock("default"), "somebody", px=5000)
     with pytest.raises(ComparisonInProgress):
-        comparing(there).turn()
+        comparing(there).advance()
 
 
 def test_a_turn_whose_lease_another_has_taken_over_writes_nothing_more(
@@ -321,7 +321,7 @@ def test_a_turn_whose_lease_another_has_taken_over_writes_nothing_more(
     lease, redis = keys.comparison_lock("default"), there.services.redis
     takeover = there.aside(lambda: until(lambda: redis.exists(lease)) and redis.set(lease, "another"))
     with pytest.raises(ComparisonInProgress):
-        comparing(there).turn()
+        comparing(there).advance()
     takeover.join()
     run = comparing(there).status().run
     assert run is not None
@@ -331,16 +331,16 @@ def test_a_turn_whose_lease_another_has_taken_over_writes_nothing_more(
 
 def test_a_run_can_be_asked_for_once_and_waiting_is_cut_short(there: Worker) -> None:
     one = comparing(there)
-    one.turn()
-    assert one.ask_for("李敏")
-    assert not one.ask_for("王五")
+    one.advance()
+    assert one.request("李敏")
+    assert not one.request("王五")
     there.wecom.faults(limited=1.0, paths=BATCH)
     came(there)
-    one.turn()
-    assert one.turn() is None
-    assert one.ask_for("王五")
+    one.advance()
+    assert one.advance() is None
+    assert one.request("王五")
     there.wecom.faults()
-    run = one.turn()
+    run = one.advance()
     assert run is not None
     assert run.by == "李敏"
     assert run.ended_at is not None
@@ -349,7 +349,7 @@ def test_a_run_can_be_asked_for_once_and_waiting_is_cut_short(there: Worker) -> 
 def test_a_wrong_permission_is_told_with_its_code(there: Worker) -> None:
     there.wecom.register(replace(there.app, secret="another"))
     there.services.redis.delete(*there.services.redis.keys("*token*") or ["-"])
-    assert comparing(there).turn() is not None
+    assert comparing(there).advance() is not None
     failed = comparing(there).status().failed
     assert failed is not None
     assert failed.reason.errcode == 40001
@@ -387,7 +387,7 @@ def test_a_member_who_appears_or_goes_between_two_turns_does_no_harm(there: Work
     run = ComparisonRun(0, 0, started_at=int(time.time()), batch=["m0-gone", "m1"], cursor="no cursor any more")
     began = replace(run, since=int(time.time()) - 3 * HOUR, until=int(time.time()) - RECENT)
     there.services.redis.hset(keys.comparison("default"), "run", json.dumps(asdict(began)))
-    ended = comparing(there).turn()
+    ended = comparing(there).advance()
     assert ended is not None
     assert ended.ended_at is not None
     assert listed(there) == {"wm-two"}

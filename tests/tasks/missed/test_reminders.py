@@ -10,7 +10,17 @@ import pytest
 
 from tasks import upkeep
 from tasks.directory.lookup import known_members
-from tasks.missed.reminders import BYTES, PAUSE, SETTLED, Reminders, is_quiet, moment, reminder_status, text, told_name
+from tasks.missed.reminders import (
+    BYTES,
+    PAUSE,
+    SETTLED,
+    Reminders,
+    is_quiet,
+    local_time,
+    reminder_status,
+    safe_name,
+    text,
+)
 from tasks.missed.work_list import WorkList, customer_name
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
@@ -79,7 +89,7 @@ def test_a_text_stays_within_what_wecom_takes_whole(count: int) -> None:
     ],
 )
 def test_a_name_cannot_say_more_than_a_name(name: str, shown: str) -> None:
-    assert told_name(name) == shown
+    assert safe_name(name) == shown
 
 
 @pytest.mark.parametrize(
@@ -90,8 +100,8 @@ def test_nobody_is_told_at_night(hour: int, quiet: bool) -> None:
 
 
 def test_times_are_of_today_or_carry_their_date() -> None:
-    assert moment(NOON.timestamp() - 3600, NOON) == "11:00"
-    assert moment(NOON.timestamp() - 86400, NOON) == "11-21 12:00"
+    assert local_time(NOON.timestamp() - 3600, NOON) == "11:00"
+    assert local_time(NOON.timestamp() - 86400, NOON) == "11-21 12:00"
 
 
 # ------------------------------------------------------------------------------------------------ by a click

@@ -239,11 +239,11 @@ def test_a_comparison_is_asked_for_and_its_result_is_shown(browse: Browser, weco
     assert "Under way It begins within a minute." in said
     assert "A comparison is under way already" in text_of(browse.post("/missed/compare"))
     wecom.faults(limited=1.0, paths=("externalcontact/get_follow_user_list",))
-    browse.services.app("default").comparison.turn()
+    browse.services.app("default").comparison.advance()
     assert "Why: too many calls (45009)" in text_of(browse.get("/missed"))
     wecom.faults()
     browse.post("/missed/compare")
-    browse.services.app("default").comparison.turn()
+    browse.services.app("default").comparison.advance()
     said = text_of(browse.get("/missed"))
     assert "1 new customer, 1 never announced" in said
     assert "Never announced 1 customer" in said
