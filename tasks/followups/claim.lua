@@ -1,6 +1,6 @@
--- Take follow-ups that are due, oldest first, each under a lease: due again when the lease ends.
--- Nothing, while the queue is paused.
--- KEYS  due of follow-ups, those that await a full add, the queue's pause
+-- Claim due follow-ups, oldest first, each under a lease: due again when the lease ends.
+-- Claims nothing while the queue is paused.
+-- KEYS  due follow-ups, those that await a full add, the queue's pause
 -- ARGV  prefix of rows, most, lease (ms)
 -- → per follow-up: its id, its row as a flat list
 local time = redis.call('TIME')
@@ -14,7 +14,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
   if redis.call('HGET', row, 'follow_state') ~= 'waiting' then -- forgotten, or past its life
     redis.call('ZREM', KEYS[1], id)
   else
-    redis.call('HINCRBY', row, 'follow_claims', 1) -- the claim's number fences off the one before
+    redis.call('HINCRBY', row, 'follow_claims', 1) -- the fencing token: it invalidates the previous claim
     redis.call('HINCRBY', row, 'follow_attempts', 1)
     redis.call('ZADD', KEYS[1], now + ARGV[3], id)
     local who = redis.call('HMGET', row, 'app', 'user_id', 'external_user_id')

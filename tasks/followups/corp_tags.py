@@ -1,10 +1,10 @@
-"""The ids of the corp's tags, by group and name; those that do not exist yet are made. Docs 92117, 92118.
+"""The ids of the corp's tags, by group and name; missing tags are created. Docs 92117, 92118.
 
-Kept in Redis for all workers, and read anew when an id is refused. A worker makes tags under a lock, so that two do
-not make the same one twice.
+Cached in Redis for all workers, and fetched again when WeCom refuses an id. Tags are created under a lock, so that no
+two workers create the same one.
 
     welcome:tags:CORP         hash: ["group", "name"] → id
-    welcome:tags:CORP:lock    held while tags are made
+    welcome:tags:CORP:lock    held while tags are created
 """
 
 import json
@@ -19,19 +19,19 @@ from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 
-LOCK_LIFE = 15.0  # seconds: longer than a follow-up has, so that its holder has ended
-LOOK = 0.1  # seconds between two looks at the lock
-FRESH = 24 * 3600  # seconds after which the whole map is read anew: tags are renamed in WeCom's console
+LOCK_LIFE = 15.0  # seconds: longer than a follow-up may take, so a live holder never loses it
+POLL = 0.1  # seconds between two tries to take the lock
+FRESH = 24 * 3600  # seconds after which the whole map is fetched again: tags are renamed in WeCom's console
 NAME_TAKEN = 40071
 PATH = "externalcontact/add_corp_tag"
 
 
 class TagsNotReady(WeComError):
-    """Another worker is making tags, and takes long: try again."""
+    """Another worker holds the lock for too long, or WeCom named no id of a created tag: try again."""
 
 
 class CorpTags:
-    """Tag → id. Thread-safe."""
+    """The corps' tag ids. Thread-safe."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
@@ -39,22 +39,22 @@ class CorpTags:
     def ids(
         self, wecom: WeComClient, corp_id: str, tags: Sequence[Tag], by: float, refused: Sequence[str] = ()
     ) -> list[str]:
-        """The ids of `tags`, in their order; made if there are none.
+        """The ids of `tags`, in their order; creates the tags that do not exist.
 
-        by: a time of `time.monotonic`, also the deadline of `wecom`. refused: ids that WeCom does not know, so that
-        what is kept is old. Raises WeComError or redis.RedisError.
+        by: a time of `time.monotonic`, also the deadline of `wecom`. refused: ids that WeCom does not know, which means
+        that the cache is stale. Raises WeComError or redis.RedisError.
         """
         known = self._known(corp_id, tags)
-        if self._whole(known, refused):
+        if self._usable(known, refused):
             return [str(one) for one in known]
         name, patience = keys.corp_tags_lock(corp_id), by - time.monotonic()
-        lock = Lock(self._redis, name, LOCK_LIFE, LOOK, blocking_timeout=patience, raise_on_release_error=False)
+        lock = Lock(self._redis, name, LOCK_LIFE, POLL, blocking_timeout=patience, raise_on_release_error=False)
         try:
             with lock:
-                known = self._known(corp_id, tags)  # another worker may have made them meanwhile
-                if not self._whole(known, refused):
-                    found = self._made(wecom, tags)
-                    self._keep(corp_id, found)
+                known = self._known(corp_id, tags)  # another worker may have created them meanwhile
+                if not self._usable(known, refused):
+                    found = self._create_missing(wecom, tags)
+                    self._store(corp_id, found)
                     known = [found.get(tag) for tag in tags]
         except LockError:
             raise TagsNotReady(PATH, "another worker is making tags") from None
@@ -66,11 +66,11 @@ class CorpTags:
         return replies.texts_or_none(self._redis.hmget(keys.corp_tags(corp_id), [_field(tag) for tag in tags]))
 
     @staticmethod
-    def _whole(known: Sequence[str | None], refused: Sequence[str]) -> bool:
+    def _usable(known: Sequence[str | None], refused: Sequence[str]) -> bool:
         return None not in known and not set(known) & set(refused)
 
-    def _made(self, wecom: WeComClient, tags: Sequence[Tag]) -> dict[Tag, str]:
-        """All tags of the corp by WeCom's list, with these among them."""
+    def _create_missing(self, wecom: WeComClient, tags: Sequence[Tag]) -> dict[Tag, str]:
+        """Create those of `tags` that WeCom does not list. → tag → id of all the corp's tags."""
         found = _listed(wecom)
         missing: dict[str, list[Tag]] = {}
         for tag in tags:
@@ -84,7 +84,7 @@ class CorpTags:
             except WeComAPIError as error:
                 if error.errcode != NAME_TAKEN:
                     raise
-                again = _listed(wecom)  # somebody has made it in the console meanwhile
+                again = _listed(wecom)  # somebody has created it in WeCom's console meanwhile
                 if any(tag not in again for tag in wanted):
                     raise
                 found |= again
@@ -93,7 +93,7 @@ class CorpTags:
                 found |= {Tag(group, one["name"]): one["id"] for one in made.get("tag", [])}
         return found
 
-    def _keep(self, corp_id: str, found: dict[Tag, str]) -> None:
+    def _store(self, corp_id: str, found: dict[Tag, str]) -> None:
         with self._redis.pipeline() as pipe:
             pipe.delete(keys.corp_tags(corp_id))
             if found:

@@ -1,8 +1,8 @@
 -- Record the progress of a follow-up, if the fencing token is still the claim's.
--- KEYS  row, due of follow-ups, those that await a full add, the app's that failed
+-- KEYS  row, due follow-ups, those that await a full add, the app's failed ones
 -- ARGV  id, fencing token, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
 --       then field, value, ... of the row
--- → 1 recorded, 0 no longer ours, or no row
+-- → 1 recorded, 0 the claim is no longer ours, or there is no row
 local state = ARGV[3]
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])

@@ -1,12 +1,12 @@
-"""What is done after the greeting, in the ledger: which follow-ups wait, and who works on one now.
+"""Follow-ups in the ledger: which are waiting, and their claims.
 
-    a row's follow_state    means                                     is in `followup:due` with the time at which …
-    (none)                  nothing is to be done after it
-    waiting                 to be done, or tried again                its next try may begin, or a worker's lease ends
-    done, failed            done, or given up with the reason         (no longer in it)
+    a row's follow_state    meaning                                   its score in `followup:due`: when …
+    (none)                  there is nothing to do
+    waiting                 to be done, or retried                    its next try may begin, or a worker's lease ends
+    done, failed            done, or given up with a reason           (not in it)
 
-The settling of an event enters its follow-up in the same step as its outcome (settle.lua), so nothing is lost between
-the two. A claim is a lease with a number, as that of an event: see tasks.ledger.ledger.
+settle.lua enters an event's follow-up in the same step as its outcome, so none can be lost in between. A claim is a
+lease with a fencing token, like an event's: see tasks.ledger.ledger.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from tasks.ledger.rows import from_row, progress_fields
 from tasks.storage import keys
 from tasks.storage.connections import Redis, repeatable
 
-LISTED = 100  # rows that are looked at for a list
-LEASE = 10.0  # seconds that a worker has; a follow-up that takes longer is taken over
+LISTED = 100  # rows that are read for a list
+LEASE = 10.0  # seconds that a worker has; then another may claim the follow-up
 
 _AGAIN = """
 local state = redis.call('HGET', KEYS[1], 'follow_state')
@@ -54,17 +54,17 @@ class FollowUpTask:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpSummary:
-    """How the follow-ups are: `waiting` and `oldest` (seconds past its time) of all apps, the rest of one."""
+    """The status of follow-ups: `waiting` and `oldest` (seconds overdue) of all apps, the rest of one app."""
 
     waiting: int
     oldest: float
-    retried: Sequence[Delivery]  # failed, and to be tried again
-    failed: Sequence[Delivery]  # given up, those received last first
-    failures: int  # given up in all
+    retried: Sequence[Delivery]  # failed, and to be retried
+    failed: Sequence[Delivery]  # given up, newest first
+    failures: int  # number given up
 
 
 class FollowUps:
-    """The follow-ups of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
+    """The follow-ups in one Redis. Thread-safe. Methods raise redis.RedisError when Redis is unavailable."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
@@ -106,13 +106,13 @@ class FollowUps:
         )
 
     def again(self, identity: str) -> bool:
-        """Have one that failed, or waits, done now, with all its tries anew. False: there is nothing to do again."""
+        """Make a failed or waiting follow-up due now, with its tries reset. False: it is neither."""
         return bool(
             self._again(keys=[keys.event(identity), keys.FOLLOWUP_DUE], args=[identity, keys.followup_failed("")])
         )
 
     def summary(self, app: str) -> FollowUpSummary:
-        """How those of an app are. Bounded work: LISTED rows of each kind are looked at."""
+        """The status of an app's follow-ups. Reads at most LISTED rows of each kind."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.zcard(keys.FOLLOWUP_DUE)

@@ -1,11 +1,10 @@
-"""After the greeting, on the slow queue: tags and the remark of a template's `then`. Docs 92117, 92118, 92115.
+"""Follow-ups, on the slow queue: the tags and the remark of a template's `then`. Docs 92117, 92118, 92115.
 
-    a message on the slow queue ──▶ FollowUpWorker.run       takes all follow-ups that are due, a few at a time
-                                       └─▶ FollowUpHandler.do     one: choose, mark, remark, record the progress
+    a message on the slow queue ──▶ FollowUpWorker.run       claims all due follow-ups, a few at a time
+                                       └─▶ FollowUpHandler.do     one: choose, tag, set the remark, record the progress
 
-Whatever became of the greeting, also where none could be sent: an event that never came to a template gets the one
-that it would have had. Every step may be done twice: a mark that is there stays, and a remark is set only where the
-member has none.
+They are done whatever the greeting's outcome: an event settled before a template was chosen gets the one that it would
+have had. Every step is idempotent: a tag that is there stays, and a remark is set only where the member has none.
 """
 
 import logging
@@ -36,10 +35,10 @@ from tasks.wecom import WeComAPIError, WeComClient, WeComError, errors
 log = logging.getLogger(__name__)
 
 DELAYS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0)  # seconds between two tries; then it is given up
-FACTS_AWAITED = 3  # tries that wait for what a rule or a remark asks for; then it counts as unknown, as for a greeting
-ALWAYS_THERE = ("member", "department", "corp")  # names that WeCom has of everybody: without one, it did not tell
+FACTS_AWAITED = 3  # tries that wait for a fact of a rule or remark; then it counts as unknown, as for a greeting
+ALWAYS_THERE = ("member", "department", "corp")  # names that WeCom has for every member: a missing one was not told
 WORK = LEASE - 2.0  # seconds for one try
-AT_ONCE = 8  # follow-ups under way in a process: few, for the greetings share WeCom's limits
+AT_ONCE = 8  # follow-ups running in a process: few, since greetings share WeCom's rate limits
 NO_CONTACTS = 84061
 NO_TAG = 40068
 NAMES = 4.0  # seconds for names and facts
@@ -50,12 +49,12 @@ PAGES = 20  # of a customer's members, 500 each
 
 
 def after_failure(error: Exception, task: FollowUpTask, jitter: float) -> FollowUpProgress:
-    """What follows a try that failed: another one, or the end. Pure. `jitter`: 0 to 1."""
+    """What follows a failed try: another one, or giving up. Pure. `jitter`: random, 0 to 1."""
     reason = error.reason if isinstance(error, FactsUnknown) else _reason(error)
     waits = isinstance(error, WeComAPIError) and error.errcode == NO_CONTACTS and task.event.change == "half_add"
     if waits:
         reason = Reason.of(Kind.AWAITS_FULL_ADD, cause=reason)
-    if not _passes(error):
+    if not _may_pass(error):
         return FollowUpProgress(FollowUpStatus.FAILED, reason)
     if task.attempts > len(DELAYS):
         return FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.GIVEN_UP, tries=task.attempts, cause=reason))
@@ -71,8 +70,8 @@ def _reason(error: Exception) -> Reason:
     return Reason.from_error(error)
 
 
-def _passes(error: Exception) -> bool:
-    """Whether a later try may succeed. What nobody lists may."""
+def _may_pass(error: Exception) -> bool:
+    """Whether a later try may succeed; with an undocumented errcode it may."""
     if isinstance(error, WeComAPIError):
         if error.errcode in (NO_CONTACTS, NO_TAG) or error.errcode not in errors.CODES:
             return True
@@ -81,7 +80,7 @@ def _passes(error: Exception) -> bool:
 
 
 class FactsUnknown(Exception):
-    """A rule or a remark asks for something that WeCom does not tell yet."""
+    """A rule or a remark needs facts that WeCom has not told yet."""
 
     def __init__(self, asked_by: str, facts: Iterable[str]) -> None:
         self.reason = Reason.of(Kind.FACTS_UNKNOWN, asked_by=asked_by, facts=sorted(facts))
@@ -93,7 +92,7 @@ class FactsUnknown(Exception):
 
 @dataclass(slots=True)
 class _Done:
-    """What of a follow-up is done."""
+    """What has been done of a follow-up."""
 
     tags: tuple[str, ...]
     remark: str | None
@@ -101,7 +100,7 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpHandler:
-    """Does one follow-up. Thread-safe."""
+    """Does one follow-up at a time. Thread-safe."""
 
     store: FollowUps
     books: BookStore
@@ -126,7 +125,7 @@ class FollowUpHandler:
             try:
                 recorded = self.store.record(task, progress)
             except redis.RedisError as error:
-                log.warning("cannot record a follow-up, so it is done again: %s", type(error).__name__)
+                log.warning("cannot record a follow-up, so it will be done again: %s", type(error).__name__)
                 return
             if recorded:
                 self._report(task, progress)
@@ -151,12 +150,12 @@ class FollowUpHandler:
         if revision is None:
             return FollowUpProgress(FollowUpStatus.NONE)
         book = self.books.book(task.event.app, revision)
-        enquiry = self.people.about(wecom, task.event, task.received_at, by, NAMES)
-        template = _template(book, task, enquiry)
+        lookup = self.people.about(wecom, task.event, task.received_at, by, NAMES)
+        template = _template(book, task, lookup)
         if template is None or template.then == NOTHING:
             return FollowUpProgress(FollowUpStatus.NONE)
         self._tag(template, task, wecom, by, done)
-        self._remark(template, task, wecom, enquiry, done)
+        self._remark(template, task, wecom, lookup, done)
         return FollowUpProgress(FollowUpStatus.DONE)
 
     def _tag(self, template: Template, task: FollowUpTask, wecom: WeComClient, by: float, done: _Done) -> None:
@@ -178,33 +177,33 @@ class FollowUpHandler:
     def _mark(wecom: WeComClient, task: FollowUpTask, ids: list[str]) -> None:
         wecom.external_contact.mark_tag(task.event.user_id, task.event.external_user_id, add_tag=ids)
 
-    def _remark(self, template: Template, task: FollowUpTask, wecom: WeComClient, enquiry: Lookup, done: _Done) -> None:
+    def _remark(self, template: Template, task: FollowUpTask, wecom: WeComClient, lookup: Lookup, done: _Done) -> None:
         if not template.then.remark or done.remark is not None:
             return
         name, current = _current_remark(wecom, task)
         asked = frozenset(one.name for one in placeholders(template.then.remark))
-        values = enquiry.values(asked - ABOUT_CUSTOMER)
+        values = lookup.values(asked - ABOUT_CUSTOMER)
         unknown = [one for one in ALWAYS_THERE if one in asked and not values.get(one)]
         if unknown and task.attempts <= FACTS_AWAITED:
             raise FactsUnknown("remark", unknown)
         text = remark(template, values | {"customer": name})
         if not text:
             return
-        if current in ("", name):  # WeCom shows the customer's own name where the member has set nothing
+        if current in ("", name):  # WeCom returns the customer's own name where the member has set no remark
             wecom.external_contact.remark(task.event.user_id, task.event.external_user_id, remark=text)
             done.remark = "set"
         else:
-            done.remark = "set" if current == text else "kept"  # a worker died after it had set it, or the member did
+            done.remark = "set" if current == text else "kept"  # set by a worker that then died; or by the member
 
 
-def _template(book: Book, task: FollowUpTask, enquiry: Lookup) -> Template | None:
-    """The template that the greeting had, or would have had. Raises FactsUnknown while that cannot be told."""
+def _template(book: Book, task: FollowUpTask, lookup: Lookup) -> Template | None:
+    """The template that the greeting had, or would have had. Raises FactsUnknown while its facts are missing."""
     if task.template:
         return book.templates.get(task.template)
-    contact = enquiry.contact()
+    contact = lookup.contact()
     facts = needs(book, contact)
     if facts:
-        contact = enquiry.contact(facts)
+        contact = lookup.contact(facts)
         unknown = needs(book, contact)
         if unknown and task.attempts <= FACTS_AWAITED:
             raise FactsUnknown("rule", unknown)
@@ -213,7 +212,7 @@ def _template(book: Book, task: FollowUpTask, enquiry: Lookup) -> Template | Non
 
 
 def _current_remark(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
-    """(the customer's own name, the remark of this member). Raises WeComError, 84061 if the two are no contacts."""
+    """(the customer's own name, this member's remark). Raises WeComError, 84061 if the two are not contacts."""
     name, cursor = None, None
     for _ in range(PAGES):
         answer = wecom.external_contact.get(task.event.external_user_id, cursor)
@@ -232,12 +231,12 @@ def _current_remark(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
 
 
 class FollowUpWorker:
-    """Takes what is due and does it, at most AT_ONCE at a time."""
+    """Claims due follow-ups and does them, at most AT_ONCE at a time."""
 
     def __init__(self, store: FollowUps, do: Callable[[FollowUpTask], None]) -> None:
         self._store = store
         self._do = do
-        self._turn = threading.Lock()
+        self._running = threading.Lock()
         self._under_way: list[str] = []  # event ids
         self._stopping = threading.Event()
 
@@ -246,8 +245,8 @@ class FollowUpWorker:
         return self._under_way
 
     def run(self) -> None:
-        """Do all that is due. At once back if another thread of this process is at it."""
-        if not self._turn.acquire(blocking=False):
+        """Do all due follow-ups. Returns at once if another thread of this process is running."""
+        if not self._running.acquire(blocking=False):
             return
         try:
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="follow-up") as pool:
@@ -258,11 +257,11 @@ class FollowUpWorker:
                         return
                     wait([pool.submit(self._do, task) for task in tasks])
         except redis.RedisError as error:
-            log.warning("cannot take the follow-ups that are due: %s", type(error).__name__)
+            log.warning("cannot claim due follow-ups: %s", type(error).__name__)
         finally:
             self._under_way = []
-            self._turn.release()
+            self._running.release()
 
     def stop(self) -> None:
-        """Take nothing more; what is under way is finished."""
+        """Claim nothing more; follow-ups in progress are finished."""
         self._stopping.set()

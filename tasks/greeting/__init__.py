@@ -1,1 +1,1 @@
-"""The 20-second task: due events are claimed, chosen for, sent, tried again and settled."""
+"""The 20-second task: claim due events, choose a welcome, send it, retry, and settle the event."""

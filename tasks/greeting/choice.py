@@ -8,7 +8,7 @@ from tasks.templates.select import needs, select
 def choose(book: Book, lookup: Lookup) -> Choice | None:
     """The template for the lookup's event; None where no rule applies and there is no `default`.
 
-    Facts are asked for only if the choice depends on them; one that does not come in time matches no rule.
+    Facts are looked up only if the choice depends on them; one that does not arrive in time matches no rule.
     """
     contact = lookup.contact()
     facts = needs(book, contact)

@@ -1,4 +1,4 @@
-"""The course of one greeting: what was chosen, sent and answered, and when; and the settlement that it ends in."""
+"""The course of one greeting: what was chosen, sent and answered, and when; and its settlement."""
 
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ from tasks.wecom.errors import NoAnswer
 
 @dataclass(slots=True)
 class Course:
-    """One claimed event on its way to its outcome.
+    """The state of one claimed event until its outcome.
 
     number: tries begun for the event, by earlier claims too; in_doubt: the answer to one of them was lost; begun: tries
     begun under this claim. steps: name → ms since receipt.
@@ -35,7 +35,7 @@ class Course:
         return cls(claim, claim.attempts, claim.in_doubt, steps={"started": round(claim.age * 1000)})
 
     def record(self, step: str) -> None:
-        """The step is done now; the first time counts."""
+        """Record that a step is done now; only the first time counts."""
         self.steps.setdefault(step, round(self.claim.elapsed() * 1000))
 
     def try_begins(self) -> None:
@@ -44,13 +44,13 @@ class Course:
         self.record(f"try_{self.number}")
 
     def try_ended(self, error: Exception | None) -> None:
-        """WeCom took the message, or the try failed with an error."""
+        """Record the result of the try: its error, or None when WeCom accepted the message."""
         self.record(f"answer_{self.number}")
         self.tries.append(Attempt(None if error is None else Reason.from_error(error)))
         self.in_doubt = self.in_doubt or isinstance(error, NoAnswer)
 
     def state(self) -> TryState:
-        """How it is after a failed try."""
+        """What `policy.next_step` needs to know after a failed try."""
         return TryState(
             number=self.number,
             in_doubt=self.in_doubt,
@@ -60,7 +60,7 @@ class Course:
         )
 
     def settlement(self, finish: Finish, pause: Pause | None) -> Settlement:
-        """What the ledger keeps. `pause`: of the queue, where it is why an event came too late."""
+        """What the ledger stores. `pause`: the pause of the queue that made the event late; else None."""
         reason, cause = finish.reason, ""
         if pause is not None and reason is not None:
             reason, cause = Reason(reason.kind, {**reason.params, "paused_by": pause.by}), "paused"

@@ -1,7 +1,7 @@
-"""Takes all events that are due, again and again while there are any, and hands each to a thread that greets.
+"""The dispatcher: claims due events as long as there are any, and hands each to a thread that greets.
 
-A task message wakes a dispatcher; it names no event. So a burst pays Celery once for hundreds of events, and a message
-that is lost costs nothing that the ledger does not know.
+A task message starts it, and names no event. So a burst of hundreds of events costs one Celery task, and a lost message
+loses no event: the ledger has them.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ from tasks.ledger.ledger import Ledger
 log = logging.getLogger(__name__)
 
 TICK = 0.02  # seconds between two polls, while there is something to do
-POLL_AGAIN_WITHIN = 0.1  # seconds for which a poll promises the next one: five ticks, since threads can be late
+POLL_AGAIN_WITHIN = 0.1  # seconds within which a poll promises the next one: five ticks, since threads can be late
 LINGER = 0.1  # seconds without anything to do after which the dispatcher ends
-PAUSE = 0.2  # seconds after Redis could not be reached
+PAUSE = 0.2  # seconds to wait when Redis could not be reached
 
 
 class Dispatcher:
-    """Takes what is due and greets it, at most `concurrency` at a time."""
+    """Claims due events and greets them, at most `concurrency` at a time."""
 
     def __init__(self, ledger: Ledger, greet: Callable[[Claim], None], concurrency: int) -> None:
         self._ledger = ledger
         self._greet = greet
         self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
-        self._turn = threading.Lock()
+        self._running = threading.Lock()
         self._count = threading.Lock()
         self._in_flight: set[str] = set()  # ids of events
         self._stopping = threading.Event()
@@ -43,36 +43,36 @@ class Dispatcher:
             return list(self._in_flight)
 
     def run(self) -> None:
-        """Greet all that is due, until nothing has been due for LINGER seconds and nothing is in flight.
+        """Greet all due events, until none has been due for LINGER seconds and none is in flight.
 
-        While it polls the hand-over queues no message, since the next poll is milliseconds away.
+        While it polls, the hand-over queues no message, since the next poll is milliseconds away.
         """
-        with self._turn:  # a second message of the queue waits: what it would find, the first one takes
+        with self._running:  # a second task waits: the first one claims what it would find
             idle_since = time.monotonic()
             while not self._stopping.is_set():
                 if self._take(POLL_AGAIN_WITHIN) or self._in_flight:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > LINGER and not self._take(poll_again_within=0):
-                    break  # the last poll withdrew the promise: the next event queues a message
+                    break  # the last poll withdrew the promise: the next event queues a task message
                 self._stopping.wait(TICK)
             while self._in_flight:
                 time.sleep(TICK)
 
     def stop(self) -> None:
-        """Take nothing more; `run` returns when what is in flight has its outcome."""
+        """Claim nothing more; `run` returns when every event in flight has its outcome."""
         self._stopping.set()
-        with contextlib.suppress(redis.RedisError):  # then the promise ends by itself
+        with contextlib.suppress(redis.RedisError):  # then the promise expires by itself
             self._ledger.claim(0)  # withdraws the promise to poll again
 
     def _take(self, poll_again_within: float) -> bool:
-        """Claim what is due for the free threads. → whether there was something."""
+        """Claim due events for the free threads. → whether there were any."""
         free = self._concurrency - len(self._in_flight)
         if free == 0:
             return False
         try:
             claims = self._ledger.claim(free, poll_again_within)
         except redis.RedisError as error:
-            log.warning("cannot take what is due: %s", type(error).__name__)
+            log.warning("cannot claim due events: %s", type(error).__name__)
             self._stopping.wait(PAUSE)
             return False
         for claim in claims:

@@ -1,4 +1,4 @@
-"""Greets one customer: choose, render, send, try again, settle. What decides is in `tasks.greeting.policy`."""
+"""Greets one customer: choose, render, send, retry, settle. The decisions are in `tasks.greeting.policy`."""
 
 import contextlib
 import logging
@@ -31,8 +31,8 @@ from tasks.wecom.errors import NoAnswer
 
 log = logging.getLogger(__name__)
 
-PREPARED = 0.5  # seconds from a claim to its first try; if the names took longer, the lease is extended first
-PATIENCE = 60.0  # seconds for which an outcome is offered to a Redis that is away
+PREPARED = 0.5  # seconds from a claim to its first try; if lookups took longer, the lease is extended first
+PATIENCE = 60.0  # seconds for which writing an outcome is retried while Redis is unavailable
 PAUSE = 0.2  # seconds between two tries to reach Redis
 
 
@@ -56,7 +56,7 @@ class Greeter:
         self._pauses = pauses
 
     def greet(self, claim: Claim) -> None:
-        """Bring one claimed event to its outcome, inside its window. Raises nothing."""
+        """Process one claimed event to its outcome, inside its window. Raises nothing."""
         with about(event=claim.id, app=claim.event.app):
             course = Course.of(claim)
             try:
@@ -75,7 +75,7 @@ class Greeter:
         wecom = self._clients.get(event.app)
         if wecom is None:
             return Finish(Outcome.REFUSED, Reason.of(Kind.APP_NOT_CONFIGURED, app=event.app))
-        if event.rehearsal:  # whose member and customer may not exist: that is no error of WeCom's
+        if event.rehearsal:  # its member and customer may not exist: no API error to count
             wecom = wecom.unobserved()
         finish = self._prepare(course, wecom)
         if finish is not None:
@@ -85,7 +85,7 @@ class Greeter:
         return self._send(course, wecom)
 
     def _prepare(self, course: Course, wecom: WeComClient) -> Finish | None:
-        """Choose the welcome and make the message; the outcome where there is none to send."""
+        """Choose the welcome and build the message. → the outcome where there is none to send; else None."""
         claim = course.claim
         if claim.revision is None:
             return Finish(Outcome.NO_TEMPLATE, Reason.of(Kind.NO_BOOK))
@@ -127,10 +127,10 @@ class Greeter:
             time.sleep(step.wait)
 
     def _begin_try(self, course: Course) -> float | Finish | None:
-        """Seconds for the try that begins now; the outcome when it is too late; None when the claim is lost.
+        """Time-out in seconds of the try that begins now; the outcome when it is too late; None when the claim is lost.
 
-        The claim itself has recorded the first try, with a lease for that. It is extended where preparing took long,
-        or where an earlier claim's tries have made the time-out longer.
+        The claim itself recorded the first try, with a lease for that. The lease is extended where preparing took long,
+        or where tries of earlier claims have made the time-out longer.
         """
         claim, number = course.claim, course.number + 1
         timeout = policy.try_timeout(number, claim.left())
@@ -143,13 +143,13 @@ class Greeter:
         return policy.too_late(course.in_doubt) if timeout is None else timeout
 
     def _try(self, course: Course, wecom: WeComClient, timeout: float) -> WeComError | None:
-        """Send the message once, within `timeout` seconds. → what it failed with; None: WeCom took it."""
+        """Send the message once, within `timeout` seconds. → its error; None: WeCom accepted the message."""
         claim = course.claim
         body = course.message.body() if course.message else {}
         course.try_begins()
         try:
             by = time.monotonic() + timeout
-            wecom.tokens.get(by)  # so that a wait for it is not taken for one for the answer
+            wecom.tokens.get(by)  # first, so that waiting for it is not measured as waiting for the answer
             course.record("token")
             rebuild = partial(self._rebuilt_deadline, claim, course.number)
             sender = wecom.with_deadline(by, rebuild).external_contact
@@ -177,7 +177,7 @@ class Greeter:
     # --- the message ---
 
     def _change_message(self, course: Course, step: Finish | Retry, why: Reason) -> None:
-        """Make the message again as the step asks for: with renewed media, or without what may be at fault."""
+        """Rebuild the message as the step asks: with renewed media, or without what may be at fault."""
         before = course.message
         if before is None:
             return
@@ -191,19 +191,18 @@ class Greeter:
             course.message = message.without(step.drop, step.keep_urls, why)
 
     def _ready(self, corp_id: str, template: Template) -> Ready:
-        """What of a template's media can be sent now. Nothing, when Redis does not say: the text is what matters."""
+        """A template's media that can be sent now; none when Redis is unavailable: the text is what matters."""
         try:
             asked = [upload for one in template.attachments for upload in uploads(one)]
             return self._books.ready.get(corp_id, asked)
         except redis.RedisError as error:
-            log.warning("cannot ask for ready media: %s", type(error).__name__)
+            log.warning("cannot read which media is ready: %s", type(error).__name__)
             return {}
 
     def _renewed(self, corp_id: str, template: Template, sent: Ready) -> Ready:
-        """What can be sent after `sent` was refused: permanent URLs, and ids that were renewed meanwhile.
+        """The media that can be sent after `sent` was refused: permanent URLs, and ids renewed meanwhile.
 
-        Each id of `sent` is recorded as dead, and the renewer replaces it for the next customer: nothing is uploaded
-        here.
+        Records each id of `sent` as dead; the renewer replaces it for the next customer. Nothing is uploaded here.
         """
         try:
             self._books.ready.refuse(corp_id, sent)
@@ -215,7 +214,7 @@ class Greeter:
     # --- the end ---
 
     def _by_sibling(self, claim: Claim, finish: Finish) -> Finish:
-        """The outcome, once it is known whether another event of the same two used the code."""
+        """The outcome, corrected where another event of the same member and customer used the code."""
         if not policy.is_code_used(finish):
             return finish
         sibling = claim.code_owner
@@ -225,7 +224,7 @@ class Greeter:
         return policy.code_shared(finish, sibling) if sibling else finish
 
     def _settle(self, course: Course, finish: Finish) -> None:
-        """Complete the outcome, and write it. The one place where an event is settled."""
+        """Complete the outcome and write it. The one place where an event is settled."""
         claim = course.claim
         seconds = claim.elapsed()
         settlement = course.settlement(finish, self._pause(claim) if finish.outcome is Outcome.EXPIRED else None)
@@ -238,10 +237,10 @@ class Greeter:
             why = f": {settlement.reason}" if settlement.reason else ""
             log.log(level, "%s after %.3f s%s", settlement.outcome, seconds, why)
         elif written is None:
-            log.error("%s after %.3f s, and Redis cannot be told", settlement.outcome, seconds)
+            log.error("%s after %.3f s, but Redis does not accept the outcome", settlement.outcome, seconds)
 
     def _pause(self, claim: Claim) -> Pause | None:
-        """The pause of the queue that made an event late; None where there was none."""
+        """The pause of the queue during the event's window; None where there was none."""
         try:
             pause = self._pauses.last().get(WELCOME)
         except redis.RedisError:
@@ -250,19 +249,19 @@ class Greeter:
         return pause if pause is not None and pause.overlaps(since, since + claim.window) else None
 
     def _is_followed_up(self, claim: Claim, settlement: Settlement) -> bool:
-        """Whether something may be to do after it, whatever became of the greeting: the follow-up finds out what."""
+        """Whether a follow-up may be needed, whatever the outcome; the follow-up itself finds out what to do."""
         event = claim.event
         if event.rehearsal or claim.revision is None or event.app not in self._clients:
             return False
         try:
             templates = self._books.book(event.app, claim.revision).templates
         except (redis.RedisError, NoRevision, BookError):
-            return True  # it is asked for again, with time
+            return True  # the follow-up reads the book again, without time pressure
         chosen = [templates[settlement.template]] if settlement.template else templates.values()
         return any(template.then != NOTHING for template in chosen)
 
     def _until_redis_answers(self, ask: Callable[[], bool], patience: float) -> bool | None:
-        """The answer of one step of the ledger; None if Redis gives none for `patience` seconds."""
+        """The result of a ledger call, retried for `patience` seconds while Redis is unavailable; None: it still is."""
         end = time.monotonic() + patience
         while True:
             try:
@@ -275,7 +274,7 @@ class Greeter:
 
 
 def _counts(claim: Claim, settlement: Settlement, seconds: float) -> dict[str, int]:
-    """What a settled event adds to the counters: field → amount."""
+    """What a settled event adds to the counters: field → increment."""
     app = claim.event.app
     counts = {count("outcomes_total", app=app, outcome=settlement.outcome): 1}
     if claim.redeliveries:

@@ -1,4 +1,4 @@
-"""The message that a customer is to get, as it changes from try to try: what is sent, and what was left out. Pure."""
+"""The message to a customer as it changes from try to try: what is sent, and what was left out. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +12,9 @@ from tasks.templates.render import Ready, attached, message
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A template with the values of its placeholders, and what can be sent now of its media.
+    """A template with the values of its placeholders, and those of its media that can be sent now.
 
-    refused: number of an attachment, from 1, → why WeCom did not take a message with it.
+    refused: number of an attachment, from 1, → why WeCom refused a message with it.
     """
 
     template: Template
@@ -23,13 +23,13 @@ class OutgoingMessage:
     refused: Mapping[int, Reason] = field(default_factory=dict)
 
     def body(self) -> dict[str, object]:
-        """What `send_welcome_msg` takes, but for the code. Doc 92137."""
+        """The body of `send_welcome_msg` without the welcome code. Doc 92137."""
         kept = tuple(one for number, one in enumerate(self.template.attachments, 1) if number not in self.refused)
         return message(replace(self.template, attachments=kept), self.values, self.ready)
 
     @property
     def attachments(self) -> dict[int, dict[str, Any]]:
-        """Number → attachment as WeCom takes it, of those that are sent."""
+        """Number → attachment in WeCom's form, for those that are sent."""
         made = {number: attached(one, self.ready) for number, one in enumerate(self.template.attachments, 1)}
         return {number: one for number, one in made.items() if one is not None and number not in self.refused}
 
@@ -40,15 +40,15 @@ class OutgoingMessage:
         return tuple(self._left_out(number) for number in numbers if number not in self.attachments)
 
     def renewed(self, ready: Ready, why: Reason) -> "OutgoingMessage":
-        """With what of its media can be sent now; what could be and cannot any more was refused."""
+        """The message with the media that can be sent now. Attachments that no longer can were refused, for `why`."""
         new = replace(self, ready=ready)
         gone = self.attachments.keys() - new.attachments.keys()
         return replace(new, refused={**self.refused, **dict.fromkeys(gone, why)})
 
     def without(self, msgtypes: frozenset[str], keep_urls: bool, why: Reason) -> "OutgoingMessage":
-        """Without its attachments of these types, or without any if it has none of them.
+        """The message without its attachments of these types; without all attachments if it has none of these.
 
-        keep_urls: those that are shown by a permanent URL stay.
+        keep_urls: keep those that are shown by a permanent URL.
         """
         sent = self.attachments
         dropped = [number for number, one in sent.items() if _is_suspect(one, msgtypes, keep_urls)]

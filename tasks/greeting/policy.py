@@ -1,10 +1,10 @@
-"""What to do next with an event: pure functions over frozen values, so that every case is a row in a table of tests.
+"""What happens next to an event: pure functions over frozen values, so that every case is a row in a test table.
 
-before_greeting(claim)              → Finish when no call may be made, else None
+before_greeting(claim)              → Finish when WeCom must not be called, else None
 code_shared(finish, sibling)        → the Finish of an event whose welcome code another event used
-try_timeout(number, left)           → seconds for this try, or None when no try may begin any more
-next_step(error, state, jitter)     → what follows a try that failed: Finish, or Retry
-too_late(in_doubt)                  → Finish, when no further try may begin
+try_timeout(number, left)           → seconds for this try, or None when it is too late to begin one
+next_step(error, state, jitter)     → what follows a failed try: Finish, or Retry
+too_late(in_doubt)                  → Finish, when there is no time for another try
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from tasks.reasons import Kind, Reason
 from tasks.wecom import errors
 
 LEAST = 0.5  # seconds that must be left to begin a try: calling until the last moment halves what is delivered
-LOOKUPS_END = 1.5  # seconds before the code dies after which no name is waited for: a try is to begin, and be answered
-STALE = 300  # seconds between the event and WeCom's push of it from which the code is dead for certain
+LOOKUPS_END = 1.5  # seconds before the code expires at which lookups end: a try must begin, and be answered
+STALE = 300  # seconds between the event and WeCom's push of it after which the code has certainly expired
 MOST_REDELIVERIES = 6  # of an event, while there is time: leases let five workers die in a window, so more are errors
-MANY_REDELIVERIES = 3  # from more than these on, the end of the window is the workers' doing
+MANY_REDELIVERIES = 3  # above this, an event whose window is over counts as lost to dying workers
 
-# Time-outs grow, so that a hung connection costs little at first and a slow API is still waited for. The first three
-# end 12 s after the first began: a hung one leaves time for at least three more. None is longer than the third: a
+# Time-outs grow, so that a hung connection costs little at first and a slow API still has time to answer. The first
+# three end 12 s after the first began: a hung try leaves time for at least three more. None is longer than the third: a
 # worker that dies in a try is replaced when the try's lease ends.
 TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the last one repeats
-UNUSABLE_WAIT = 0.1  # seconds after a lost answer: the time is spent already
+UNUSABLE_WAIT = 0.1  # seconds after a lost answer: waiting for it has taken long enough
 NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
 BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
 RACING_WAIT = (1.0, 2.0, 3.0)  # 41096: while another app's welcome is delivered (doc 92599 names no delay)
-LIMITED_WAIT = (2.0, 4.0)  # 45009: over after a minute as a rule, so seldom worth more
+LIMITED_WAIT = (2.0, 4.0)  # 45009: usually lifted after a minute, so more tries are seldom worth it
 
 CODE_USED, CODE_SPENT, OTHER_APP_SENDS = 41050, 41051, 41096  # docs 90313, 92599
 INVALID_MEDIA_ID = 40007
-CODE_IS_USED = GREETED | {Outcome.LOST}  # outcomes after which the code is of no use to another event that brings it
+CODE_IS_USED = GREETED | {Outcome.LOST}  # outcomes after which another event with the same code cannot use it
 
 NO_ATTACHMENT: frozenset[str] = frozenset()
 WITH_MEDIA = frozenset({"image", "miniprogram", "video", "file"})
@@ -46,7 +46,7 @@ OF_THE_TEXT = frozenset({40033, 41009, 41049, 44004, 45002, 50100})  # and of th
 class Finish:
     """The event has its outcome. `errcode`: WeCom's, where its answer decided.
 
-    media_died: WeCom refused a message with media ids, so those in it are to be reported as dead.
+    media_died: WeCom refused a message with media ids, so those in it must be recorded as dead.
     """
 
     outcome: Outcome
@@ -59,9 +59,9 @@ class Finish:
 class Retry:
     """Try again after `wait` seconds.
 
-    media_died: the ids in the message are to be reported as dead, and the message is to be made again with what has
-    been renewed. drop: unless that has changed it, without its attachments of these msgtypes, or without any if it has
-    none of them. keep_urls: an attachment that is shown by a permanent URL is not at fault.
+    media_died: record the ids in the message as dead, and rebuild it with what has been renewed. drop: unless that has
+    changed it, drop its attachments of these msgtypes, or all of them if it has none of these. keep_urls: an attachment
+    that is shown by a permanent URL is not at fault.
     """
 
     wait: float
@@ -72,11 +72,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class TryState:
-    """How a greeting is when a try has failed.
+    """The state of a greeting after a failed try.
 
     number: tries begun for this event; in_doubt: the answer to one of them was lost, so that the greeting may have been
-    delivered; left: seconds until the code dies; has_attachments: whether the message had any; media_renewed:
-    whether it was made again before.
+    delivered; left: seconds until the code expires; has_attachments: whether the message had any; media_renewed:
+    whether it was rebuilt with renewed media before.
     """
 
     number: int
@@ -87,7 +87,7 @@ class TryState:
 
 
 def before_greeting(claim: Claim) -> Finish | None:
-    """The outcome of an event for which WeCom is not called."""
+    """The outcome of an event for which WeCom must not be called; None: it may be."""
     event = claim.event
     if claim.owner_outcome in CODE_IS_USED:
         return Finish(Outcome.LOST, Reason.of(Kind.SAME_CODE, event=claim.code_owner))
@@ -108,10 +108,10 @@ def before_greeting(claim: Claim) -> Finish | None:
 
 
 def lateness(claim: Claim) -> float:
-    """Seconds after the event at which WeCom pushed it, by WeCom's own clock alone: hosts' clocks are minutes off.
+    """Seconds from the event to WeCom's push of it, by WeCom's clock alone: hosts' clocks can be minutes off.
 
-    A push that is sent again may carry its first timestamp (no document says): it is tried then, which costs one call
-    on a dead code. Without a timestamp, of a row of an earlier release, Redis' clock has to do.
+    A redelivered push may carry its first timestamp (no document says): then a try is made, which costs one call with
+    an expired code. Where there is no timestamp (a row of an earlier release), Redis' clock is used.
     """
     pushed_at = claim.event.pushed_at
     return (claim.received_at / 1000 if pushed_at is None else pushed_at) - claim.event.created_at
@@ -120,7 +120,7 @@ def lateness(claim: Claim) -> float:
 def code_shared(finish: Finish, sibling: str) -> Finish:
     """The outcome of an event whose code WeCom calls used, where the event `sibling` used it; else `finish` itself.
 
-    Not missed: what became of the customer stands at the sibling.
+    It does not count as missed: the sibling has the customer's outcome.
     """
     if not is_code_used(finish):
         return finish
@@ -128,26 +128,26 @@ def code_shared(finish: Finish, sibling: str) -> Finish:
 
 
 def is_code_used(finish: Finish) -> bool:
-    """Whether it ended because WeCom says that the code is used, though no try of ours can have used it."""
+    """Whether WeCom said that the code is used although no try of ours can have used it."""
     return finish.errcode in (CODE_USED, CODE_SPENT) and finish.outcome in (Outcome.REFUSED, Outcome.LOST)
 
 
 def too_late(in_doubt: bool) -> Finish:
-    """The outcome when names, or a Redis that was away, have used up the time for another try."""
+    """The outcome when lookups, or an unavailable Redis, have used up the time for another try."""
     if in_doubt:
         return Finish(Outcome.UNCONFIRMED, Reason.of(Kind.ANSWER_LOST))
     return Finish(Outcome.EXPIRED, Reason.of(Kind.TIME_USED_UP))
 
 
 def try_timeout(number: int, left: float) -> float | None:
-    """Seconds for try `number` (from 1) with `left` seconds until the code dies; None: too late to begin one."""
+    """Seconds for try `number` (from 1) with `left` seconds until the code expires; None: too late to begin one."""
     if left < LEAST:
         return None
     return min(_pick(TIMEOUTS, number), left)
 
 
 def next_step(error: Exception, state: TryState, jitter: float) -> Finish | Retry:
-    """What follows a try that failed with this error. `jitter`: 0 to 1."""
+    """What follows a try that failed with this error. `jitter`: random, 0 to 1."""
     wait = _wait(error, state.number) * (0.75 + jitter / 2)
     media_died = _errcode(error) in OF_MEDIA and not state.media_renewed
     suspected = suspects(error)
@@ -164,9 +164,9 @@ def next_step(error: Exception, state: TryState, jitter: float) -> Finish | Retr
 
 
 def suspects(error: Exception) -> frozenset[str]:
-    """The msgtypes of the attachments that may have cost a greeting; empty when it was not an attachment.
+    """The msgtypes of the attachments that may have caused an error; empty when no attachment did.
 
-    An errcode that nobody lists counts as one: the text alone is worth a try, and a code that is used answers so.
+    An undocumented errcode may be any attachment's: the text alone is worth a try, and a used code says so itself.
     """
     if isinstance(error, errors.InvalidRequest):  # refused here, before it was sent
         return EVERY_ATTACHMENT
@@ -185,7 +185,7 @@ def suspects(error: Exception) -> frozenset[str]:
 
 
 def _final(error: Exception, in_doubt: bool) -> tuple[Outcome, Reason] | None:
-    """The outcome of an error after which another try of the same message is of no use; None: it may be."""
+    """The outcome of an error that a retry of the same message cannot cure; None: a retry may succeed."""
     reason = Reason.from_error(error)
     if isinstance(error, errors.InvalidRequest):
         return Outcome.REFUSED, reason
@@ -201,7 +201,7 @@ def _final(error: Exception, in_doubt: bool) -> tuple[Outcome, Reason] | None:
 
 
 def _out_of_time(error: Exception, number: int, in_doubt: bool) -> tuple[Outcome, Reason]:
-    """The outcome of an error after which there is no time to wait and try again."""
+    """The outcome of an error that leaves no time for a retry."""
     if _errcode(error) == OTHER_APP_SENDS:
         if in_doubt:
             return Outcome.UNCONFIRMED, Reason.of(Kind.OTHER_APP_SENDING_AFTER_LOST_ANSWER)
