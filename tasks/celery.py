@@ -1,12 +1,12 @@
-"""The Celery app: its two queues, its settings, its schedule. Made by a function; importing reads nothing.
+"""The Celery app: its two queues, its settings, its schedule. Built by a function; importing it reads no settings.
 
-    queue     tasks                     worker                  why apart
-    welcome   greet_due                 role welcome            a long task in front of a greeting loses the window
+    queue     tasks                     worker                  why separate
+    welcome   greet_due                 role welcome            behind a long task a greeting would miss its window
     upkeep    everything else           role upkeep
 
 Celery over Redis is not at-least-once, late acks or not: BRPOP removes a message before it is stored as unacked. So
-a message is never the only trace of something: the ledger is, and the reaper sends the message again. Acks would
-buy nothing, and they cost: those lost with a connection stay counted, and kombu then asks for no more messages.
+work is never recorded in a message alone: the ledger has it, and the reaper sends the message again. Acks would gain
+nothing, and they cost: unacked messages of a lost connection stay counted, and kombu then fetches no more.
 """
 
 import functools
@@ -22,7 +22,7 @@ from tasks.storage import connections, keys
 
 
 class PromptConsumer(Consumer):
-    """Celery's consumer, but back within a second of Redis' return: the stock back-off is fixed at 2, 4, … 30 s."""
+    """Celery's consumer, but reconnected within a second of Redis' return: stock back-off is fixed at 2, 4, … 30 s."""
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection = functools.partial(
@@ -32,7 +32,7 @@ class PromptConsumer(Consumer):
 
 
 def make_app(redis_url: str) -> Celery:
-    """A Celery app on this Redis. Tasks are added by `tasks.workers`."""
+    """A Celery app with this Redis as its broker. `tasks.workers` registers its tasks."""
     broker_url, transport_options = connections.broker(redis_url)
     app = Celery("wecom-welcome", set_as_current=False)
     app.conf.update(
@@ -43,7 +43,7 @@ def make_app(redis_url: str) -> Celery:
         broker_pool_acquire_timeout=1,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_channel_error_retry=True,  # a failover must not end the worker
+        broker_channel_error_retry=True,  # a failover must not stop the worker
         task_queues=[Queue(name, routing_key=name, no_ack=True) for name in (keys.QUEUE, keys.SLOW_QUEUE)],
         task_default_queue=keys.SLOW_QUEUE,
         task_routes={celery_message.TASK: {"queue": keys.QUEUE}},
@@ -58,7 +58,7 @@ def make_app(redis_url: str) -> Celery:
         worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a send in flight must finish
         worker_hijack_root_logger=False,
-        beat_scheduler="celery.beat:Scheduler",  # in memory: every task may run twice, or a minute early
+        beat_scheduler="celery.beat:Scheduler",  # in memory: after a restart a task may run twice, or early
         beat_schedule={
             name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
             for name, seconds in SCHEDULE.items()

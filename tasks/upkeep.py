@@ -1,8 +1,8 @@
-"""What the schedule runs, on the slow queue: tokens ahead of their end, the ledger's list, Redis' memory, media,
-group welcomes, the nightly comparison, reminders to members.
+"""The scheduled tasks, run on the slow queue: renewing tokens, trimming the ledger, watching memory and media,
+syncing group welcomes, the nightly comparison, reminders to members.
 
 Media is uploaded by a thread of its own (tasks.media_renewal), so that no task here waits for it.
-Each may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
+Each task may run twice, late or not at all for a while: two schedulers at once, or none, lose no greeting.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ from tasks.wecom import WeComError
 
 log = logging.getLogger(__name__)
 
-TOKEN_AHEAD = 600.0  # seconds before its end at which a token is renewed, so that no greeting waits for it
-MEMORY_ALARM = 0.8  # of Redis' maxmemory
+TOKEN_AHEAD = 600.0  # seconds before its expiry at which a token is renewed, so that no greeting waits for it
+MEMORY_ALARM = 0.8  # share of Redis' maxmemory
 
 
 def refresh_tokens(services: Services) -> bool:
-    """Renew every app's token that ends within ten minutes. → whether every app has one that all processes share."""
+    """Renew every token that expires within ten minutes. → whether every app has one that all processes share."""
     for name, client in services.clients.items():
         try:
             client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
@@ -33,12 +33,12 @@ def refresh_tokens(services: Services) -> bool:
 
 
 def import_books(services: Services) -> None:
-    """Store the book of an app that has none from its file, as at a worker's start: Redis may have come back empty."""
+    """For each app without a book, import it from its file, as at a worker's start: Redis may have come back empty."""
     build.import_books(services)
 
 
 def trim_ledger(services: Services) -> None:
-    """Take the rows that are past their life out of the list of deliveries."""
+    """Remove rows past their life from the list of deliveries and from the work lists."""
     trimmed = services.ledger.trim()
     past = services.ledger.now() - services.settings.keep_days * 86_400_000
     for name in services.settings.apps:
@@ -48,7 +48,7 @@ def trim_ledger(services: Services) -> None:
 
 
 def watch_memory(services: Services) -> None:
-    """Say loudly when Redis fills up: a full one refuses customers."""
+    """Log an error when Redis fills up: a full one refuses events."""
     memory = services.redis.info("memory")
     most = int(memory.get("maxmemory", 0))
     used = int(memory["used_memory"])
@@ -57,7 +57,7 @@ def watch_memory(services: Services) -> None:
 
 
 def watch_media(services: Services) -> None:
-    """Say loudly when media is not at WeCom, or not renewed while there is time."""
+    """Log an error when media is not at WeCom, or is not renewed in time."""
     for app, status in services.queues.read().media.items():
         for path, reason in status.absent.items():
             log.error("app %s: %s is not at WeCom: %s", app, path, reason)
@@ -68,7 +68,7 @@ def watch_media(services: Services) -> None:
 
 
 def sync_group_welcomes(services: Services) -> None:
-    """Keep WeCom's group welcomes in step with the books; once an hour, look whether they still are what was sent."""
+    """Sync WeCom's group welcomes with the books; once an hour, check that they still are what was sent."""
     for name in services.settings.apps:
         sync = services.app(name).group_sync
         try:
@@ -84,14 +84,14 @@ def sync_group_welcomes(services: Services) -> None:
 
 
 def compare_customers(services: Services) -> None:
-    """Go on with the nightly comparison where one is due, asked for or under way."""
+    """Advance each app's comparison that is due, requested or in progress."""
     for name in services.settings.apps:
         with contextlib.suppress(ComparisonInProgress), about(app=name):
             services.app(name).comparison.advance()
 
 
 def remind_members(services: Services) -> None:
-    """Tell members of customers who were missed, where that is switched on; learn the names that people will read."""
+    """Remind members of missed customers, where that is switched on; fetch the names that pages and reminders show."""
     for name in services.settings.apps:
         with about(app=name):
             reminders = services.app(name).reminders

@@ -1,4 +1,4 @@
-"""The worker roles: each assembles what it runs, and runs in the foreground until SIGTERM, which drains.
+"""The worker roles: each builds its services and runs in the foreground until SIGTERM, a warm shutdown.
 
 welcome   the 20-second task, in threads          upkeep   the slow queue          beat   the schedule
 """
@@ -32,12 +32,12 @@ from tasks.storage import keys
 log = logging.getLogger(__name__)
 
 UPKEEP_THREADS = 4
-FIRST_TOKENS = (1, 2, 4, 8, 16)  # seconds between the tries of a worker's start
-WELCOME_THREADS = 2  # one dispatches; the other holds the message that came meanwhile
+FIRST_TOKENS = (1, 2, 4, 8, 16)  # seconds between tries to fetch tokens at a worker's start
+WELCOME_THREADS = 2  # one dispatches; the other holds a message that arrived meanwhile
 
 
 def welcome(settings: Settings) -> None:
-    """Greet, until SIGTERM; then finish what is in flight."""
+    """Greet customers until SIGTERM; then finish what is in flight."""
     services = build_services(settings)
     _import_books(services)
     dispatcher = Dispatcher(services.ledger, make_greeter(services).greet, settings.concurrency)
@@ -59,7 +59,7 @@ def make_greeter(services: Services) -> Greeter:
 
 
 def upkeep_worker(settings: Settings) -> None:
-    """Run the slow queue's tasks, and look after media, until SIGTERM."""
+    """Run the slow queue's tasks, and renew media, until SIGTERM."""
     services = build_services(settings)
     renewer = MediaRenewer(services.redis, services.books, settings.apps, services.clients)
     renewer.start()
@@ -91,14 +91,14 @@ def make_follow_up_handler(services: Services) -> FollowUpHandler:
 
 
 def _first_tokens(services: Services) -> None:
-    """Fetch a token for every app at the start, without waiting for the schedule or for a lost message.
+    """Fetch a token for every app at start, without waiting for the schedule.
 
-    After the tries of FIRST_TOKENS, with Redis reachable, it is left to the schedule.
+    After the tries of FIRST_TOKENS with Redis reachable, it is left to the schedule.
     """
     waits = iter(FIRST_TOKENS)
     while True:
         try:
-            services.queues.probe()  # without Redis it could not be shared
+            services.queues.probe()  # without Redis the token could not be shared
             with jobs.recorded(services.redis, "tasks.upkeep.refresh_tokens"):
                 fine = upkeep.refresh_tokens(services)
             if fine:
@@ -156,8 +156,8 @@ def _work(
     signals.worker_shutting_down.connect(_once_aside(on_stop), weak=False)
     reaper = Reaper(services.ledger, services.counters.flush, heartbeat)
     reaper.start()
-    warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's about root: it is for pickle, this is JSON
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that `tasks.celery` does make
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets
     worker = app.Worker(
         pool="threads",
         concurrency=threads,
@@ -174,10 +174,9 @@ def _work(
 
 
 def _once_aside(on_stop: Callable[[], None]) -> Callable[..., None]:
-    """A receiver that runs `on_stop` once, in a thread of its own.
+    """A signal receiver that runs `on_stop` once, in a thread of its own.
 
-    It is called by a signal handler, and a second SIGTERM interrupts the first: what takes a lock there would wait for
-    itself.
+    Celery calls it inside a signal handler, which a second SIGTERM interrupts: taking a lock there could deadlock.
     """
     asked: list[bool] = []
 
@@ -190,4 +189,4 @@ def _once_aside(on_stop: Callable[[], None]) -> Callable[..., None]:
 
 
 def _keep_logging(**_: Any) -> None:
-    """Celery leaves logging alone when somebody listens to this signal."""
+    """Celery leaves logging alone when this signal has a receiver."""

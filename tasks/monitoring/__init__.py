@@ -1,1 +1,1 @@
-"""What tells whether it all works: metrics, queues, processes, jobs; and the reaper that mends."""
+"""Metrics, queue status, process heartbeats and job results; and the reaper, which recovers lost events."""

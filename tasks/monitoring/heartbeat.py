@@ -1,8 +1,8 @@
-"""Which processes there are, and what each does now. Each notes itself every NOTE seconds; a reader sees who is silent.
+"""Heartbeats: every process records every INTERVAL seconds that it is alive, and which tasks it is running.
 
-    Redis   welcome:processes   a hash: role|host|pid → ms of Redis' clock|JSON. One read, however long it all runs
+    Redis   welcome:processes   a hash: role|host|pid → ms of Redis' clock|JSON. Read in one call
 
-What a process does is said in ids and names of tasks, never in anything that a customer has.
+Running tasks are named by event id or task name, never by anything about a customer.
 """
 
 import json
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from tasks.storage import keys
 from tasks.storage.connections import Redis, repeatable
 
-NOTE = 2.0  # seconds
-SILENT = 10.0  # seconds without a note after which a process is called silent
-GONE = 600.0  # seconds after which it is forgotten
-DOING = 16  # of what it does, named at the most
+INTERVAL = 2.0  # seconds between two heartbeats
+SILENT = 10.0  # seconds without a heartbeat after which a process counts as silent
+GONE = 600.0  # seconds without one after which its entry is removed
+MOST_TASKS = 16  # running tasks that are named
 
-_NOTE = """
+_BEAT = """
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], (time[1] * 1000 + math.floor(time[2] / 1000)) .. '|' .. ARGV[2])
 """
@@ -28,15 +28,15 @@ redis.call('HSET', KEYS[1], ARGV[1], (time[1] * 1000 + math.floor(time[2] / 1000
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. `since`: Unix seconds of its start by its own clock. `silence`: seconds since its last note."""
+    """One process. `since`: Unix seconds of its start by its own clock. `silence`: seconds since its last heartbeat."""
 
     role: str  # web, welcome, upkeep, beat
     host: str
     pid: int
     since: float
     silence: float
-    busy: int  # how many things it does now
-    current_tasks: tuple[str, ...]  # event ids or tasks' names, DOING at the most
+    busy: int  # how many tasks it is running
+    current_tasks: tuple[str, ...]  # event ids or task names, MOST_TASKS at most
 
     @property
     def is_silent(self) -> bool:
@@ -44,37 +44,37 @@ class Process:
 
 
 class Heartbeat:
-    """This process, as the others see it."""
+    """The heartbeat of this process. `current_tasks`: returns the ids or names of the tasks that it is running."""
 
-    def __init__(self, client: Redis, role: str, doing: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(self, client: Redis, role: str, current_tasks: Callable[[], Sequence[str]] = tuple) -> None:
         self._redis = client
-        self._doing = doing
+        self._current_tasks = current_tasks
         self._since = time.time()
         self._id = f"{role}|{socket.gethostname()[:64]}|{os.getpid()}"
-        self._note = repeatable(client.register_script(_NOTE))  # it overwrites
-        self._notes = 0
+        self._beat = repeatable(client.register_script(_BEAT))  # it overwrites
+        self._beats = 0
 
     def beat(self) -> None:
-        """Say that it is there. Raises redis.RedisError."""
-        doing = self._doing()
-        about = {"since": self._since, "busy": len(doing), "doing": list(doing[:DOING])}
-        self._note(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
-        self._notes += 1
-        if self._notes % 30 == 1:
+        """Record that the process is alive. Raises redis.RedisError."""
+        running = self._current_tasks()
+        about = {"since": self._since, "busy": len(running), "doing": list(running[:MOST_TASKS])}
+        self._beat(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
+        self._beats += 1
+        if self._beats % 30 == 1:
             forget(self._redis)
 
     def deregister(self) -> None:
-        """Say that it ends. Raises redis.RedisError."""
+        """Remove this process' entry, when it shuts down. Raises redis.RedisError."""
         self._redis.hdel(keys.PROCESSES, self._id)
 
 
 def read(client: Redis) -> list[Process]:
-    """The processes heard of within GONE seconds, by role, host and pid. Raises redis.RedisError."""
+    """The processes with a heartbeat within GONE seconds, sorted by role, host and pid. Raises redis.RedisError."""
     return [process for _, process in _read(client) if process.silence <= GONE]
 
 
 def forget(client: Redis) -> None:
-    """Forget those that are gone. Raises redis.RedisError."""
+    """Remove the entries of processes that are gone. Raises redis.RedisError."""
     gone = [field for field, process in _read(client) if process.silence > GONE]
     if gone:
         client.hdel(keys.PROCESSES, *gone)

@@ -1,6 +1,6 @@
-"""The scheduled jobs: what there is, when each ran last, how long it took, whether it failed, when it is due again.
+"""The scheduled jobs: the schedule, and for each when it last ran, how long it took, and whether it failed.
 
-welcome:job:TASK    a hash: at, took (ms), failed (what, "" if it did not), fine_at. Unix seconds
+welcome:job:TASK    a hash: at, fine_at (Unix seconds), took (ms), failed (exception's class, "" if it succeeded)
 """
 
 import time
@@ -20,31 +20,31 @@ SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.watch_memory": 60.0,
     "tasks.upkeep.watch_media": 600.0,
     "tasks.upkeep.sync_group_welcomes": 60.0,
-    "tasks.upkeep.compare_customers": 30.0,  # looks whether a nightly comparison is due, asked for or under way
+    "tasks.upkeep.compare_customers": 30.0,  # checks whether a comparison is due, requested or in progress
     "tasks.upkeep.remind_members": 60.0,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The last run of a job that the schedule sends every `every` seconds. Unix seconds; None: it never ran."""
+    """The last run of a job that is scheduled every `every` seconds. Times are Unix seconds; None: it never ran."""
 
     name: str
     every: float
     at: float | None = None
     took: float = 0.0  # seconds
-    failed: str = ""
-    fine_at: float | None = None  # the last run that did not fail
+    failed: str = ""  # the exception's class; "" if it succeeded
+    fine_at: float | None = None  # the last run that succeeded
 
     @property
     def next_at(self) -> float | None:
-        """When it runs next, within a few seconds, if somebody keeps the schedule."""
+        """When it runs next, within a few seconds, if role beat is running."""
         return None if self.at is None else self.at + self.every
 
 
 @contextmanager
 def recorded(client: Redis, name: str) -> Iterator[None]:
-    """Run a job inside: its result is recorded. Exceptions pass through."""
+    """Record the result of the job that runs inside. Exceptions pass through. Raises redis.RedisError."""
     begun, at, failed = time.monotonic(), time.time(), ""
     try:
         yield
@@ -57,7 +57,7 @@ def recorded(client: Redis, name: str) -> Iterator[None]:
 
 
 def read(client: Redis, schedule: Mapping[str, float]) -> list[Job]:
-    """How each job of a schedule (name → seconds between two runs) went. One pipelined read."""
+    """The last run of each job of a schedule (name → seconds between two runs). One pipelined read."""
     with client.pipeline(transaction=False) as pipe:
         for name in schedule:
             pipe.hgetall(keys.job(name))

@@ -1,6 +1,6 @@
-"""Everything that was counted, and how the queues are, in Prometheus' text format. Read from Redis at scrape time.
+"""All counters and the queues' status in Prometheus' text format, read from Redis at scrape time.
 
-All names start with `wecom_welcome_`, base units.
+All names start with `wecom_welcome_`; values are in base units.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ def exposition(client: Redis, queues: Queues) -> bytes:
 
 
 class _Ready(Collector):
-    """Metrics that are there already."""
+    """A collector of metrics that were made already."""
 
     def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics
@@ -75,7 +75,7 @@ def _histogram(fields: list[tuple[str, dict[str, str], int]]) -> Metric:
 def _gauges(reading: Reading) -> Iterator[Metric]:
     def gauge(name: str, text: str, value: float | None) -> Metric:
         family = GaugeMetricFamily(NAMESPACE + name, text)
-        if value is not None:  # what is not known is left out, never zero
+        if value is not None:  # an unknown value is left out, never zero
             family.add_metric([], value)
         return family
 

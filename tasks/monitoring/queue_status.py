@@ -1,4 +1,4 @@
-"""How the queues stand: depth, the oldest, whether workers consume. One pipelined read of fixed keys."""
+"""The queues' status: depth, age of the oldest event, whether workers consume. One pipelined read of fixed keys."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 
-SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canaries
+SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canary messages
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the queues stand. Seconds and counts; None: not known."""
+    """The status of the queues. Seconds, counts and bytes (`memory`); None: not known."""
 
     waiting: int
     in_flight: int
@@ -31,7 +31,7 @@ class Reading:
 
 
 class Queues:
-    """Reads how the queues stand, and what greetings need besides. `media`: how it stands with that, by app."""
+    """Reads the status of the queues, tokens and media. `media`: returns the status of each app's media."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Queues:
         self._media = media
 
     def probe(self) -> None:
-        """Raises redis.RedisError unless Redis takes a write: a full or read-only one answers a ping all the same."""
+        """Raises redis.RedisError unless Redis accepts a write: a full or read-only one still answers a ping."""
         self._redis.set(keys.PROBE, 1, ex=60)
 
     def read(self) -> Reading:

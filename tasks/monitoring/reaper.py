@@ -1,6 +1,6 @@
-"""Twice a second: wake a worker if somebody was left behind. A thread in every process but beat; any one is enough.
+"""The reaper: twice a second, queues a task message if events are due and no worker polls. One is enough for all.
 
-Every two seconds it says besides, in beat too, that the process is there (tasks.monitoring.heartbeat).
+A thread in every process. It also sends the heartbeat (tasks.monitoring.heartbeat) every two seconds, in beat too.
 """
 
 import contextlib
@@ -11,37 +11,38 @@ from collections.abc import Callable
 import redis
 
 from tasks.ledger.ledger import Ledger
-from tasks.monitoring.heartbeat import NOTE, Heartbeat
+from tasks.monitoring.heartbeat import INTERVAL as BEAT_INTERVAL
+from tasks.monitoring.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 0.5  # seconds; what a lost message or a dead worker costs beyond its lease
-FLUSH_EVERY = 2  # rounds between two flushes of the process' own counts
-NOTE_EVERY = round(NOTE / INTERVAL)  # rounds between two notes that the process is there
+FLUSH_EVERY = 2  # rounds between two flushes of the process' own counters
+BEAT_EVERY = round(BEAT_INTERVAL / INTERVAL)  # rounds between two heartbeats
 
 
 class Reaper(threading.Thread):
-    """Runs until the process ends, or `stop`. Without a ledger it wakes nobody: it says that the process is there."""
+    """Runs until the process ends, or `stop`. Without a ledger it only sends heartbeats and flushes counters."""
 
-    def __init__(self, ledger: Ledger | None, flush: Callable[[], None], presence: Heartbeat) -> None:
+    def __init__(self, ledger: Ledger | None, flush: Callable[[], None], heartbeat: Heartbeat) -> None:
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
         self._flush = flush
-        self._presence = presence
+        self._heartbeat = heartbeat
         self._stopping = threading.Event()
 
     def run(self) -> None:
         rounds, away = 0, False
         while not self._stopping.wait(INTERVAL):
             try:
-                if rounds % NOTE_EVERY == 0:
-                    self._presence.beat()
+                if rounds % BEAT_EVERY == 0:
+                    self._heartbeat.beat()
                 rounds += 1
                 if self._ledger is not None:
                     self._ledger.requeue()
             except redis.RedisError as error:
                 if not away:
-                    log.error("Redis does not answer (%s); trying on", type(error).__name__)
+                    log.error("Redis does not answer (%s); will keep trying", type(error).__name__)
                 away = True
             else:
                 if away:
@@ -54,4 +55,4 @@ class Reaper(threading.Thread):
         self._stopping.set()
         self._flush()
         with contextlib.suppress(redis.RedisError):
-            self._presence.deregister()
+            self._heartbeat.deregister()
