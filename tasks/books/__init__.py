@@ -1,1 +1,1 @@
-"""What is stored of welcome books: revisions, drafts, files."""
+"""Storage of welcome books: revisions, drafts, files."""

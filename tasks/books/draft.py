@@ -1,4 +1,4 @@
-"""One draft of a welcome book, as a value; as it is stored; and what can be wrong with a change to it."""
+"""A draft of a welcome book as a value, its stored form, and the errors of changing it."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tasks.templates.yaml_writer import values_of
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A book that is worked on. `version` 0: nothing was changed yet, and this is what is live.
+    """A book that is being edited. `version` 0: nothing was changed yet, and this is the live book.
 
     `base`: the revision that it began from, 0 for none. `at`: ms. `touched`: part → (who changed it last, at).
     """
@@ -31,11 +31,11 @@ class Draft:
 
     @property
     def content(self) -> Content:
-        """Its plain values. They are not to be changed: edits make new ones."""
+        """Its plain values. Do not change them in place: edits make new ones."""
         return Content(values_of(self.source), self.files)
 
     def book(self) -> Book:
-        """It read. Raises BookError while it is empty, or if it was made when books were read less strictly."""
+        """The draft as a book. Raises BookError while it is empty, or if a less strict release stored it."""
         return _book(self.source, frozenset(self.files.items()))
 
 
@@ -53,10 +53,10 @@ class DraftError(ValueError):
 
 
 class EditConflict(Exception):
-    """Somebody else has changed the same part since the form was opened. Nothing has changed.
+    """The same part was changed by someone else since the form was opened. The edit was not made.
 
-    `yours`, `theirs` and `original` are plain values; None: gone, or for the original not known any more. `was`: what a
-    form says that wants to go on from theirs. `author`, `at` (ms): of theirs, "" and 0 if that is not known.
+    `yours`, `theirs` and `original` are plain values; None: deleted, or for the original no longer known. `was`: the
+    digest for a form that continues from theirs. `author`, `at` (ms): of theirs; "" and 0 if unknown.
     """
 
     def __init__(self, clash: Clash, was: str, author: str = "", at: int = 0) -> None:
@@ -66,7 +66,7 @@ class EditConflict(Exception):
 
 
 class Moved(Exception):
-    """The draft is not the version that was looked at. `draft` None: there is none any more."""
+    """The draft is no longer the version that the caller saw. `draft` None: it no longer exists."""
 
     def __init__(self, draft: Draft | None) -> None:
         super().__init__("the draft has changed meanwhile")
@@ -74,7 +74,7 @@ class Moved(Exception):
 
 
 class Behind(Exception):
-    """What is live has changed since the draft began. `live`: its revision; `clashes`: parts that both changed."""
+    """The live book has changed since the draft began. `live`: its revision; `clashes`: parts that both changed."""
 
     def __init__(self, draft: Draft, live: int, clashes: tuple[Clash, ...]) -> None:
         super().__init__(f"revision {live} is live, and the draft began from {draft.base}")
@@ -82,7 +82,7 @@ class Behind(Exception):
 
 
 def written(draft: Draft) -> str:
-    """A draft as it is stored."""
+    """A draft as stored JSON."""
     files = {path: [one.sha256, one.kind, one.size] for path, one in draft.files.items()}
     stored = {"source": draft.source, "files": files, "base": draft.base, "version": draft.version}
     stored |= {"author": draft.author, "at": draft.at, "touched": draft.touched}
@@ -90,7 +90,7 @@ def written(draft: Draft) -> str:
 
 
 def read(app: str, stored: str) -> Draft:
-    """An app's draft from what is stored."""
+    """An app's draft from stored JSON."""
     found = json.loads(stored)
     files = {path: Media(path, *one) for path, one in found["files"].items()}
     touched = {part: (author, at) for part, (author, at) in found["touched"].items()}

@@ -1,13 +1,13 @@
-"""The draft of each app: the book that is being worked on while another one is live.
+"""The draft of each app: the book that is being edited while another one is live.
 
-There is one draft of an app, for all who work on it. It is always a book that could be published: an edit that would
-break it is refused, with what is wrong at which value, and the form keeps what was typed. Where there is no draft, what
-is live is edited, and the first edit makes one.
+An app has one draft, shared by everyone who edits it. It could be published at any time: an edit that would make it
+invalid is refused, with the problem and the value at fault. Without a draft, the live book is edited, and the first
+edit creates one.
 
     welcome:draft:APP             JSON: source, files, base, version, author, at, touched
-    welcome:draft-version:APP     the number of the last version, so that none is given twice
+    welcome:draft-version:APP     the last version number, so that none is used twice
     welcome:draft-was:APP:DIGEST  JSON: a part as it was before an edit, so that a conflict can show all three; a week
-    welcome:draft-files:APP       path → JSON: sha256, kind, size, at; files that are shown or were uploaded lately
+    welcome:draft-files:APP       path → JSON: sha256, kind, size, at; files shown by the draft or uploaded recently
 """
 
 import json
@@ -34,10 +34,10 @@ from tasks.templates.model import Media
 from tasks.templates.problems import BookError
 from tasks.templates.yaml_writer import Value, normal, rewritten, values_of
 
-WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and still be told what it began from
-HELD = 7 * 24 * 3600 * 1000  # ms for which a file that was uploaded waits to be shown
+WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and a conflict still shows the original
+HELD = 7 * 24 * 3600 * 1000  # ms for which an uploaded file is kept without being shown
 EMPTY = "version: 1\n"
-_LATELY = 10  # revisions that are looked through for what a form began from
+_LATELY = 10  # latest revisions that are searched for what a form began from
 _TRIES = 20
 _NAME_LIMIT = 100  # characters of a file's name
 
@@ -62,16 +62,16 @@ class Drafts:
     # --- reading ---
 
     def get(self, app: str) -> Draft | None:
-        """The draft; None: there is none, and what is live is edited."""
+        """The draft; None: there is none, and the live book is edited."""
         found = self._redis.get(keys.draft(app))
         return None if found is None else read(app, replies.text(found))
 
     def working(self, app: str) -> Draft:
-        """The draft, or where there is none what is live, as version 0. An app without a book has an empty one."""
+        """The draft, or else the live book as version 0. An app without a book has an empty one."""
         return self.get(app) or self.live(app)
 
     def live(self, app: str) -> Draft:
-        """What is live, as if it were a draft."""
+        """The live book, as if it were a draft."""
         number = self._books.current(app)
         if number is None:
             return Draft(app, EMPTY)
@@ -79,20 +79,20 @@ class Drafts:
         return Draft(app, self._books.source(app, number), revision.files, number, 0, revision.author, revision.at)
 
     def files(self, app: str) -> dict[str, Media]:
-        """Path → file, of all that a form may choose: what the draft shows, and what was uploaded lately."""
+        """Path → file, for all that a form may choose: files that the draft shows, and recent uploads."""
         return {**self._held(app), **self.working(app).files}
 
     def content(self, app: str, path: str) -> bytes | None:
-        """The bytes of such a file; None if there is none."""
+        """The bytes of one of `files`; None if there is none."""
         media = self.files(app).get(path)
         return None if media is None else self._books.media.get(media.sha256)
 
     # --- changing ---
 
     def hold(self, app: str, name: str, content: bytes) -> Media:
-        """Keep a file for the draft, before anything shows it. → the file under a path of its own. Raises MediaFull.
+        """Store an uploaded file for the draft, before anything shows it. → the file under its own path.
 
-        `name`: as it was uploaded. The same bytes under the same name are the same file.
+        `name`: as it was uploaded. The same bytes under the same name are the same file. Raises MediaFull.
         """
         known = self.files(app)
         media = described(_path(name, content, known), content)
@@ -100,9 +100,9 @@ class Drafts:
         return media
 
     def release(self, app: str, path: str) -> bool:
-        """Keep a file no longer that neither the draft nor what is live shows. → False if one does, or it is not there.
+        """Remove a file that neither the draft nor the live book shows. → False if one does, or it does not exist.
 
-        Its bytes stay as long as one of the last revisions needs them, of any app.
+        Its bytes stay as long as one of the latest revisions of any app needs them.
         """
         media = self._held(app).get(path)
         if media is None or path in self.working(app).files or path in self.live(app).files:
@@ -113,9 +113,9 @@ class Drafts:
         return True
 
     def change(self, app: str, edit: Edit, author: str) -> Draft:
-        """Make an edit. → the draft with it. Raises EditConflict, DraftError, edits.Taken or edits.InUse.
+        """Make an edit. → the draft with it. Raises EditConflict, DraftError, edits.NameTaken or edits.StillUsed.
 
-        A file that the edit shows is in `files`, or was given to `hold`.
+        A file that the edit shows must be in `files`, or have been given to `hold`.
         """
         for _ in range(_TRIES):
             draft = self.working(app)
@@ -131,21 +131,21 @@ class Drafts:
         raise Moved(self.get(app))
 
     def behind(self, draft: Draft) -> tuple[int, tuple[Clash, ...]] | None:
-        """(the live revision, parts that both changed) when what is live is not what a draft began from; else None."""
+        """(the live revision, parts that both changed) when a draft did not begin from the live revision; else None."""
         live = self.live(draft.app)
         return None if live.base == draft.base else (live.base, self._rebased(draft, live)[1])
 
     def origin(self, draft: Draft) -> Content:
-        """What a draft began from; empty when that is not kept any more."""
+        """What a draft began from; empty when that is no longer stored."""
         try:
             return self._revision(draft.app, draft.base)
         except NoRevision:
             return Content(normal({}))
 
     def replace(self, app: str, bundle: Bundle, author: str, version: int) -> Draft:
-        """Put another book in the draft's place, such as a file that was imported. `version`: of the draft it replaces.
+        """Replace the draft by another book, such as an imported file. `version`: of the draft that it replaces.
 
-        One that was exported from a revision began from there: what has been published since is merged, not undone.
+        A book that was exported from a revision began from there: what was published since is merged, not undone.
         Raises BookError, MediaFull, or Moved when the draft is another version by now.
         """
         files = {path: described(path, content) for path, content in bundle.files.items()}
@@ -164,14 +164,14 @@ class Drafts:
         return draft
 
     def discard(self, app: str, version: int) -> None:
-        """Throw the draft away: what is live is edited again. Raises Moved when it is another version by now."""
+        """Discard the draft: the live book is edited again. Raises Moved when it is another version by now."""
         if not self._swap(keys=[keys.draft(app)], args=[str(version), ""]):
             raise Moved(self.get(app))
 
     # --- going live ---
 
     def publish(self, app: str, version: int, author: str, note: str = "") -> int:
-        """Make the draft the current revision. → its number. `version`: of the draft that was looked at.
+        """Make the draft the current revision. → its number. `version`: of the draft that the operator saw.
 
         Raises Moved, Behind (then see `rebase`), BookError, MediaFull or NoRevision, and then nothing has changed.
         """
@@ -189,9 +189,9 @@ class Drafts:
         return number
 
     def rebase(self, app: str, version: int, author: str, choices: Mapping[Part, str] | None = None) -> Draft:
-        """Make the draft's changes to what is live now. `choices`: part → "yours" or "theirs", one for each clash.
+        """Apply the draft's changes to the live book. `choices`: part → "yours" or "theirs", one for each clash.
 
-        Raises Moved, Behind while a clash is undecided, or DraftError when the two do not make a book together.
+        Raises Moved, Behind while a clash is undecided, or DraftError when the merged book would be invalid.
         """
         draft = self.get(app)
         if draft is None or draft.version != version:
@@ -219,9 +219,9 @@ class Drafts:
         return Content(values_of(self._books.source(app, number)), self._books.revision(app, number).files)
 
     def _saved(self, before: Draft, content: Content, author: str, edit: Edit | None) -> Draft | None:
-        """The draft with this content, stored; None when it was changed in this moment. No draft if it is what is live.
+        """Store the draft with this content; content equal to the live book removes the draft. None: changed meanwhile.
 
-        Raises DraftError when the content is no book.
+        Raises DraftError when the content is not a valid book.
         """
         source = rewritten(before.source, content.values)
         try:
@@ -245,7 +245,7 @@ class Drafts:
         )
 
     def _put(self, draft: Draft | None, version: int, app: str = "") -> bool:
-        """Store a draft in the place of that version, or none. → whether it was still that version."""
+        """Replace the draft of that version, or delete it for None. → whether it was still that version."""
         stored = "" if draft is None else written(draft)
         return bool(self._swap(keys=[keys.draft(draft.app if draft else app)], args=[str(version), stored]))
 
@@ -258,7 +258,7 @@ class Drafts:
         return EditConflict(Clash(stale.part, yours, stale.theirs, original), theirs, author, at)
 
     def _original(self, app: str, part: Part, was: str) -> Value | None:
-        """What a form began from: a part that an edit has replaced since, or one of a revision of lately."""
+        """What a form began from: a part that an edit has replaced since, or that of a recent revision."""
         found = self._redis.get(keys.draft_was(app, was)) if was else None
         if found is not None:
             value: Value = json.loads(found)
@@ -271,7 +271,7 @@ class Drafts:
         return None
 
     def _remember(self, app: str, content: Content, edit: Edit) -> None:
-        """Note what an edit is about to replace."""
+        """Record what an edit is about to replace."""
         value = content.part(edit.part)
         if value is not None:
             self._redis.set(keys.draft_was(app, content.digest_of(value)), json.dumps(value), ex=WAS_KEPT)
@@ -281,7 +281,7 @@ class Drafts:
         return {path: Media(path, *json.loads(stored)[:3]) for path, stored in found.items()}
 
     def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
-        """Keep files from giving way, and store those whose bytes are given. Raises MediaFull."""
+        """Protect files from eviction, and store the bytes in `contents`. Raises MediaFull."""
         now = now_ms(self._redis)
         key = keys.draft_files(app)
         waiting = replies.fields(self._redis.hgetall(key))
@@ -305,7 +305,7 @@ class Drafts:
                 raise
 
     def _bytes(self, draft: Draft) -> dict[str, bytes]:
-        """Raises NoRevision when a file is not kept any more."""
+        """Path → bytes of the draft's files. Raises NoRevision when one is no longer stored."""
         found = {path: self._books.media.get(media.sha256) for path, media in draft.files.items()}
         gone = [path for path, content in found.items() if content is None]
         if gone:
@@ -314,7 +314,7 @@ class Drafts:
 
 
 def _path(name: str, content: bytes, known: Mapping[str, Media]) -> str:
-    """A path for a file that was uploaded under a name: free, unless it is the same file."""
+    """A path for a file uploaded under this name: an unused one, or that of the same file."""
     tail = PurePosixPath(name.replace("\\", "/")).name
     plain = "".join(one for one in tail if unicodedata.category(one)[0] != "C").strip().lstrip(".~") or "file"
     stem, dot, suffix = plain.rpartition(".")

@@ -1,4 +1,4 @@
-"""A welcome book with the files beside it: read from a folder or a .zip, written to a .zip.
+"""A welcome book together with its files: read from a folder or a .zip, written to a .zip.
 
 book.yaml                 a book that shows no files
 book.zip                  book.yaml, and its files under the paths that it names
@@ -21,13 +21,13 @@ from tasks.templates.model import Book, Media
 from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_composer import BOOK_LIMIT
 
-BOOK_NAME = "book.yaml"  # in a .zip that is exported
+BOOK_NAME = "book.yaml"  # in an exported .zip
 IDS_NAME = "group_welcomes.json"  # beside it: {"corp_id", "app", "template_ids": {name → id}}
 
-TOTAL = 128 * MB  # of the files of a .zip that came over the network
-ENTRIES = 10_000  # of one: zipfile holds all of them, before anything can be asked
-_ENTRY = b"PK\1\2"  # what each begins with
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others choose how much memory unpacking takes
+TOTAL = 128 * MB  # of all files in a .zip that was uploaded
+ENTRIES = 10_000  # in such a .zip: zipfile reads all of them at once
+_ENTRY = b"PK\1\2"  # the signature of each
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods let the file decide how much memory is used
 Fetch = Callable[[str], bytes]  # a path beside the book → the bytes there. ValueError says what is wrong
 
 
@@ -76,7 +76,7 @@ def _nothing_beside(path: str) -> bytes:
 
 
 def _within(fetch: Fetch, limit: int) -> Fetch:
-    """As long as all that is fetched has no more than so many bytes."""
+    """`fetch`, but raising ValueError once more than `limit` bytes were fetched in all."""
     left = limit
 
     def fetching(path: str) -> bytes:
@@ -91,7 +91,7 @@ def _within(fetch: Fetch, limit: int) -> Fetch:
 
 
 def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:
-    """The book, and the files that it names, each fetched once. Raises BookError."""
+    """The book and the files that it names, each fetched once. Raises BookError."""
     contents: dict[str, bytes] = {}
 
     def look(path: str) -> Media:
@@ -103,7 +103,7 @@ def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:
 
 
 def beside(file: Path) -> Fetch:
-    """Files of the book's folder. A path that leads out of it, through a link too, is refused."""
+    """Fetches files from the book's folder. Refuses a path that leads out of it, also through a link."""
     folder = file.parent.resolve()
 
     def fetch(path: str) -> bytes:
@@ -139,7 +139,7 @@ class GroupIDs:
 
 
 def group_ids(file: Path) -> GroupIDs | None:
-    """What an exported .zip says of the group welcomes; None if it says nothing."""
+    """The group welcomes' ids in an exported .zip; None if it has none."""
     try:
         with zipfile.ZipFile(file) as archive:
             told = json.loads(archive.read(IDS_NAME))
@@ -150,7 +150,7 @@ def group_ids(file: Path) -> GroupIDs | None:
 
 
 def to_zip(bundle: Bundle, ids: GroupIDs | None = None) -> bytes:
-    """A .zip that `load` and `group_ids` read."""
+    """The bytes of a .zip that `load` and `group_ids` can read."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(BOOK_NAME, bundle.source)
@@ -183,7 +183,7 @@ def _of_zip(archive: zipfile.ZipFile) -> tuple[str, Fetch]:
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> bytes:
-    """A member's bytes, however many it claims to have."""
+    """The bytes of an entry; the size that it claims is not trusted. Raises ValueError."""
     _refuse_large(path, info.file_size)
     if info.compress_type not in _PACKED:
         raise ValueError(

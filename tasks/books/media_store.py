@@ -1,7 +1,7 @@
-"""Files of welcome books, in Redis: bytes once by content, and what stands for them at WeCom.
+"""Files of welcome books in Redis: their bytes, stored once by content, and their URLs or media ids at WeCom.
 
 MediaStore    sha256 → bytes, within WELCOME_MEDIA_MB
-ReadyMedia    upload → the URL or media id that can be sent now; made by renewal, read when a customer is greeted
+ReadyMedia    upload → the URL or media id that can be sent now; written by renewal, read when a customer is greeted
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from tasks.templates.media_kind import MB
 from tasks.templates.model import Media
 from tasks.templates.render import Upload
 
-MARGIN = 60.0  # seconds before its end at which a media id is no longer sent
+MARGIN = 60.0  # seconds before its expiry at which a media id is no longer sent
 
-SOON = 60.0  # seconds after a first failure in which another try comes within AT_MOST_SOON
-AT_MOST_SOON = 5.0
-AT_MOST = 600.0  # seconds between two tries, ever
-LIVED = 600.0  # seconds of life after which a refused media id is not taken for one that never worked
+SOON = 60.0  # seconds after a first failure for which tries are at most AT_MOST_SOON apart
+AT_MOST_SOON = 5.0  # seconds
+AT_MOST = 600.0  # seconds between two tries, at most
+LIVED = 600.0  # seconds after which a media id that WeCom refuses counts as one that had worked
 
 _SWAP = """
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
@@ -34,7 +34,7 @@ return 1
 
 
 class MediaFull(Exception):
-    """The files of a book do not fit into WELCOME_MEDIA_MB any more."""
+    """The files of a book do not fit into WELCOME_MEDIA_MB."""
 
     def __init__(self, used: int, limit: int) -> None:
         super().__init__(
@@ -43,30 +43,30 @@ class MediaFull(Exception):
 
 
 def described(path: str, content: bytes) -> Media:
-    """A file of a book."""
+    """A book's file, with its digest and kind computed from its bytes."""
     return Media(path, hashlib.sha256(content).hexdigest(), media_kind.sniff(content), len(content))
 
 
 class MediaStore:
-    """Bytes by content. Thread-safe. Methods raise redis.RedisError."""
+    """Stores bytes by their SHA-256. Thread-safe. Methods raise redis.RedisError."""
 
     def __init__(self, client: Redis, limit: int) -> None:
         self._redis = client
         self.limit = limit  # bytes
 
     def get(self, sha256: str) -> bytes | None:
-        """The bytes; None if they are not here."""
+        """The bytes; None if they are not stored."""
         content = self._redis.execute_command("GET", keys.media(sha256), NEVER_DECODE=True)
         return None if content is None else bytes(content)
 
     def sizes(self) -> dict[str, int]:
-        """sha256 → bytes, of all that is stored."""
+        """sha256 → size in bytes, of all stored files."""
         return {sha256: int(size) for sha256, size in replies.fields(self._redis.hgetall(keys.MEDIA_SIZES)).items()}
 
     def put(self, contents: Iterable[bytes], keep: frozenset[str] = frozenset()) -> None:
-        """Store what is not here yet. Raises MediaFull, and stores nothing, when it does not fit.
+        """Store what is not stored yet. Raises MediaFull, and stores nothing, when it does not fit.
 
-        Files that are not in `keep` give way: those are what a book of today, or of lately, shows.
+        Evicts files to make room, but none in `keep` (sha256s): those that current or recent books show.
         """
         new = {hashlib.sha256(content).hexdigest(): content for content in contents}
         stored = self.sizes()
@@ -88,7 +88,7 @@ class MediaStore:
                 pipe.execute()
 
     def drop(self, sha256: str) -> None:
-        """Forget the bytes of a file that nothing shows any more."""
+        """Delete the bytes of a file that nothing shows any more."""
         with self._redis.pipeline() as pipe:
             pipe.hdel(keys.MEDIA_SIZES, sha256)
             pipe.delete(keys.media(sha256))
@@ -97,16 +97,16 @@ class MediaStore:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What stands for an upload at WeCom. Times are Unix seconds, 0 for none yet."""
+    """The state of an upload at WeCom. Times are Unix seconds, 0 for none yet."""
 
-    value: str | None = None  # URL or media id; None: none that could be sent
+    value: str | None = None  # URL or media id; None: none that can be sent
     created_at: float = 0.0
-    ends_at: float | None = None  # None: never
-    failures: int = 0  # uploads that failed since the last one that did not
+    ends_at: float | None = None  # when it expires; None: never
+    failures: int = 0  # uploads that failed since the last success
     failing_since: float = 0.0
     next_try_at: float = 0.0
     reason: Reason | None = None  # of the last failure
-    refusals: int = 0  # of ids that WeCom gave and then refused when they were sent, one soon after the other
+    refusals: int = 0  # media ids in a row that WeCom issued, and refused in a message soon after
     refused_since: float = 0.0
 
     def sendable(self, now: float) -> bool:
@@ -116,13 +116,13 @@ class Record:
         return Record(value, now, ends_at, refusals=self.refusals, refused_since=self.refused_since)
 
     def failed(self, reason: Reason, now: float) -> "Record":
-        """A further upload failed. What there was can still be sent."""
+        """The record after another failed upload. An earlier value can still be sent."""
         since = self.failing_since if self.failures else now
         wait = back_off(self.failures + 1, now - since)
         return replace(self, failures=self.failures + 1, failing_since=since, next_try_at=now + wait, reason=reason)
 
     def refused(self, now: float) -> "Record":
-        """WeCom did not take it in a message: it is renewed at once, unless that has just been of no use."""
+        """The record after WeCom refused the value in a message: renewed at once, unless that has just not helped."""
         self = replace(self, value=None, reason=Reason.of(Kind.REFUSED_IN_MESSAGE))
         if now - self.created_at > LIVED:
             return replace(self, refusals=1, refused_since=now, next_try_at=now)
@@ -146,7 +146,7 @@ class ReadyMedia:
         self._swap = client.register_script(_SWAP)
 
     def get(self, corp_id: str, uploads: Iterable[Upload]) -> dict[Upload, str]:
-        """The uploads that are ready → URL or media id. One question to Redis; none for no uploads."""
+        """Upload → URL or media id, for those that are ready. One call to Redis; none for no uploads."""
         asked = list(uploads)
         if not asked:
             return {}
@@ -160,13 +160,13 @@ class ReadyMedia:
         return ready
 
     def all(self, corp_id: str) -> dict[str, Record]:
-        """An Upload's key → what is recorded of it, of all that is."""
+        """Upload's key → record, for all of the corp's uploads."""
         stored = replies.fields(self._redis.hgetall(keys.ready_media(corp_id)))
         return {key: _record(found) for key, found in stored.items()}
 
     def change(self, corp_id: str, upload: Upload, step: Callable[[Record], Record | None]) -> Record | None:
-        """Put `step` of a record in its place; None from it, or in the end: nothing was changed."""
-        for _ in range(5):  # somebody else may change it meanwhile
+        """Replace a record by `step` of it, atomically. → the new one; None: from `step`, or too many conflicts."""
+        for _ in range(5):  # another process may change it meanwhile
             found = replies.text_or_none(self._redis.hget(keys.ready_media(corp_id), upload.key))
             new = step(_record(found))
             if new is None:
@@ -177,26 +177,26 @@ class ReadyMedia:
         return None
 
     def put(self, corp_id: str, upload: Upload, value: str, ends_at: float | None) -> None:
-        """Note a new URL or media id. `ends_at`: Unix seconds at which it dies; None: never."""
+        """Record a new URL or media id. `ends_at`: Unix seconds at which it expires; None: never."""
         self.change(corp_id, upload, lambda record: record.uploaded(value, time.time(), ends_at))
 
     def refuse(self, corp_id: str, sent: Mapping[Upload, str]) -> None:
-        """Note that WeCom refused a message with these. Which of them it was is not told, so it may have been any.
+        """Record that WeCom refused a message with these. It does not say which one, so it may have been any.
 
-        A permanent URL has no id that could have died, and one that was renewed meanwhile is another.
+        Permanent URLs are left alone, since they cannot expire, and so are ids that were renewed meanwhile.
         """
         for upload, value in sent.items():
             if upload.how != "url":
                 self.change(corp_id, upload, partial(_refused, value))
 
     def drop(self, corp_id: str, uploads: Iterable[str]) -> None:
-        """Forget records, by their uploads' keys."""
+        """Delete records, by their uploads' keys."""
         for key in uploads:
             self._redis.hdel(keys.ready_media(corp_id), key)
 
 
 def _refused(value: str, record: Record) -> Record | None:
-    """The record after WeCom has refused this value; None: it is another by now."""
+    """The record after WeCom refused this value; None: it has another value by now."""
     return record.refused(time.time()) if record.value == value else None
 
 

@@ -1,4 +1,4 @@
-"""The customers who were added lately, as rules see them: what a draft is tried on. Always bounded."""
+"""Recently added customers, as rules see them: a draft is tried on them. Bounded work."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +11,14 @@ from tasks.storage.connections import Redis
 from tasks.templates.conditions import Contact
 
 DAYS = 7
-MOST = 1000  # events that are looked at, the newest; of all apps together
+MOST = 1000  # events that are read, newest first; of all apps together
 
 
 @dataclass(frozen=True, slots=True)
 class RecentAdds:
     """`contacts`: (event's id, contact), newest first. `complete`: whether these are all of the last DAYS days.
 
-    `since`: ms, of the oldest event that was looked at, or DAYS days ago.
+    `since`: ms; of the oldest event that was read, or DAYS days ago.
     """
 
     contacts: tuple[tuple[str, Contact], ...]
@@ -29,8 +29,8 @@ class RecentAdds:
 def recent_adds(client: Redis, app: str, timezone: ZoneInfo, most: int = MOST) -> RecentAdds:
     """The adds of an app in the last DAYS days, of the `most` newest events; rehearsals are left out.
 
-    What is known of members' departments comes from the cache; the customer's type and add way are never kept, so they
-    are unknown here. Raises redis.RedisError.
+    Members' departments come from the cache; the customer's type and add way are never stored, so they are unknown
+    here. Raises redis.RedisError.
     """
     since = now_ms(client) - DAYS * 86_400_000
     newest = query.newest_adds(client, since, most + 1)

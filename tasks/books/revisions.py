@@ -1,8 +1,8 @@
-"""The welcome book of each app, in Redis: a number of the current revision, and the revisions themselves.
+"""The welcome book of each app, in Redis: the revisions, and the number of the current one.
 
-A revision never changes once it is stored, so a worker keeps what it has read until the number moves. Every change,
-a rollback too, is a new revision; the one before it stays. An edit says which revision it started from, so that of two
-editors at once the second is told and does not overwrite.
+A stored revision never changes, so a worker caches what it has read until the number changes. Every change, a rollback
+too, is a new revision; earlier ones stay. An edit names the revision it started from, so that of two concurrent edits
+the second is refused and does not overwrite the first.
 
     welcome:book:APP              the number
     welcome:book:APP:N            the YAML of revision N
@@ -26,8 +26,8 @@ from tasks.templates.media_kind import MB
 from tasks.templates.model import Book, Media
 
 MEDIA_MB = 512
-SHOWN_LATELY = 20  # revisions of each app whose files stay when media is full
-_BATCH = 100  # revisions read at once
+SHOWN_LATELY = 20  # latest revisions of each app whose files are not evicted when media is full
+_BATCH = 100  # revisions per read
 
 _STAMP = re.compile(r"\A\ufeff?# wecom-welcome: revision \d+ of app \S+ \(([0-9a-f]{12})\)\r?\n")
 _SAVE = """
@@ -51,12 +51,12 @@ class RevisionConflict(Exception):
 
 
 class NoRevision(LookupError):
-    """There is no such revision, or files that it shows are not kept any more."""
+    """There is no such revision, or files that it shows are no longer stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A book as it was saved. `at`: ms, 0 if it is not known. `author` and `note` are "" when none was given."""
+    """A saved book. `at`: ms, 0 if unknown. `author` and `note` are "" when none was given."""
 
     app: str
     number: int
@@ -68,7 +68,7 @@ class Revision:
 
 
 class BookStore:
-    """The books of all apps in one Redis. Thread-safe. Methods raise redis.RedisError when Redis cannot be asked."""
+    """The books of all apps in one Redis. Thread-safe. Methods raise redis.RedisError when Redis is unavailable."""
 
     def __init__(self, client: Redis, media_mb: int = MEDIA_MB) -> None:
         self._redis = client
@@ -86,10 +86,10 @@ class BookStore:
         return None if number is None else int(number)
 
     def book(self, app: str, number: int) -> Book:
-        """A revision. Read from Redis once, and then kept until another one is asked for. Raises NoRevision."""
+        """A revision as a book, cached until another one is asked for. Raises NoRevision or BookError."""
         known = self._read.get(app)
         if known is None or known[0] != number:
-            with self._reading:  # one thread reads, and the others have it then
+            with self._reading:  # one thread reads it for all
                 known = self._read.get(app)
                 if known is None or known[0] != number:
                     source, revision = self._stored(app, number)
@@ -106,7 +106,7 @@ class BookStore:
         return self._stored(app, number)[0]
 
     def revision(self, app: str, number: int) -> Revision:
-        """What is recorded of a revision. Raises NoRevision."""
+        """A revision's metadata and files. Raises NoRevision."""
         return self._stored(app, number)[1]
 
     def history(self, app: str) -> Iterator[Revision]:
@@ -145,10 +145,10 @@ class BookStore:
         note: str = "",
         base: int | None = None,
     ) -> int:
-        """Store a book as the next revision, and its files. → its number; the current one's when nothing is different.
+        """Store a book as the next revision, with its files. → its number; the current one's when nothing is different.
 
         media: path → bytes for the files that the book shows. base: the revision that the edit started from, 0 for
-        none; None: whatever is current. Raises BookError, MediaFull or RevisionConflict, and then nothing has changed.
+        none; None: do not check. Raises BookError, MediaFull or RevisionConflict, and then nothing has changed.
         """
         source = unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
@@ -186,16 +186,16 @@ class BookStore:
         return True
 
     def rollback(self, app: str, number: int, author: str = "", note: str = "", base: int | None = None) -> int:
-        """Make an earlier revision the next one. → its number. Raises as `save`, and NoRevision."""
+        """Store an earlier revision again as the next one. → its number. Raises as `save` does, and NoRevision."""
         bundle = self.bundle(app, number)
         return self.save(app, bundle.source, bundle.files, author, note or f"back to revision {number}", base)
 
     def keep(self, contents: Iterable[bytes]) -> None:
-        """Store files that no revision shows yet; the caller has listed them in the draft's files. Raises MediaFull."""
+        """Store files that no revision shows yet; the caller has added them to the draft's files. Raises MediaFull."""
         self.media.put(contents, keep=self._shown_lately({}))
 
     def shows(self, sha256: str) -> bool:
-        """Whether one of the last revisions or drafts of any app shows a file."""
+        """Whether one of the latest revisions or drafts of any app shows a file."""
         return sha256 in self._shown_lately({})
 
     def _stored(self, app: str, number: int) -> tuple[str, Revision]:
@@ -206,7 +206,7 @@ class BookStore:
         return source, _revision(app, number, source, about)
 
     def _shown_lately(self, shown: Mapping[str, Media]) -> frozenset[str]:
-        """The files that must not give way: of this book, of the last revisions of every app, and of the drafts."""
+        """Files (sha256) that must not be evicted: of this book, the latest revisions of every app, and the drafts."""
         keep = {media.sha256 for media in shown.values()}
         for key in self._redis.scan_iter(match=keys.draft_files("*"), count=1000):
             keep |= {json.loads(stored)[0] for stored in self._redis.hvals(key)}
@@ -240,18 +240,18 @@ def _revision(app: str, number: int, source: str, about: str | None) -> Revision
 
 
 def digest_of(source: str, files: Mapping[str, Media]) -> str:
-    """12 hex digits that two books have in common only if their YAML and files are the same."""
+    """12 hex digits that identify a book's YAML and files."""
     parts = [source, *(f"{path}\0{media.sha256}" for path, media in sorted(files.items()))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def stamped(source: str, revision: Revision) -> str:
-    """The YAML with a first line that says which revision it is, so that an import knows what it started from."""
+    """The YAML with a first line that names its revision, so that an import knows what it started from."""
     return f"# wecom-welcome: revision {revision.number} of app {revision.app} ({revision.digest})\n{source}"
 
 
 def stamp(source: str) -> str | None:
-    """The digest of the revision that a file was exported from; None if it does not say."""
+    """The digest of the revision that a file was exported from; None if it has no such line."""
     found = _STAMP.match(source)
     return found and found[1]
 
