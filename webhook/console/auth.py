@@ -2,7 +2,7 @@
 
 session    name and password once, then a signed cookie (webhook.console.sessions)
 CSRF       a token in every form; it lives as long as the session, so that nothing typed is lost
-limits     a few wrong passwords per address, and for all addresses together
+limits     a few wrong passwords per address, and for all addresses together; of a known browser its own alone
 headers    scripts, styles, images and frames from this origin only
 """
 
@@ -41,13 +41,14 @@ from wtforms.validators import InputRequired, Length
 from tasks.audit import Act
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.console import current, sessions
+from webhook.console import current, known_browsers, sessions
 from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields
 from webhook.console.links import from_elsewhere, here, inside
 
 log = logging.getLogger(__name__)
 
-TRIES, TRIES_OF_ALL, MINUTES = 5, 100, 15  # wrong passwords: from one address, from all, in so many minutes
+TRIES, MINUTES = 5, 15  # wrong passwords: from one address or known browser, in so many minutes
+TRIES_OF_ALL = 10  # wrong passwords in a minute, from all browsers that are not known: 14 400 guesses a day
 LONGEST_PASSWORD = 1024
 HASHES, HASH_PATIENCE = 1, 1.0  # passwords compared at once, each 32 MB and 0.1 s of a core; seconds to wait for it
 STRANGERS_LIMIT = 256 << 10  # bytes that are parsed of somebody who is not signed in: a form that was being written
@@ -135,9 +136,10 @@ def limiter() -> Limiter:
 def _limit_sign_in(app: Flask, limiter: Limiter) -> None:
     """Every application has a limiter of its own, so the limits wrap its view function, not the module's."""
     view: Any = app.view_functions[SIGN_IN]
-    for tries, whose in ((TRIES_OF_ALL, lambda: "everybody"), (TRIES, None)):
-        rate = f"{tries} per {MINUTES} minutes"
-        view = limiter.limit(rate, methods=["POST"], deduct_when=_was_wrong, key_func=whose)(view)
+    post: dict[str, Any] = {"methods": ["POST"], "deduct_when": _was_wrong}
+    everybody, is_known = (lambda: "everybody"), (lambda: known_browsers.known() is not None)
+    view = limiter.limit(f"{TRIES_OF_ALL} per minute", key_func=everybody, exempt_when=is_known, **post)(view)
+    view = limiter.limit(f"{TRIES} per {MINUTES} minutes", key_func=_whose, **post)(view)
     app.view_functions[SIGN_IN] = view
 
 
@@ -173,11 +175,13 @@ def enter() -> ResponseReturnValue | None:
 
 
 def protect(response: Response) -> Response:
-    """Set the security headers."""
+    """Set the security headers, and remember the browser of whoever is signed in."""
     for name, value in HEADERS.header_items():
         response.headers.setdefault(name, value)
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "private, no-cache")
+    if g.get("operator") is not None:
+        known_browsers.remember(response)
     return response
 
 
@@ -200,7 +204,8 @@ def sign_in() -> ResponseReturnValue:
         return _page(form, target, repeat, kept), 503
     if not right:
         log.warning("a sign-in was refused: wrong password, from %s", request.remote_addr)
-        left = min((limit.remaining for limit in limiter().current_limits), default=1) - 1
+        own = [one for one in limiter().current_limits if one.limit.get_expiry() == MINUTES * 60]
+        left = min((one.remaining for one in own), default=1) - 1
         return _page(form, target, repeat, kept, wrong=True, left=left), 422
     return _signed_in(form.name.data, target, kept if repeat else None)
 
@@ -252,6 +257,12 @@ def _page(
     return render_template(
         "sign_in.html", form=form, target=target, repeat=repeat, kept=kept or [], prefix=KEPT, wrong=wrong, left=left
     )
+
+
+def _whose() -> str:
+    """Under which key wrong passwords are counted."""
+    number = known_browsers.known()
+    return _whence() if number is None else f"browser {number}"
 
 
 def _whence() -> str:

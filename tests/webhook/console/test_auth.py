@@ -10,10 +10,11 @@ from werkzeug.test import TestResponse
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tests.support.builders import some_settings
-from tests.support.console import NAME, PASSWORD, Browser, text_of
+from tests.support.console import COOKIE, NAME, PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
 from webhook import create_app
-from webhook.console import sessions
+from webhook.console import known_browsers, sessions
+from webhook.console.auth import TRIES, TRIES_OF_ALL
 
 
 def is_sign_in(response: TestResponse) -> bool:
@@ -74,6 +75,90 @@ def test_wrong_passwords_are_counted_for_each_address_and_right_ones_are_not(ser
     for _ in range(8):
         other = Browser(services, REMOTE_ADDR="10.0.0.2").sign_in()
     assert not is_sign_in(other.get("/"))
+
+
+def guesses(services: Services, number: int, address: str = "10.1.{n}.1", **environ: str) -> list[int]:
+    """Wrong passwords of strangers, each from an address of its own."""
+    statuses = []
+    for n in range(number):
+        stranger = Browser(services, REMOTE_ADDR=address.format(n=n), **environ)
+        stranger.get("/login")
+        statuses.append(stranger.post("/login", {"name": "a", "password": "guess"}).status_code)
+    return statuses
+
+
+def test_a_hundred_wrong_passwords_from_anywhere_do_not_lock_out_who_was_here_before(services: Services) -> None:
+    colleague = Browser(services, REMOTE_ADDR="10.0.0.9").sign_in()
+    colleague.post("/logout")
+    statuses = guesses(services, 100)
+    assert statuses[:TRIES_OF_ALL] == [422] * TRIES_OF_ALL  # a turn of the minute begins anew
+    assert statuses.count(422) <= 3 * TRIES_OF_ALL
+    assert set(statuses) == {422, 429}
+    assert guesses(services, 1) == [429]
+    assert not is_sign_in(colleague.sign_in().get("/"))
+
+
+def test_nor_do_those_from_the_same_address(services: Services) -> None:
+    colleague = Browser(services, REMOTE_ADDR="10.0.0.9").sign_in()
+    colleague.post("/logout")
+    assert guesses(services, TRIES + 1, "10.0.0.9") == [422] * TRIES + [429]
+    assert not is_sign_in(colleague.sign_in().get("/"))
+
+
+def test_a_known_browser_is_counted_for_itself_wherever_it_is(services: Services) -> None:
+    known = Browser(services, REMOTE_ADDR="10.0.0.9").sign_in()
+    known.post("/logout")
+    statuses = []
+    for n in range(TRIES + 1):
+        known.environ["REMOTE_ADDR"] = f"10.2.{n}.1"
+        known.get("/login")
+        statuses.append(known.post("/login", {"name": "a", "password": "guess"}).status_code)
+    assert statuses == [422] * TRIES + [429]
+    assert guesses(services, 1) == [422]  # and not for the others
+
+
+@pytest.mark.parametrize("value", ["", "x", "abc.def.ghi", "ImZvcmdlZCI.aQ.x" * 50, '"1"'])
+def test_nobody_makes_himself_known(services: Services, value: str) -> None:
+    assert guesses(services, TRIES_OF_ALL) == [422] * TRIES_OF_ALL
+    forger = Browser(services, REMOTE_ADDR="10.0.0.8")
+    forger.client.set_cookie(known_browsers.COOKIE, value, path="/")
+    forger.get("/login")
+    assert forger.post("/login", {"name": "a", "password": PASSWORD}).status_code == 429
+
+
+def test_a_cookie_of_another_key_or_of_long_ago_makes_nobody_known(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Browser(services).sign_in()
+    cookie = known.client.get_cookie(known_browsers.COOKIE, path="/")
+    assert cookie is not None
+    with known.console.test_request_context("/", headers={"Cookie": f"{known_browsers.COOKIE}={cookie.value}"}):
+        assert known_browsers.known() is not None
+        monkeypatch.setattr(known_browsers, "LIFE", -1)
+        assert known_browsers.known() is None
+        monkeypatch.undo()
+        monkeypatch.setattr(known.console, "secret_key", "another-key-of-another-console")
+        assert known_browsers.known() is None
+
+
+def test_a_browser_is_remembered_by_a_cookie_without_a_name_that_opens_nothing(services: Services) -> None:
+    browser = Browser(services)
+    browser.get("/login")
+    assert browser.client.get_cookie(known_browsers.COOKIE, path="/") is None
+    browser.post("/login", {"name": NAME, "password": PASSWORD})
+    cookie = browser.client.get_cookie(known_browsers.COOKIE, path="/")
+    assert cookie is not None
+    assert cookie.http_only
+    assert cookie.same_site == "Lax"
+    assert cookie.max_age == known_browsers.LIFE
+    browser.client.delete_cookie(COOKIE, path="/")
+    assert is_sign_in(browser.get("/"))
+
+
+def test_who_is_signed_in_already_becomes_known_with_the_next_page(browse: Browser) -> None:
+    assert browse.client.get_cookie(known_browsers.COOKIE, path="/") is None
+    browse.get("/")
+    assert browse.client.get_cookie(known_browsers.COOKIE, path="/") is not None
 
 
 def test_a_page_of_another_site_is_never_followed(stranger: Browser) -> None:
