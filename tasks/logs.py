@@ -46,7 +46,7 @@ def set_up(level: str, style: str | None, role: str, zone: tzinfo = UTC) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("celery", "kombu", "urllib3", "gunicorn"):
+    for noisy in ("celery", "kombu", "urllib3", "gunicorn", "waitress"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 

@@ -122,7 +122,7 @@ def _count(app: str, result: str) -> None:
 
 
 def _read_body() -> bytes:
-    """The body, at most BODY_LIMIT: a longer one is 413, one that does not come (server.READ) is 400."""
+    """The body, at most BODY_LIMIT: a longer one is 413, the server has it whole before it asks."""
     body = request.get_data(cache=False)
     if request.content_length is None and len(body) >= parsing.BODY_LIMIT:
         abort(413)  # chunked: what is beyond the limit is cut off without a word

@@ -1,8 +1,6 @@
-"""The web role: gunicorn around the Flask application, in the foreground until SIGTERM, which drains."""
+"""The web role: gunicorn and waitress around the Flask application, in the foreground until SIGTERM, which drains."""
 
 import atexit
-import socket
-import struct
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -15,14 +13,10 @@ from tasks.settings import Settings
 from webhook import create_app
 from webhook.server.addresses import address
 from webhook.server.concurrency_limit import ConcurrencyLimit
-from webhook.server.request_body import MalformedBodies
 from webhook.server.worker import Worker
 
 THREADS = 16
 BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
-READ = 3  # seconds; a reverse proxy, which has the whole request before it asks, never needs them
-WRITE = 10  # seconds
-KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
@@ -37,30 +31,14 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "worker_class": Worker,
             "threads": THREADS,
             "backlog": BACKLOG,
-            "keepalive": KEEP_ALIVE,
             "timeout": 30,
             "graceful_timeout": 20,
             "control_socket_disable": True,
-            "forwarded_allow_ips": "",  # no header sets SCRIPT_NAME, and the scheme only by TRUSTED_PROXIES
-            "forwarder_headers": "",
-            "secure_scheme_headers": {},
-            "sendfile": False,  # it waits for a client for ever
-            "when_ready": _bound_waits,
             "accesslog": None,
             "loglevel": "warning",
             "proc_name": "wecom-welcome web",
         },
     ).run()
-
-
-def _bound_waits(server: Any) -> None:
-    """A thread waits READ seconds for bytes of a request, WRITE for room for those of its answer, and no longer.
-
-    Accepted sockets inherit this on Linux.
-    """
-    for listener in server.LISTENERS:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ, 0))
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE, 0))
 
 
 class _Server(BaseApplication):
@@ -79,4 +57,4 @@ class _Server(BaseApplication):
         reaper = Reaper(services.ledger, services.counters.flush, Heartbeat(services.redis, "web"))
         reaper.start()
         atexit.register(reaper.stop)
-        return ConcurrencyLimit(MalformedBodies(create_app(services)))
+        return ConcurrencyLimit(create_app(services))

@@ -1,58 +1,96 @@
-"""gunicorn's threads, where no client can hold them by doing nothing.
+"""gunicorn's process, in which waitress serves: from the one the supervision, from the other what happens to bytes.
 
-    connected, and silent     gunicorn waits 5 s in a thread; here the poller waits, which takes none
-    answered, body to come    gunicorn waits 5 s for it in a thread; here the connection is closed
-    answered, and stays       gunicorn waits 2 s in its main loop, so that nobody else is heard; here threads apart do
-
-A server that is reached without a proxy hears everybody's clients, and WeCom waits one second for a verification.
+gunicorn's own thread worker reads a request in a thread, which a slow client then holds.
 """
 
-import threading
+import contextlib
+import logging
+import os
+import resource
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import _DEFER, ThreadWorker
+from gunicorn.workers.base import Worker as Base
+from waitress import wasyncore
+from waitress.server import BaseWSGIServer, create_server
 
-DRAIN = 0.05  # seconds for the rest of a body that nobody read
-LINGERING = 32  # connections whose client is waited for; if there are more, they are cut off
+from webhook.server.connections import IDLE, RECEIVING, Channel, Request, adjustments, give_limits, keep_bounds
+
+FILES = 4096  # that a process may hold open, as far as the system allows
+AT_ONCE = 64  # connections
+PERIOD = 0.25  # seconds
+STOP_KEEP_ALIVE = 2.0  # seconds in which a client whose connection stays open may ask once more
 
 
-class Worker(ThreadWorker):
-    """gthread, but for how it waits."""
+class Worker(Base):
+    """A process of the web role."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._room = threading.BoundedSemaphore(LINGERING)
+    def run(self) -> None:
+        """Serve until SIGTERM, then finish what has begun."""
+        self._map: dict[int, Any] = {}
+        self._due = 0.0  # monotonic; when the connections are looked at again
+        _allow_files()
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a thread is waited for is no news
+        sockets = [listener.sock for listener in self.sockets]
+        options = adjustments(self.cfg.threads, self.cfg.backlog)
+        server = create_server(self.wsgi, map=self._map, sockets=sockets, **options)
+        give_limits(server.adj)
+        listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        for listener in listeners:
+            listener.channel_class = Channel
+            listener.server_name = listener.effective_host
+            listener.handle_accept = partial(self._accept, listener.handle_accept)
+        self._wake = listeners[0].pull_trigger
+        while self.alive:
+            self._turn()
+        for listener in listeners:
+            listener.del_channel()
+        self._drain()
+        server.task_dispatcher.shutdown(timeout=1)
 
-    def init_process(self) -> None:
-        self._lingerers = ThreadPoolExecutor(LINGERING, "lingering")
-        super().init_process()
+    def handle_exit(self, *_: object) -> None:
+        """On SIGTERM."""
+        self.alive = False
+        with contextlib.suppress(AttributeError):  # before `run`
+            self._wake()
 
-    def handle(self, conn: Any) -> Any:
-        """Serve a connection on which there is something to read; the poller tells when there is."""
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(0):
-            return _DEFER
-        return super().handle(conn)
+    def _channels(self) -> list[Channel]:
+        return [one for one in self._map.values() if isinstance(one, Channel)]
 
-    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
-        """Whether a connection can serve another request."""
-        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + DRAIN))
+    def _accept(self, accept_one: Callable[[], None]) -> None:
+        """Take who is waiting: after a burst, one at each turn would take long."""
+        for _ in range(AT_ONCE):
+            before = len(self._map)
+            accept_one()
+            if len(self._map) == before:
+                return
 
-    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
-        """In the main loop, after `handle`: nothing here may wait."""
-        ended = not fs.cancelled() and fs.exception() is None and not fs.result()
-        if not ended or not self.alive:
-            super().finish_request(conn, fs)
-            return
-        self.nr_conns -= 1
-        if self._room.acquire(blocking=False):
-            self._lingerers.submit(self._linger, conn)
-        else:
-            conn.close()
+    def _turn(self) -> None:
+        wasyncore.poll2(PERIOD, self._map)
+        now = time.monotonic()
+        if now >= self._due or len(self._map) > RECEIVING + IDLE + AT_ONCE:
+            self._due = now + PERIOD
+            self.notify()
+            self.alive = self.alive and self.ppid == os.getppid()
+            keep_bounds(self._channels())
 
-    def _linger(self, conn: Any) -> None:
-        try:
-            conn.close(graceful=True)
-        finally:
-            self._room.release()
+    def _drain(self) -> None:
+        """Answer what has been asked, and what is still coming over open connections."""
+        Request.last = True
+        began = time.monotonic()
+        while (now := time.monotonic()) < began + self.cfg.graceful_timeout and self._channels():
+            if now > began + STOP_KEEP_ALIVE:
+                for channel in self._channels():
+                    channel.observe(now)
+                    if channel.state == "idle" or channel.last_activity == channel.creation_time:
+                        channel.cut()
+            self._turn()
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

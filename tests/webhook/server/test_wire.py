@@ -14,7 +14,8 @@ from tests.support.until import until
 from tests.support.web import WebProcess, stored
 from tests.support.wire import head, raw
 from webhook.callback.parsing import BODY_LIMIT, parse
-from webhook.server.web import READ, THREADS
+from webhook.server.connections import READ
+from webhook.server.web import THREADS
 
 
 @pytest.fixture(scope="module")
