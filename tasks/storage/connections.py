@@ -44,15 +44,7 @@ _READS = """
 """
 _NAMED_BY_TWO = {"MEMORY USAGE", "CONFIG GET", "SCRIPT LOAD", "SCRIPT EXISTS"}  # as redis-py writes them
 REPEATABLE = frozenset(_READS.split()) | _NAMED_BY_TWO | {"SET", "HSET", "EXPIRE", "PEXPIRE"}  # see `_may_repeat`
-_CONDITIONS = {
-    "NX",
-    "XX",
-    "GET",
-    "GT",
-    "LT",
-    "IFEQ",
-    "IFNE",
-}  # of SET and EXPIRE: the second time they answer otherwise
+_CONDITIONS = {"NX", "XX", "GET", "GT", "LT", "IFEQ", "IFNE"}  # with one, a second SET or EXPIRE answers otherwise
 _NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS")
 _WITHIN = re.compile(rf"(?:^|because of: |-)(?:{'|'.join(_NOT_PRIMARY)}) ")  # EXECABORT; Redis 6 in a script's error
 _CLUSTERS = (AskError, ClusterError, ClusterCrossSlotError)  # a MovedError is an AskError
@@ -60,8 +52,9 @@ CLUSTER = "this is a Redis Cluster, on which this cannot run: REDIS_URL must lea
 
 
 class NotPrimary(redis.ConnectionError):
-    """The server is not, or not yet, the one that takes writes. Nothing was done. A connection error to redis-py
-    and to kombu alike: both reconnect.
+    """The server is not, or not yet, the one that takes writes. Nothing was done.
+
+    A connection error to redis-py and to kombu alike: both reconnect.
     """
 
 
