@@ -14,6 +14,8 @@ from types import MappingProxyType
 
 from pythonjsonlogger.json import JsonFormatter
 
+from tasks.visible_text import escaped
+
 _about: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("about", default=MappingProxyType({}))
 
 
@@ -34,7 +36,7 @@ def set_up(level: str, style: str | None, role: str, zone: tzinfo = UTC) -> None
     if (style or ("text" if sys.stderr.isatty() else "json")) == "text":
         formatter: logging.Formatter = _Text(role)
     else:
-        formatter = JsonFormatter(
+        formatter = _Json(
             "{asctime}{levelname}{name}{message}",
             style="{",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
@@ -50,6 +52,12 @@ def set_up(level: str, style: str | None, role: str, zone: tzinfo = UTC) -> None
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
+def escape_warnings() -> None:
+    """Escape what commands log that never call `set_up`: Python prints warnings then, as they are."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Lines())
+
+
 def _time(zone: tzinfo, record: logging.LogRecord, _datefmt: str | None = None) -> str:
     return datetime.fromtimestamp(record.created, zone).isoformat(timespec="milliseconds")
 
@@ -59,10 +67,25 @@ def _add_keys(record: logging.LogRecord) -> bool:
     return True
 
 
-class _Text(logging.Formatter):
+class _Lines(logging.Formatter):
+    """An occurrence's line, and those of its traceback: what comes from outside makes no further one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # the name is logging's
+        return escaped(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(escaped, super().format(record).split("\n")))
+
+
+class _Text(_Lines):
     def __init__(self, role: str) -> None:
         super().__init__(f"%(asctime)s %(levelname)-7s {role:<7} %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
         keys = "".join(f" {key}={record.__dict__[key]}" for key in ("app", "event") if key in record.__dict__)
-        return super().format(record) + keys
+        return super().format(record) + escaped(keys)
+
+
+class _Json(JsonFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format(record))

@@ -16,6 +16,8 @@ _PREPENDED = frozenset(  # format characters that show: signs of numbers in Arab
 )
 _JOINERS = frozenset("\u200c\u200d\u180e")  # not joiner, joiner, the Mongolian separator of vowels
 _TAGGED_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")  # 🏴󠁧󠁢󠁥󠁮󠁧󠁿
+_FLAG_OR_ONE = re.compile(f"{_TAGGED_FLAG.pattern}|[^ -~]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _IGNORED = re.compile("[\u2065\ufff0-\ufff8\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]")  # unassigned, never shown
 _NEVER = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines
 
@@ -53,6 +55,19 @@ def trimmed(text: str) -> str:
 def shows(text: str) -> bool:
     """Whether a reader sees anything of it."""
     return plain(text) != ""
+
+
+def escaped(text: str) -> str:
+    r"""A text as one line of a terminal or a log: what would end the line, steer the terminal, turn or hide is spelled.
+
+    Joiners and the tags of flags stay. The spelling is JSON's and Python's, so it is right inside a JSON string too.
+
+    >>> print(escaped("x\n\x1b[31m\u202e李四\u2028"))
+    x\n\u001b[31m\u202e李四\u2028
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _FLAG_OR_ONE.sub(lambda found: found[0] if len(found[0]) > 1 else _spelled(found[0]), text)
 
 
 def _cleaned(text: str) -> str:
@@ -100,3 +115,11 @@ def _shows(one: str) -> bool:
         return False
     category = unicodedata.category(one)
     return category[0] != "M" and category != "Co" and (category != "Cf" or one in _PREPENDED)
+
+
+def _spelled(one: str) -> str:
+    if one in _JOINERS or not _is_removed(one):
+        return one
+    units = one.encode("utf-16-be", "surrogatepass")  # as JSON spells what lies beyond U+FFFF
+    pairs = (units[at : at + 2] for at in range(0, len(units), 2))
+    return _SHORT.get(one) or "".join(f"\\u{pair.hex()}" for pair in pairs)

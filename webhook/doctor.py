@@ -1,7 +1,7 @@
 """`wecom-welcome check`: step by step what is right and what is wrong with an installation, each with its cure."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,10 +42,15 @@ class Finding:
         """Whether it would stop a welcome."""
         return self.fine is False
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> Sequence[str]:
+        """It in words, and its cure on a line of its own."""
         mark = {True: "✓", False: "✗", None: "!"}[self.fine]
         line = f"{mark} {self.what}" + (f": {self.detail}" if self.detail else "")
-        return line + (f"\n    → {self.cure}" if self.cure else "")
+        return [line, f"    → {self.cure}"] if self.cure else [line]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 CALLBACK, REDIS, CLOCK = Message.of("callback URL"), Message.of("Redis"), Message.of("clock")

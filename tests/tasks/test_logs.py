@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.logs import about, set_up
+from tasks.logs import about, escape_warnings, set_up
 
 log = logging.getLogger("tasks.some.module")
 
@@ -114,3 +114,37 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("celery").warning("nor this")
     log.error("this")
     assert [json.loads(line)["message"] for line in lines(capsys)] == ["this"]
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_comes_from_outside_forges_no_line_of_a_log(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "x\n2026-11-26 INFO forged\x1b[2J\x9b\u2028\u202e"
+    set_up("info", style, "web")
+    with about(app="sales", event=said):
+        logging.getLogger("here").info("State %s", said)
+    (line,) = lines(capsys)
+    assert "\\n2026-11-26 INFO forged\\u001b[2J\\u009b\\u2028\\u202e" in line
+    if style == "json":
+        assert json.loads(line)["message"] == f"State {said}"
+
+
+def test_a_traceback_keeps_its_lines_in_text(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("info", "text", "web")
+    try:
+        raise ValueError("a\x1b[2J")
+    except ValueError:
+        logging.getLogger("here").exception("broke")
+    first, second, *_, last = lines(capsys)
+    assert first.endswith("broke")
+    assert second.startswith("Traceback")
+    assert last == "ValueError: a\\u001b[2J"
+
+
+def test_a_warning_of_a_command_that_sets_up_no_log_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "lastResort", logging._StderrHandler(logging.WARNING))
+    escape_warnings()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log.warning("not known: %s", "a\nforged")
+    assert lines(capsys) == ["not known: a\\nforged"]

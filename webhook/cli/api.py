@@ -5,7 +5,6 @@ METHOD is the path below /cgi-bin/. Its options are the parameters of the client
 
 import functools
 import inspect
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +18,8 @@ from tasks.wecom.calls import DownloadedFile
 from tasks.wecom.catalogue import Entry, calls
 from tasks.wecom.errors import CODES, NoAnswer, NotSent
 from webhook.cli import api_options
+from webhook.cli.common import CommandFailure
+from webhook.cli.terminal import say, say_json
 
 Connect = Callable[[str | None], WeComClient]  # (--app's value) → the client of that app
 Called = Callable[[str | None, str], None]  # (--app's value, path): told of each call that may have been made
@@ -37,13 +38,6 @@ Example:  wecom-welcome api externalcontact/get --external_userid wmAAAA
           wecom-welcome api externalcontact/contact_list --all
           wecom-welcome api media/upload --type image --media @hello.png
 """
-
-
-class Failed(click.ClickException):
-    """A call that failed: one line on stderr, exit code 1."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"wecom-welcome: {self.format_message()}", err=True)
 
 
 class Api(click.Group):
@@ -74,7 +68,9 @@ class Api(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0].strip("/")
         if not name.startswith("-") and name not in self._calls:
-            raise Failed(f"no such method: {name}; `wecom-welcome api --list` shows all{_like(name, self._calls)}")
+            raise CommandFailure(
+                f"no such method: {name}; `wecom-welcome api --list` shows all{_like(name, self._calls)}"
+            )
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -82,7 +78,7 @@ class Api(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             command = error.ctx.info_name if error.ctx else "METHOD"
-            raise Failed(f"{error.format_message()} `wecom-welcome api {command} --help` shows more") from None
+            raise CommandFailure(f"{error.format_message()} `wecom-welcome api {command} --help` shows more") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """None: there are more than a screen holds, so `--list` shows them."""
@@ -94,7 +90,7 @@ def _list_option() -> click.Option:
             entries = calls().values()
             width = max(len(entry.path) for entry in entries)
             for entry in entries:
-                click.echo(f"{entry.path:<{width}}  {entry.summary}")
+                say(f"{entry.path:<{width}}  {entry.summary}")
             ctx.exit()
 
     return click.Option(
@@ -130,7 +126,7 @@ def _command(entry: Entry, connect: Connect, called: Called) -> click.Command:
             else:
                 _print(entry.bind(client)(**arguments))
         except WeComError as error:
-            raise Failed(_line(error)) from None
+            raise CommandFailure(_line(error)) from None
         finally:
             client.close()
             called(app_name, entry.path)
@@ -141,19 +137,19 @@ def _command(entry: Entry, connect: Connect, called: Called) -> click.Command:
 
 
 def _print(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    say_json(value, indent=2 if sys.stdout.isatty() else None)
 
 
 def _print_each(items: Iterable[object]) -> None:
     """A line each; on stderr how far it is, when it takes long."""
     count, told_at = 0, time.monotonic()
     for item in items:
-        click.echo(json.dumps(item, ensure_ascii=False))
+        say_json(item)
         count += 1
         if time.monotonic() - told_at > PROGRESS:
             told_at = time.monotonic()
-            click.echo(f"{count} so far", err=True)
-    click.echo(f"{count} in all", err=True)
+            say(f"{count} so far", err=True)
+    say(f"{count} in all", err=True)
 
 
 def _save(file: DownloadedFile, output: str) -> None:
@@ -163,7 +159,7 @@ def _save(file: DownloadedFile, output: str) -> None:
     try:
         Path(output).write_bytes(file.content)
     except OSError as error:
-        raise Failed(f"cannot write {output}: {error.strerror}") from None
+        raise CommandFailure(f"cannot write {output}: {error.strerror}") from None
     _print({"filename": file.filename, "content_type": file.content_type, "size": file.size, "output": output})
 
 

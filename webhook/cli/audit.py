@@ -1,6 +1,5 @@
 """`wecom-welcome audit`: who did what, in the console or with a command."""
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
@@ -14,6 +13,7 @@ from tasks.services import build_services
 from tasks.settings import Settings
 from webhook.audit_texts import describe
 from webhook.cli.common import APP, moment, named_app, with_redis
+from webhook.cli.terminal import say, say_json
 
 
 @click.command()
@@ -38,16 +38,19 @@ def audit(since: str | None, limit: int, as_json: bool, app_name: str | None) ->
     )
     shown = 0
     for one in islice(entries, limit):
-        click.echo(json.dumps(_values(one), ensure_ascii=False) if as_json else _line(one, config))
+        if as_json:
+            say_json(_values(one))
+        else:
+            say(_line(one, config))
         shown += 1
     _say_rest(entries, shown, as_json)
 
 
 def _say_rest(entries: Iterator[Entry], shown: int, as_json: bool) -> None:
     if shown and next(entries, None) is not None:
-        click.echo(f"These are the newest {shown}; --limit shows more.", err=True)
+        say(f"These are the newest {shown}; --limit shows more.", err=True)
     elif not shown and not as_json:
-        click.echo("Nothing was done.", err=True)
+        say("Nothing was done.", err=True)
 
 
 def _values(entry: Entry) -> dict[str, object]:

@@ -16,6 +16,7 @@ from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES, NoAnswer, NotSent
 from webhook.cli.common import APP, CommandFailure, connect, record
+from webhook.cli.terminal import say
 
 P = ParamSpec("P")
 
@@ -104,8 +105,8 @@ def create(
     app = connect(app_name)
     channel = app.channels.create(name, state or "", members, departments, skip_verify)
     record(app.shared, Act.CHANNEL_CREATED, app.name, name)
-    click.echo(f"{name}: State {channel.state}, config_id {channel.config_id}")
-    click.echo(f"  {channel.qr_code}")
+    say(f"{name}: State {channel.state}, config_id {channel.config_id}")
+    say(f"  {channel.qr_code}")
     _warn(_book(app), channel)
     _write(channel.name, channel.qr_code, png)
 
@@ -127,15 +128,15 @@ def list_(everything: bool, app_name: str | None) -> None:
         columns = [channel.name, channel.state, _whom(channel), channel.config_id, _rule(book, channel.state)]
         if everything and channel.config_id not in listed:
             columns.append("(WeCom does not have it any more)")
-        click.echo("  ".join(columns))
+        say("  ".join(columns))
     here = {channel.config_id for channel in known.values()}
     others = [config_id for config_id in listed if config_id not in here]
     for number, config_id in enumerate(others):
         way: Mapping[str, Any] = app.channels.at_wecom(config_id) if number < SHOWN else {}
         about = f"{way.get('remark') or '-'}  {way.get('state') or '-'}" if way else "…"
-        click.echo(f"not made here: {about}  {config_id}")
+        say(f"not made here: {about}  {config_id}")
     if not known and not others:
-        click.echo("No channels. `wecom-welcome channels create --help` shows how one is made.", err=True)
+        say("No channels. `wecom-welcome channels create --help` shows how one is made.", err=True)
 
 
 @channels.command()
@@ -153,14 +154,14 @@ def show(name: str, png: Path | None, app_name: str | None) -> None:
     channel = app.channels.get(name)
     way = app.channels.at_wecom(channel.config_id)
     made = datetime.fromtimestamp(channel.at, app.shared.settings.timezone)
-    click.echo(f"{name}: State {channel.state}, made {made:%Y-%m-%d %H:%M}")
-    click.echo(f"  leads to {_whom(channel)}, {'nobody has' if channel.skip_verify else 'the member has'} to confirm")
-    click.echo(f"  config_id {channel.config_id}")
-    click.echo(f"  {_rule(_book(app), channel.state)}")
+    say(f"{name}: State {channel.state}, made {made:%Y-%m-%d %H:%M}")
+    say(f"  leads to {_whom(channel)}, {'nobody has' if channel.skip_verify else 'the member has'} to confirm")
+    say(f"  config_id {channel.config_id}")
+    say(f"  {_rule(_book(app), channel.state)}")
     qr_code = str(way.get("qr_code") or channel.qr_code)
-    click.echo(f"  {qr_code}")
+    say(f"  {qr_code}")
     if way.get("state", channel.state) != channel.state:
-        click.echo(f"! WeCom has another State: {way['state']}; `channels update {name} --state …` sets it", err=True)
+        say(f"! WeCom has another State: {way['state']}; `channels update {name} --state …` sets it", err=True)
     _write(name, qr_code, png)
 
 
@@ -192,7 +193,7 @@ def update(
         raise CommandFailure("nothing to change: give --name, --state, --member, --department or --skip-verify")
     channel = app.channels.update(name, new_name, state, members, departments, skip_verify)
     record(app.shared, Act.CHANNEL_CHANGED, app.name, channel.name)
-    click.echo(f"{channel.name}: State {channel.state}, leads to {_whom(channel)}")
+    say(f"{channel.name}: State {channel.state}, leads to {_whom(channel)}")
     _warn(_book(app), channel)
 
 
@@ -214,7 +215,7 @@ def delete(name: str, yes: bool, here_only: bool, app_name: str | None) -> None:
         raise CommandFailure(f"printed codes of {name} (State {channel.state}) would lead nowhere; if so, add --yes")
     app.channels.delete(name, here_only)
     record(app.shared, Act.CHANNEL_DROPPED if here_only else Act.CHANNEL_DELETED, app.name, name)
-    click.echo(f"{name} is forgotten here, and WeCom keeps it" if here_only else f"{name} is deleted")
+    say(f"{name} is forgotten here, and WeCom keeps it" if here_only else f"{name} is deleted")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -241,13 +242,13 @@ def _rule(book: Book | None, state: str) -> str:
 def _warn(book: Book | None, channel: Channel) -> None:
     found = None if book is None else rule_for(book, channel.state)
     if found is None:
-        click.echo(
+        say(
             f"! State {channel.state} has no rule of its own in the current book, so its customers get what others get:"
             f' add a rule with `when: {{state: "{channel.state}"}}`',
             err=True,
         )
     elif found.hidden_by:
-        click.echo(f"! rule {found.rule} is never reached: rule {found.hidden_by} before it always holds", err=True)
+        say(f"! rule {found.rule} is never reached: rule {found.hidden_by} before it always holds", err=True)
 
 
 def _write(name: str, url: str, png: Path | None) -> None:
@@ -263,7 +264,7 @@ def _write(name: str, url: str, png: Path | None) -> None:
         raise CommandFailure(
             f"{png}: {error.strerror}; the channel is there: write it elsewhere with `channels show {name} --png`"
         ) from None
-    click.echo(f"{png}: the QR code" + ("" if kind == "PNG" else f", a {kind}"))
+    say(f"{png}: the QR code" + ("" if kind == "PNG" else f", a {kind}"))
 
 
 def _line(error: WeComError) -> str:

@@ -7,6 +7,7 @@ import click
 from tasks import settings
 from tasks.settings import SettingsError
 from webhook.cli.common import APP, CommandFailure, one_app
+from webhook.cli.terminal import say
 
 
 @click.command()
@@ -23,14 +24,14 @@ def check(app_name: str | None) -> None:
         config = settings.load()
     except SettingsError as error:
         for problem in error.problems:
-            click.echo(f"✗ settings: {problem}")
+            say(f"✗ settings: {problem}")
         raise CommandFailure(f"{len(error.problems)} settings are missing or malformed; see above") from None
-    click.echo("✓ settings")
+    say("✓ settings")
     logging.getLogger().addHandler(logging.NullHandler())  # the findings say it
     failures = 0
     for app in [one_app(config, app_name)] if app_name else config.apps.values():
         for finding in doctor.examine(config, app):
             failures += finding.stops
-            click.echo(str(finding))
+            say(*finding.lines)
     if failures:
         raise CommandFailure(f"{failures} of these would stop a welcome; the cures are above")

@@ -16,6 +16,7 @@ from tasks.settings import App, Settings
 from tasks.storage.embedded import reachable
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
+from webhook.cli.terminal import say
 
 APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
 
@@ -23,9 +24,12 @@ APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where s
 class CommandFailure(click.ClickException):
     """A failed command: one line on stderr, one for each of several settings that are wrong; exit code 1."""
 
+    def __init__(self, message: str, *further: str) -> None:
+        super().__init__(message)
+        self._further = further
+
     def show(self, file: Any = None) -> None:
-        for line in self.format_message().splitlines():
-            click.echo(f"wecom-welcome: {line}", err=True)
+        say(*(f"wecom-welcome: {line}" for line in (self.message, *self._further)), err=True)
 
 
 class Misuse(CommandFailure):

@@ -1,6 +1,5 @@
 """`wecom-welcome deliveries`: the ledger on the terminal."""
 
-import json
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from tasks.settings import Settings
 from webhook import timeline
 from webhook.cli.common import APP, CommandFailure, moment, named_app, record, with_redis
 from webhook.cli.shutdown_signal import ShutdownSignal
+from webhook.cli.terminal import say, say_json
 from webhook.delivery_record import record as as_record
 from webhook.outcomes import outcome_text
 from webhook.reason_texts import describe
@@ -81,22 +81,22 @@ def _retry(services: Services, event: str) -> None:
     if not services.follow_ups.again(event):
         raise CommandFailure(f"event {event} has no follow-up that failed or waits; `deliveries` shows the ids")
     record(services, Act.FOLLOW_UPS_RETRIED, number=1)
-    click.echo(f"{event}: its follow-up is done within seconds; `deliveries` shows how it ends")
+    say(f"{event}: its follow-up is done within seconds; `deliveries` shows how it ends")
 
 
 def _show(rows: Iterator[Delivery], config: Settings, as_json: bool, header_first: bool) -> None:
     """Print them, one per line. `header_first`: print the header even if there are none yet."""
     if as_json:
         for row in rows:
-            click.echo(json.dumps(as_record(row), ensure_ascii=False))
+            say_json(as_record(row))
         return
     first = None if header_first else next(rows, None)
     if first is None and not header_first:
-        click.echo("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
+        say("No deliveries match. `wecom-welcome simulate` makes a rehearsal.", err=True)
         return
-    click.echo(_header(config))
+    say(_header(config))
     for row in rows if first is None else chain([first], rows):
-        click.echo(_line(row, config))
+        say(_line(row, config))
 
 
 def _with_outcome(ledger: Ledger, life: int) -> set[str]:

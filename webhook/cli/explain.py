@@ -18,6 +18,7 @@ from tasks.templates.model import Book
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, one_app, read_book, with_redis
+from webhook.cli.terminal import say
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
@@ -59,9 +60,9 @@ def explain(
     wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
     contact = lookup.contact(needs(book) & {DEPARTMENTS})
     contact = replace(contact, customer_type=customer_type, add_way=add_way)
-    click.echo(f"{member} is added at {at:%Y-%m-%d %H:%M} ({change}, {f'State {state}' if state else 'no State'}):")
+    say(f"{member} is added at {at:%Y-%m-%d %H:%M} ({change}, {f'State {state}' if state else 'no State'}):")
     for line in explained.explain(book, contact, lookup.values(wanted) | {"customer": customer}).lines():
-        click.echo(line)
+        say(line)
 
 
 def _app_and_book(config: Settings, app: App, file: Path | None) -> tuple[AppServices, Book]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import redis
 
-from tasks import settings
+from tasks import logs, settings
 from tasks.audit import Act, AuditTrail, Via
 from tasks.settings import SettingsError
 from tasks.storage import connections
@@ -45,14 +45,19 @@ class _Group(click.Group):
         _write_anything()
         return super().main(*args, **kwargs)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise _misuse(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:  # click's own takes three lines
-            command = error.ctx.command_path if error.ctx else "wecom-welcome"
-            raise Misuse(f"{error.format_message()} See `{command} --help`.") from None
+        except click.UsageError as error:
+            raise _misuse(error) from None
         except SettingsError as error:
-            raise CommandFailure("\n".join(f"settings: {problem}" for problem in error.problems)) from None
+            raise CommandFailure(*(f"settings: {problem}" for problem in error.problems)) from None
         except EmbeddedError as error:
             raise CommandFailure(str(error)) from None
         except redis.RedisError as error:
@@ -62,6 +67,12 @@ class _Group(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             return None
+
+
+def _misuse(error: click.UsageError) -> Misuse:
+    """A mistake of typing in one line: click's own takes three."""
+    command = error.ctx.command_path if error.ctx else "wecom-welcome"
+    return Misuse(f"{error.format_message()} See `{command} --help`.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,6 +85,7 @@ def main() -> None:
     \b
     Example:  wecom-welcome up
     """
+    logs.escape_warnings()
 
 
 def _client(app_name: str | None) -> WeComClient:

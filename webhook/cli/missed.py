@@ -1,6 +1,5 @@
 """`wecom-welcome missed`: who was not greeted and is to be greeted by hand, as the console's page Missed has it."""
 
-import json
 import time
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
 from tasks.settings import Settings
 from webhook.cli.common import APP, CommandFailure, one_app, record, with_redis
+from webhook.cli.terminal import say, say_json
 from webhook.delivery_record import reason_text
 from webhook.outcomes import outcome_text
 from webhook.reason_texts import describe
@@ -43,20 +43,23 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
     if compare:
         run = _compared(services, app.name)
         said = f"{run.customers} customers of {run.members} members compared: {run.new} new, "
-        click.echo(said + f"{run.found} never announced, {run.left_out} members left out", err=True)
+        say(said + f"{run.found} never announced, {run.left_out} members left out", err=True)
     work = services.app(app.name).work_list
     cursor: str | None = None
     shown = 0
     while shown < limit:
         page = work.page(done, cursor, min(limit - shown, 50))
         for row in page.rows:
-            click.echo(json.dumps(_values(row), ensure_ascii=False) if as_json else _line(row, config))
+            if as_json:
+                say_json(_values(row))
+            else:
+                say(_line(row, config))
         shown += len(page.rows)
         cursor = page.older
         if cursor is None:
             break
     if not shown and not as_json:
-        click.echo("Nobody was ticked off." if done else "Nobody is waiting to be greeted by hand.", err=True)
+        say("Nobody was ticked off." if done else "Nobody is waiting to be greeted by hand.", err=True)
 
 
 def _compared(services: Services, app: str) -> ComparisonRun:
@@ -111,4 +114,4 @@ def _line(row: Delivery, settings: Settings) -> str:
     notes = [why, f"reminder {told}" if told else "", f"ticked off by {row.tick.by}" if row.tick else ""]
     said = "; ".join(filter(None, notes))
     columns = f"{at:%m-%d %H:%M:%S}  {row.outcome:<12} {row.user_id:<16} {row.external_user_id:<34} "
-    return "".join(one if one.isprintable() else "?" for one in f"{columns}{row.id}  {said}")
+    return f"{columns}{row.id}  {said}"

@@ -6,6 +6,7 @@ from tasks import logs, settings
 from tasks.books.media_store import MediaFull
 from tasks.settings import Settings
 from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
+from webhook.cli.terminal import say
 
 
 @click.command()
@@ -28,7 +29,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     _check_books(config)
     logs.set_up(config.log_level, config.log_format, "up", config.timezone)
     try:
-        supervisor.up(config, host, port, announce=lambda line: click.echo(line, err=True))
+        supervisor.up(config, host, port, announce=lambda line: say(line, err=True))
     except supervisor.StartError as error:
         raise CommandFailure(str(error)) from None
 

@@ -12,6 +12,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.services import build_services
 from tasks.settings import App, Settings
 from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+from webhook.cli.terminal import say
 from webhook.delivery_record import reason_text
 
 
@@ -54,7 +55,7 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
                 outcome = _await_outcome(ledger, delivered.event.id, config.window)
                 failures += outcome is None or not outcome.startswith("rehearsed")
                 line += f"  {outcome or f'no outcome after {config.window:g} s'}"
-            click.echo(line)
+            say(line)
     if failures:
         cure = f"is {url} right, and is `up` running with these settings?" if unanswered else "`deliveries` says why"
         raise CommandFailure(f"{failures} of {count} rehearsals failed: {cure}")

@@ -11,6 +11,7 @@ from tasks.services import Services, build_services
 from tasks.state import backup as storage
 from tasks.state import erasure
 from webhook.cli.common import APP, CommandFailure, named_app, record, with_redis
+from webhook.cli.terminal import say
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 
@@ -33,7 +34,7 @@ def backup(file: Path, app_name: str | None) -> None:
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(services, Act.BACKED_UP, target=file.name, number=count)
-    click.echo(f"{file}: {count} entries")
+    say(f"{file}: {count} entries")
 
 
 @click.command()
@@ -56,7 +57,7 @@ def restore(file: Path, force: bool, app_name: str | None) -> None:
     except redis.OutOfMemoryError:
         raise CommandFailure("Redis is full: give it more memory, and run restore --force again") from None
     record(services, Act.RESTORED, target=file.name, number=count)
-    click.echo(f"{count} entries restored")
+    say(f"{count} entries restored")
 
 
 @click.command()
@@ -73,7 +74,7 @@ def forget(external_userid: str, app_name: str | None) -> None:
     services = _services(app_name)
     erased = erasure.forget(services.redis, external_userid, app_name)
     record(services, Act.FORGOT, app_name or "", number=erased)
-    click.echo(f"{erased} rows erased" if erased else "nothing is kept about this customer")
+    say(f"{erased} rows erased" if erased else "nothing is kept about this customer")
 
 
 def _services(app_name: str | None) -> Services:

@@ -20,6 +20,7 @@ from tasks.templates.model import Book
 from tasks.wecom import WeComError
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
+from webhook.cli.terminal import say, say_document
 from webhook.reason_texts import describe
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
@@ -50,7 +51,7 @@ def validate(file: Path, app_name: str | None) -> None:
     Example:  wecom-welcome templates validate book.yaml
     """
     book, _ = read_book(file)  # the same for every app
-    click.echo(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
+    say(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
     _remark(book, None)
 
 
@@ -91,9 +92,9 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
     if number != before:
         record(app.shared, Act.PUBLISHED, app.name, _signed(file.name, author), number)
     if number == before:
-        click.echo(f"{app.name}: revision {number} is this book already; nothing has changed")
+        say(f"{app.name}: revision {number} is this book already; nothing has changed")
     else:
-        click.echo(f"{app.name}: revision {number}" + (f", after {before}" if before else ", the first"))
+        say(f"{app.name}: revision {number}" + (f", after {before}" if before else ", the first"))
     _remark(book, _members(app))
 
 
@@ -116,9 +117,9 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
         source = revisions.stamped(app.shared.books.source(app.name, number), about)
         if file is None:
             record(app.shared, Act.EXPORTED, app.name, number=number)
-            click.echo(source, nl=not source.endswith("\n"))
+            say_document(source)
             if about.files:
-                click.echo(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
+                say(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
             return
         if file.suffix == ".zip":
             kept = app.group_sync.kept()
@@ -135,7 +136,7 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(app.shared, Act.EXPORTED, app.name, file.name, number)
-    click.echo(f"{file}: revision {number} of {app.name}, {len(about.files)} files")
+    say(f"{file}: revision {number} of {app.name}, {len(about.files)} files")
 
 
 @templates.command("list")
@@ -149,20 +150,20 @@ def list_(app_name: str | None) -> None:
     app = connect(app_name)
     number = current_revision(app)
     book = app.shared.books.book(app.name, number)
-    click.echo(f"{app.name}: revision {number}")
+    say(f"{app.name}: revision {number}")
     for template in book.templates.values():
         attachments = f"  + {', '.join(map(described, template.attachments))}" if template.attachments else ""
         first_line = template.text.strip().splitlines()[0]
-        click.echo(f"  {template.name}: {first_line}{attachments}")
+        say(f"  {template.name}: {first_line}{attachments}")
     for nth, rule in enumerate(book.rules, 1):
         uses = ", ".join(
             f"{variant.template} {variant.weight}" if len(rule.variants) > 1 else variant.template
             for variant in rule.variants
         )
         when = " and ".join(name for name in rule.when.__slots__ if getattr(rule.when, name)) or "always"
-        click.echo(f"  rule {rule.label(nth)} ({when}) → {uses}")
+        say(f"  rule {rule.label(nth)} ({when}) → {uses}")
     for welcome in book.group_welcomes.values():
-        click.echo(f"  group welcome {welcome.name}")
+        say(f"  group welcome {welcome.name}")
 
 
 @templates.command()
@@ -179,7 +180,7 @@ def history(app_name: str | None) -> None:
         at = datetime.fromtimestamp(revision.at / 1000, app.shared.settings.timezone)
         when = f"{at:%Y-%m-%d %H:%M}" if revision.at else "at some time"
         mark = "*" if revision.number == current else " "
-        click.echo(f"{mark} {revision.number:>4}  {when}  {revision.author or '-':<12}  {revision.note}".rstrip())
+        say(f"{mark} {revision.number:>4}  {when}  {revision.author or '-':<12}  {revision.note}".rstrip())
 
 
 @templates.command()
@@ -200,12 +201,12 @@ def diff(a: int | None, b: int | None, app_name: str | None) -> None:
     books = app.shared.books
     try:
         for line in changes.changes(books.book(app.name, old), books.book(app.name, new)):
-            click.echo(line)
+            say(line)
         sources = books.source(app.name, old), books.source(app.name, new)
     except revisions.NoRevision as error:
         raise CommandFailure(f"{error}; `templates history` shows which there are") from None
     for line in changes.lines(*sources, f"revision {old}", f"revision {new}"):
-        click.echo(line)
+        say(line)
 
 
 @templates.command()
@@ -228,9 +229,9 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
     if number != before:
         record(app.shared, Act.ROLLED_BACK, app.name, str(revision), number)
     if number == before:
-        click.echo(f"{app.name}: revision {number} is the same as {revision}; nothing has changed")
+        say(f"{app.name}: revision {number} is the same as {revision}; nothing has changed")
     else:
-        click.echo(f"{app.name}: revision {number}, the same as {revision}")
+        say(f"{app.name}: revision {number}, the same as {revision}")
 
 
 @templates.command()
@@ -255,10 +256,10 @@ def groups(dry_run: bool, app_name: str | None) -> None:
     if changed and not dry_run:
         record(app.shared, Act.GROUPS_SYNCED, app.name, number=changed)
     if not steps:
-        click.echo("the book has no group welcomes, and none were made from it")
+        say("the book has no group welcomes, and none were made from it")
     for step in steps:
         would = "would be " if dry_run and step.act in (ADDED, EDITED, DELETED) else ""
-        click.echo(
+        say(
             f"{MARKS[step.act]} {step.name}: {would}{step.act}" + (f" ({describe(step.detail)})" if step.detail else "")
         )
     failed = [step.name for step in steps if step.act == FAILED]
@@ -277,13 +278,13 @@ def _members(app: AppServices) -> frozenset[str] | None:
         client = app.wecom.with_deadline(time.monotonic() + PATIENCE)
         return frozenset(client.external_contact.get_follow_user_list().get("follow_user", []))
     except WeComError as error:
-        click.echo(f"! whether the members exist is not known: {error.reason}", err=True)
+        say(f"! whether the members exist is not known: {error.reason}", err=True)
         return None
 
 
 def _remark(book: Book, members: frozenset[str] | None) -> None:
     for line in book_file.remarks(book, members):
-        click.echo(f"! {line}", err=True)
+        say(f"! {line}", err=True)
 
 
 templates.add_command(explain)
