@@ -225,8 +225,11 @@ def _last_refusal(services: Services, app: AppServices) -> Iterator[Finding]:
     verified = services.ledger.last_verification(app.name)
     if verified is not None and verified.problem is not None:
         at = f"{datetime.fromtimestamp(verified.at, services.settings.timezone):%m-%d %H:%M:%S}"
-        fine = False if verified.proven else None
-        yield Finding(REFUSED, fine, Message.of("at %(time)s", time=at), describe(verified.problem))
+        if verified.proven:
+            yield Finding(REFUSED, False, Message.of("at %(time)s", time=at), describe(verified.problem))
+        else:
+            detail = Message.of("at %(time)s; perhaps it was not WeCom's", time=at)
+            yield Finding(REFUSED, None, detail, describe(verified.problem))
 
 
 def _media(status: MediaStatus) -> Iterator[Finding]:

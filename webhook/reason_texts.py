@@ -57,6 +57,9 @@ _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's para
     Kind.QUERY_MANGLED: Message(
         "the query was mangled on its way (+ or % decoded twice): let the proxy pass it on unchanged"
     ),
+    Kind.NOT_AN_ECHO: Message(
+        "a verification whose echo is not one: somebody sent a captured callback to have it decrypted"
+    ),
     Kind.WRONG_AES_KEY: Message(
         "the Token is right, the EncodingAESKey is not: copy WECOM_ENCODING_AES_KEY from WeCom's page again"
     ),

@@ -33,6 +33,7 @@ ECHO = "rehearsal-"  # how our own verifications begin: what they bring says not
 
 
 _EXACT = ("tousername", "userid", "externaluserid", "welcomecode")  # of no use unless they are right to the last byte
+_ECHO = re.compile(rb"[0-9A-Za-z._~=-]{1,64}")
 _TIME = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?(e\+?[0-9]{1,2})?", re.IGNORECASE)
 _NO_SECONDS = 10**12  # from here on it is milliseconds, or finer
 _OUTER = frozenset({"encrypt"})  # the fields that are read, in lower case
@@ -53,6 +54,14 @@ class Unknown:
 
     event: str
     change: str
+
+
+def is_echo(message: bytes) -> bool:
+    """Whether a decrypted `echostr` is one: WeCom's is a short random number (doc 90930).
+
+    A push that somebody captured is signed and encrypted alike: sent as a verification, it would be decrypted for him.
+    """
+    return _ECHO.fullmatch(message) is not None
 
 
 def read_ciphertext(body: bytes) -> str:

@@ -25,6 +25,7 @@ from tasks.events import ContactAdded
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.ledger.ledger import Ledger
 from tasks.logs import about
+from tasks.reasons import Kind, Reason
 from tasks.settings import DEFAULT_APP
 from webhook import current
 from webhook.callback import parsing
@@ -52,6 +53,8 @@ def verify(app: str = DEFAULT_APP) -> Response:
             message = _open(envelope, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
     except EnvelopeError as error:
         return _refuse(app, envelope, echo, error)
+    if not parsing.is_echo(message):
+        return _refuse(app, envelope, echo, parsing.Malformed("not an echo"), Reason.of(Kind.NOT_AN_ECHO))
     _count(app, "verified")
     ours = message.startswith(parsing.ECHO.encode())  # WeCom may still have another key than we
     return _answer(200, message, None if ours else partial(_callback().diagnoses.clear, app))
@@ -96,10 +99,11 @@ def _accept(app: str, event: ContactAdded) -> Response:
     return _answer(200, "success", None if event.rehearsal else partial(callback.diagnoses.clear, app))
 
 
-def _refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception) -> Response:
+def _refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception, problem: Reason | None = None) -> Response:
+    """`problem`: what is wrong, where it is known."""
     unreadable = isinstance(error, Unreadable)
     _count(app, "unreadable" if unreadable else "forged")
-    diagnosis = partial(_callback().diagnoses.make, app, envelope, request.args.to_dict(), ciphertext)
+    diagnosis = partial(_callback().diagnoses.make, app, envelope, request.args.to_dict(), ciphertext, problem)
     return _answer(400, "unreadable", diagnosis) if unreadable else _answer(403, "forbidden", diagnosis)
 
 
@@ -146,16 +150,31 @@ class _Diagnoses:
         self._next: dict[str, float] = {}
         self._refused = set(apps)  # those whose last callback may have been refused: at first, all
 
-    def make(self, app: str, envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> None:
+    def make(
+        self,
+        app: str,
+        envelope: Envelope,
+        query: Mapping[str, str],
+        ciphertext: str,
+        problem: Reason | None = None,
+    ) -> None:
+        """`problem`: what is wrong, where it is known."""
+        if not self.is_due(app):
+            return
+        problem = problem or diagnose(envelope, query, ciphertext)
+        log.warning("a callback of app %s was refused: %s", app, describe(problem))
+        self._refused.add(app)
+        signed_at = parsing.seconds(query.get("timestamp", "")) or 0
+        self._ledger.record_verification(app, problem, is_proven(problem, time.time() - signed_at))
+
+    def is_due(self, app: str) -> bool:
+        """Whether a diagnosis may be made now; it counts as made."""
         with self._lock:
             now = time.monotonic()
             if now < self._next.get(app, 0.0):
-                return
+                return False
             self._next[app] = now + DIAGNOSIS_INTERVAL
-        problem = diagnose(envelope, query, ciphertext)
-        log.warning("a callback of app %s was refused: %s", app, describe(problem))
-        self._refused.add(app)
-        self._ledger.record_verification(app, problem, is_proven(problem))
+            return True
 
     def clear(self, app: str) -> None:
         """WeCom's callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""

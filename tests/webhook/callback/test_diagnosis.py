@@ -15,8 +15,9 @@ from tests.support.builders import AES_KEY, CORP
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, sealed, signed, xml
 from tests.support.until import until
 from tests.support.web import Web
-from webhook.callback.crypto import Envelope
-from webhook.callback.diagnosis import SIGNED, diagnose
+from webhook.callback.crypto import Envelope, signature
+from webhook.callback.diagnosis import FRESH, SIGNED, diagnose
+from webhook.callback.parsing import read_ciphertext
 from webhook.reason_texts import describe
 
 OTHER_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -109,6 +110,64 @@ def test_junk_has_a_diagnosis_of_one_line_that_quotes_nothing(query, ciphertext)
     assert "\n" not in str(describe(problem))
     assert problem.kind in {Kind.WRONG_TOKEN_AND_KEY, Kind.QUERY_INCOMPLETE, Kind.NO_CIPHERTEXT}
     assert set(problem.params.get("names", ())) <= set(SIGNED)
+
+
+# --- what proves that it was WeCom
+
+
+def proven(web) -> bool:
+    return web.services.ledger.last_verification("default").proven
+
+
+def captured(web) -> Push:
+    """A push of WeCom's that somebody listened to on its way: it was accepted."""
+    push = a_push()
+    assert web.post(push).status_code == 200
+    return push
+
+
+CAPTURED = {  # what a listener can make of it
+    "another signature": lambda query, text: (query | {"msg_signature": "0" * 40}, text),
+    "another nonce": lambda query, text: (query | {"nonce": "0"}, text),
+    "another timestamp": lambda query, text: (query | {"timestamp": "1"}, text),
+    "no query": lambda query, text: ({}, text),
+    "blanks for +": lambda query, text: (query, text.replace("+", " ")),
+    "encoded": lambda query, text: (query, quote(text, safe="")),
+    "cut": lambda query, text: (query, text[:-44]),
+    "no ciphertext": lambda query, text: (query, ""),
+}
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("change", CAPTURED.values(), ids=CAPTURED)
+def test_nothing_that_was_captured_plants_a_proven_verdict(web, monkeypatch, method, change):
+    monkeypatch.setattr(import_module("webhook.callback.views"), "DIAGNOSIS_INTERVAL", 0)
+    push = captured(web)
+    while "+" not in (text := read_ciphertext(push.body)):
+        push = captured(web)
+    query, text = change(dict(push.query), text)
+    if method == "get":
+        assert web.get("/callback", query | {"echostr": text}).status_code in (403, 400)
+    else:
+        assert web.post(Push(query, xml({"Encrypt": text}))).status_code in (403, 400)
+    assert web.verdict() is not None
+    assert not proven(web)
+
+
+@pytest.mark.parametrize(("sender", "verdict"), BY_SENDER[1:])
+def test_only_a_valid_signature_proves(web, sender, verdict):
+    web.post(a_push(envelope=sender))
+    assert web.verdict() == verdict
+    assert proven(web) is (sender.token == TOKEN)
+
+
+def test_a_push_captured_before_the_key_was_changed_proves_nothing(web):
+    query, ciphertext = sealed(b"message", Envelope.of(TOKEN, OTHER_KEY, CORP))
+    old = str(int(query["timestamp"]) - FRESH - 60)
+    query |= {"timestamp": old, "msg_signature": signature(TOKEN, old, query["nonce"], ciphertext)}
+    web.post(Push(query, xml({"Encrypt": ciphertext})))
+    assert web.verdict() == KEY_WRONG
+    assert not proven(web)
 
 
 # --- where it goes

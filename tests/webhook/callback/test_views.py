@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message
+from tasks.reasons import Kind, Reason
 from tasks.settings import read as read_settings
 from tasks.storage import keys
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT
@@ -39,7 +40,9 @@ def read(fields, app="default") -> ContactAdded:
 # --- GET: the URL is verified
 
 
-@pytest.mark.parametrize("echo", [b"1616140317555161061", b"0", "您好".encode(), b"\xff\x00\r\n", b'"quoted"', b"<x>"])
+@pytest.mark.parametrize(
+    "echo", [b"1616140317555161061", b"0", b"9" * 64, b"the-echo", b"rehearsal-0123456789abcdef", b"a_b.c~d="]
+)
 def test_the_echo_is_answered_byte_for_byte_and_nothing_else(web, echo):
     answer = web.get("/callback", a_verification(echo))
     assert (answer.status_code, answer.data) == (200, echo)
@@ -101,8 +104,45 @@ def test_a_well_signed_echo_that_is_no_envelope_is_400(web):
 
 def test_a_verification_stores_no_event(web):
     web.get("/callback", a_verification(xml(an_event())))
+    web.get("/callback", a_verification(b"1616140317555161061"))
     assert stored(web.services.redis) == (0, 0, 0)
-    assert web.counted() == {"verified": 1}
+    assert web.counted() == {"forged": 1, "verified": 1}
+
+
+@pytest.mark.parametrize("make", [lambda: a_push(), lambda: json_push(an_event())])
+def test_a_captured_push_is_not_decrypted_for_whoever_sends_it_as_a_verification(web, make):
+    push = make()
+    captured = dict(push.query) | {"echostr": read_ciphertext(push.body)}
+    answer = web.get("/callback", captured)
+    assert (answer.status_code, answer.data) == (403, b"forbidden")
+    with_blanks = captured | {"echostr": captured["echostr"].replace("+", " ")}
+    assert web.get("/callback", with_blanks).data == b"forbidden"
+    assert web.verdict() == Reason.of(Kind.NOT_AN_ECHO)
+    assert not web.services.ledger.last_verification("default").proven
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b" ",
+        b"<x>",
+        b"<xml/>",
+        b"{}",
+        b'{"a": 1}',
+        b"\xef\xbb\xbf<xml/>",
+        b" 1616140317555161061",
+        b"1616140317555161061\n",
+        b'"quoted"',
+        b"\xff\x00\r\n",
+        "您好".encode(),
+        b"two words",
+        b"9" * 65,
+    ],
+)
+def test_what_is_no_echo_is_refused(web, message):
+    answer = web.get("/callback", a_verification(message))
+    assert (answer.status_code, answer.data) == (403, b"forbidden")
 
 
 # --- POST: the table of answers

@@ -644,7 +644,9 @@ def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
     assert findings(result)["Redis"].startswith("✗ Redis: does not take a write: ReadOnlyError")
 
 
-@pytest.mark.parametrize(("kind", "mark"), [(Kind.WRONG_TOKEN, "✗"), (Kind.WRONG_TOKEN_AND_KEY, "!")])
+@pytest.mark.parametrize(
+    ("kind", "mark"), [(Kind.WRONG_AES_KEY, "✗"), (Kind.WRONG_TOKEN, "!"), (Kind.WRONG_TOKEN_AND_KEY, "!")]
+)
 def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, ledger, kind, mark):
     problem = Reason.of(kind)
     ledger.record_verification("default", problem, is_proven(problem))
