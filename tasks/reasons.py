@@ -74,6 +74,7 @@ class Kind(StrEnum):
     NO_CIPHERTEXT = "no_ciphertext"
     QUERY_MANGLED = "query_mangled"
     NOT_AN_ECHO = "not_an_echo"
+    WRONG_PATH = "wrong_path"  # path, right
     WRONG_AES_KEY = "wrong_aes_key"
     WRONG_CORP = "wrong_corp"  # corp: the id that WeCom wrote to
     WRONG_TOKEN_AND_KEY = "wrong_token_and_key"

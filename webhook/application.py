@@ -1,7 +1,7 @@
 """The web application: `create_app` is wiring, nothing else."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -13,6 +13,7 @@ from tasks.services import Services
 from webhook import current, health
 from webhook.callback import views
 from webhook.callback.parsing import BODY_LIMIT
+from webhook.callback.path import served_as
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,7 +29,7 @@ def create_app(services: Services) -> Flask:
     current.set_services(app, services)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(health.blueprint)
-    served: WSGIApplication = app.wsgi_app
+    served: WSGIApplication = _Registered(app.wsgi_app, settings.apps)
     if settings.console_password:
         from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
@@ -42,6 +43,22 @@ def create_app(services: Services) -> Flask:
     apart = {"metrics": settings.metrics_bind, "console": settings.console_bind}
     app.wsgi_app = _Apart(served, {part: _port(bind) for part, bind in apart.items() if bind})  # type: ignore[method-assign]
     return app
+
+
+class _Registered:
+    """Serves the callback at the paths that can mean nothing else: see `webhook.callback.path`."""
+
+    def __init__(self, served: "WSGIApplication", apps: Collection[str]) -> None:
+        self._served = served
+        self._apps = apps
+        self._exact = {"/callback", *(f"/callback/{app}" for app in apps)}
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path not in self._exact:
+            meant = served_as(path, self._apps)
+            environ = environ if meant is None else environ | {"PATH_INFO": meant}
+        return self._served(environ, start_response)
 
 
 class _Apart:

@@ -57,6 +57,10 @@ _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's para
     Kind.QUERY_MANGLED: Message(
         "the query was mangled on its way (+ or % decoded twice): let the proxy pass it on unchanged"
     ),
+    Kind.WRONG_PATH: Message(
+        "it came to the path %(path)s, where nothing is: enter the URL with the path %(right)s in 接收消息 → "
+        "设置API接收, or let the proxy pass the path on unchanged"
+    ),
     Kind.NOT_AN_ECHO: Message(
         "a verification whose echo is not one: somebody sent a captured callback to have it decrypted"
     ),

@@ -3,13 +3,14 @@
     200  verified (GET), or safely stored, already stored, or of no concern (POST)    WeCom is content
     400  well signed, yet unreadable                                                  WeCom sends it again, in vain
     403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
-    404  no such app                                                                  (not WeCom)
+    404  no such app, or another path: the operator is told if it is signed           (WeCom, if the URL is wrong)
     413  larger than any callback                                                     (not WeCom)
     503  cannot be stored now                                                         WeCom sends it again
 
 WeCom waits 1 s (GET) or 5 s (POST) and sends again up to three times what was not answered 200 (docs 90930, 90238).
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ from functools import partial
 
 from flask import Blueprint, Response, abort, current_app, request
 from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import HTTPException, NotFound
 
 from tasks.counters import count
 from tasks.events import ContactAdded
@@ -30,7 +32,7 @@ from tasks.settings import DEFAULT_APP
 from webhook import current
 from webhook.callback import parsing
 from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
-from webhook.callback.diagnosis import diagnose, is_proven
+from webhook.callback.diagnosis import SIGNED, diagnose, is_proven
 from webhook.reason_texts import describe
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,37 @@ def receive(app: str = DEFAULT_APP) -> Response:
         _count(app, "ignored")
         return _answer(200, "success")
     return _accept(app, event)
+
+
+@blueprint.app_errorhandler(404)
+def astray(error: NotFound) -> NotFound:
+    """Nothing is at this path. Where the request looks like WeCom's, the operator is told, and the sender is not.
+
+    It proves nothing: whoever captured a callback can send it to any path.
+    """
+    callback = _callback()
+    if "msg_signature" in request.args and callback.diagnoses.is_due(""):
+        app = _signed_for(callback.envelopes)
+        only = next(iter(callback.paths)) if len(callback.paths) == 1 else None
+        path = "".join(character if character.isprintable() else "?" for character in request.path[:100])
+        right = callback.paths.get(app or "", " / ".join(callback.paths.values()))
+        problem = Reason.of(Kind.WRONG_PATH, path=path, right=right)
+        callback.diagnoses.record(app or only, problem, proven=False)
+    return error
+
+
+def _signed_for(envelopes: Mapping[str, Envelope]) -> str | None:
+    """The app for which this request is signed, at whatever path."""
+    try:
+        ciphertext = request.args.get("echostr", "") or parsing.read_ciphertext(_read_body())
+    except (parsing.Malformed, HTTPException):
+        return None
+    given, timestamp, nonce = (request.args.get(name, "") for name in SIGNED)
+    for app, envelope in envelopes.items():
+        with contextlib.suppress(NotSigned):
+            envelope.check(given, timestamp, nonce, ciphertext)
+            return app
+    return None
 
 
 def _accept(app: str, event: ContactAdded) -> Response:
@@ -162,10 +195,15 @@ class _Diagnoses:
         if not self.is_due(app):
             return
         problem = problem or diagnose(envelope, query, ciphertext)
-        log.warning("a callback of app %s was refused: %s", app, describe(problem))
-        self._refused.add(app)
         signed_at = parsing.seconds(query.get("timestamp", "")) or 0
-        self._ledger.record_verification(app, problem, is_proven(problem, time.time() - signed_at))
+        self.record(app, problem, is_proven(problem, time.time() - signed_at))
+
+    def record(self, app: str | None, problem: Reason, proven: bool) -> None:
+        """app None: it is not known whose callback it was; it goes to the log alone."""
+        log.warning("a callback of app %s was refused: %s", app or "?", describe(problem))
+        if app is not None:
+            self._refused.add(app)
+            self._ledger.record_verification(app, problem, proven)
 
     def is_due(self, app: str) -> bool:
         """Whether a diagnosis may be made now; it counts as made."""
@@ -188,6 +226,7 @@ class _Callback:
     """What the views use besides the services; one per application."""
 
     envelopes: Mapping[str, Envelope]  # by app
+    paths: Mapping[str, str]  # by app
     intake: Intake
     diagnoses: _Diagnoses
 
@@ -198,8 +237,9 @@ def prepare(setup: BlueprintSetupState) -> None:
     services = current.services(setup.app)
     apps = services.settings.apps.values()
     envelopes = {app.name: Envelope.of(app.token, app.encoding_aes_key, app.corp_id) for app in apps}
+    paths = {app.name: app.callback_path for app in apps}
     setup.app.extensions["callback"] = _Callback(
-        envelopes, Intake(services.ledger), _Diagnoses(services.ledger, envelopes)
+        envelopes, paths, Intake(services.ledger), _Diagnoses(services.ledger, envelopes)
     )
 
 
