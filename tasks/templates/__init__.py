@@ -1,4 +1,1 @@
-"""Welcome templates: what customers are sent, who gets what, and where it is kept.
-
-model, select, render and book are pure; store is Redis'.
-"""
+"""The welcome book: its model, parsing, rules, rendering and editing. All pure; tasks.books stores it."""

@@ -1,9 +1,9 @@
-"""The welcome book as a YAML file: text → Book, with line, column and cure for everything that is wrong. Pure.
+"""Parses the welcome book's YAML: text → Book, with line, column and remedy for every problem. Pure.
 
-keys                what may stand where
-texts, limits       what is wrong with a text, in words
-book_attachments    the attachments of a welcome
-book_rules          who gets what
+keys                the keys allowed in each mapping
+texts, limits       checks of texts and their lengths
+book_attachments    parses a welcome's attachments
+book_rules          parses the rules
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ __all__ = ["BOOK_LIMIT", "KEYS", "BookError", "Look", "Problem", "among", "no_fi
 
 
 def read(source: str, look: Look = no_files) -> Book:
-    """The book in a YAML text. Raises BookError with everything that is wrong."""
+    """The book in a YAML text. `look`: path → file. Raises BookError with every problem."""
     root = compose(source)
     reader = _Reader(root, look)
     book = reader.book(root)
@@ -47,7 +47,7 @@ def read(source: str, look: Look = no_files) -> Book:
 
 
 def problems_of(section: str, name: str, value: Value, look: Look = no_files) -> list[Problem]:
-    """What is wrong with one welcome as a plain value. `section`: of the book, templates or group_welcome."""
+    """The problems of one welcome given as a plain value. `section`: "templates" or "group_welcome"."""
     root = node_of({section: {name: value}})
     reader = _Reader(root, look)
     welcomes = reader.nodes.parts(root, "book", Message.of("the book"))[section]
@@ -57,7 +57,7 @@ def problems_of(section: str, name: str, value: Value, look: Look = no_files) ->
 
 
 def remarks(book: Book, members: frozenset[str] | None = None) -> Iterator[str]:
-    """What is probably not meant, though nothing forbids it. `members`: of the corp; None when they are not known."""
+    """Warnings about what is valid but probably a mistake. `members`: userids of the corp; None when unknown."""
     final: tuple[int, Rule] | None = None
     known = None if members is None else {one.lower() for one in members}
     for number, rule in enumerate(book.rules, 1):
@@ -83,7 +83,7 @@ def remarks(book: Book, members: frozenset[str] | None = None) -> Iterator[str]:
 
 
 class _Reader:
-    """Reads the nodes of one book; what is wrong is recorded in `nodes`."""
+    """Reads the nodes of one book; problems are recorded in `nodes`."""
 
     def __init__(self, root: yaml.Node, look: Look) -> None:
         self.nodes = Nodes(root)
@@ -128,7 +128,7 @@ class _Reader:
             yield name, Template(name, text, attachments, then)
 
     def _text(self, node: yaml.Node, wrong_in: Callable[[str], Iterator[Message]]) -> str:
-        """A text; `wrong_in` says what is wrong with it."""
+        """A text, checked by `wrong_in`, which yields its problems."""
         problems = len(self.nodes.problems)
         text = self.nodes.text(node)
         if len(self.nodes.problems) == problems:

@@ -13,7 +13,7 @@ from tasks.templates.model import Attachment, File, Image, Link, Media, MediaID,
 from tasks.templates.yaml_nodes import Nodes
 from tasks.wecom.message_limits import ATTACHMENTS, FIELDS
 
-Look = Callable[[str], Media]  # a path beside the book → the file there. ValueError says what is wrong with it
+Look = Callable[[str], Media]  # a path relative to the book → the file there. ValueError says what is wrong with it
 
 KINDS = {
     "image": Message.of("an image"),
@@ -43,17 +43,17 @@ _URLS = frozenset({"url", "picurl", "pic_url"})
 
 
 def no_files(path: str) -> Media:
-    """The Look of a book that has no files beside it."""
+    """The Look of a book without files."""
     raise ValueError(Message.of("no file %(path)s; paths are relative to the book", path=path))
 
 
 def among(files: Mapping[str, Media]) -> Look:
-    """The Look of a book that has these files, by path."""
+    """The Look of a book with these files, by path."""
     return lambda path: files[path] if path in files else no_files(path)
 
 
 class AttachmentReader:
-    """Reads attachments; what is wrong is recorded at their nodes."""
+    """Reads attachments; problems are recorded at their nodes."""
 
     def __init__(self, nodes: Nodes, look: Look) -> None:
         self._nodes = nodes
@@ -80,7 +80,7 @@ class AttachmentReader:
         return tuple(one for item in node.value for one in self._item(item) if one is not None)
 
     def _item(self, item: yaml.Node) -> list[Attachment | None]:
-        """What an item of the list holds: one, unless something is wrong."""
+        """The attachments in one item of the list: exactly one, unless there is a problem."""
         parts = self._nodes.parts(item, "attachment", Message.of("an attachment"))
         if isinstance(item, yaml.MappingNode) and len(item.value) != 1:
             self._nodes.wrong(
@@ -92,7 +92,7 @@ class AttachmentReader:
         return [self.one(kind, body) for kind, body in parts.items()]
 
     def one(self, kind: str, node: yaml.Node) -> Attachment | None:
-        """An attachment of a kind; None where it shows nothing that there is."""
+        """An attachment of a kind; None where what it shows is missing or wrong."""
         parts = self._nodes.parts(node, kind, KINDS[kind])
         if kind == "link":
             return Link(**{name: self._field(kind, name, parts, node) for name in KEYS["link"]})

@@ -1,4 +1,4 @@
-"""The rules of a book's YAML → Rule: who gets what. Pure."""
+"""Parses the rules of a book's YAML → Rule: who gets which template. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -14,7 +14,7 @@ from tasks.templates.yaml_nodes import Nodes, T, line_of
 
 
 class RuleReader:
-    """Reads rules that use these templates; what is wrong is recorded at their nodes."""
+    """Reads rules that use these templates; problems are recorded at their nodes."""
 
     def __init__(self, nodes: Nodes, templates: Mapping[str, Template]) -> None:
         self._nodes = nodes

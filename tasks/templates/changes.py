@@ -1,4 +1,4 @@
-"""What is different between two books: by template, rule and group welcome, and line by line. Pure."""
+"""The differences between two books: by template, rule and group welcome, and line by line. Pure."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -21,13 +21,13 @@ def changes(old: Book, new: Book) -> Iterator[str]:
 
 
 def lines(old: str, new: str, old_name: str, new_name: str) -> Iterator[str]:
-    """The unified difference of two texts."""
+    """The unified diff of two texts."""
     compared = difflib.unified_diff(old.splitlines(), new.splitlines(), old_name, new_name, lineterm="")
     yield from compared
 
 
 def _rules(book: Book) -> dict[str, Rule]:
-    """Rules by name. One without a name is what it says, so that a shift of its number is no difference."""
+    """Rules by name. An unnamed rule is keyed by its content, so that a change of its number is no difference."""
     return {rule.name or _in_words(rule): rule for rule in book.rules}
 
 
@@ -54,7 +54,7 @@ def _named(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterato
 
 
 def _differing(old: Any, new: Any) -> Iterator[str]:
-    """The names of the fields that differ, and within conditions and follow-ups those of theirs."""
+    """The names of the fields that differ; of conditions and follow-ups, the names of their fields."""
     for one in fields(new):
         before, after = getattr(old, one.name), getattr(new, one.name)
         if not one.compare or before == after:

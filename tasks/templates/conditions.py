@@ -1,8 +1,8 @@
-"""A rule's conditions: what is known of a contact, and whether each condition holds. Pure.
+"""A rule's conditions: what is known about a contact, and whether each condition holds. Pure.
 
 holds       the rule may win
-fails       it does not apply; `why` says so in words
-unknown     a fact that it asks for is not known: it does not apply either, and a later rule may
+fails       the rule does not apply, for the reason in `because`
+unknown     a fact that the rule needs is unknown: it does not apply either, and a later rule may
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,19 +17,19 @@ from tasks.templates.model import Hours, When
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CUSTOMER_TYPES: Mapping[int | None, str] = {1: "wechat", 2: "wecom"}  # WeCom's `type` of an external_contact, doc 92114
-DEPARTMENTS, CUSTOMER_TYPE, ADD_WAY = "departments", "customer_type", "add_way"  # the facts that need a look-up
-FACTS = {"department": DEPARTMENTS, "customer_type": CUSTOMER_TYPE, "add_way": ADD_WAY}  # by the condition that asks
+DEPARTMENTS, CUSTOMER_TYPE, ADD_WAY = "departments", "customer_type", "add_way"  # the facts that need a lookup
+FACTS = {"department": DEPARTMENTS, "customer_type": CUSTOMER_TYPE, "add_way": ADD_WAY}  # by the condition
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What is known of the corp's tree. `parents` None: nothing. A member who is not in `members` is unknown."""
+    """What is known about the corp's departments. `parents` None: nothing. A member not in `members` is unknown."""
 
-    members: Mapping[str, frozenset[int]] = field(default_factory=dict)  # user_id → the departments it is in itself
-    parents: Mapping[int, int] | None = None  # department → the one above; of the root: 0
+    members: Mapping[str, frozenset[int]] = field(default_factory=dict)  # user_id → departments they belong to directly
+    parents: Mapping[int, int] | None = None  # department → its parent; of the root: 0
 
     def contains(self, user_id: str, department: int) -> bool | None:
-        """Whether a member is in a department or below it; None when that cannot be told."""
+        """Whether a member is in a department or below it; None when unknown."""
         own = self.members.get(user_id)
         if own is None:
             return None
@@ -39,7 +39,7 @@ class Directory:
             return None
         for one in own:
             seen: set[int] = set()
-            while one in self.parents and one not in seen:  # WeCom sends no rings, but a loop here would be for ever
+            while one in self.parents and one not in seen:  # WeCom sends no cycles, but one would loop forever here
                 seen.add(one)
                 one = self.parents[one]
                 if one == department:
@@ -52,9 +52,9 @@ NOBODY_KNOWN = Directory(MappingProxyType({}))
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """An added contact as rules see it. None: not known.
+    """An added contact as rules see it. None: unknown.
 
-    `at`: when the event was received, in the zone that rules are judged in.
+    `at`: when the event was received, in the time zone of the rules.
     """
 
     app: str
@@ -73,13 +73,13 @@ NO_REASON = Message.of("it holds")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """On one condition. `holds` None: the `fact` is not known. `because` finds the words for why it does not hold:
-    a greeting asks for none, and they are most of the work.
+    """The judgement on one condition. `holds` None: the `fact` is unknown. `because` makes the text of why it does not
+    hold: lazily, since a greeting needs no text, and making it is most of the work.
     """
 
     holds: bool | None
     because: Callable[[], Message] = lambda: NO_REASON
-    fact: str = ""  # that needs a look-up; "" when the event itself has it
+    fact: str = ""  # that needs a lookup; "" when the event itself has it
 
 
 _WORDS = frozenset({*CUSTOMER_TYPES.values(), *CHANGES.values()})
@@ -87,7 +87,7 @@ HOLDS = Judgement(True)
 
 
 def judge(when: When, contact: Contact) -> Iterator[Judgement]:
-    """The verdicts on a rule's conditions, those that need no look-up first."""
+    """The judgements on a rule's conditions, those that need no lookup first."""
     if when.change:
         yield _one_of(contact.change, when.change, Message.of("the change"))
     if when.member:
@@ -122,12 +122,12 @@ def applies(when: When, contact: Contact) -> bool:
 
 
 def why_not(when: When, contact: Contact) -> Message | None:
-    """Why a rule does not apply to a contact, in words; None when it does."""
+    """Why a rule does not apply to a contact; None when it does."""
     return next((verdict.because() for verdict in judge(when, contact) if not verdict.holds), None)
 
 
 def began(hours: Hours, at: datetime) -> date | None:
-    """The date on which the hours that `at` lies in began; None when it lies outside them."""
+    """The date on which the hours around `at` began; None when `at` is outside the hours."""
     now = at.time()
     if not hours.over_midnight:
         return at.date() if hours.start <= now and (hours.end is None or now < hours.end) else None
@@ -137,7 +137,7 @@ def began(hours: Hours, at: datetime) -> date | None:
 
 
 def _time(at: datetime, when: When) -> Judgement:
-    """Hours, weekdays and dates together: hours over midnight belong to the day on which they began."""
+    """Judges hours, weekdays and dates together: hours over midnight belong to the day on which they began."""
     days = [at.date()]
     if when.hours:
         days = [day for one in when.hours if (day := began(one, at)) is not None]
@@ -218,7 +218,7 @@ def _one_of(value: object, wanted: tuple[object, ...], what: Message, fact: str 
 
 
 def _word(value: object) -> object:
-    """A value of the book's that is a word is said in the reader's language."""
+    """A value that is one of the book's words, as a translatable message; other values as they are."""
     return Message(value) if isinstance(value, str) and value in _WORDS else value
 
 

@@ -1,7 +1,7 @@
-"""What can be changed in a draft, one part at a time. Pure: content and edit → content.
+"""The edits of a draft, each of one part. Pure: content and edit → content.
 
-A part is one template, one rule or one group welcome. An edit says, by a digest, what its part was when its author
-began; where that part was changed by another session since, it is stale. Changes to other parts do not meet.
+A part is one template, one rule or one group welcome. An edit names, by a digest, the part as its author saw it; if the
+part was changed by another session since, the edit is stale. Edits of different parts do not conflict.
 """
 
 import copy
@@ -16,13 +16,13 @@ from tasks.templates.yaml_writer import Value, Values
 
 TEMPLATE, RULE, GROUP = "template", "rule", "group_welcome"
 ABSENT = ""  # the digest of a part that is not there
-SECTION = {TEMPLATE: "templates", GROUP: "group_welcome"}  # kind of a part → of the book
+SECTION = {TEMPLATE: "templates", GROUP: "group_welcome"}  # kind of a part → section of the book
 Named: TypeAlias = Literal["template", "group_welcome"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Part:
-    """`name` of a template or group welcome; of a rule its digest, for a rule need not have a name."""
+    """A part of a book. `name`: of a template or group welcome; of a rule its digest, since rules may be unnamed."""
 
     kind: str
     name: str
@@ -54,12 +54,12 @@ class Content:
         return found
 
     def digest(self, part: Part) -> str:
-        """What a form says it began from: 16 hex digits, or ABSENT."""
+        """The digest of a part, by which a form names what it began from: 16 hex digits, or ABSENT."""
         value = self.part(part)
         return ABSENT if value is None else self.digest_of(value)
 
     def digest_of(self, value: Value) -> str:
-        """16 hex digits of a value and of the bytes of the files that it shows."""
+        """16 hex digits that cover a value and the bytes of the files that it shows."""
         shown = {text: self.files[text].sha256 for text in sorted(set(_texts(value))) if text in self.files}
         return hashlib.sha256(json.dumps([value, shown]).encode()).hexdigest()[:16]
 
@@ -71,7 +71,7 @@ class Content:
 
 
 class Stale(Exception):
-    """The part is not what the edit began from any more. `theirs` None: it is gone."""
+    """The part is no longer what the edit began from. `theirs`: its value now; None: it was deleted."""
 
     def __init__(self, part: Part, theirs: Value | None) -> None:
         super().__init__(f"{part} was changed meanwhile")
@@ -87,7 +87,7 @@ class NameTaken(ValueError):
 
 
 class StillUsed(ValueError):
-    """A template that is to go is what some rules send. `rules`: their labels; `rest`: whoever no rule matches too."""
+    """A template to be deleted is in use. `rules`: labels of rules; `rest`: or by customers that match no rule."""
 
     def __init__(self, name: str, rules: tuple[str, ...], rest: bool) -> None:
         super().__init__(f"{name} is used by {len(rules)} rules")
@@ -99,9 +99,9 @@ class StillUsed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SetNamed:
-    """Write a template or a group welcome. `before`: its name until now, where it is another; rules follow it.
+    """Write a template or a group welcome. `before`: its old name when it is renamed; rules are updated.
 
-    `was`: digest of what was edited; ABSENT for a new one. Raises Stale, or NameTaken for a new name that is not free.
+    `was`: digest of what was edited; ABSENT for a new one. Raises Stale, or NameTaken for a new name that is in use.
     """
 
     kind: Named
@@ -135,13 +135,13 @@ class SetNamed:
             if self.name != old:
                 _use_instead(values, old, self.name)
             elif not values["rules"]:
-                values["rules"] = [{"use": self.name}]  # the first template of a book is what everybody gets
+                values["rules"] = [{"use": self.name}]  # everybody gets the first template of a book
         return values
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteNamed:
-    """Take a template or a group welcome out. `instead`: the template that rules send in its place.
+    """Delete a template or a group welcome. `instead`: the template that rules send in its place.
 
     Raises Stale, or StillUsed when rules need a replacement and there is none.
     """
@@ -169,7 +169,7 @@ class DeleteNamed:
 
 @dataclass(frozen=True, slots=True)
 class AddRule:
-    """Put a rule in at a place counted from 0; None: before those that hold for everybody, which end the list."""
+    """Insert a rule at an index from 0; None: before the rules at the end of the list that hold for everybody."""
 
     rule: Value
     at: int | None = None
@@ -193,7 +193,7 @@ class AddRule:
 
 @dataclass(frozen=True, slots=True)
 class SetRule:
-    """Write another rule in the place of one, wherever that is by now; None takes it out. Raises Stale."""
+    """Replace a rule, wherever it is by now; None deletes it. Raises Stale."""
 
     was: str
     rule: Value | None
@@ -211,7 +211,7 @@ class SetRule:
 
 @dataclass(frozen=True, slots=True)
 class MoveRule:
-    """Move a rule so many places down; up when negative. Beyond the ends it stays there. Raises Stale."""
+    """Move a rule down by `places`, up when negative, at most to either end. Raises Stale."""
 
     was: str
     places: int
@@ -232,7 +232,7 @@ Edit: TypeAlias = SetNamed | DeleteNamed | AddRule | SetRule | MoveRule
 
 
 def users(values: Values, template: str) -> tuple[tuple[str, ...], bool]:
-    """The labels of the rules that send a template, and whether those get it whom no rule matches."""
+    """(labels of the rules that send a template, whether customers that match no rule get it)."""
     labels = tuple(
         str(rule.get("name") or number) for number, rule in enumerate(values["rules"], 1) if template in used(rule)
     )
@@ -240,7 +240,7 @@ def users(values: Values, template: str) -> tuple[tuple[str, ...], bool]:
 
 
 def used(rule: Any) -> dict[str, str]:
-    """Template → weight of a rule's plain value."""
+    """Template → weight, from a rule's plain value."""
     use = rule.get("use", {})
     return {use: "1"} if isinstance(use, str) else dict(use)
 
@@ -250,7 +250,7 @@ def _conditions(rule: Any) -> Any:
 
 
 def _use_instead(values: Values, old: str, new: str) -> None:
-    """Rules send `new` where they sent `old`; whoever no rule matched goes on getting the same."""
+    """Make rules send `new` in place of `old`; customers that match no rule get `new` in place of `old` too."""
     _, rest = users(values, old)
     for rule in values["rules"]:
         weights = used(rule)

@@ -1,4 +1,4 @@
-"""Who would get what, and why: the rule that won, why each earlier one did not, the rendered greeting. Pure."""
+"""Explains a choice: the rule that won, why each earlier one did not, and the rendered greeting. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tasks.templates.render import fill, remark
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """A template as one contact would get it. `share`: of the customers of its rule, 0 to 1."""
+    """A template as one contact would get it. `share`: of its rule's customers that get it, 0 to 1."""
 
     template: str
     share: float
@@ -23,10 +23,10 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`passed_over`: (rule, why it does not apply) for each before the one that won.
+    """Why a contact gets what it gets. `passed_over`: (rule, why it does not apply) for each before the winner.
 
-    `rule` is the label of the one that won; "" when none did and the template `default` stands in, None when there is
-    none either. `greetings` has one entry, or one for each variant.
+    `rule`: the winner's label; "" when none applies and the template `default` is used, None when there is none either.
+    `greetings` has one entry, or one for each variant.
     """
 
     rule: str | None
@@ -34,7 +34,7 @@ class Explanation:
     greetings: tuple[Greeting, ...]
 
     def lines(self) -> Iterator[str]:
-        """It all in words."""
+        """The explanation as lines of text."""
         for rule, why in self.passed_over:
             yield f"✗ rule {rule}: {why}"
         if self.rule is None:
@@ -54,7 +54,7 @@ class Explanation:
 
 
 def explain(book: Book, contact: Contact, values: Mapping[str, str]) -> Explanation:
-    """What `select` decides for a contact, with its reasons. `values`: see tasks.templates.render."""
+    """What `select` decides for a contact, and why. `values`: placeholder → value, see tasks.templates.render."""
     passed_over: list[tuple[str, Message]] = []
     for number, rule in enumerate(book.rules, 1):
         why = why_not(rule.when, contact)

@@ -1,4 +1,4 @@
-"""What a draft would change for the customers of the last days, and which of its rules nobody reaches. Pure."""
+"""What a draft would change for recent customers, and which of its rules are never reached. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _WILD = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One event whose welcome would be another. None: no welcome."""
+    """An event whose welcome would be different. None: no welcome."""
 
     id: str
     contact: Contact
@@ -24,7 +24,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """`unknown`: events where a rule asks for something that is not kept, such as the customer's type."""
+    """What would change. `unknown`: events where a rule needs a fact that is not stored, such as customer_type."""
 
     total: int
     different: tuple[Difference, ...]
@@ -33,9 +33,9 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """How often each rule of a book would win, by its number counted from 1; 0: no rule does.
+    """How often each rule of a book would win, by its number from 1; 0: no rule.
 
-    `states`: the channels' States that no rule has a condition for → how many came with them.
+    `states`: State that no rule has a condition for → number of customers added with it.
     """
 
     total: int
@@ -45,7 +45,7 @@ class Hits:
 
 
 def compare(before: Book | None, after: Book, contacts: Iterable[tuple[str, Contact]]) -> Impact:
-    """Both books' choice for each (id, contact). A welcome is another when the customer would get something else."""
+    """Compare both books' choices for each (id, contact). They differ when the customer would get something else."""
     total = unknown = 0
     different = []
     rules = [_Rules(book) for book in (before, after)]
@@ -62,7 +62,7 @@ def compare(before: Book | None, after: Book, contacts: Iterable[tuple[str, Cont
 
 
 def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
-    """Which rule of a book each (id, contact) gets."""
+    """Count which rule of a book each (id, contact) gets."""
     total = unknown = 0
     rules: Counter[int] = Counter()
     states: Counter[str] = Counter()
@@ -80,17 +80,17 @@ def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
 
 
 class _Rules:
-    """The rules of a book, asked about many contacts. No book has no rules."""
+    """The rules of a book, prepared for many contacts. None as the book: no rules."""
 
     def __init__(self, book: Book | None) -> None:
         self._rules = [
             (number, rule.when, {one for one in rule.when.state if not _WILD & set(one)}, rule.when.state)
             for number, rule in enumerate(book.rules if book else (), 1)
         ]
-        self._open: dict[str, list[tuple[int, When]]] = {}  # State → rules that it does not rule out, by their numbers
+        self._open: dict[str, list[tuple[int, When]]] = {}  # State → rules that it may match, by number
 
     def winner(self, contact: Contact) -> int | None:
-        """The number of the rule that a contact gets; 0: none. None: it depends on what is not known."""
+        """The number of the rule that a contact gets; 0: none. None: it depends on an unknown fact."""
         for number, when in self._open_to(contact.state):
             known = True
             for verdict in judge(when, contact):
@@ -106,7 +106,7 @@ class _Rules:
         return any(when.state for _, when in self._open_to(state))
 
     def _open_to(self, state: str) -> list[tuple[int, When]]:
-        """Channels are few and their rules many: a State is held against all of them once."""
+        """The rules that a State may match, cached: States are few and rules many."""
         found = self._open.get(state)
         if found is None:
             found = self._open[state] = [
@@ -130,7 +130,7 @@ def _choice(book: Book | None, number: int, contact: Contact) -> Choice | None:
 
 
 def _sent(choice: Choice | None) -> object:
-    """What the customer notices of a choice: not what the template is called."""
+    """What the customer gets by a choice, so without the template's name."""
     return None if choice is None else (choice.template.text, choice.template.attachments, choice.template.then)
 
 
@@ -138,9 +138,9 @@ def _sent(choice: Choice | None) -> object:
 
 
 def shadowed(book: Book, directory: Directory = NOBODY_KNOWN) -> dict[int, int]:
-    """Number of a rule that is never reached → number of an earlier one that holds whenever it does, counted from 1.
+    """Number of a rule that is never reached → number of an earlier one that holds whenever it does, both from 1.
 
-    Only what can be proven from two rules alone; a rule that is not named here may still be unreachable.
+    Finds only what can be proven from pairs of rules; a rule that is not in it may still be unreachable.
     """
     found = {}
     for number, rule in enumerate(book.rules, 1):
@@ -191,7 +191,7 @@ def _below(department: int, top: int, directory: Directory) -> bool:
 
 
 def _pattern(wide: tuple[str, ...], narrow: str) -> bool:
-    """Whether a State that `narrow` matches is always matched by one of the wide patterns."""
+    """Whether every State that `narrow` matches is certainly matched by one of the wide patterns."""
     plain = not _WILD & set(narrow)
     for pattern in wide:
         if pattern == narrow or (plain and fnmatchcase(narrow, pattern)):
@@ -221,7 +221,7 @@ def _times(wide: When, narrow: When) -> bool:
 
 
 def _within(narrow: Hours, wide: Hours, same_day: bool) -> bool:
-    """Whether hours lie in others; `same_day`: and the day on which they began is the same one."""
+    """Whether hours are contained in others; `same_day`: and also begin on the same day."""
     if narrow.over_midnight:
         return (
             wide.over_midnight

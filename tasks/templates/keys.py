@@ -1,4 +1,4 @@
-"""The keys of a welcome book: what may stand where. deploy/welcome-book.schema.json says the same to editors. Pure."""
+"""The keys allowed in each mapping of a book; deploy/welcome-book.schema.json has the same for editors. Pure."""
 
 from collections.abc import Mapping
 

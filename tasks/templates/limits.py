@@ -1,6 +1,6 @@
-"""How long the texts of a book may be, and what is said of those that are longer. Pure.
+"""How long the texts of a book may be, and the messages about longer ones. Pure.
 
-The limits are WeCom's, from the one table that the client keeps to as well; those below are our own.
+WeCom's limits come from the client's table, tasks.wecom.message_limits; those below are our own.
 """
 
 from tasks.messages import Message
@@ -45,5 +45,5 @@ def too_long(what: Message, text: str, limit: Limit) -> Message | None:
 
 
 def chinese_characters(size: int) -> int:
-    """How many Chinese characters so many bytes are, at least."""
+    """The number of Chinese characters (3 bytes each) that `size` bytes make, rounded up."""
     return -(-size // 3)

@@ -1,4 +1,4 @@
-"""What a file is, by its bytes and not by its name, and what WeCom takes of it. Pure. Docs 90253, 90256."""
+"""The kind of a file, by its bytes and not its name, and which files WeCom accepts. Pure. Docs 90253, 90256."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ KINDS: Mapping[str, Message] = {  # in words
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a file is for. `kinds` () takes all."""
+    """What a file is used for, and which files are accepted. `kinds` () accepts all."""
 
     takes: Message
     kinds: tuple[str, ...]
@@ -73,7 +73,7 @@ class Use:
 IMAGE = Use(Message.of("JPG and PNG"), ("JPG", "PNG"), FILE_MOST["image"], Message.of("save it as JPG, or smaller"))
 VIDEO = Use(Message.of("MP4"), ("MP4",), FILE_MOST["video"], Message.of("cut it, or lower its quality"))
 FILE = Use(Message.of("any file"), (), FILE_MOST["file"], Message.of("shorten it, or link to it"))
-LARGEST = FILE.limit  # bytes; what is larger need not be read
+LARGEST = FILE.limit  # bytes; larger files need not be read
 
 
 def sniff(content: bytes) -> str:
@@ -86,7 +86,7 @@ def sniff(content: bytes) -> str:
 
 
 def refusal(media: Media, use: Use) -> Message | None:
-    """Why WeCom would not take a file for this use, and what to do; None if it would."""
+    """Why WeCom would refuse a file for this use, and what to do; None if it would not."""
     if media.size < FILE_LEAST:
         return Message.of(
             "%(path)s has %(size)s bytes; WeCom takes files of more than %(least)s",
@@ -107,7 +107,7 @@ def refusal(media: Media, use: Use) -> Message | None:
 
 
 def too_large(path: str, size: str, use: Use) -> Message:
-    """That a file of so many MB is too large."""
+    """The message that a file of `size` MB is too large."""
     return Message.of(
         "%(path)s has %(size)s MB; WeCom takes only %(limit)s MB here: %(cure)s",
         path=path,

@@ -1,4 +1,4 @@
-"""Two sides' changes to one draft made into one; where both changed the same part, somebody has to choose. Pure."""
+"""Three-way merge of a draft's changes and those published since; clashes are left for a person to decide. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tasks.templates.yaml_writer import Value, Values, normal
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A part that two sides changed differently since the original. None: it is not there on that side."""
+    """A part that both sides changed differently since the original. None: that side does not have it."""
 
     part: Part
     yours: Value | None
@@ -18,16 +18,16 @@ class Clash:
     original: Value | None
 
 
-RULES = Part(RULE, "*")  # all rules together: when two sides changed their list, nobody can say which order is meant
+RULES = Part(RULE, "*")  # all rules together: when both sides changed the list, the intended order is unknown
 
 
 def merged(
     original: Content, yours: Content, theirs: Content, choices: Mapping[Part, str] | None = None
 ) -> tuple[Content, tuple[Clash, ...]]:
-    """Your changes since `original`, made to `theirs`; and the parts where both changed the same.
+    """(your changes since `original` applied to `theirs`, the clashes that are undecided).
 
-    `choices`: part → "yours" or "theirs" where a clash was decided. What is undecided stays theirs in the result.
-    A template that is gone on their side stays if your rules send it.
+    `choices`: part → "yours" or "theirs" where a clash was decided. Undecided parts stay theirs in the result.
+    A template that was deleted on their side stays if your rules send it.
     """
     clashes: list[Clash] = []
     choices = choices or {}
@@ -68,7 +68,7 @@ def _equal(yours: Any, theirs: Any, original: Any) -> tuple[bool, bool, bool]:
 
 
 def _in_order(*named: Iterable[str]) -> Iterator[str]:
-    """Each name once, as it comes."""
+    """Each name once, in the order of its first appearance."""
     yield from dict.fromkeys(name for names in named for name in names)
 
 

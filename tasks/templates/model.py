@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from typing import TypeAlias
 
-DEFAULT = "default"  # the template for whom no rule matches
+DEFAULT = "default"  # the template for customers that match no rule
 
 # ------------------------------------------------------------------------------------------------ attachments
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file of a book, by content: `kind` is what tasks.templates.media_kind makes of its bytes, not its name."""
+    """A file of a book, by content: `kind` comes from its bytes (tasks.templates.media_kind), not its name."""
 
     path: str  # relative to the book, with /
     sha256: str  # 64 hex digits
@@ -28,7 +28,7 @@ class Media:
 
     @property
     def name(self) -> str:
-        """What a customer sees of the path."""
+        """The file's name, which is the part of the path that a customer sees."""
         return self.path.rpartition("/")[2]
 
 
@@ -41,7 +41,7 @@ class PicURL:
 
 @dataclass(frozen=True, slots=True)
 class MediaID:
-    """Temporary material that the author uploaded: three days. Doc 90253."""
+    """Temporary material that the author uploaded; it lives three days. Doc 90253."""
 
     media_id: str
 
@@ -90,7 +90,7 @@ MSGTYPES: Mapping[type, str] = {  # WeCom's names (doc 92137), and the book's
 
 
 def source(attachment: Attachment) -> Media | PicURL | MediaID | None:
-    """What an attachment shows that has to be at WeCom; None for a link."""
+    """The file or image of an attachment, which has to be uploaded to WeCom; None for a link."""
     if isinstance(attachment, Link):
         return None
     return attachment.cover if isinstance(attachment, MiniProgram) else attachment.source
@@ -107,7 +107,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What is done after the greeting. `remark` is "" when there is none; it has placeholders, as a text has."""
+    """What is done after the greeting. `remark` is "" when there is none; like a text it may have placeholders."""
 
     tags: tuple[Tag, ...] = ()
     remark: str = ""
@@ -128,7 +128,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class GroupWelcome:
-    """入群欢迎语素材, doc 92366. `text` "" or `item` None, but not both. WeCom puts the name in place of %NICKNAME%."""
+    """入群欢迎语素材, doc 92366. `text` "" or `item` None, but not both. WeCom replaces %NICKNAME% by the name."""
 
     name: str
     text: str
@@ -166,7 +166,7 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A rule's conditions: all must hold, and of each any one value. () when the rule does not have it."""
+    """A rule's conditions: all must hold, each for any one of its values. (): the rule does not have the condition."""
 
     member: tuple[str, ...] = ()
     department: tuple[int, ...] = ()
@@ -196,7 +196,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who gets what. `name` is "" unless the author gave one; `line` of the book's file, 0 if there is none."""
+    """Who gets which template. `name`: "" if unnamed; `line`: in the book's file, 0 if there is none."""
 
     variants: tuple[Variant, ...]
     name: str = ""
@@ -204,7 +204,7 @@ class Rule:
     line: int = field(default=0, compare=False)
 
     def label(self, number: int) -> str:
-        """What records call it: its name, else its number in the book, counted from 1."""
+        """Its name, else its number in the book from 1: how records and metrics refer to it."""
         return self.name or str(number)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a book, and where. Pure."""
+"""Problems of a book: what is wrong, and where. Pure."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,10 +12,10 @@ Path: TypeAlias = tuple[str | int, ...]  # keys and indexes from the root to a v
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a book. `line` and `column` count from 1.
+    """A problem in a book. `line` and `column` count from 1.
 
-    `path`: of the value, such as ("templates", "default", "attachments", 0, "link", "title"), also where it is missing;
-    () for the whole.
+    `path`: of the value, such as ("templates", "default", "attachments", 0, "link", "title"), also of a missing one;
+    () for the whole book.
     """
 
     line: int
@@ -28,7 +28,7 @@ class Problem:
 
 
 class BookError(ValueError):
-    """`problems`: all that is wrong with a book, from top to bottom."""
+    """A book is invalid. `problems`: all of its problems, from top to bottom."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -36,7 +36,7 @@ class BookError(ValueError):
 
 
 def problem_at(mark: Any, what: Message, path: Path = ()) -> Problem:
-    """A problem at a mark of PyYAML's; at the beginning where there is none."""
+    """A problem at a PyYAML mark; at line 1, column 1 where there is no mark."""
     return Problem(mark.line + 1, mark.column + 1, what, path) if mark else Problem(1, 1, what, path)
 
 

@@ -1,11 +1,11 @@
-"""A template and a contact's names → the message that is sent. Pure.
+"""Renders a template with a contact's names → the message that is sent. Pure.
 
-    {customer}            the value, or nothing if it is not known
+    {customer}            the value, or nothing if it is unknown
     {customer|朋友}        the value, or 朋友
     {{ and }}             literal braces
 
-One pass: a value that contains {member} stays as it is. Values are cut to their limit, never the author's text.
-Texts and remarks have placeholders; what stands in attachments and tags is sent as it is written.
+Replaced in one pass: a value that contains {member} stays as it is. Values are cut to their limit, the author's text
+never. Only texts and remarks have placeholders; attachments and tags are sent as written.
 """
 
 import re
@@ -59,7 +59,7 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something in a text that looks like a placeholder and is none: `{name}` where a `name` is given, else a `brace`.
+    """Something in a text that looks like a placeholder but is not one: `{name}`, or for an empty `name` a `brace`.
 
     `at` counts characters from 1.
     """
@@ -70,7 +70,7 @@ class Mistake:
 
     @property
     def sentence(self) -> Message:
-        """It in words, with what to do."""
+        """The mistake as a message that says what to do."""
         if self.brace:
             return Message.of(
                 "a single %(brace)s at character %(at)s; write %(twice)s for a brace that is to be sent",
@@ -87,7 +87,7 @@ class Mistake:
 
 
 def mistakes(text: str) -> Iterator[Mistake]:
-    """All that cannot be filled in, in order."""
+    """All mistakes of a text, in order."""
     for token in _TOKEN.finditer(text):
         if token.group() in ("{{", "}}"):
             continue
@@ -111,7 +111,7 @@ def wanted(template: Template) -> frozenset[str]:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced. One that is missing, or shows nothing, gives the fallback."""
+    """The text with its placeholders replaced, by the fallback where a value is missing or shows nothing."""
 
     def replace(token: re.Match[str]) -> str:
         if token.group() in ("{{", "}}"):
@@ -123,10 +123,10 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def cut(name: str, value: str) -> str:
-    """A value within its limit: 32 characters of a customer's name, 64 bytes of all others.
+    """A value cut to its limit: 32 characters for a customer's name, 64 bytes for all others.
 
-    Without control characters, which JSON can only say as \\u0007, and WeCom answers 40033 to that; without what turns
-    the text behind it. "" when nothing of the value shows.
+    Removes control characters, since WeCom answers 40033 to JSON escapes such as \\u0007, and characters that reorder
+    the text after them. "" when nothing of the value is visible.
     """
     value = plain(value)
     if name == "customer":
@@ -135,7 +135,7 @@ def cut(name: str, value: str) -> str:
 
 
 def longest(text: str) -> int:
-    """Bytes of UTF-8 that a text has with the longest values or fallbacks."""
+    """The size of a text in bytes of UTF-8 with the longest possible values or fallbacks."""
 
     def size(token: re.Match[str]) -> str:
         if token.group() in ("{{", "}}"):
@@ -147,17 +147,17 @@ def longest(text: str) -> int:
 
 
 def barest(text: str) -> str:
-    """The text as it is when nothing is known of the two: fallbacks, and the date and time that always are."""
+    """The text when nothing is known about member and customer: with fallbacks, and the date and time."""
     return fill(text, dict.fromkeys(ALWAYS_KNOWN, "0"))
 
 
 def literal(text: str) -> str:
-    """What of a text is the author's own, without placeholders and their fallbacks."""
+    """The author's own words in a text, without placeholders and their fallbacks."""
     return _TOKEN.sub(lambda token: token.group()[0] if token.group() in ("{{", "}}") else "", text)
 
 
 def looks_like_placeholder(text: str) -> str | None:
-    """The first placeholder in a text that is sent as it is written; None if there is none."""
+    """The first placeholder in a text that is sent as written; None if there is none."""
     found = _LOOKS_LIKE_ONE.search(text)
     return found.group() if found else None
 
@@ -172,7 +172,7 @@ def remark(template: Template, values: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Upload:
-    """What has to be at WeCom before a message can show it.
+    """A file that has to be uploaded to WeCom before a message can show it, and the way of uploading it.
 
     `how`: "url" through media/uploadimg, a permanent URL; "image", "video", "file" through media/upload by that type,
     a media id for three days. `name` is the file's name where a customer sees it (`how` "file"), else "".
@@ -191,7 +191,7 @@ Ready = Mapping[Upload, str]  # upload → URL or media id that can be sent now
 
 
 def uploads(attachment: Attachment) -> tuple[Upload, ...]:
-    """What can stand for an attachment's file, the best first; () when it needs no upload of ours."""
+    """The possible uploads of an attachment's file, the best first; () when it needs no upload by us."""
     media = source(attachment)
     if not isinstance(media, Media):
         return ()
@@ -206,7 +206,7 @@ def uploads(attachment: Attachment) -> tuple[Upload, ...]:
 
 
 def needed(book: Book) -> dict[Upload, Media]:
-    """Every upload that a book wants ready, in its order, with a file that it is made of."""
+    """Every upload that a book needs → its file, in the book's order."""
     wanted: dict[Upload, Media] = {}
     for attachment in book.attachments():
         media = source(attachment)
@@ -217,7 +217,7 @@ def needed(book: Book) -> dict[Upload, Media]:
 
 
 def attached(attachment: Attachment, ready: Ready) -> dict[str, object] | None:
-    """An attachment as WeCom takes it (doc 92137); None while what it shows is not ready."""
+    """An attachment in WeCom's form (doc 92137); None while its file is not ready."""
     msgtype = MSGTYPES[type(attachment)]
     if isinstance(attachment, Link):
         optional = {"desc": attachment.desc, "picurl": attachment.picurl}
@@ -248,7 +248,7 @@ def _shown(attachment: Attachment, ready: Ready) -> dict[str, str] | None:
 
 
 def message(template: Template, values: Mapping[str, str], ready: Ready | None = None) -> dict[str, object]:
-    """What `send_welcome_msg` takes, but for the code. An attachment that is not ready is left out. Doc 92137."""
+    """The body of `send_welcome_msg` without the welcome code; leaves out attachments that are not ready. Doc 92137."""
     body: dict[str, object] = {"text": {"content": fill(template.text, values)}}
     attachments = [one for one in (attached(each, ready or {}) for each in template.attachments) if one is not None]
     if attachments:  # an empty list is refused
@@ -257,7 +257,7 @@ def message(template: Template, values: Mapping[str, str], ready: Ready | None =
 
 
 def left_out(template: Template, ready: Ready) -> Iterator[str]:
-    """Words for each attachment that is not ready: its number, type and file."""
+    """A text for each attachment that is not ready: its number, type and file."""
     for number, attachment in enumerate(template.attachments, 1):
         media = source(attachment)
         if isinstance(media, Media) and attached(attachment, ready) is None:

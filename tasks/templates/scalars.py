@@ -1,4 +1,4 @@
-"""A scalar's text → what a book means by it; ValueError says what it should look like. Pure."""
+"""Parses scalars of a book: text → value. ValueError says what the text should look like. Pure."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tasks.templates.problems import did_you_mean
 
 
 def escapes(path: str) -> Message | None:
-    """What is wrong with a path that could lead out of the book's folder; None if it cannot."""
+    """What is wrong with a path that is not plain or could lead out of the book's folder; None if nothing is."""
     if "\\" in path:
         return Message.of("%(path)s: write / between folders", path=path)
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path) or ".." in path.split("/"):

@@ -1,7 +1,7 @@
-"""Which template a contact gets. Pure: a function of the book and what is known of the contact.
+"""Which template a contact gets. Pure: a function of the book and what is known about the contact.
 
-The first rule that matches wins. A rule that asks for something unknown does not match, so a later one does, or the
-template `default`: a look-up that fails never means silence.
+The first rule that matches wins. A rule that needs an unknown fact does not match, so a later one may, or the template
+`default` is used: a failed lookup alone leaves nobody without a welcome.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def select(book: Book, contact: Contact) -> Choice | None:
 
 
 def needs(book: Book, contact: Contact | None = None) -> frozenset[str]:
-    """The facts that a book's rules may ask for; with a contact, those that its choice depends on.
+    """The facts that a book's rules may need; with a contact, those that its choice depends on.
 
     Facts: values of tasks.templates.conditions.FACTS.
     """
@@ -36,18 +36,18 @@ def needs(book: Book, contact: Contact | None = None) -> frozenset[str]:
             continue
         asked = {verdict.fact for verdict in verdicts if verdict.holds is None}
         if not asked:
-            break  # this one wins, unless an earlier one does
+            break  # this rule wins, unless an earlier one does
         wanted |= asked
     return frozenset(wanted)
 
 
 def pick(rule: Rule, label: str, contact: Contact) -> str:
-    """The template of a rule: by weight where it has several, and always the same for the same customer."""
+    """The template of a rule: by weight where it has several, and always the same one for a customer."""
     first, *others = rule.variants
     if not others:
         return first.template
     digest = hashlib.sha256("\0".join((contact.app, label, contact.external_user_id)).encode()).digest()
-    # a share of the whole, so that a small change of weights moves few customers
+    # a point on the whole range, so that a small change of weights moves few customers
     point = int.from_bytes(digest[:8], "big") * sum(variant.weight for variant in rule.variants) >> 64
     return _at(rule.variants, point)
 

@@ -1,6 +1,6 @@
-"""What is wrong with the texts of a book: what WeCom would not take, or would send otherwise than it is meant. Pure.
+"""Checks of a book's texts: what WeCom would refuse, or would send differently than the author meant. Pure.
 
-Each function yields sentences that say what to do. The book's reader has them by line, the console by field.
+Each function yields messages that say what to do. The book's reader shows them by line, the console by field.
 """
 
 import re
@@ -14,12 +14,12 @@ from tasks.templates.render import barest, literal, longest, looks_like_placehol
 from tasks.wecom.message_limits import GROUP_TEXT, REMARK, TAG, TEXT
 
 NICKNAME = "%NICKNAME%"  # what WeCom itself replaces in a group welcome, doc 92366
-UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # beside tab and line ends
-TAG_GROUP = "欢迎语"  # of a tag that is written without one
+UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # controls but tab and line ends; surrogates
+TAG_GROUP = "欢迎语"  # of a tag that is written without a group
 
 
 def wrong_in_welcome(text: str) -> Iterator[Message]:
-    """Of the text that a customer is sent, which has placeholders."""
+    """The problems of a welcome's text, which may have placeholders."""
     wrong = [mistake.sentence for mistake in mistakes(text)]
     yield from wrong
     if not text.strip():
@@ -39,7 +39,7 @@ def wrong_in_welcome(text: str) -> Iterator[Message]:
 
 
 def wrong_in_group_welcome(text: str) -> Iterator[Message]:
-    """Of the text for a group, in which WeCom replaces NICKNAME alone."""
+    """The problems of a group welcome's text, in which WeCom replaces only NICKNAME."""
     found = looks_like_placeholder(text)
     if found is not None:
         yield Message.of(
@@ -53,7 +53,7 @@ def wrong_in_group_welcome(text: str) -> Iterator[Message]:
 
 
 def wrong_in_remark(text: str) -> Iterator[Message]:
-    """Of a remark, which has placeholders and is cut where names make it too long."""
+    """The problems of a remark, which may have placeholders, and is cut where names make it too long."""
     wrong = [mistake.sentence for mistake in mistakes(text)]
     if not text.strip():
         wrong.append(Message.of("the remark is empty; leave `remark` out"))
@@ -62,13 +62,13 @@ def wrong_in_remark(text: str) -> Iterator[Message]:
 
 
 def tag(text: str) -> Tag:
-    """group/tag, or a tag alone."""
+    """The Tag of a text: `group/tag`, or a tag alone."""
     group, slash, name = text.partition("/")
     return Tag(group.strip(), name.strip()) if slash else Tag(TAG_GROUP, group.strip())
 
 
 def wrong_in_tag(text: str) -> Iterator[Message]:
-    """Of a tag as it is written."""
+    """The problems of a tag as written."""
     literally = wrong_literally(text)
     if literally is not None:
         yield literally
@@ -85,7 +85,7 @@ def wrong_in_tag(text: str) -> Iterator[Message]:
 
 
 def wrong_in_name(name: str) -> Message | None:
-    """Of the name of a template, group welcome or rule: whether it can stand in records, metrics and lines."""
+    """The problem of a name of a template, group welcome or rule, which records, metrics and lines of text contain."""
     if not name.strip():
         return Message.of("give it a name that is not empty")
     if "|" in name or any(unicodedata.category(character).startswith("C") for character in name):
@@ -94,7 +94,7 @@ def wrong_in_name(name: str) -> Message | None:
 
 
 def wrong_literally(text: str) -> Message | None:
-    """Of a text that is sent as it is written, when it looks as if it had a placeholder."""
+    """The problem of a text that is sent as written but looks as if it had a placeholder."""
     found = looks_like_placeholder(text)
     if found is None:
         return None

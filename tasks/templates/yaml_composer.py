@@ -1,6 +1,6 @@
-"""A YAML text → nodes with their places; what is not YAML, or no book's, is refused. Pure.
+"""Parses YAML text → nodes with their positions; refuses what is not YAML, or not a book's. Pure.
 
-Aliases and tags are refused: a book is data of its author's, not a program.
+Aliases and tags are refused: a book is its author's data, not a program.
 """
 
 import re
@@ -21,11 +21,11 @@ except ImportError:  # PyYAML was built without libyaml
     CParser = None  # type: ignore[misc, assignment]
 
 BOOK_LIMIT = 512 * 1024  # bytes; a book with a thousand rules has 200 000
-DEPTH_LIMIT = 12  # of what lies in what; a book needs 7, and YAML's scanner is quadratic in it
+DEPTH_LIMIT = 12  # levels of nesting; a book needs 7, and YAML's scanner is quadratic in it
 
 _ANOTHER = "but found another document"
 _TOO_DEEP = Message.of("deeper than %(limit)s levels; no book is", limit=DEPTH_LIMIT)
-_READ_DIFFERENTLY = re.compile(  # by libyaml: tabs, rare ends of lines, `? key`, a comment right behind a block's sign
+_READ_DIFFERENTLY = re.compile(  # by libyaml: tabs, rare line ends, `? key`, a comment right after a block's indicator
     r"[\t\ufeff\x85\u2028\u2029]|(?:^|[\s\[{,:-])\?(?=\s|$|[\[\]{},])|[|>][-+\d]*#", re.MULTILINE
 )
 
@@ -33,9 +33,9 @@ _READ_DIFFERENTLY = re.compile(  # by libyaml: tabs, rare ends of lines, `? key`
 def compose(source: str) -> yaml.Node:
     """The root node of a YAML text. Raises BookError for what is not YAML, or not a book's YAML.
 
-    libyaml, where PyYAML has it, is ten times as fast. It reads good books alone: what it refuses, and what the two
-    read differently, is for PyYAML's own parser, so that the same book is read alike everywhere, and refused in the
-    same words and at the same place.
+    libyaml, where PyYAML has it, is ten times as fast. It is used for valid books only: what it refuses, and what the
+    two read differently, goes to PyYAML's own parser, so that a book is read alike everywhere, and refused with the
+    same message at the same position.
     """
     if len(source.encode(errors="replace")) > BOOK_LIMIT:
         raise BookError([Problem(1, 1, Message.of("more than %(limit)s bytes", limit=BOOK_LIMIT))])
@@ -46,7 +46,7 @@ def compose(source: str) -> yaml.Node:
 
 
 def _with_libyaml(source: str) -> yaml.Node | None:
-    """The root node; None where PyYAML's own parser has to look."""
+    """The root node; None where PyYAML's own parser has to read it."""
     source = source.removeprefix("\ufeff")
     if CParser is None or _READ_DIFFERENTLY.search(source):
         return None
@@ -84,7 +84,7 @@ class _PythonParser(Reader, Scanner, Parser):
         Parser.__init__(self)
 
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
-        """Ends the text behind a bracket that is too deep, which `_Composer` refuses: the scanner looks far ahead."""
+        """Ends the text after a bracket nested too deep, which `_Composer` refuses: the scanner looks far ahead."""
         if self.flow_level > DEPTH_LIMIT:
             self.fetch_stream_end()
         else:
@@ -92,13 +92,13 @@ class _PythonParser(Reader, Scanner, Parser):
 
 
 class _Composer:
-    """Events → nodes without tags, for each scalar is read as text. Raises BookError for what no book has."""
+    """Events → nodes without tags, since each scalar is read as text. Raises BookError for what no book has."""
 
     def __init__(self, parser: Any) -> None:
         self._next: Callable[[], Any] = parser.get_event
 
     def root(self) -> yaml.Node | None:
-        """The one document; None when there is none."""
+        """The root node of the only document; None when there is none."""
         self._next()  # the stream begins
         begun = self._next()
         if isinstance(begun, yaml.StreamEndEvent):
@@ -135,11 +135,11 @@ class _Composer:
 
 
 class _FastComposer(_Composer):
-    """The same from libyaml's events, where they are those of PyYAML's own parser; else raises ValueError."""
+    """The same from libyaml's events; raises ValueError where PyYAML's own parser would give others."""
 
     def scalar(self, event: Any, in_flow: bool) -> yaml.ScalarNode:
         if in_flow and not event.style and (not event.value or "?" in event.value):
-            raise ValueError("read in another way, or at another place")
+            raise ValueError("PyYAML's own parser reads this differently")
         return super().scalar(event, in_flow)
 
 

@@ -1,6 +1,6 @@
-"""Reads the nodes of a book's YAML, and gathers all that is wrong with them. Pure.
+"""Reads the nodes of a book's YAML, and collects all their problems. Pure.
 
-Every scalar is read as text and converted by what it is for, so `001`, `yes` and `21:30` mean what they look like.
+Every scalar is read as text and converted by its use, so `001`, `yes` and `21:30` mean what they look like.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 def line_of(node: yaml.Node) -> int:
-    """The line of a node, counted from 1; 0 for one that was not written."""
+    """The line of a node, from 1; 0 for a node that is not from a file."""
     return int(node.start_mark.line) + 1 if node.start_mark else 0
 
 
 class Nodes:
-    """Reads the nodes below a root, and gathers what is wrong with them."""
+    """Reads the nodes below a root, and collects their problems."""
 
     def __init__(self, root: yaml.Node) -> None:
         self.problems: list[Problem] = []
@@ -66,7 +66,7 @@ class Nodes:
         return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
 
     def text(self, node: yaml.Node) -> str:
-        """A scalar as it is written; "" for what is none."""
+        """A scalar as written; "", and a problem, for another node."""
         if not isinstance(node, yaml.ScalarNode):
             self.wrong(node, Message.of("must be a text"))
             return ""
@@ -91,7 +91,7 @@ class Nodes:
             return None
 
     def wrong(self, node: yaml.Node, what: Message | None, *below: str | int) -> None:
-        """Record a problem at a node; None is none. `below`: the rest of the path, of a value that is not there."""
+        """Record a problem at a node; None: no problem. `below`: the rest of the path to a missing value."""
         if what is not None:
             self.problems.append(problem_at(node.start_mark, what, (*self._path(node), *below)))
 

@@ -1,7 +1,7 @@
-"""A book's YAML as plain values, and plain values written back into that YAML. Pure.
+"""Reads a book's YAML as plain values, and writes changed values back into that YAML. Pure.
 
-Values are what the author wrote, before anything is made of it: texts, lists and mappings of them. What a change leaves
-alone keeps the lines it had, with the comments above it and the author's way of quoting.
+Plain values are what the author wrote, uninterpreted: texts, lists and mappings. Items that a change does not touch
+keep their lines, with the comments above them and the author's quoting.
 """
 
 import json
@@ -24,13 +24,13 @@ _NUMBERS = ("use", "department", "add_way", "version")  # keys below which digit
 
 @lru_cache(maxsize=64)  # a page reads the same book several times, and YAML is slow: 2 ms for each kB
 def values_of(source: str) -> Values:
-    """The plain values of a book's YAML, which nobody changes in place. Raises BookError for what is not YAML."""
+    """The plain values of a book's YAML; cached: do not change them. Raises BookError for what is not YAML."""
     found = plain(compose(source))
     return normal(found if isinstance(found, dict) else {})
 
 
 def normal(values: Mapping[str, Any]) -> Values:
-    """The same with every section there, in the book's order, and with line ends as WeCom has them."""
+    """The same values with every section, in the book's order, and with LF line ends as WeCom has them."""
     templates, rules, groups = (values.get(key) for key in ("templates", "rules", "group_welcome"))
     return {
         "version": "1",
@@ -41,7 +41,7 @@ def normal(values: Mapping[str, Any]) -> Values:
 
 
 def plain(node: yaml.Node) -> Value:
-    """A node without its places and styles."""
+    """A node's plain value, without positions and styles."""
     if isinstance(node, yaml.MappingNode):
         return {str(key.value): plain(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
@@ -50,7 +50,7 @@ def plain(node: yaml.Node) -> Value:
 
 
 def node_of(value: Value) -> yaml.Node:
-    """A node without a place, which is plainly that value."""
+    """A node without a position that has this plain value."""
     if isinstance(value, dict):
         return yaml.MappingNode("", [(node_of(key), node_of(one)) for key, one in value.items()])
     if isinstance(value, list):
@@ -59,7 +59,7 @@ def node_of(value: Value) -> yaml.Node:
 
 
 def rewritten(source: str, values: Values) -> str:
-    """The YAML of `values`, in the words of `source` as far as they say the same. Falls back to `dumped`."""
+    """The YAML of `values`, with the lines of `source` for what has not changed. Falls back to `dumped`."""
     try:
         text = "".join(_rewritten(source, values))
         if _same(values_of(text), values):
@@ -79,7 +79,7 @@ def dumped(values: Values) -> str:
 
 
 class _NotInBlocks(Exception):
-    """A source whose sections are not one item below the other, such as `rules: [{use: default}]`."""
+    """A source whose sections are not in block style, such as `rules: [{use: default}]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _rewritten(source: str, values: Values) -> Iterator[str]:
 
 
 def _items(lines: list[str], start: int, node: yaml.Node, new: Any) -> Iterator[str]:
-    """The items of a section: those that did not change as they were written, the others formatted."""
+    """The items of a section: unchanged ones as they were written, the others formatted."""
     chunks = list(_chunks(lines, start, node))
     column = int(node.start_mark.column)
     for name, value in new.items() if isinstance(new, dict) else (("", item) for item in new):
