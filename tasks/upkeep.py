@@ -13,6 +13,7 @@ from tasks import services as build
 from tasks.group_welcomes import FAILED, SAME, WAITS, SyncInProgress
 from tasks.logs import about
 from tasks.missed.comparison import ComparisonInProgress
+from tasks.monitoring.queue_status import memory
 from tasks.services import Services
 from tasks.wecom import WeComError
 
@@ -48,10 +49,10 @@ def trim_ledger(services: Services) -> None:
 
 
 def watch_memory(services: Services) -> None:
-    """Log an error when Redis fills up: a full one refuses events."""
-    memory = services.redis.info("memory")
-    most = int(memory.get("maxmemory", 0))
-    used = int(memory["used_memory"])
+    """Log an error when Redis fills up: a full one refuses events. What the server does not tell is not known."""
+    found = memory(services.redis)
+    most = int(found.get("maxmemory", 0))
+    used = int(found.get("used_memory", 0))
     if most and used > MEMORY_ALARM * most:
         log.error("Redis uses %.0f %% of its memory; give it more, or lower WELCOME_KEEP_DAYS", 100 * used / most)
 

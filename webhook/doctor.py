@@ -14,6 +14,7 @@ from tasks.monitoring import jobs
 from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.services import AppServices, Services, build_services
 from tasks.settings import DEFAULT_APP, App, Settings
+from tasks.storage import connections
 from tasks.storage.embedded import reachable
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES
@@ -113,8 +114,10 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
     try:
         services.queues.probe()
     except redis.RedisError as error:
-        detail = Message.of("does not take a write: %(error)s", error=type(error).__name__)
-        yield Finding(REDIS, False, detail, Message.of("start it, or mend REDIS_URL"))
+        yield Finding(REDIS, False, *_unusable(error))
+        return
+    if connections.is_cluster(services.redis):
+        yield Finding(REDIS, False, *_unusable(connections.ClusterRefused()))
         return
     yield from _server(services)
     yield _clock(services)
@@ -126,6 +129,19 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
     yield from _media(reading.media.get(app.name, MediaStatus()))
     yield from _groups(app)
     yield from _last_refusal(services, app)
+
+
+def _unusable(error: redis.RedisError) -> tuple[Message, Message]:
+    """(what is wrong, the cure)."""
+    if isinstance(error, connections.ClusterRefused):
+        return Message.of("is a Redis Cluster, on which this cannot run"), Message.of("use one server, or Sentinel")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        cure = Message.of("name the file of its CA: REDIS_URL=rediss://…?ssl_ca_certs=FILE")
+        return Message.of("its certificate is not trusted"), cure
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        return Message.of("refuses this user or password"), Message.of("mend REDIS_URL")
+    detail = Message.of("does not take a write: %(error)s", error=type(error).__name__)
+    return detail, Message.of("start it, or mend REDIS_URL")
 
 
 def _server(services: Services) -> Iterator[Finding]:

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import redis
 
 from tasks.media_renewal import MediaStatus
 from tasks.storage import keys
@@ -56,8 +59,7 @@ class Queues:
             pipe.zrange(keys.DUE, 0, 0)
             pipe.get(keys.CONSUMED)
             pipe.llen(keys.SLOW_QUEUE)
-            pipe.info("memory")
-            unfinished, waiting, first, consumed, upkeep, memory = pipe.execute()
+            unfinished, waiting, first, consumed, upkeep = pipe.execute()
         oldest = None
         if waiting and first:
             received = self._redis.hget(keys.event(first[0]), "received_at")
@@ -68,7 +70,16 @@ class Queues:
             oldest=oldest if waiting else 0.0,
             silence=(now - int(consumed)) / 1000 if consumed else None,
             upkeep=upkeep,
-            memory=memory.get("used_memory"),
+            memory=memory(self._redis).get("used_memory"),
             tokens={app: client.tokens.left() for app, client in self._clients.items()},
             media=self._media(),
         )
+
+
+def memory(client: Redis) -> Mapping[str, Any]:
+    """What the server says of its memory; empty where this user may not ask (INFO): then it is not known."""
+    try:
+        found: dict[str, Any] = client.info("memory")
+    except redis.exceptions.NoPermissionError:
+        return {}
+    return found

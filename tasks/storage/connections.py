@@ -92,6 +92,14 @@ def broker(url: str) -> tuple[str, dict[str, Any]]:
     }
 
 
+def is_cluster(client: Redis) -> bool:
+    """Whether the server belongs to a Redis Cluster; False where it does not say. Raises redis.RedisError."""
+    try:
+        return bool(client.info("cluster").get("cluster_enabled"))
+    except redis.ResponseError:  # NOPERM, mostly
+        return False
+
+
 TRANSPORT = "tasks.storage.broker:Transport"  # for Celery's `broker_transport`
 
 

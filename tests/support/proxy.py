@@ -8,20 +8,26 @@ with Proxy(redis.socket) as proxy:
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from pathlib import Path
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything to a unix socket. `delay`: seconds for each answer."""
+    """Listens on a port of its own, with TLS if given, and passes everything to a unix socket.
 
-    def __init__(self, target: Path) -> None:
+    `delay`: seconds for each answer.
+    """
+
+    def __init__(self, target: Path, tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis{'s' if tls else ''}://127.0.0.1:{self.port}/0"
         self.delay = 0.0
+        self.links = 0  # that were made so far
         self.silent = False  # what comes from now on stays unanswered, on new connections too
         self._links: list[_Link] = []
         self._lock = threading.Lock()
@@ -67,6 +73,12 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            try:
+                client = self._tls.wrap_socket(client, server_side=True) if self._tls else client
+            except OSError:  # the client does not trust the certificate
+                client.close()
+                continue
+            self.links += 1
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = socket.socket(socket.AF_UNIX)
             try:

@@ -1,10 +1,14 @@
 """`wecom-welcome up` and `role`: the whole system under supervision, or one role of it in the foreground."""
 
+import contextlib
+
 import click
+import redis
 
 from tasks import logs, settings
 from tasks.books.media_store import MediaFull
 from tasks.settings import Settings
+from tasks.storage import connections
 from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
 from webhook.cli.terminal import say
 
@@ -27,6 +31,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     config = settings.load()
     named_app(config, app_name)
     _check_books(config)
+    _refuse_cluster(config)
     logs.set_up(config.log_level, config.log_format, "up", config.timezone)
     try:
         supervisor.up(config, host, port, announce=lambda line: say(line, err=True))
@@ -50,6 +55,7 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     """
     config = with_redis(settings.load())
     named_app(config, app_name)
+    _refuse_cluster(config)
     logs.set_up(config.log_level, config.log_format, name, config.timezone)
     if name == "web":
         from webhook.server.web import serve
@@ -63,6 +69,15 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
         {"welcome": workers.welcome, "upkeep": workers.upkeep_worker, "beat": workers.beat}[name](config)
     except MediaFull as error:
         raise CommandFailure(f"the welcome book cannot be imported: {error}") from None
+
+
+def _refuse_cluster(config: Settings) -> None:
+    """Raises CommandFailure if it is one. A server that is away may still come, so nobody waits for it here."""
+    if config.redis_url is None:
+        return
+    with contextlib.suppress(redis.RedisError), connections.connect(config.redis_url, timeout=1, retries=0) as client:
+        if connections.is_cluster(client):
+            raise CommandFailure(connections.CLUSTER)
 
 
 def _check_books(config: Settings) -> None:

@@ -16,10 +16,10 @@ from tasks.ledger.delivery import Outcome
 from tasks.storage import embedded, keys
 from tasks.storage.connections import Redis, connect
 from tasks.storage.embedded import Embedded, EmbeddedError, reachable
+from tests.support.broker import celerys
 from tests.support.builders import a_contact, in_words, some_settings
 from tests.support.ledger import a_ledger
 from tests.support.until import until
-from tests.tasks.storage.test_connections import celerys
 
 
 @contextmanager

