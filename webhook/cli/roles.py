@@ -1,6 +1,7 @@
 """`wecom-welcome up` and `role`: the whole system under supervision, or one role of it in the foreground."""
 
 import contextlib
+import os
 
 import click
 import redis
@@ -58,6 +59,7 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     _refuse_cluster(config)
     logs.set_up(config.log_level, config.log_format, name, config.timezone)
     if name == "web":
+        os.environ["WEB_CONCURRENCY"] = str(config.web_processes)  # an empty one ends gunicorn's import
         from webhook.server.web import serve
 
         serve(config, host, port)

@@ -2,7 +2,7 @@
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -127,6 +127,62 @@ def test_sentinels_with_access_rules_of_their_own_are_asked(guarded: tuple[str, 
 @pytest.mark.parametrize("query", ["", "sentinel_password=wrong"])
 def test_without_them_no_master_is_found(guarded: tuple[str, str], client: object, query: str) -> None:
     assert not client(f"{guarded[0]}?{query}")  # type: ignore[operator]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """(URL, port of the Sentinel) of a master with a replica."""
+    binary = str(get_binary_path())
+    master, replica, port = free_port(), free_port(), free_port()
+    (tmp_path / "s.conf").write_text(
+        f"port {port}\ndir {tmp_path}\nsentinel monitor main 127.0.0.1 {master} 1\n", "utf-8"
+    )
+    plain = ["--save", "", "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"]
+    following = ["--replicaof", f"127.0.0.1 {master}"]
+    with contextlib.ExitStack() as stack:
+        for name, command in {
+            "master": ["--port", str(master), *plain],
+            "replica": ["--port", str(replica), *plain, *following],
+            "sentinel": [str(tmp_path / "s.conf"), "--sentinel"],
+        }.items():
+            stack.callback(Process(name, [binary, *command], {}, tmp_path).start().kill)
+        url = f"sentinel://127.0.0.1:{port}/main/0"
+        until(lambda: ours(url), what="Sentinel's start")
+        yield url, port
+
+
+def test_both_clients_follow_a_failover_of_sentinel(watched: tuple[str, int]) -> None:
+    url, port = watched
+    with connect(url, timeout=1) as client, celerys(url) as connection:
+        client.set("n", 1)
+        channel = connection.channel()
+        channel.client.lpush("queue", "before")
+        was = client.connection_pool.get_master_address()
+        with connect(f"redis://127.0.0.1:{port}", timeout=1) as sentinel:
+            until(lambda: _fails_over(sentinel), timeout=30, every=0.2, what="Sentinel knows the replica")
+        until(lambda: _says(client.incr, "n"), timeout=30, every=0.1, what="a write to the new master")
+        until(lambda: _says(lambda: client.connection_pool.get_master_address() != was), timeout=30, what="its address")
+        until(lambda: _says(client.incr, "n"), timeout=10, every=0.1, what="a write to the new master")
+        assert client.info("replication")["role"] == "master"
+
+        def celery_writes_there() -> bool:  # until Sentinel has told the old master, that one takes writes too
+            return _says(channel.client.lpush, "queue", "after") and client.llen("queue") > 0
+
+        until(celery_writes_there, timeout=15, every=0.1, what="Celery's write")
+
+
+def _fails_over(sentinel: redis.Redis) -> bool:
+    try:
+        return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "main"))
+    except redis.ResponseError:  # NOGOODSLAVE: not seen yet
+        return False
+
+
+def _says(step: Callable[..., object], *arguments: object) -> bool:
+    try:
+        return bool(step(*arguments))
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False
 
 
 # ------------------------------------------------------------------------------------------------ users
