@@ -47,6 +47,7 @@ class Worker(Base):
             self._turn()
         for listener in listeners:
             listener.del_channel()
+            listener.socket.close()
         self._drain()
         server.task_dispatcher.shutdown(timeout=1)
 

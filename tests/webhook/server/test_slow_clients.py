@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import signal
 import socket
 import threading
 import time
@@ -176,6 +177,25 @@ def test_a_client_that_asks_whether_to_go_on_is_told(process):
         assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200")
     large = head(push, "Content-Length: 99999999", "Expect: 100-continue")
     assert raw(process, large).startswith(b"HTTP/1.1 413")
+
+
+def test_sigterm_lets_what_has_begun_end_and_waits_for_nobody_else(redis_server, tmp_path):
+    push = a_push()
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(WebProcess(tmp_path, redis_server.url))
+        address = ("127.0.0.1", process.port)
+        begun, used, *silent = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(20))
+        begun.sendall(head(push, f"Content-Length: {len(push.body)}") + push.body[:20])
+        used.sendall(HEALTH)
+        assert used.recv(1024).startswith(b"HTTP/1.1 200")
+        process.signal(signal.SIGTERM)
+        until(lambda: process.get("/healthz") is None, 5, what="the port to be free")
+        used.sendall(HEALTH)
+        assert b"connection: close" in used.makefile("rb").read().lower()
+        begun.sendall(push.body[20:])
+        assert begun.makefile("rb").read().endswith(b"success")
+        assert process.wait() == 0
+        assert all(map(is_closed, silent))
 
 
 def test_a_callback_that_comes_in_pieces_is_stored(process, connect):
