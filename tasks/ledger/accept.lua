@@ -1,15 +1,23 @@
 -- Store an event and wake a worker, in one atomic step. An event that is already there changes nothing.
--- KEYS  row, due, events, queue, polling_until, owner of the welcome code, then the index sets that list it
+-- KEYS  row, due, events, queue, polling_until, owner of the welcome code, what `forget` leaves of a row,
+--       then the index sets that list it
 -- ARGV  id, row's life (s), limit of waiting messages, the message, life of the code's owner (s; 0: no code),
+--       when WeCom pushed it at the latest (Unix s), how long a row is remembered for certain (s),
 --       then field, value, ...
--- → 1 stored, 0 already there
-if redis.call('EXISTS', KEYS[1]) == 1 then
+-- → 1 stored, 0 already there, -1 forgotten, -2 older than what is remembered: neither new nor known, so a replay
+if redis.call('EXISTS', KEYS[1], KEYS[7]) > 0 then
+  if redis.call('EXISTS', KEYS[7]) == 1 then
+    return -1
+  end
   redis.call('HINCRBY', KEYS[1], 'resent', 1)
   return 0
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'received_at', now, unpack(ARGV, 6))
+if time[1] - ARGV[6] > tonumber(ARGV[7]) then
+  return -2
+end
+redis.call('HSET', KEYS[1], 'received_at', now, unpack(ARGV, 8))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 -- The first event that brings a code owns it. Another one with the same code waits for what becomes of the owner.
 if tonumber(ARGV[5]) > 0 and not redis.call('SET', KEYS[6], ARGV[1], 'NX', 'EX', ARGV[5]) then
@@ -20,7 +28,7 @@ if tonumber(ARGV[5]) > 0 and not redis.call('SET', KEYS[6], ARGV[1], 'NX', 'EX',
 end
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZADD', KEYS[3], now, ARGV[1])
-for i = 7, #KEYS do
+for i = 8, #KEYS do
   redis.call('ZADD', KEYS[i], now, ARGV[1])
 end
 -- A worker that is attending comes by itself within milliseconds. A message in the queue is a worker still to come,

@@ -12,7 +12,7 @@ import time
 import redis
 
 from tasks.events import ContactAdded
-from tasks.ledger.ledger import Ledger
+from tasks.ledger.ledger import Acceptance, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Intake:
         self._asking = threading.Lock()
         self._failed_at: float | None = None  # None: the last call was answered
 
-    def submit(self, event: ContactAdded) -> bool:
-        """True: stored, with its place in the queue, in one step. False: it was there already. Raises Unavailable."""
+    def submit(self, event: ContactAdded) -> Acceptance:
+        """True: stored, with its place in the queue, in one step. False: known, or a replay. Raises Unavailable."""
         failed_at = self._failed_at
         if failed_at is None:
             return self._submit(event)
@@ -44,7 +44,7 @@ class Intake:
         finally:
             self._asking.release()
 
-    def _submit(self, event: ContactAdded) -> bool:
+    def _submit(self, event: ContactAdded) -> Acceptance:
         try:
             stored = self._ledger.accept(event)
         except redis.RedisError as error:  # refused, silent, full (-OOM) or read-only: all the same to WeCom

@@ -38,6 +38,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,7 @@ LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
 WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow queue for follow-ups
 SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
 TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, if nobody trims
+CLOCKS_APART = 3600  # seconds that Redis' clock and WeCom's may differ by
 CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: WeCom gives it once, for seconds
 PUT_OFF = 0.25  # seconds after which it is looked again what became of the owner of an event's code
 SIBLING = 600.0  # seconds before an event in which another one of the same two may have used its code
@@ -77,6 +79,21 @@ class Verification:
     at: int
     problem: Reason | None
     proven: bool
+
+
+class Acceptance(Enum):
+    """What became of an event at the door; true if it is stored now. The values are counted."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # WeCom sent it again
+    FORGOTTEN = "forgotten"  # its customer was erased since: somebody replays it
+    OUTDATED = "outdated"  # older than what is remembered: replayed, or our clock is days off
+
+    def __bool__(self) -> bool:
+        return self is Acceptance.STORED
+
+
+_ACCEPTED = {1: Acceptance.STORED, 0: Acceptance.DUPLICATE, -1: Acceptance.FORGOTTEN, -2: Acceptance.OUTDATED}
 
 
 class Ledger:
@@ -96,25 +113,26 @@ class Ledger:
         # and `extend` counts: its caller, and that of `settle`, decide what a lost answer means.
         repeatable(self._accept)
 
-    def accept(self, event: ContactAdded) -> bool:
-        """Store an event and wake a worker. False: it was there already, and nothing is queued."""
+    def accept(self, event: ContactAdded) -> Acceptance:
+        """Store an event and wake a worker. Nothing is stored or queued of one that was there, or is a replay."""
         identity, row = event.id, new_row(event)
         code = "" if event.rehearsal else event.welcome_code
         indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
         indexes["external_user_id"] = event.external_user_id
         listed = [index(event.app, field, value) for field, value in indexes.items()]
-        return bool(
+        pushed_at = event.created_at if event.pushed_at is None else min(event.created_at, event.pushed_at)
+        return _ACCEPTED[
             self._accept(
                 keys=[
                     *(keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.POLLING_UNTIL),
-                    *(keys.code_owner(_digest(event.app, code)), *listed),
+                    *(keys.code_owner(_digest(event.app, code)), keys.forgotten_event(identity), *listed),
                 ],
                 args=[
                     *(identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity)),
-                    *(min(CODE_LIFE, self._life) if code else 0, *_flat(row)),
+                    *(min(CODE_LIFE, self._life) if code else 0, pushed_at, self._life - CLOCKS_APART, *_flat(row)),
                 ],
             )
-        )
+        ]
 
     def claim(self, most: int, poll_again_within: float = 0.0) -> list[Claim]:
         """Take up to `most` events that are due, oldest first; none while the queue is paused.

@@ -24,8 +24,22 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
     ids = _candidates(client, external_user_id, app)
     while batch := list(islice(ids, _BATCH)):
         once = list(dict.fromkeys(batch))  # most are named twice
-        erased += erase(client, of_customer(client, once, external_user_id, app))
+        found = of_customer(client, once, external_user_id, app)
+        _remember(client, [one.id for one in found])
+        erased += erase(client, found)
     return erased
+
+
+def _remember(client: Redis, identities: Sequence[str]) -> None:
+    """Leave the ids of events for as long as their rows would have stayed: a push that comes again is ignored."""
+    with client.pipeline() as pipe:
+        for identity in identities:
+            pipe.ttl(keys.event(identity))
+        lives = pipe.execute()
+        for identity, life in zip(identities, lives, strict=True):
+            if life > 0:  # those that came by a push
+                pipe.set(keys.forgotten_event(identity), "", ex=life)
+        pipe.execute()
 
 
 def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[str]:

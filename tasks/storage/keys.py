@@ -35,6 +35,10 @@ def code_owner(digest: str) -> str:
     return f"welcome:code:{digest}"
 
 
+def forgotten_event(identity: str) -> str:
+    return f"welcome:forgotten-event:{identity}"
+
+
 def index(app: str, kind: str, value: str) -> str:
     return f"welcome:index:{app}:{kind}:{value}"
 
@@ -246,6 +250,13 @@ TABLE = (
     Key(SLOW_QUEUE, LIST, "Celery's queue of everything else"),
     Key(event("{id}"), HASH, "an event's row", "WELCOME_KEEP_DAYS and 1 day", _LINE, Forget.KEY),
     Key(code_owner("{digest}"), STRING, "digest of a welcome code → the event that brought it first", "7 days"),
+    Key(
+        forgotten_event("{id}"),
+        STRING,
+        "present when `forget` erased the event: a replay does not bring it back",
+        "WELCOME_KEEP_DAYS and 1 day",
+        _LINE,
+    ),
     Key(DUE, ZSET, "event → ms at which a worker may take it", forget=_ID),
     Key(EVENTS, ZSET, "event → ms of receipt: the order of the deliveries", backup=_LINE, forget=_ID),
     Key(

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from tasks.counters import count
 from tasks.events import ContactAdded
 from tasks.ledger.intake import Intake, Unavailable
-from tasks.ledger.ledger import Ledger
+from tasks.ledger.ledger import Acceptance, Ledger
 from tasks.logs import about
 from tasks.reasons import Kind, Reason
 from tasks.settings import DEFAULT_APP
@@ -122,14 +122,27 @@ def _accept(app: str, event: ContactAdded) -> Response:
     callback = _callback()
     with about(event=event.id, app=app):
         try:
-            stored = callback.intake.submit(event)
+            became = callback.intake.submit(event)
         except Unavailable as error:
             _count(app, "unavailable")
             log.error("not stored, WeCom will send it again: %s", error)
             return _answer(503, "not stored")
-        _count(app, "rehearsal" if event.rehearsal else "stored" if stored else "duplicate")
-        log.info("stored" if stored else "already stored: WeCom sent it again")
-    return _answer(200, "success", None if event.rehearsal else partial(callback.diagnoses.clear, app))
+        _count(app, "rehearsal" if event.rehearsal and became in _KNOWN else became.value)
+        log.log(*_BECAME[became])
+    clear = not event.rehearsal and became in _KNOWN  # a replay proves nothing
+    return _answer(200, "success", partial(callback.diagnoses.clear, app) if clear else None)
+
+
+_KNOWN = (Acceptance.STORED, Acceptance.DUPLICATE)
+_BECAME = {
+    Acceptance.STORED: (logging.INFO, "stored"),
+    Acceptance.DUPLICATE: (logging.INFO, "already stored: WeCom sent it again"),
+    Acceptance.FORGOTTEN: (logging.WARNING, "ignored: its customer was forgotten since, so somebody replays it"),
+    Acceptance.OUTDATED: (
+        logging.WARNING,
+        "ignored: older than what is remembered, so somebody replays it, or Redis' clock is days off",
+    ),
+}
 
 
 def _refuse(app: str, envelope: Envelope, ciphertext: str, error: Exception, problem: Reason | None = None) -> Response:

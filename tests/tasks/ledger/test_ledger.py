@@ -12,7 +12,7 @@ import pytest
 from tasks.ledger import celery_message
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import OUTCOMES, Attempt, Outcome
-from tasks.ledger.ledger import CLAIM_LEASE, WAITING_MESSAGES, Ledger
+from tasks.ledger.ledger import CLAIM_LEASE, WAITING_MESSAGES, Acceptance, Ledger
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -91,7 +91,7 @@ def test_many_at_once_accept_an_event_once(redis_client: Redis, ledger: Ledger) 
     event = a_contact()
     with ThreadPoolExecutor(8) as pool:
         stored = list(pool.map(lambda _: ledger.accept(event), range(64)))
-    assert stored.count(True) == 1
+    assert stored.count(Acceptance.STORED) == 1
     assert (redis_client.zcard(keys.DUE), redis_client.llen(keys.QUEUE)) == (1, 1)
     assert redis_client.hget(keys.event(event.id), "resent") == "63"
 

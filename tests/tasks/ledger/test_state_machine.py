@@ -24,7 +24,7 @@ from tasks.events import ContactAdded
 from tasks.ledger import statistics
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, Outcome
-from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, WAITING_MESSAGES
+from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, WAITING_MESSAGES, Acceptance
 from tasks.state import erasure
 from tasks.storage import connections, keys
 from tests.support.builders import a_contact, in_words
@@ -108,10 +108,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(event=events)
     def wecom_sends_again(self, event: ContactAdded) -> None:
-        assert self.ledger.accept(event) is (event.id not in self.model)
-        if event.id not in self.model:  # forgotten meanwhile: it is an event as any other
-            due = self.client.zscore(keys.DUE, event.id)
-            self.model[event.id] = Row(event, due, received=round(due))
+        known = event.id in self.model  # else its customer was forgotten meanwhile
+        assert self.ledger.accept(event) is (Acceptance.DUPLICATE if known else Acceptance.FORGOTTEN)
 
     # ---------------------------------------------------------------------------- what workers do
 
