@@ -111,12 +111,16 @@ class ReminderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReminderState:
-    """What a member was told about a missed customer. `by` "": sent by the schedule. `at`: Unix seconds."""
+    """What a member was told about a missed customer. `by` "": sent by the schedule. `at`: Unix seconds.
+
+    `next_at`: when a message that did not leave is tried again; None: it is not.
+    """
 
     status: ReminderStatus
     at: float | None = None
     by: str = ""
     reason: Reason | None = None
+    next_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

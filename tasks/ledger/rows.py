@@ -303,4 +303,5 @@ def _reminder(row: Mapping[str, str]) -> ReminderState | None:
         at=_seconds(row, "reminded_at"),
         by=row.get("reminded_by", ""),
         reason=earlier.reason(row.get("reminder_why")),
+        next_at=_seconds(row, "reminder_next_at"),
     )

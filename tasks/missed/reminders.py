@@ -5,13 +5,15 @@
     sending             a message is being sent; after UNSURE_AFTER seconds it counts as unsure
     sent                WeCom accepted the message
     unsure              no answer came: the member may have been told
-    failed              the member was not told, for the reason in `reminder_why`
+    failed              the member was not told, for the reason in `reminder_why`; with a `reminder_next_at`, nothing
+                        was sent and it may pass: the scheduled run tries again then
 
 A row is marked `sending` before the message is sent, and only if it is still to do and the member was not told yet:
 so two operators, or two processes, never remind twice.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
 from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
-from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent
+from tasks.wecom.errors import CODES, BadRequest, Busy, Final, InvalidRequest, Limited, NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
@@ -43,24 +45,41 @@ AT_ONCE = 50  # members told in one run
 NAMES_AT_ONCE = 20  # customers' names asked for in one run
 CALL = 5.0  # seconds for one message
 UNSURE_AFTER = 120  # seconds
+DELAYS = (60.0, 300.0, 1800.0, 7200.0, 21600.0)  # seconds between two tries of which nothing left; then it is given up
 NO_VALID_RECEIVER = 81013
 NO_TIME = Reason.of(Kind.NO_TIME_LEFT)
 
 _BEGIN = """
--- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again    → 1 marked, 0 no longer to do, or told already
+-- KEYS  row, to do    ARGV  id, who, ms, '1' to tell again, '1' for a try after one that failed and may pass,
+--    the mark of this call
+--    → which try it is, from 1; 0: not to do any more, told already, or its next try is not due
 if redis.call('EXISTS', KEYS[1]) == 0 or not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
 local told = redis.call('HGET', KEYS[1], 'reminder')
-local by = redis.call('HMGET', KEYS[1], 'reminded_by', 'reminded_at')
-if told == 'sending' and by[1] == ARGV[2] and by[2] == ARGV[3] then return 1 end -- again: the answer was lost
+local last = redis.call('HMGET', KEYS[1], 'reminder_call', 'reminder_tries', 'reminder_next_at')
+local tries = tonumber(last[2] or '1')
+if told == 'sending' and last[1] == ARGV[6] then return tries end -- again: the answer was lost
 if told and told ~= 'failed' and ARGV[4] ~= '1' then return 0 end
-redis.call('HSET', KEYS[1], 'reminder', 'sending', 'reminded_by', ARGV[2], 'reminded_at', ARGV[3])
-redis.call('HDEL', KEYS[1], 'reminder_why')
-return 1
+if ARGV[5] ~= '1' then
+  tries = 1
+elseif last[3] and tonumber(last[3]) <= tonumber(ARGV[3]) then
+  tries = tries + 1
+else
+  return 0
+end
+redis.call('HSET', KEYS[1], 'reminder', 'sending', 'reminded_by', ARGV[2], 'reminded_at', ARGV[3],
+  'reminder_tries', tries, 'reminder_call', ARGV[6])
+redis.call('HDEL', KEYS[1], 'reminder_why', 'reminder_next_at')
+return tries
 """
 _RECORD = """
--- KEYS  row    ARGV  state, reason
+-- KEYS  row    ARGV  state, reason, ms of the next try or ''
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 'reminder', ARGV[1], 'reminder_why', ARGV[2])
+  if ARGV[3] == '' then
+    redis.call('HDEL', KEYS[1], 'reminder_next_at')
+  else
+    redis.call('HSET', KEYS[1], 'reminder_next_at', ARGV[3])
+  end
 end
 """
 
@@ -69,13 +88,15 @@ end
 class Told:
     """The result of reminding one member. `rows`: of how many customers.
 
-    `reason`: why it failed, or why it is not known whether the message arrived.
+    `reason`: why it failed, or why it is not known whether it arrived. `tried_again`: it failed, nothing was sent, and
+    the scheduled run tries again.
     """
 
     user_id: str
     rows: int
     status: ReminderStatus
     reason: Reason | None = None
+    tried_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,47 +188,68 @@ class Reminders:
         """Whether the app can message members at all: it needs an agent id."""
         return self._app.agent_id.isdigit()
 
-    def tell(self, ids: Sequence[str], who: str, again: bool = False, patience: float = 8.0) -> Report:
+    def tell(
+        self, ids: Sequence[str], who: str, again: bool = False, patience: float = 8.0, scheduled: bool = False
+    ) -> Report:
         """Tell the members of these rows, one message each. `who`: the operator; "" for an automatic reminder.
 
-        Rows that changed meanwhile are skipped, and unless `again` those that a member was told of already.
+        Rows that changed meanwhile are skipped, and unless `again` those that a member was told of already. With
+        `scheduled`, those that failed are told if their next try is due.
         Members not reached within `patience` seconds are reported as failed, for NO_TIME.
         """
         now = now_ms(self._redis)
-        by = time.monotonic() + patience
+        by, call = time.monotonic() + patience, secrets.token_hex(8)
         rows = self._list.open(ids)
-        marked: list[Delivery] = []
+        marked = 0
         told = []
         for member, customers in by_member(rows).items():
             if by - time.monotonic() < 1:
                 told.append(Told(member, len(customers), ReminderStatus.FAILED, NO_TIME))
                 continue
-            mine = [row for row in customers if self._marked(row.id, who, now, again)]
-            marked += mine
+            tries = [(row, self._marked(row, who, now, again, scheduled, call)) for row in customers]
+            mine = [(row, number) for row, number in tries if number]
+            marked += len(mine)
             if mine:
                 told.append(self._message(member, mine, now, by))
         late = sum(one.rows for one in told if one.reason == NO_TIME)
-        return Report(tuple(told), skipped=len(set(ids)) - len(marked) - late)
+        return Report(tuple(told), skipped=len(set(ids)) - marked - late)
 
     def run(self, now: datetime | None = None) -> Report:
-        """The scheduled run: tell members of the customers they were not told of yet, if switched on and in daytime."""
+        """The scheduled run, in daytime: tell members of the customers they were not told of yet, if switched on.
+
+        And try again what could not be sent and is due, whoever asked for it.
+        """
         now = now or datetime.now(self._zone)
-        since = self.switch()
-        if since is None or not self.possible or is_quiet(now):
+        if not self.possible or is_quiet(now):
             return Report((), 0)
-        stamp = now_ms(self._redis)
-        due: dict[str, list[str]] = {}
-        for row in self._list.since(stamp - WITHIN * 1000):
-            at = max(row.received_ms, row.found_ms or 0)
-            if row.reminder is None and since.since * 1000 <= at <= stamp - SETTLED * 1000:
-                due.setdefault(row.user_id, []).append(row.id)
         told: list[Told] = []
-        for member, ids in list(due.items()):
-            if len(told) == AT_ONCE:
+        for (member, who), ids in self._due(self.switch(), now_ms(self._redis)).items():
+            if len(told) >= AT_ONCE:
                 break
-            if self._redis.set(keys.reminded(self._app.name, member), 1, nx=True, ex=PAUSE):
-                told += self.tell(ids, "").told
+            if who:
+                told += self.tell(ids, who, scheduled=True).told
+                continue
+            pause = keys.reminded(self._app.name, member)
+            if self._redis.set(pause, 1, nx=True, ex=PAUSE):
+                said = self.tell(ids, "", scheduled=True).told
+                if any(one.tried_again for one in said):  # nothing was sent: the next try need not wait for a pause
+                    self._redis.delete(pause)
+                told += said
         return Report(tuple(told), 0)
+
+    def _due(self, switch: Switch | None, now: int) -> dict[tuple[str, str], list[str]]:
+        """(member, who asked; "" for nobody) → the rows of which the member is to be told now."""
+        due: dict[tuple[str, str], list[str]] = {}
+        for row in self._list.since(now - WITHIN * 1000):
+            at = max(row.received_ms, row.found_ms or 0)
+            if row.reminder is None:
+                if switch is not None and switch.since * 1000 <= at <= now - SETTLED * 1000:
+                    due.setdefault((row.user_id, ""), []).append(row.id)
+                continue
+            asked = row.reminder.by or switch is not None
+            if asked and row.reminder.next_at is not None and row.reminder.next_at * 1000 <= now:
+                due.setdefault((row.user_id, row.reminder.by), []).append(row.id)
+        return due
 
     def learn_names(self, by: float) -> int:
         """Fetch names of customers on the list's first pages, and of their members, until `by` (`time.monotonic`).
@@ -251,20 +293,23 @@ class Reminders:
     def switch_off(self) -> None:
         self._redis.delete(keys.reminders(self._app.name))
 
-    def _marked(self, identity: str, who: str, now: int, again: bool) -> bool:
-        names = [keys.event(identity), keys.missed(self._app.name)]
-        return bool(self._begin(keys=names, args=[identity, who, now, "1" if again else ""]))
+    def _marked(self, row: Delivery, who: str, now: int, again: bool, scheduled: bool, call: str) -> int:
+        """Mark a row before its message leaves. → which try it is; 0: it is not told. `call`: another for each call."""
+        names = [keys.event(row.id), keys.missed(self._app.name)]
+        retry = scheduled and row.reminder is not None
+        return int(self._begin(keys=names, args=[row.id, who, now, "1" if again else "", "1" if retry else "", call]))
 
-    def _message(self, member: str, rows: Sequence[Delivery], now: int, by: float) -> Told:
+    def _message(self, member: str, rows: Sequence[tuple[Delivery, int]], now: int, by: float) -> Told:
+        """Tell a member of these rows, each with the number of its try."""
         here = datetime.fromtimestamp(now / 1000, self._zone)
-        customers = [(safe_name(customer_name(row)), local_time(row.received_at, here)) for row in rows]
+        customers = [(safe_name(customer_name(row)), local_time(row.received_at, here)) for row, _ in rows]
         message = {
             "touser": member,
             "msgtype": "text",
             "agentid": int(self._app.agent_id),
             "text": {"content": text(customers)},
         }
-        status, reason = ReminderStatus.SENT, None
+        status, reason, passes = ReminderStatus.SENT, None, False
         try:
             if member == "@all" or "|" in member:  # to WeCom, more than one
                 raise InvalidRequest("message/send", "touser", "several", "must be one member")
@@ -275,13 +320,33 @@ class Reminders:
         except WeComError as error:
             invalid = isinstance(error, WeComAPIError) and error.errcode == NO_VALID_RECEIVER
             reason = Reason.of(Kind.MEMBER_NOT_VISIBLE) if invalid else Reason.from_error(error)
+            passes = _passes(error)
         if reason is not None and status is ReminderStatus.SENT:
             status = ReminderStatus.FAILED
-        for row in rows:
-            self._record(keys=[keys.event(row.id)], args=[str(status), reason.to_json() if reason else ""])
+        tried_again = False
+        for row, number in rows:
+            next_at = _next_try(row, number, now) if passes else None
+            tried_again |= next_at is not None
+            args = [str(status), reason.to_json() if reason else "", "" if next_at is None else next_at]
+            self._record(keys=[keys.event(row.id)], args=args)
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
-        return Told(member, len(rows), status, reason)
+        return Told(member, len(rows), status, reason, tried_again)
+
+
+def _passes(error: WeComError) -> bool:
+    """Whether a later try may succeed, of an error after which nothing was sent. What nobody lists may."""
+    if isinstance(error, WeComAPIError):
+        return error.errcode not in CODES or not isinstance(error, BadRequest | Final)
+    return not isinstance(error, InvalidRequest)
+
+
+def _next_try(row: Delivery, number: int, now: int) -> int | None:
+    """ms of the next try after so many; None when it is given up, or the customer is too long ago by then. Pure."""
+    if number > len(DELAYS):
+        return None
+    at = now + int(DELAYS[number - 1] * 1000)
+    return at if at < max(row.received_ms, row.found_ms or 0) + WITHIN * 1000 else None
 
 
 def _not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:

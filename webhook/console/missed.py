@@ -296,13 +296,16 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
     """Flash the result, with the members for whom it failed. No customer's name: messages are kept in a cookie."""
     if count := report.count("sent"):
         flash(ngettext("%(num)s member was reminded", "%(num)s members were reminded", count))
-    failed: dict[tuple[ReminderStatus, str], list[str]] = {}
+    failed: dict[tuple[ReminderStatus, str, bool], list[str]] = {}
     for one in report.told:
         if one.status is not ReminderStatus.SENT:
-            failed.setdefault((one.status, _why_not(one.reason)), []).append(names.get(one.user_id, one.user_id))
-    for (status, why), members in failed.items():
+            what = one.status, _why_not(one.reason), one.tried_again
+            failed.setdefault(what, []).append(names.get(one.user_id, one.user_id))
+    for (status, why, tried_again), members in failed.items():
         if status is ReminderStatus.UNSURE:
             text = _("Perhaps reminded: %(members)s (no answer came)", members=_list(members))
+        elif tried_again:
+            text = _("Not reminded yet: %(members)s (%(why)s). It is tried again.", members=_list(members), why=why)
         else:
             text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=why)
         flash(text, "warn")

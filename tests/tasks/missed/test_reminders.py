@@ -10,8 +10,10 @@ import pytest
 
 from tasks import upkeep
 from tasks.directory.lookup import known_members
+from tasks.ledger.delivery import ReminderState
 from tasks.missed.reminders import (
     BYTES,
+    DELAYS,
     PAUSE,
     SETTLED,
     Reminders,
@@ -24,6 +26,7 @@ from tasks.missed.reminders import (
 from tasks.missed.work_list import WorkList, customer_name
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
+from tasks.wecom.errors import Failure, NotSent
 from tests.simulator.client import StandIn
 from tests.support.ledger import missed, unannounced
 from tests.support.lost_answers import lose_an_answer
@@ -295,6 +298,132 @@ def test_what_failed_is_not_repeated_by_itself(on: Worker) -> None:
     a_miss(on, ago=SETTLED + 60, user_id="left")
     assert reminders(on).run(NOON).count("failed") == 1
     on.services.redis.delete(*on.services.redis.keys(keys.reminded("*", "*")))
+    assert reminders(on).run(NOON).told == ()
+
+
+def let_it_be_time(worker: Worker) -> None:
+    """The next try of every reminder is due."""
+    redis = worker.services.redis
+    for row in work(worker).page().rows:
+        if redis.hexists(keys.event(row.id), "reminder_next_at"):
+            redis.hset(keys.event(row.id), "reminder_next_at", int(time.time() * 1000) - 1)
+
+
+def the_reminder(worker: Worker) -> ReminderState:
+    (row,) = work(worker).page().rows
+    assert row.reminder is not None
+    return row.reminder
+
+
+def no_connection(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_sent(*_: object, **__: object) -> None:
+        raise NotSent("message/send", Failure.CONNECTION_REFUSED)
+
+    monkeypatch.setattr("tasks.wecom.messages.Messages.send", not_sent)
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["by a click", "by itself"])
+@pytest.mark.parametrize("fault", ["busy", "limited", "expired"])
+def test_a_reminder_that_did_not_leave_is_tried_again_and_sent_once(on: Worker, fault: str, asked: bool) -> None:
+    on.wecom.faults(**{fault: 1.0}, paths=SEND)
+    identity = a_miss(on, "李雷", ago=SETTLED + 60)
+    if asked:
+        reminders(on).switch_off()
+        (told,) = reminders(on).tell([identity], "李敏").told
+    else:
+        (told,) = reminders(on).run(NOON).told
+    assert (told.status, told.tried_again) == ("failed", True)
+    assert the_reminder(on).next_at == pytest.approx(time.time() + DELAYS[0], abs=10)
+    on.wecom.faults()
+    assert reminders(on).run(NOON).told == ()  # not yet
+    let_it_be_time(on)
+    assert reminders(on).run(NOON.replace(hour=23)).told == ()  # nor at night
+    assert reminders(on).run(NOON).count("sent") == 1
+    let_it_be_time(on)
+    assert reminders(on).run(NOON).told == ()
+    assert len(on.wecom.messages()) == 1
+    state = the_reminder(on)
+    assert (state.status, state.by, state.next_at, state.reason) == ("sent", "李敏" if asked else "", None, None)
+
+
+def test_a_machine_without_a_network_reminds_when_it_has_one(on: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_miss(on, ago=SETTLED + 60)
+    with monkeypatch.context() as offline:
+        no_connection(on, offline)
+        for number, delay in enumerate(DELAYS[:3], 1):
+            (told,) = reminders(on).run(NOON).told
+            assert told.tried_again
+            assert the_reminder(on).next_at == pytest.approx(time.time() + delay, abs=10), number
+            let_it_be_time(on)
+    assert reminders(on).run(NOON).count("sent") == 1
+    assert len(on.wecom.messages()) == 1
+
+
+def test_a_reminder_is_given_up_in_the_end(on: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_connection(on, monkeypatch)
+    a_miss(on, ago=SETTLED + 60)
+    for _ in DELAYS:
+        assert reminders(on).run(NOON).told[0].tried_again
+        let_it_be_time(on)
+    (told,) = reminders(on).run(NOON).told
+    assert (told.status, told.tried_again) == ("failed", False)
+    let_it_be_time(on)
+    assert reminders(on).run(NOON).told == ()
+
+
+@pytest.mark.parametrize("fault", ["dropped_after", "http_5xx", "not_json"])
+def test_a_reminder_that_may_have_arrived_is_never_tried_again(on: Worker, fault: str) -> None:
+    on.wecom.faults(**{fault: 1.0}, paths=SEND)
+    a_miss(on, ago=SETTLED + 60)
+    (told,) = reminders(on).run(NOON).told
+    assert (told.status, told.tried_again) == ("unsure", False)
+    on.wecom.faults()
+    let_it_be_time(on)
+    on.services.redis.delete(*on.services.redis.keys(keys.reminded("*", "*")))
+    assert reminders(on).run(NOON).told == ()
+
+
+def test_a_try_that_is_due_is_taken_once_by_several_processes(on: Worker) -> None:
+    on.wecom.faults(busy=1.0, paths=SEND)
+    ids = [a_miss(on, ago=SETTLED + 60) for _ in range(3)]
+    reminders(on).tell(ids, "李敏")
+    on.wecom.faults(latency_ms=200, paths=SEND)
+    let_it_be_time(on)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: reminders(on).run(NOON), range(4)))
+    told = sum(int(message["text"]["content"].split()[1]) for message in on.wecom.messages())
+    assert told == 3
+
+
+def test_a_click_before_the_next_try_takes_its_place(on: Worker) -> None:
+    on.wecom.faults(limited=1.0, paths=SEND)
+    identity = a_miss(on, ago=SETTLED + 60)
+    reminders(on).run(NOON)
+    on.wecom.faults()
+    assert reminders(on).tell([identity], "李敏").count("sent") == 1
+    let_it_be_time(on)
+    assert reminders(on).run(NOON).told == ()
+    assert len(on.wecom.messages()) == 1
+
+
+def test_who_was_ticked_off_before_the_next_try_is_left_alone(on: Worker) -> None:
+    on.wecom.faults(limited=1.0, paths=SEND)
+    identity = a_miss(on, ago=SETTLED + 60)
+    reminders(on).run(NOON)
+    on.wecom.faults()
+    let_it_be_time(on)
+    work(on).tick([identity], "a", 1)
+    assert reminders(on).run(NOON).told == ()
+    assert on.wecom.messages() == []
+
+
+def test_nobody_is_tried_again_by_itself_after_it_was_switched_off(on: Worker) -> None:
+    on.wecom.faults(limited=1.0, paths=SEND)
+    a_miss(on, ago=SETTLED + 60)
+    reminders(on).run(NOON)
+    on.wecom.faults()
+    let_it_be_time(on)
+    reminders(on).switch_off()
     assert reminders(on).run(NOON).told == ()
 
 
