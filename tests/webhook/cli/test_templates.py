@@ -11,7 +11,8 @@ from tasks.storage import connections, keys
 from tests.simulator.client import StandIn
 from tests.support import cli
 from tests.support.books import FILES, a_folder, a_rule, a_template
-from tests.support.cli import complaint, said
+from tests.support.builders import BOOK
+from tests.support.cli import complaint, failure, said
 
 Run = Callable[..., Result]
 
@@ -242,3 +243,43 @@ def test_an_exported_zip_takes_the_ids_along_and_another_app_does_not_take_them_
     redis_client.flushall()
     said(run("templates", "import", "out.zip", WECOM_CORP_ID="ww0123456789abcdef"))
     assert redis_client.keys(keys.group_welcomes("*")) == []
+
+
+# ------------------------------------------------------------------------------------------------ validated
+
+
+def test_a_book_in_order_is_said_to_be_so(tmp_path):
+    (tmp_path / "book.yaml").write_text(BOOK, "utf-8")
+    assert cli.run("templates", "validate", "book.yaml").stdout == "book.yaml: 1 templates, 1 rules, nothing wrong\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("version: 1", "version: 2"), "line 1, column 10: `version: 1` is required"),
+        (("use: default", "use: defualt"), "line 6, column 10: no template is called defualt; there are default"),
+        (("{member}", "{boss}"), "line 4, column 11: no placeholder {boss}; there are customer, member"),
+        (("{member}", "{member"), "line 4, column 11: a single {"),
+        (("认识您", "认识您" * 500), "line 4, column 11: the text has up to "),
+        (("    text", "    txet"), "line 4, column 5: template default has no `txet`; there are text"),
+        (("rules:", "rules: *all"), "line 5, column 8: aliases and anchors are not used in a book"),
+        (("text: ", "text: !!str "), "line 4, column 11: tags are not used in a book"),
+        (("  default:", "\tdefault:"), "line 3, column 1: not YAML"),
+    ],
+)
+def test_a_mistake_in_a_book_is_shown_with_its_place(tmp_path, change, problem):
+    (tmp_path / "book.yaml").write_text(BOOK.replace(*change, 1), "utf-8")
+    assert f"book.yaml: {problem}" in failure("templates", "validate", "book.yaml").replace(
+        "; line", "\nbook.yaml: line"
+    )
+
+
+def test_all_mistakes_of_a_book_are_shown_in_one_line(tmp_path):
+    (tmp_path / "book.yaml").write_text(BOOK.replace("version: 1", "version: 2").replace("use: default", "use: other"))
+    assert failure("templates", "validate", "book.yaml").count("line ") == 2
+
+
+def test_a_book_that_cannot_be_read_is_said_so(tmp_path):
+    assert failure("templates", "validate", "book.yaml") == "book.yaml: No such file or directory"
+    (tmp_path / "book.yaml").write_bytes(BOOK.encode("gbk"))
+    assert failure("templates", "validate", "book.yaml") == "book.yaml is not UTF-8"

@@ -1,0 +1,177 @@
+"""`wecom-welcome check`: the doctor names what would stop a welcome, with its cure."""
+
+import re
+
+import pytest
+from click.testing import Result
+
+from tasks.reasons import Kind, Reason
+from tasks.storage import keys
+from tests.simulator.client import StandIn
+from tests.support.cli import run
+from tests.support.processes import free_port
+from webhook.callback.diagnosis import is_proven
+from webhook.reason_texts import describe
+
+
+def findings(result: Result) -> dict[str, str]:
+    """What was looked at → the whole finding."""
+    found = {}
+    for part in re.split(r"\n(?=[✓✗!])", result.stdout.rstrip("\n")):
+        found[part[2:].split("\n")[0].split(":")[0]] = part
+    return found
+
+
+@pytest.fixture
+def registered(environ: dict[str, str], wecom: StandIn) -> dict[str, str]:
+    """The settings of an app that WeCom knows, with a member, on an empty Redis."""
+    wecom.people(members={"zhangsan": {"name": "张三"}})
+    return environ
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_running_system(product):
+    product.wecom.people(members={"zhangsan": {"name": "张三"}})
+    result = run("check", **product.environ, WELCOME_PUBLIC_URL=product.url)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    assert "✗" not in result.stdout
+    found = findings(result)
+    assert found["callback URL"].startswith(f"✓ callback URL: {product.url}/callback verifies; enter it in 接收消息")
+    for step in ("settings", "EncodingAESKey", "Redis", "clock", "welcome worker", "welcome book", "access token"):
+        assert found[step].startswith("✓")
+    assert found["members with 客户联系 in the app's range"].endswith(": 1")
+
+
+@pytest.mark.parametrize(("clock", "said"), [(-300, "ahead of"), (300, "behind")])
+def test_a_clock_that_is_minutes_off_is_named(registered, wecom, clock, said):
+    """This machine's and Redis', which is on it: WeCom's answers say what time it is there."""
+    wecom.settings(clock_s=clock)
+    lines = run("check", **registered).stdout.splitlines()
+    for whose in ("this machine's is", "Redis' is"):
+        (line,) = (line for line in lines if line.startswith(f"! clock: {whose} "))
+        number = int(line.removeprefix(f"! clock: {whose} ").split()[0])
+        assert 298 <= number <= 302
+        assert line.endswith(f" s {said} WeCom's")
+
+
+def test_a_clock_that_is_right_is_said_to_be(registered):
+    assert re.search(r"^✓ clock: [01] s apart from WeCom's$", run("check", **registered).stdout, re.MULTILINE)
+
+
+def test_a_refused_secret_tells_the_time_too(registered, wecom):
+    wecom.settings(clock_s=-300)
+    assert "ahead of WeCom's" in run("check", **registered | {"WECOM_CORP_SECRET": "an-old-secret"}).stdout
+
+
+def test_without_a_worker_and_a_book_the_doctor_says_so_with_the_cure(registered):
+    result = run("check", **registered)
+    assert result.exit_code == 1
+    assert result.stderr == "wecom-welcome: 2 of these would stop a welcome; the cures are above\n"
+    found = findings(result)
+    assert found["welcome worker"].startswith(
+        "✗ welcome worker: takes no messages (never; at least every 6 s)\n    → start "
+    )
+    assert found["welcome book"] == ("✗ welcome book: none is stored\n    → wecom-welcome templates import FILE")
+    assert found["access token"] == "✓ access token"
+
+
+def test_a_wrong_secret_is_found_with_wecoms_errcode_and_the_cure(registered):
+    result = run("check", **registered | {"WECOM_CORP_SECRET": "an-old-secret"})
+    assert result.exit_code == 1
+    finding = findings(result)["access token"]
+    assert finding.startswith("✗ access token: ")
+    assert "40001" in finding
+    assert "\n    → " in finding
+
+
+def test_members_out_of_range_stop_a_welcome(registered, wecom):
+    wecom.reset()
+    finding = findings(run("check", **registered))["members with 客户联系 in the app's range"]
+    assert finding.startswith("✗")
+    assert "可见范围" in finding
+
+
+def test_an_api_out_of_reach_is_found(registered):
+    result = run("check", **registered | {"WECOM_API_BASE": f"http://127.0.0.1:{free_port()}"})
+    assert result.exit_code == 1
+    assert findings(result)["WeCom's API"].endswith("→ let this machine reach WECOM_API_BASE")
+
+
+def test_a_redis_out_of_reach_is_found_and_the_rest_is_looked_at_all_the_same(registered):
+    result = run("check", **registered | {"REDIS_URL": f"redis://127.0.0.1:{free_port()}"})
+    assert result.exit_code == 1
+    found = findings(result)
+    assert found["Redis"].startswith("✗ Redis: does not take a write: ConnectionError")
+    assert found["access token"] == "✓ access token"
+
+
+def test_without_a_redis_url_and_without_up_the_doctor_says_what_to_start(registered):
+    del registered["REDIS_URL"]
+    result = run("check", **registered)
+    assert result.exit_code == 1
+    assert findings(result)["Redis"].startswith("✗ Redis: no REDIS_URL, and no running `up`")
+
+
+def test_a_redis_that_evicts_stops_a_welcome_and_one_that_forgets_is_remarked(registered, hurt_server):
+    with hurt_server.client() as client:
+        client.flushall()
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("appendonly", "no")
+        result = run("check", **registered | {"REDIS_URL": hurt_server.url})
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "yes")
+    assert "✗ Redis: may evict accepted customers\n    → set `maxmemory-policy noeviction`\n" in result.stdout
+    assert "! Redis: keeps nothing over a restart\n" in result.stdout
+
+
+def test_a_redis_user_that_may_not_write_is_found(registered, hurt_server):
+    with hurt_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@all", "-set")
+    url = hurt_server.url.replace("unix://", "unix://reader:pw@")
+    assert "✓ Redis" not in run("check", **registered | {"REDIS_URL": url}).stdout
+
+
+def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
+    with hurt_server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        result = run("check", **registered | {"REDIS_URL": hurt_server.url})
+        client.replicaof("NO", "ONE")
+    assert findings(result)["Redis"].startswith("✗ Redis: does not take a write: ReadOnlyError")
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark"), [(Kind.WRONG_AES_KEY, "✗"), (Kind.WRONG_TOKEN, "!"), (Kind.WRONG_TOKEN_AND_KEY, "!")]
+)
+def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, ledger, kind, mark):
+    problem = Reason.of(kind)
+    ledger.record_verification("default", problem, is_proven(problem))
+    result = run("check", **registered)
+    assert f"{2 + (mark == '✗')} of these" in result.stderr  # worker and book, as ever
+    finding = findings(result)["callback refused"]
+    assert finding.startswith(mark)
+    assert finding.endswith(f"\n    → {describe(problem)}")
+
+
+def test_a_public_url_that_leads_elsewhere_is_found(product):
+    url = f"{product.url}/elsewhere"
+    finding = findings(run("check", **product.environ, WELCOME_PUBLIC_URL=url))["callback URL"]
+    assert finding.startswith(f"✗ callback URL: {url}/callback answers HTTP 404\n    → let the proxy pass")
+
+
+def test_a_worker_that_stopped_consuming_is_found(registered, ledger, redis_client):
+    redis_client.set(keys.CONSUMED, ledger.now() - 60_000)
+    finding = findings(run("check", **registered))["welcome worker"]
+    assert finding.startswith("✗ welcome worker: takes no messages (last 60 s ago;")
+
+
+def test_the_doctor_names_every_setting_that_is_missing():
+    result = run("check", WECOM_TOKEN="hunter!")
+    assert result.exit_code == 1
+    assert [line.split()[:3:2] for line in result.stdout.splitlines()] == [
+        ["✗", name] for name in ("WECOM_TOKEN", "WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_ENCODING_AES_KEY")
+    ]
+    assert result.stderr == "wecom-welcome: 4 settings are missing or malformed; see above\n"
+
+
+def test_the_doctor_leaves_no_trace_among_the_events(registered, redis_client):
+    run("check", **registered)
+    assert redis_client.keys(keys.event("*")) == []
