@@ -11,6 +11,8 @@ import time
 
 from tasks import services as build
 from tasks.group_welcomes import FAILED, SAME, WAITS, SyncInProgress
+from tasks.ledger.ledger import TRIM_LATEST
+from tasks.ledger.sweep import sweep
 from tasks.logs import about
 from tasks.missed.comparison import ComparisonInProgress
 from tasks.monitoring.queue_status import memory
@@ -41,7 +43,9 @@ def import_books(services: Services) -> None:
 def trim_ledger(services: Services) -> None:
     """Remove rows past their life from the list of deliveries and from the work lists."""
     trimmed = services.ledger.trim()
-    past = services.ledger.now() - services.settings.keep_days * 86_400_000
+    now = services.ledger.now()
+    sweep(services.redis, services.settings.keep_days * 86_400 + TRIM_LATEST, now)
+    past = now - services.settings.keep_days * 86_400_000
     for name in services.settings.apps:
         services.app(name).work_list.trim(past)
     if trimmed:

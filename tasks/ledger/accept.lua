@@ -30,6 +30,9 @@ redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZADD', KEYS[3], now, ARGV[1])
 for i = 8, #KEYS do
   redis.call('ZADD', KEYS[i], now, ARGV[1])
+  if redis.call('TTL', KEYS[i]) < tonumber(ARGV[2]) then -- a set ends with its youngest row, if nobody trims
+    redis.call('EXPIRE', KEYS[i], ARGV[2])
+  end
 end
 -- A worker that is attending comes by itself within milliseconds. A message in the queue is a worker still to come,
 -- and every worker takes all that is due, so more than a few messages would find nothing left to do.

@@ -214,7 +214,7 @@ class Ledger:
                     *("1" if holds else "" for holds in (follow_up, outcome in MISSED, outcome in GREETED)),
                     *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
                     *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
-                    *(int(ahead.total_seconds()), latency),
+                    *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST),
                 ],
             )
         )

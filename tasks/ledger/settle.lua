@@ -8,7 +8,7 @@
 --       '1' for an event that is followed up or '', '1' if the outcome is a missed one or '', '1' if it is a greeting
 --       or '', prefix of rows, prefix of the outcomes' indexes, prefix of the templates' indexes, prefix of the app's
 --       tallies, their life (s), most fields in one, most bytes of a value, seconds that local time is ahead of UTC,
---       bucket of the latency or ''
+--       bucket of the latency or '', a row's life (s)
 -- → 1 written, 0 there was an outcome already, or no row
 local call = redis.call
 local id, said = ARGV[1], {}
@@ -29,7 +29,7 @@ if before and (before == 'sent' or outcome ~= 'sent') then
   return 0
 end
 local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally_life, tally_most, value_most, ahead,
-  bucket = unpack(ARGV, counters_end + 1, counters_end + 12)
+  bucket, life = unpack(ARGV, counters_end + 1, counters_end + 13)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -74,6 +74,9 @@ call('HDEL', KEYS[1], 'welcome_code') -- a one-use secret: gone with its use
 call('ZREM', KEYS[2], id)
 call('ZADD', KEYS[8], received_at, id)
 call('ZADD', KEYS[9], received_at, id)
+for i = 8, 9 do
+  if call('TTL', KEYS[i]) < tonumber(life) then call('EXPIRE', KEYS[i], life) end -- as in accept.lua
+end
 
 if rehearsal ~= '1' then
   tally(1, outcome, said['template'], said['rule'], said['variant'], said['errcode'] or said['cause'], bucket)

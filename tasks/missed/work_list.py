@@ -171,7 +171,9 @@ class WorkList:
                 pipe.hset(keys.event(one.id), mapping=unannounced_row(one))
                 pipe.expire(keys.event(one.id), life + TRIM_LATEST)
                 pipe.zadd(self._todo, {one.id: one.received_ms})
-                pipe.zadd(index(self._app, "external_user_id", one.external_user_id), {one.id: one.received_ms})
+                listing = index(self._app, "external_user_id", one.external_user_id)
+                pipe.zadd(listing, {one.id: one.received_ms})
+                pipe.expire(listing, life + TRIM_LATEST)  # none of its rows was stored later
                 pipe.execute()
             added += 1
         return added

@@ -11,6 +11,7 @@ secrets, or of the moment.
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -178,13 +179,48 @@ def _read(archive: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(lines, 1):
             try:
                 line = json.loads(text)
-                shape = {"string": str, "hash": dict, "zset": dict}[line["type"]]
-                if not isinstance(line["value"], shape) or not _is_kept(line["key"]):
-                    raise ValueError
-                line["life"] = None if line["life"] is None else int(line["life"])
-            except (ValueError, KeyError, TypeError, AttributeError):
+                _check_line(line)
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 raise BackupError(f"line {number} of the backup's state is damaged; use another backup") from None
             yield _without_secrets(line)
+
+
+def _check_line(line: dict[str, Any]) -> None:
+    """Whether Redis takes a line, and the product reads it again. Raises whatever its values cannot be read with."""
+    known = keys.find(line["key"])
+    if known is None or known.backup is not Backup.LINE or known.type != line["type"]:
+        raise ValueError
+    value, life = line["value"], line["life"]
+    if life is not None and (type(life) is not int or life <= 0):
+        raise ValueError
+    texts = [line["key"]]
+    if line["type"] == "string":
+        texts.append(value)
+    else:
+        if not value:  # Redis has no empty ones
+            raise ValueError
+        texts += value.keys()
+        if line["type"] == "hash":
+            texts += value.values()
+        elif not all(type(score) in (int, float) and math.isfinite(score) for score in value.values()):
+            raise ValueError
+    for one in texts:
+        if type(one) is not str:
+            raise TypeError
+        one.encode()  # half a surrogate pair is in no UTF-8
+    _check_meaning(line["key"], value)
+
+
+def _check_meaning(key: str, value: Any) -> None:
+    """Whether rows and books can be read. Raises whatever they cannot be read with."""
+    if key.startswith(keys.event("")):
+        from_row(key.removeprefix(keys.event("")), for_backup(value))
+    elif key.startswith(keys.book("")):
+        part = key.removeprefix(keys.book("")).split(":")
+        if len(part) == 1 and int(value) < 1:
+            raise ValueError
+        if len(part) == 3 and type(json.loads(value)) is not dict:
+            raise ValueError
 
 
 def _clear(client: Redis) -> None:

@@ -5,9 +5,12 @@ the customer in again from WeCom's own list.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
+
+import redis
 
 from tasks.ledger.query import of_customer
 from tasks.ledger.rows import erase, index
@@ -27,6 +30,7 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
         found = of_customer(client, once, external_user_id, app)
         _remember(client, [one.id for one in found])
         erased += erase(client, found)
+    _erase_names(client, external_user_id, app)
     return erased
 
 
@@ -42,6 +46,28 @@ def _remember(client: Redis, identities: Sequence[str]) -> None:
         pipe.execute()
 
 
+def rewrite_log(client: Redis, patience: float = 10.0) -> bool:
+    """Have Redis rewrite its append-only file, which holds every write since the last time. → whether it does.
+
+    False: it may not be asked (a managed Redis), or another rewrite went on for `patience` seconds. True where there is
+    no such file.
+    """
+    by = time.monotonic() + patience
+    while True:
+        try:
+            if not int(client.info("persistence").get("aof_enabled", 1)):
+                return True
+        except redis.ResponseError:  # not allowed to ask: try it
+            pass
+        try:
+            client.bgrewriteaof()
+            return True
+        except redis.ResponseError as error:  # one that began before has what was erased since
+            if "in progress" not in str(error) or time.monotonic() > by:
+                return False
+            time.sleep(0.2)
+
+
 def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[str]:
     """Those of these customers whom `forget` has erased, of this app or of all."""
     if not external_user_ids:
@@ -50,6 +76,25 @@ def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[
     known = client.zmscore(keys.FORGOTTEN, digests)
     pairs = zip(known[::2], known[1::2], strict=True)
     return {customer for customer, pair in zip(external_user_ids, pairs, strict=True) if pair != (None, None)}
+
+
+def _erase_names(client: Redis, external_user_id: str, app: str | None) -> None:
+    """Erase what has the customer in its own name, whether or not a row is left that leads to it."""
+    customer = re.sub(r"([\\*?\[\]])", r"\\\1", index("\0", "external_user_id", external_user_id))
+    pattern = customer.replace("\0", app or "*")
+    for name in list(client.scan_iter(match=pattern, count=1000)):
+        if app is not None or _is_of(name, external_user_id):
+            client.delete(name)
+    for field in replies.texts(client.hkeys(keys.FOLLOWUP_AWAITED)):
+        of, _, rest = field.partition("|")
+        if rest.endswith(f"|{external_user_id}") and app in (None, of):
+            client.hdel(keys.FOLLOWUP_AWAITED, field)
+
+
+def _is_of(name: str, external_user_id: str) -> bool:
+    """Whether this is the customer's index set of one app; a pattern's * takes colons too."""
+    app = name.split(":")[2]
+    return name == index(app, "external_user_id", external_user_id)
 
 
 def _candidates(client: Redis, external_user_id: str, app: str | None) -> Iterator[str]:

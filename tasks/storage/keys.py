@@ -22,6 +22,7 @@ MEDIA_SIZES, MEDIA_RENEWER = "welcome:media", "welcome:keeper"
 FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
 SECRET_KEY = "welcome:secret-key"
+SWEPT = "welcome:swept"
 AUDIT = "welcome:audit"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
@@ -263,6 +264,7 @@ TABLE = (
         index("{app}", "{kind}", "{value}"),
         ZSET,
         "event → ms of receipt; may list too many, never too few",
+        "WELCOME_KEEP_DAYS and 1 day",
         backup=_LINE,
         forget=Forget.INDEX,
     ),
@@ -317,6 +319,7 @@ TABLE = (
     Key(reminders("{app}"), HASH, "present while automatic reminders are on: by whom, since when", backup=_LINE),
     Key(reminded("{app}", "{member}"), STRING, "present while the member gets no further automatic one", "10 minutes"),
     # processes
+    Key(SWEPT, STRING, "present until it is looked again for what rows left behind", "1 day"),
     Key(PROCESSES, HASH, "role|host|pid → ms|JSON: its last heartbeat and current tasks"),
     Key(job("{task}"), HASH, "the last run of a scheduled task"),
     Key(PROBE, STRING, "written to test whether Redis accepts writes", "1 minute"),

@@ -179,6 +179,7 @@ def the_missed(here: Worker) -> None:
     app.work_list.tick([app.work_list.page().rows[0].id], "李敏", here.ledger.now())
     app.reminders.run(NOON)
     upkeep.compare_customers(here.services)
+    upkeep.trim_ledger(here.services)
     erasure.forget(here.services.redis, "wm3")
 
 

@@ -74,6 +74,11 @@ def forget(external_userid: str, app_name: str | None) -> None:
     services = _services(app_name)
     erased = erasure.forget(services.redis, external_userid, app_name)
     record(services, Act.FORGOT, app_name or "", number=erased)
+    if not erasure.rewrite_log(services.redis):
+        say(
+            "! Redis' append-only file has it until it is rewritten: run BGREWRITEAOF, or have the provider do it",
+            err=True,
+        )
     say(f"{erased} rows erased" if erased else "nothing is kept about this customer")
 
 

@@ -176,3 +176,58 @@ def test_who_is_worked_on_stays_in_the_lists_through_a_restore(
     backup.restore(redis_client, tmp_path / "a.zip", force=True)
     for asked in ({"user_id": "lisi"}, {"outcome": frozenset({""})}):
         assert [row.id for row in ledger.page("default", **asked).rows] == [waiting.id]
+
+
+ROW = {
+    "app": "default",
+    "user_id": "z",
+    "external_user_id": "wm",
+    "created_at": "1",
+    "received_at": "1",
+    "outcome": "sent",
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"key": keys.channels("default"), "type": "hash", "value": {"a": None}, "life": None},
+        {"key": keys.channels("default"), "type": "hash", "value": {"a": {}}, "life": None},
+        {"key": keys.channels("default"), "type": "hash", "value": {"a": 1}, "life": None},
+        {"key": keys.channels("default"), "type": "hash", "value": {}, "life": None},
+        {"key": keys.channels("default"), "type": "string", "value": "a", "life": None},
+        {"key": keys.channels("default"), "type": "hash", "value": {"a": "\ud800"}, "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": "x"}, "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": None}, "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": True}, "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": float("nan")}, "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": 10**400}, "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": [["a", 1]], "life": None},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": 1}, "life": -1},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": 1}, "life": 1.5},
+        {"key": keys.EVENTS, "type": "zset", "value": {"a": 1}},
+        {"key": keys.event("1"), "type": "hash", "value": ROW | {"created_at": "soon"}, "life": None},
+        {"key": keys.event("1"), "type": "hash", "value": {"app": "default"}, "life": None},
+        {"key": keys.event("1"), "type": "hash", "value": ROW | {"steps": "{"}, "life": None},
+        {"key": keys.book("default"), "type": "string", "value": "one", "life": None},
+        {"key": keys.revision_about("default", 1), "type": "string", "value": "[]", "life": None},
+        {"key": keys.SECRET_KEY, "type": "string", "value": "planted", "life": None},
+        {"key": "another", "type": "string", "value": "a", "life": None},
+        {"key": None, "type": "string", "value": "a", "life": None},
+        [],
+        None,
+    ],
+)
+def test_a_value_that_cannot_be_put_in_place_is_found_before_anything_goes(
+    redis_client: Redis, tmp_path: Path, line: object
+) -> None:
+    redis_client.hset(keys.channels("default"), "here", "before")
+    fine = {"key": keys.COUNTERS, "type": "hash", "value": {"a": "1"}, "life": None}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("state.jsonl", "".join(json.dumps(one) + "\n" for one in (fine, line)))
+        manifest = {"format": backup.FORMAT, "version": backup.VERSION, "at": 1, "keys": 2}
+        archive.writestr("manifest.json", json.dumps(manifest))
+    before = everything(redis_client)
+    with pytest.raises(backup.BackupError, match="line 2 of the backup's state is damaged"):
+        backup.restore(redis_client, tmp_path / "a.zip", force=True)
+    assert everything(redis_client) == before

@@ -1,12 +1,20 @@
 """Who is forgotten is gone from everything but the totals, and not found anew."""
 
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
+from tasks.ledger.rows import index
 from tasks.state import erasure
-from tasks.storage import keys
+from tasks.storage import connections, keys
 from tasks.storage.connections import Redis
-from tests.support.ledger import accepted, settled
+from tasks.storage.embedded import Embedded
+from tests.support.ledger import a_ledger, accepted, settled
+from tests.support.until import until
 
 
 def greeted(ledger: Ledger, **different: str) -> str:
@@ -45,3 +53,52 @@ def test_who_is_forgotten_is_remembered_by_a_digest_of_one_app_or_of_all(redis_c
     assert erasure.forgotten(redis_client, "sales", customers) == {"wm1", "wm2"}
     assert erasure.forgotten(redis_client, "default", customers) == {"wm1"}
     assert erasure.forgotten(redis_client, "default", []) == set()
+
+
+@pytest.mark.parametrize("customer", ["wm1", "wm*[a]?\\\\", "wm:1", "外部" * 100])
+def test_a_set_with_a_customers_id_in_its_name_goes_even_without_a_row(
+    redis_client: Redis, ledger: Ledger, customer: str
+) -> None:
+    other = index("default", "external_user_id", "wm1x")
+    names = [index(app, "external_user_id", customer) for app in ("default", "gone-app")]
+    for name in (*names, other):
+        redis_client.zadd(name, {"f" * 32: 1})
+    redis_client.hset(keys.FOLLOWUP_AWAITED, f"default|zhangsan|{customer}", "f" * 32)
+    redis_client.hset(keys.FOLLOWUP_AWAITED, f"default|zhangsan|x{customer}", "e" * 32)
+    erasure.forget(redis_client, customer, "default")
+    assert [redis_client.exists(name) for name in (*names, other)] == [0, 1, 1]
+    erasure.forget(redis_client, customer)
+    assert [redis_client.exists(name) for name in (*names, other)] == [0, 0, 1]
+    assert list(redis_client.hgetall(keys.FOLLOWUP_AWAITED).values()) == ["e" * 32]
+
+
+def test_the_append_only_file_has_nothing_of_who_is_forgotten(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    process = subprocess.Popen(server.prepare(), stdout=subprocess.DEVNULL)
+
+    def on_disk() -> bytes:
+        return b"".join(one.read_bytes() for one in (server.directory / "appendonlydir").iterdir())
+
+    try:
+        until(server.socket.exists, what="the server's socket")
+        with connections.connect(server.url, timeout=2) as client:
+            until(client.ping)
+            greeted(a_ledger(client), external_user_id="wm-to-forget")
+            until(lambda: b"wm-to-forget" in on_disk(), 5)
+            client.bgrewriteaof()  # one that may still be under way: it has what is erased now
+            assert erasure.forget(client, "wm-to-forget") == 1
+            assert erasure.rewrite_log(client)
+            until(lambda: b"wm-to-forget" not in on_disk(), 15)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_where_redis_may_not_be_told_to_rewrite_it_is_known(redis_client: Redis, redis_url: str) -> None:
+    redis_client.acl_setuser("few", enabled=True, nopass=True, keys="*", commands=["+@all", "-bgrewriteaof", "-info"])
+    few = connections.connect(redis_url.replace("unix://", "unix://few:x@"), timeout=2)
+    try:
+        assert not erasure.rewrite_log(few, patience=0)
+    finally:
+        few.close()
+        redis_client.acl_deluser("few")

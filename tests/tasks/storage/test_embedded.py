@@ -169,3 +169,20 @@ def test_commands_find_the_server_that_is_set_or_runs_in_the_data_directory(tmp_
         assert found.redis_url == server.url
     given = some_settings(tmp_path, REDIS_URL="redis://example/0")
     assert reachable(given) is given
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "limit"),
+    [("max", None), ("", None), (str(2 << 30), 1 << 30), (str(64 << 20), 256 << 20), (str(1 << 60), None)],
+)
+def test_it_uses_half_of_what_the_machine_or_the_container_has(tmp_path: Path, cgroup: str, limit: int | None) -> None:
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    file = tmp_path / "memory.max"
+    file.write_text(cgroup)
+    assert embedded.memory_limit(file) == (min(limit, half) if limit else half)
+    assert embedded.memory_limit(tmp_path / "absent") == half
+
+
+def test_it_has_a_limit_of_memory(tmp_path: Path) -> None:
+    with running(Embedded(tmp_path)) as (client, _):
+        assert int(client.config_get("maxmemory")["maxmemory"]) == embedded.memory_limit() >= 256 << 20
