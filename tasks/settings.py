@@ -10,6 +10,7 @@ import ipaddress
 import math
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,17 @@ def _secret(value: str) -> str:
     return value
 
 
+def _long(least: int, why: str) -> Callable[[str], str]:
+    """A secret that is not guessed."""
+
+    def read(value: str) -> str:
+        if len(value.strip()) < least:
+            raise ValueError(f"must have at least {least} characters: {why}")
+        return _secret(value)
+
+    return read
+
+
 def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
     def read(value: str) -> float:
         try:
@@ -201,11 +213,16 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WELCOME_MEDIA_MB", "512", _number(int, 1, 1_000_000), "cap on stored media"),
     Variable("WELCOME_CONCURRENCY", "32", _number(int, 1, 512), "greetings in flight per worker"),
     Variable("WEB_CONCURRENCY", "1", _number(int, 1, 512), "web processes"),
-    Variable("CONSOLE_PASSWORD", None, _secret, "operators' password; unset: no console"),
+    Variable("CONSOLE_PASSWORD", None, _long(8, "a shorter one is guessed"), "operators' password; unset: no console"),
     Variable("CONSOLE_BIND", None, _bind, "host:port of the console's own; unset: with the callback"),
     Variable("METRICS_BIND", None, _bind, "host:port of the metrics' own; unset: with the callback"),
     Variable("TRUSTED_PROXIES", "0", _number(int, 0, 16), "hops whose forwarded headers count"),
-    Variable("SECRET_KEY", None, _secret, "session signing; unset: generated once, kept in Redis"),
+    Variable(
+        "SECRET_KEY",
+        None,
+        _long(16, "a shorter one is guessed from a cookie; leave it out to have one made"),
+        "session signing; unset: generated once, kept in Redis",
+    ),
     Variable("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "what is logged"),
     Variable("LOG_FORMAT", None, _one_of("text", "json"), "unset: text on a terminal, else json"),
 )
@@ -233,6 +250,22 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     stored, problems = _dot_env(directory / ".env")
     given = {**stored, **environ}
     return read({name: value for name, value in given.items() if value}, directory, problems)
+
+
+def exposed(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> list[Path]:
+    """The files with secrets, `.env` and that of WELCOME_CONFIG, that every user of the host can read or write."""
+    directory = directory or Path.cwd()
+    stored, _ = _dot_env(directory / ".env")
+    config = environ.get("WELCOME_CONFIG", stored.get("WELCOME_CONFIG"))
+    found = []
+    for file in [directory / ".env", *([directory / config] if config else [])]:
+        try:
+            mode = file.stat().st_mode
+        except OSError:  # there is none
+            continue
+        if mode & (stat.S_IROTH | stat.S_IWOTH):
+            found.append(file)
+    return found
 
 
 def _dot_env(file: Path) -> tuple[Mapping[str, str | None], list[str]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.settings import VARIABLES, App, Settings, SettingsError, load, read
+from tasks.settings import VARIABLES, App, Settings, SettingsError, exposed, load, read
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT, some_settings
 
 HERE = Path("/srv/welcome")
@@ -16,7 +16,7 @@ SECRETS = {
     "WECOM_TOKEN": "hunterToken",
     "WECOM_ENCODING_AES_KEY": "hunterKey0123456789012345678901234567890123",
     "CONSOLE_PASSWORD": "hunter-password",
-    "SECRET_KEY": "hunter-key",
+    "SECRET_KEY": "hunter-key-of-sessions",
     "REDIS_URL": "redis://:hunter-redis@localhost/0",
 }
 REQUIRED = ["WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY"]
@@ -143,8 +143,10 @@ MALFORMED = [
     ("WELCOME_MEDIA_MB", "-1", "must be a number from 1 to 1e+06"),
     ("WELCOME_CONCURRENCY", "513", "must be a number from 1 to 512"),
     ("WECOM_CORP_SECRET", "secret\n", "begins or ends with a blank or a line end"),
+    ("CONSOLE_PASSWORD", "seven77", "must have at least 8 characters"),
+    ("SECRET_KEY", "k" * 15, "must have at least 16 characters"),
     ("CONSOLE_PASSWORD", " password", "begins or ends with a blank or a line end"),
-    ("SECRET_KEY", "key\u3000", "begins or ends with a blank or a line end"),
+    ("SECRET_KEY", "a-key-of-sessions\u3000", "begins or ends with a blank or a line end"),
     ("WEB_CONCURRENCY", "0", "must be a number from 1 to 512"),
     ("TRUSTED_PROXIES", "all", "must be a number from 0 to 16"),
     ("CONSOLE_BIND", "9001", "must be host:port"),
@@ -165,8 +167,12 @@ SUBTLE = [
     ("WEB_CONCURRENCY", "two", "must be a number from 1 to 512"),
     ("WEB_CONCURRENCY", "1.5", "must be a number from 1 to 512"),
     ("WEB_CONCURRENCY", "auto", "must be a number from 1 to 512"),
+    ("CONSOLE_PASSWORD", "a", "must have at least 8 characters"),
+    ("CONSOLE_PASSWORD", "密码密码密码密", "must have at least 8 characters"),
+    ("CONSOLE_PASSWORD", "a      b      "[:6] + " ", "must have at least 8 characters"),
+    ("SECRET_KEY", "0", "must have at least 16 characters"),
     ("WECOM_CORP_SECRET", "\tsecret", "begins or ends with a blank or a line end"),
-    ("SECRET_KEY", "key\r\n", "begins or ends with a blank or a line end"),
+    ("SECRET_KEY", "a-key-of-sessions\r\n", "begins or ends with a blank or a line end"),
     ("WELCOME_TIMEZONE", "Mars/Phobos", "must be a time zone's name"),
     ("WELCOME_TIMEZONE", "Asia", "must be a time zone's name"),
     ("METRICS_BIND", "localhost:99999", "must be host:port"),
@@ -429,3 +435,30 @@ def test_junk_is_taken_or_refused_by_name_and_nothing_else(name, value):
     except SettingsError as error:
         refused = [problem.split()[0] for problem in error.problems]
     assert refused in ([], [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONSOLE_PASSWORD", "8-enough"), ("CONSOLE_PASSWORD", "密码密码密码密码"), ("SECRET_KEY", "k" * 16)],
+)
+def test_a_secret_that_is_just_long_enough_is_taken(name: str, value: str) -> None:
+    settings = some_settings(**{name: value})
+    assert value in (settings.console_password, settings.secret_key)
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [(0o600, False), (0o640, False), (0o660, False), (0o644, True), (0o604, True), (0o602, True)]
+)
+@pytest.mark.parametrize("by", ["environment", ".env"])
+def test_files_with_secrets_that_others_can_read_are_found(tmp_path: Path, mode: int, said: bool, by: str) -> None:
+    env, config = tmp_path / ".env", tmp_path / "apps.toml"
+    env.write_text("WELCOME_CONFIG=apps.toml\n" if by == ".env" else "")
+    config.write_text("")
+    for file in (env, config):
+        file.chmod(mode)
+    environ = {"WELCOME_CONFIG": "apps.toml"} if by == "environment" else {}
+    assert exposed(environ, tmp_path) == ([env, config] if said else [])
+
+
+def test_without_such_files_nobody_can_read_them(tmp_path: Path) -> None:
+    assert exposed({"WELCOME_CONFIG": "absent.toml"}, tmp_path) == []

@@ -27,6 +27,8 @@ def check(app_name: str | None) -> None:
             say(f"✗ settings: {problem}")
         raise CommandFailure(f"{len(error.problems)} settings are missing or malformed; see above") from None
     say("✓ settings")
+    for file in settings.exposed():
+        say(f"! settings: every user of this host can read or write {file}", f"    → chmod o= {file}")
     logging.getLogger().addHandler(logging.NullHandler())  # the findings say it
     failures = 0
     for app in [one_app(config, app_name)] if app_name else config.apps.values():

@@ -1,6 +1,7 @@
 """`wecom-welcome up` and `role`: the whole system under supervision, or one role of it in the foreground."""
 
 import contextlib
+import logging
 import os
 
 import click
@@ -12,6 +13,8 @@ from tasks.settings import Settings
 from tasks.storage import connections
 from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
 from webhook.cli.terminal import say
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -60,6 +63,8 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     logs.set_up(config.log_level, config.log_format, name, config.timezone)
     if name == "web":
         os.environ["WEB_CONCURRENCY"] = str(config.web_processes)  # an empty one ends gunicorn's import
+        for file in settings.exposed():  # here, and once: every installation has this role
+            log.warning("every user of this host can read or write %s, which has secrets: chmod o= %s", file, file)
         from webhook.server.web import serve
 
         serve(config, host, port)

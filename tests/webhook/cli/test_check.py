@@ -1,6 +1,7 @@
 """`wecom-welcome check`: the doctor names what would stop a welcome, with its cure."""
 
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -155,6 +156,15 @@ def test_a_public_url_that_leads_elsewhere_is_found(product):
     url = f"{product.url}/elsewhere"
     finding = findings(run("check", **product.environ, WELCOME_PUBLIC_URL=url))["callback URL"]
     assert finding.startswith(f"✗ callback URL: {url}/callback answers HTTP 404\n    → let the proxy pass")
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o644, True), (0o640, False)])
+def test_a_file_with_secrets_that_others_can_read_is_said(registered, redis_client, mode, said):
+    Path(".env").write_text("LOG_LEVEL=info\n", "utf-8")
+    Path(".env").chmod(mode)
+    text = run("check", **registered).stdout
+    assert ("! settings: every user of this host can read or write" in text) is said
+    assert ("chmod o= " in text) is said
 
 
 def test_a_worker_that_stopped_consuming_is_found(registered, ledger, redis_client):
