@@ -1,9 +1,11 @@
 """The web role: gunicorn and waitress around the Flask application, in the foreground until SIGTERM, which drains."""
 
 import atexit
+import logging
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from tasks.ledger.intake import TIMEOUT
 from tasks.monitoring.heartbeat import Heartbeat
@@ -36,9 +38,21 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "control_socket_disable": True,
             "accesslog": None,
             "loglevel": "warning",
+            "logger_class": _Log,
             "proc_name": "wecom-welcome web",
         },
     ).run()
+
+
+class _Log(Logger):
+    """gunicorn's lines go where all others go, in their format (`tasks.logs`), instead of a handler of its own."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.loglevel = logging.WARNING
+        for log in (self.error_log, self.access_log):
+            log.propagate = True
 
 
 class _Server(BaseApplication):
