@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 LIFE = 400 * 86_400  # seconds: as long as the daily totals
 MOST = 100_000  # entries, about 25 MB; the oldest go first
 PAGE = 50
+LATE = 5.0  # seconds by which clocks of hosts may differ before an act of a command is logged
 _LONGEST = 200  # characters of a text in an entry
 
 
@@ -112,11 +113,7 @@ class AuditTrail:
         now, within = divmod(time.time_ns(), 1_000_000)
         identity = f"{within:05x}{secrets.token_hex(3)}"  # in order, also within a millisecond
         entry = Entry(now / 1000, identity, _clean(who), act, via, app, _clean(target), number, _clean(address))
-        told = {"app": app, "target": entry.target, "number": number, "address": entry.address}
-        told = {name: value for name, value in told.items() if value not in ("", None)}
-        words = " ".join(f"{name}={value}" for name, value in told.items())
-        extra = {"act": str(act), "who": entry.who, "via": str(via), **told}
-        log.info("audit: %s by %s (%s) %s", act, entry.who, via, words, extra=extra)
+        _log(entry)
         try:
             with self._redis.pipeline() as pipe:
                 pipe.zadd(keys.AUDIT, {_to_json(entry): now})
@@ -126,6 +123,16 @@ class AuditTrail:
                 pipe.execute()
         except redis.RedisError as error:
             log.error("%s by %s is not in the audit trail: %s", act, entry.who, type(error).__name__)
+
+    def log_commands(self) -> None:
+        """Log what commands have done since the last call, of whichever process. Raises redis.RedisError."""
+        until = int((time.time() - LATE) * 1000)
+        since = self._redis.set(keys.AUDIT_LOGGED, until, get=True)
+        if since is None:  # the first call ever
+            return
+        for entry in reversed(list(self.entries(since=int(since)))):
+            if entry.via == Via.COMMAND and round(entry.at * 1000) < until:
+                _log(entry)
 
     def entries(self, before: str | None = None, since: int = 0) -> Iterator[Entry]:
         """Newest first, from behind the cursor of an entry on, down to a ms. ValueError for what is no cursor.
@@ -149,6 +156,14 @@ class AuditTrail:
             if len(batch) < PAGE:
                 return
             start += PAGE
+
+
+def _log(entry: Entry) -> None:
+    told = {"app": entry.app, "target": entry.target, "number": entry.number, "address": entry.address}
+    told = {name: value for name, value in told.items() if value not in ("", None)}
+    words = " ".join(f"{name}={value}" for name, value in told.items())
+    extra = {"act": str(entry.act), "who": entry.who, "via": str(entry.via), **told}
+    log.info("audit: %s by %s (%s) %s", entry.act, entry.who, entry.via, words, extra=extra)
 
 
 def _to_json(entry: Entry) -> str:

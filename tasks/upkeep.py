@@ -102,3 +102,8 @@ def remind_members(services: Services) -> None:
             reminders = services.app(name).reminders
             reminders.learn_names(by=time.monotonic() + 10)
             reminders.run()
+
+
+def log_commands(services: Services) -> None:
+    """Log what commands have put into the audit trail: they are no service, and have no log of their own."""
+    services.audit.log_commands()

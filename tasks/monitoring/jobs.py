@@ -22,6 +22,7 @@ SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.sync_group_welcomes": 60.0,
     "tasks.upkeep.compare_customers": 30.0,  # checks whether a comparison is due, requested or in progress
     "tasks.upkeep.remind_members": 60.0,
+    "tasks.upkeep.log_commands": 60.0,
 }
 
 

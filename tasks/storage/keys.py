@@ -23,7 +23,7 @@ FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
 SECRET_KEY = "welcome:secret-key"
 SWEPT = "welcome:swept"
-AUDIT = "welcome:audit"
+AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
 
@@ -329,6 +329,7 @@ TABLE = (
     Key(rehearsal("{app}"), STRING, "JSON: the last rehearsal", "7 days"),
     Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
     Key(AUDIT, ZSET, "JSON of who did what → ms: the audit trail", "400 days", _LINE),
+    Key(AUDIT_LOGGED, STRING, "ms up to which acts of commands have been logged"),
     Key(session_ended("{session}"), STRING, "a signed-out session: copies of its cookie are refused", "7 days"),
     Key(
         f"LIMITS:LIMITER/{LIMITER}/{{request}}",

@@ -85,6 +85,23 @@ def test_an_act_is_a_log_line_with_its_fields(trail: AuditTrail, caplog: pytest.
     assert (fields["act"], fields["who"], fields["via"]) == ("paused", "wang", "console")
 
 
+def test_what_commands_did_is_logged_once_by_the_schedule(
+    trail: AuditTrail, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.audit.LATE", -0.1)
+    trail.record(Act.FORGOT, "root", Via.COMMAND, number=1)
+    trail.log_commands()  # what was before the first look is history
+    time.sleep(0.2)
+    trail.record(Act.BACKED_UP, "root", Via.COMMAND, target="a.zip")
+    trail.record(Act.PAUSED, "wang", Via.CONSOLE)
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    trail.log_commands()
+    time.sleep(0.2)
+    trail.log_commands()
+    assert [one.getMessage() for one in caplog.records] == ["audit: backed_up by root (command) target=a.zip"]
+
+
 def test_without_redis_the_act_stands_and_the_log_says_what_is_missing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     away = AuditTrail(connections.connect(f"redis://127.0.0.1:{free_port()}/0", timeout=0.2))

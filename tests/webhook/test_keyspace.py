@@ -180,6 +180,7 @@ def the_missed(here: Worker) -> None:
     app.reminders.run(NOON)
     upkeep.compare_customers(here.services)
     upkeep.trim_ledger(here.services)
+    upkeep.log_commands(here.services)
     erasure.forget(here.services.redis, "wm3")
 
 

@@ -38,6 +38,7 @@ JOBS = {  # task → what it does
     "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
     "tasks.upkeep.compare_customers": lazy_gettext("See to the nightly comparison"),
     "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
+    "tasks.upkeep.log_commands": lazy_gettext("Log what commands did"),
 }
 ROLES = {  # role → what it does
     "web": lazy_gettext("Callback and console"),
