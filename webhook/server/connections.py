@@ -92,6 +92,9 @@ class Request(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Take bytes; how many of them were taken."""
         taken: int = super().received(data)
+        if self.chunked and self.adj.small is self.adj and len(self.body_rcv) > BODY_LIMIT:
+            self.completed = self.unread = True
+            self.headers |= {"CONNECTION": "close", "CONTENT_LENGTH": str(len(self.body_rcv))}  # it answers 413
         if self.completed:
             self.expect_continue = False  # nothing more is wanted
         return len(data) if self.error or self.unread else taken
@@ -199,6 +202,7 @@ def adjustments(threads: int, backlog: int) -> dict[str, Any]:
         "channel_timeout": 1 << 20,
         "clear_untrusted_proxy_headers": False,  # the application's ProxyFix reads those it may
         "log_socket_errors": False,
+        "inbuf_overflow": 64 << 10,  # bytes of a body in memory; a longer one is in a file
         "max_request_header_size": HEAD_LIMIT,
         "max_request_body_size": UPLOAD_LIMIT + 1,
         "outbuf_high_watermark": 1 << 27,  # more than any answer: no thread waits for a client

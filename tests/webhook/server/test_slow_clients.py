@@ -15,6 +15,7 @@ from tests.support.pushes import a_push
 from tests.support.until import until
 from tests.support.web import WebProcess
 from tests.support.wire import head, raw
+from webhook.callback.parsing import BODY_LIMIT
 from webhook.server.connections import IDLE, READ, UPLOADS
 
 AT_MOST = 1.0  # seconds that a callback may take
@@ -196,6 +197,15 @@ def test_sigterm_lets_what_has_begun_end_and_waits_for_nobody_else(redis_server,
         assert begun.makefile("rb").read().endswith(b"success")
         assert process.wait() == 0
         assert all(map(is_closed, silent))
+
+
+def test_an_endless_chunked_body_is_refused_at_the_limit(process):
+    chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", process.port), 5) as connection:
+        connection.sendall(head(a_push(), "Transfer-Encoding: chunked"))
+        for _ in range(BODY_LIMIT // 0x8000 + 1):
+            connection.sendall(chunk)
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 413")
 
 
 def test_a_callback_that_comes_in_pieces_is_stored(process, connect):
