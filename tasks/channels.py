@@ -29,6 +29,7 @@ from tasks.templates.model import Book
 from tasks.wecom import WeComClient
 from tasks.wecom.calls import Answer
 from tasks.wecom.errors import Failure, InvalidRequest, Unanswered
+from tasks.wecom.proxy import Proxy
 from tasks.wecom.transport import fetch
 
 NAME_LIMIT = STATE_LIMIT = 30  # characters, doc 92572
@@ -261,7 +262,7 @@ class Channels:
         kept = self.kept_pictures([channel])
         if kept:
             return kept[channel.config_id]
-        content, _ = picture(channel.qr_code, by)
+        content, _ = picture(channel.qr_code, by, self._wecom.proxy)
         if len(content) <= PICTURE_KEPT:
             encoded = base64.b64encode(content).decode()
             self._redis.set(keys.channel_picture(self._app, channel.config_id), encoded, ex=PICTURE_LIFE)
@@ -283,10 +284,10 @@ def _way(answer: Answer) -> Mapping[str, Any]:
 # ------------------------------------------------------------------------------------------------ the picture
 
 
-def picture(url: str, by: float) -> tuple[bytes, str]:
+def picture(url: str, by: float, proxy: Proxy | None = None) -> tuple[bytes, str]:
     """(content, "PNG" or "JPG") of a code's image, whole by `by`, a time of `time.monotonic`. Raises ChannelError."""
     try:
-        response = fetch(url, by=by, limit=PICTURE_LIMIT)
+        response = fetch(url, by=by, limit=PICTURE_LIMIT, proxy=proxy)
     except InvalidRequest:
         raise ChannelError("WeCom gave no address of the code's image") from None
     except Unanswered as error:

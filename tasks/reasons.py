@@ -19,7 +19,7 @@ class Kind(StrEnum):
     """The kinds, with their parameters. The values are stored."""
 
     # a call of WeCom's API
-    WECOM_ERROR = "wecom_error"  # errcode, errmsg
+    WECOM_ERROR = "wecom_error"  # errcode, errmsg; address: this machine's, where WeCom names it
     INVALID_REQUEST = "invalid_request"  # field, value, limit
     NOT_SENT = "not_sent"  # failure (of tasks.wecom.errors.Failure), detail
     NO_ANSWER = "no_answer"  # failure, detail
@@ -102,7 +102,8 @@ class Reason:
     def from_error(cls, error: Exception) -> "Reason":
         """What went wrong with a call of WeCom's API, or elsewhere."""
         if isinstance(error, WeComAPIError):
-            return cls.of(Kind.WECOM_ERROR, errcode=error.errcode, errmsg=error.errmsg)
+            address = {"address": error.address} if error.address else {}
+            return cls.of(Kind.WECOM_ERROR, errcode=error.errcode, errmsg=error.errmsg, **address)
         if isinstance(error, InvalidRequest):
             return cls.of(Kind.INVALID_REQUEST, field=error.field, value=error.value, limit=error.limit)
         if isinstance(error, Unanswered):

@@ -122,7 +122,7 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
         raise ValueError("REDIS_URL is not set; the embedded server belongs to `wecom-welcome up`")
     client = connections.connect(settings.redis_url, timeout=timeout)
     counters = Counters(client)
-    clients = {name: _wecom(app, settings.api_base, client, counters) for name, app in settings.apps.items()}
+    clients = {name: _wecom(app, settings, client, counters) for name, app in settings.apps.items()}
     books = BookStore(client, settings.media_mb)
     return Services(
         settings=settings,
@@ -143,8 +143,8 @@ def import_books(services: Services) -> None:
             services.books.import_first(app.name, bundle.source, bundle.files)
 
 
-def _wecom(app: App, api_base: str, client: Redis, counters: Counters) -> WeComClient:
+def _wecom(app: App, settings: Settings, client: Redis, counters: Counters) -> WeComClient:
     def observe(path: str, code: int | str) -> None:
         counters.add(count("api_errors_total", app=app.name, path=path, code=code))
 
-    return WeComClient(app.corp_id, app.secret, api_base, client, observe)
+    return WeComClient(app.corp_id, app.secret, settings.api_base, client, observe, settings.proxy)

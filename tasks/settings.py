@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 from dotenv.parser import Original, parse_stream
 
 from tasks.storage import redis_url
+from tasks.wecom.proxy import Proxy, url_for
 
 DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
 
@@ -74,6 +75,8 @@ class Settings:
     secret_key: str | None = field(repr=False)
     log_level: str
     log_format: str | None  # None: text on a terminal, else json
+    proxy: str | None = field(default=None, repr=False)  # the outbound proxy's URL, of WECOM_PROXY or the environment
+    domain_verification: str | None = None  # the code in WeCom's WW_verify_<code>.txt
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,31 @@ def _aes_key(value: str) -> str:
     return value
 
 
+def _proxy(value: str) -> str:
+    Proxy.parse(value)
+    return value
+
+
+def _proxy_of_environment(api_base: str, given: Mapping[str, str], problems: list[str]) -> str | None:
+    found = url_for(api_base, given)
+    if found is None:
+        return None
+    variable, url = found
+    try:
+        return _proxy(url)
+    except ValueError as error:
+        problems.append(f"{variable} {error}; set WECOM_PROXY, or name the API's host in NO_PROXY")
+        return None
+
+
+def _domain_verification(value: str) -> str:
+    """The code alone. The file's whole name is taken too: that is what WeCom's console offers to copy."""
+    code = value.removesuffix(".txt").removeprefix("WW_verify_")
+    if not value.startswith("WW_verify_") or not re.fullmatch(r"[A-Za-z0-9]{1,64}", code):
+        raise ValueError("must be the name of WeCom's file, such as WW_verify_0123456789abcdef")
+    return code
+
+
 def _agent_id(value: str) -> str:
     if not re.fullmatch(r"[0-9]{1,20}", value):
         raise ValueError("must be the app's AgentId, a number")
@@ -203,6 +231,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WECOM_AGENT_ID", None, _agent_id, "that app's id, needed only to message members"),
     Variable("WELCOME_CONFIG", None, str, "a TOML file with several apps, instead of the WECOM_* app variables"),
     Variable("WECOM_API_BASE", "https://qyapi.weixin.qq.com", _http_url, "API host, for a proxy or a stand-in"),
+    Variable("WECOM_PROXY", None, _proxy, "an outbound proxy for the API, http://user:pass@host:port"),
+    Variable("WECOM_DOMAIN_VERIFICATION", None, _domain_verification, "WW_verify_<code>, which WeCom looks for"),
     Variable("REDIS_URL", None, _redis_url, "redis://, rediss://, unix:// or sentinel://; unset: the embedded server"),
     Variable("WELCOME_DATA_DIR", "./var", Path, "the embedded server's files"),
     Variable("WELCOME_PUBLIC_URL", None, _http_url, "what WeCom reaches, to print the callback URL"),
@@ -301,6 +331,8 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         except ValueError as error:
             problems.append(f"{variable.name} {error}")
             values[variable.name] = None
+    if values["WECOM_PROXY"] is None and not given.get("WECOM_PROXY") and values["WECOM_API_BASE"] is not None:
+        values["WECOM_PROXY"] = _proxy_of_environment(values["WECOM_API_BASE"], given, problems)
     apps = _apps(given, values, directory, problems)
     if problems:
         raise SettingsError(problems)
@@ -323,6 +355,8 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         secret_key=values["SECRET_KEY"],
         log_level=values["LOG_LEVEL"],
         log_format=values["LOG_FORMAT"],
+        proxy=values["WECOM_PROXY"],
+        domain_verification=values["WECOM_DOMAIN_VERIFICATION"],
     )
 
 

@@ -12,17 +12,19 @@ from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
 from tasks.monitoring.queue_status import SILENT, Reading
+from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.storage import connections
 from tasks.storage.embedded import reachable
-from tasks.wecom import WeComAPIError, WeComClient, WeComError
-from tasks.wecom.errors import CODES
+from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook.callback.crypto import decode_key
+from webhook.errcode_texts import cure_of
 from webhook.reason_texts import describe, media_alarms
 from webhook.rehearsal import verify
 
 SKEW = 5.0  # seconds between two clocks that are worth a word
+PROXY_FAILURES = (Failure.PROXY_UNREACHABLE, Failure.PROXY_REFUSED, Failure.PROXY_NO_ANSWER)
 PATIENCE = 10.0  # seconds for each question to WeCom
 
 
@@ -63,6 +65,7 @@ MEDIA, GROUPS, REFUSED, LANE = (
     Message.of("lane"),
 )
 TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
+PROXY = Message.of("outbound proxy")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
 
@@ -75,7 +78,7 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
     if services is None:
         detail = Message.of("no REDIS_URL, and no running `up`")
         yield Finding(REDIS, False, detail, Message.of("start `wecom-welcome up`, or set REDIS_URL"))
-        client = WeComClient(app.corp_id, app.secret, settings.api_base)
+        client = WeComClient(app.corp_id, app.secret, settings.api_base, proxy=settings.proxy)
     else:
         yield from _redis(services, services.app(app.name))
         client = services.app(app.name).wecom
@@ -262,6 +265,8 @@ def _media(status: MediaStatus) -> Iterator[Finding]:
 
 
 def _wecom(client: WeComClient) -> Iterator[Finding]:
+    if client.proxy is not None:
+        yield Finding(PROXY, True, Message.of("the API is reached through %(proxy)s", proxy=str(client.proxy)))
     try:
         client.tokens.get(time.monotonic() + PATIENCE)
     except WeComError as error:
@@ -285,8 +290,8 @@ def _wecom(client: WeComClient) -> Iterator[Finding]:
 
 def _refused(what: Message, error: WeComError) -> Finding:
     if isinstance(error, WeComAPIError):
-        code = CODES.get(error.errcode)
-        return Finding(
-            what, False, error.reason, Message(code.cure) if code else Message.of("see doc 90313 for this errcode")
-        )
-    return Finding(API, False, error.reason, Message.of("let this machine reach WECOM_API_BASE"))
+        return Finding(what, False, describe(Reason.from_error(error)), cure_of(error.errcode, error.address))
+    if isinstance(error, Unanswered) and error.failure in PROXY_FAILURES:
+        cure = Message.of("compare WECOM_PROXY, or HTTPS_PROXY, with the proxy's own settings")
+        return Finding(PROXY, False, error.reason, cure)
+    return Finding(API, False, error.reason, Message.of("let this machine reach WECOM_API_BASE, or set WECOM_PROXY"))

@@ -12,6 +12,8 @@ SERVER = Message("whoever runs the server")
 MEMBER = Message("the member")
 NOBODY = Message("nobody: it passes by itself")
 
+ADDRESS_NOT_ALLOWED = 60020
+
 _BY_CLASS = {
     Misconfigured: ADMIN,
     BadRequest: AUTHOR,
@@ -38,15 +40,27 @@ def errcode(code: int, errmsg: str = "") -> tuple[Message, Message]:
     return Message(known.meaning), Message(known.cure)
 
 
+def cure_of(code: int, address: str = "") -> Message:
+    """What to do about a WeCom errcode. `address`: this machine's, where WeCom named it."""
+    if code == ADDRESS_NOT_ALLOWED and address:
+        return Message.of("add %(address)s to 企业可信IP; it works a minute later", address=address)
+    if code not in CODES:
+        return Message.of("see doc 90313 for this errcode")
+    return Message(CODES[code].cure)
+
+
 def who(code: int) -> Message | None:
     """Who can do something about an errcode; None if that is not known."""
     known = CODES.get(code)
     return _BY_CODE.get(code) or (_BY_CLASS.get(known.error) if known else None)
 
 
-def what_to_do(code: int, errmsg: str) -> Message:
-    """The cure of an errcode, with who can do it."""
-    by, (_, cure) = who(code), errcode(code, errmsg)
+def what_to_do(code: int, reason: Reason | None) -> Message:
+    """The cure of the errcode of a reason, with who can do it."""
+    by, (_, cure) = who(code), errcode(code, errmsg_of(reason))
+    address = _param(reason, "address")
+    if address:
+        cure = cure_of(code, address)
     if by is None:
         return Message("What to do: %(cure)s.", {"cure": cure})
     return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
@@ -70,6 +84,11 @@ def told(reason: Reason) -> Message:
 
 def errmsg_of(reason: Reason | None) -> str:
     """WeCom's own words, where they are known."""
+    return _param(reason, "errmsg")
+
+
+def _param(reason: Reason | None, name: str) -> str:
+    """A parameter of the answer of WeCom's that is the reason, or is inside it."""
     while reason is not None and reason.kind is not Kind.WECOM_ERROR:
         reason = reason.cause
-    return "" if reason is None else str(reason.params["errmsg"])
+    return "" if reason is None else str(reason.params.get(name, ""))

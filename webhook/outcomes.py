@@ -258,7 +258,7 @@ def _refused(delivery: Delivery, now: float | None, window: float) -> Words:
         if code in (40058, 40063):  # which mean little without
             yield Message("WeCom's own words: %(errmsg)s", {"errmsg": errmsg})
         if code != 41050:  # whose cure is to greet by hand
-            yield what_to_do(code, errmsg)
+            yield what_to_do(code, reason)
     yield from _troubles(delivery)
     yield BY_HAND
 
@@ -269,7 +269,7 @@ def _failed(delivery: Delivery, now: float | None, window: float) -> Words:
     for attempt in delivery.tries[-1:]:
         yield Message("The last try: %(why)s.", {"why": answered(attempt)})
     if delivery.errcode is not None:
-        yield what_to_do(delivery.errcode, errmsg_of(delivery.reason))
+        yield what_to_do(delivery.errcode, delivery.reason)
     else:
         yield Message("Is the network, or WeCom, down? The Set-up page tries it.")
     yield from _troubles(delivery)

@@ -137,14 +137,18 @@ def _shown(value: Any) -> object:
 
 
 def _wecom_error(reason: Reason) -> Message:
+    if "address" in reason.params:
+        return Message.of("%(errcode)s %(errmsg)s (from %(address)s)", **reason.params)
     return Message("%(errcode)s %(errmsg)s", dict(reason.params))
 
 
 def _unanswered(reason: Reason) -> Message:
-    words = FAILURE_TEXTS[Failure(reason.params["failure"])]
-    if "{detail}" in words.msgid:
-        return Message("HTTP %(status)s", {"status": reason.params.get("detail", "")})
-    return words
+    failure, status = Failure(reason.params["failure"]), reason.params.get("detail", "")
+    if failure is Failure.HTTP_STATUS:
+        return Message("HTTP %(status)s", {"status": status})
+    if failure is Failure.PROXY_REFUSED:
+        return Message.of("the outbound proxy refuses: HTTP %(status)s", status=status)
+    return FAILURE_TEXTS[failure]
 
 
 def _window_over(reason: Reason) -> Message:

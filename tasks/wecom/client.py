@@ -24,6 +24,7 @@ from .media import Media
 from .members import Departments, Members
 from .messages import Messages
 from .network import Network
+from .proxy import Proxy
 from .token import TokenStore
 from .transport import Response, Transport, multipart
 
@@ -59,7 +60,8 @@ class WeComClient(Network):
     """The calls of one self-built app of one corp. Thread-safe.
 
     `redis` shares the access token with other processes; without it each process fetches its own. `observe` is called
-    for every failed call. Errors: see the module `errors`.
+    for every failed call. `proxy`: the outbound proxy's URL; without it the API is reached directly, whatever the
+    environment says. Errors: see the module `errors`.
     """
 
     external_contact = ResourceOf(ExternalContact)
@@ -75,10 +77,12 @@ class WeComClient(Network):
         base_url: str = "https://qyapi.weixin.qq.com",
         redis: Any = None,
         observe: Observe | None = None,
+        proxy: str | None = None,
     ) -> None:
         self._corp_id = corp_id
         self._secret = secret
-        self._transport = Transport(base_url)
+        self.proxy = Proxy.parse(proxy) if proxy else None
+        self._transport = Transport(base_url, proxy=self.proxy)
         self._observe = observe or (lambda path, code: None)
         self._by: float | None = None
         self._retry_deadline: RetryDeadline | None = None

@@ -18,6 +18,7 @@ Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret
 pickled. Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `check` and the console.
 """
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ class Failure(StrEnum):
     NO_TOKEN_IN_TIME = "no_token_in_time"
     NO_TOKEN = "no_token"
     REFUSED_AGAIN = "refused_again"
+    PROXY_UNREACHABLE = "proxy_unreachable"
+    PROXY_REFUSED = "proxy_refused"  # detail: the HTTP status that the proxy answers with
+    PROXY_NO_ANSWER = "proxy_no_answer"
     HTTP_STATUS = "http_status"  # detail: the status
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
@@ -56,6 +60,9 @@ FAILURES: Mapping[Failure, str] = {
     Failure.NO_TOKEN_IN_TIME: "no token in time",
     Failure.NO_TOKEN: "the answer holds no token",
     Failure.REFUSED_AGAIN: "the renewed access token is refused too",
+    Failure.PROXY_UNREACHABLE: "no connection to the outbound proxy",
+    Failure.PROXY_REFUSED: "the outbound proxy refuses: HTTP {detail}",
+    Failure.PROXY_NO_ANSWER: "the outbound proxy gives no usable answer in time",
     Failure.HTTP_STATUS: "HTTP {detail}",
     Failure.TOO_LARGE: "the answer is too large",
     Failure.NOT_JSON: "the answer is not WeCom's JSON",
@@ -105,12 +112,16 @@ class NoAnswer(Unanswered):
 
 
 class WeComAPIError(WeComError):
-    """WeCom answered with an errcode other than 0. `errmsg`: WeCom's, without its hint and addresses."""
+    """WeCom answered with an errcode other than 0. `errmsg`: WeCom's, without its hint and addresses.
+
+    `address`: this machine's, as WeCom sees it, where WeCom names it (60020); else "".
+    """
 
     def __init__(self, errcode: int, errmsg: str, path: str) -> None:
         super().__init__(path, f"{errcode} {_clean(errmsg)}")
         self.errcode = errcode
         self.errmsg = _clean(errmsg)
+        self.address = _address(errmsg)
 
 
 class Busy(WeComAPIError):
@@ -247,6 +258,15 @@ def is_token_refused(error: WeComAPIError) -> bool:
 
 def _without_init(kind: type[WeComError], *args: object) -> WeComError:
     return kind.__new__(kind, *args)
+
+
+def _address(errmsg: str) -> str:
+    """The caller's address in `…, from ip: 203.0.113.9, more info at …`, if it is one."""
+    named = re.search(r"from ip:\s*\[?([0-9A-Fa-f.:]+)", errmsg)
+    try:
+        return str(ipaddress.ip_address(named[1].rstrip(".:"))) if named else ""
+    except ValueError:
+        return ""
 
 
 def _clean(errmsg: str) -> str:

@@ -327,8 +327,8 @@ class TokenStore:
     def _remember(self, error: WeComAPIError) -> None:
         seconds = REFUSED.get(error.errcode, 60)
         log.error("WeCom refuses this corp id or secret (%s); it is not tried again for %s s", error.errcode, seconds)
-        self._refusal = (time.monotonic() + seconds, error.errcode, error.errmsg)
-        reason = f"{error.errcode} {error.errmsg}"
+        self._refusal = (time.monotonic() + seconds, error.errcode, _said(error))
+        reason = f"{error.errcode} {_said(error)}"
         self._ask(lambda shared: shared.set(f"{self._key}:refused", reason, ex=seconds), None)
 
     def _raise_refusal(self) -> None:
@@ -343,7 +343,7 @@ class TokenStore:
 def _to_data(error: WeComError) -> dict[str, Any]:
     """A failure as JSON; `_from_data` reads it."""
     if isinstance(error, WeComAPIError):
-        return {"errcode": error.errcode, "errmsg": error.errmsg}
+        return {"errcode": error.errcode, "errmsg": _said(error)}
     if isinstance(error, Unanswered):
         return {"failure": str(error.failure), "detail": error.detail}
     return {}
@@ -356,6 +356,11 @@ def _from_data(data: Mapping[str, Any]) -> WeComError:
         return NotSent("gettoken", Failure(data.get("failure", "")), str(data.get("detail", "")))
     except ValueError:  # of another release
         return NotSent("gettoken", Failure.NO_TOKEN_IN_TIME)
+
+
+def _said(error: WeComAPIError) -> str:
+    """What `from_answer` reads errmsg and address from."""
+    return f"{error.errmsg}, from ip: {error.address}" if error.address else error.errmsg
 
 
 def _text(value: Any) -> str:

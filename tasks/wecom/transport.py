@@ -5,12 +5,16 @@ Without requests on top, because a send then costs 0.24 ms of CPU instead of 0.5
 The time-out of an HTTP library bounds each read, not the whole answer: a server that sends one byte at a time can hold
 a caller for ever. Here every read of the socket gets the time left until the deadline. `getaddrinfo` has no time-out at
 all: names are resolved in a separate thread, and the last good addresses are kept.
+
+Through a proxy, an https:// address is reached by a tunnel (CONNECT, RFC 9110 9.3.6) that is made within the same
+deadline, and an http:// one by its whole URL in the request line.
 """
 
 import contextlib
 import ipaddress
 import logging
 import mimetypes
+import re
 import socket
 import ssl
 import threading
@@ -26,6 +30,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from .errors import Failure, InvalidRequest, NoAnswer, NotSent
+from .proxy import Proxy
 
 CONNECT = 2.0  # seconds at most for one address; a healthy one answers in a tenth of that
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up again, in the background
@@ -33,6 +38,8 @@ LEAST = 0.05  # seconds: with less time left, nothing is sent
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes; the largest media has 20 MB
 CHUNK = 256 * 1024  # bytes read at a time
 REDIRECTS = 3  # that `fetch` follows
+PROXY_HEAD = 32 * 1024  # bytes of a proxy's answer to CONNECT
+PROXY_WANTS_USER = 407
 
 _under_way = threading.local()  # this thread's request: its deadline `by`, and whether bytes of it were `sent`
 
@@ -109,12 +116,63 @@ class Resolver:
         done.set()
 
 
+class _ProxyError(HTTPError):
+    """What the proxy did instead of letting the request through."""
+
+    def __init__(self, failure: Failure, detail: str = "") -> None:
+        super().__init__(str(failure))
+        self.failure, self.detail = failure, detail
+
+
+def _open_tunnel(sock: _Deadline, host: str, port: int, authorization: str, by: float) -> None:
+    """Have the proxy at the other end of `sock` connect to host and port. Raises _ProxyError."""
+    address = f"{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [f"CONNECT {address} HTTP/1.1", f"Host: {address}"]
+    lines += [f"Proxy-Authorization: {authorization}"] if authorization else []
+    answer = b""
+    sock.deadline = by
+    try:
+        sock.limit()
+        sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        while b"\r\n\r\n" not in answer and len(answer) < PROXY_HEAD:
+            sock.limit()
+            part = sock.recv(4096)
+            if not part:
+                break
+            answer += part
+    except (OSError, UnicodeError):
+        raise _ProxyError(Failure.PROXY_NO_ANSWER) from None
+    status = re.match(rb"HTTP/1\.[01] (\d{3})\b", answer)
+    if status is None or (status[1].startswith(b"2") and not answer.endswith(b"\r\n\r\n")):
+        raise _ProxyError(Failure.PROXY_NO_ANSWER)
+    if not status[1].startswith(b"2"):
+        raise _ProxyError(Failure.PROXY_REFUSED, status[1].decode())
+    sock.deadline = float("inf")
+    sock.settimeout(max(by - time.monotonic(), 0.001))  # for TLS
+
+
 class _Connection(HTTPConnection):
     resolver: Resolver
+    by_proxy: Proxy | None = None
 
     def _new_conn(self) -> socket.socket:
         timeout = CONNECT if self.timeout is None else float(self.timeout)
         by = time.monotonic() + timeout
+        if self.by_proxy is None:
+            return self._connected(timeout, by)
+        try:
+            sock = self._connected(timeout, by)
+        except (HTTPError, OSError):
+            raise _ProxyError(Failure.PROXY_UNREACHABLE) from None
+        if isinstance(self, HTTPSConnection):
+            try:  # it may take longer than a connection: the proxy makes one first
+                _open_tunnel(sock, self.host, self.port, self.by_proxy.authorization, min(_under_way.by, by + CONNECT))
+            except _ProxyError:
+                sock.close()
+                raise
+        return sock
+
+    def _connected(self, timeout: float, by: float) -> _Deadline:
         addresses = self.resolver.addresses(timeout)
         if not addresses:
             raise NameResolutionError(self.host, self, socket.gaierror(socket.EAI_AGAIN, "no address"))
@@ -160,14 +218,16 @@ class _TLSConnection(_Connection, HTTPSConnection):
 class Transport:
     """Requests to one base URL over kept-alive connections, shared by threads."""
 
-    def __init__(self, base_url: str, connections: int = 64) -> None:
+    def __init__(self, base_url: str, connections: int = 64, proxy: Proxy | None = None) -> None:
         logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # its warnings quote the URL, and so the token
         parts = urlsplit(base_url)
         self._prefix = parts.path.rstrip("/")
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         kind = _TLSConnection if parts.scheme == "https" else _Connection
-        resolved = type(kind.__name__, (kind,), {"resolver": Resolver(host, port)})
+        resolver = Resolver(proxy.host, proxy.port) if proxy is not None else Resolver(host, port)
+        resolved = type(kind.__name__, (kind,), {"resolver": resolver, "by_proxy": proxy})
+        self._proxy = proxy if parts.scheme == "http" else None  # which is told the whole URL
         if parts.scheme == "https":
             context = urllib3.util.ssl_.create_urllib3_context()
             context.load_default_certs()
@@ -178,6 +238,7 @@ class Transport:
         else:
             self._pool = urllib3.HTTPConnectionPool(host, port, maxsize=connections)
         self._pool.ConnectionCls = resolved
+        self._origin = f"http://{parts.netloc.rpartition('@')[2]}" if self._proxy is not None else ""
         self.clock_ahead: float | None = None
         """Seconds that this host's clock was ahead of the server's at the last answer; None: no answer told."""
 
@@ -219,10 +280,12 @@ class Transport:
         if left < LEAST:
             raise NotSent(path, Failure.NO_TIME_LEFT)
         _under_way.by, _under_way.sent = by, False
+        if self._proxy is not None and self._proxy.authorization:
+            headers = {**(headers or {}), "Proxy-Authorization": self._proxy.authorization}
         try:
             response = self._pool.urlopen(
                 method,
-                target,
+                self._origin + target,
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(left, CONNECT), total=left),
@@ -231,7 +294,11 @@ class Transport:
                 preload_content=False,
             )
             self.clock_ahead = _ahead(response.headers.get("Date", ""))
+            if self._proxy is not None and response.status == PROXY_WANTS_USER:
+                raise NotSent(path, Failure.PROXY_REFUSED, str(response.status))
             return Response(response.status, response.headers, _read(response, limit))
+        except _ProxyError as error:
+            raise NotSent(path, error.failure, error.detail) from None
         except (HTTPError, OSError) as error:
             kind = NoAnswer if _under_way.sent else NotSent
             raise kind(path, _failure(error)) from None  # the library's own message has the URL, and so the token
@@ -240,7 +307,7 @@ class Transport:
         self._pool.close()
 
 
-def fetch(url: str, *, by: float, limit: int) -> Response:
+def fetch(url: str, *, by: float, limit: int, proxy: Proxy | None = None) -> Response:
     """The answer to a GET of a whole URL outside the API, without a token; redirects are followed.
 
     by: a time of `time.monotonic`, for all of it. limit: bytes of the answer. Raises InvalidRequest, NotSent or
@@ -249,7 +316,8 @@ def fetch(url: str, *, by: float, limit: int) -> Response:
     parts = _web_address(url)
     for _ in range(REDIRECTS + 1):
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        with contextlib.closing(Transport(f"{parts.scheme}://{parts.netloc}", connections=1)) as transport:
+        origin = f"{parts.scheme}://{parts.netloc}"
+        with contextlib.closing(Transport(origin, connections=1, proxy=proxy)) as transport:
             response = transport.get(target, by=by, limit=limit)
         if not 300 <= response.status < 400 or "Location" not in response.headers:
             break

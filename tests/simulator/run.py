@@ -102,6 +102,7 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
         environment = {
             **os.environ,
             **app.environment(wecom.base_url),
+            "no_proxy": "*",  # everything of the demo is on this machine
             "REDIS_URL": "",  # the embedded server: a demo leaves no rows in a real one
             "WELCOME_BOOK": str(BOOK),
             "WELCOME_DATA_DIR": str(data),

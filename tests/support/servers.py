@@ -44,24 +44,8 @@ class Server:
 
     def request(self, connection: socket.socket) -> bytes:
         """The next request, read whole; OSError when the client has gone."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += self._more(connection)
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = next(
-            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
-        )
-        while len(body) < length:
-            body += self._more(connection)
-        self.requests.append(head + b"\r\n\r\n" + body)
+        self.requests.append(read_message(connection))
         return self.requests[-1]
-
-    @staticmethod
-    def _more(connection: socket.socket) -> bytes:
-        data = connection.recv(65536)
-        if not data:
-            raise ConnectionError("the client has gone")
-        return data
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -79,6 +63,27 @@ class Server:
             self._serve(self, connection)
         connection.close()
         self.closed += 1
+
+
+def read_message(connection: socket.socket) -> bytes:
+    """The next request or answer, whose length its head gives; OSError when the other end has gone."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _more(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
+    )
+    while len(body) < length:
+        body += _more(connection)
+    return head + b"\r\n\r\n" + body
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the client has gone")
+    return data
 
 
 def answering(answer: bytes | Callable[[int], bytes]) -> Callable[[Server, socket.socket], None]:

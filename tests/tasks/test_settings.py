@@ -110,6 +110,12 @@ def test_a_key_with_unused_bits_is_a_key():
 # --- what is wrong
 
 MALFORMED = [
+    ("WECOM_PROXY", "https://u:hunter@proxy:3128", "must begin with http://"),
+    ("WECOM_PROXY", "http://u:hunter@proxy:99999", "must be http://host:port"),
+    ("WECOM_DOMAIN_VERIFICATION", "0123456789abcdef", "must be the name of WeCom's file"),
+    ("WECOM_DOMAIN_VERIFICATION", "WW_verify_", "must be the name of WeCom's file"),
+    ("WECOM_DOMAIN_VERIFICATION", "WW_verify_../x", "must be the name of WeCom's file"),
+    ("WECOM_DOMAIN_VERIFICATION", "ww_verify_0123", "must be the name of WeCom's file"),
     ("WECOM_CORP_ID", "ww", "must be the 企业ID"),
     ("WECOM_CORP_ID", "ww123 456", "must be the 企业ID"),
     ("WECOM_CORP_ID", "ww1234567890abcdef\n", "must be the 企业ID"),
@@ -462,3 +468,38 @@ def test_files_with_secrets_that_others_can_read_are_found(tmp_path: Path, mode:
 
 def test_without_such_files_nobody_can_read_them(tmp_path: Path) -> None:
     assert exposed({"WELCOME_CONFIG": "absent.toml"}, tmp_path) == []
+
+
+# --- an outbound proxy, and the domain's file
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxy"),
+    [
+        ({}, None),
+        ({"WECOM_PROXY": "http://u:p@proxy:3128"}, "http://u:p@proxy:3128"),
+        ({"WECOM_PROXY": "http://a:1", "HTTPS_PROXY": "http://b:2", "NO_PROXY": "*"}, "http://a:1"),
+        ({"WECOM_PROXY": "http://a:1", "HTTPS_PROXY": "socks5://b:2"}, "http://a:1"),
+        ({"HTTPS_PROXY": "http://b:2"}, "http://b:2"),
+        ({"https_proxy": "b:2"}, "b:2"),
+        ({"HTTPS_PROXY": "http://b:2", "NO_PROXY": ".weixin.qq.com"}, None),
+        ({"HTTPS_PROXY": "socks5://b:2", "no_proxy": "qq.com"}, None),
+        ({"HTTPS_PROXY": "http://b:2", "WECOM_API_BASE": "http://10.0.0.1:9000"}, "http://b:2"),
+    ],
+)
+def test_the_outbound_proxy_is_this_products_else_the_environments(variables: dict[str, str], proxy: str | None):
+    settings = read(ENVIRONMENT | variables, HERE)
+    assert settings.proxy == proxy
+    assert "u:p" not in repr(settings)
+
+
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_refused_at_the_start():
+    (problem,) = problems_of(ENVIRONMENT | {"https_proxy": "socks5://u:hunter@b:2"})
+    assert problem.startswith("https_proxy must begin with http://")
+    assert "WECOM_PROXY" in problem
+    assert "hunter" not in problem
+
+
+@pytest.mark.parametrize("value", ["WW_verify_0123456789abcdef", "WW_verify_0123456789abcdef.txt"])
+def test_the_domains_file_is_named_as_wecom_names_it(value: str):
+    assert read(ENVIRONMENT | {"WECOM_DOMAIN_VERIFICATION": value}, HERE).domain_verification == "0123456789abcdef"

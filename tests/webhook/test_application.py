@@ -57,3 +57,17 @@ def views_of(app: Flask) -> Iterator[object]:
     for endpoint, view in app.view_functions.items():
         if endpoint != "static":
             yield inspect.unwrap(view)
+
+
+def test_wecoms_file_of_the_domain_is_served_beside_the_callback(redis_url: str) -> None:
+    web = Web(some_settings(REDIS_URL=redis_url, WECOM_DOMAIN_VERIFICATION="WW_verify_0123456789abcdef"))
+    answer = web.get("/WW_verify_0123456789abcdef.txt")
+    assert (answer.status_code, answer.data, answer.mimetype) == (200, b"0123456789abcdef", "text/plain")
+    for path in (
+        "/WW_verify_0123456789abcde.txt",
+        "/WW_verify_.txt",
+        "/WW_verify_0123456789abcdef",
+        "/WW_verify_x/y.txt",
+    ):
+        assert web.get(path).status_code == 404
+    assert Web(some_settings(REDIS_URL=redis_url)).get("/WW_verify_0123456789abcdef.txt").status_code == 404

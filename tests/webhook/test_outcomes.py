@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 from tasks.ledger.delivery import MISSED, OUTCOMES, Attempt, Delivery, LeftOut, LeftOutBecause
 from tasks.messages import Message, translate
 from tasks.reasons import Kind, Reason
-from tasks.wecom.errors import CODES
+from tasks.wecom.errors import CODES, from_answer
 from tests.support.builders import a_delivery, answered
 from webhook.errcode_texts import errcode, who
 from webhook.outcomes import BAD, NAMES, STEPS, TONES, OutcomeText, note, outcome_text, seconds
@@ -39,6 +39,12 @@ def unknown(*numbers: int) -> tuple[LeftOut, ...]:
     return tuple(LeftOut(number, LeftOutBecause.UNKNOWN) for number in numbers)
 
 
+NOT_ALLOWED = Reason.from_error(
+    from_answer(
+        60020, "not allow to access from your ip, hint: [17], from ip: 203.0.113.9, more info at https://x", "p"
+    )
+)
+TRIES_NOT_ALLOWED = Reason.of(Kind.TRIES_FAILED, tries=3, in_doubt=False, cause=NOT_ALLOWED)
 TOO_LONG = Reason.of(Kind.INVALID_REQUEST, field="text.content", value="4003 bytes of UTF-8", limit="at most 4000")
 
 
@@ -107,6 +113,8 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
     ),
     (became("refused", errcode=60020, reason=answered(60020, "not allow")), "bad", "add it to 企业可信IP"),
     (became("refused", errcode=60020, reason=answered(60020, "not allow")), "bad", "(the WeCom administrator)"),
+    (became("refused", errcode=60020, reason=NOT_ALLOWED), "bad", "add 203.0.113.9 to 企业可信IP"),
+    (became("failed", errcode=60020, reason=TRIES_NOT_ALLOWED), "bad", "add 203.0.113.9 to 企业可信IP"),
     (
         became("refused", errcode=40058, reason=answered(40058, "picurl exceed")),
         "bad",

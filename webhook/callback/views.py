@@ -62,6 +62,14 @@ def verify(app: str = DEFAULT_APP) -> Response:
     return _answer(200, message, None if ours else partial(_callback().diagnoses.clear, app))
 
 
+@blueprint.get("/WW_verify_<code>.txt")
+def domain_verification(code: str) -> Response:
+    """The file by which WeCom verifies who owns the domain: its content is the code in its name."""
+    if code != current.services().settings.domain_verification:
+        abort(404)
+    return Response(code, mimetype="text/plain")
+
+
 @blueprint.post("/callback")
 @blueprint.post("/callback/<app>")
 def receive(app: str = DEFAULT_APP) -> Response:

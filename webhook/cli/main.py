@@ -96,7 +96,7 @@ def _client(app_name: str | None) -> WeComClient:
         shared = connections.connect(str(with_redis(config).redis_url), timeout=2)
     except CommandFailure:
         shared = None
-    return WeComClient(app.corp_id, app.secret, config.api_base, shared)
+    return WeComClient(app.corp_id, app.secret, config.api_base, shared, proxy=config.proxy)
 
 
 def _called(app_name: str | None, path: str) -> None:

@@ -103,11 +103,12 @@ def _announce_ready(host: str, port: int, announce: Callable[[str], None]) -> No
     """Say once that the system is ready, or after a while what is missing."""
     url = f"http://{address(loopback(host), port)}/readyz"
     answer = "no answer"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever HTTP_PROXY says
     by = time.monotonic() + READY_WITHIN
     while time.monotonic() < by:
         time.sleep(0.25)
         try:
-            with urllib.request.urlopen(url, timeout=2) as response:
+            with direct.open(url, timeout=2) as response:
                 remarks = json.load(response).get("remarks", [])
             announce("wecom-welcome is ready" + "".join(f"; but {remark}" for remark in remarks))
             return

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import pickle
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.reasons import Reason
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import (
     CODES,
@@ -136,6 +138,27 @@ def test_an_error_leaves_wecoms_hint_out() -> None:
     body = {"errcode": 60020, "errmsg": "not allow to access from your ip, hint: [1234], from ip: 10.9.8.7, more info"}
     error = error_for(json.dumps(body).encode())
     assert str(error) == "user/get: 60020 not allow to access from your ip"
+    assert error.address == "10.9.8.7"
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("not allow, hint: [17], from ip: 203.0.113.9, more info at https://open.work.weixin.qq.com/x", "203.0.113.9"),
+        ("not allow, from ip:203.0.113.9", "203.0.113.9"),
+        ("not allow, from ip: 203.0.113.9. ", "203.0.113.9"),
+        ("not allow, from ip: 2001:db8::1, more info", "2001:db8::1"),
+        ("not allow, from ip: [2001:db8::1]", "2001:db8::1"),
+        ("not allow, from ip: 999.1.1.1", ""),
+        ("not allow, from ip: , more info", ""),
+        ("not allow", ""),
+    ],
+)
+def test_the_address_that_wecom_sees_is_kept_apart(said: str, address: str) -> None:
+    error = from_answer(60020, said, "user/get")
+    assert (error.address, error.errmsg) == (address, "not allow")
+    assert pickle.loads(pickle.dumps(error)).address == address
+    assert Reason.from_error(error).params.get("address", "") == address
 
 
 @pytest.mark.parametrize("status", ["500 Oh", "502 Bad Gateway", "404 Not Found", "301 Moved", "204 No Content"])

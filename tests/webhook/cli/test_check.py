@@ -1,7 +1,9 @@
 """`wecom-welcome check`: the doctor names what would stop a welcome, with its cure."""
 
+import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import Result
@@ -10,7 +12,9 @@ from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.cli import run
+from tests.support.outbound_proxy import OutboundProxy
 from tests.support.processes import free_port
+from tests.support.servers import Server, answering, whole
 from webhook.callback.diagnosis import is_proven
 from webhook.reason_texts import describe
 
@@ -185,3 +189,37 @@ def test_the_doctor_names_every_setting_that_is_missing():
 def test_the_doctor_leaves_no_trace_among_the_events(registered, redis_client):
     run("check", **registered)
     assert redis_client.keys(keys.event("*")) == []
+
+
+REFUSED_ADDRESS = "not allow to access from your ip, hint: [1], from ip: 203.0.113.9, more info at https://x"
+
+
+def test_the_address_to_be_allowed_is_shown(registered):
+    def answer(number: int) -> bytes:
+        token = {"errcode": 0, "access_token": "t", "expires_in": 7200}
+        return whole(json.dumps(token if number == 1 else {"errcode": 60020, "errmsg": REFUSED_ADDRESS}).encode())
+
+    with Server(answering(answer)) as wecom:
+        finding = findings(run("check", **registered | {"WECOM_API_BASE": wecom.url}))
+    finding = finding["IP allow-list and permission for customer contact"]
+    assert "60020 not allow to access from your ip (from 203.0.113.9)" in finding
+    assert "→ add 203.0.113.9 to 企业可信IP" in finding
+    assert "hint" not in finding
+
+
+@pytest.mark.parametrize("variable", ["WECOM_PROXY", "HTTPS_PROXY", "https_proxy"])
+def test_the_doctor_goes_through_the_outbound_proxy_as_the_product_does(registered, wecom, variable):
+    host = "qyapi.wecom.invalid"
+    with OutboundProxy({host: urlsplit(wecom.base_url).port}, user="u:hunter2") as proxy:
+        way = {"WECOM_API_BASE": f"http://{host}", variable: f"http://u:hunter2@127.0.0.1:{proxy.port}"}
+        result = run("check", **registered | way)
+        found = findings(result)
+        assert found["outbound proxy"].startswith(
+            f"✓ outbound proxy: the API is reached through 127.0.0.1:{proxy.port}"
+        )
+        assert found["access token"].startswith("✓")
+        assert found["members with 客户联系 in the app's range"].endswith(": 1")
+        assert proxy.asked[0].startswith(f"GET http://{host}/cgi-bin/gettoken?")
+        refused = run("check", **registered | way | {variable: f"http://u:hunter3@127.0.0.1:{proxy.port}"})
+    assert "✗ outbound proxy: the outbound proxy refuses: HTTP 407" in refused.stdout
+    assert "hunter" not in result.output + refused.output
