@@ -166,15 +166,21 @@ class Channels:
             party=list(departments) or None,
             skip_verify=skip_verify,
         )
+        config_id = answer.get("config_id")
+        if not isinstance(config_id, str) or not config_id:
+            raise ChannelError(
+                f"WeCom answered without the code's config_id, so nothing is kept here; it may have made the code: "
+                f"look in WeCom's list for one with the State {state}, then try again"
+            )
         channel = Channel(
             name=name,
             state=state,
-            config_id=answer["config_id"],
+            config_id=config_id,
             type=kind,
             members=members,
             departments=departments,
             skip_verify=skip_verify,
-            qr_code=answer.get("qr_code", ""),
+            qr_code=str(answer.get("qr_code") or ""),
             at=int(time.time()),
         )
         if not self._keep(name, _stored(channel)):

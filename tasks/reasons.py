@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tasks.wecom.errors import InvalidRequest, NotSent, Unanswered, WeComAPIError
+from tasks.wecom.errors import ADDRESS_NOT_ALLOWED, InvalidRequest, NotSent, Unanswered, WeComAPIError
 
 
 class Kind(StrEnum):
     """The kinds, with their parameters. The values are stored."""
 
     # a call of WeCom's API
-    WECOM_ERROR = "wecom_error"  # errcode, errmsg; address: this machine's, where WeCom names it
+    WECOM_ERROR = "wecom_error"  # errcode, errmsg; address: this machine's, where it is what WeCom refuses
     INVALID_REQUEST = "invalid_request"  # field, value, limit
     NOT_SENT = "not_sent"  # failure (of tasks.wecom.errors.Failure), detail
     NO_ANSWER = "no_answer"  # failure, detail
@@ -35,6 +35,7 @@ class Kind(StrEnum):
     WORKER_DIED_IN_TRY = "worker_died_in_try"
     ANSWER_LOST = "answer_lost"
     CODE_USED_AFTER_LOST_ANSWER = "code_used_after_lost_answer"
+    CODE_USED_AFTER_ERROR = "code_used_after_error"
     OTHER_APP_SENDING = "other_app_sending"
     OTHER_APP_SENDING_AFTER_LOST_ANSWER = "other_app_sending_after_lost_answer"
     TRIES_FAILED = "tries_failed"  # tries, cause, in_doubt
@@ -102,7 +103,8 @@ class Reason:
     def from_error(cls, error: Exception) -> "Reason":
         """What went wrong with a call of WeCom's API, or elsewhere."""
         if isinstance(error, WeComAPIError):
-            address = {"address": error.address} if error.address else {}
+            refused = error.errcode == ADDRESS_NOT_ALLOWED  # other errors name the address too, where it says nothing
+            address = {"address": error.address} if refused and error.address else {}
             return cls.of(Kind.WECOM_ERROR, errcode=error.errcode, errmsg=error.errmsg, **address)
         if isinstance(error, InvalidRequest):
             return cls.of(Kind.INVALID_REQUEST, field=error.field, value=error.value, limit=error.limit)

@@ -294,4 +294,4 @@ def _refused(what: Message, error: WeComError) -> Finding:
     if isinstance(error, Unanswered) and error.failure in PROXY_FAILURES:
         cure = Message.of("compare WECOM_PROXY, or HTTPS_PROXY, with the proxy's own settings")
         return Finding(PROXY, False, error.reason, cure)
-    return Finding(API, False, error.reason, Message.of("let this machine reach WECOM_API_BASE, or set WECOM_PROXY"))
+    return Finding(API, False, error.reason, Message.of("let this machine reach WECOM_API_BASE"))

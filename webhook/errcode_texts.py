@@ -3,7 +3,17 @@
 from tasks.ledger.delivery import Attempt
 from tasks.messages import Message
 from tasks.reasons import Kind, Reason
-from tasks.wecom.errors import CODES, BadRequest, Busy, Failure, Limited, MediaRefused, Misconfigured, TokenRefused
+from tasks.wecom.errors import (
+    ADDRESS_NOT_ALLOWED,
+    CODES,
+    BadRequest,
+    Busy,
+    Failure,
+    Limited,
+    MediaRefused,
+    Misconfigured,
+    TokenRefused,
+)
 from webhook.reason_texts import describe
 
 ADMIN = Message("the WeCom administrator")
@@ -11,8 +21,6 @@ AUTHOR = Message("whoever edits the welcome")
 SERVER = Message("whoever runs the server")
 MEMBER = Message("the member")
 NOBODY = Message("nobody: it passes by itself")
-
-ADDRESS_NOT_ALLOWED = 60020
 
 _BY_CLASS = {
     Misconfigured: ADMIN,

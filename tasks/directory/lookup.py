@@ -22,6 +22,7 @@ from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, CUSTOMER_TYPES, D
 from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, Limited, TokenRefused
+from tasks.wecom.members import is_same_member
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Lookup:
             answer = self._wecom.external_contact.get(self._event.external_user_id)
             contact = answer.get("external_contact") or {}
             followers = answer.get("follow_user") or []
-            ways = [one.get("add_way") for one in followers if one.get("userid") == self._event.user_id]
+            ways = [one.get("add_way") for one in followers if is_same_member(one.get("userid"), self._event.user_id)]
             return {
                 "name": contact.get("name") or "",
                 "type": contact.get("type"),
@@ -146,6 +147,8 @@ class Lookup:
         def ask() -> dict[str, Any]:
             answer = self._wecom.user.get(self._event.user_id)
             names: dict[str, Any] = {ours: str(answer.get(field) or "") for ours, field in _MEMBER_FIELDS.items()}
+            if names["member"] in (answer.get("userid"), self._event.user_id):
+                names["member"] = ""  # what WeCom gives for a name that this app may not read
             departments = answer.get("department") or []
             main = answer.get("main_department")
             first = main if main in departments else next(iter(departments), 0)

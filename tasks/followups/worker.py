@@ -31,6 +31,7 @@ from tasks.templates.problems import BookError
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders, remark
 from tasks.templates.select import needs, select
 from tasks.wecom import WeComAPIError, WeComClient, WeComError, errors
+from tasks.wecom.members import is_same_member
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ def _current_remark(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
         if name is None:
             name = str(answer.get("external_contact", {}).get("name", ""))
         for one in answer.get("follow_user") or []:
-            if one.get("userid") == task.event.user_id:
+            if is_same_member(one.get("userid"), task.event.user_id):
                 return name, str(one.get("remark") or "")
         cursor = answer.get("next_cursor")
         if not cursor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from tasks.greeting.message import OutgoingMessage
-from tasks.greeting.policy import Finish, TryState
+from tasks.greeting.policy import Finish, TryState, may_have_delivered
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import Attempt
 from tasks.ledger.pauses import Pause
@@ -17,7 +17,8 @@ class Course:
     """The state of one claimed event until its outcome.
 
     number: tries begun for the event, by earlier claims too; in_doubt: the answer to one of them was lost; begun: tries
-    begun under this claim. steps: name → ms since receipt.
+    begun under this claim; erred: one of these may have been delivered, see `policy.may_have_delivered`.
+    steps: name → ms since receipt.
     """
 
     claim: Claim
@@ -29,6 +30,7 @@ class Course:
     choice: Choice | None = None
     message: OutgoingMessage | None = None
     media_renewed: bool = False
+    erred: bool = False
 
     @classmethod
     def of(cls, claim: Claim) -> "Course":
@@ -48,6 +50,7 @@ class Course:
         self.record(f"answer_{self.number}")
         self.tries.append(Attempt(None if error is None else Reason.from_error(error)))
         self.in_doubt = self.in_doubt or isinstance(error, NoAnswer)
+        self.erred = self.erred or (error is not None and may_have_delivered(error))
 
     def state(self) -> TryState:
         """What `policy.next_step` needs to know after a failed try."""
@@ -57,6 +60,7 @@ class Course:
             left=self.claim.left(),
             has_attachments=self.message is not None and bool(self.message.attachments),
             media_renewed=self.media_renewed,
+            erred=self.erred,
         )
 
     def settlement(self, finish: Finish, pause: Pause | None) -> Settlement:

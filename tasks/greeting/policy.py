@@ -32,6 +32,7 @@ LIMITED_WAIT = (2.0, 4.0)  # 45009: usually lifted after a minute, so more tries
 
 CODE_USED, CODE_SPENT, OTHER_APP_SENDS = 41050, 41051, 41096  # docs 90313, 92599
 INVALID_MEDIA_ID = 40007
+GETTOKEN = "gettoken"
 CODE_IS_USED = GREETED | {Outcome.LOST}  # outcomes after which another event with the same code cannot use it
 
 NO_ATTACHMENT: frozenset[str] = frozenset()
@@ -75,8 +76,9 @@ class TryState:
     """The state of a greeting after a failed try.
 
     number: tries begun for this event; in_doubt: the answer to one of them was lost, so that the greeting may have been
-    delivered; left: seconds until the code expires; has_attachments: whether the message had any; media_renewed:
-    whether it was rebuilt with renewed media before.
+    delivered; erred: another failed by an error of WeCom's own, see `may_have_delivered`; left: seconds until the code
+    expires; has_attachments: whether the message had any; media_renewed: whether it was rebuilt with renewed media
+    before.
     """
 
     number: int
@@ -84,6 +86,15 @@ class TryState:
     left: float
     has_attachments: bool = False
     media_renewed: bool = False
+    erred: bool = False
+
+
+def may_have_delivered(error: Exception) -> bool:
+    """Whether the call may have taken effect although WeCom answered: it failed inside (-1 and other negative codes).
+
+    Not when it was gettoken that failed. The limits and collisions, 45009, 45033, 41096, come before the call is made.
+    """
+    return isinstance(error, errors.WeComAPIError) and error.errcode < 0 and error.path != GETTOKEN
 
 
 def before_greeting(claim: Claim) -> Finish | None:
@@ -153,7 +164,7 @@ def next_step(error: Exception, state: TryState, jitter: float) -> Finish | Retr
     suspected = suspects(error)
     if suspected and state.has_attachments and try_timeout(state.number + 1, state.left) is not None:
         return Retry(0.0, media_died, suspected, keep_urls=_errcode(error) == INVALID_MEDIA_ID)
-    final = _final(error, state.in_doubt)
+    final = _final(error, state)
     if final is not None:
         outcome, reason = final
         return Finish(outcome, reason, _errcode(error), media_died)
@@ -184,15 +195,17 @@ def suspects(error: Exception) -> frozenset[str]:
     return NO_ATTACHMENT
 
 
-def _final(error: Exception, in_doubt: bool) -> tuple[Outcome, Reason] | None:
+def _final(error: Exception, state: TryState) -> tuple[Outcome, Reason] | None:
     """The outcome of an error that a retry of the same message cannot cure; None: a retry may succeed."""
     reason = Reason.from_error(error)
     if isinstance(error, errors.InvalidRequest):
         return Outcome.REFUSED, reason
     if not isinstance(error, errors.WeComAPIError):
         return None
-    if error.errcode in (CODE_USED, CODE_SPENT) and in_doubt:
+    if error.errcode in (CODE_USED, CODE_SPENT) and state.in_doubt:
         return Outcome.UNCONFIRMED, Reason.of(Kind.CODE_USED_AFTER_LOST_ANSWER)
+    if error.errcode in (CODE_USED, CODE_SPENT) and state.erred:
+        return Outcome.UNCONFIRMED, Reason.of(Kind.CODE_USED_AFTER_ERROR)
     if error.errcode == CODE_SPENT:
         return Outcome.LOST, reason
     if isinstance(error, errors.Busy | errors.Limited | errors.TokenRefused):

@@ -341,4 +341,5 @@ def _after(run: ComparisonRun, left_out: int = 0) -> ComparisonRun:
 
 
 def _hash(app: str, member: str, customer: str) -> int:
-    return int.from_bytes(hashlib.blake2b(pair(app, member, customer).encode(), digest_size=8).digest(), "big")
+    """Of a pair; a userid's case does not matter."""
+    return int.from_bytes(hashlib.blake2b(pair(app, member.lower(), customer).encode(), digest_size=8).digest(), "big")

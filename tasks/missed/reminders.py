@@ -33,6 +33,7 @@ from tasks.storage.connections import Redis, repeatable
 from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import CODES, BadRequest, Busy, Final, InvalidRequest, Limited, NoAnswer, NotSent
+from tasks.wecom.members import is_same_member
 
 log = logging.getLogger(__name__)
 
@@ -351,11 +352,15 @@ def _next_try(row: Delivery, number: int, now: int) -> int | None:
 
 def _not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:
     """Why the message does not reach the member although WeCom accepted it; None: it does."""
-    if member in str(answer.get("invaliduser") or "").split("|"):
+    if _names(answer.get("invaliduser"), member):
         return Reason.of(Kind.MEMBER_NOT_VISIBLE)
-    if member in str(answer.get("unlicenseduser") or "").split("|"):
+    if _names(answer.get("unlicenseduser"), member):
         return Reason.of(Kind.MEMBER_NOT_LICENSED)
     return None
+
+
+def _names(listed: object, member: str) -> bool:
+    return any(is_same_member(one.strip(), member) for one in str(listed or "").split("|"))
 
 
 def reminder_status(row: Delivery, now: float) -> ReminderStatus | None:

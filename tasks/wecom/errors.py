@@ -114,7 +114,7 @@ class NoAnswer(Unanswered):
 class WeComAPIError(WeComError):
     """WeCom answered with an errcode other than 0. `errmsg`: WeCom's, without its hint and addresses.
 
-    `address`: this machine's, as WeCom sees it, where WeCom names it (60020); else "".
+    `address`: this machine's, as WeCom sees it, where WeCom names it, as with 60020; else "".
     """
 
     def __init__(self, errcode: int, errmsg: str, path: str) -> None:
@@ -240,6 +240,7 @@ CODES: Mapping[int, Code] = {
 
 
 WRONG_SECRET = 40001
+ADDRESS_NOT_ALLOWED = 60020
 
 
 def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:

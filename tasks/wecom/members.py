@@ -4,6 +4,11 @@ from .calls import GET, POST, Fields, Resource, paginate
 from .limits import within
 
 
+def is_same_member(one: object, other: object) -> bool:
+    """Whether two userids name one member: their case may differ from call to call. Doc 90195."""
+    return isinstance(one, str) and isinstance(other, str) and one.lower() == other.lower()
+
+
 class Members(Resource):
     """Calls below user/."""
 

@@ -8,6 +8,7 @@ SEND = "externalcontact/send_welcome_msg"
 
 KINDS = {  # a field of Faults → what happens to the call
     "busy": "errcode -1, no effect",
+    "busy_after": "the call takes effect, errcode -1",
     "http_5xx": "HTTP 502 with a page, no effect",
     "dropped_before": "the connection closes, no effect",
     "dropped_after": "the call takes effect, the connection closes unanswered",
@@ -28,6 +29,7 @@ class Faults:
     latency_ms: float = 0
     jitter_ms: float = 0  # uniform, ± around the mean
     busy: float = 0
+    busy_after: float = 0
     http_5xx: float = 0
     dropped_before: float = 0
     dropped_after: float = 0

@@ -85,6 +85,8 @@ class Server:
             answer: api.Fields | api.File = api.error(*ERRCODES.get(fault, (-1, "")))
         else:
             answer = api.answer(call)
+        if fault == "busy_after":
+            answer = api.error(-1, "system busy")
         errcode = answer["errcode"] if isinstance(answer, dict) else 0
         result = errcode if fault is None or fault in ERRCODES else fault
         world.records.answers[path, result] += 1

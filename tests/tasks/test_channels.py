@@ -13,6 +13,7 @@ from tasks.channels import PICTURE_KEPT, PICTURE_LIMIT, Channel, ChannelError, C
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
 from tests.support.books import JPG, PNG, a_book, a_rule
+from tests.support.servers import Server, answering, whole
 
 
 @pytest.mark.parametrize(
@@ -148,3 +149,17 @@ def test_a_digest_tells_whether_anything_has_changed() -> None:
     channel = Channel("a", "s", "c1", 1, ("zhangsan",))
     assert channel.digest == Channel.read(json.dumps(asdict(channel))).digest
     assert channel.digest != replace(channel, members=("lisi",)).digest
+
+
+@pytest.mark.parametrize("config_id", [None, "", 7, ["a"]])
+def test_a_code_without_its_id_is_a_clear_error_and_nothing_is_kept(redis_client: Redis, config_id: object) -> None:
+    def answer(number: int) -> bytes:
+        token = {"errcode": 0, "access_token": "t", "expires_in": 7200}
+        made = {"errcode": 0, "qr_code": "https://x", **({} if config_id is None else {"config_id": config_id})}
+        return whole(json.dumps(token if number == 1 else made).encode())
+
+    with Server(answering(answer)) as server:
+        channels = Channels(redis_client, "default", WeComClient("ww1234", "s", server.url))
+        with pytest.raises(ChannelError, match=r"without the code's config_id.*State douyin-1"):
+            channels.create("抖音", "douyin-1", ("zhangsan",), (), True)
+    assert channels.all() == {}

@@ -15,7 +15,7 @@ from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES, NoAnswer, NotSent
-from webhook.cli.common import APP, CommandFailure, connect, record
+from webhook.cli.common import APP, CommandFailure, connect, not_empty, record
 from webhook.cli.terminal import say
 
 P = ParamSpec("P")
@@ -41,7 +41,13 @@ def _words(limit: int) -> Callable[[click.Context, click.Parameter, str | None],
 
 
 NAME = click.argument("name", callback=_words(NAME_LIMIT))
-MEMBER = click.option("--member", "members", multiple=True, help="The userid of a member it leads to; several: again.")
+MEMBER = click.option(
+    "--member",
+    "members",
+    multiple=True,
+    callback=not_empty,
+    help="The userid of a member it leads to; several: again.",
+)
 DEPARTMENT = click.option(
     "--department", "departments", multiple=True, type=click.IntRange(1), help="A department's id; several: again."
 )

@@ -4,7 +4,7 @@ import os
 import pwd
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,6 +17,17 @@ from tasks.storage.embedded import reachable
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook.cli.terminal import say
+
+Given = TypeVar("Given", str, str | None, tuple[str, ...])
+
+
+def not_empty(_: click.Context, __: click.Parameter, value: Given) -> Given:
+    """A click callback: refuses an option that is given, and empty, as an unset variable of a shell makes it."""
+    given = value if isinstance(value, tuple) else (value,)
+    if any(one is not None and not one.strip() for one in given):
+        raise click.BadParameter("it is empty: give a member's userid, such as zhangsan.")
+    return value
+
 
 APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
 

@@ -16,7 +16,7 @@ from tasks.messages import translate
 from tasks.services import Services, build_services
 from tasks.settings import Settings
 from webhook import timeline
-from webhook.cli.common import APP, CommandFailure, moment, named_app, record, with_redis
+from webhook.cli.common import APP, CommandFailure, moment, named_app, not_empty, record, with_redis
 from webhook.cli.shutdown_signal import ShutdownSignal
 from webhook.cli.terminal import say, say_json
 from webhook.delivery_record import record as as_record
@@ -28,7 +28,7 @@ from webhook.reason_texts import describe
 @click.option(
     "--outcome", type=click.Choice([*map(str, OUTCOMES), "open"]), help="Only this one; `open`: none yet.", metavar="O"
 )
-@click.option("--member", help="Only this member's userid.")
+@click.option("--member", callback=not_empty, help="Only this member's userid.")
 @click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
 @click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")

@@ -17,7 +17,7 @@ from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS
 from tasks.templates.model import Book
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
-from webhook.cli.common import APP, CommandFailure, connect, current_revision, one_app, read_book, with_redis
+from webhook.cli.common import APP, CommandFailure, connect, current_revision, not_empty, one_app, read_book, with_redis
 from webhook.cli.terminal import say
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
@@ -25,7 +25,7 @@ NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need no
 
 
 @click.command()
-@click.option("--member", required=True, help="The userid of the member who is added.")
+@click.option("--member", required=True, callback=not_empty, help="The userid of the member who is added.")
 @click.option("--state", default="", help="The channel's State.")
 @click.option("--at", "moment", help="When: 21:30 (today), 2026-11-22T21:30. Default: now.")
 @click.option("--customer-type", type=click.Choice(list(CUSTOMER_TYPES.values())), help="Unknown if it is not given.")

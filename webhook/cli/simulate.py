@@ -11,7 +11,7 @@ from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.services import build_services
 from tasks.settings import App, Settings
-from webhook.cli.common import APP, CommandFailure, one_app, with_redis
+from webhook.cli.common import APP, CommandFailure, not_empty, one_app, with_redis
 from webhook.cli.terminal import say
 from webhook.delivery_record import reason_text
 
@@ -20,7 +20,13 @@ from webhook.delivery_record import reason_text
 @click.option("--url", help="The callback URL. Default: WELCOME_PUBLIC_URL, else port 8000 of this machine.")
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="How many customers.")
 @click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.1, 200), help="How many a second.")
-@click.option("--member", default="rehearsal", show_default=True, help="The userid of the member who is added.")
+@click.option(
+    "--member",
+    default="rehearsal",
+    show_default=True,
+    callback=not_empty,
+    help="The userid of the member who is added.",
+)
 @click.option("--state", default="", help="The channel's State.")
 @APP
 def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:

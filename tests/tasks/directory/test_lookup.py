@@ -160,3 +160,28 @@ def test_all_look_ups_share_one_budget(people: Lookups) -> None:
     near = time.monotonic() + 0.2
     people.about(wecom, a_contact(), RECEIVED, near)  # type: ignore[arg-type]
     assert wecom.by == near
+
+
+@pytest.mark.parametrize("ours", ["zhangsan", "ZhangSan", "ZHANGSAN"])
+def test_the_add_way_is_that_of_this_member_in_whatever_case(people: Lookups, ours: str) -> None:
+    wecom = Told()
+    event = a_contact(external_user_id="wm1", state="s", user_id=ours)
+    assert enquiry(people, wecom, event).contact(frozenset({ADD_WAY})).add_way == 16
+
+
+@pytest.mark.parametrize(
+    ("member", "name"),
+    [
+        ({"userid": "zhangsan", "name": "zhangsan"}, ""),
+        ({"name": "zhangsan"}, ""),
+        ({"userid": "ZhangSan", "name": "ZhangSan"}, ""),
+        ({"userid": "zhangsan", "name": "Zhangsan"}, "Zhangsan"),
+        ({"userid": "zhangsan", "name": "张三"}, "张三"),
+        ({"userid": "zhangsan"}, ""),
+    ],
+)
+def test_an_id_in_place_of_the_name_is_no_name(people: Lookups, member: dict[str, Any], name: str) -> None:
+    wecom = Told()
+    wecom.member = {"alias": "Sam", "department": [3], **member}
+    values = enquiry(people, wecom).values(frozenset({"member", "alias"}))
+    assert (values.get("member", ""), values["alias"]) == (name, "Sam")

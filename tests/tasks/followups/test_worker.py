@@ -1,16 +1,25 @@
 """After the greeting: tags and remark, whatever became of it, over hours if need be, and never twice in effect."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tasks.followups.corp_tags import CorpTags, TagsNotReady
 from tasks.followups.store import FollowUps, FollowUpTask
-from tasks.followups.worker import DELAYS, FACTS_AWAITED, FollowUpHandler, FollowUpWorker, after_failure
+from tasks.followups.worker import (
+    DELAYS,
+    FACTS_AWAITED,
+    FollowUpHandler,
+    FollowUpWorker,
+    _current_remark,
+    after_failure,
+)
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import FollowUpState, FollowUpStatus, Outcome
 from tasks.messages import translate
@@ -18,11 +27,12 @@ from tasks.state import backup, erasure
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
-from tasks.wecom import errors
+from tasks.wecom import WeComClient, errors
 from tasks.workers import make_follow_up_handler
 from tests.simulator.client import StandIn
 from tests.support.builders import a_contact, in_words
 from tests.support.ledger import accepted, settled
+from tests.support.servers import Server, answering, whole
 from tests.support.worker import Worker
 from webhook.reason_texts import describe
 
@@ -219,9 +229,10 @@ def test_a_name_that_is_not_told_is_waited_for_and_then_its_fallback_stands(slow
     slow.run()
     assert {slow.why(one) for one in identities} == {"the remark has member, and WeCom does not tell"}
     slow.worker.wecom.faults()
+    slow.worker.wecom.people(members={"zhangsan": {"name": "张三"}})
     slow.wait(10)
     slow.run()
-    assert all(slow.marks(one)[1].startswith("zhangsan的客户") for one in identities)
+    assert all(slow.marks(one)[1].startswith("张三的客户") for one in identities)
     slow.client.flushdb()
     slow.worker.services.books.import_first("default", BOOK)
     slow.worker.wecom.faults(busy=1, paths=["user/get"])
@@ -471,3 +482,19 @@ def test_what_waits_comes_back_from_a_backup(slow: Slow, tmp_path: Any) -> None:
     backup.restore(slow.client, tmp_path / "a.zip")
     slow.run()
     assert slow.seen(identity).status == "done"
+
+
+@pytest.mark.parametrize("theirs", ["zhangsan", "ZhangSan", "ZHANGSAN"])
+def test_the_members_remark_is_found_in_whatever_case(theirs: str) -> None:
+    def answer(number: int) -> bytes:
+        token = {"errcode": 0, "access_token": "t", "expires_in": 7200}
+        customer = {
+            "errcode": 0,
+            "external_contact": {"name": "王芳"},
+            "follow_user": [{"userid": "lisi", "remark": "x"}, {"userid": theirs, "remark": "老王"}],
+        }
+        return whole(json.dumps(token if number == 1 else customer).encode())
+
+    with Server(answering(answer)) as server:
+        task = SimpleNamespace(event=a_contact(user_id="zhangsan"))
+        assert _current_remark(WeComClient("ww1", "s", server.url), task) == ("王芳", "老王")

@@ -330,6 +330,18 @@ def test_a_lost_answer_is_unconfirmed_and_the_customer_greeted_once(worker: Work
     assert worker.wecom.summary().spent_twice == 0
 
 
+def test_an_error_of_wecoms_own_that_delivered_is_unconfirmed(worker: Worker) -> None:
+    record, claim = worker.claimed()
+    worker.wecom.faults(busy_after=1)
+    greeting = worker.aside(worker.greeter.greet, claim)
+    until(lambda: worker.results(record))
+    worker.wecom.faults()
+    greeting.join()
+    row = worker.ledger.fields(claim.id)
+    assert (row["outcome"], row["errcode"]) == ("unconfirmed", "41050")
+    assert text_of(worker, record) == PLAIN
+
+
 def test_the_successor_of_a_worker_that_died_with_the_answer_says_unconfirmed(
     worker: Worker, redis_client: Redis
 ) -> None:

@@ -12,7 +12,7 @@ from tasks.greeting.policy import Finish, Retry, TryState
 from tasks.ledger.delivery import OUTCOMES
 from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND
 from tasks.messages import translate
-from tasks.reasons import Reason
+from tasks.reasons import Kind, Reason
 from tasks.wecom.errors import CODES, Failure, NoAnswer, NotSent, from_answer
 from tests.support.builders import a_claim, a_contact
 from webhook.reason_texts import describe
@@ -201,6 +201,27 @@ def test_how_long_to_wait(error: Exception, seconds: list[float]) -> None:
 def test_a_used_code_after_a_lost_answer_was_ours_for_all_we_know(errcode: int) -> None:
     decision = after(answered(errcode), number=2, in_doubt=True)
     assert (decision.outcome, decision.errcode) == ("unconfirmed", errcode)
+
+
+@pytest.mark.parametrize("errcode", [41050, 41051])
+def test_a_used_code_after_an_error_of_wecoms_own_was_ours_for_all_we_know(errcode: int) -> None:
+    decision = after(answered(errcode), number=2, erred=True)
+    assert (decision.outcome, decision.errcode) == ("unconfirmed", errcode)
+    assert decision.reason == Reason.of(Kind.CODE_USED_AFTER_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("error", "may"),
+    [
+        (answered(-1), True),
+        (answered(-2), True),
+        (from_answer(-1, "system busy", "gettoken"), False),
+        *((answered(code), False) for code in (45009, 45033, 41096, 40014, 42001, 40001, 60020, 41050, 987654)),
+        (NotSent(SEND, Failure.CONNECTION_REFUSED), False),
+    ],
+)
+def test_an_error_of_wecoms_own_may_have_delivered(error: Exception, may: bool) -> None:
+    assert policy.may_have_delivered(error) is may
 
 
 def test_a_used_code_without_a_lost_answer_was_somebody_elses() -> None:

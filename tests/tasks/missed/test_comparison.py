@@ -12,6 +12,7 @@ import pytest
 
 from tasks import upkeep
 from tasks.ledger.delivery import Outcome
+from tasks.ledger.ledger import Ledger
 from tasks.missed import comparison
 from tasks.missed.comparison import LATER, SOON, Announced, Comparison, ComparisonInProgress
 from tasks.missed.comparison_run import (
@@ -392,3 +393,10 @@ def test_a_member_who_appears_or_goes_between_two_turns_does_no_harm(there: Work
     assert ended.ended_at is not None
     assert listed(there) == {"wm-two"}
     assert ended.left_out == 1
+
+
+def test_a_customer_announced_under_the_members_id_in_another_case_is_announced(redis_client: Any) -> None:
+    ledger = Ledger(redis_client, 30, 20, ZoneInfo("Asia/Shanghai"))
+    accepted(ledger, user_id="ZhangSan", external_user_id="wm1")
+    announced = Announced.of(redis_client, "default", 0)
+    assert [announced.has(member, "wm1") for member in ("zhangsan", "ZHANGSAN", "lisi")] == [True, True, False]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +18,7 @@ from tasks.missed.reminders import (
     PAUSE,
     SETTLED,
     Reminders,
+    _not_delivered,
     is_quiet,
     local_time,
     reminder_status,
@@ -454,3 +456,22 @@ def test_names_are_learned_for_people_to_read(there: Worker) -> None:
     assert reminders(there).learn_names(time.monotonic() + 5) == 1
     there.wecom.faults()
     assert reminders(there).learn_names(time.monotonic() + 5) == 1  # but for one that was not answered
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({}, None),
+        ({"invaliduser": ""}, None),
+        ({"invaliduser": None}, None),
+        ({"invaliduser": "lisi"}, None),
+        ({"invaliduser": "zhangsanfeng|lisi"}, None),
+        ({"invaliduser": "ZhangSan"}, Kind.MEMBER_NOT_VISIBLE),
+        ({"invaliduser": "lisi|zhangsan"}, Kind.MEMBER_NOT_VISIBLE),
+        ({"invaliduser": "lisi | ZHANGSAN"}, Kind.MEMBER_NOT_VISIBLE),
+        ({"unlicenseduser": "ZHANGSAN"}, Kind.MEMBER_NOT_LICENSED),
+    ],
+)
+def test_a_member_who_is_not_reached_is_named_in_whatever_case(answer: dict[str, Any], kind: Kind | None) -> None:
+    reason = _not_delivered("zhangsan", answer)
+    assert (reason.kind if reason else None) == kind

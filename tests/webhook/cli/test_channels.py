@@ -210,3 +210,22 @@ def test_a_code_stays_when_the_answer_to_keeping_it_is_lost(
     said(run("create", "抖音", "--member", "zhangsan"))
     assert done.count("HSETNX") == 1
     assert api.get_contact_way(stored(redis_client, "抖音").config_id)["errcode"] == 0
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("channels", "create", "抖音", "--member", "zhangsan", "--member"),
+        ("channels", "update", "抖音", "--member"),
+        ("deliveries", "--member"),
+        ("simulate", "--url", "http://127.0.0.1:1/callback", "--member"),
+        ("templates", "explain", "--member"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_an_empty_member_is_refused_by_name(environ: dict[str, str], command: tuple[str, ...], empty: str) -> None:
+    result = cli.run(*command, empty, **environ)
+    assert result.exit_code == 2
+    assert "--member" in result.stderr
+    assert "it is empty: give a member's userid" in result.stderr
