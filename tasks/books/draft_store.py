@@ -315,7 +315,7 @@ class Drafts:
 
 def _path(name: str, content: bytes, known: Mapping[str, Media]) -> str:
     """A path for a file uploaded under this name: an unused one, or that of the same file."""
-    tail = PurePosixPath(name.replace("\\", "/")).name
+    tail = unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).name)  # macOS decomposes accents
     plain = "".join(one for one in tail if unicodedata.category(one)[0] != "C").strip().lstrip(".~") or "file"
     stem, dot, suffix = plain.rpartition(".")
     stem, suffix = (stem, dot + suffix[:10]) if dot and stem else (plain, "")

@@ -7,6 +7,7 @@ book.zip                  book.yaml, and its files under the paths that it names
 import io
 import json
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tasks.books.media_store import described
+from tasks.books.zip_names import Names
 from tasks.messages import Message, reason
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import LARGEST, MB
@@ -107,9 +109,8 @@ def beside(file: Path) -> Fetch:
     folder = file.parent.resolve()
 
     def fetch(path: str) -> bytes:
-        wanted = folder / path
         try:
-            real = wanted.resolve(strict=True)
+            real = _as_it_is_there(folder, path).resolve(strict=True)
             if not real.is_relative_to(folder):
                 raise ValueError(
                     Message.of("%(path)s is a link out of the book's folder; copy the file into it", path=path)
@@ -129,6 +130,18 @@ def beside(file: Path) -> Fetch:
     return fetch
 
 
+def _as_it_is_there(folder: Path, path: str) -> Path:
+    """A path below a folder, spelled as its names are there: accents may be decomposed (macOS). Raises OSError."""
+    at = folder
+    for part in PurePosixPath(path).parts:
+        below = at / part
+        if not below.exists() and at.is_dir():
+            composed = unicodedata.normalize("NFC", part)
+            below = next((one for one in at.iterdir() if unicodedata.normalize("NFC", one.name) == composed), below)
+        at = below
+    return at
+
+
 @dataclass(frozen=True, slots=True)
 class GroupIDs:
     """The ids that WeCom gave the group welcomes of one app: name → id. They mean nothing to another app."""
@@ -142,10 +155,19 @@ def group_ids(file: Path) -> GroupIDs | None:
     """The group welcomes' ids in an exported .zip; None if it has none."""
     try:
         with zipfile.ZipFile(file) as archive:
-            told = json.loads(archive.read(IDS_NAME))
+            told = json.loads(_of_zip(archive)[1](IDS_NAME))
         ids = {str(name): str(template_id) for name, template_id in told["template_ids"].items()}
         return GroupIDs(str(told["corp_id"]), str(told["app"]), ids)
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError):
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        BookError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):
         return None
 
 
@@ -162,21 +184,21 @@ def to_zip(bundle: Bundle, ids: GroupIDs | None = None) -> bytes:
 
 
 def _of_zip(archive: zipfile.ZipFile) -> tuple[str, Fetch]:
-    books = [name for name in archive.namelist() if PurePosixPath(name).suffix in (".yaml", ".yml")]
-    books.sort(key=lambda name: (name.count("/"), PurePosixPath(name).name != BOOK_NAME, name))
+    names = Names(archive)
+    books = [one for one in names.files() if PurePosixPath(one[1][0]).suffix.lower() in (".yaml", ".yml")]
+    books.sort(key=lambda one: (one[1][0].count("/"), PurePosixPath(one[1][0]).name != BOOK_NAME, one[1][0]))
     if not books:
         raise BookError([Problem(1, 1, Message.of("there is no %(name)s in the .zip", name=BOOK_NAME))])
-    folder = books[0].rpartition("/")[0]
+    book, book_names = books[0]
 
     def fetch(path: str) -> bytes:
-        try:
-            info = archive.getinfo(f"{folder}/{path}" if folder else path)
-        except KeyError:
-            raise ValueError(Message.of("no file %(path)s in the .zip, beside the book", path=path)) from None
+        info = names.beside(book_names, path)
+        if info is None:
+            raise ValueError(Message.of("no file %(path)s in the .zip, beside the book", path=path))
         return _unpacked(archive, info, path)
 
     try:
-        source = _unpacked(archive, archive.getinfo(books[0]), books[0])
+        source = _unpacked(archive, book, book_names[0])
     except ValueError as error:
         raise BookError([Problem(1, 1, reason(error))]) from None
     return source.decode("utf-8-sig"), fetch

@@ -15,9 +15,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
-from urllib.parse import unquote
 
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
+from .content_disposition import filename
 from .errors import Failure, InvalidRequest, NoAnswer, WeComAPIError, from_answer, is_token_refused
 from .external_contact import ExternalContact
 from .media import Media
@@ -245,16 +245,8 @@ def _file(path: str, response: Response) -> DownloadedFile:
         raise NoAnswer(path, Failure.NOT_A_FILE)
     whole = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
     return DownloadedFile(
-        filename=_filename(disposition),
+        filename=filename(disposition),
         content_type=response.headers.get("Content-Type", "application/octet-stream"),
         size=int(whole[1]) if whole else len(response.body),
         content=response.body,
     )
-
-
-def _filename(disposition: str) -> str:
-    """The name in filename*=UTF-8''…, else that in filename="…", which WeCom sends as raw UTF-8."""
-    if extended := re.search(r"filename\*\s*=\s*utf-8''([^;]+)", disposition, re.IGNORECASE):
-        return unquote(extended[1].strip())
-    plain = re.search(r'filename\s*=\s*"?([^";]*)', disposition)
-    return plain[1].encode("latin-1", "replace").decode("utf-8", "replace") if plain else ""
