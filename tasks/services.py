@@ -20,6 +20,7 @@ from tasks.followups.store import FollowUps
 from tasks.group_welcomes import GroupSync
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import QueuePauses
+from tasks.ledger.verifications import Verifications
 from tasks.media_renewal import media_status
 from tasks.missed.comparison import Comparison
 from tasks.missed.reminders import Reminders
@@ -56,6 +57,10 @@ class Services:
     @cached_property
     def queue_pauses(self) -> QueuePauses:
         return QueuePauses(self.redis)
+
+    @cached_property
+    def verifications(self) -> Verifications:
+        return Verifications(self.redis)
 
     @cached_property
     def follow_ups(self) -> FollowUps:

@@ -241,7 +241,7 @@ def _groups(app: AppServices) -> Iterator[Finding]:
 
 def _last_refusal(services: Services, app: AppServices) -> Iterator[Finding]:
     """The last refused callback, unless one was accepted after it."""
-    verified = services.ledger.last_verification(app.name)
+    verified = services.verifications.last(app.name)
     if verified is not None and verified.problem is not None:
         at = f"{datetime.fromtimestamp(verified.at, services.settings.timezone):%m-%d %H:%M:%S}"
         if verified.proven:

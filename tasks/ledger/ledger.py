@@ -31,27 +31,21 @@ So `due` holds every unfinished event, and one query finds both the new and the 
 Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
 
-import contextlib
 import hashlib
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-import redis
-from redis.typing import EncodableT, FieldT
-
 from tasks.events import ContactAdded
-from tasks.ledger import celery_message, earlier, pauses, query, statistics
+from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.ledger.rows import claim_of, erase, from_row, index, new_row, settled_fields
-from tasks.reasons import Reason
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
@@ -67,18 +61,6 @@ CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: 
 PUT_OFF = 0.25  # seconds after which it is looked again what became of the owner of an event's code
 SIBLING = 600.0  # seconds before an event in which another one of the same two may have used its code
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """The last callback of an app. `at`: Unix seconds. `problem` None: it was accepted.
-
-    `proven`: whoever sent it holds our Token or our AES key, so it was WeCom.
-    """
-
-    at: int
-    problem: Reason | None
-    proven: bool
 
 
 class Acceptance(Enum):
@@ -239,28 +221,7 @@ class Ledger:
             )
         )
 
-    def record_verification(self, app: str, problem: Reason | None, proven: bool = True) -> None:
-        """Keep what was wrong with the last callback of an app that was refused; None: one was accepted, all is well.
-
-        One that is not `proven` to be WeCom's never replaces one that is.
-        """
-        kind = "verdict" if proven else "doubt"
-        now = int(time.time())
-        fields: dict[FieldT, EncodableT] = {"at": now, "verdict": "", "doubt": ""}
-        if problem is not None:
-            fields = {f"{kind}_at": now, kind: problem.to_json()}
-        with contextlib.suppress(redis.RedisError):  # it is in the log already
-            self._redis.hset(keys.verification(app), mapping=fields)
-
     # --- reading ---
-
-    def last_verification(self, app: str) -> Verification | None:
-        """What was recorded last of an app's callbacks; None if nothing was."""
-        stored = replies.fields(self._redis.hgetall(keys.verification(app)))
-        for kind in ("verdict", "doubt"):
-            if stored.get(kind):
-                return Verification(int(stored[f"{kind}_at"]), earlier.reason(stored[kind]), kind == "verdict")
-        return Verification(int(stored["at"]), None, True) if "at" in stored else None
 
     def delivery(self, identity: str) -> Delivery | None:
         """One event, and what became of it; None if it is not here."""

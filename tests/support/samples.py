@@ -95,7 +95,7 @@ def fill_channels(services: Services) -> None:
 
 def fill_setup(services: Services) -> None:
     """Findings, a refused callback and a rehearsal, each with hostile words."""
-    services.ledger.record_verification("default", in_words(NASTY[0]))
+    services.verifications.record("default", in_words(NASTY[0]))
     findings = [[NASTY[0], False, NASTY[4], f"`{NASTY[3]}`"], [{"msgid": NASTY[6], "values": {}}, None, "", None]]
     services.redis.set(keys.checkup("default"), json.dumps({"at": 1, "findings": findings}))
     row = next(services.ledger.deliveries())

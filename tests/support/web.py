@@ -48,7 +48,7 @@ class Web:
 
     def verdict(self, app: str = "default") -> Reason | None:
         """What was wrong with the last callback; None if nothing was."""
-        verified = self.services.ledger.last_verification(app)
+        verified = self.services.verifications.last(app)
         return None if verified is None else verified.problem
 
 

@@ -153,7 +153,7 @@ def greetings(here: Worker) -> None:
     here.added(state="xhs")
     here.dispatcher().run()
     here.ledger.requeue()
-    here.ledger.record_verification("default", Reason.of(Kind.WRONG_TOKEN))
+    here.services.verifications.record("default", Reason.of(Kind.WRONG_TOKEN))
     here.services.queue_pauses.pause(pauses.WELCOME, "李敏")
     here.services.queue_pauses.resume(pauses.WELCOME, "李敏")
 

@@ -25,7 +25,8 @@ from werkzeug.exceptions import HTTPException, NotFound
 from tasks.counters import count
 from tasks.events import ContactAdded
 from tasks.ledger.intake import Intake, Unavailable
-from tasks.ledger.ledger import Acceptance, Ledger
+from tasks.ledger.ledger import Acceptance
+from tasks.ledger.verifications import Verifications
 from tasks.logs import about
 from tasks.reasons import Kind, Reason
 from tasks.settings import DEFAULT_APP
@@ -198,8 +199,8 @@ def _open(envelope: Envelope, ciphertext: str) -> bytes:
 class _Diagnoses:
     """At most one diagnosis a second for each app: to the log, and to the ledger for `check` and the console."""
 
-    def __init__(self, ledger: Ledger, apps: Iterable[str]) -> None:
-        self._ledger = ledger
+    def __init__(self, verifications: Verifications, apps: Iterable[str]) -> None:
+        self._verifications = verifications
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
         self._refused = set(apps)  # those whose last callback may have been refused: at first, all
@@ -224,7 +225,7 @@ class _Diagnoses:
         log.warning("a callback of app %s was refused: %s", app or "?", describe(problem))
         if app is not None:
             self._refused.add(app)
-            self._ledger.record_verification(app, problem, proven)
+            self._verifications.record(app, problem, proven)
 
     def is_due(self, app: str) -> bool:
         """Whether a diagnosis may be made now; it counts as made."""
@@ -239,7 +240,7 @@ class _Diagnoses:
         """WeCom's callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""
         if app in self._refused:
             self._refused.discard(app)
-            self._ledger.record_verification(app, None)
+            self._verifications.record(app, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,7 @@ def prepare(setup: BlueprintSetupState) -> None:
     envelopes = {app.name: Envelope.of(app.token, app.encoding_aes_key, app.corp_id) for app in apps}
     paths = {app.name: app.callback_path for app in apps}
     setup.app.extensions["callback"] = _Callback(
-        envelopes, paths, Intake(services.ledger), _Diagnoses(services.ledger, envelopes)
+        envelopes, paths, Intake(services.ledger), _Diagnoses(services.verifications, envelopes)
     )
 
 

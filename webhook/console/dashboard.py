@@ -151,7 +151,7 @@ def _first_steps() -> dict[str, bool] | None:
     rows = services.ledger.page(app, limit=LATEST).rows
     if any(not row.rehearsal for row in rows):
         return None
-    verified = services.ledger.last_verification(app)
+    verified = services.verifications.last(app)
     return {
         "callback": verified is not None and verified.problem is None,
         "welcome": services.books.current(app) is not None,
@@ -174,7 +174,7 @@ def _things_to_do(flow: Flow | None, paused: Mapping[str, Pause], day: Tallies) 
     if missed:
         what = ngettext("%(num)s customer was missed", "%(num)s customers were missed", missed)
         yield ToDo(BAD, what, _("Follow up"), "missed.show")
-    verified = services.ledger.last_verification(app.name)
+    verified = services.verifications.last(app.name)
     if verified is not None and verified.problem is not None:
         yield ToDo(BAD, _("The last request to the callback was refused"), _("To Set-up"), "setup.show")
     if flow is not None:

@@ -168,7 +168,7 @@ def _reachable() -> str | None:
 
 
 def _callback() -> Callback:
-    verified = current.services().ledger.last_verification(current.app().name)
+    verified = current.services().verifications.last(current.app().name)
     event = _last_event()
     if verified is not None and verified.problem is not None:
         return Callback("bad" if verified.proven else "warn", verified.at, verified.problem, event)

@@ -474,17 +474,6 @@ def test_what_outlived_its_row_is_trimmed_too(redis_client: Redis, ledger: Ledge
     assert redis_client.zcard(keys.EVENTS) == 0
 
 
-def test_what_was_wrong_with_the_last_callback_is_kept_by_app(ledger: Ledger) -> None:
-    assert ledger.last_verification("sales") is None
-    wrong = Reason.of(Kind.WRONG_TOKEN)
-    ledger.record_verification("sales", wrong)
-    verified = ledger.last_verification("sales")
-    assert verified is not None
-    assert (verified.problem, verified.proven) == (wrong, True)
-    assert abs(verified.at - time.time()) < 5
-    assert ledger.last_verification("service") is None
-
-
 def test_the_promise_to_look_has_a_life_of_its_own(redis_client: Redis, ledger: Ledger) -> None:
     ledger.claim(1, poll_again_within=30)
     assert 0 < redis_client.pttl(keys.POLLING_UNTIL) <= 30_000

@@ -116,7 +116,7 @@ def test_junk_has_a_diagnosis_of_one_line_that_quotes_nothing(query, ciphertext)
 
 
 def proven(web) -> bool:
-    return web.services.ledger.last_verification("default").proven
+    return web.services.verifications.last("default").proven
 
 
 def captured(web) -> Push:
@@ -189,7 +189,7 @@ def test_the_log_and_the_ledger_are_told_and_the_sender_is_not(web, caplog, meth
 
 def test_the_ledger_says_when(web):
     web.get("/callback")
-    assert abs(web.services.ledger.last_verification("default").at - time.time()) < 60
+    assert abs(web.services.verifications.last("default").at - time.time()) < 60
 
 
 def test_before_anything_was_refused_there_is_no_verdict(web):

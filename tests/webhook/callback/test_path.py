@@ -89,7 +89,7 @@ def test_another_path_is_named_in_the_log_and_for_check_and_the_sender_is_not_to
     assert problem is not None
     assert (problem.kind, problem.params["right"]) == (Kind.WRONG_PATH, "/callback")
     assert problem.params["path"].isprintable()
-    assert not web.services.ledger.last_verification("default").proven
+    assert not web.services.verifications.last("default").proven
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert problem.params["path"] in line
     assert "\n" not in line

@@ -120,7 +120,7 @@ def test_a_captured_push_is_not_decrypted_for_whoever_sends_it_as_a_verification
     with_blanks = captured | {"echostr": captured["echostr"].replace("+", " ")}
     assert web.get("/callback", with_blanks).data == b"forbidden"
     assert web.verdict() == Reason.of(Kind.NOT_AN_ECHO)
-    assert not web.services.ledger.last_verification("default").proven
+    assert not web.services.verifications.last("default").proven
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import Result
 
+from tasks.ledger.verifications import Verifications
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
@@ -146,9 +147,9 @@ def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
 @pytest.mark.parametrize(
     ("kind", "mark"), [(Kind.WRONG_AES_KEY, "✗"), (Kind.WRONG_TOKEN, "!"), (Kind.WRONG_TOKEN_AND_KEY, "!")]
 )
-def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, ledger, kind, mark):
+def test_a_refused_callback_is_shown_and_stops_a_welcome_if_it_was_wecoms(registered, redis_client, kind, mark):
     problem = Reason.of(kind)
-    ledger.record_verification("default", problem, is_proven(problem))
+    Verifications(redis_client).record("default", problem, is_proven(problem))
     result = run("check", **registered)
     assert f"{2 + (mark == '✗')} of these" in result.stderr  # worker and book, as ever
     finding = findings(result)["callback refused"]

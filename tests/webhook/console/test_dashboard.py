@@ -68,7 +68,7 @@ def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None
     settled(services.ledger, Settlement(Outcome.SENT), state="xhs-11")
     a_failed_follow_up(services)
     services.queue_pauses.pause(FOLLOW_UPS, NAME)
-    services.ledger.record_verification("default", in_words("the token differs"))
+    services.verifications.record("default", in_words("the token differs"))
     answer = browse.get("/")
     assert "/welcomes/rules/new?state=xhs-11" in answer.text
     page = text_of(answer)

@@ -72,7 +72,7 @@ def test_before_anything_came_nothing_is_claimed(browse):
 
 
 def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_languages(browse, services):
-    services.ledger.record_verification("default", Reason.of(Kind.WRONG_AES_KEY))
+    services.verifications.record("default", Reason.of(Kind.WRONG_AES_KEY))
     text = text_of(browse.get("/setup"))
     assert "The last request was refused today" in text
     assert WRONG_KEY in text
@@ -83,7 +83,7 @@ def test_what_was_wrong_with_wecoms_last_request_is_said_with_its_cure_in_both_l
 
 
 def test_a_request_that_may_be_anybodys_is_no_failure(browse, services):
-    services.ledger.record_verification("default", in_words("the query has no nonce: <b>"), proven=False)
+    services.verifications.record("default", in_words("the query has no nonce: <b>"), proven=False)
     page = browse.get("/setup")
     assert "it may not have been WeCom" in page.text
     assert "<b>" not in page.text.partition("it may not have been")[2].partition("</div>")[0]
