@@ -1,13 +1,13 @@
-"""联系我 QR codes and their State: what was made of them, kept per app. Doc 92572.
+"""Channels: the 联系我 QR codes that an app made, each with its State. Doc 92572.
 
-WeCom's console does not show codes that were made through the API, and without its config_id none can be changed or
-deleted: so they are state.
+WeCom's console does not show codes that were made through the API, and without its config_id a code can be neither
+changed nor deleted: so they are stored here.
 
     welcome:channel:APP                     hash: name → JSON of the channel
-    welcome:channel-picture:APP:CONFIG_ID   the code's image in base64, for PICTURE_LIFE
+    welcome:channel-picture:APP:CONFIG_ID   the code's image in base64, for PICTURE_LIFE seconds
 
-rule_for(book, state)         the rule of a book that a State has for its own                                [pure]
-picture(url, by)              the code's image, from where WeCom says it is
+rule_for(book, state)         the first rule of a book with a condition on a State                           [pure]
+picture(url, by)              the code's image, fetched from the URL that WeCom gave
 """
 
 import base64
@@ -35,33 +35,33 @@ from tasks.wecom.transport import fetch
 NAME_LIMIT = STATE_LIMIT = 30  # characters, doc 92572
 SINGLE, SEVERAL = 1, 2  # WeCom's `type`
 QR_CODE = 2  # WeCom's `scene`
-FIRST_LISTED = 1625846400  # 2021-07-10 in Shanghai: older codes are not listed
+FIRST_LISTED = 1625846400  # 2021-07-10 in Shanghai: WeCom does not list older codes
 PICTURE_LIMIT = 2 << 20  # bytes; a code has some kilobytes
 PICTURE_KINDS = ("PNG", "JPG")
 _LATE = (Failure.NO_TIME_LEFT, Failure.CONNECT_TIMEOUT, Failure.ANSWER_TIMEOUT)
-PICTURE_LIFE = 7 * 86400  # seconds for which one is kept here
-PICTURE_KEPT = 128 << 10  # bytes; a larger one is fetched each time
+PICTURE_LIFE = 7 * 86400  # seconds for which an image is cached
+PICTURE_KEPT = 128 << 10  # bytes; a larger image is fetched each time
 
 
 class ChannelError(Exception):
-    """What cannot be done; the message says what to do."""
+    """It cannot be done; the message says what to do."""
 
 
 class NoChannel(ChannelError):
-    """There is none of this name."""
+    """There is no channel of this name."""
 
 
 class StateTaken(ChannelError):
-    """There is another one of this name."""
+    """There is another channel of this name."""
 
 
 class OfOneMember(ChannelError):
-    """A code that was made for one member keeps one."""
+    """A code that was made for one member cannot be changed to several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A code as it was made here. `qr_code`: where its image is. `at`: Unix seconds."""
+    """A code that was made here. `qr_code`: its image's URL. `at`: Unix seconds."""
 
     name: str
     state: str
@@ -75,12 +75,12 @@ class Channel:
 
     @property
     def digest(self) -> str:
-        """Differs when anything of it differs: to detect that another session has changed it meanwhile."""
+        """16 hex digits over all fields: to detect that another session has changed it meanwhile."""
         return sha256(_stored(self).encode()).hexdigest()[:16]
 
     @classmethod
     def read(cls, text: str) -> "Channel":
-        """From the JSON that is stored. ValueError or TypeError for anything else."""
+        """From stored JSON. ValueError or TypeError for anything else."""
         values = json.loads(text)
         return cls(
             **values
@@ -93,7 +93,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The first rule that asks for a State. `hidden_by`: an earlier rule that always holds; "" for none."""
+    """The first rule with a condition on a State. `hidden_by`: an earlier rule that always holds; "" for none."""
 
     rule: str
     further: tuple[str, ...] = ()  # conditions besides the State
@@ -126,11 +126,11 @@ class Channels:
         self._calls = wecom.external_contact
 
     def with_deadline(self, by: float) -> "Channels":
-        """The same, with every call to WeCom over by a time of `time.monotonic`."""
+        """The same, with every call to WeCom finished by `by`, a time of `time.monotonic`."""
         return Channels(self._redis, self._app, self._wecom.with_deadline(by))
 
     def all(self) -> dict[str, Channel]:
-        """By name, in the order of their names."""
+        """Name → channel, sorted by name."""
         found = {}
         for name, text in sorted(replies.fields(self._redis.hgetall(self._key)).items()):
             try:
@@ -149,7 +149,7 @@ class Channels:
     def create(
         self, name: str, state: str, members: tuple[str, ...], departments: tuple[int, ...], skip_verify: bool
     ) -> Channel:
-        """Make a code at WeCom, and keep what it is. `state` "": one is made up."""
+        """Create a code at WeCom and store it. `state` "": a random one."""
         known = self.all()
         if name in known:
             raise StateTaken(f"there is a channel {name} already; choose another name, or use `channels update`")
@@ -206,7 +206,7 @@ class Channels:
         departments: tuple[int, ...] = (),
         skip_verify: bool | None = None,
     ) -> Channel:
-        """Change a code; what is not given stays. Members and departments that are given replace the old ones."""
+        """Change a code; arguments not given leave it as it is. Members and departments given replace the old ones."""
         old = self.get(name)
         new_name = new_name or name
         if new_name != name and new_name in self.all():
@@ -237,7 +237,7 @@ class Channels:
         return new
 
     def delete(self, name: str, here_only: bool = False) -> Channel:
-        """Delete a code: whoever scans it from then on is led nowhere. `here_only`: WeCom keeps it."""
+        """Delete a code: who scans it from then on reaches nobody. `here_only`: WeCom keeps it."""
         channel = self.get(name)
         if not here_only:
             self._calls.del_contact_way(channel.config_id)
@@ -248,23 +248,23 @@ class Channels:
         return channel
 
     def at_wecom(self, config_id: str) -> Mapping[str, Any]:
-        """What WeCom has of a code."""
+        """A code's contact way as WeCom has it."""
         return _way(self._calls.get_contact_way(config_id))
 
     def listed(self) -> list[str]:
-        """The config_ids of all codes that WeCom lists, whoever made them through the API."""
+        """The config_ids of all codes that WeCom lists: those made through the API, by any app."""
         now = int(time.time())
         ways = self._calls.iter_list_contact_way(start_time=FIRST_LISTED, end_time=now, limit=1000)
         return [way["config_id"] for way in ways]
 
     def kept_pictures(self, channels: Iterable[Channel]) -> dict[str, bytes]:
-        """config_id → the code's image, of those whose image is kept here. Asks nobody but Redis."""
+        """config_id → the code's image, for the cached ones. Does not call WeCom."""
         ids = [channel.config_id for channel in channels]
         kept = self._redis.mget([keys.channel_picture(self._app, one) for one in ids]) if ids else []
         return {one: base64.b64decode(text) for one, text in zip(ids, kept, strict=True) if text}
 
     def picture(self, channel: Channel, by: float) -> bytes:
-        """The code's image: PNG or JPG. Kept here after it was fetched once; fetched by `by`, see `picture`."""
+        """The code's image, PNG or JPG; cached after the first fetch. `by`: see `picture`."""
         kept = self.kept_pictures([channel])
         if kept:
             return kept[channel.config_id]
@@ -280,7 +280,7 @@ def _stored(channel: Channel) -> str:
 
 
 def _way(answer: Answer) -> Mapping[str, Any]:
-    """The contact way of an answer, which by some reports comes as a list."""
+    """The contact way of an answer; it has been reported to come as a list."""
     way = answer.get("contact_way") or {}
     if isinstance(way, list):
         way = way[0] if way else {}

@@ -1,10 +1,10 @@
-"""入群欢迎语素材 kept in step with the welcome book: added, edited and deleted by difference. Doc 92366.
+"""Syncs 入群欢迎语素材 (group welcomes) at WeCom with the welcome book: adds, edits and deletes. Doc 92366.
 
-    plan        what the book wants against what is recorded of earlier runs → steps. Pure, so it is the dry run too
-    differs     a group welcome as it was sent against as WeCom has it now. Pure
-    GroupSync   takes the steps of one app, and looks for drift
+    plan        the book against the records of earlier runs → steps. Pure, so it is also the dry run
+    differs     a group welcome as it was sent against what WeCom has now. Pure
+    GroupSync   carries out the steps of one app, and checks for drift
 
-WeCom has no call that lists them, so the ids that it gave are state (welcome:group:APP). Only what is recorded
+WeCom has no call that lists them, so the ids that it gave are stored (welcome:group:APP). Only what is recorded
 there is ever touched; of those, what another app made (41058) is reported and left alone.
 """
 
@@ -28,14 +28,14 @@ from tasks.templates.render import Ready, attached, uploads
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import BadRequest, Final, NoAnswer
 
-PATIENCE = 60.0  # seconds for one run; what is left is for the next
+PATIENCE = 60.0  # seconds for one run; the next run does the rest
 CALL = 10.0  # seconds for one call
-CHECK_EVERY = 3600  # seconds between two looks for drift
+CHECK_EVERY = 3600  # seconds between two checks for drift
 
 ADDED, EDITED, DELETED, SAME, WAITS, FAILED = "added", "edited", "deleted", "the same", "waits", "failed"
 NOT_OURS = 41058
 MEDIA_DIED = 40007
-COMPARED: Mapping[str, tuple[str, ...]] = {  # item → its fields that WeCom gives back as they were sent
+COMPARED: Mapping[str, tuple[str, ...]] = {  # item → its fields that WeCom returns as they were sent
     "image": (),
     "link": ("title", "url", "desc"),
     "miniprogram": ("title", "appid", "page"),
@@ -50,17 +50,17 @@ class SyncInProgress(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SyncedWelcome:
-    """What is recorded of one group welcome. `template_id` "" while there is none at WeCom."""
+    """The record of one group welcome. `template_id` "" while there is none at WeCom."""
 
     template_id: str = ""
     sent: str = ""  # digest of what WeCom has, as far as we know
-    refused: str = ""  # digest of what it did not take: not sent again before the next look for drift
-    reason: Reason | None = None
+    refused: str = ""  # digest of what it refused: not sent again before the next check for drift
+    reason: Reason | None = None  # of the last failure
 
 
 @dataclass(frozen=True, slots=True)
 class SyncStep:
-    """One group welcome, and what is (to be) done with it. `body` is as WeCom takes it; None when nothing is sent."""
+    """One group welcome, and what is (to be) done with it. `body`: in WeCom's form; None when nothing is sent."""
 
     act: str
     name: str
@@ -72,7 +72,7 @@ class SyncStep:
 
 
 def body_of(welcome: GroupWelcome, ready: Ready) -> dict[str, Any] | None:
-    """A group welcome as WeCom takes it; None while its media is not ready."""
+    """A group welcome in WeCom's form; None while its media is not ready."""
     body: dict[str, Any] = {"text": {"content": welcome.text}} if welcome.text else {}
     if welcome.item is None:
         return body
@@ -90,7 +90,7 @@ def digest_of(body: Mapping[str, Any]) -> str:
 def plan(
     welcomes: Mapping[str, GroupWelcome], ready: Ready, kept: Mapping[str, SyncedWelcome], again: bool = False
 ) -> Iterator[SyncStep]:
-    """What to do, deletions first: there is room for 100. `again`: also what WeCom has refused as it is."""
+    """The steps to take, deletions first: WeCom has room for 100. `again`: also what it has refused unchanged."""
     for name in kept:
         if name not in welcomes:
             yield SyncStep(DELETED, name)
@@ -108,7 +108,7 @@ def plan(
 
 
 def differs(sent: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
-    """The parts in which WeCom has something else. Media is not compared: it comes back under other names."""
+    """The parts that are different at WeCom. Media is not compared: WeCom returns it under other names."""
     parts = []
     if (there.get("text") or {}).get("content", "") != sent.get("text", {}).get("content", ""):
         parts.append("text")
@@ -124,7 +124,7 @@ def differs(sent: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
 
 
 class GroupSync:
-    """Keeps the group welcomes of one app in step. Methods raise redis.RedisError."""
+    """Syncs the group welcomes of one app. Methods raise redis.RedisError."""
 
     def __init__(self, client: Redis, books: BookStore, app: App, wecom: WeComClient) -> None:
         self._redis = client
@@ -133,27 +133,27 @@ class GroupSync:
         self._wecom = wecom
 
     def kept(self) -> dict[str, SyncedWelcome]:
-        """Name → what is recorded."""
+        """Name → record."""
         stored = replies.fields(self._redis.hgetall(keys.group_welcomes(self._app.name)))
         return {name: _synced(value) for name, value in stored.items()}
 
     def adopt(self, template_ids: Mapping[str, str]) -> None:
-        """Take over ids of this app's from elsewhere, such as an exported book, unless others are known."""
+        """Record this app's ids from elsewhere, such as an exported book, for names that have no record yet."""
         for name, template_id in template_ids.items():
             self._redis.hsetnx(keys.group_welcomes(self._app.name), name, _stored(SyncedWelcome(template_id)))
 
     def troubles(self) -> dict[str, Reason]:
-        """Name → why WeCom has not what the book says."""
+        """Name → why WeCom does not have what the book says."""
         return {name: one.reason for name, one in self.kept().items() if one.reason}
 
     def due(self) -> bool:
-        """Whether it is time to look for drift; once in CHECK_EVERY seconds it is."""
+        """Whether it is time to check for drift: True once in CHECK_EVERY seconds."""
         return bool(self._redis.set(keys.group_welcomes_checked(self._app.name), 1, nx=True, ex=CHECK_EVERY))
 
     def sync(self, check: bool = False, dry_run: bool = False) -> list[SyncStep]:
-        """Do what the book asks for. → each group welcome with what was done, or with `dry_run` would be.
+        """Bring WeCom in line with the book. → each group welcome with what was done, or with `dry_run` would be.
 
-        `check`: ask WeCom for each that should be the same, and repair what is not. Raises SyncInProgress.
+        `check`: fetch each that should be the same from WeCom, and repair those that are not. Raises SyncInProgress.
         """
         number = self._books.current(self._app.name)
         if number is None:
@@ -189,7 +189,7 @@ class GroupSync:
         return self._books.ready.get(self._app.corp_id, [upload for item in items for upload in uploads(item)])
 
     def _checked(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
-        """The step for one that should be the same, after a look at what WeCom has."""
+        """The step for one that should be the same, after comparing it with what WeCom has."""
         try:
             there = self._calls(by).group_welcome_template_get(known.template_id)
         except (BadRequest, Final) as error:
@@ -201,47 +201,47 @@ class GroupSync:
         return replace(step, act=EDITED, detail=Reason.of(Kind.CHANGED_AT_WECOM, fields=parts)) if parts else step
 
     def _done(self, step: SyncStep, known: SyncedWelcome, ready: Ready, by: float) -> SyncStep:
-        """Take a step, and note it at once. → what came of it."""
+        """Carry out a step and record it at once. → the step with its result."""
         try:
             if step.act == DELETED:
-                return self._deleted(step, known, by)
+                return self._delete(step, known, by)
             if step.act == ADDED:
-                return self._added(step, by)
+                return self._add(step, by)
             if step.act == EDITED:
-                return self._edited(step, known, by)
+                return self._edit(step, known, by)
         except WeComError as error:
             code = error.errcode if isinstance(error, WeComAPIError) else None
             reason = Reason.from_error(error)
             if step.act == ADDED and isinstance(error, NoAnswer):
                 reason = Reason.of(Kind.MAY_EXIST_TWICE, cause=reason)
-            if code == MEDIA_DIED:  # it is renewed, and then the digest is another
+            if code == MEDIA_DIED:  # it is renewed, which changes the digest
                 self._books.ready.refuse(self._app.corp_id, _shown(step.body or {}, ready))
             final = isinstance(error, BadRequest | Final)
             refused = digest_of(step.body) if final and step.body is not None else known.refused
-            self._note(step.name, replace(known, refused=refused, reason=reason))
+            self._record(step.name, replace(known, refused=refused, reason=reason))
             return SyncStep(FAILED, step.name, reason)
         return step
 
-    def _added(self, step: SyncStep, by: float) -> SyncStep:
+    def _add(self, step: SyncStep, by: float) -> SyncStep:
         body = step.body or {}
         answer = self._calls(by).group_welcome_template_add(body)
-        self._note(step.name, SyncedWelcome(str(answer.get("template_id") or ""), digest_of(body)))
+        self._record(step.name, SyncedWelcome(str(answer.get("template_id") or ""), digest_of(body)))
         return step
 
-    def _edited(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
+    def _edit(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
         body = step.body or {}
         try:
             self._calls(by).group_welcome_template_edit({"template_id": known.template_id, **body})
         except (BadRequest, Final) as error:
             if error.errcode == NOT_OURS:
                 raise
-            self._added(step, by)  # it is gone; or the content is at fault, and then this is refused as well
+            self._add(step, by)  # it is gone; or the content is at fault, and then this is refused as well
             gone = Reason.of(Kind.GONE_FROM_WECOM, cause=Reason.from_error(error))
             return replace(step, act=ADDED, detail=step.detail or gone)
-        self._note(step.name, SyncedWelcome(known.template_id, digest_of(body)))
+        self._record(step.name, SyncedWelcome(known.template_id, digest_of(body)))
         return step
 
-    def _deleted(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
+    def _delete(self, step: SyncStep, known: SyncedWelcome, by: float) -> SyncStep:
         detail = None
         if known.template_id:
             try:
@@ -251,7 +251,7 @@ class GroupSync:
         self._redis.hdel(keys.group_welcomes(self._app.name), step.name)
         return replace(step, detail=detail)
 
-    def _note(self, name: str, kept: SyncedWelcome) -> None:
+    def _record(self, name: str, kept: SyncedWelcome) -> None:
         self._redis.hset(keys.group_welcomes(self._app.name), name, _stored(kept))
 
     def _calls(self, by: float) -> Any:
@@ -269,6 +269,6 @@ def _synced(stored: str) -> SyncedWelcome:
 
 
 def _shown(body: Mapping[str, Any], ready: Ready) -> Ready:
-    """What of `ready` a body shows."""
+    """Those of `ready` that a body shows."""
     values = {value for item in body.values() for value in item.values()}
     return {upload: value for upload, value in ready.items() if value in values}

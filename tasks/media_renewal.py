@@ -1,11 +1,11 @@
-"""Media kept fresh: what welcome books show is at WeCom before a customer is greeted, and never goes stale there.
+"""Media renewal: uploads the files that welcome books show before a customer is greeted, and again before they expire.
 
-    MediaRenewer a thread of role upkeep. Every second: the current books' files against what is recorded of them;
-                what is missing, refused or old enough is uploaded. Of several processes one does it, in threads of
-                its own: nothing else waits for an upload
-    media_status how it stands with one app's media, for /readyz, /metrics and `check`
+    MediaRenewer  a thread of role upkeep. Every second it compares the current books' files with their records, and
+                  uploads what is missing, refused or old enough. One of several processes does it, holding a lock,
+                  in threads of its own: nothing else waits for an upload
+    media_status  the status of one app's media, for /readyz, /metrics and `check`
 
-An import or a rollback needs to tell nobody: the next look finds it. Images that fit get a permanent URL
+An import or a rollback needs to notify nothing: the next check finds it. Images that fit get a permanent URL
 (media/uploadimg, doc 90256) within its quotas, all else a media id for three days (media/upload, doc 90253).
 """
 
@@ -35,20 +35,20 @@ from tasks.wecom import WeComClient, WeComError
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 1.0  # seconds between two looks
-LEASE = 4.0  # seconds after which another process takes over from one that says nothing
-AT_ONCE = 4  # uploads of one corp: one that hangs holds up none of another
+INTERVAL = 1.0  # seconds between two checks
+LEASE = 4.0  # seconds after which another process takes over from one that does not renew its lock
+AT_ONCE = 4  # concurrent uploads of one corp, so that one corp's cannot hold up another's
 PATIENCE = 60.0  # seconds for one upload
 
-LIFE = 3 * 86400.0  # seconds of a media id, doc 90253
+LIFE = 3 * 86400.0  # seconds that a media id lives, doc 90253
 RENEW = 2.5 * 86400.0  # seconds after which it is renewed at the latest
 SPREAD = 6 * 3600.0  # seconds over which the renewals of a book are spread, each file at its own point
-ALARM = 12 * 3600.0  # seconds left from which an id should have been renewed long ago
+ALARM = 12 * 3600.0  # seconds left at which an id should have been renewed long ago
 FIRST = 10.0  # seconds for which /readyz waits for the first media
 
 PER_DAY, PER_MONTH = 1000, 3000  # permanent images of a corp, doc 90256
-QUOTA_ZONE = ZoneInfo("Asia/Shanghai")  # whose days and months they are
-QUOTA_WAIT = 600.0  # seconds until a full quota is looked at again
+QUOTA_ZONE = ZoneInfo("Asia/Shanghai")  # the quotas' days and months are in this zone
+QUOTA_WAIT = 600.0  # seconds until an exhausted quota is checked again
 
 _TAKE_QUOTA = """
 if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
@@ -65,7 +65,7 @@ return 1
 
 
 def due_at(upload: Upload, record: Record) -> float:
-    """When an upload is to be made: Unix seconds, 0 for at once; infinite for what never ends."""
+    """When an upload is due: Unix seconds, 0 for at once; infinite for a permanent URL."""
     if record.value is None:
         return record.next_try_at
     if record.ends_at is None:
@@ -75,12 +75,12 @@ def due_at(upload: Upload, record: Record) -> float:
 
 
 def stand_in(upload: Upload) -> Upload:
-    """The media id that is shown as long as an image has no permanent URL."""
+    """The upload of the media id that is shown as long as an image has no permanent URL."""
     return Upload(upload.sha256, "image")
 
 
 def due(wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: float) -> Iterator[tuple[Upload, Media]]:
-    """The uploads that are to be made now. An image whose permanent URL has to wait gets a media id meanwhile."""
+    """The uploads that are due now. An image whose permanent URL has to wait gets a media id meanwhile."""
     for upload, media in wanted.items():
         record = records.get(upload.key, Record())
         if due_at(upload, record) <= now:
@@ -92,13 +92,13 @@ def due(wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: floa
 
 
 def quota_keys(corp_id: str) -> list[str]:
-    """Where the permanent images of a corp are counted: those of today, and those of this month."""
+    """The keys that count a corp's permanent images: of today, and of this month."""
     today = datetime.now(QUOTA_ZONE)
     return [keys.image_quota(corp_id, f"{today:%Y-%m-%d}"), keys.image_quota(corp_id, f"{today:%Y-%m}")]
 
 
 def wanted_by(books: BookStore, app: str) -> dict[Upload, Media]:
-    """What the current book of an app shows; nothing if it has none, or none that can be read."""
+    """The uploads that an app's current book needs → their files; empty without a readable book. Raises RedisError."""
     number = books.current(app)
     if number is None:
         return {}
@@ -109,26 +109,26 @@ def wanted_by(books: BookStore, app: str) -> dict[Upload, Media]:
         return {}
 
 
-# ------------------------------------------------------------------------------------------------ how it stands
+# ------------------------------------------------------------------------------------------------ status
 
 
 @dataclass(frozen=True, slots=True)
 class MediaStatus:
-    """How it stands with the media of an app's current book."""
+    """The status of the media of an app's current book."""
 
     files: int = 0  # uploads that it needs
     absent: Mapping[str, Reason] = field(
         default_factory=dict
-    )  # path → why it is not at WeCom, for what cannot be shown now
+    )  # path → why it is not at WeCom, for files that cannot be shown now
     failing: Mapping[str, Reason] = field(
         default_factory=dict
-    )  # path → why it was not renewed, for what can still be shown
-    left: float | None = None  # seconds until the first media id ends; None: none does
-    starting: bool = False  # the first media was stored so lately that it may still be on its way
+    )  # path → why it was not renewed, for files that can still be shown
+    left: float | None = None  # seconds until the first media id expires; None: none does
+    starting: bool = False  # the first media was stored so recently that it may still be uploading
 
     @property
     def is_ending(self) -> bool:
-        """Whether an id ends soon that should have been renewed long ago, although nothing is known to fail."""
+        """Whether a media id expires soon that should have been renewed long ago, although no upload failed."""
         return not self.absent and not self.failing and self.left is not None and self.left < ALARM
 
     @property
@@ -138,7 +138,7 @@ class MediaStatus:
 
 
 def media_status(books: BookStore, app: App, now: float | None = None) -> MediaStatus:
-    """How it stands with one app's media. Raises redis.RedisError."""
+    """The status of one app's media. `now`: Unix seconds. Raises redis.RedisError."""
     now = time.time() if now is None else now
     wanted = wanted_by(books, app.name)
     if not wanted:
@@ -160,7 +160,7 @@ def media_status(books: BookStore, app: App, now: float | None = None) -> MediaS
     return MediaStatus(len(wanted), absent, failing, left, starting=since is not None and since < FIRST)
 
 
-# ------------------------------------------------------------------------------------------------ the keeper
+# ------------------------------------------------------------------------------------------------ the renewer
 
 
 class MediaRenewer(threading.Thread):
@@ -188,17 +188,17 @@ class MediaRenewer(threading.Thread):
                 self.look()
             except redis.RedisError as error:
                 log.warning("cannot look after media: %s", type(error).__name__)
-            except Exception:  # the thread's edge: the next look may fare better
+            except Exception:  # the thread's edge: the next check may succeed
                 log.exception("looking after media ended in an error")
 
     def stop(self) -> None:
-        """Begin no upload any more, and let another process do it."""
+        """Begin no more uploads, and release the lock for another process."""
         self._stopping.set()
-        with contextlib.suppress(redis.RedisError):  # another process has the lease, or it ends by itself
+        with contextlib.suppress(redis.RedisError):  # another process holds the lock, or it expires by itself
             self._lease.release()
 
     def look(self) -> bool:
-        """Begin the uploads that are due. → whether it is for this process to do. Raises redis.RedisError."""
+        """Begin the uploads that are due. → whether this process holds the lock. Raises redis.RedisError."""
         if not self._has_lease():
             return False
         for corp_id, apps in self._apps.items():
@@ -216,7 +216,7 @@ class MediaRenewer(threading.Thread):
         return True
 
     def _has_lease(self) -> bool:
-        """Renew the lease, or take it where nobody has it."""
+        """Renew the lock, or acquire it if it is free. → whether this process holds it."""
         with contextlib.suppress(LockError):
             return self._lease.reacquire()
         return bool(self._lease.acquire())
@@ -224,7 +224,7 @@ class MediaRenewer(threading.Thread):
     def _begin(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:
         mark = corp_id, upload.key
         if mark in self._under_way or not self._free[corp_id].acquire(blocking=False):
-            return  # the next look comes soon
+            return  # in progress, or too many are: the next check comes soon
         self._under_way.add(mark)
 
         def work() -> None:
@@ -241,7 +241,7 @@ class MediaRenewer(threading.Thread):
         threading.Thread(target=work, name="upload", daemon=True).start()
 
     def _upload(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:
-        """Make one upload, and note what became of it. Raises redis.RedisError."""
+        """Make one upload, and record its result. Raises redis.RedisError."""
         ready = self._books.ready
         began = time.time()
         if upload.how == "url" and not self._within_quota(corp_id):
@@ -250,7 +250,7 @@ class MediaRenewer(threading.Thread):
             ready.change(corp_id, upload, lambda record: replace(record, next_try_at=wait, reason=why))
             return
         record = ready.all(corp_id).get(upload.key, Record())
-        app = apps[record.failures % len(apps)]  # where one may not upload, another of the corp may
+        app = apps[record.failures % len(apps)]  # if one app may not upload, another of the corp may
         content = self._books.media.get(upload.sha256)
         failure = Reason.of(Kind.FILE_NOT_KEPT)
         value = None
@@ -270,11 +270,11 @@ class MediaRenewer(threading.Thread):
             log.error("%s cannot be uploaded for app %s (try %s): %s", media.path, app, tries, failure)
 
     def _within_quota(self, corp_id: str) -> bool:
-        """Take one of the corp's permanent images, if there is one left."""
+        """Count one permanent image against the corp's quota. False: it is used up."""
         return bool(self._take_quota(keys=quota_keys(corp_id), args=[PER_DAY, PER_MONTH]))
 
     def _forget(self, corp_id: str, wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: float) -> None:
-        """Drop what nobody wants and nobody could send. Permanent URLs stay: they cost of the quota."""
+        """Delete records that no book needs and that cannot be sent. Permanent URLs stay: they used up quota."""
         kept = {upload.key for one in wanted for upload in (one, stand_in(one))}
         gone = [key for key, one in records.items() if key not in kept and not one.sendable(now)]
         self._books.ready.drop(corp_id, gone)

@@ -271,13 +271,13 @@ def test_a_lock_that_another_process_holds_by_now_is_left_to_it(
     groups: Groups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups.book(TEXTS)
-    lock, made = keys.group_welcomes_lock("default"), groups.sync._added
+    lock, made = keys.group_welcomes_lock("default"), groups.sync._add
 
     def slowly(step: Any, by: float) -> Any:
         groups.here.services.redis.set(lock, "another")  # ours has ended
         return made(step, by)
 
-    monkeypatch.setattr(groups.sync, "_added", slowly)
+    monkeypatch.setattr(groups.sync, "_add", slowly)
     assert groups.steps() == [(ADDED, "hello"), (ADDED, "bye")]
     assert groups.here.services.redis.get(lock) == "another"
 
@@ -285,7 +285,7 @@ def test_a_lock_that_another_process_holds_by_now_is_left_to_it(
 def test_an_id_is_noted_as_soon_as_it_is_there(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that dies in the middle leaves no group welcome behind that nobody knows."""
     groups.book(TEXTS)
-    made = groups.sync._added
+    made = groups.sync._add
     done: list[str] = []
 
     def then_die(step: Any, by: float) -> Any:
@@ -294,7 +294,7 @@ def test_an_id_is_noted_as_soon_as_it_is_there(groups: Groups, monkeypatch: pyte
         done.append(step.name)
         return made(step, by)
 
-    monkeypatch.setattr(groups.sync, "_added", then_die)
+    monkeypatch.setattr(groups.sync, "_add", then_die)
     with pytest.raises(SystemExit):
         groups.sync.sync()
     with connect(groups.here.services.settings.redis_url or "", timeout=1) as client:
