@@ -77,7 +77,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # thousands of callbacks may be open at once
-    gc.set_threshold(100_000, 50, 100)  # records only grow: looking through them is CPU taken from what is measured
+    gc.set_threshold(100_000, 50, 100)  # records only grow: collecting them costs CPU of the system under test
     try:
         asyncio.run(serve(given))
     except OSError as exc:

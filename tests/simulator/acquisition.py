@@ -99,7 +99,7 @@ def statistic(call: Call) -> Fields:
 
 
 def chat_info(call: Call) -> Fields:
-    """A chat_key is the number of the record of the customer who wrote."""
+    """A chat_key is the record number of the customer who wrote."""
     key, records = call.json("chat_key")["chat_key"], call.world.records.all
     if not key.isdigit() or not 0 < int(key) <= len(records):
         raise Refused(40058, "invalid Request Parameter, chat_key")

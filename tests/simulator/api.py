@@ -28,7 +28,7 @@ __all__ = ["ROUTES", "Call", "Fields", "File", "answer", "code_in", "error"]
 
 
 def answer(call: Call) -> Fields | File:
-    """What WeCom answers to a call of a path in ROUTES; it takes effect here."""
+    """WeCom's answer to a call of a path in ROUTES; the call takes effect here."""
     route = ROUTES[call.path]
     try:
         if call.verb != route.verb:
@@ -41,7 +41,7 @@ def answer(call: Call) -> Fields | File:
 
 
 def _owner(call: Call) -> App:
-    """Whose token the query carries; a token anywhere else does not count. Doc 91039."""
+    """The app whose token is in the query; a token anywhere else does not count. Doc 91039."""
     token = call.world.tokens.get(call.required("access_token", 41001))
     if token is None or token.revoked:
         raise Refused(40014, "invalid access_token")
@@ -63,7 +63,7 @@ def get_token(call: Call) -> Fields:
 
 
 def send_welcome_msg(call: Call) -> Fields:
-    """Doc 92137. The code is judged when the call arrives; the customer has the greeting when the answer leaves."""
+    """Doc 92137. The code is checked when the call arrives; the customer has the greeting when the answer is sent."""
     world, records = call.world, call.world.records
     told = greeting.read(
         call.body,

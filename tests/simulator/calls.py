@@ -1,4 +1,4 @@
-"""What a handler of the API gets and gives: a Call in, WeCom's answer out. The handlers are in a file a subject."""
+"""What an API handler receives and returns: a Call in, WeCom's answer out. Each subject's handlers have a file."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ NOBODY = App()
 
 @dataclass(slots=True)
 class Call:
-    """A request. `now`: when it arrived; `delay`: seconds until its answer leaves, when it is seen to take effect."""
+    """A request. `now`: when it arrived; `delay`: seconds until its answer is sent, and its effect becomes visible."""
 
     world: World
     path: str
@@ -30,8 +30,8 @@ class Call:
     now: float
     delay: float = 0
     range: str = ""  # the header
-    app: App = NOBODY  # whose token it carries
-    record: Record | None = None  # the added contact it is about
+    app: App = NOBODY  # whose token it has
+    record: Record | None = None  # the added contact that it is about
     spent: bool = False  # it used up the record's code
 
     @property
@@ -46,7 +46,7 @@ class Call:
         return value
 
     def json(self, *required: str) -> Fields:
-        """The body. The named fields are in it."""
+        """The body; Refused if one of the named fields is missing."""
         body = greeting.read_json(self.body)
         for name in required:
             if body.get(name) in (None, "", []):
@@ -54,7 +54,7 @@ class Call:
         return body
 
     def page(self, body: Fields, items: Sequence[T], most: int, default: int | None = None) -> tuple[list[T], str]:
-        """(items, next_cursor) of the page that `cursor` and `limit` ask for. A cursor is an opaque text."""
+        """(items, next_cursor) of the page requested by `cursor` and `limit`. A cursor is an opaque text."""
         limit = body.get("limit", default or most)
         if not isinstance(limit, int) or not 1 <= limit <= most:
             raise Refused(40058, f"invalid Request Parameter, limit must be in [1, {most}]")
@@ -93,7 +93,7 @@ def error(errcode: int, errmsg: str) -> Fields:
 
 
 def code_in(body: bytes) -> str:
-    """The welcome code of a request that may be anything."""
+    """The welcome code of a request whose body may be anything."""
     try:
         return str(json.loads(body)["welcome_code"])
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -123,7 +123,7 @@ def one_of(body: Fields, name: str, *allowed: object) -> None:
 
 
 def span(body: Fields, start: str, end: str, days: int) -> None:
-    """Both there, in order, and not too far apart."""
+    """Check that both times are there, in order, and not too far apart. Raises Refused."""
     given = body.get(start), body.get(end)
     if not all(isinstance(value, int) for value in given):
         raise Refused(40058, f"invalid Request Parameter, {start} and {end}")

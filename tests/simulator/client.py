@@ -1,4 +1,4 @@
-"""StandIn: the stand-in as a process of its own, and a typed method for each thing it can be told.
+"""StandIn: the stand-in as a process of its own, with a typed method for each control call.
 
 with StandIn(Faults(latency_ms=80)) as wecom:
     app = wecom.register(App.random(callback_url="http://127.0.0.1:8000/callback"))
@@ -30,7 +30,7 @@ START_S = 60.0
 
 
 class StandIn:
-    """Ends with its `with` block, and with this process however that ends (its standard input closes)."""
+    """Ends with its `with` block, and with this process, however it ends (its standard input closes)."""
 
     def __init__(
         self,
@@ -97,20 +97,20 @@ class StandIn:
     # -------------------------------------------------------------------------------- what it is
 
     def register(self, app: App) -> App:
-        """Make the app known, or change it. Returns it."""
+        """Register the app, or change it. Returns it."""
         self._post("register", asdict(app))
         return app
 
     def settings(self, **settings: float) -> None:
-        """Any of window_s, token_life_s, media_life_s."""
+        """Change any of window_s, token_life_s, media_life_s, clock_s. In seconds."""
         self._post("settings", settings)
 
     def faults(self, faults: Faults | None = None, **rates: Any) -> None:
-        """These instead of all earlier ones, their seed started anew; nothing at all means none."""
+        """Replace all faults, restarting their seed; without arguments there are none."""
         self._post("faults", asdict(Faults(**rates) if faults is None else faults))
 
     def pushing(self, **pushing: Any) -> None:
-        """How callbacks are pushed: fields of sender.Pushing; what is not named has its default."""
+        """Set how callbacks are pushed: fields of sender.Pushing; fields not named get their default."""
         self._post("pushing", pushing)
 
     def people(
@@ -121,9 +121,9 @@ class StandIn:
         departments: dict[int, dict[str, Any]] | None = None,
         app: str = "default",
     ) -> None:
-        """Fields by id, as the API gives them: `members={"zhangsan": {"name": "张三"}}`. Status 5: who left.
+        """Set fields by id, as the API returns them: `members={"zhangsan": {"name": "张三"}}`. Status 5: has left.
 
-        A member's `licensed` False: without an interface licence, 701008.
+        A member with `licensed` False has no interface licence: 701008.
         """
         people = {"members": members, "customers": customers, "chats": chats, "departments": departments}
         self._post("people", {"app": app, **{kind: fields or {} for kind, fields in people.items()}})
@@ -131,17 +131,17 @@ class StandIn:
     # -------------------------------------------------------------------------------- what happens
 
     def add(self, **event: Any) -> Record:
-        """A customer is added, now: fields of sender.Event. Pushed to the callback unless `push=False`."""
+        """Add a customer now: fields of sender.Event. Pushed to the callback unless `push=False`."""
         return Record.from_json(self._post("add", event))
 
     def repeat(self, record: Record | int, times: int = 1) -> None:
-        """Push the same event `times` more, in parallel, accepted or not."""
+        """Push the same event `times` more, in parallel, whether it was accepted or not."""
         self._post("repeat", {"id": record if isinstance(record, int) else record.id, "times": times})
 
     def load(self, count: int, rate: float, *, members: int = 50, **event: Any) -> tuple[float, float]:
-        """Begin to add `count` customers, `rate` a second, in an open loop. (begin, end), Unix time; does not wait.
+        """Start adding `count` customers, `rate` a second, in an open loop. → (begin, end), Unix time; does not wait.
 
-        A burst is `load(8000, rate=8000)`. Further fields as in `add`. An earlier load is waited for.
+        A burst is `load(8000, rate=8000)`. Further fields as in `add`. Waits for the end of an earlier load.
         """
         self._wait_until(lambda status: not status["loading"], "the end of the earlier load", timeout=120)
         plan = self._post("load", {"count": count, "rate": rate, "members": members, **event}, timeout=60)
@@ -155,24 +155,24 @@ class StandIn:
         return self._post("revoke", {})["revoked"]
 
     def kill_media(self, ids: list[str] | None = None) -> int:
-        """Let material die before its time; None: all of it."""
+        """Expire material early, by media id; None: all of it. → how many."""
         return self._post("kill_media", {"ids": ids})["killed"]
 
     def pristine(self) -> None:
-        """Without memory, faults or latency, and with everybody's settings as they are by default. Apps stay."""
+        """Reset everything, with default settings and no faults or latency. Apps stay."""
         self.reset()
         self.settings(window_s=20, token_life_s=7200, media_life_s=3 * 86400, clock_s=0)
         self.faults()
         self.pushing()
 
     def reset(self) -> None:
-        """Forget records, tokens, people and media, and stop what is under way; apps, settings, faults stay."""
+        """Forget records, tokens, people and media, and stop pushes in progress; apps, settings, faults stay."""
         self._post("reset", {})
 
-    # -------------------------------------------------------------------------------- what became of it
+    # -------------------------------------------------------------------------------- results
 
     def status(self) -> dict[str, Any]:
-        """Cheap: added, accepted, given_up, greeted, pushing (under way), loading, connections."""
+        """Cheap to poll: added, accepted, given_up, greeted, pushing (in progress), loading, connections."""
         return self._get("status")
 
     def summary(self) -> Summary:
@@ -182,24 +182,24 @@ class StandIn:
         return [Record.from_json(value) for value in self._get(f"records?from={from_id}")]
 
     def record(self, record: Record | int) -> Record:
-        """Its present state."""
+        """The record as it is now."""
         return Record.from_json(self._get(f"record?id={record if isinstance(record, int) else record.id}"))
 
     def wait_until_greeted(self, count: int, timeout: float = 60) -> None:
-        """Until so many customers have their greeting. TimeoutError tells how far it came."""
+        """Wait until `count` customers have their greeting. TimeoutError shows the status."""
         self._wait_until(lambda status: status["greeted"] >= count, f"{count} greeted", timeout)
         time.sleep(max(0.0, self.status()["last_greeted_at"] - time.time()))  # decided, and now also delivered
 
     def wait_until_accepted(self, count: int, timeout: float = 60) -> None:
-        """Until so many events were answered 200."""
+        """Wait until `count` events were answered 200."""
         self._wait_until(lambda status: status["accepted"] >= count, f"{count} accepted", timeout)
 
     def wait_until_pushed(self, timeout: float = 120) -> None:
-        """Until the load is over and every event was accepted or given up."""
+        """Wait until the load is over and every event was accepted or given up."""
         self._wait_until(lambda status: not status["loading"] and not status["pushing"], "all pushed", timeout)
 
     def messages(self, app: str = "default") -> list[dict[str, Any]]:
-        """What members were sent by the corp, oldest first: `members` it reached, and its `text` or other kind."""
+        """The app messages to members, oldest first: the `members` reached, and the `text` or other kind."""
         return self._get(f"messages?app={app}")
 
     def _wait_until(self, met: Callable[[dict[str, Any]], bool], wanted: str, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""The stand-in under test, and a callback that notes what it receives and answers as told."""
+"""The stand-in under test, and a callback that records what it receives and answers as told."""
 
 from collections.abc import Iterator
 

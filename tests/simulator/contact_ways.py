@@ -11,11 +11,11 @@ from tests.simulator.greeting import Refused
 
 OPTIONS = ("style", "remark", "skip_verify", "state", "user", "party", "expires_in", "chat_expires_in", "unionid")
 FORTNIGHT = 14 * 86400
-PICTURES = "/wwpic/"  # where the server shows the codes, by config_id
+PICTURES = "/wwpic/"  # the path of the codes' images, by config_id
 
 
 def picture(config_id: str) -> bytes:
-    """A PNG of the code, as one would scan it."""
+    """The code's image as a PNG."""
     code = io.BytesIO()
     segno.make(f"https://u.wechat.com/{config_id}", error="m").save(code, kind="png", scale=8)
     return code.getvalue()

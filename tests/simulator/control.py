@@ -1,4 +1,4 @@
-"""The paths below /simulator/, by which tests and benchmarks steer the stand-in: one table at the end."""
+"""The paths below /simulator/, by which tests and benchmarks control the stand-in: one table at the end."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ class Control:
         self._world, self._sender = world, sender
 
     async def act(self, verb: str, name: str, body: Body) -> Any:
-        """LookupError for an unknown path or thing, TypeError or ValueError for a request that makes no sense."""
+        """Raises LookupError for an unknown path or object, TypeError or ValueError for an invalid request."""
         return await PATHS[verb, name](self, body)
 
     async def register(self, body: Body) -> Body:
@@ -32,7 +32,7 @@ class Control:
         return asdict(self._world.settings)
 
     async def faults(self, body: Body) -> Body:
-        """Replaces all of them, and starts their seed anew."""
+        """Replaces all faults, and restarts their seed."""
         self._world.dice = Dice(Faults(**body))
         return asdict(self._world.dice.faults)
 
@@ -84,7 +84,7 @@ class Control:
         return asdict(self._world.summary())
 
     async def records(self, body: Body) -> list[Body]:
-        """Those from an id on."""
+        """The records from an id on."""
         start = max(int(body.get("from", 1)), 1) - 1
         return [record.to_json() for record in self._world.records.all[start : start + RECORDS_AT_ONCE]]
 
@@ -92,7 +92,7 @@ class Control:
         return self._world.records.all[int(body["id"]) - 1].to_json()
 
     async def messages(self, body: Body) -> list[Body]:
-        """What an app's members were sent, oldest first."""
+        """An app's messages to members, oldest first."""
         return self._world.corp(self._app(body)).of(Outbox).messages
 
     def _app(self, body: Body) -> App:

@@ -1,4 +1,4 @@
-"""Customers, and what members note of them. Docs 92113, 92114, 92994, 99434, 92115, 92132."""
+"""Customers, and members' remarks and tags of them. Docs 92113, 92114, 92994, 99434, 92115, 92132."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,19 +15,19 @@ REMARKS = {"remark": 20, "description": 150, "remark_company": 20}  # characters
 
 @dataclass(slots=True)
 class Notes:
-    """What members remarked, and how they tagged. By (member, customer)."""
+    """Remarks and tags, by (member, customer)."""
 
     remarks: dict[Pair, Fields] = field(default_factory=dict)
     tags: dict[Pair, dict[str, Fields]] = field(default_factory=dict)  # → tag id → its names
 
 
 def contacts(call: Call, member: str) -> dict[str, Record]:
-    """The customers of a member, and how they met."""
+    """The customers of a member, and the records of how they were added."""
     return {who: met[member] for who, met in call.corp.relations.items() if member in met}
 
 
 def related(call: Call, body: Fields) -> Pair:
-    """The (member, customer) of a body; Refused if they are no contacts, or only half of them."""
+    """The (member, customer) of a body; Refused if they are not contacts, or only half-added."""
     pair = body["userid"], body["external_userid"]
     record = call.corp.relations.get(pair[1], {}).get(pair[0])
     if record is None or record.change == "add_half_external_contact":
@@ -98,7 +98,7 @@ def batch_get_by_user(call: Call) -> Fields:
 
 
 def _info(call: Call, record: Record) -> Fields:
-    """As in get, but with the ids of tags alone."""
+    """As in get, but with only the ids of tags."""
     follow = _follow(call, record)
     return {**follow, "tag_id": [tag["tag_id"] for tag in follow.pop("tags")]}
 
@@ -140,7 +140,7 @@ def remark(call: Call) -> Fields:
 
 
 def get_user_behavior_data(call: Call) -> Fields:
-    """Of the stand-in's members it is known alone whom they added."""
+    """The stand-in knows only whom its members added; the other numbers are 0."""
     body = call.json("start_time", "end_time")
     members = [body["userid"]] if isinstance(body.get("userid"), str) else entries(body, "userid", 100)
     parties = entries(body, "partyid", 100)

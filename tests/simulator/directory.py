@@ -15,11 +15,11 @@ class Departments:
     by_id: dict[int, Fields] = field(default_factory=lambda: {ROOT: _department(ROOT, name="公司", parentid=0)})
 
     def name(self, id: int, **fields: Any) -> None:
-        """Make a department, or change it: fields of department/get."""
+        """Create or change a department: fields of department/get."""
         self.by_id[id] = {**_department(id), **self.by_id.get(id, {}), **fields}
 
     def below(self, id: int) -> list[Fields]:
-        """The department and all below it."""
+        """The department and all departments below it."""
         here = [self.by_id[id]] if id in self.by_id else []
         return here + [
             row for child in self.by_id.values() if child["parentid"] == id for row in self.below(child["id"])
@@ -28,7 +28,7 @@ class Departments:
 
 @dataclass(slots=True)
 class Outbox:
-    """What members were sent: msgid → app, and to whom what."""
+    """The messages that members were sent: msgid → app, receivers and content."""
 
     sent: dict[str, str] = field(default_factory=dict)
     messages: list[Fields] = field(default_factory=list)

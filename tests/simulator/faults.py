@@ -1,4 +1,4 @@
-"""How the API misbehaves: rates in [0, 1], latency in milliseconds, a seed so that a run repeats."""
+"""Fault injection of the API: rates in [0, 1], latency in milliseconds, and a seed that makes runs repeatable."""
 
 import random
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ KINDS = {  # a field of Faults → what happens to the call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """At most one fault strikes a call, so the rates add up to 1 at most. `paths`: below /cgi-bin/, "*" for all."""
+    """At most one fault hits a call, so the rates add up to 1 at most. `paths`: below /cgi-bin/, "*" for all."""
 
     latency_ms: float = 0
     jitter_ms: float = 0  # uniform, ± around the mean
@@ -66,7 +66,7 @@ class Faults:
 
 
 class Dice:
-    """Draws, call by call, what `Faults` have in store. Calls in the same order meet the same faults."""
+    """Draws the fault of each call from `Faults`. The same order of calls gives the same faults."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults

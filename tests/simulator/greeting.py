@@ -54,7 +54,7 @@ class Greeting:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request. Refused 40033 for escapes instead of UTF-8, 40058 for all else that is wrong."""
+    """The JSON object of a request. Refused: 40033 for escapes instead of UTF-8, 40058 for any other error."""
     if b"\\u" in body and _ESCAPED.search(body):
         raise Refused(40033, "invalid request chars, use UTF-8 instead of \\uxxxx")
     try:
@@ -101,7 +101,7 @@ def content(
 
 
 def _empty_of_wrong_type(call: dict[str, Any]) -> bool:
-    """Is there an item like `"link": []`? WeCom lets it pass with a warning and sends nothing of use."""
+    """Whether there is an item like `"link": []`, which WeCom accepts with a warning, and sends nothing."""
     wanted = {"text": dict, "attachments": list, **dict.fromkeys(LEGACY, dict)}
     return any(not call[k] and not isinstance(call[k], kind) for k, kind in wanted.items() if k in call)
 

@@ -15,7 +15,7 @@ class Chats:
     by_id: dict[str, Fields] = field(default_factory=dict)
 
     def name(self, chat_id: str, **fields: Any) -> None:
-        """Make a chat, or change it: fields of groupchat/get."""
+        """Create or change a chat: fields of groupchat/get."""
         default = {"chat_id": chat_id, "name": "", "owner": "", "create_time": 0, "notice": "", "member_list": []}
         self.by_id[chat_id] = {**default, "admin_list": [], **self.by_id.get(chat_id, {}), **fields}
 

@@ -1,4 +1,4 @@
-"""企业群发: tasks for members, who never get round to confirming them. Docs 92135, 93338, 97610, 97611."""
+"""企业群发: tasks for members, who never confirm them here. Docs 92135, 93338, 97610, 97611."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ def add(call: Call) -> Fields:
 
 
 def _receivers(call: Call, kind: str, sender: str, wanted: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """(sender → receivers, those who are none). Without names: all of the sender's."""
+    """(sender → receivers, those of `wanted` that have no sender). Without `wanted`: all of the sender's."""
     if kind == "group":
         chats = {chat_id for chat_id, chat in call.corp.of(Chats).by_id.items() if chat["owner"] == sender}
         wanted = wanted or sorted(chats)
@@ -136,7 +136,7 @@ def result(call: Call) -> Fields:
 
 
 def _sent(task: Task, sender: str) -> list[Fields]:
-    """Of a message to groups there is nothing to show until the member has chosen them."""
+    """A message to groups has no results before the member has chosen them."""
     if task.chat_type == "group":
         return []
     return [{"external_userid": receiver, "userid": sender, "status": 0} for receiver in task.receivers.get(sender, [])]

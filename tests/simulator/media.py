@@ -1,4 +1,4 @@
-"""素材: what is uploaded, and read back. Docs 90253, 90254, 90256, 95098, 96219."""
+"""素材: uploads and downloads of material. Docs 90253, 90254, 90256, 95098, 96219."""
 
 import re
 import secrets
@@ -17,7 +17,7 @@ UPLOADS = {  # type → (limit in bytes, errcode beyond it, first bytes allowed)
 }
 UPLOADIMG_LIMIT = 2 << 20  # bytes; doc 90256
 UPLOAD_MINIMUM = 6  # bytes: "more than 5"
-WHOLE = 20 << 20  # bytes that are given without a range
+WHOLE = 20 << 20  # bytes that may be downloaded without a range
 
 _BOUNDARY = re.compile(r'boundary="?([^";]+)')
 _FILENAME = re.compile(rb'[; ]filename="([^"]*)"')  # raw UTF-8; filename*= is ignored, as WeCom does
@@ -25,7 +25,7 @@ _FILENAME = re.compile(rb'[; ]filename="([^"]*)"')  # raw UTF-8; filename*= is i
 
 @dataclass(slots=True)
 class Jobs:
-    """Files to be fetched. The stand-in fetches nothing: each job is done at once, with a file of 16 bytes."""
+    """Jobs that upload a file from a URL. Nothing is fetched: each is done at once, with a file of 16 bytes."""
 
     by_id: dict[str, str] = field(default_factory=dict)  # → media_id
 

@@ -1,4 +1,4 @@
-"""客户朋友圈: tasks for members, who never get round to publishing. Docs 95094, 93333, 97612."""
+"""客户朋友圈: tasks for members, who never publish here. Docs 95094, 93333, 97612."""
 
 import secrets
 from dataclasses import dataclass, field

@@ -16,7 +16,7 @@ class Products:
 
 
 def _known(call: Call, own: bool = False) -> Fields:
-    """What the body names; with `own`, one that this app made."""
+    """The product that the body names; with `own`, only one that this app made. Raises Refused."""
     kept, some_id = call.corp.of(Products), call.json("product_id")["product_id"]
     if some_id not in kept.by_id:
         raise Refused(40058, "invalid Request Parameter, product_id")

@@ -1,4 +1,4 @@
-"""What became of every added contact: the judge of tests and benchmarks. Pure; times are `time.time()`."""
+"""The outcome of every added contact: the judge of tests and benchmarks. Pure; times are `time.time()`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Send:
-    """One call of send_welcome_msg with this code. `result`: the errcode, or the fault that struck.
+    """One call of send_welcome_msg with this code. `result`: the errcode, or the fault that hit it.
 
     `answered` is None until the answer is on its way, False if the caller cannot have had it.
     """
@@ -21,7 +21,7 @@ class Send:
 
 @dataclass(slots=True)
 class Record:
-    """One added contact. Times are None until the thing has happened."""
+    """One added contact. Times are None until it has happened."""
 
     id: int
     app: str
@@ -31,16 +31,16 @@ class Record:
     external_user_id: str
     welcome_code: str  # "" where the event carries none
     state: str
-    planned_at: float  # when the push was due; under load fixed beforehand, so a slow generator hides nothing
+    planned_at: float  # when the push was due; fixed before a load starts, so that a slow generator hides nothing
     created_at: int  # WeCom's CreateTime
-    add_way: int = 1  # how they met, doc 92114
+    add_way: int = 1  # how the contact was added, doc 92114
     pushed_at: float | None = None  # the first push; the code's window starts here
     pushes: int = 0
     failures: list[str] = field(default_factory=list)  # of the pushes: an HTTP status, "timeout", "refused" …
     accepted_at: float | None = None  # the callback answered 200
     callback_s: float | None = None  # how long that answer took
     sends: list[Send] = field(default_factory=list)
-    spent_at: float | None = None  # the code was used up
+    spent_at: float | None = None  # the code was used
     greeted_at: float | None = None  # the customer has the greeting
     content: dict[str, Any] | None = None  # the greeting: text, attachments
 
@@ -76,22 +76,22 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run came to. `greetable`: added with a code. `after_*`: seconds from the planned arrival."""
+    """The results of a run. `greetable`: added with a code. `after_*`: seconds from the planned arrival."""
 
     added: int
     greetable: int
     accepted: int
-    given_up: int  # no push was answered 200, and there will be no other
+    given_up: int  # no push was answered 200, and there will be no more
     greeted: int
     greeted_in_window: int
     window_s: float
     sends: int
-    spent_twice: int  # calls on a code whose caller had been told that it is spent
-    retried_after_lost_answer: int  # calls on a spent code whose answer had been lost: allowed
-    unknown_codes: int  # calls with a code that was never given
+    spent_twice: int  # calls with a used code, after the answer of its use had reached the caller
+    retried_after_lost_answer: int  # calls with a used code, after that answer was lost: allowed
+    unknown_codes: int  # calls with a code that was never issued
     to_greeting: Percentiles
     callback: Percentiles
-    push_lag: Percentiles  # first push behind its plan: the generator's own delay
+    push_lag: Percentiles  # how late first pushes were: the generator's own delay
     answers: dict[str, dict[str, int]]  # path → errcode or fault → calls
     token_fetches: dict[str, int]  # app → successful gettoken calls
     token_refusals: int
@@ -105,7 +105,7 @@ class Summary:
 
 
 class Records:
-    """Every added contact, by id and by code, and how often each path answered what."""
+    """Every added contact, by id and by code, and the counts of each path's answers."""
 
     def __init__(self) -> None:
         self.all: list[Record] = []
@@ -131,7 +131,7 @@ class Records:
         self.last_greeted_at = max(self.last_greeted_at, at)
 
     def status(self) -> dict[str, Any]:
-        """The counts that cost nothing; for polling."""
+        """The counts that are cheap to poll."""
         return {
             "added": len(self.all),
             "accepted": self.accepted,
@@ -171,7 +171,7 @@ class Records:
 
 
 def _calls_after_success(sends: list[Send]) -> tuple[int, int]:
-    """(needless, excused) calls after the one that spent the code. Excused is who could not know of the success."""
+    """(needless, excused) calls after the one that used the code. Excused: the caller could not know of the success."""
     success = next(n for n, send in enumerate(sends) if send.spent)
     known = sends[success].answered is not False
     needless = excused = 0

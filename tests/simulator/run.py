@@ -1,7 +1,7 @@
-"""What `make run` starts: the product as it is configured, or without a configuration the demo.
+"""`make run`: starts the product as it is configured, or the demo without a configuration.
 
-The demo is the whole product beside the stand-in. Customers are added through the real, encrypted callback, and each
-greeting is a line on the terminal. It leaves nothing behind: its data directory is a new one, and goes with it.
+The demo is the whole product with a simulated WeCom. Customers are added through the real, encrypted callback, and each
+greeting is a line on the terminal. It leaves nothing behind: its data directory is temporary.
 """
 
 import argparse
@@ -140,7 +140,7 @@ def check_free(host: str, port: int) -> None:
 
 @contextmanager
 def data_directory() -> Iterator[Path]:
-    """A fresh directory that goes with the demo, unless WELCOME_DATA_DIR names one that is to stay."""
+    """A new directory that is deleted with the demo, unless WELCOME_DATA_DIR names one to keep."""
     if given := os.environ.get("WELCOME_DATA_DIR"):
         yield Path(given)
         return
@@ -154,7 +154,7 @@ def data_directory() -> Iterator[Path]:
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child in a session of its own, so that Ctrl-C reaches it as the SIGTERM by which it drains."""
+    """A child in a session of its own, so that Ctrl-C reaches it as SIGTERM, for a warm shutdown."""
     if shutil.which(command[0]) is None:
         raise Failed(f"cannot start {command[0]}: it is not there. `make install` puts it there")
     child = subprocess.Popen(dying_with_this_process(command), env=environment, start_new_session=True)
@@ -170,7 +170,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
 
 
 def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: ShutdownSignal) -> bool:
-    """True once /readyz says 200, False if the demo is stopped before."""
+    """True once /readyz answers 200, False if the demo is stopped before."""
     give_up_at, reason = time.monotonic() + READY_S, "no answer"
     while not stop.wait(0.1):
         check_alive(product)
@@ -208,7 +208,7 @@ def introduce(url: str, api: str, password: str) -> None:
 
 
 class Greetings:
-    """Adds customers every few seconds and tells what becomes of each."""
+    """Adds customers every few seconds and prints each one's outcome."""
 
     def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: ShutdownSignal) -> None:
         self._wecom, self._product, self._stop = wecom, product, stop

@@ -1,12 +1,12 @@
-"""WeCom's pusher: callbacks sealed, sent on time, and sent again if they were not accepted. Docs 90968, 92130, 90238.
+"""Pushes WeCom's callbacks: encrypted, on time, and redelivered if not accepted. Docs 90968, 92130, 90238.
 
     Sender       events → records and pushes; loads with a plan fixed in advance
-    └─ Push      one event on its way: tries, time-out, spacing
+    └─ Push      one event's delivery: tries, time-out, delays
        └─ Target     one callback address: its connections
           └─ Connection  HTTP/1.1, one exchange at a time
 
-Thousands of pushes within a second must leave most of the machine to the system under test: so this is a Protocol of
-its own (aiohttp's client costs four times as much), and what a load sends is sealed before the load begins.
+Thousands of pushes within a second must leave most of the machine to the system under test: so this is its own asyncio
+Protocol (aiohttp's client costs four times as much), and a load's messages are encrypted before the load begins.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from webhook.callback.crypto import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Pushing:
-    """How WeCom pushes. Docs 90238, 96466 give the time-out and the three; the spacing is a guess."""
+    """How WeCom pushes. The time-out and the three retries are from docs 90238, 96466; the delays are a guess."""
 
     timeout_s: float = 5
     retries: int = 3  # after the first push
     spacing_s: float = 1
-    fresh: bool = True  # each push has its own timestamp, nonce and ciphertext; else a re-sent one is the same bytes
+    fresh: bool = True  # each push has its own timestamp, nonce and ciphertext; else a retry is the same bytes
     keep_alive: bool = True
     connections: int = 0  # at most so many at once; 0: as many as the pushes need
 
@@ -51,7 +51,7 @@ class Event:
     add_way: int = 1  # doc 92114
     extra: dict[str, str] = field(default_factory=dict)  # further elements
     as_json: bool = False
-    push: bool = True  # False: WeCom knows of it, and the callback does not
+    push: bool = True  # False: WeCom knows it, but does not call the callback
 
 
 def document(app: App, event: Event, record: Record) -> bytes:
@@ -94,7 +94,7 @@ class Address:
         self._envelope = Envelope.of(app.token, app.encoding_aes_key, app.corp_id)
 
     def request(self, message: bytes, *, as_json: bool, keep_alive: bool, clock_s: float = 0) -> bytes:
-        """A whole HTTP request, sealed with a timestamp and nonce of its own."""
+        """A complete HTTP request, encrypted and signed with its own timestamp and nonce."""
         timestamp, nonce = str(int(time.time() + clock_s)), str(secrets.randbelow(10**10))
         encrypted, signature = self._envelope.seal(message, timestamp, nonce)
         fields: dict[str, str | int] = {
@@ -112,7 +112,7 @@ class Address:
         return head.encode() + body
 
     def verification(self) -> tuple[bytes, bytes]:
-        """(HTTP request, the echo it must be answered with): what happens when an admin presses 保存."""
+        """(HTTP request, the echo that must be the answer): WeCom sends it when an admin presses 保存."""
         timestamp, nonce, echo = str(int(time.time())), str(secrets.randbelow(10**10)), str(secrets.randbits(63))
         encrypted, signature = self._envelope.seal(echo.encode(), timestamp, nonce)
         query = urlencode({"msg_signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": encrypted})
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
         if push is None:
             return
         if self._used and not self._received:
-            self._target.send(push)  # closed while it was idle: any HTTP client takes another connection
+            self._target.send(push)  # closed while it was idle: like any HTTP client, use another connection
         else:
             push.failed("closed")
 
@@ -237,7 +237,7 @@ class Target:
 
 
 class Push:
-    """One event on its way to the callback: tries until one is answered 200."""
+    """One event's delivery to the callback: tries until one is answered 200."""
 
     __slots__ = (
         "_attempt", "_event", "_message", "_sender", "_started", "_timer",
@@ -252,13 +252,13 @@ class Push:
         self._started = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.connection: Connection | None = None
-        self.done = True  # no try is under way
+        self.done = True  # no try is in progress
         self.request = b""
         self.seal()
 
     @property
     def waits(self) -> bool:
-        """A try is under way that has no connection yet."""
+        """Whether a try is in progress that has no connection yet."""
         return not self.done and self.connection is None
 
     def seal(self) -> None:
@@ -268,7 +268,7 @@ class Push:
         )
 
     def start(self) -> None:
-        """The next try."""
+        """Begin the next try."""
         record, now = self.record, time.time()
         if self._attempt and self.pushing.fresh:
             self.seal()
@@ -292,7 +292,7 @@ class Push:
         self._sender.finished(self)
 
     def failed(self, reason: str) -> None:
-        """The try came to nothing: another after a while, or none."""
+        """The try failed: schedule another one, or give up."""
         if self.done:
             return
         self._end()
@@ -348,7 +348,7 @@ class Sender:
         }
 
     def reset(self) -> None:
-        """Stop all that is under way."""
+        """Stop everything in progress."""
         if self._load is not None:
             self._load.cancel()
         for push in self._under_way:
@@ -358,7 +358,7 @@ class Sender:
         self._under_way, self._targets, self._events = set(), {}, {}
 
     def add(self, event: Event) -> Record:
-        """It happens now."""
+        """Make an event happen now. → its record."""
         record = self._record(event, time.time())
         if event.push:
             self._start(self._prepare(event, record))
@@ -367,15 +367,15 @@ class Sender:
         return record
 
     def repeat(self, record_id: int, times: int) -> None:
-        """The same event `times` more, at once and in parallel, accepted or not."""
+        """Push the same event `times` more, at once and in parallel, whether it was accepted or not."""
         record = self.records.all[record_id - 1]
         for _ in range(times):
             self._start(self._prepare(self._events[record_id], record))
 
     async def load(self, event: Event, count: int, rate: float, members: int, lead_s: float = 0.2) -> dict[str, float]:
-        """`count` customers at `rate` a second, evenly: an open loop that waits for nobody. When it begins and ends.
+        """Add `count` customers at a steady `rate` a second, as an open loop. → when it begins and ends, Unix time.
 
-        All is sealed before it begins. `members`: over how many members they are spread (user_id-1, user_id-2 …).
+        Everything is encrypted before it begins. `members`: how many members they are spread over (user_id-1 …).
         """
         if self._load is not None and not self._load.done():
             raise ValueError("a load is running")
@@ -400,11 +400,11 @@ class Sender:
             if ahead > 0:
                 await asyncio.sleep(ahead)
             elif n % 16 == 0:
-                await asyncio.sleep(0)  # behind the plan: let answers in
+                await asyncio.sleep(0)  # behind the plan: let answers be read
             self._start(push)
 
     async def verify(self, app: App) -> dict[str, Any]:
-        """Press 保存 in the admin console: is the URL answered as it must be, within a second?"""
+        """Press 保存 in the admin console: whether the URL is answered correctly within a second."""
         address = Address(app)
         request, echo = address.verification()
         started = time.time()

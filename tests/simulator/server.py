@@ -1,4 +1,4 @@
-"""HTTP around the API and the control paths; here latency and faults take effect. One process, one event loop."""
+"""HTTP around the API and the control paths; applies latency and faults. One process, one event loop."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ NO_EFFECT = {*ERRCODES, "http_5xx", "not_json", "dropped_before", "hang"}
 
 
 class Server:
-    """One low-level handler for every path: a router's and middlewares' cost would be paid by the system under test."""
+    """One low-level handler for all paths: a router and middlewares would take CPU from the system under test."""
 
     def __init__(self, world: World, control: Control) -> None:
         self._world = world
@@ -40,7 +40,7 @@ class Server:
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port, which is a free one if `port` is 0."""
+        """Listen. → the port, a free one if `port` is 0."""
         server = web.Server(self._handle, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await self._runner.setup()
@@ -64,7 +64,7 @@ class Server:
         return web.Response(status=404)
 
     def _picture(self, config_id: str) -> web.Response:
-        """The QR code of a contact way, which needs no token."""
+        """The QR code of a contact way; needs no token."""
         if any(config_id in corp.of(Ways).by_id for corp in self._world.corps.values()):
             return web.Response(body=picture(config_id), content_type="image/png")
         return web.Response(status=404)
@@ -102,7 +102,7 @@ class Server:
         return response
 
     def _note(self, call: api.Call, result: int | str) -> Send | None:
-        """Enter the call at the code's record."""
+        """Record the call at its welcome code's record."""
         record = call.record or self._world.records.by_code.get(api.code_in(call.body))
         if record is None:
             self._world.records.unknown_codes += 1
@@ -114,7 +114,7 @@ class Server:
     async def _respond(
         self, request: web.BaseRequest, fault: str | None, answer: api.Fields | api.File
     ) -> tuple[web.StreamResponse, bool]:
-        """(response, can the caller have had it?)"""
+        """(response, whether the caller can have received it)."""
         if fault == "hang":
             await asyncio.sleep(self._world.dice.faults.hang_s)
         if fault in ("hang", "dropped_before", "dropped_after"):

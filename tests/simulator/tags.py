@@ -51,7 +51,7 @@ def add(call: Call) -> Fields:
 
 
 def _group(call: Call, body: Fields) -> Fields:
-    """The group that a body names: an old one, or one that is yet to be kept."""
+    """The group that a body names: an existing one, or a new one that is not stored yet."""
     groups = call.corp.of(Groups)
     if "group_id" in body:
         if body["group_id"] not in groups.by_id:

@@ -1,4 +1,4 @@
-"""继承. A member with status 5 has left; what is handed over waits its 24 hours. Docs 92124, 92125, 94081, 92127."""
+"""继承. A member with status 5 has left; a transfer takes effect after 24 hours. Docs 92124, 92125, 94081, 92127."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ DAY = 86400
 
 @dataclass(slots=True)
 class Transfers:
-    """(who had it, who gets it) → customer → when it was asked for."""
+    """(previous member, next member) → customer → when the transfer was requested."""
 
     begun: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
 
@@ -40,7 +40,7 @@ def unassigned(call: Call) -> Fields:
 
 
 def _ends(call: Call, left: bool) -> tuple[str, str, Fields]:
-    """(handover, takeover, body). `left`: whether the first must have left."""
+    """(handover, takeover, body). `left`: whether the previous member must have left."""
     body = call.json("handover_userid", "takeover_userid")
     handover, takeover = body["handover_userid"], body["takeover_userid"]
     for member in (handover, takeover):
@@ -53,7 +53,7 @@ def _ends(call: Call, left: bool) -> tuple[str, str, Fields]:
 
 
 def _begin(call: Call, ends: tuple[str, str], customer: str) -> int:
-    """The errcode for one customer."""
+    """The errcode of transferring one customer."""
     begun = call.corp.of(Transfers).begun.setdefault(ends, {})
     if customer not in contacts(call, ends[0]):
         return 84061
@@ -64,7 +64,7 @@ def _begin(call: Call, ends: tuple[str, str], customer: str) -> int:
 
 
 def one(call: Call) -> Fields:
-    """The old call."""
+    """The older API of a transfer."""
     handover, takeover, body = _ends(call, left=True)
     errcode = _begin(call, (handover, takeover), body.get("external_userid", ""))
     if errcode:

@@ -29,7 +29,7 @@ def add(call: Call) -> Fields:
 
 
 def _checked(call: Call) -> Fields:
-    """What is kept of a body."""
+    """The stored form of a body. Raises Refused."""
     body = call.json()
     one_of(body, "notify", 0, 1)
     kept = {"text": body.get("text", {}), **{name: body[name] for name in ITEMS if body.get(name)}}
@@ -41,7 +41,7 @@ def _checked(call: Call) -> Fields:
         media_id = value.get(MEDIA.get(name, ""))
         if media_id and call.world.living(call.app, media_id, call.now) is None:
             raise Refused(40007, "invalid media_id")
-    if kept.get("image", {}).get("media_id"):  # it is read as a URL
+    if kept.get("image", {}).get("media_id"):  # it is returned as a URL
         kept["image"] = {"pic_url": f"https://wework.qpic.cn/wwpic/{secrets.token_urlsafe(12)}/0"}
     return kept
 

@@ -1,4 +1,4 @@
-"""WeCom's side of things: corps and their apps, tokens, members, customers, media."""
+"""WeCom's state: corps and their apps, tokens, members, customers, media."""
 
 import base64
 import os
@@ -24,12 +24,12 @@ class App:
     secret: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
     encoding_aes_key: str = field(default="", repr=False)
-    callback_url: str = ""  # "" while nothing is to be pushed
+    callback_url: str = ""  # "": nothing is pushed
     agent_id: str = "1000002"
 
     @classmethod
     def random(cls, name: str = "default", callback_url: str = "", corp_id: str = "") -> "App":
-        """An app with credentials that nobody has used before."""
+        """An app with new random credentials."""
         return cls(
             name=name,
             corp_id=corp_id or f"ww{secrets.token_hex(8)}",
@@ -40,7 +40,7 @@ class App:
         )
 
     def environment(self, api_base: str) -> dict[str, str]:
-        """The settings that make the product this app, with the stand-in at `api_base`."""
+        """The product's environment variables for this app, with the stand-in at `api_base`."""
         return {
             "WECOM_CORP_ID": self.corp_id,
             "WECOM_CORP_SECRET": self.secret,
@@ -76,18 +76,18 @@ class Media:
 
 @dataclass(slots=True)
 class Corp:
-    """What is common to all apps of a corp."""
+    """The state shared by all apps of a corp."""
 
     members: dict[str, dict[str, Any]] = field(default_factory=dict)
     customers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    relations: dict[str, dict[str, Record]] = field(default_factory=dict)  # customer → member → how they met
-    greeted: dict[Pair, float] = field(default_factory=dict)  # since when; deleting the contact forgets it
+    relations: dict[str, dict[str, Record]] = field(default_factory=dict)  # customer → member → the add's record
+    greeted: dict[Pair, float] = field(default_factory=dict)  # → since when; removed with the contact
     media: dict[str, Media] = field(default_factory=dict)
-    images: set[str] = field(default_factory=set)  # URLs that media/uploadimg gave
-    shelves: dict[type, Any] = field(default_factory=dict)  # what the files of the API's subjects keep, see `of`
+    images: set[str] = field(default_factory=set)  # URLs from media/uploadimg
+    shelves: dict[type, Any] = field(default_factory=dict)  # the state of each API subject, see `of`
 
     def of(self, kind: type[T]) -> T:
-        """This corp's one `kind`, such as its tags; an empty one at first."""
+        """This corp's instance of `kind`, such as its tags; an empty one at first."""
         if kind not in self.shelves:
             self.shelves[kind] = kind()
         shelf: T = self.shelves[kind]
@@ -102,7 +102,7 @@ class Corp:
         self.customers[external_user_id] = {**default, **self.customers.get(external_user_id, {}), **fields}
 
     def meet(self, record: Record) -> None:
-        """Member and customer became contacts, or (the changes that start with del_) ceased to be."""
+        """Record that member and customer became contacts or, for changes that start with del_, no longer are."""
         pair = record.user_id, record.external_user_id
         if record.change.startswith("del_"):
             self.relations.get(record.external_user_id, {}).pop(record.user_id, None)
@@ -116,7 +116,7 @@ class Corp:
 
 
 class World:
-    """Everything the stand-in knows."""
+    """The whole state of the stand-in."""
 
     def __init__(self, settings: Settings, faults: Faults) -> None:
         self.settings = settings
@@ -126,7 +126,7 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all but apps, settings and faults."""
+        """Forget everything but apps, settings and faults."""
         self.corps: dict[str, Corp] = {app.corp_id: Corp() for app in self.apps.values()}
         self.records = Records()
         self.tokens: dict[str, Token] = {}
@@ -152,14 +152,14 @@ class World:
         return token
 
     def revoke(self, value: str | None = None) -> int:
-        """Revoke one token, or all. How many were revoked."""
+        """Revoke one token, or all. → how many."""
         tokens = list(self.tokens.values()) if value is None else [self.tokens[value]] if value in self.tokens else []
         for token in tokens:
             token.revoked = True
         return len(tokens)
 
     def kill_media(self, ids: list[str] | None = None) -> int:
-        """Make material die before its time: these ids, or all. How many died."""
+        """Expire material early: these ids, or all. → how many."""
         killed = 0
         for corp in self.corps.values():
             for media_id in list(corp.media) if ids is None else ids:
