@@ -1,4 +1,4 @@
-"""What the console's pages cost, with little history and with much: in this process, on a Redis of its own.
+"""The cost of the console's pages, with a short history and a long one: in this process, on a Redis of its own.
 
 A day of the history is lived through: its customers are accepted and settled by the ledger itself. The other days are
 copies of that day made inside Redis, whatever keys it consists of, each moved into the past.
@@ -62,7 +62,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class PageCost:
-    """CPU seconds of one page, web and Redis together: with LITTLE rows of history, with MUCH."""
+    """CPU seconds of one page, web and Redis together: with LITTLE and with MUCH rows of history."""
 
     title: str
     little: float
@@ -74,7 +74,7 @@ class PageCost:
 
 
 def addresses(today: date) -> Mapping[str, str]:
-    """Title → address, of the pages that read what grows."""
+    """Title → address, of the pages that read data that grows."""
     quarter = {"since": (today - timedelta(DAYS - 1)).isoformat(), "until": today.isoformat()}
     return {
         "Today": "/",
@@ -91,7 +91,7 @@ def addresses(today: date) -> Mapping[str, str]:
 
 
 def measure() -> list[PageCost]:
-    """What each page costs, in less than a minute. Raises SystemDidNotRun."""
+    """The cost of each page, in less than a minute. Raises SystemDidNotRun."""
     little, much = costs(LITTLE), costs(MUCH)
     return [PageCost(title, little[title], much[title]) for title in little]
 
@@ -128,7 +128,7 @@ def live(services: Services, rows: int) -> None:
 
 
 def _one_day(services: Services, customers: int) -> list[str]:
-    """Customers who are added now, and what became of them. → the ids of their events."""
+    """Customers who are added now, with their outcomes. → the ids of their events."""
     chance = random.Random(1)
     corp_id = services.settings.apps["default"].corp_id
     ids = []

@@ -1,4 +1,4 @@
-"""A bench's results: a table to read, JSON to keep. Pure but for `machine`."""
+"""A benchmark's report: a table to read, JSON to keep. Pure except `machine`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COSTS: Sequence[tuple[str, str, float, Measure, Measure]] = (  # title, run, uni
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on. `load`: runnable processes over the minute before the bench."""
+    """The machine that the results depend on. `load`: load average over the minute before the benchmark."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpus": os.cpu_count(),
@@ -102,7 +102,7 @@ def _in_order(results: Results) -> Iterator[tuple[tuple[str, str], Result]]:
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they need be: words to the left, figures to the right. Nothing without a second row."""
+    """An aligned table: text to the left, numbers to the right. Empty without a second row."""
     lines = list(rows)
     columns = list(zip(*lines, strict=True))
     sides = ["<" if column[0] in ("", "system") else ">" for column in columns]

@@ -1,4 +1,4 @@
-"""What is measured: a table of runs, and how one of them goes for one system."""
+"""The table of runs, and the measurement of one run of one system."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PARTS = {"web", "welcome", "worker", "redis"}  # what the two have in common: "w
 LATENCY = Faults(latency_ms=80, jitter_ms=20)  # of every send
 WARM_UP = 20  # customers added before the clock starts: modules loaded, token fetched
 WARM_UP_TIMEOUT = 30.0  # seconds
-GRACE = 1.0  # seconds after the last code has died
+GRACE = 1.0  # seconds after the last code has expired
 SETTLE = 3.0  # seconds between warm-up and what follows
-AFTERWARDS = 0.5  # seconds for what a system does after its last greeting: acknowledge, settle
+AFTERWARDS = 0.5  # seconds for a system's work after its last greeting: acknowledging, settling
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`count` customers at `rate` a second. `window`: a code's life; `patience`: the end at the latest; in seconds."""
+    """`count` customers at `rate` a second. `window`: a code's life; `patience`: the longest wait; both in seconds."""
 
     name: str
     title: str
@@ -41,7 +41,7 @@ class Run:
     of: tuple[str, ...] = ("product", "reference")
 
     def shortened(self) -> Run:
-        """For a quick look: a third of a steady run's customers, a third of the idling. A burst stays what it is."""
+        """A shorter run: a third of a steady run's customers and of the idling. A burst stays as it is."""
         count = self.count if self.name.startswith("burst") else self.count // 3
         return replace(self, count=count, idle=self.idle / 3)
 
@@ -65,15 +65,15 @@ RUNS = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run came to for one system. Times in seconds, memory in bytes."""
+    """The result of one run of one system. Times in seconds, memory in bytes."""
 
     run: str
     system: str
     summary: Summary
     took: float
     memory: Mapping[str, int] = field(default_factory=dict)  # PSS by role, at the end
-    cpu_seconds: float | None = None  # of the whole tree and Redis, idle taken off
-    cpu_idle: float | None = None  # CPU seconds per second of doing nothing
+    cpu_seconds: float | None = None  # of the whole tree and Redis, less the idle CPU
+    cpu_idle: float | None = None  # CPU seconds per second while idle
 
 
 def cpu_per_send(result: Result) -> float | None:
@@ -86,7 +86,7 @@ def cpu_idle(result: Result) -> float | None:
 
 
 def memory_common(result: Result) -> float | None:
-    """Bytes of what both systems have: web, the worker that sends, Redis."""
+    """Bytes of the parts that both systems have: web, the worker that sends, Redis."""
     return sum(size for role, size in result.memory.items() if role in PARTS)
 
 
@@ -96,7 +96,7 @@ def memory_all(result: Result) -> float | None:
 
 
 def measure(run: Run, name: str) -> Result:
-    """One system, started for this run alone, against a stand-in started for this run alone. SystemDidNotRun."""
+    """Run one system against a stand-in, both started for this run alone. Raises SystemDidNotRun."""
     with StandIn(LATENCY, window_s=run.window) as stand_in:
         app = stand_in.register(App.random())
         with SYSTEMS[name](app.environment(stand_in.base_url), run.window) as system:
@@ -126,14 +126,14 @@ def _warm_up(stand_in: StandIn, system: Running) -> None:
 
 
 def _idle_rate(meter: CpuMeter, seconds: float) -> float:
-    """CPU seconds per second while nothing happens."""
+    """CPU seconds per second while idle."""
     before, started = meter.seconds(), time.monotonic()
     time.sleep(seconds)
     return (meter.seconds() - before) / (time.monotonic() - started)
 
 
 def _wait_for_the_end(stand_in: StandIn, deadline: float) -> None:
-    """Until everybody is greeted, or else until `deadline` (monotonic) and a little more."""
+    """Wait until everybody is greeted, or until shortly after `deadline` (monotonic)."""
     while time.monotonic() < deadline + GRACE:
         status = stand_in.status()
         if not status["loading"] and not status["pushing"] and status["greeted"] >= status["added"]:

@@ -1,4 +1,4 @@
-"""The two systems under test, each with a Redis server to itself: started, found ready, stopped with all below them."""
+"""The two systems under test, each with its own Redis server: started, awaited, stopped with all their processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INSTALL_TIMEOUT = 300.0  # seconds for the reference's packages, on first use
 
 
 class SystemDidNotRun(Exception):
-    """A system did not start, or died; the message ends with the last lines that it wrote."""
+    """A system did not start, or died; the message ends with the last lines of its logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def product(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
 
 @contextmanager
 def reference(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
-    """The reference with the settings its libraries come with. It knows no window: it calls whenever it gets there."""
+    """The reference with its libraries' default settings. It knows no window: it calls however late it is."""
     del window
     with _workplace() as place, _redis(place) as (redis, redis_url):
         environment = _environment(wecom, redis_url) | {
@@ -96,13 +96,13 @@ def reference(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
 
 @contextmanager
 def redis_alone() -> Iterator[str]:
-    """A server and nothing else: its URL."""
+    """A Redis server alone. → its URL."""
     with _workplace() as place, _redis(place) as (_, redis_url):
         yield redis_url
 
 
 def install_reference() -> None:
-    """Its own virtual environment, made anew when its lock file has changed."""
+    """The reference's virtual environment, rebuilt when its lock file has changed."""
     lock = REFERENCE_SOURCE / "requirements.lock"
     stamp = REFERENCE_VENV / "installed"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
@@ -121,7 +121,7 @@ def install_reference() -> None:
 
 
 def _environment(wecom: Mapping[str, str], redis_url: str) -> dict[str, str]:
-    """What both get. Nothing of the caller's own settings or proxies, and no `.env`: they start in an empty folder."""
+    """Both systems' environment, without the caller's settings, proxies and `.env`: they start in an empty folder."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return {**inherited, **wecom, "REDIS_URL": redis_url}
 
@@ -134,7 +134,7 @@ def _workplace() -> Iterator[Path]:
 
 @contextmanager
 def _redis(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server as the product's documents advise it: AOF every second, nothing evicted; loopback, not a socket file."""
+    """A server as the product's documents advise: AOF every second, no eviction; on loopback, not a socket file."""
     port = _free_port()
     options = {"bind": "127.0.0.1", "port": port, "dir": place, "appendonly": "yes", "appendfsync": "everysec"}
     options |= {"maxmemory-policy": "noeviction", "hash-max-listpack-value": 512}
@@ -149,7 +149,7 @@ def _redis(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 def _child(
     command: Sequence[str], environment: Mapping[str, str], place: Path, name: str, on_death: int = signal.SIGTERM
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own that writes to `name`.log. It ends here, with everything below it."""
+    """A process in a session of its own that writes to `name`.log. Stopped on exit, with its descendants."""
     with (place / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
             dying_with_this_process(command, on_death),
@@ -173,7 +173,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(STOP_TIMEOUT)
     for member in family:
         with suppress(psutil.NoSuchProcess):
-            member.kill()  # psutil looks at the start time first: a pid that was given to somebody else is left alone
+            member.kill()  # psutil checks the start time first: a process that reuses the pid is left alone
     process.wait(STOP_TIMEOUT)
 
 

@@ -1,4 +1,4 @@
-"""What the product promises, judged on a bench's results. Pure."""
+"""The product's promises, judged by a benchmark's results. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from tests.bench.pages import MUCH, PageCost
 from tests.bench.runs import Result, cpu_per_send, memory_all, memory_common
 
-Results = Mapping[tuple[str, str], Result]  # (run, system) → what it came to
+Results = Mapping[tuple[str, str], Result]  # (run, system) → result
 Measure = Callable[[Result], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One promise beside what was measured. `kept` None: the runs that would tell were not made."""
+    """One promise with its measurement. `kept` None: the runs that it needs were not made."""
 
     promise: str
     measured: str

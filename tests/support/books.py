@@ -1,4 +1,4 @@
-"""Welcome books with their files, for tests that start from one."""
+"""Welcome books with their files, as a starting point for tests."""
 
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ def the_example() -> str:
 
 
 def looking_at(files: dict[str, bytes]) -> Look:
-    """As if these files were beside the book."""
+    """A `Look` for a book with these files beside it."""
 
     def look(path: str) -> Media:
         if path not in files:
@@ -53,7 +53,7 @@ def a_book(source: str, **files: bytes) -> Book:
 
 
 def a_folder(folder: Path, source: str | None = None, files: dict[str, bytes] | None = None) -> Path:
-    """book.yaml in a folder, its files beside it. The example, unless another one is given."""
+    """Write book.yaml, by default the example, and its files into a folder."""
     for path, content in (FILES if files is None else files).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
@@ -77,7 +77,7 @@ def a_rule(when: str, use: str = "one") -> str:
 
 
 def someone(at: str = "2026-11-22T12:00", **different: Any) -> Contact:
-    """Someone who was just added, on a Sunday at noon."""
+    """A contact that was just added, on a Sunday at noon."""
     values: dict[str, Any] = {
         "app": "default",
         "user_id": "zhangsan",

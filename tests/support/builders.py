@@ -1,4 +1,4 @@
-"""A builder for each value that tests start from: a plain one, and the one difference that the test is about."""
+"""Builders of the values that tests start from: a plain value, with the one difference that the test is about."""
 
 import secrets
 import time
@@ -31,7 +31,7 @@ PLAIN_BOOK = BOOK.replace("您好{customer}，我是{member}，很高兴认识�
 
 
 def a_contact(**different: Any) -> ContactAdded:
-    """Someone who was just added, unlike anybody before."""
+    """An event of a customer who was just added, different from all before."""
     values: dict[str, Any] = {
         "app": "default",
         "corp_id": CORP,
@@ -45,7 +45,7 @@ def a_contact(**different: Any) -> ContactAdded:
 
 
 def a_claim(event: ContactAdded | None = None, **different: Any) -> Claim:
-    """A claim just made on an event just received."""
+    """A new claim on an event that was just received."""
     values: dict[str, Any] = {
         "event": event or a_contact(),
         "fencing_token": 1,
@@ -61,7 +61,7 @@ def a_claim(event: ContactAdded | None = None, **different: Any) -> Claim:
 
 
 def a_delivery(outcome: str | None = "sent", **different: Any) -> Delivery:
-    """What became of a customer who was added a second ago."""
+    """The settled delivery of a customer who was added a second ago."""
     now = int(time.time())
     values: dict[str, Any] = {
         "id": "3f9a",
@@ -84,10 +84,10 @@ def in_words(text: str) -> Reason:
 
 
 def answered(errcode: int, errmsg: str = "said WeCom") -> Reason:
-    """WeCom's answer with an errcode, as a reason."""
+    """The reason for WeCom's answer with an errcode."""
     return Reason.of(Kind.WECOM_ERROR, errcode=errcode, errmsg=errmsg)
 
 
 def some_settings(directory: Path = Path("/nonexistent"), **variables: str) -> Settings:
-    """Settings of one app, with these variables besides."""
+    """Settings of one app, with these additional variables."""
     return read(ENVIRONMENT | variables, directory)

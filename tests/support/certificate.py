@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that signs itself (RFC 5280), made anew for each run: no key lies in the repository."""
+"""A self-signed certificate for 127.0.0.1 (RFC 5280), made for each run: there is no key in the repository."""
 
 import base64
 from pathlib import Path

@@ -9,7 +9,7 @@ SECRETS = ("WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "CONSOL
 
 
 def run(*arguments: str, **environ: str) -> Result:
-    """A command with these settings and no others. No output of any command holds a secret."""
+    """Run a command with these settings and no others. Asserts that its output has no secret."""
     nothing: dict[str, str | None] = {variable.name: None for variable in VARIABLES}
     result = CliRunner().invoke(main, arguments, env=nothing | environ, prog_name="wecom-welcome")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -20,13 +20,13 @@ def run(*arguments: str, **environ: str) -> Result:
 
 
 def said(result: Result) -> list[str]:
-    """What a command that succeeds says on stdout, by line."""
+    """The lines that a successful command prints to stdout."""
     assert result.exit_code == 0, result.stderr
     return result.stdout.splitlines()
 
 
 def complaint(result: Result) -> str:
-    """What a command that fails says: one line on stderr."""
+    """The message of a failing command: one line on stderr."""
     assert result.exit_code == 1, result.output
     (line,) = result.stderr.splitlines()
     assert line.startswith("wecom-welcome: ")

@@ -1,4 +1,4 @@
-"""The console as an operator sees it: a browser that knows no JavaScript, and a session without its sign-in."""
+"""The console as an operator sees it: a browser without JavaScript, and a session without signing in."""
 
 import html
 import re
@@ -22,7 +22,7 @@ TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
 class Browser:
-    """Follows redirects and sends the CSRF token of the page it saw last, as a person's browser does."""
+    """Follows redirects and sends the CSRF token of the last page, as a browser does."""
 
     def __init__(self, services: Services, language: str = "en", **environ: str) -> None:
         self.services = services
@@ -39,7 +39,7 @@ class Browser:
         return self
 
     def signed_in(self, name: str = NAME) -> "Browser":
-        """As after `sign_in`, without what comparing the password costs."""
+        """The same as `sign_in`, without the cost of comparing the password."""
         cookie, self.token = signed_in(self.console, name, PASSWORD)
         self.client.set_cookie(COOKIE, cookie, path="/")
         return self
@@ -50,13 +50,13 @@ class Browser:
         return self._seen(self.client.get("/console" + path, query_string=query, **self._options(options)))
 
     def post(self, path: str, data: Mapping[str, Any] | None = None, **options: Any) -> TestResponse:
-        """A form below /console, with the token of the page that was seen last."""
+        """Post a form below /console, with the CSRF token of the last page."""
         options.setdefault("follow_redirects", True)
         data = {"csrf_token": self.token, **(data or {})}
         return self._seen(self.client.post("/console" + path, data=data, **self._options(options)))
 
     def session(self, **changed: Any) -> dict[str, Any]:
-        """What the session's cookie holds, with these values changed."""
+        """The contents of the session cookie, with these values changed."""
         signer = self.console.session_interface.get_signing_serializer(self.console)  # type: ignore[attr-defined]
         cookie = self.client.get_cookie("welcome-console", path="/")
         assert cookie is not None
@@ -75,13 +75,13 @@ class Browser:
 
 
 def text_of(response: TestResponse) -> str:
-    """What a page says, without its markup."""
+    """A page's text, without its markup."""
     body = re.sub(r"(?s)<(script|style|head).*?</\1>", " ", response.text)
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
 
 
 def signed_in(console: Flask, name: str, password: str) -> tuple[str, str]:
-    """(value of COOKIE, CSRF token) as after a sign-in: only tests about the password pay for comparing it."""
+    """(value of COOKIE, CSRF token) as after a sign-in, without the cost of comparing the password."""
     with console.test_request_context("/"):
         sessions.begin(name, sessions.fingerprint(password, console.secret_key or ""))
         token, held = generate_csrf(), dict(session)
@@ -89,6 +89,6 @@ def signed_in(console: Flask, name: str, password: str) -> tuple[str, str]:
 
 
 def a_flow(**different: object) -> Flow:
-    """How the queue stands: nobody waits, and a worker was heard just now."""
+    """A queue status: nothing is waiting, and a worker took a message just now."""
     values: dict[str, object] = {"waiting": 0, "in_flight": 0, "oldest": 0.0, "silence": 0.1, "upkeep": 0}
     return Flow(Reading(**values | {"memory": None, "tokens": {}} | different), rate=0)  # type: ignore[arg-type]

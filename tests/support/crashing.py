@@ -23,7 +23,7 @@ POINT = re.compile(r"([\w.]+):([\w.]+)@(before|after|raises)(?::(\d+|\*))?(?:~(.
 
 
 def plant(point: str) -> None:
-    """Wrap the function that `point` names. ValueError if it is not MODULE:NAME@before|after|raises[:HIT][~TEXT]."""
+    """Wrap the function named by `point`. ValueError if it is not MODULE:NAME@before|after|raises[:HIT][~TEXT]."""
     match = POINT.fullmatch(point)
     if match is None:
         raise ValueError(f"not a crash point: {point}")

@@ -1,4 +1,4 @@
-"""A Markdown page taken apart: headings and their anchors, links, code, tables. Only what our pages use of Markdown."""
+"""Parses a Markdown page: headings and their anchors, links, code, tables. Only the Markdown that our pages use."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Page:
 
     @property
     def spans(self) -> list[str]:
-        """The code inside of lines. In a table a `|` is written `\\|`."""
+        """The inline code. In a table a `|` is written `\\|`."""
         return [" ".join(span.replace("\\|", "|").split()) for span in _SPAN.findall(self.prose)]
 
     @property
@@ -49,12 +49,12 @@ class Page:
 
     @property
     def headings(self) -> list[tuple[int, str]]:
-        """(level, text) of each, in order."""
+        """(level, text) of each heading, in order."""
         return [(len(marks), text.strip()) for marks, text in _HEADING.findall(self.prose)]
 
     @property
     def anchors(self) -> set[str]:
-        """As GitHub makes them: a second heading of the same text gets `-1`."""
+        """The headings' anchors, as GitHub makes them: a second heading with the same text gets `-1`."""
         found: set[str] = set()
         for _, heading in self.headings:
             anchor = _NOT_IN_AN_ANCHOR.sub("", heading.lower()).replace(" ", "-")
@@ -63,7 +63,7 @@ class Page:
         return found
 
     def section(self, heading: str) -> "Section":
-        """What stands below a heading, down to the next one of its level or above."""
+        """The text below a heading, down to the next one of its level or above."""
         levels = {text: level for level, text in self.headings}
         _, _, rest = self.prose.partition(f"\n{'#' * levels[heading]} {heading}\n")
         end = re.search(rf"^#{{1,{levels[heading]}}} ", rest, re.MULTILINE)
@@ -80,7 +80,7 @@ class Section:
     text: str
 
     def rows(self) -> list[list[str]]:
-        """The cells of each row of its tables, heads apart."""
+        """The cells of each row of its tables, without the header rows."""
         lines = self.text.splitlines()
         is_rule = [bool(re.fullmatch(r" *\|[-| ]+\|", line)) for line in lines]
         return [
@@ -101,7 +101,7 @@ def pages() -> list[Page]:
 
 
 def commands(page: Page) -> Iterator[str]:
-    """What a page quotes of `wecom-welcome`, without the name itself: whole spans, and lines of blocks."""
+    """The `wecom-welcome` commands that a page quotes, without the name itself: whole spans, and lines of blocks."""
     quoted = page.spans
     for language, code in page.blocks:
         if language in ("sh", "console"):

@@ -1,12 +1,12 @@
-"""The verdict on a run: the stand-in's records of what customers got, beside the product's own ledger.
+"""Judges a run: compares the stand-in's records of what customers got with the product's own ledger.
 
-lost      answered 200, and neither greeted nor settled with an outcome that says why not; or greeted, and the ledger
-          does not know it (but for a row that a Redis forgot which died by kill -9 while it waited for its disk)
-missed    not greeted, and the ledger says why: `expired`, `failed`; or `refused` because the code had died before the
-          event could be accepted
-double    called again on a code although the caller had been told that it is spent. Excused is the successor of a
-          worker that died: it cannot know what that one was told; and once a worker after Redis died by kill -9,
-          which forgets what it had not written yet while it waited for the disk, a claim for instance
+lost      answered 200, but neither greeted nor settled with an outcome that says why not; or greeted, but the ledger
+          does not know it (except a row that Redis lost because it was killed by kill -9 before it was on disk)
+missed    not greeted, and the ledger says why: `expired`, `failed`; or `refused` because the code had expired before
+          the event could be accepted
+double    another call with a used code, after the answer of its use had reached the caller. Excused: the successor of a
+          worker that died, since it cannot know that answer; and once a worker after Redis was killed by kill -9, which
+          loses what was not on disk yet, such as a claim
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ WINDOW = 20.0  # seconds that a code lives, from the first push of its event
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a run came to. Seconds are from the planned arrival to the greeting."""
+    """The results of a run. Seconds are from the planned arrival to the greeting."""
 
     events: int
     accepted: int
@@ -33,8 +33,8 @@ class Verdict:
     missed: list[str] = field(default_factory=list)
     double: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
-    recovered: int = 0  # of those greeted: a worker died with them
-    slowest_recovery: float | None = None  # from receipt to the greeting, by whichever worker; None: nobody recovered
+    recovered: int = 0  # greeted after a worker died while greeting them
+    slowest_recovery: float | None = None  # seconds from receipt to the greeting, by any worker; None: no recovery
     to_greeting: Percentiles = field(default_factory=Percentiles)
 
     def line(self, name: str, kills: int) -> str:
@@ -89,7 +89,7 @@ def verdict(wecom: StandIn, product: Installation, timeout: float = 60, *, redis
 def assert_all_greeted(
     wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False
 ) -> Verdict:
-    """Everybody whose event was answered 200 was greeted, once, in time, and the ledger knows it."""
+    """Assert that everybody whose event was answered 200 was greeted, once and in time, and the ledger knows it."""
     found = verdict(wecom, product, timeout, redis_died=redis_died)
     assert not found.lost, found.lost
     assert not found.missed, found.missed
@@ -104,7 +104,7 @@ def row_of(product: Installation, record: Record) -> dict[str, Any]:
 
 
 def calls(record: Record) -> list[int | str]:
-    """What the calls on this code came to. One with a token that died in the stand-in's reset was none."""
+    """The results of the calls with this code, without those whose token expired in the stand-in's reset."""
     return [send.result for send in record.sends if send.result != 40014]
 
 

@@ -1,4 +1,4 @@
-"""The ledger on a test's Redis: events in it that wait or of which this became, their age, and time that passes."""
+"""The ledger on a test's Redis: waiting and settled events, of any age, and time that passes."""
 
 import time
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ def a_ledger(client: Redis, **different: Any) -> Ledger:
 
 
 def let_time_pass(client: Redis, seconds: float) -> None:
-    """As if everybody had slept: what is due comes nearer by so many seconds."""
+    """Let time pass for what is scheduled: everything becomes due so many seconds earlier."""
     for identity, _ in client.zscan_iter(keys.DUE):
         client.zincrby(keys.DUE, -round(seconds * 1000), identity)
 
 
 def held(claim: Claim, seconds: float) -> Claim:
-    """The claim, as if its worker had had it for so many seconds."""
+    """The claim, as if it had been made so many seconds earlier."""
     return replace(claim, claimed_at=claim.claimed_at - seconds)
 
 
 def accepted(ledger: Ledger, event: ContactAdded | None = None, *, ago: float = 0.0, **different: Any) -> ContactAdded:
-    """An event that waits, received so many seconds ago. `different`: of the contact, unless an event is given.
+    """A waiting event, received so many seconds ago. `different`: fields of the contact, unless an event is given.
 
     It has a millisecond of its own: rows of the same one have no order that a test could know.
     """
@@ -58,7 +58,7 @@ def settled(
     follow_up: bool = False,
     **different: Any,
 ) -> ContactAdded:
-    """An event of which this became, received so many seconds ago. `different`: of the contact.
+    """A settled event, received so many seconds ago. `different`: fields of the contact.
 
     claimed: a worker took it first, and all else that waited.
     """
@@ -72,14 +72,14 @@ def settled(
 def missed(
     client: Redis, outcome: str = "expired", errcode: int | None = None, *, ago: float = 0.0, **different: str
 ) -> str:
-    """The id of a customer who was not greeted."""
+    """The event id of a customer who was not greeted."""
     reason = in_words("the reason") if errcode is None else answered(errcode)
     settlement = Settlement(Outcome(outcome), reason, errcode, attempts=0)
     return settled(a_ledger(client), settlement, ago=ago, claimed=True, **different).id
 
 
 def _age(client: Redis, identity: str, milliseconds: int) -> None:
-    """As if the event had been received so much earlier: in its row, and in every set that lists it by its receipt."""
+    """Make the event older: in its row, and in every set that lists it by its time of receipt."""
     received_at = client.hget(keys.event(identity), "received_at")
     client.hincrby(keys.event(identity), "received_at", -milliseconds)
     for key in client.scan_iter(keys.ALL, _type="zset"):
@@ -88,7 +88,7 @@ def _age(client: Redis, identity: str, milliseconds: int) -> None:
 
 
 def unannounced(identity: str, **different: Any) -> Delivery:
-    """A customer of whom WeCom never told."""
+    """A customer whom WeCom never announced."""
     values: dict[str, Any] = {
         "id": identity,
         "external_user_id": "wm9",

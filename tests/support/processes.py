@@ -1,4 +1,4 @@
-"""The product as processes that a test can start, kill, freeze and look at; and a Redis server of the test's own."""
+"""The product as processes that a test can start, kill, freeze and inspect; and a test's own Redis server."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ MEMORY = Path("/dev/shm")
 
 
 def free_port() -> int:
-    """A port on which nobody listens, below those that the system gives to clients: nobody takes it meanwhile."""
+    """A free port, below the system's ephemeral range, so that no client takes it meanwhile."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 
 def memory() -> Path:
-    """A new folder in memory, where there is one, for the files of a server that is to die by kill -9.
+    """A new folder, in memory where possible, for the files of a server that will be killed by kill -9.
 
     While a server waits for a slow disk it has not written yet what it has accepted, and dies with it: design.md says
     so, and no scenario is about that.
@@ -55,7 +55,7 @@ def memory() -> Path:
 
 
 class Process:
-    """One process whose output goes to a file. `start` again after its end starts it anew."""
+    """One process whose output goes to a file. After its end, `start` starts it again."""
 
     def __init__(self, name: str, command: list[str], environ: Mapping[str, str], folder: Path) -> None:
         self.name = name
@@ -89,18 +89,18 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """A signal to the process and all below it; after SIGKILL, wait for its end."""
+        """Send a signal to the process and its descendants; after SIGKILL, wait for its end."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
         if number == signal.SIGKILL:
             self.wait()
 
     def signal(self, number: int) -> None:
-        """A signal to the process alone."""
+        """Send a signal to the process alone."""
         os.kill(self.pid, number)
 
     def freeze(self) -> None:
-        """As a machine that stalls: it neither works nor ends, and its connections stay open."""
+        """Stop the process, like a machine that stalls: its connections stay open."""
         self.kill(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -127,7 +127,7 @@ class Process:
 
 
 def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:
-    """True if `wecom-welcome *command` is understood: then all it can say is that nothing is set. `empty`: a folder."""
+    """Whether `wecom-welcome *command` is valid: then its only error is that nothing is set. `empty`: a folder."""
     run = subprocess.run(
         [COMMAND, *command],
         cwd=empty, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=90, check=False,
@@ -136,7 +136,7 @@ def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:
 
 
 class RedisServer(Process):
-    """A real server as the product advises it: AOF every second, nothing evicted. Keeps its files over a restart.
+    """A real server as the product's documents advise: AOF every second, no eviction. Keeps its files over a restart.
 
     `in_memory`: see there.
     """
@@ -187,7 +187,7 @@ def _answers(client: connections.Redis) -> bool:
 
 
 class Installation:
-    """The product's settings and data beside the stand-in, and what a test may ask; who inherits runs the processes."""
+    """The product's settings and data beside the stand-in, and queries for tests; subclasses run the processes."""
 
     def __init__(self, folder: Path, wecom: StandIn, book: str, redis_url: str, variables: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -209,11 +209,11 @@ class Installation:
         }
 
     def client(self) -> connections.Redis:
-        """Of the product's own Redis."""
+        """A client of the product's own Redis."""
         return connections.connect(self.redis_url, timeout=5)
 
     def wait_until_consuming(self, timeout: float = 60) -> None:
-        """Until a worker takes a message, from now on: one is sent, nobody has to wait for the next canary."""
+        """Wait until a worker takes a message: sends one, so as not to wait for the next canary."""
         since = time.time()
         with self.client() as client:
             client.lpush(keys.QUEUE, celery_message.message(uuid.uuid4().hex))
@@ -226,18 +226,18 @@ class Installation:
         return int(found) / 1000 if found else None
 
     def unfinished(self) -> int:
-        """How many events have no outcome yet."""
+        """The number of events without an outcome."""
         with self.client() as client:
             return int(client.zcard(keys.DUE))
 
     def forget_tokens(self) -> None:
-        """As if nobody had fetched one: after the stand-in's reset those that are cached are dead."""
+        """Delete the cached tokens: after the stand-in's reset they are invalid."""
         with self.client() as client:
             for key in client.scan_iter("wecom:token:*"):
                 client.delete(key)
 
     def wait_for_page(self, path: str, timeout: float = 60) -> None:
-        """Until a page answers 200. AssertionError tells what it said last."""
+        """Wait until a page answers 200. AssertionError has its last answer."""
         try:
             until(lambda: self.get(path) == 200, timeout, every=0.1, what=path)
         except AssertionError as error:
@@ -245,7 +245,7 @@ class Installation:
             raise AssertionError(f"{error}; it says: {said}") from None
 
     def get(self, path: str) -> int | None:
-        """The status of a page; None if nobody answers."""
+        """The HTTP status of a page; None without an answer."""
         try:
             return requests.get(self.url + path, timeout=30).status_code
         except requests.RequestException:
@@ -262,7 +262,7 @@ class Installation:
 
 
 class Product(Installation):
-    """The roles of the product, each a process of its own, with its Redis and the stand-in.
+    """The product's roles, each as a process of its own, with its Redis and the stand-in.
 
     with Product(tmp_path, wecom) as product:
         wecom.add(user_id="zhangsan")
@@ -293,7 +293,7 @@ class Product(Installation):
         self.roles = {name: self.role(name, crash=self._crash.get(name)) for name in ROLES}
 
     def role(self, role: str, name: str | None = None, crash: str | None = None) -> Process:
-        """Another process of a role, not started yet. It ends with the product."""
+        """A further process of a role, not started yet. It ends with the product."""
         command = (
             [sys.executable, "-m", "tests.support.crashing", crash, "--"] if crash else [sys.executable, str(COMMAND)]
         )
@@ -322,19 +322,19 @@ class Product(Installation):
                 print(f"--- {process.name} ---\n{process.output()[-3000:]}")
 
     def stop_all_but(self, *roles: str) -> None:
-        """End every process of the product, and the further ones, but these roles' own."""
+        """Stop every process of the product but these roles' own; further ones too."""
         kept = [self.roles[name] for name in roles]
         self._end([process for process in self.processes if process not in kept])
 
     def kill_all_but(self, *roles: str) -> None:
-        """As `stop_all_but`, without waiting for anything: for scenarios that have nothing in flight any more."""
+        """Like `stop_all_but`, but by SIGKILL, which is faster: for scenarios that have nothing in flight any more."""
         kept = [self.roles[name] for name in roles]
         for process in self.processes:
             if process not in kept and process.alive():
                 process.kill()
 
     def wait_until_ready(self, timeout: float = 60) -> None:
-        """Until the roles that were to start do their work."""
+        """Wait until the started roles are working."""
         if "web" in self._start:
             page = "/readyz" if set(ROLES[:3]) <= set(self._start) else "/readyz/intake"
             self.wait_for_page(page, timeout)
@@ -349,7 +349,7 @@ class Product(Installation):
     @staticmethod
     def _end(processes: Iterable[Process]) -> None:
         running = [process for process in processes if process.alive()]
-        for process in running:  # all at once: they drain beside each other
+        for process in running:  # all at once: they drain in parallel
             process.thaw()
             process.signal(signal.SIGTERM)
         for process in running:
@@ -391,13 +391,13 @@ class Up(Installation):
             print(f"--- up ---\n{self.supervisor.output()[-6000:]}")
 
     def start(self) -> None:
-        """Start, anew too, and wait until it is ready."""
+        """Start or restart, and wait until it is ready."""
         self.supervisor.start()
         self.wait_for_page("/readyz")
         self.wait_until_consuming()
 
     def pids(self) -> dict[str, int]:
-        """Which process does what: server, web (gunicorn's master), web worker, welcome, upkeep, beat."""
+        """Role → process: server, web (gunicorn's master), web worker, welcome, upkeep, beat."""
         pids = {}
         with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
             for child in psutil.Process(self.supervisor.pid).children():

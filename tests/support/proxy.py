@@ -1,4 +1,4 @@
-"""A TCP proxy in front of Redis that does what networks do: fall silent, delay, cut, refuse.
+"""A TCP proxy in front of Redis that fails as networks do: silence, delay, cut connections, refusal.
 
 with Proxy(redis.socket) as proxy:
     ...start a role with REDIS_URL=proxy.url...
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class Proxy:
-    """Listens on a port of its own, with TLS if given, and passes everything to a unix socket.
+    """Listens on a port of its own, with TLS if given, and forwards everything to a unix socket.
 
     `delay`: seconds for each answer.
     """
@@ -27,8 +27,8 @@ class Proxy:
         self.port = int(self._listener.getsockname()[1])
         self.url = f"redis{'s' if tls else ''}://127.0.0.1:{self.port}/0"
         self.delay = 0.0
-        self.links = 0  # that were made so far
-        self.silent = False  # what comes from now on stays unanswered, on new connections too
+        self.links = 0  # connections made so far
+        self.silent = False  # True: nothing is answered from now on, not on new connections either
         self._links: list[_Link] = []
         self._lock = threading.Lock()
 
@@ -43,11 +43,11 @@ class Proxy:
         self.cut()
 
     def move(self, target: Path) -> None:
-        """Connections that are made from now on lead there; those that are open stay where they are."""
+        """Forward new connections to another socket; open ones stay."""
         self._target = target
 
     def go_silent(self) -> int:
-        """Half-open: the connections that are open now carry nothing more. → how many."""
+        """Make the open connections half-open: they carry nothing more. → how many."""
         with self._lock:
             for link in self._links:
                 link.silent = True
@@ -62,7 +62,7 @@ class Proxy:
         return len(links)
 
     def cut_after(self, answer_bytes: int) -> None:
-        """Let each connection that is open now carry so many more bytes of answers, then close it."""
+        """Let each open connection carry so many more bytes of answers, then close it."""
         with self._lock:
             for link in self._links:
                 link.allowance = answer_bytes
@@ -83,7 +83,7 @@ class Proxy:
             server = socket.socket(socket.AF_UNIX)
             try:
                 server.connect(os.fspath(self._target))
-            except OSError:  # the server is away: so is this one
+            except OSError:  # the server is down: refuse too
                 client.close()
                 server.close()
                 continue
@@ -128,7 +128,7 @@ class _Link:
                         break
                     continue
                 sink.sendall(data)
-        if not self.silent:  # a half-open connection does not tell of the other end's close either
+        if not self.silent:  # a half-open connection does not report the other end's close either
             self.close()
         self._proxy.forget(self)
         source.close()

@@ -1,4 +1,4 @@
-"""What WeCom sends to a callback: an event's document, sealed and signed. A builder, and the one difference."""
+"""Builders of what WeCom sends to a callback: an event's document, encrypted and signed."""
 
 import json
 import secrets
@@ -15,7 +15,7 @@ ENVELOPE = Envelope.of(TOKEN, AES_KEY, CORP)
 
 
 def an_event(**different: str | None) -> dict[str, str]:
-    """The fields of an added contact; None leaves one out."""
+    """The fields of an added contact; a field that is None is left out."""
     fields: dict[str, str | None] = {
         "ToUserName": CORP,
         "FromUserName": "sys",
@@ -47,7 +47,7 @@ class Push:
 
 
 def a_push(message: bytes | None = None, envelope: Envelope = ENVELOPE) -> Push:
-    """A message, or else a new customer, as WeCom pushes it: with a timestamp, nonce and prefix of its own."""
+    """A message, by default of a new customer, as WeCom pushes it: with its own timestamp, nonce and prefix."""
     query, ciphertext = sealed(xml(an_event()) if message is None else message, envelope)
     return Push(query, xml({"ToUserName": envelope.receive_id, "AgentID": "", "Encrypt": ciphertext}))
 
@@ -66,6 +66,6 @@ def sealed(message: bytes, envelope: Envelope = ENVELOPE) -> tuple[dict[str, str
 
 
 def signed(ciphertext: str, envelope: Envelope = ENVELOPE) -> Push:
-    """Any ciphertext, well signed."""
+    """Any ciphertext, with a valid signature."""
     query = {"msg_signature": signature(envelope.token, "1", "2", ciphertext), "timestamp": "1", "nonce": "2"}
     return Push(query, xml({"Encrypt": ciphertext}))

@@ -1,4 +1,4 @@
-"""A server that notes each request as it came over the wire, and answers as told."""
+"""A server that records each request as it came over the wire, and answers as told."""
 
 import json
 import threading
@@ -29,7 +29,7 @@ class Request:
 
     @property
     def call(self) -> tuple[str, str, dict[str, list[str]], Any]:
-        """What the other side sees of it."""
+        """(method, path, query, JSON) as the server received them."""
         return self.verb, self.path, self.query, self.json
 
 
@@ -88,7 +88,7 @@ class Recorder:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def take(self) -> Request:
-        """The one request since the last time."""
+        """The only request since the last call."""
         (request,) = self.requests
         self.requests.clear()
         return request

@@ -1,4 +1,4 @@
-"""The product's decisions as JSON; with `--reworded` after every text for people has been changed as it was imported.
+"""Prints the product's decisions as JSON; with `--reworded`, after changing every user-visible text on import.
 
 python -m tests.support.reworded [--reworded]
 """
@@ -17,7 +17,7 @@ TABLES = {"FAILURES"}  # and tables of such texts
 
 
 class Reworded(ast.NodeTransformer):
-    """Changes the texts, and keeps their placeholders."""
+    """Changes texts, but keeps their placeholders."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -55,7 +55,7 @@ class _Finder(MetaPathFinder):
 
 
 def decisions() -> Iterator[tuple[str, Any]]:
-    """(what is decided, how): of errors, follow-ups, callbacks, outcomes and rows of the previous release."""
+    """(case, decision) for errors, follow-ups, callbacks, outcomes and rows of the previous release."""
     from tasks.wecom import errors
 
     raised: list[errors.WeComError] = [errors.from_answer(code, "errmsg", "send") for code in (*errors.CODES, 987654)]
@@ -131,7 +131,7 @@ def _of_earlier_rows() -> Iterator[tuple[str, Any]]:
 
 
 def words() -> list[str]:
-    """Every text of a reason, to show that they did change."""
+    """Every reason's text, to show that they did change."""
     from tasks.wecom.errors import CODES
     from webhook import reason_texts
 

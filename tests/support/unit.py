@@ -1,4 +1,4 @@
-"""Which tests are unit tests: those that start no server and no process. `make test-unit` runs and watches them."""
+"""Which tests are unit tests: those that start no server and no process. `make test-unit` runs and guards them."""
 
 from types import ModuleType
 
@@ -17,7 +17,7 @@ def is_unit(item: pytest.Item) -> bool:
 
 
 def stay_inside(event: str, _: object) -> None:
-    """An audit hook that fails what leaves this process."""
+    """An audit hook that fails a test which leaves this process."""
     if event in OUTSIDE:
         raise AssertionError(f"a unit test came to {event}: see tests/support/unit.py")
 

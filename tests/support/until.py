@@ -1,4 +1,4 @@
-"""Waiting for something to come about, instead of sleeping.
+"""Waiting for a condition, instead of sleeping.
 
 The patience is for machines that are slow, or busy with something else: what comes about late is late by a promise of
 its own, which a test asserts as generously (`make bench` and `make soak` measure the tight ones), and what never comes
@@ -14,7 +14,7 @@ PATIENCE = 45.0  # seconds
 
 
 def until(condition: Callable[[], T], timeout: float = PATIENCE, every: float = 0.02, what: str = "it") -> T:
-    """What `condition` gives once it is true. AssertionError after `timeout` seconds."""
+    """The value of `condition` once it is true. AssertionError after `timeout` seconds."""
     by = time.monotonic() + timeout
     while True:
         value = condition()

@@ -1,4 +1,4 @@
-"""An app as WeCom knows it: its callback, which verifies as the app's owner would, and its calls of the API."""
+"""An app as WeCom knows it: its callback, which verifies pushes, and its calls of the API."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ from webhook.callback.crypto import Envelope
 
 
 class Callback:
-    """The product's side: verifies and opens each push as the app's owner would, answers the next of `statuses`."""
+    """A callback: verifies and decrypts each push as the app's owner would, and answers the next of `statuses`."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []  # used up from the front; 200 when there are none
@@ -71,7 +71,7 @@ class Callback:
 
 @dataclass
 class Api:
-    """Calls of the stand-in's API as some app, with a token of its own."""
+    """Calls the stand-in's API as an app, with its own token."""
 
     base_url: str
     app: App

@@ -7,7 +7,7 @@ from tests.support.web import WebProcess
 
 
 def raw(process: WebProcess, *pieces: bytes, ends: bool = False) -> bytes:
-    """What is answered to these bytes, up to its end. `ends`: nothing comes after them, and the server hears it."""
+    """The whole answer to these bytes. `ends`: shut down the sending side after them."""
     with socket.create_connection(("127.0.0.1", process.port), 5) as connection:
         for piece in pieces:
             connection.sendall(piece)
@@ -17,6 +17,6 @@ def raw(process: WebProcess, *pieces: bytes, ends: bool = False) -> bytes:
 
 
 def head(push: Push, *headers: str) -> bytes:
-    """The head of a callback, with what it says of its body."""
+    """The head of a callback request, with these headers."""
     query = "&".join(f"{name}={value}" for name, value in push.query.items())
     return "\r\n".join([f"POST /callback?{query} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]).encode()

@@ -1,4 +1,4 @@
-"""A welcome worker in this process: what role `welcome` puts together, beside the stand-in."""
+"""A welcome worker in this process: the parts of role `welcome`, beside the stand-in."""
 
 import contextlib
 import logging
@@ -30,7 +30,7 @@ from tests.support.ledger import accepted
 
 @dataclass
 class Worker:
-    """What role `welcome` puts together, without Celery around it."""
+    """The parts of role `welcome`, without Celery."""
 
     wecom: StandIn
     app: App
@@ -52,7 +52,7 @@ class Worker:
         return self.services.ledger
 
     def added(self, ago: float = 0.0, **different: Any) -> tuple[Record, ContactAdded]:
-        """A customer of whom WeCom knows, whose event was received so many seconds ago and waits."""
+        """A customer known to WeCom, whose event was received so many seconds ago and is waiting."""
         record = self.wecom.add(push=False)
         about = {name: getattr(record, name) for name in ("user_id", "external_user_id", "welcome_code")}
         return record, accepted(self.ledger, ago=ago, **{"corp_id": self.app.corp_id} | about | different)
@@ -76,7 +76,7 @@ class Worker:
         return row, [one["msgtype"] for one in (record.content or {}).get("attachments", [])], record
 
     def results(self, record: Record) -> list[int | str]:
-        """What each call on this customer's code came to."""
+        """The result of each call with this customer's code."""
         return [send.result for send in self.wecom.record(record).sends]
 
     def publish(self, source: str, upload: bool = True) -> None:
@@ -102,7 +102,7 @@ class Worker:
         return Dispatcher(self.ledger, self.greeter.greet, concurrency)
 
     def aside(self, work: Callable[..., Any], *args: Any) -> threading.Thread:
-        """Work in a thread of its own."""
+        """Run `work` in a thread of its own."""
         thread = threading.Thread(target=work, args=args, daemon=True)
         thread.start()
         self.threads.append(thread)
@@ -119,7 +119,7 @@ class Worker:
 
 @contextlib.contextmanager
 def working(services: Services) -> Iterator[None]:
-    """Whoever is added meanwhile is greeted."""
+    """Greet customers who are added inside of the `with` block."""
     dispatcher, stop = Dispatcher(services.ledger, make_greeter(services).greet, 2), threading.Event()
 
     def work() -> None:

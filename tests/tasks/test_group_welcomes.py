@@ -282,7 +282,7 @@ def test_a_lock_that_another_process_holds_by_now_is_left_to_it(
     assert groups.here.services.redis.get(lock) == "another"
 
 
-def test_an_id_is_noted_as_soon_as_it_is_there(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_is_recorded_as_soon_as_it_is_known(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that dies in the middle leaves no group welcome behind that nobody knows."""
     groups.book(TEXTS)
     made = groups.sync._add

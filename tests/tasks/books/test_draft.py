@@ -79,7 +79,7 @@ def test_a_change_that_is_taken_back_leaves_no_draft(drafts: Drafts) -> None:
     assert drafts.get("sales") is None
 
 
-def test_different_parts_of_two_editors_meet_nowhere(drafts: Drafts) -> None:
+def test_edits_of_different_parts_do_not_conflict(drafts: Drafts) -> None:
     opened = drafts.working("sales")
     drafts.change("sales", text("other", "from li", digest(opened, "other")), "li")
     draft = drafts.change("sales", text("default", "from wang", digest(opened, "default")), "wang")
@@ -196,7 +196,7 @@ def test_group_welcomes(drafts: Drafts) -> None:
     assert drafts.get("sales") is None
 
 
-def test_files_wait_for_the_draft_and_do_not_give_way(drafts: Drafts, books: BookStore, redis_client: Redis) -> None:
+def test_files_wait_for_the_draft_and_are_not_evicted(drafts: Drafts, books: BookStore, redis_client: Redis) -> None:
     held = drafts.hold("sales", "..\\secret/你好 a.png", PNG)
     assert held.path == "media/你好 a.png"
     assert drafts.hold("sales", "你好 a.png", PNG) == held
@@ -212,7 +212,7 @@ def test_files_wait_for_the_draft_and_do_not_give_way(drafts: Drafts, books: Boo
     assert books.revision("sales", 2).files[held.path].sha256 == held.sha256
 
 
-def test_a_file_that_does_not_fit_is_not_noted(redis_client: Redis) -> None:
+def test_a_file_that_does_not_fit_is_not_recorded(redis_client: Redis) -> None:
     books = BookStore(redis_client)
     books.media.limit = 10
     drafts = Drafts(redis_client, books)

@@ -1,4 +1,4 @@
-"""The book in Redis: imported once, read once, read anew when its number moves."""
+"""The book in Redis: imported once, cached, and read again when its number changes."""
 
 import pytest
 

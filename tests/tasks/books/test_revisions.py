@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(redis_client: Redis) -
     assert sum(store.media.sizes().values()) == MB // 2
 
 
-def test_what_no_revision_of_lately_shows_gives_way(redis_client: Redis) -> None:
+def test_files_that_no_recent_revision_shows_are_evicted(redis_client: Redis) -> None:
     store = BookStore(redis_client, media_mb=1)
     store.save("sales", a_template(TEXT), {"a.pdf": bytes(MB // 2)})
     for number in range(SHOWN_LATELY):

@@ -54,14 +54,14 @@ def people(redis_client: Redis) -> Lookups:
     return Lookups(redis_client, SHANGHAI)
 
 
-def enquiry(people: Lookups, wecom: Told, event: ContactAdded | None = None) -> Any:
+def looked_up(people: Lookups, wecom: Told, event: ContactAdded | None = None) -> Any:
     event = event or a_contact(external_user_id="wm1", state="s")
     return people.about(wecom, event, RECEIVED, time.monotonic() + 20)  # type: ignore[arg-type]
 
 
 def test_every_placeholder_has_its_value(people: Lookups) -> None:
     wanted = frozenset({"customer", "member", "alias", "department", "position", "state", "corp", "date", "time"})
-    assert enquiry(people, Told()).values(wanted) == {
+    assert looked_up(people, Told()).values(wanted) == {
         "customer": "王芳",
         "member": "张三",
         "alias": "Sam",
@@ -75,7 +75,7 @@ def test_every_placeholder_has_its_value(people: Lookups) -> None:
 
 
 def test_every_fact_has_its_value(people: Lookups) -> None:
-    contact = enquiry(people, Told()).contact(frozenset({DEPARTMENTS, CUSTOMER_TYPE, ADD_WAY}))
+    contact = looked_up(people, Told()).contact(frozenset({DEPARTMENTS, CUSTOMER_TYPE, ADD_WAY}))
     assert (contact.customer_type, contact.add_way) == ("wechat", 16)
     assert [contact.directory.contains("zhangsan", one) for one in (1, 3, 5, 2)] == [True, True, True, False]
     assert contact.at == datetime(2026, 10, 1, 21, 30, tzinfo=SHANGHAI)
@@ -83,23 +83,23 @@ def test_every_fact_has_its_value(people: Lookups) -> None:
 
 def test_what_nobody_asks_for_is_not_looked_up(people: Lookups) -> None:
     wecom = Told()
-    asking = enquiry(people, wecom)
-    asking.contact()
-    asking.values(frozenset({"state", "date"}))
+    lookup = looked_up(people, wecom)
+    lookup.contact()
+    lookup.values(frozenset({"state", "date"}))
     assert wecom.asked == []
 
 
 def test_each_thing_is_asked_once_for_rules_and_text_together(people: Lookups) -> None:
     wecom = Told()
-    asking = enquiry(people, wecom)
-    asking.contact(frozenset({DEPARTMENTS, ADD_WAY}))
-    asking.contact(frozenset({CUSTOMER_TYPE}))
-    asking.values(frozenset({"customer", "member", "department"}))
+    lookup = looked_up(people, wecom)
+    lookup.contact(frozenset({DEPARTMENTS, ADD_WAY}))
+    lookup.contact(frozenset({CUSTOMER_TYPE}))
+    lookup.values(frozenset({"customer", "member", "department"}))
     assert sorted(wecom.asked) == ["department/get", "department/simplelist", "wm1", "zhangsan"]
 
 
 def test_a_customer_is_never_kept(people: Lookups, redis_client: Redis) -> None:
-    enquiry(people, Told()).values(frozenset({"customer", "member"}))
+    looked_up(people, Told()).values(frozenset({"customer", "member"}))
     kept = [redis_client.get(key) for key in redis_client.keys("*")]
     assert len(kept) == 1
     assert "王芳" not in str(kept)
@@ -109,15 +109,15 @@ def test_what_is_kept_is_asked_anew_when_it_is_old_and_serves_on_when_wecom_is_s
     people: Lookups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wecom = Told()
-    enquiry(people, wecom).values(frozenset({"member"}))
+    looked_up(people, wecom).values(frozenset({"member"}))
     wecom.member["name"] = "张三丰"
-    assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == "张三"
+    assert looked_up(people, wecom).values(frozenset({"member"}))["member"] == "张三"
     later = time.time() + MEMBER_FRESH + 1
     monkeypatch.setattr("tasks.directory.lookup.time.time", lambda: later)
     wecom.error = NoAnswer("user/get", Failure.ANSWER_TIMEOUT)
-    assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == "张三"
+    assert looked_up(people, wecom).values(frozenset({"member"}))["member"] == "张三"
     wecom.error = None
-    assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == "张三丰"
+    assert looked_up(people, wecom).values(frozenset({"member"}))["member"] == "张三丰"
 
 
 @pytest.mark.parametrize(
@@ -129,23 +129,23 @@ def test_what_wecom_will_not_tell_is_not_asked_for_each_customer(
     wecom = Told()
     wecom.error = error
     for _ in range(3):
-        assert enquiry(people, wecom).values(frozenset({"member"}))["member"] == ""
+        assert looked_up(people, wecom).values(frozenset({"member"}))["member"] == ""
     assert len(wecom.asked) == asked
 
 
 def test_an_app_that_is_not_told_departments_knows_none(people: Lookups) -> None:
     wecom = Told()
     wecom.member = {"name": "张三"}
-    contact = enquiry(people, wecom).contact(frozenset({DEPARTMENTS}))
+    contact = looked_up(people, wecom).contact(frozenset({DEPARTMENTS}))
     assert contact.directory.contains("zhangsan", 3) is None
 
 
 def test_names_for_a_page_come_from_the_cache_and_wecom_is_not_asked(people: Lookups, redis_client: Redis) -> None:
     wecom = Told()
     assert known_members(redis_client, "default", ["zhangsan"]) == {}
-    enquiry(people, wecom).values(frozenset({"member"}))
+    looked_up(people, wecom).values(frozenset({"member"}))
     assert known_members(redis_client, "default", ["zhangsan", "lisi"]) == {"zhangsan": ("张三", "")}
-    enquiry(people, wecom).values(frozenset({"department"}))
+    looked_up(people, wecom).values(frozenset({"department"}))
     asked = list(wecom.asked)
     assert known_members(redis_client, "default", ["zhangsan", "lisi"]) == {"zhangsan": ("张三", "东区二组")}
     assert known_members(redis_client, "other", ["zhangsan"]) == {}
@@ -166,7 +166,7 @@ def test_all_look_ups_share_one_budget(people: Lookups) -> None:
 def test_the_add_way_is_that_of_this_member_in_whatever_case(people: Lookups, ours: str) -> None:
     wecom = Told()
     event = a_contact(external_user_id="wm1", state="s", user_id=ours)
-    assert enquiry(people, wecom, event).contact(frozenset({ADD_WAY})).add_way == 16
+    assert looked_up(people, wecom, event).contact(frozenset({ADD_WAY})).add_way == 16
 
 
 @pytest.mark.parametrize(
@@ -183,5 +183,5 @@ def test_the_add_way_is_that_of_this_member_in_whatever_case(people: Lookups, ou
 def test_an_id_in_place_of_the_name_is_no_name(people: Lookups, member: dict[str, Any], name: str) -> None:
     wecom = Told()
     wecom.member = {"alias": "Sam", "department": [3], **member}
-    values = enquiry(people, wecom).values(frozenset({"member", "alias"}))
+    values = looked_up(people, wecom).values(frozenset({"member", "alias"}))
     assert (values.get("member", ""), values["alias"]) == (name, "Sam")

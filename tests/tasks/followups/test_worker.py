@@ -280,7 +280,7 @@ def test_a_lock_that_is_held_is_waited_for_until_the_deadline(slow: Slow) -> Non
         CorpTags(slow.client).ids(wecom, corp, [Tag("a", "b")], time.monotonic() + 0.2)
 
 
-def test_a_tag_that_was_deleted_in_wecom_is_made_anew(slow: Slow) -> None:
+def test_a_tag_that_was_deleted_in_wecom_is_created_again(slow: Slow) -> None:
     slow.settled(template="night")
     slow.run()
     groups = slow.api.get_corp_tag_list()["tag_group"]
@@ -395,7 +395,7 @@ def test_tries_of_many_at_once_are_spread() -> None:
 # ------------------------------------------------------------------------------------------------ leases
 
 
-def test_a_worker_that_died_is_replaced_when_its_lease_ends_and_cannot_note_any_more(slow: Slow) -> None:
+def test_a_worker_that_died_is_replaced_when_its_lease_ends_and_can_record_nothing_more(slow: Slow) -> None:
     identity = slow.settled(template="night")
     store = slow.follow_up.store
     (dead,) = store.claim(9)
@@ -449,7 +449,7 @@ def _dies(*_: object) -> bool:
     raise KeyboardInterrupt
 
 
-def test_due_follow_ups_wake_the_slow_lane_about_once_a_second(slow: Slow) -> None:
+def test_due_follow_ups_queue_a_message_about_once_a_second(slow: Slow) -> None:
     ledger = slow.worker.ledger
     ledger.requeue()
     assert slow.client.llen(keys.SLOW_QUEUE) == 0

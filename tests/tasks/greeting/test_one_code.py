@@ -98,7 +98,7 @@ def test_two_workers_at_once_greet_once(worker: Worker) -> None:
     threads = [worker.aside(worker.dispatcher().run) for _ in range(2)]
 
     def settled() -> bool:
-        worker.dispatcher().run()  # as a message that wakes a worker
+        worker.dispatcher().run()  # as a task message does
         return all(outcome != "None" for outcome in outcomes(worker, events))
 
     until(settled, what="both outcomes")

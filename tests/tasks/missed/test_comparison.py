@@ -119,14 +119,14 @@ def test_who_was_not_to_be_greeted_is_left_out(different: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("add_way", [0, 1, 3, 16, 201, 99, None])
-def test_whoever_else_came_unannounced_is_found_whoever_added_whom(add_way: int | None) -> None:
+def test_customers_added_in_any_other_way_are_found(add_way: int | None) -> None:
     new, row = not_announced(entry(add_way=add_way), RUN, lambda *_: False)
     assert new
     assert row == Unannounced("zhangsan", "wm1", "xhs", 1500, "王芳")
     assert not_announced(entry(add_way=add_way), RUN, lambda *_: True) == (True, None)
 
 
-def test_an_entry_that_is_no_entry_is_nobody() -> None:
+def test_a_malformed_entry_is_ignored() -> None:
     assert not_announced({}, RUN, lambda *_: False) == (False, None)
 
 
@@ -230,7 +230,7 @@ def test_a_limit_is_waited_for_and_the_run_goes_on_where_it_stopped(there: Worke
     assert listed(there) == {"wm-one", "wm-two"}
 
 
-def test_a_turn_that_ends_in_the_middle_loses_nothing(there: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_that_ends_in_the_middle_loses_nothing(there: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     there.wecom.people(members={f"m{number:03}": {} for number in range(150)})
     for number in range(150):
         came(there, user_id="m001", external_user_id=f"wm{number:03}")
@@ -307,15 +307,13 @@ def test_who_was_forgotten_is_not_found_again(there: Worker) -> None:
     assert listed(there) == {"wm-there"}
 
 
-def test_one_goes_on_at_a_time(there: Worker) -> None:
+def test_only_one_process_at_a_time_advances_a_run(there: Worker) -> None:
     there.services.redis.set(keys.comparison_lock("default"), "somebody", px=5000)
     with pytest.raises(ComparisonInProgress):
         comparing(there).advance()
 
 
-def test_a_turn_whose_lease_another_has_taken_over_writes_nothing_more(
-    there: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slice_that_has_lost_the_lock_writes_nothing_more(there: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     came(there, external_user_id="wm-lost")
     monkeypatch.setattr(comparison, "LEASE", 1.0)
     there.wecom.faults(latency_ms=1500, paths=BATCH)
@@ -371,7 +369,7 @@ def test_many_events_of_one_millisecond_are_all_read(redis_client: Redis) -> Non
     assert announced.first == 5
 
 
-def test_the_schedule_goes_on_with_it_and_leaves_it_to_whoever_is_at_it(there: Worker) -> None:
+def test_the_schedule_advances_it_unless_another_process_holds_the_lock(there: Worker) -> None:
     came(there, external_user_id="wm-lost")
     there.services.redis.set(keys.comparison_lock("default"), "somebody", px=5000)
     upkeep.compare_customers(there.services)
@@ -382,7 +380,7 @@ def test_the_schedule_goes_on_with_it_and_leaves_it_to_whoever_is_at_it(there: W
     assert there.services.redis.exists(keys.comparison_lock("default")) == 0
 
 
-def test_a_member_who_appears_or_goes_between_two_turns_does_no_harm(there: Worker) -> None:
+def test_a_member_who_appears_or_goes_between_two_slices_does_no_harm(there: Worker) -> None:
     there.wecom.people(members={"m1": {}, "m2": {}})
     came(there, user_id="m2", external_user_id="wm-two")
     run = ComparisonRun(0, 0, started_at=int(time.time()), batch=["m0-gone", "m1"], cursor="no cursor any more")

@@ -117,7 +117,7 @@ def test_a_row_is_added_once_and_a_tick_outlasts_the_next_night(redis_client: Re
     assert work.counts() == (0, 1)
 
 
-def test_a_name_is_noted_in_a_row_that_is_there(redis_client: Redis, work: WorkList) -> None:
+def test_a_name_is_recorded_only_in_an_existing_row(redis_client: Redis, work: WorkList) -> None:
     identity = missed(redis_client)
     work.name(identity, "李雷")
     work.name("gone", "韩梅")

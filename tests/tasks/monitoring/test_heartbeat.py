@@ -31,7 +31,7 @@ def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:
     assert heartbeat.read(redis_client) == []
 
 
-def test_the_schedule_is_seen_and_wakes_nobody(redis_client: Redis) -> None:
+def test_beat_sends_heartbeats_and_queues_no_message(redis_client: Redis) -> None:
     accepted(a_ledger(redis_client))
     redis_client.delete(QUEUE)  # the message is lost
     beat = Reaper(None, lambda: None, Heartbeat(redis_client, "beat"))
@@ -51,7 +51,7 @@ def test_who_died_is_silent_and_then_forgotten(
     at, _, about = text.partition("|")
     redis_client.hset(keys.PROCESSES, field, f"{int(at) - silence * 1000}|{about}")
     assert [process.is_silent for process in heartbeat.read(redis_client)] == ([silent] if seen else [])
-    Heartbeat(redis_client, "web").beat()  # whoever comes forgets the gone
+    Heartbeat(redis_client, "web").beat()  # every heartbeat may remove processes that are gone
     assert redis_client.hexists(keys.PROCESSES, field) is seen
 
 
