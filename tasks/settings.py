@@ -5,9 +5,6 @@
 An empty variable counts as unset. The environment wins over `.env`, with an empty one too. No secret has a default.
 """
 
-import base64
-import ipaddress
-import math
 import os
 import re
 import stat
@@ -17,13 +14,12 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv.parser import Original, parse_stream
 
-from tasks.storage import redis_url
-from tasks.wecom.proxy import Proxy, url_for
+from tasks import setting_values as read_as
+from tasks.wecom.proxy import url_for
 
 DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
 
@@ -89,183 +85,58 @@ class Variable:
     meaning: str
 
 
-def _url(value: str, *schemes: str) -> str:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port  # raises for one that is no port
-    except ValueError:  # its message quotes the URL, and so a password
-        raise ValueError("must be a URL with a port from 1 to 65535") from None
-    whole = value.startswith(f"{parts.scheme}://") and (parts.hostname or (parts.scheme == "unix" and parts.path))
-    if parts.scheme not in schemes or not whole:
-        raise ValueError("must start with " + " or ".join(f"{s}://" for s in schemes) + ", and name a host")
-    return value.rstrip("/")
-
-
-def _http_url(value: str) -> str:
-    return _url(value, "http", "https")
-
-
-def _redis_url(value: str) -> str:
-    redis_url.read(value)
-    return value
-
-
-def _secret(value: str) -> str:
-    """As it is: what stands at an end by mistake (echo, a copied line) would be a wrong secret, and nobody sees it."""
-    if value != value.strip():
-        raise ValueError("begins or ends with a blank or a line end; take it away")
-    return value
-
-
-def _long(least: int, why: str) -> Callable[[str], str]:
-    """A secret that is not guessed."""
-
-    def read(value: str) -> str:
-        if len(value.strip()) < least:
-            raise ValueError(f"must have at least {least} characters: {why}")
-        return _secret(value)
-
-    return read
-
-
-def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
-    def read(value: str) -> float:
-        try:
-            number = kind(value)
-        except ValueError:
-            number = math.nan
-        if not least <= number <= most:
-            raise ValueError(f"must be a number from {least:g} to {most:g}")
-        return number
-
-    return read
-
-
-def _zone(value: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(value)
-    except (OSError, ValueError, KeyError):
-        raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value.lower() not in choices:
-            raise ValueError("must be one of " + ", ".join(choices))
-        return value.lower()
-
-    return read
-
-
-def _bind(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else None
-    try:
-        if inner is not None:
-            ipaddress.IPv6Address(inner)
-        fits = colon and re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536
-        if not fits or (inner is None and not re.fullmatch(r"[^:\s\[\]]*", host)):
-            raise ValueError
-    except ValueError:
-        raise ValueError("must be host:port, an IPv6 address in brackets: [::1]:9000") from None
-    return value
-
-
-def _corp_id(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{4,64}", value):
-        raise ValueError("must be the 企业ID of 我的企业, such as ww0123456789abcdef")
-    return value
-
-
-def _token(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value):
-        raise ValueError("must be 1 to 32 letters and digits, as entered in 接收消息 (doc 90930)")
-    return value
-
-
-def _aes_key(value: str) -> str:
-    try:
-        if len(value) != 43 or len(base64.b64decode(value + "=", validate=True)) != 32:
-            raise ValueError
-    except ValueError:  # binascii.Error is one
-        raise ValueError(f"must be the 43 characters of EncodingAESKey (doc 90930); it has {len(value)}") from None
-    return value
-
-
-def _proxy(value: str) -> str:
-    Proxy.parse(value)
-    return value
-
-
-def _proxy_of_environment(api_base: str, given: Mapping[str, str], problems: list[str]) -> str | None:
-    found = url_for(api_base, given)
-    if found is None:
-        return None
-    variable, url = found
-    try:
-        return _proxy(url)
-    except ValueError as error:
-        problems.append(f"{variable} {error}; set WECOM_PROXY, or name the API's host in NO_PROXY")
-        return None
-
-
-def _domain_verification(value: str) -> str:
-    """The code alone. The file's whole name is taken too: that is what WeCom's console offers to copy."""
-    code = value.removesuffix(".txt").removeprefix("WW_verify_")
-    if not value.startswith("WW_verify_") or not re.fullmatch(r"[A-Za-z0-9]{1,64}", code):
-        raise ValueError("must be the name of WeCom's file, such as WW_verify_0123456789abcdef")
-    return code
-
-
-def _agent_id(value: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,20}", value):
-        raise ValueError("must be the app's AgentId, a number")
-    return value
-
-
 VARIABLES: tuple[Variable, ...] = (
-    Variable("WECOM_CORP_ID", None, _corp_id, "企业ID"),
-    Variable("WECOM_CORP_SECRET", None, _secret, "secret of the app listed in 客户联系 → 可调用接口的应用"),
-    Variable("WECOM_TOKEN", None, _token, "callback Token"),
-    Variable("WECOM_ENCODING_AES_KEY", None, _aes_key, "callback EncodingAESKey, 43 characters"),
-    Variable("WECOM_AGENT_ID", None, _agent_id, "that app's id, needed only to message members"),
+    Variable("WECOM_CORP_ID", None, read_as.corp_id, "企业ID"),
+    Variable("WECOM_CORP_SECRET", None, read_as.secret, "secret of the app listed in 客户联系 → 可调用接口的应用"),
+    Variable("WECOM_TOKEN", None, read_as.token, "callback Token"),
+    Variable("WECOM_ENCODING_AES_KEY", None, read_as.aes_key, "callback EncodingAESKey, 43 characters"),
+    Variable("WECOM_AGENT_ID", None, read_as.agent_id, "that app's id, needed only to message members"),
     Variable("WELCOME_CONFIG", None, str, "a TOML file with several apps, instead of the WECOM_* app variables"),
-    Variable("WECOM_API_BASE", "https://qyapi.weixin.qq.com", _http_url, "API host, for a proxy or a stand-in"),
-    Variable("WECOM_PROXY", None, _proxy, "an outbound proxy for the API, http://user:pass@host:port"),
-    Variable("WECOM_DOMAIN_VERIFICATION", None, _domain_verification, "WW_verify_<code>, which WeCom looks for"),
-    Variable("REDIS_URL", None, _redis_url, "redis://, rediss://, unix:// or sentinel://; unset: the embedded server"),
+    Variable("WECOM_API_BASE", "https://qyapi.weixin.qq.com", read_as.http_url, "API host, for a proxy or a stand-in"),
+    Variable("WECOM_PROXY", None, read_as.proxy, "an outbound proxy for the API, http://user:pass@host:port"),
+    Variable("WECOM_DOMAIN_VERIFICATION", None, read_as.domain_verification, "WW_verify_<code>, which WeCom looks for"),
+    Variable(
+        "REDIS_URL", None, read_as.redis_url, "redis://, rediss://, unix:// or sentinel://; unset: the embedded server"
+    ),
     Variable("WELCOME_DATA_DIR", "./var", Path, "the embedded server's files"),
-    Variable("WELCOME_PUBLIC_URL", None, _http_url, "what WeCom reaches, to print the callback URL"),
+    Variable("WELCOME_PUBLIC_URL", None, read_as.http_url, "what WeCom reaches, to print the callback URL"),
     Variable("WELCOME_BOOK", None, Path, "a welcome book to import at start if none is stored yet"),
-    Variable("WELCOME_WINDOW_S", "20", _number(float, 1, 3600), "seconds a welcome code lives"),
-    Variable("WELCOME_TIMEZONE", "Asia/Shanghai", _zone, "for rules with hours and dates"),
-    Variable("WELCOME_KEEP_DAYS", "30", _number(int, 1, 3650), "days a ledger row is kept; then daily totals only"),
-    Variable("WELCOME_MEDIA_MB", "512", _number(int, 1, 1_000_000), "cap on stored media"),
-    Variable("WELCOME_CONCURRENCY", "32", _number(int, 1, 512), "greetings in flight per worker"),
-    Variable("WEB_CONCURRENCY", "1", _number(int, 1, 512), "web processes"),
-    Variable("CONSOLE_PASSWORD", None, _long(8, "a shorter one is guessed"), "operators' password; unset: no console"),
-    Variable("CONSOLE_BIND", None, _bind, "host:port of the console's own; unset: with the callback"),
-    Variable("METRICS_BIND", None, _bind, "host:port of the metrics' own; unset: with the callback"),
-    Variable("TRUSTED_PROXIES", "0", _number(int, 0, 16), "hops whose forwarded headers count"),
+    Variable("WELCOME_WINDOW_S", "20", read_as.number(float, 1, 3600), "seconds a welcome code lives"),
+    Variable("WELCOME_TIMEZONE", "Asia/Shanghai", read_as.zone, "for rules with hours and dates"),
+    Variable(
+        "WELCOME_KEEP_DAYS", "30", read_as.number(int, 1, 3650), "days a ledger row is kept; then daily totals only"
+    ),
+    Variable("WELCOME_MEDIA_MB", "512", read_as.number(int, 1, 1_000_000), "cap on stored media"),
+    Variable("WELCOME_CONCURRENCY", "32", read_as.number(int, 1, 512), "greetings in flight per worker"),
+    Variable("WEB_CONCURRENCY", "1", read_as.number(int, 1, 512), "web processes"),
+    Variable(
+        "CONSOLE_PASSWORD",
+        None,
+        read_as.long_secret(8, "a shorter one is guessed"),
+        "operators' password; unset: no console",
+    ),
+    Variable("CONSOLE_BIND", None, read_as.bind, "host:port of the console's own; unset: with the callback"),
+    Variable("METRICS_BIND", None, read_as.bind, "host:port of the metrics' own; unset: with the callback"),
+    Variable("TRUSTED_PROXIES", "0", read_as.number(int, 0, 16), "hops whose forwarded headers count"),
     Variable(
         "SECRET_KEY",
         None,
-        _long(16, "a shorter one is guessed from a cookie; leave it out to have one made"),
+        read_as.long_secret(16, "a shorter one is guessed from a cookie; leave it out to have one made"),
         "session signing; unset: generated once, kept in Redis",
     ),
-    Variable("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "what is logged"),
-    Variable("LOG_FORMAT", None, _one_of("text", "json"), "unset: text on a terminal, else json"),
+    Variable("LOG_LEVEL", "info", read_as.one_of("debug", "info", "warning", "error"), "what is logged"),
+    Variable("LOG_FORMAT", None, read_as.one_of("text", "json"), "unset: text on a terminal, else json"),
 )
 
 _REQUIRED_TOGETHER = ("WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _APP_KEYS: Mapping[str, Callable[[str], str]] = {
-    "corp_id": _corp_id,
-    "secret": _secret,
-    "token": _token,
-    "encoding_aes_key": _aes_key,
-    "agent_id": _agent_id,
+    "corp_id": read_as.corp_id,
+    "secret": read_as.secret,
+    "token": read_as.token,
+    "encoding_aes_key": read_as.aes_key,
+    "agent_id": read_as.agent_id,
     "book": str,
 }
 _APP_OPTIONAL = ("agent_id", "book")
@@ -358,6 +229,18 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         proxy=values["WECOM_PROXY"],
         domain_verification=values["WECOM_DOMAIN_VERIFICATION"],
     )
+
+
+def _proxy_of_environment(api_base: str, given: Mapping[str, str], problems: list[str]) -> str | None:
+    found = url_for(api_base, given)
+    if found is None:
+        return None
+    variable, url = found
+    try:
+        return read_as.proxy(url)
+    except ValueError as error:
+        problems.append(f"{variable} {error}; set WECOM_PROXY, or name the API's host in NO_PROXY")
+        return None
 
 
 def _apps(

@@ -1,0 +1,137 @@
+"""What the text of a setting means, by its kind: readers, and makers of readers with bounds. Pure.
+
+Each takes the text and returns the value. ValueError says what it should look like, and never quotes a secret.
+"""
+
+import base64
+import ipaddress
+import math
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from tasks.storage import redis_url as redis_address
+from tasks.wecom.proxy import Proxy
+
+
+def _url(value: str, *schemes: str) -> str:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises for one that is no port
+    except ValueError:  # its message quotes the URL, and so a password
+        raise ValueError("must be a URL with a port from 1 to 65535") from None
+    whole = value.startswith(f"{parts.scheme}://") and (parts.hostname or (parts.scheme == "unix" and parts.path))
+    if parts.scheme not in schemes or not whole:
+        raise ValueError("must start with " + " or ".join(f"{s}://" for s in schemes) + ", and name a host")
+    return value.rstrip("/")
+
+
+def http_url(value: str) -> str:
+    return _url(value, "http", "https")
+
+
+def redis_url(value: str) -> str:
+    redis_address.read(value)
+    return value
+
+
+def secret(value: str) -> str:
+    """As it is: what stands at an end by mistake (echo, a copied line) would be a wrong secret, and nobody sees it."""
+    if value != value.strip():
+        raise ValueError("begins or ends with a blank or a line end; take it away")
+    return value
+
+
+def long_secret(least: int, why: str) -> Callable[[str], str]:
+    """A secret that is not guessed."""
+
+    def read(value: str) -> str:
+        if len(value.strip()) < least:
+            raise ValueError(f"must have at least {least} characters: {why}")
+        return secret(value)
+
+    return read
+
+
+def number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def read(value: str) -> float:
+        try:
+            number = kind(value)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        return number
+
+    return read
+
+
+def zone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (OSError, ValueError, KeyError):
+        raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return value.lower()
+
+    return read
+
+
+def bind(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else None
+    try:
+        if inner is not None:
+            ipaddress.IPv6Address(inner)
+        fits = colon and re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536
+        if not fits or (inner is None and not re.fullmatch(r"[^:\s\[\]]*", host)):
+            raise ValueError
+    except ValueError:
+        raise ValueError("must be host:port, an IPv6 address in brackets: [::1]:9000") from None
+    return value
+
+
+def corp_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{4,64}", value):
+        raise ValueError("must be the 企业ID of 我的企业, such as ww0123456789abcdef")
+    return value
+
+
+def token(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value):
+        raise ValueError("must be 1 to 32 letters and digits, as entered in 接收消息 (doc 90930)")
+    return value
+
+
+def aes_key(value: str) -> str:
+    try:
+        if len(value) != 43 or len(base64.b64decode(value + "=", validate=True)) != 32:
+            raise ValueError
+    except ValueError:  # binascii.Error is one
+        raise ValueError(f"must be the 43 characters of EncodingAESKey (doc 90930); it has {len(value)}") from None
+    return value
+
+
+def proxy(value: str) -> str:
+    Proxy.parse(value)
+    return value
+
+
+def domain_verification(value: str) -> str:
+    """The code alone. The file's whole name is taken too: that is what WeCom's console offers to copy."""
+    code = value.removesuffix(".txt").removeprefix("WW_verify_")
+    if not value.startswith("WW_verify_") or not re.fullmatch(r"[A-Za-z0-9]{1,64}", code):
+        raise ValueError("must be the name of WeCom's file, such as WW_verify_0123456789abcdef")
+    return code
+
+
+def agent_id(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,20}", value):
+        raise ValueError("must be the app's AgentId, a number")
+    return value
