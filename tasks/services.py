@@ -5,7 +5,7 @@ services.app(name)         AppServices: what belongs to one app
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tasks.audit import AuditTrail
@@ -29,6 +29,7 @@ from tasks.monitoring.queue_status import Queues
 from tasks.settings import App, Settings
 from tasks.storage import connections
 from tasks.storage.connections import Redis
+from tasks.storage.embedded import running_url
 from tasks.wecom import WeComClient
 
 TIMEOUT = 2.0  # seconds for an answer of Redis, in workers and commands
@@ -119,6 +120,14 @@ class AppServices:
     def reminders(self) -> Reminders:
         lookups, zone = self.shared.lookups, self.shared.settings.timezone
         return Reminders(self.shared.redis, self.settings, self.wecom, self.work_list, lookups, zone)
+
+
+def reachable(settings: Settings) -> Settings | None:
+    """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory; None: none."""
+    if settings.redis_url is not None:
+        return settings
+    url = running_url(settings.data_dir)
+    return None if url is None else replace(settings, redis_url=url)
 
 
 def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:

@@ -13,10 +13,9 @@ from tasks.messages import Message
 from tasks.monitoring import jobs
 from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.reasons import Reason
-from tasks.services import AppServices, Services, build_services
+from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.storage import connections
-from tasks.storage.embedded import reachable
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook.callback.crypto import decode_key
 from webhook.errcode_texts import cure_of

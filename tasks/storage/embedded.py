@@ -11,13 +11,11 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
-
-from tasks.settings import Settings
 
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel takes 107
 LONGEST = 512  # bytes of a value in a hash that is kept in one piece: a row of the ledger then takes 1.1 kB, not 1.7
@@ -125,12 +123,10 @@ def memory_limit(cgroup: Path = _CGROUP) -> int:
     return max(LEAST_MEMORY, has // 2)
 
 
-def reachable(settings: Settings) -> Settings | None:
-    """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory; None: none."""
-    if settings.redis_url is not None:
-        return settings
-    embedded = Embedded(settings.data_dir)
-    return replace(settings, redis_url=embedded.url) if embedded.socket.exists() else None
+def running_url(data_dir: Path) -> str | None:
+    """The URL of the server of a running `up` with this data directory; None: none runs."""
+    embedded = Embedded(data_dir)
+    return embedded.url if embedded.socket.exists() else None
 
 
 def _binary() -> tuple[str, str]:

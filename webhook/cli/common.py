@@ -11,9 +11,8 @@ import click
 from tasks import settings
 from tasks.audit import Act, Via
 from tasks.books.files import Bundle, load
-from tasks.services import AppServices, Services, build_services
+from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import App, Settings
-from tasks.storage.embedded import reachable
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook.cli.terminal import say

@@ -13,9 +13,10 @@ import pytest
 
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
+from tasks.services import reachable
 from tasks.storage import embedded, keys
 from tasks.storage.connections import Redis, connect
-from tasks.storage.embedded import Embedded, EmbeddedError, reachable
+from tasks.storage.embedded import Embedded, EmbeddedError
 from tests.support.broker import celerys
 from tests.support.builders import a_contact, in_words, some_settings
 from tests.support.ledger import a_ledger
