@@ -47,7 +47,7 @@ class Counters:
             self._counts[field] += 1
 
     def flush(self) -> None:
-        """Add what was counted to Redis'; keep it for the next time if Redis cannot be asked."""
+        """Add what was counted to Redis' counters; without an answer of Redis, keep it for the next time."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         if not counts:

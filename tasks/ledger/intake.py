@@ -1,4 +1,4 @@
-"""The one door into the system: `submit` stores an event and wakes a worker, or says within 1.5 s that it cannot.
+"""The only way in: `submit` stores an event and queues a task message, or says within 1.5 s that it cannot.
 
 WeCom waits 5 s for an answer and sends again what was not accepted, so "I cannot" is safe and silence is not. While
 Redis does not answer, one caller at a time finds out whether it is back; the others are told at once, so that a

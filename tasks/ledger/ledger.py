@@ -7,9 +7,9 @@
 
 So `due` holds every unfinished event, and one query finds both the new and the stranded: those whose time has come.
 
-    accept   nothing → waiting      stores the row, its place in `due` and the task message that wakes a worker, in one
-                                    step; the first event with a welcome code owns the code (a half-add and the full add
-                                    after it may carry the same one)
+    accept   nothing → waiting      stores the row, its place in `due` and a task message, in one step;
+                                    the first event with a welcome code owns the code (a half-add and the full add after
+                                    it may carry the same one)
     claim    waiting, or claimed with an expired lease → claimed      increments the fencing token and records the try
                                     before its bytes leave, so that a successor knows of it; an event whose code another
                                     one owns waits until that one is settled
@@ -51,7 +51,7 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
 
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
-WAITING_MESSAGES = 8  # each wakes a worker that takes all that is due
+WAITING_MESSAGES = 8  # each is a worker to come, which claims all that is due
 LEFT_BEHIND = 0.25  # seconds after which a due event was evidently not taken
 WAKE_PAUSE = 1.0  # seconds between two messages that wake the slow queue for follow-ups
 SLOW_MESSAGES = 50  # on the slow queue, beyond which no more of them are added
@@ -79,7 +79,7 @@ _ACCEPTED = {1: Acceptance.STORED, 0: Acceptance.DUPLICATE, -1: Acceptance.FORGO
 
 
 class Ledger:
-    """The ledger in one Redis. Thread-safe. Every method raises redis.RedisError when Redis cannot be asked."""
+    """The ledger in one Redis. Thread-safe. Every method raises redis.RedisError when Redis does not answer."""
 
     def __init__(self, client: Redis, keep_days: int, window: float, timezone: ZoneInfo) -> None:
         self._redis = client
@@ -96,7 +96,7 @@ class Ledger:
         repeatable(self._accept)
 
     def accept(self, event: ContactAdded) -> Acceptance:
-        """Store an event and wake a worker. Nothing is stored or queued of one that was there, or is a replay."""
+        """Store an event and queue a task message. Neither for one that is there already, nor for a replay."""
         identity, row = event.id, new_row(event)
         code = "" if event.rehearsal else event.welcome_code
         indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
@@ -202,7 +202,7 @@ class Ledger:
         )
 
     def requeue(self) -> int:
-        """Wake a worker if somebody was left behind or the queue was silent. → how many were left behind."""
+        """Queue a task message if a due event was not claimed, or the queue was silent. → how many events were not."""
         return int(
             self._requeue(
                 keys=[

@@ -62,7 +62,7 @@ class Pause:
 
 
 class QueuePauses:
-    """The queues of one Redis. Thread-safe. Raises redis.RedisError when Redis cannot be asked."""
+    """The queues of one Redis. Thread-safe. Raises redis.RedisError when Redis does not answer."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client

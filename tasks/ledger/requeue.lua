@@ -1,9 +1,9 @@
--- Queue a message if somebody is due and was not taken, or if no message has gone through for a while (the canary).
+-- Queue a task message if a due event was not claimed, or if no message has gone through for a while (the canary).
 -- Queue one on the slow queue too, if a follow-up is due and none was queued lately.
 -- KEYS  due, queue, consumed, due of follow-ups, the slow queue, woken
 -- ARGV  grace (ms) before an event counts as left behind, canary (ms), limit of waiting messages, the message,
 --       pause (ms) between two messages of follow-ups, their limit on the slow queue, their message
--- → events that are left behind
+-- → how many due events were not claimed
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local behind = redis.call('ZCOUNT', KEYS[1], '-inf', now - ARGV[1])

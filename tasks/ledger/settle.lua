@@ -80,7 +80,7 @@ end
 
 if rehearsal ~= '1' then
   tally(1, outcome, said['template'], said['rule'], said['variant'], said['errcode'] or said['cause'], bucket)
-  -- Whoever was missed is to be greeted by hand, unless another event of the same two, received later, was a greeting.
+  -- A missed customer is to be greeted by hand, unless another event of the same two, received later, was a greeting.
   local function each_other(range, from, to, act)
     for _, other in ipairs(call(range, KEYS[7], from, to, 'LIMIT', 0, 50)) do
       local row = call('HMGET', rows .. other, 'user_id', 'outcome', 'rehearsal')

@@ -1,6 +1,6 @@
 """Why a callback was not accepted: which of token, AES key, corp id or a mangled query is to blame. Pure.
 
-The most frequent complaint of this field. Whoever sends a bad callback learns nothing of it; the operator does.
+The most frequent complaint of this field. The sender of a bad callback learns nothing of it; the operator does.
 """
 
 from collections.abc import Mapping

@@ -59,7 +59,7 @@ class Unknown:
 def is_echo(message: bytes) -> bool:
     """Whether a decrypted `echostr` is one: WeCom's is a short random number (doc 90930).
 
-    A push that somebody captured is signed and encrypted alike: sent as a verification, it would be decrypted for him.
+    A captured push is signed and encrypted alike: sent as a verification, it would be decrypted for the sender.
     """
     return _ECHO.fullmatch(message) is not None
 

@@ -100,7 +100,7 @@ def receive(app: str = DEFAULT_APP) -> Response:
 def astray(error: NotFound) -> NotFound:
     """Nothing is at this path. Where the request looks like WeCom's, the operator is told, and the sender is not.
 
-    It proves nothing: whoever captured a callback can send it to any path.
+    It proves nothing: a captured callback can be sent to any path.
     """
     callback = _callback()
     if "msg_signature" in request.args and callback.diagnoses.is_due(""):

@@ -39,7 +39,7 @@ def example(entry: Entry) -> str:
 
 
 def _narrow(doc: str) -> str:
-    """Its lines at most WIDTH wide: sentences are broken anew, short lines stay."""
+    """Its lines at most WIDTH wide: sentences are wrapped again, short lines stay."""
     lines = [""]
     full = True
     for line in doc.splitlines():

@@ -138,7 +138,7 @@ def _look_at(child: Child, now: float, environ: Mapping[str, str]) -> None:
         if now - child.started_at > SETTLED:
             child.deaths = 0
         return
-    with contextlib.suppress(ProcessLookupError):  # what it has left behind may hold the port
+    with contextlib.suppress(ProcessLookupError):  # a child of it may hold the port
         os.killpg(child.process.pid, signal.SIGKILL)
     wait = AGAIN_AFTER[min(child.deaths, len(AGAIN_AFTER) - 1)]
     child.deaths += 1

@@ -29,7 +29,7 @@ MARKS = {ADDED: "+", EDITED: "~", DELETED: "-", SAME: "=", WAITS: "…", FAILED:
 
 AUTHOR = click.option("--author", envvar="USER", default="", help="Who changes it. Default: $USER.")
 NOTE = click.option("--note", default="", help="Why, for the history.")
-FORCE = click.option("--force", is_flag=True, help="Even if somebody else has changed the book meanwhile.")
+FORCE = click.option("--force", is_flag=True, help="Even if the book has been changed meanwhile.")
 
 
 @click.group()

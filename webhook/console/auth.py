@@ -175,7 +175,7 @@ def enter() -> ResponseReturnValue | None:
 
 
 def protect(response: Response) -> Response:
-    """Set the security headers, and remember the browser of whoever is signed in."""
+    """Set the security headers, and remember the browser of a signed-in operator."""
     for name, value in HEADERS.header_items():
         response.headers.setdefault(name, value)
     if request.endpoint != "static":

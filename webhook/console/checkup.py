@@ -26,7 +26,7 @@ from webhook.doctor import Finding, examine
 log = logging.getLogger(__name__)
 
 LONGEST = 60  # seconds: the time-outs of everything that the doctor asks, one after the other
-GRACE = 2.0  # seconds for which whoever asks may wait for the result
+GRACE = 2.0  # seconds for which a request waits for the result
 
 
 @dataclass(frozen=True, slots=True)

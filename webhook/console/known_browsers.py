@@ -2,7 +2,7 @@
 
 Wrong passwords of strangers, however many, never close the sign-in to them; their own are counted for each of them.
 
-The cookie opens nothing: it holds a random number, no name, and whoever has it still needs the password.
+The cookie opens nothing: it holds a random number, no name, and its owner still needs the password.
 """
 
 import secrets

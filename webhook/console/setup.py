@@ -30,7 +30,7 @@ from webhook.rehearsal import rehearse
 from webhook.server.addresses import address, loopback
 
 CHECKS, REHEARSALS = "1 per 10 seconds", "10 per minute"  # of one session
-OUTCOME_WITHIN = 1.5  # seconds for which whoever rehearses may wait for the outcome
+OUTCOME_WITHIN = 1.5  # seconds for which a request waits for the outcome
 LOOK_UP = 1.0  # seconds for the list of members
 LAST_EVENTS = 20  # rows among which the last real one is looked for
 
