@@ -17,13 +17,15 @@ class Course:
     """The state of one claimed event until its outcome.
 
     number: tries begun for the event, by earlier claims too; in_doubt: the answer to one of them was lost; begun: tries
-    begun under this claim; erred: one of these may have been delivered, see `policy.may_have_delivered`.
+    begun under this claim; answers: how many of all were answered; erred: one of those under this claim may have been
+    delivered, see `policy.may_have_delivered`.
     steps: name → ms since receipt.
     """
 
     claim: Claim
     number: int
     in_doubt: bool
+    answers: int
     begun: int = 0
     steps: dict[str, int] = field(default_factory=dict)
     tries: list[Attempt] = field(default_factory=list)
@@ -34,7 +36,7 @@ class Course:
 
     @classmethod
     def of(cls, claim: Claim) -> "Course":
-        return cls(claim, claim.attempts, claim.in_doubt, steps={"started": round(claim.age * 1000)})
+        return cls(claim, claim.attempts, claim.in_doubt, claim.answers, steps={"started": round(claim.age * 1000)})
 
     def record(self, step: str) -> None:
         """Record that a step is done now; only the first time counts."""
@@ -49,7 +51,9 @@ class Course:
         """Record the result of the try: its error, or None when WeCom accepted the message."""
         self.record(f"answer_{self.number}")
         self.tries.append(Attempt(None if error is None else Reason.from_error(error)))
-        self.in_doubt = self.in_doubt or isinstance(error, NoAnswer)
+        lost = isinstance(error, NoAnswer)
+        self.answers += not lost
+        self.in_doubt = self.in_doubt or lost
         self.erred = self.erred or (error is not None and may_have_delivered(error))
 
     def state(self) -> TryState:

@@ -65,9 +65,9 @@ class Greeter:
                     self._settle(course, self._by_sibling(claim, finish))
             except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
                 log.exception("a greeting ended in an error")
-                if not course.begun:
+                if not course.begun:  # so the try that the claim has recorded left nothing in doubt
                     with contextlib.suppress(redis.RedisError):
-                        self._ledger.answered(claim, 0)  # the try that the claim has recorded did not begin
+                        self._ledger.answered(claim, claim.answers + 1, 0)
 
     def _greet(self, course: Course) -> Finish | None:
         """The outcome; None when another worker has the event now."""
@@ -123,7 +123,8 @@ class Greeter:
             if isinstance(step, Finish):
                 return step
             if not isinstance(error, NoAnswer):
-                self._until_redis_answers(partial(self._ledger.answered, claim, step.wait), claim.left())
+                answered = partial(self._ledger.answered, claim, course.answers, step.wait)
+                self._until_redis_answers(answered, claim.left())
             time.sleep(step.wait)
 
     def _begin_try(self, course: Course) -> float | Finish | None:
@@ -136,8 +137,9 @@ class Greeter:
         timeout = policy.try_timeout(number, claim.left())
         late = claim.attempts or time.monotonic() - claim.claimed_at > PREPARED
         if timeout is not None and (course.begun or late):
-            begin = self._ledger.begin_try if course.begun else self._ledger.extend_lease
-            if not self._until_redis_answers(partial(begin, claim, timeout), claim.left()):
+            ledger = self._ledger
+            extend = partial(ledger.begin_try, claim, number) if course.begun else partial(ledger.extend_lease, claim)
+            if not self._until_redis_answers(partial(extend, timeout), claim.left()):
                 return None
             timeout = policy.try_timeout(number, claim.left())  # Redis may have taken its time
         return policy.too_late(course.in_doubt) if timeout is None else timeout

@@ -91,9 +91,10 @@ class Ledger:
             client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
             for name in ("accept", "claim", "extend", "settle", "requeue")
         )
-        # An event that is there already changes nothing. Of the others, `claim` and `requeue` are called again anyway,
-        # and `extend` counts: its caller, and that of `settle`, decide what a lost answer means.
+        # An event that is there already changes nothing, and `extend` says how many tries there are. Of the others,
+        # `claim` and `requeue` are called again anyway, and the caller of `settle` decides what a lost answer means.
         repeatable(self._accept)
+        repeatable(self._extend)
 
     def accept(self, event: ContactAdded) -> Acceptance:
         """Store an event and queue a task message. Neither for one that is there already, nor for a replay."""
@@ -152,17 +153,17 @@ class Ledger:
             return row.id
         return None
 
-    def begin_try(self, claim: Claim, timeout: float) -> bool:
-        """Record that a further try begins; hold the lease for its time-out and a second. False: not ours any more."""
-        return self._extended(claim, timeout + 1.0, "attempts")
+    def begin_try(self, claim: Claim, number: int, timeout: float) -> bool:
+        """Record that try `number` begins; hold the lease for its time-out and a second. False: not ours any more."""
+        return self._extended(claim, timeout + 1.0, "attempts", number)
 
     def extend_lease(self, claim: Claim, timeout: float) -> bool:
         """As `begin_try`, for the try that the claim itself has recorded."""
-        return self._extended(claim, timeout + 1.0, "")
+        return self._extended(claim, timeout + 1.0)
 
-    def answered(self, claim: Claim, wait: float) -> bool:
-        """Record that the last try was answered, and hold the lease for a wait of so many seconds, and a second."""
-        return self._extended(claim, wait + 1.0, "answers")
+    def answered(self, claim: Claim, answers: int, wait: float) -> bool:
+        """Record that `answers` of the tries were answered, and hold the lease for `wait` seconds, and a second."""
+        return self._extended(claim, wait + 1.0, "answers", answers)
 
     def settle(
         self,
@@ -325,12 +326,9 @@ class Ledger:
         """Redis' clock, in ms."""
         return now_ms(self._redis)
 
-    def _extended(self, claim: Claim, lease: float, count: str) -> bool:
-        return bool(
-            self._extend(
-                keys=[keys.event(claim.id), keys.DUE], args=[claim.id, claim.fencing_token, int(lease * 1000), count]
-            )
-        )
+    def _extended(self, claim: Claim, lease: float, field: str = "", count: int = 0) -> bool:
+        args: list[str | int] = [claim.id, claim.fencing_token, int(lease * 1000), field, count]
+        return bool(self._extend(keys=[keys.event(claim.id), keys.DUE], args=args))
 
 
 def _digest(app: str, code: str) -> str:

@@ -214,7 +214,7 @@ def test_a_further_try_is_noted_before_it_begins_and_holds_the_claim_for_its_tim
     redis_client: Redis, ledger: Ledger
 ) -> None:
     claim = claimed(ledger)
-    assert ledger.begin_try(claim, timeout=5.0)
+    assert ledger.begin_try(claim, 2, timeout=5.0)
     assert redis_client.hget(keys.event(claim.id), "attempts") == "2"  # the claim itself counted the first one
     assert 5.0 < lease(redis_client, ledger, claim) <= 6.0
 
@@ -228,10 +228,24 @@ def test_the_first_try_is_held_without_being_noted_again(redis_client: Redis, le
 
 def test_an_answer_is_noted_and_holds_the_claim_for_the_wait(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    assert ledger.answered(claim, wait=0.4)
+    assert ledger.answered(claim, 1, wait=0.4)
     row = redis_client.hgetall(keys.event(claim.id))
     assert (row["attempts"], row["answers"]) == ("1", "1")
     assert 0.4 < lease(redis_client, ledger, claim) <= 1.4
+
+
+def test_a_step_that_is_repeated_after_an_answer_of_redis_was_lost_counts_once(
+    redis_client: Redis, ledger: Ledger
+) -> None:
+    claim = claimed(ledger)
+    for _ in range(2):
+        assert ledger.answered(claim, 1, wait=0.4)
+    for _ in range(2):
+        assert ledger.begin_try(claim, 2, timeout=3.0)
+    assert redis_client.hmget(keys.event(claim.id), "attempts", "answers") == ["2", "1"]
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (successor,) = ledger.claim(1)
+    assert successor.in_doubt, "the second try may have been delivered"
 
 
 def test_the_successor_learns_that_an_answer_may_be_lost(redis_client: Redis, ledger: Ledger) -> None:
@@ -243,9 +257,9 @@ def test_the_successor_learns_that_an_answer_may_be_lost(redis_client: Redis, le
 
 def test_the_successor_learns_that_every_answer_came(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    ledger.answered(claim, wait=0.4)
-    ledger.begin_try(claim, timeout=3.0)
-    ledger.answered(claim, wait=0.4)
+    ledger.answered(claim, 1, wait=0.4)
+    ledger.begin_try(claim, 2, timeout=3.0)
+    ledger.answered(claim, 2, wait=0.4)
     let_time_pass(redis_client, CLAIM_LEASE)
     (successor,) = ledger.claim(1)
     assert (successor.attempts, successor.answers, successor.in_doubt) == (2, 2, False)
@@ -256,24 +270,24 @@ def test_a_worker_that_was_overtaken_holds_nothing(redis_client: Redis, ledger: 
     let_time_pass(redis_client, CLAIM_LEASE)
     (quick,) = ledger.claim(1)
     due = redis_client.zscore(keys.DUE, quick.id)
-    assert not ledger.begin_try(slow, timeout=9.0)
+    assert not ledger.begin_try(slow, 2, timeout=9.0)
     assert not ledger.extend_lease(slow, timeout=9.0)
-    assert not ledger.answered(slow, wait=9.0)
+    assert not ledger.answered(slow, 1, wait=9.0)
     assert (redis_client.zscore(keys.DUE, quick.id), redis_client.hget(keys.event(quick.id), "attempts")) == (due, "2")
-    assert ledger.begin_try(quick, timeout=1.0)
+    assert ledger.begin_try(quick, 3, timeout=1.0)
 
 
 def test_a_settled_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     ledger.settle(claim.event, SENT)
-    assert not ledger.begin_try(claim, timeout=1.0)
+    assert not ledger.begin_try(claim, 2, timeout=1.0)
     assert redis_client.zscore(keys.DUE, claim.id) is None
 
 
 def test_a_forgotten_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     redis_client.delete(keys.event(claim.id))
-    assert not ledger.begin_try(claim, timeout=1.0)
+    assert not ledger.begin_try(claim, 2, timeout=1.0)
     assert redis_client.exists(keys.event(claim.id)) == 0
 
 
@@ -424,7 +438,7 @@ def test_the_scripts_survive_a_server_that_forgets_them(redis_client: Redis, led
     redis_client.script_flush()
     (claim,) = ledger.claim(1)
     redis_client.script_flush()
-    assert ledger.begin_try(claim, 1.0)
+    assert ledger.begin_try(claim, 2, 1.0)
     redis_client.script_flush()
     assert ledger.settle(event, SENT)
     redis_client.script_flush()

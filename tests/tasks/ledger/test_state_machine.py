@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -307,8 +308,13 @@ class LedgerMachine(RuleBasedStateMachine):
         row = self.model.get(claim.id)
         ours = row is not None and row.outcome is None and row.claims == claim.fencing_token
         before = self.ledger.now()
-        steps = {"attempts": self.ledger.begin_try, "": self.ledger.extend_lease, "answers": self.ledger.answered}
-        assert steps[what](claim, seconds) is ours
+        attempts, answers = (row.attempts, row.answers) if row is not None else (0, 0)
+        steps = {
+            "attempts": partial(self.ledger.begin_try, claim, attempts + 1),
+            "": partial(self.ledger.extend_lease, claim),
+            "answers": partial(self.ledger.answered, claim, answers + 1),
+        }
+        assert steps[what](seconds) is ours
         if ours:
             row.attempts += what == "attempts"
             row.answers += what == "answers"
