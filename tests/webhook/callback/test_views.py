@@ -358,6 +358,7 @@ def test_a_customer_without_a_code_is_stored_like_any_other(web, redis_client):
 @pytest.mark.parametrize(
     ("timestamp", "kept"),
     [(NOW, NOW), (f"{NOW}123", NOW), ("soon", None), ("-1", None), ("１", None)],
+    ids=["seconds", "milliseconds", "a word", "before 1970", "a wide digit"],  # each process of a run has its own NOW
 )
 def test_the_signed_timestamp_is_kept_with_the_event(web, redis_client, timestamp, kept):
     fields = an_event()
