@@ -83,7 +83,7 @@ TEMPLATES = {name: Template(name, name) for name in ("default", "one")}
 
 
 @given(st.lists(whens, max_size=4), contacts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_it_explains_what_is_done(conditions: list[When], contact: Contact) -> None:
     book = Book(TEMPLATES, tuple(Rule((Variant("one"),), when=when) for when in conditions))
     choice, explanation = select(book, contact), explain(book, contact, {})

@@ -105,6 +105,6 @@ JUNK = st.text(alphabet="{}[]:-,|>&*!#%@?~.+\\ \n\t\"'ab1好=^", max_size=4)
 
 
 @given(st.lists(LINES | JUNK, max_size=12).map("".join))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_both_parsers_read_anything_alike(source: str) -> None:
     assert read_by(yaml_composer.CParser, source) == read_by(None, source)

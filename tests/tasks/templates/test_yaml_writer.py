@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.templates.yaml_writer import dumped, node_of, normal, plain, rewritten, values_of
@@ -96,7 +96,6 @@ def test_a_node_of_a_value_is_that_value() -> None:
     st.dictionaries(st.text(min_size=1), st.fixed_dictionaries({"text": st.text()}), max_size=4),
     st.lists(st.fixed_dictionaries({"name": st.text(), "use": st.text()}), max_size=4),
 )
-@settings(deadline=None)
 def test_any_values_come_back(templates: Any, rules: Any) -> None:
     values = normal({"templates": templates, "rules": rules})
     for text in (dumped(values), rewritten(WITH_COMMENTS, values)):

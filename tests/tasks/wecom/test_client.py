@@ -196,7 +196,7 @@ json_values = st.recursive(
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_wecom_answers_is_a_result_or_a_wecom_error(body: bytes) -> None:
     from tasks.wecom.client import _result
 

@@ -137,7 +137,7 @@ def test_requests_are_those_of_an_independent_witness(
     ours: Callable[..., Any] = getattr(client.external_contact, name)
     theirs: Callable[..., Any] = getattr(witness, name)
 
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, database=None, suppress_health_check=list(HealthCheck))
     @given(ARGUMENTS[name])
     def same(arguments: tuple[Any, ...]) -> None:
         assert ours(*arguments) == {"errcode": 0, "errmsg": "ok"}

@@ -260,7 +260,7 @@ def test_half_a_surrogate_pair_in_a_signed_event_is_400(web):
     assert web.post(a_push(message)).status_code == 400
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     query=st.dictionaries(st.sampled_from(["msg_signature", "timestamp", "nonce", "echostr"]), st.text()),
     body=st.binary(),
@@ -271,7 +271,7 @@ def test_junk_is_refused_and_nothing_else(web, query, body):
     assert web.get("/callback", query).status_code == 403
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(message=st.binary(max_size=100))
 def test_signed_junk_is_400_or_of_no_concern(web, message):
     assert web.post(a_push(message)).status_code in (200, 400)
