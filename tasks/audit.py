@@ -19,6 +19,7 @@ import redis
 
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.places import cursor_of, place_of
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Entry:
     @property
     def cursor(self) -> str:
         """Its place in the trail."""
-        return f"{round(self.at * 1000)}-{self.id}"
+        return cursor_of((round(self.at * 1000), self.id))
 
 
 class AuditTrail:
@@ -139,7 +140,7 @@ class AuditTrail:
 
         Raises redis.RedisError.
         """
-        place = None if before is None else _place(before)
+        place = None if before is None else place_of(before)
         return self._entries(place, since)
 
     def _entries(self, place: tuple[int, str] | None, since: int) -> Iterator[Entry]:
@@ -196,10 +197,3 @@ def _from_json(stored: str, ms: int) -> Entry | None:
 def _clean(text: str) -> str:
     """Without what would turn a line of a log or a terminal into something else: controls, line ends, directions."""
     return "".join(one if one.isprintable() else "?" for one in text[:_LONGEST])
-
-
-def _place(cursor: str) -> tuple[int, str]:
-    at, dash, identity = cursor.partition("-")
-    if not dash or not at.isascii() or not at.isdigit() or len(at) > 15:
-        raise ValueError("no cursor")
-    return int(at), identity

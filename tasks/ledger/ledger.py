@@ -45,10 +45,11 @@ from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
-from tasks.ledger.rows import claim_of, erase, from_row, index, new_row, settled_fields
+from tasks.ledger.rows import claim_of, from_row, index, new_row, settled_fields
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
+from tasks.storage.places import BATCH
 
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each is a worker to come, which claims all that is due
@@ -141,17 +142,15 @@ class Ledger:
 
         Or after it. None: there is none.
         """
-        since = received_at - int(SIBLING * 1000)
-        wanted = query.Wanted(
+        greeted = self.page(
             event.app,
-            {"user_id": (event.user_id,), "external_user_id": (event.external_user_id,), "outcome": GREETED},
-            since,
-            None,
+            outcome=frozenset(GREETED),
+            user_id=event.user_id,
+            external_user_id=event.external_user_id,
+            since=received_at - int(SIBLING * 1000),
+            limit=1,
         )
-        listing = [index(event.app, "external_user_id", event.external_user_id)]
-        for row in query.page(self._redis, listing, wanted, None, None, 1).rows:
-            return row.id
-        return None
+        return greeted.rows[0].id if greeted.rows else None
 
     def begin_try(self, claim: Claim, number: int, timeout: float) -> bool:
         """Record that try `number` begins; hold the lease for its time-out and a second. False: not ours any more."""
@@ -264,24 +263,6 @@ class Ledger:
         wanted = query.Wanted(app, fields, since or 0, until)
         return query.page(self._redis, query.keys_for(self._redis, wanted), wanted, before, after, limit)
 
-    def missed(
-        self,
-        app: str,
-        *,
-        since: int | None = None,
-        until: int | None = None,
-        before: str | None = None,
-        after: str | None = None,
-        limit: int = 50,
-    ) -> Page:
-        """As `page`, of those who were missed and not greeted later."""
-        wanted = query.Wanted(app, {"outcome": MISSED}, since or 0, until)
-        return query.page(self._redis, [keys.missed(app)], wanted, before, after, limit)
-
-    def count_missed(self, app: str, since: int = 0) -> int:
-        """How many `missed` lists, received since (ms)."""
-        return int(self._redis.zcount(keys.missed(app), since, "+inf"))
-
     def count(self, app: str, since: int = 0, until: int | None = None) -> dict[str, int]:
         """Outcome → how many indexed rows of an app, rehearsals too, received from `since` to `until` (ms).
 
@@ -293,34 +274,13 @@ class Ledger:
                 pipe.zcount(index(app, "outcome", outcome), since, "+inf" if until is None else until)
             return dict(zip(outcomes, pipe.execute(), strict=True))
 
-    def deliveries(self, since: int = 0, until: int | None = None, batch: int = 200) -> Iterator[Delivery]:
+    def deliveries(self, since: int = 0, until: int | None = None, batch: int = BATCH) -> Iterator[Delivery]:
         """Events received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
-        most: float | str = "+inf" if until is None else until
-        seen: set[str] = set()  # who comes meanwhile pushes the rest down, to be met a second time
-        start = 0
-        while True:
-            ids = replies.texts(self._redis.zrevrangebyscore(keys.EVENTS, most, since, start=start, num=batch))
-            if not ids:
-                return
-            start += batch
-            fresh = [identity for identity in ids if identity not in seen]
-            seen.update(fresh)
-            with self._redis.pipeline(transaction=False) as pipe:
-                for identity in fresh:
-                    pipe.hgetall(keys.event(identity))
-                for identity, row in zip(fresh, pipe.execute(), strict=True):
-                    if row:
-                        yield from_row(identity, row)
+        return query.listed(self._redis, keys.EVENTS, since, until, batch)
 
     def trim(self) -> int:
         """Erase the rows that are past their life, from all lists that name them. → how many."""
-        erased = 0
-        bound = self.now() - self._life * 1000
-        while ids := replies.texts(self._redis.zrangebyscore(keys.EVENTS, "-inf", bound, start=0, num=200)):
-            erase(self._redis, query.read(self._redis, ids))
-            self._redis.zrem(keys.EVENTS, *ids)  # of rows that were gone already
-            erased += len(ids)
-        return erased
+        return query.trim(self._redis, keys.EVENTS, self.now() - self._life * 1000)
 
     def now(self) -> int:
         """Redis' clock, in ms."""

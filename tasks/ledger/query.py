@@ -1,6 +1,6 @@
 """Rows of the ledger a page at a time, newest first, by their index sets: bounded work, whatever there is.
 
-A cursor names a place between two rows, "ms of receipt-id", so that what comes meanwhile shifts nothing.
+A cursor names a place between two rows, "ms of receipt-id", see tasks.storage.places.
 """
 
 import heapq
@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tasks.ledger.delivery import Delivery
-from tasks.ledger.rows import from_row, index
+from tasks.ledger.rows import erase, from_row, index
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.places import BATCH, Place, cursor_of, place_of, walk
 
 LOOKED = 1000  # rows looked at for one page, at the most
-_BATCH = 200
-
-Place = tuple[int, str]  # (ms of receipt, id), as Redis orders a set
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def keys_for(client: Redis, wanted: Wanted) -> list[str]:
     with client.pipeline(transaction=False) as pipe:
         for names in sets:
             for key in names:
-                pipe.zcount(key, wanted.since, _most(wanted.until))
+                pipe.zcount(key, wanted.since, "+inf" if wanted.until is None else wanted.until)
         sizes = iter(pipe.execute())
     return min((sum(islice(sizes, len(names))), number, names) for number, names in enumerate(sets))[2]
 
@@ -64,14 +62,14 @@ def page(client: Redis, sets: Sequence[str], wanted: Wanted, before: str | None,
     Raises ValueError for what is no cursor, redis.RedisError.
     """
     down = after is None
-    bound = None if (cursor := before if down else after) is None else _place(cursor)
-    walks = [_walk(client, key, wanted, bound, down) for key in sets]
+    bound = None if (cursor := before if down else after) is None else place_of(cursor)
+    walks = [walk(client, key, wanted.since, wanted.until, bound, down) for key in sets]
     places = heapq.merge(*walks, reverse=down)
     found: list[Place] = []
     looked = 0
     last = bound
     while len(found) <= limit and looked < LOOKED:
-        batch = list(islice(places, min(_BATCH, LOOKED - looked)))
+        batch = list(islice(places, min(BATCH, LOOKED - looked)))
         if not batch:
             break
         looked += len(batch)
@@ -88,8 +86,8 @@ def page(client: Redis, sets: Sequence[str], wanted: Wanted, before: str | None,
     more = len(found) > limit
     whole = more or looked < LOOKED
     found = found[:limit]
-    ahead = _cursor(found[-1]) if more and found else None if whole or last is None else _cursor(last)
-    back = None if bound is None else _cursor(found[0] if found else bound)
+    ahead = cursor_of(found[-1]) if more and found else None if whole or last is None else cursor_of(last)
+    back = None if bound is None else cursor_of(found[0] if found else bound)
     shown = found if down else found[::-1]
     return Page(read(client, [identity for _, identity in shown]), *((ahead, back) if down else (back, ahead)), whole)
 
@@ -100,6 +98,25 @@ def read(client: Redis, identities: Sequence[str]) -> list[Delivery]:
         for identity in identities:
             pipe.hgetall(keys.event(identity))
         return [from_row(identity, row) for identity, row in zip(identities, pipe.execute(), strict=True) if row]
+
+
+def listed(
+    client: Redis, key: str, since: int = 0, until: int | None = None, batch: int = BATCH, most: int | None = None
+) -> Iterator[Delivery]:
+    """The events that a set lists from `since` to `until` (ms), newest first; looks at `most` at the most."""
+    places = islice(walk(client, key, since, until, batch=batch), most)
+    while some := list(islice(places, batch)):
+        yield from read(client, [identity for _, identity in some])
+
+
+def trim(client: Redis, key: str, before: int) -> int:
+    """Erase the events that a set lists up to `before` (ms), and take them out of it. → how many it listed."""
+    trimmed = 0
+    while ids := replies.texts(client.zrangebyscore(key, "-inf", before, start=0, num=BATCH)):
+        erase(client, read(client, ids))
+        client.zrem(key, *ids)  # whose rows were gone already
+        trimmed += len(ids)
+    return trimmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,38 +197,3 @@ def _add(identity: str, values: Sequence[str | None]) -> Add | None:
     if app is None or change is None or user_id is None or external_user_id is None or received_at is None:
         return None
     return Add(identity, app, change, user_id, external_user_id, state or "", int(received_at), rehearsal == "1")
-
-
-def _walk(client: Redis, key: str, wanted: Wanted, bound: Place | None, down: bool) -> Iterator[Place]:
-    """The places of a set beyond `bound`, in order. Read in batches."""
-    start = 0
-    while True:
-        if down:
-            most = wanted.until if bound is None else min(bound[0], wanted.until or bound[0])
-            batch = client.zrevrangebyscore(key, _most(most), wanted.since, start, _BATCH, withscores=True)
-        else:
-            least = wanted.since if bound is None else max(bound[0], wanted.since)
-            batch = client.zrangebyscore(key, least, _most(wanted.until), start, _BATCH, withscores=True)
-        places = [(int(score), identity) for identity, score in replies.scored(batch)]
-        if bound is not None:
-            places = [place for place in places if (place < bound if down else place > bound)]
-        yield from places
-        if len(batch) < _BATCH:
-            return
-        start = 0 if places else start + _BATCH  # more than a batch of one millisecond: look further
-        bound = places[-1] if places else bound
-
-
-def _most(until: int | None) -> int | str:
-    return "+inf" if until is None else until
-
-
-def _cursor(place: Place) -> str:
-    return f"{place[0]}-{place[1]}"
-
-
-def _place(cursor: str) -> Place:
-    at, dash, identity = cursor.partition("-")
-    if not dash or not at.isascii() or not at.isdigit() or len(at) > 15:
-        raise ValueError("no cursor")
-    return int(at), identity

@@ -19,6 +19,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -48,6 +49,7 @@ from tasks.state.erasure import forgotten
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
+from tasks.storage.places import walk
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, NotSent
 
@@ -287,21 +289,14 @@ class Announced:
         """Read the ledger's events since `since` (Unix seconds), a batch at a time. Raises redis.RedisError."""
         pairs: set[int] = set()
         first: int | None = None
-        newest: float | str = "+inf"
-        start = 0
-        while True:
-            page = replies.scored(
-                client.zrevrangebyscore(keys.EVENTS, newest, since * 1000, withscores=True, start=start, num=batch)
-            )
-            found = query.pairs(client, [identity for identity, _ in page])
-            for (_, at), one in zip(page, found, strict=True):
+        places = walk(client, keys.EVENTS, since * 1000, batch=batch)
+        while some := list(islice(places, batch)):
+            found = query.pairs(client, [identity for _, identity in some])
+            for (at, _), one in zip(some, found, strict=True):
                 if one is not None and one.app == app and not one.rehearsal:
                     pairs.add(_hash(app, one.user_id, one.external_user_id))
-                    first = int(at) // 1000
-            if len(page) < batch:
-                return cls(app, pairs, first)
-            oldest = page[-1][1]  # page by score: an offset from the top costs more with each page
-            newest, start = (oldest, start + batch) if oldest == newest else (oldest, 0)
+                    first = at // 1000
+        return cls(app, pairs, first)
 
     def has(self, member: str, customer: str) -> bool:
         return _hash(self._app, member, customer) in self._pairs

@@ -14,13 +14,16 @@ What was done about a customer is stored in its row, so that it expires, is back
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from tasks.ledger import query
 from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.ledger import TRIM_LATEST
+from tasks.ledger.query import Page
 from tasks.ledger.rows import erase, index, unannounced_row
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.places import BATCH, cursor_of, place_of, walk
 from tasks.visible_text import plain
 
 PAGE = 50  # rows
@@ -71,14 +74,6 @@ class MissedCause:
     used_up_by: UsedUpBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MissedPage:
-    """A page of a list, newest first. `older`: the cursor of the next page; None at the end."""
-
-    rows: Sequence[Delivery]
-    older: str | None = None
-
-
 def cause_of(delivery: Delivery) -> MissedCause:
     """Why a customer was missed. Pure. Raises ValueError for one that is still in progress."""
     if delivery.outcome is None:
@@ -120,12 +115,13 @@ class WorkList:
             todo, done = pipe.execute()
         return todo, done
 
-    def page(self, done: bool = False, before: str | None = None, limit: int = PAGE) -> MissedPage:
+    def page(self, done: bool = False, before: str | None = None, limit: int = PAGE) -> Page:
         """A page of what is to do, or of what is done. `before`: a page's `older`. ValueError for another cursor."""
-        key = self._done if done else self._todo
-        ids = list(self._ids(key, before, limit + 1))
-        older = f"{ids[limit - 1][1]}-{ids[limit - 1][0]}" if len(ids) > limit else None
-        return MissedPage(self.rows([identity for identity, _ in ids[:limit]]), older)
+        bound = None if before is None else place_of(before)
+        walked = walk(self._redis, self._done if done else self._todo, bound=bound, batch=limit + 1)
+        places = list(islice(walked, limit + 1))
+        older = cursor_of(places[limit - 1]) if len(places) > limit else None
+        return Page(self.rows([identity for _, identity in places[:limit]]), older)
 
     def rows(self, ids: Sequence[str]) -> list[Delivery]:
         """The rows of these ids that exist and belong to this app, in the given order."""
@@ -182,13 +178,9 @@ class WorkList:
         """Erase rows, such as those of customers who were announced after all."""
         erase(self._redis, query.read(self._redis, ids))
 
-    def since(self, ms: int, batch: int = 200, most: int = 10_000) -> Iterator[Delivery]:
+    def since(self, ms: int, batch: int = BATCH, most: int = 10_000) -> Iterator[Delivery]:
         """Rows to do of customers added since `ms`, newest first; looks at `most` at the most."""
-        for start in range(0, most, batch):
-            ids = replies.texts(self._redis.zrevrangebyscore(self._todo, "+inf", ms, start=start, num=batch))
-            yield from query.read(self._redis, ids)
-            if len(ids) < batch:
-                return
+        return query.listed(self._redis, self._todo, ms, batch=batch, most=most)
 
     def name(self, identity: str, customer: str) -> None:
         """Record a customer's name in its row, if the row still exists."""
@@ -197,37 +189,9 @@ class WorkList:
             *(1, keys.event(identity), customer),
         )
 
-    def trim(self, before: int, batch: int = 200) -> int:
-        """Erase rows added or ticked off before `before` (ms), whose life is over. → how many."""
-        trimmed = 0
-        for key in (self._todo, self._done):
-            while ids := replies.texts(self._redis.zrangebyscore(key, "-inf", before, start=0, num=batch)):
-                self.drop(ids)
-                self._redis.zrem(key, *ids)  # whose rows were gone already
-                trimmed += len(ids)
-        return trimmed
+    def trim(self, before: int) -> int:
+        """Erase rows added or ticked off up to `before` (ms), whose life is over. → how many."""
+        return sum(query.trim(self._redis, key, before) for key in (self._todo, self._done))
 
     def _keys(self, identity: str) -> list[str]:
         return [keys.event(identity), self._todo, self._done]
-
-    def _ids(self, key: str, before: str | None, most: int) -> Iterator[tuple[str, int]]:
-        """(id, ms) from a cursor on, newest first; within the same ms by descending id."""
-        newest: int | str = "+inf"
-        after = ""
-        if before is not None:
-            ms, _, after = before.partition("-")
-            newest = int(ms)
-        start = found = 0
-        while found < most:
-            batch = replies.scored(
-                self._redis.zrevrangebyscore(key, newest, "-inf", withscores=True, start=start, num=most)
-            )
-            for identity, score in batch:
-                if not after or int(score) < int(newest) or identity < after:
-                    yield identity, int(score)
-                    found += 1
-                    if found == most:
-                        return
-            if len(batch) < most:
-                return
-            start += most

@@ -22,6 +22,7 @@ from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.work_list import customer_name
 from tasks.settings import Settings
+from tasks.storage.places import cursor_of
 from webhook import outcomes, timeline
 from webhook.console import csv_rows, current
 from webhook.console import delivery_detail as in_full
@@ -243,7 +244,7 @@ def _line(row: Delivery, member: str) -> Line:
 
 def _place(row: Delivery) -> str:
     """The cursor of a row."""
-    return f"{row.received_ms}-{row.id}"
+    return cursor_of((row.received_ms, row.id))
 
 
 # ------------------------------------------------------------------------------------------------ the CSV file

@@ -16,10 +16,11 @@ from flask_babel import ngettext
 from tasks.audit import Act
 from tasks.directory.lookup import known_members
 from tasks.ledger.delivery import MISSED, Delivery, Outcome, ReminderStatus
+from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.reminders import Report, reminder_status
-from tasks.missed.work_list import PAGE, MissedCause, MissedPage, UsedUpBy, WorkList, by_cause, customer_name
+from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
 from webhook.console import current
 from webhook.console.welcomes.preview import bubbles
@@ -116,15 +117,14 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _page(tab: str, before: str | None) -> MissedPage:
+def _page(tab: str, before: str | None) -> Page:
     """A page of a list. ValueError for an invalid cursor."""
     app = current.app()
     if tab in ("todo", "done"):
         return app.work_list.page(tab == "done", before)
     if tab == "no_code":
-        return MissedPage(())
-    found = current.services().ledger.page(app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
-    return MissedPage(found.rows, found.older)
+        return Page(())
+    return current.services().ledger.page(app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)
 
 
 def _newest() -> Delivery | None:

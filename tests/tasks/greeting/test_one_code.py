@@ -13,6 +13,7 @@ from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import CODE_LIFE, PUT_OFF, SIBLING
 from tasks.ledger.rows import from_row
+from tasks.missed.work_list import WorkList
 from tasks.reasons import Kind
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -66,7 +67,7 @@ def test_two_events_with_one_code_are_one_greeting_and_nobody_is_missed(
     greet_all(worker)
     assert sends(worker, record) == [0], "no second call"
     assert outcomes(worker, events) == ["sent", "lost"]
-    assert worker.ledger.count_missed("default") == 0
+    assert WorkList(worker.services.redis, "default").counts()[0] == 0
 
 
 @orders
@@ -143,7 +144,7 @@ def test_a_code_that_the_first_did_not_use_greets_with_the_second(worker: Worker
     greet_all(worker)
     assert outcomes(worker, events) == [outcome, "sent"]
     assert sends(worker, record) == [0]
-    assert worker.ledger.count_missed("default") == 0, "greeted later, by the second"
+    assert WorkList(worker.services.redis, "default").counts()[0] == 0, "greeted later, by the second"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SENT, Outcome.UNCONFIRMED, Outcome.LOST])
@@ -168,7 +169,7 @@ def test_a_code_that_is_used_though_nothing_is_known_of_it(worker: Worker, redis
     assert row is not None
     assert row.reason is not None
     assert (row.outcome, row.errcode, row.reason.kind) == ("lost", 41050, Kind.SAME_CODE)
-    assert worker.ledger.count_missed("default") == 0
+    assert WorkList(worker.services.redis, "default").counts()[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_dead_code_is_refused_where_nobody_used_it_for_the_same_two(worker: Wo
         worker.greet(claim)
     _, other = worker.claimed(external_user_id=record.external_user_id, welcome_code="dead")
     assert worker.greet(other)["outcome"] == "refused"
-    assert worker.ledger.count_missed("default") == 1
+    assert WorkList(worker.services.redis, "default").counts()[0] == 1
 
 
 def test_events_without_a_code_and_rehearsals_own_none(worker: Worker, redis_client: Redis) -> None:

@@ -6,6 +6,7 @@ from tasks.ledger import query
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
+from tasks.missed.work_list import WorkList
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.ledger import accepted, settled
@@ -133,28 +134,31 @@ def test_what_is_no_cursor_is_refused(ledger: Ledger, cursor: str) -> None:
             ledger.page("default", **{direction: cursor})  # type: ignore[arg-type]
 
 
-def test_who_was_missed_is_listed_until_greeted(ledger: Ledger) -> None:
+def test_who_was_missed_is_listed_until_greeted(ledger: Ledger, redis_client: Redis) -> None:
+    work_list = WorkList(redis_client, "default")
     pair = {"user_id": "lisi", "external_user_id": "wm1"}
     first = stored(ledger, Settlement(Outcome.EXPIRED), **pair)
     stored(ledger, Settlement(Outcome.NO_CODE), **pair)
     other = stored(ledger, Settlement(Outcome.FAILED), user_id="zhangsan", external_user_id="wm1")
     stored(ledger, Settlement(Outcome.EXPIRED), rehearsal=True)
-    assert ids(ledger.missed("default")) == [other, first]
-    assert ledger.count_missed("default") == 2
+    assert ids(work_list.page()) == [other, first]
+    assert work_list.counts()[0] == 2
     later = stored(ledger, Settlement(Outcome.UNCONFIRMED), **pair)
-    assert ids(ledger.missed("default")) == [other]
+    assert ids(work_list.page()) == [other]
     row = ledger.fields(first)
     assert row is not None
     assert row["greeted_later"] == later
-    assert ledger.missed("sales").rows == []
+    assert WorkList(redis_client, "sales").page().rows == []
 
 
-def test_who_was_greeted_before_the_outcome_of_an_earlier_event_is_not_missed(ledger: Ledger) -> None:
+def test_who_was_greeted_before_the_outcome_of_an_earlier_event_is_not_missed(
+    ledger: Ledger, redis_client: Redis
+) -> None:
     pair = {"user_id": "lisi", "external_user_id": "wm1"}
     early = accepted(ledger, **pair)
     later = stored(ledger, Settlement(Outcome.SENT), **pair)
     ledger.settle(early, Settlement(Outcome.FAILED))
-    assert ledger.missed("default").rows == []
+    assert WorkList(redis_client, "default").page().rows == []
     row = ledger.fields(early.id)
     assert row is not None
     assert row["greeted_later"] == later

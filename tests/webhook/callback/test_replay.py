@@ -7,6 +7,7 @@ import pytest
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import CLOCKS_APART
+from tasks.missed.work_list import WorkList
 from tasks.state import erasure
 from tasks.storage import keys
 from tests.support.builders import some_settings
@@ -70,7 +71,7 @@ def test_a_replay_of_a_trimmed_row_enters_no_list(web, redis_client):
     assert ledger.trim() == 1
     web.post(pushed(30 + 1 / DAY))
     assert stored(redis_client)[0] == 0
-    assert ledger.count_missed("default") == 0
+    assert WorkList(redis_client, "default").counts()[0] == 0
 
 
 @pytest.mark.parametrize("app", [None, "default"])
@@ -87,7 +88,7 @@ def test_a_replay_does_not_bring_back_who_was_forgotten(web, redis_client, app, 
     for again in (push, a_push(message), push):
         assert (web.post(again).status_code, stored(redis_client)) == (200, NOTHING)
     assert web.counted() == {"stored": 1, "forgotten": 3}
-    assert web.services.ledger.count_missed("default") == 0
+    assert WorkList(redis_client, "default").counts()[0] == 0
     for key in redis_client.keys("*"):
         assert "wm-forgotten" not in key
 
@@ -120,7 +121,7 @@ def test_a_replay_within_the_days_changes_nothing_of_its_row(web, redis_client):
     after = redis_client.hgetall(keys.event(event.id))
     assert after.pop("resent") == "1"
     assert after == before
-    assert ledger.count_missed("default") == 0
+    assert WorkList(redis_client, "default").counts()[0] == 0
 
 
 def test_a_replay_clears_no_verdict(web):
