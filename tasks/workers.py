@@ -53,7 +53,6 @@ def make_greeter(services: Services) -> Greeter:
         services.books,
         services.lookups,
         services.clients,
-        services.counters,
         services.queue_pauses,
     )
 

@@ -9,18 +9,17 @@ from functools import partial
 
 import redis
 
-from tasks.books.revisions import BookStore, NoRevision
-from tasks.counters import Counters, count, latency
-from tasks.directory.lookup import Lookups
+from tasks.books.revisions import NoRevision
+from tasks.counters import count, latency
 from tasks.greeting import policy
 from tasks.greeting.choice import choose
 from tasks.greeting.course import Course
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, Retry
+from tasks.greeting.ports import Books, Names, Pauses, Recorder
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import MISSED, LeftOut, LeftOutBecause, Outcome
-from tasks.ledger.ledger import Ledger
-from tasks.ledger.pauses import WELCOME, Pause, QueuePauses
+from tasks.ledger.pauses import WELCOME, Pause
 from tasks.logs import about
 from tasks.reasons import Kind, Reason
 from tasks.templates.model import NOTHING, Template
@@ -41,18 +40,16 @@ class Greeter:
 
     def __init__(
         self,
-        ledger: Ledger,
-        books: BookStore,
-        lookups: Lookups,
+        ledger: Recorder,
+        books: Books,
+        lookups: Names,
         clients: Mapping[str, WeComClient],
-        counters: Counters,
-        pauses: QueuePauses,
+        pauses: Pauses,
     ) -> None:
         self._ledger = ledger
         self._books = books
         self._lookups = lookups
         self._clients = clients
-        self._counters = counters
         self._pauses = pauses
 
     def greet(self, claim: Claim) -> None:

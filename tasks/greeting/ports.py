@@ -1,0 +1,57 @@
+"""What a greeter needs around it: where events are recorded, books, names, pauses. Redis has them, or the lifeboat."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from tasks.directory.lookup import BUDGET, Lookup
+from tasks.events import ContactAdded
+from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.pauses import Pause
+from tasks.templates.model import Book
+from tasks.templates.render import Ready, Upload
+from tasks.wecom import WeComClient
+
+
+class Recorder(Protocol):
+    """Where tries and outcomes are recorded: see `tasks.ledger.ledger.Ledger`, which has the same methods."""
+
+    def begin_try(self, claim: Claim, number: int, timeout: float) -> bool: ...
+    def extend_lease(self, claim: Claim, timeout: float) -> bool: ...
+    def answered(self, claim: Claim, answers: int, wait: float) -> bool: ...
+    def settle(
+        self,
+        event: ContactAdded,
+        settlement: Settlement,
+        counts: Mapping[str, int] | None = None,
+        follow_up: bool = False,
+    ) -> bool: ...
+    def greeted_sibling(self, event: ContactAdded, received_at: int) -> str | None: ...
+
+
+class Media(Protocol):
+    """See `tasks.books.media_store.ReadyMedia`."""
+
+    def get(self, corp_id: str, uploads: Iterable[Upload]) -> Ready: ...
+    def refuse(self, corp_id: str, sent: Mapping[Upload, str]) -> None: ...
+
+
+class Books(Protocol):
+    """See `tasks.books.revisions.BookStore`."""
+
+    @property
+    def ready(self) -> Media: ...
+    def book(self, app: str, number: int) -> Book: ...
+
+
+class Names(Protocol):
+    """See `tasks.directory.lookup.Lookups`."""
+
+    def about(
+        self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
+    ) -> Lookup: ...
+
+
+class Pauses(Protocol):
+    """See `tasks.ledger.pauses.QueuePauses`."""
+
+    def last(self) -> Mapping[str, Pause]: ...
