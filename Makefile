@@ -31,7 +31,7 @@ check: install        ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: install        ## the product beside a reference, in one run
+bench: install        ## the product beside a reference, stock and tuned, in one run
 	@$(BIN)/python -m tests.bench
 
 soak: install         ## the long fault scenarios behind the reliability table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, FileNotFoundError, ProcessL
 
 
 class CpuMeter:
-    """CPU seconds that process trees have used since they were started, to one clock tick (10 ms) per process.
+    """CPU seconds that process trees have used since they were started.
 
     A process counts with its own time and that of all children it has waited for, so one that is short-lived or was
     restarted between two readings is counted through its parent. Processes that lost their parent are remembered and
@@ -45,14 +46,16 @@ def pss_by_role(root: int, otherwise: str) -> dict[str, int]:
 
     PSS divides a shared page among those who share it, so parts add up. What names no role counts as `otherwise`.
     """
-    roles: dict[int, str] = {}
     sizes: dict[str, int] = {}
-    for process, parent in _with_parents(root):
-        named = _ROLE.search(_arguments(process))
-        role = named[1] if named else roles.get(parent, otherwise)
-        roles[process.pid] = role
+    for process, named in _with_roles(root):
+        role = named or otherwise
         sizes[role] = sizes.get(role, 0) + pss(process.pid)
     return sizes
+
+
+def with_role(root: int, role: str) -> list[psutil.Process]:
+    """The processes below `root` that belong to a role, by their arguments or an ancestor's. Parents first."""
+    return [process for process, named in _with_roles(root) if named == role]
 
 
 def pss(pid: int) -> int:
@@ -62,6 +65,15 @@ def pss(pid: int) -> int:
     except _GONE:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _with_roles(root: int) -> Iterator[tuple[psutil.Process, str | None]]:
+    """Every process of the tree with the role that it or its nearest ancestor names in its arguments."""
+    roles: dict[int, str | None] = {}
+    for process, parent in _with_parents(root):
+        named = _ROLE.search(_arguments(process))
+        roles[process.pid] = named[1] if named else roles.get(parent)
+        yield process, roles[process.pid]
 
 
 def _with_parents(root: int) -> Iterator[tuple[psutil.Process, int]]:
@@ -81,8 +93,9 @@ def _arguments(process: psutil.Process) -> str:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
+    """Its own by its CPU-time clock, to the nanosecond; that of the children it waited for to a tick (10 ms)."""
     try:
-        times = process.cpu_times()
-    except _GONE:
+        children = process.cpu_times()
+        return time.clock_gettime(~process.pid << 3 | 2) + children.children_user + children.children_system
+    except (*_GONE, OSError):
         return 0.0
-    return times.user + times.system + times.children_user + times.children_system

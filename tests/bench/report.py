@@ -1,26 +1,28 @@
-"""A benchmark's report: a table to read, JSON to keep. Pure except `machine`."""
+"""A benchmark's report: tables to read and to copy, JSON to keep. Pure except `machine`."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.bench.pages import LITTLE, MUCH, PageCost
-from tests.bench.runs import RUNS, Result, cpu_idle, cpu_per_send, memory_all, memory_common
-from tests.bench.targets import Measure, Results, Verdict, share, verdicts
+from tests.bench.runs import RUNS, Result, cpu_per_send, memory_all, memory_common
+from tests.bench.tables import documents
+from tests.bench.targets import Findings, Measure, Verdict, share, verdicts
 
 MARKS = {True: "✓", False: "✗", None: "–"}
-COSTS: Sequence[tuple[str, str, float, Measure, Measure]] = (  # title, run, unit, of the product, of the reference
-    ("CPU per send, idle taken off (ms)", "cpu", 1e-3, cpu_per_send, cpu_per_send),
-    ("CPU while idle (ms per second)", "cpu", 1e-3, cpu_idle, cpu_idle),
-    ("PSS after steady 100/s, web + worker + Redis (MB)", "steady100", 1e6, memory_common, memory_all),
-    ("PSS after steady 100/s, all roles (MB)", "steady100", 1e6, memory_all, memory_all),
-    ("PSS after steady 200/s, web + worker + Redis (MB)", "steady200", 1e6, memory_common, memory_all),
-    ("PSS after steady 200/s, all roles (MB)", "steady200", 1e6, memory_all, memory_all),
+COSTS: Sequence[tuple[str, str, float, Measure]] = (  # title, run, unit, measure
+    ("CPU per send, idle taken off (ms)", "cpu", 1e-3, cpu_per_send),
+    ("PSS after steady 100/s, web + worker + Redis (MB)", "steady100", 1e6, memory_common),
+    ("PSS after steady 100/s, all roles (MB)", "steady100", 1e6, memory_all),
+    ("PSS after steady 200/s, web + worker + Redis (MB)", "steady200", 1e6, memory_common),
+    ("PSS after steady 200/s, all roles (MB)", "steady200", 1e6, memory_all),
+    ("PSS with the console, web + worker + Redis (MB)", "memory", 1e6, memory_common),
+    ("PSS with the console, all roles (MB)", "memory", 1e6, memory_all),
 )
 
 
@@ -35,55 +37,68 @@ def machine() -> dict[str, Any]:
     }
 
 
-def to_json(where: Mapping[str, Any], results: Results, pages: Sequence[PageCost] = ()) -> dict[str, Any]:
+def to_json(found: Findings) -> dict[str, Any]:
     """Seconds and bytes throughout; memory is PSS by role."""
     return {
-        "machine": dict(where),
+        "machine": dict(found.machine),
         "results": [
             asdict(result) | {"cpu_per_send": cpu_per_send(result), "memory_all": memory_all(result)}
-            for result in results.values()
+            for results in found.results.values()
+            for result in results
         ],
-        "pages": [asdict(page) for page in pages],
-        "targets": [asdict(verdict) for verdict in verdicts(results, pages)],
+        "idle": [asdict(idle) for idle in found.idle],
+        "pages": [asdict(page) for page in found.pages],
+        "targets": [asdict(verdict) for verdict in verdicts(found)],
     }
 
 
-def to_text(where: Mapping[str, Any], results: Results, pages: Sequence[PageCost] = ()) -> str:
-    """The whole report."""
+def to_text(found: Findings) -> str:
+    """The whole report; the documents' tables last."""
     head = "{at} · {cpus} CPUs (load before: {load}) · Python {python} · {system} · API latency 80±20 ms".format(
-        **where
+        **found.machine
     )
-    parts = [head, _table(_speed(results)), _table(_cost(results)), _table(_pages(pages))]
-    parts.append(_targets(verdicts(results, pages)))
+    parts = [head, _table(_speed(found)), _table(_cost(found)), _table(_pages(found.pages))]
+    parts += [_targets(verdicts(found)), documents(found)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _speed(results: Results) -> Iterator[Sequence[str]]:
+def _speed(found: Findings) -> Iterator[Sequence[str]]:
     yield ("", "system", "in time", "to greeting p50", "p99", "callback p50", "p99", "refused", "generator late p99")
-    for (run, system), result in _in_order(results):
-        summary = result.summary
-        yield (
-            RUNS[run].title,
-            system,
-            share(summary.greeted_share),
-            _time(summary.to_greeting.p50),
-            _time(summary.to_greeting.p99),
-            _time(summary.callback.p50),
-            _time(summary.callback.p99),
-            str(summary.added - summary.accepted),
-            _time(summary.push_lag.p99),
-        )
+    for (run, system), results in _in_order(found):
+        for result in results:
+            summary = result.summary
+            yield (
+                RUNS[run].title,
+                system,
+                share(summary.greeted_share),
+                _time(summary.to_greeting.p50),
+                _time(summary.to_greeting.p99),
+                _time(summary.callback.p50),
+                _time(summary.callback.p99),
+                str(summary.added - summary.accepted),
+                _time(summary.push_lag.p99),
+            )
 
 
-def _cost(results: Results) -> Iterator[Sequence[str]]:
-    yield ("", "product", "reference", "ratio")
-    for title, run, unit, of_product, of_reference in COSTS:
-        product, reference = results.get((run, "product")), results.get((run, "reference"))
-        ours = None if product is None else of_product(product)
-        theirs = None if reference is None else of_reference(reference)
-        if ours is not None or theirs is not None:
-            ratio = f"{ours / theirs:.2f}" if ours and theirs else "–"
-            yield (title, *("–" if value is None else f"{value / unit:.2f}" for value in (ours, theirs)), ratio)
+def _cost(found: Findings) -> Iterator[Sequence[str]]:
+    yield ("", "product", "console", "tuned", "reference", "product/tuned", "product/reference")
+    for title, run, unit, measure in COSTS:
+        values = [found.value(run, system, measure) for system in ("product", "console", "tuned", "reference")]
+        if any(value is not None for value in values):
+            ratios = [found.ratio(run, other, measure, _whole(measure)) for other in ("tuned", "reference")]
+            cells = ["–" if value is None else f"{value / unit:.2f}" for value in values]
+            yield (title, *cells, *("–" if ratio is None else f"{ratio:.2f}" for ratio in ratios))
+    idle = {idle.system: idle.cpu for idle in found.idle}
+    if idle:
+        cells = [
+            f"{idle[name] * 1000:.2f}" if name in idle else "–" for name in ("product", "console", "tuned", "reference")
+        ]
+        yield ("CPU while idle (ms per second)", *cells, "–", "–")
+
+
+def _whole(measure: Measure) -> Measure:
+    """What the reference has to show beside a measure of the product: all of it is web, worker and Redis."""
+    return memory_all if measure is memory_common else measure
 
 
 def _pages(pages: Sequence[PageCost]) -> Iterator[Sequence[str]]:
@@ -97,8 +112,8 @@ def _targets(judged: Sequence[Verdict]) -> str:
     return "\n".join(f"{MARKS[v.kept]} {v.promise:<{width}}  {v.measured}" for v in judged)
 
 
-def _in_order(results: Results) -> Iterator[tuple[tuple[str, str], Result]]:
-    yield from sorted(results.items(), key=lambda item: list(RUNS).index(item[0][0]))
+def _in_order(found: Findings) -> Iterator[tuple[tuple[str, str], Sequence[Result]]]:
+    yield from sorted(found.results.items(), key=lambda item: list(RUNS).index(item[0][0]))
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The two systems under test, each with its own Redis server: started, awaited, stopped with all their processes."""
+"""The systems under test, each with its own Redis server: started, awaited, stopped with all their processes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT_COMMAND = Path(sys.executable).with_name("wecom-welcome")
 REFERENCE_SOURCE = Path(__file__).with_name("reference")
 REFERENCE_VENV = ROOT / ".venv-reference"
+REFERENCE_EXTRA = REFERENCE_VENV / "tuned"  # packages of the tuned reference alone
 GREETING = "您好，很高兴认识您！"  # fixed and without names: both systems make one API call a customer
 BOOK = f'version: 1\ntemplates:\n  default:\n    text: "{GREETING}"\nrules:\n  - use: default\n'
 
@@ -48,12 +49,13 @@ class Running:
     last_lines: Callable[[], str]  # of what its processes wrote, for a message
 
 
-System = Callable[[Mapping[str, str], float], AbstractContextManager[Running]]  # (WeCom settings, window in seconds)
+System = Callable[[Mapping[str, str], float, int | None], AbstractContextManager[Running]]
+# (the WECOM_* variables, a code's life in seconds, calls in flight at most or None for the system's own choice)
 
 
 @contextmanager
-def product(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
-    """The product as `wecom-welcome up` runs it. `wecom`: the WECOM_* variables; `window`: a code's life, seconds."""
+def product(wecom: Mapping[str, str], window: float, in_flight: int | None, console: bool = False) -> Iterator[Running]:
+    """The product as `wecom-welcome up` runs it."""
     with _workplace() as place, _redis(place) as (redis, redis_url):
         book = place / "book.yaml"
         book.write_text(BOOK, encoding="utf-8")
@@ -63,6 +65,10 @@ def product(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
             "WELCOME_WINDOW_S": f"{window:g}",
             "LOG_LEVEL": "warning",
         }
+        if in_flight is not None:
+            environment["WELCOME_CONCURRENCY"] = str(in_flight)
+        if console:
+            environment["CONSOLE_PASSWORD"] = "only-for-the-bench"
         port = _free_port()
         command = [str(PRODUCT_COMMAND), "up", "--host", "127.0.0.1", "--port", str(port)]
         with _child(command, environment, place, "up") as up:
@@ -72,26 +78,53 @@ def product(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
             _expect_alive(place, up, redis)
 
 
-@contextmanager
-def reference(wecom: Mapping[str, str], window: float) -> Iterator[Running]:
-    """The reference with its libraries' default settings. It knows no window: it calls however late it is."""
+def product_with_console(
+    wecom: Mapping[str, str], window: float, in_flight: int | None
+) -> AbstractContextManager[Running]:
+    """The product with its console in the web processes."""
+    return product(wecom, window, in_flight, console=True)
+
+
+def reference(wecom: Mapping[str, str], window: float, in_flight: int | None) -> AbstractContextManager[Running]:
+    """The reference with its libraries' default settings, but for two web processes."""
+    del window  # it knows none: it calls however late it is
+    worker = [] if in_flight is None else ["--concurrency", str(in_flight)]
+    return _reference(wecom, "app", ["--workers", "2"], worker)
+
+
+def tuned(wecom: Mapping[str, str], window: float, in_flight: int | None) -> AbstractContextManager[Running]:
+    """The reference as an expert would run it; see reference/tuned.py."""
     del window
+    web = ["--workers", "2", "--worker-class", "gthread", "--threads", "16", "--keep-alive", "30"]
+    worker = ["--pool", "threads", "--concurrency", str(in_flight or 64)]
+    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return _reference(wecom, "tuned", web, worker, [REFERENCE_EXTRA])
+
+
+@contextmanager
+def _reference(
+    wecom: Mapping[str, str], module: str, web: Sequence[str], worker: Sequence[str], extra: Sequence[Path] = ()
+) -> Iterator[Running]:
+    """A module of reference/ under gunicorn and Celery. `web`, `worker`: their options; `extra`: more packages."""
     with _workplace() as place, _redis(place) as (redis, redis_url):
         environment = _environment(wecom, redis_url) | {
             "WELCOME_TEXT": GREETING,
-            "PYTHONPATH": str(REFERENCE_SOURCE),
+            "PYTHONPATH": os.pathsep.join(map(str, [REFERENCE_SOURCE, *extra])),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         port = _free_port()
         commands = REFERENCE_VENV / "bin"
-        gunicorn = [str(commands / "gunicorn"), "--workers", "2", "--bind", f"127.0.0.1:{port}", "app:app"]
-        celery = [str(commands / "celery"), "--app", "app.celery", "worker"]
-        with _child(gunicorn, environment, place, "web") as web, _child(celery, environment, place, "worker") as worker:
+        gunicorn = [str(commands / "gunicorn"), *web, "--bind", f"127.0.0.1:{port}", f"{module}:app"]
+        celery = [str(commands / "celery"), "--app", f"{module}.celery", "worker", *worker]
+        with (
+            _child(gunicorn, environment, place, "web") as served,
+            _child(celery, environment, place, "worker") as working,
+        ):
             url = f"http://127.0.0.1:{port}/callback"
-            _wait_until(lambda: _answers(url, 400), place, web, worker)  # 400: a verification without its parameters
-            roots = {"web": web.pid, "worker": worker.pid, "redis": redis.pid}
+            _wait_until(lambda: _answers(url, 400), place, served, working)  # 400: no parameters to verify
+            roots = {"web": served.pid, "worker": working.pid, "redis": redis.pid}
             yield Running(url, roots, lambda: _last_lines(place))
-            _expect_alive(place, web, worker, redis)
+            _expect_alive(place, served, working, redis)
 
 
 @contextmanager
@@ -102,19 +135,22 @@ def redis_alone() -> Iterator[str]:
 
 
 def install_reference() -> None:
-    """The reference's virtual environment, rebuilt when its lock file has changed."""
-    lock = REFERENCE_SOURCE / "requirements.lock"
+    """The reference's virtual environment, rebuilt when one of its lock files has changed."""
+    lock, more = REFERENCE_SOURCE / "requirements.lock", REFERENCE_SOURCE / "tuned.lock"
     stamp = REFERENCE_VENV / "installed"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    digest = hashlib.sha256(lock.read_bytes() + more.read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text() == digest:
         return
     print("installing the reference's packages into .venv-reference …", file=sys.stderr, flush=True)
-    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
+    pip = [str(REFERENCE_VENV / "bin" / "python"), "-m", "pip", "install"]
+    pip += ["--quiet", "--disable-pip-version-check", "--require-hashes"]
     try:
-        subprocess.run(
-            [sys.executable, "-m", "venv", "--clear", str(REFERENCE_VENV)], check=True, timeout=INSTALL_TIMEOUT
-        )
-        subprocess.run([str(REFERENCE_VENV / "bin" / "python"), *pip], check=True, timeout=INSTALL_TIMEOUT)
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", str(REFERENCE_VENV)],
+            [*pip, "-r", str(lock)],
+            [*pip, "--no-deps", "--target", str(REFERENCE_EXTRA), "-r", str(more)],
+        ):
+            subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT)
     except (subprocess.SubprocessError, OSError) as error:
         raise SystemDidNotRun(f"the reference's packages could not be installed: {error}") from error
     stamp.write_text(digest)
