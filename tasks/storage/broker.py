@@ -50,3 +50,7 @@ class Transport(redis.Transport):
 
     Channel = Channel
     can_parse_url = True  # so that kombu does not: the address is in the options
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
+        """For logs: the URL, which has no password. kombu would look for one port in it, and Sentinels have several."""
+        return uri

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import requests
@@ -28,6 +28,9 @@ from tests.simulator.world import App
 from tests.support.builders import PLAIN_BOOK
 from tests.support.until import until
 from webhook.cli.parent_death import dying_with_this_process
+
+if TYPE_CHECKING:
+    from tests.support.sentinels import Sentinels
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("wecom-welcome")
@@ -274,7 +277,7 @@ class Product(Installation):
         folder: Path,
         wecom: StandIn,
         *,
-        redis: RedisServer | None = None,
+        redis: "RedisServer | Sentinels | None" = None,
         crash: Mapping[str, str] | None = None,
         book: str = PLAIN_BOOK,
         start: Iterable[str] = ROLES,

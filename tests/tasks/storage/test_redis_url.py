@@ -101,6 +101,11 @@ def test_what_celery_shows_of_its_settings_has_no_password(url: str) -> None:
             assert secret is None or (f":{secret}@" not in shown and f"'{secret}'" not in shown)
 
 
+@pytest.mark.parametrize("url", [url for url, _ in READ])
+def test_celery_names_the_address_in_its_log_whatever_its_form(url: str) -> None:
+    assert celerys(url).as_uri() == str(read(url))
+
+
 # ------------------------------------------------------------------------------------------------ refused
 
 
