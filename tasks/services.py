@@ -47,6 +47,12 @@ class Services:
     counters: Counters
     queues: Queues
 
+    def each_second(self) -> None:
+        """What a process has to do about once a second: write its counts, close connections that a burst has left."""
+        self.counters.flush()
+        for client in self.clients.values():
+            client.close_old()
+
     def app(self, name: str) -> "AppServices":
         """The services of one app. KeyError if it is not configured."""
         return self._apps[name]

@@ -107,7 +107,7 @@ VARIABLES: tuple[Variable, ...] = (
         "WELCOME_KEEP_DAYS", "30", read_as.number(int, 1, 3650), "days a ledger row is kept; then daily totals only"
     ),
     Variable("WELCOME_MEDIA_MB", "512", read_as.number(int, 1, 1_000_000), "cap on stored media"),
-    Variable("WELCOME_CONCURRENCY", "32", read_as.number(int, 1, 512), "greetings in flight per worker"),
+    Variable("WELCOME_CONCURRENCY", "256", read_as.number(int, 1, 512), "greetings in flight per worker, at most"),
     Variable("WEB_CONCURRENCY", "1", read_as.number(int, 1, 512), "web processes"),
     Variable(
         "CONSOLE_PASSWORD",

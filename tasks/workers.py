@@ -20,11 +20,13 @@ from tasks.celery import make_app
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
+from tasks.greeting.slots import Slots
 from tasks.ledger import celery_message
 from tasks.media_renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper
+from tasks.open_files import allow_open_files
 from tasks.services import Services, build_services, import_books
 from tasks.settings import Settings
 from tasks.storage import keys
@@ -40,18 +42,21 @@ def welcome(settings: Settings) -> None:
     """Greet customers until SIGTERM; then finish what is in flight."""
     services = build_services(settings)
     _import_books(services)
-    dispatcher = Dispatcher(services.ledger, make_greeter(services).greet, settings.concurrency)
+    allow_open_files()
+    slots = Slots(settings.concurrency)
+    dispatcher = Dispatcher(services.ledger, make_greeter(services, slots).greet, slots)
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
     heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
     _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, on_stop=dispatcher.stop)
 
 
-def make_greeter(services: Services) -> Greeter:
+def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
+    """A greeter; its greetings give back the slot that each has while they wait for a lookup."""
     return Greeter(
         services.ledger,
         services.books,
-        services.lookups,
+        services.lookups if slots is None else services.lookups.within(slots.lent),
         services.clients,
         services.queue_pauses,
     )
@@ -116,7 +121,7 @@ def beat(settings: Settings) -> None:
     app = make_app(str(settings.redis_url))
     signals.setup_logging.connect(_keep_logging, weak=False)
     services = build_services(settings)
-    reaper = Reaper(None, services.counters.flush, Heartbeat(services.redis, "beat"))
+    reaper = Reaper(None, services.each_second, Heartbeat(services.redis, "beat"))
     reaper.start()
     try:
         app.Beat(quiet=True, loglevel="WARNING").run()
@@ -153,7 +158,7 @@ def _work(
 ) -> None:
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(_once_aside(on_stop), weak=False)
-    reaper = Reaper(services.ledger, services.counters.flush, heartbeat)
+    reaper = Reaper(services.ledger, services.each_second, heartbeat)
     reaper.start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets

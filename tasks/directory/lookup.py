@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,15 +35,22 @@ REFUSED_FRESH = 300.0  # and for what WeCom refused to tell
 KEPT = 7 * 24 * 3600  # seconds for which a stale answer is used when no new one can be had
 ROOT = 1  # the department that is the corp itself, and has its name
 
+Asking = Callable[[], AbstractContextManager[None]]
+
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
 class Lookups:
-    """Makes lookups about events. Thread-safe."""
+    """Makes lookups about events. Thread-safe. `asking`: a context in which each call of WeCom is made."""
 
-    def __init__(self, client: Redis, timezone: ZoneInfo) -> None:
+    def __init__(self, client: Redis, timezone: ZoneInfo, asking: Asking = contextlib.nullcontext) -> None:
         self._redis = client
         self._timezone = timezone
+        self._asking = asking
+
+    def within(self, asking: Asking) -> "Lookups":
+        """The same, with another context."""
+        return Lookups(self._redis, self._timezone, asking)
 
     def about(
         self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
@@ -52,7 +60,7 @@ class Lookups:
         received_at: ms.
         """
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
-        return Lookup(self._redis, wecom.with_deadline(min(by, time.monotonic() + budget)), event, at)
+        return Lookup(self._redis, wecom.with_deadline(min(by, time.monotonic() + budget)), event, at, self._asking)
 
 
 def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -80,11 +88,19 @@ def _answers(client: Redis, names: list[str]) -> list[Any]:
 class Lookup:
     """What is known about one event's member and customer. Fetches each thing at most once, and only when needed."""
 
-    def __init__(self, client: Redis, wecom: WeComClient, event: ContactAdded, at: datetime) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        wecom: WeComClient,
+        event: ContactAdded,
+        at: datetime,
+        asking: Asking = contextlib.nullcontext,
+    ) -> None:
         self._redis = client
         self._wecom = wecom
         self._event = event
         self._at = at
+        self._asking = asking
         self._answers: dict[str, Any] = {}
 
     def contact(self, facts: frozenset[str] = frozenset()) -> Contact:
@@ -136,7 +152,8 @@ class Lookup:
         if "customer" not in self._answers:
             self._answers["customer"] = {}
             try:
-                self._answers["customer"] = ask()
+                with self._asking():
+                    self._answers["customer"] = ask()
             except WeComError as error:
                 log.warning("cannot look up the customer: %s", error)
         return dict(self._answers["customer"])
@@ -194,7 +211,8 @@ class Lookup:
             if old.get("until", 0.0) > time.time():
                 return old["answer"]
         try:
-            answer = ask()
+            with self._asking():
+                answer = ask()
         except WeComError as error:
             log.warning("cannot look up %s: %s", what, error)
             answer = old.get("answer")

@@ -9,10 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import redis
 
+from tasks.greeting.slots import Slots
+from tasks.greeting.threads import ThreadPool
 from tasks.ledger.claims import Claim
 from tasks.ledger.ledger import Ledger
 
@@ -25,22 +27,22 @@ PAUSE = 0.2  # seconds to wait when Redis could not be reached
 
 
 class Dispatcher:
-    """Claims due events and greets them, at most `concurrency` at a time."""
+    """Claims due events and greets them, as many at a time as there are slots."""
 
-    def __init__(self, ledger: Ledger, greet: Callable[[Claim], None], concurrency: int) -> None:
+    def __init__(self, ledger: Ledger, greet: Callable[[Claim], None], slots: Slots) -> None:
         self._ledger = ledger
         self._greet = greet
-        self._concurrency = concurrency
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="greet")
+        self._slots = slots
+        self._threads = ThreadPool("greet", 2 * slots.most)
         self._running = threading.Lock()
         self._count = threading.Lock()
-        self._in_flight: set[str] = set()  # ids of events
+        self._in_flight: set[tuple[str, int]] = set()  # claims: event, fencing token
         self._stopping = threading.Event()
 
     def current_tasks(self) -> list[str]:
         """The ids of the events that are being greeted now."""
         with self._count:
-            return list(self._in_flight)
+            return [event for event, _ in self._in_flight]
 
     def run(self) -> None:
         """Greet all due events, until none has been due for LINGER seconds and none is in flight.
@@ -65,8 +67,8 @@ class Dispatcher:
             self._ledger.claim(0)  # withdraws the promise to poll again
 
     def _take(self, poll_again_within: float) -> bool:
-        """Claim due events for the free threads. → whether there were any."""
-        free = self._concurrency - len(self._in_flight)
+        """Claim due events for the free slots. → whether there were any."""
+        free = self._slots.free
         if free == 0:
             return False
         try:
@@ -77,13 +79,15 @@ class Dispatcher:
             return False
         for claim in claims:
             with self._count:
-                self._in_flight.add(claim.id)
-            self._pool.submit(self._one, claim)
+                self._in_flight.add((claim.id, claim.fencing_token))
+            self._slots.take()
+            self._threads.submit(partial(self._one, claim))
         return bool(claims)
 
     def _one(self, claim: Claim) -> None:
         try:
             self._greet(claim)
         finally:
+            self._slots.give_back()
             with self._count:
-                self._in_flight.discard(claim.id)
+                self._in_flight.discard((claim.id, claim.fencing_token))

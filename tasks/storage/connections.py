@@ -12,6 +12,7 @@ What is tried again, once:
 """
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,6 +28,7 @@ from redis.exceptions import (
     ClusterCrossSlotError,
     ClusterError,
     MasterDownError,
+    MaxConnectionsError,
     NoScriptError,
 )
 from redis.retry import Retry
@@ -45,6 +47,7 @@ _READS = """
 """
 _NAMED_BY_TWO = {"MEMORY USAGE", "CONFIG GET", "SCRIPT LOAD", "SCRIPT EXISTS"}  # as redis-py writes them
 REPEATABLE = frozenset(_READS.split()) | _NAMED_BY_TWO | {"SET", "HSET", "EXPIRE", "PEXPIRE"}  # see `_may_repeat`
+AT_ONCE = 64  # connections of a client in use: hundreds of threads need one for a millisecond each, and wait for it
 _CONDITIONS = {"NX", "XX", "GET", "GT", "LT", "IFEQ", "IFNE"}  # with one, a second SET or EXPIRE answers otherwise
 _NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS")
 _WITHIN = re.compile(rf"(?:^|because of: |-)(?:{'|'.join(_NOT_PRIMARY)}) ")  # EXECABORT; Redis 6 in a script's error
@@ -71,11 +74,12 @@ class ClusterRefused(redis.ResponseError):
 
 
 def connect(url: str, *, timeout: float, retries: int = 1) -> Redis:
-    """A thread-safe client. `timeout`: seconds for a connection and for each answer.
+    """A thread-safe client. `timeout`: seconds for a connection and for each answer, and to wait for a free connection.
 
     The worst case is (retries + 1) × timeout. Raises ValueError for a URL that cannot be honoured.
     """
     pool = make_pool(redis_url.read(url), timeout, timeout, decode_responses=True, retry=Retry(NoBackoff(), 0))
+    pool.places = threading.Semaphore(AT_ONCE)
     client = Client(connection_pool=pool)
     client.retries = retries
     client.auto_close_connection_pool = True  # nobody else has it
@@ -186,6 +190,14 @@ class _DropsAll(ConnectionPool):
 
     moves = 0
     on_disconnect: Callable[[Any], None] | None = None
+    places: threading.Semaphore | None = None  # of connections that may be in use at once; None: no bound
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        if self.places is not None and not self.places.acquire(timeout=self.connection_kwargs["socket_timeout"]):
+            error = MaxConnectionsError("no connection became free")
+            error.unsent = True  # type: ignore[attr-defined]
+            raise error
+        return super().get_connection(*args, **options)  # which calls `release` if it fails
 
     def make_connection(self) -> Any:
         connection: Any = super().make_connection()
@@ -201,6 +213,8 @@ class _DropsAll(ConnectionPool):
         if connection.moves != self.moves:
             connection.disconnect()
         super().release(connection)
+        if self.places is not None:
+            self.places.release()
 
 
 class Pool(_DropsAll):

@@ -140,6 +140,10 @@ class WeComClient(Network):
         file: DownloadedFile = self._call("GET", path, query, _file, headers=part, timeout=FILE_TIMEOUT)
         return file
 
+    def close_old(self) -> None:
+        """Close the connections that have not been used for a while. To be called now and then after many at once."""
+        self._transport.close_old()
+
     def close(self) -> None:
         """Close the idle connections."""
         self._transport.close()

@@ -14,6 +14,7 @@ import contextlib
 import ipaddress
 import logging
 import mimetypes
+import queue
 import re
 import socket
 import ssl
@@ -34,6 +35,8 @@ from .proxy import Proxy
 
 CONNECT = 2.0  # seconds at most for one address; a healthy one answers in a tenth of that
 ADDRESSES_AGE = 60.0  # seconds after which addresses are looked up again, in the background
+CONNECTIONS = 1024  # that are kept open between requests, at most: one for each thread that may ask at once
+IDLE = 30.0  # seconds after which an unused one is closed: longer, and what lies between may have forgotten it silently
 LEAST = 0.05  # seconds: with less time left, nothing is sent
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes; the largest media has 20 MB
 CHUNK = 256 * 1024  # bytes read at a time
@@ -215,10 +218,44 @@ class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
+class _Unused(queue.LifoQueue[Any]):
+    """A pool's connections without a request, the one used last first. It begins with a None for each possible one."""
+
+    def _put(self, item: Any) -> None:
+        if item is not None:
+            item.unused_since = time.monotonic()
+        super()._put(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        if item is not None and item.unused_since < time.monotonic() - IDLE:
+            item.close()  # it connects anew
+        return item
+
+    def close_old(self, before: float) -> None:
+        """Close those that have been unused since `before`, a time of `time.monotonic`."""
+        with self.mutex:
+            for place, connection in enumerate(self.queue):
+                if connection is None:
+                    continue
+                if connection.unused_since >= before:
+                    return
+                connection.close()
+                self.queue[place] = None
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    QueueCls = _Unused
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    QueueCls = _Unused
+
+
 class Transport:
     """Requests to one base URL over kept-alive connections, shared by threads."""
 
-    def __init__(self, base_url: str, connections: int = 64, proxy: Proxy | None = None) -> None:
+    def __init__(self, base_url: str, connections: int = CONNECTIONS, proxy: Proxy | None = None) -> None:
         logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # its warnings quote the URL, and so the token
         parts = urlsplit(base_url)
         self._prefix = parts.path.rstrip("/")
@@ -232,11 +269,9 @@ class Transport:
             context = urllib3.util.ssl_.create_urllib3_context()
             context.load_default_certs()
             context.sslsocket_class = _TLSSocket
-            self._pool: urllib3.HTTPConnectionPool = urllib3.HTTPSConnectionPool(
-                host, port, maxsize=connections, ssl_context=context
-            )
+            self._pool: _Pool | _TLSPool = _TLSPool(host, port, maxsize=connections, ssl_context=context)
         else:
-            self._pool = urllib3.HTTPConnectionPool(host, port, maxsize=connections)
+            self._pool = _Pool(host, port, maxsize=connections)
         self._pool.ConnectionCls = resolved
         self._origin = f"http://{parts.netloc.rpartition('@')[2]}" if self._proxy is not None else ""
         self.clock_ahead: float | None = None
@@ -302,6 +337,11 @@ class Transport:
         except (HTTPError, OSError) as error:
             kind = NoAnswer if _under_way.sent else NotSent
             raise kind(path, _failure(error)) from None  # the library's own message has the URL, and so the token
+
+    def close_old(self) -> None:
+        """Close the connections that have not been used for IDLE seconds."""
+        if isinstance(self._pool.pool, _Unused):
+            self._pool.pool.close_old(time.monotonic() - IDLE)
 
     def close(self) -> None:
         self._pool.close()

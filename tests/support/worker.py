@@ -15,6 +15,7 @@ from celery.contrib.testing.worker import start_worker
 from tasks.events import ContactAdded
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
+from tasks.greeting.slots import Slots
 from tasks.ledger.claims import Claim
 from tasks.ledger.ledger import Ledger
 from tasks.services import Services, build_services
@@ -99,7 +100,8 @@ class Worker:
         return str(answer.get("url") or answer["media_id"])
 
     def dispatcher(self, concurrency: int = 8) -> Dispatcher:
-        return Dispatcher(self.ledger, self.greeter.greet, concurrency)
+        slots = Slots(concurrency)
+        return Dispatcher(self.ledger, make_greeter(self.services, slots).greet, slots)
 
     def aside(self, work: Callable[..., Any], *args: Any) -> threading.Thread:
         """Run `work` in a thread of its own."""
@@ -120,7 +122,7 @@ class Worker:
 @contextlib.contextmanager
 def working(services: Services) -> Iterator[None]:
     """Greet customers who are added inside of the `with` block."""
-    dispatcher, stop = Dispatcher(services.ledger, make_greeter(services).greet, 2), threading.Event()
+    dispatcher, stop = Dispatcher(services.ledger, make_greeter(services).greet, Slots(2)), threading.Event()
 
     def work() -> None:
         while not stop.wait(0.02):

@@ -57,7 +57,7 @@ def test_the_four_required_variables_are_enough():
         timezone=ZoneInfo("Asia/Shanghai"),
         keep_days=30,
         media_mb=512,
-        concurrency=32,
+        concurrency=256,
         web_processes=1,
         console_password=None,
         console_bind=None,

@@ -68,7 +68,7 @@ class _Server(BaseApplication):
     def load(self) -> ConcurrencyLimit:
         """Called in each worker process, after the fork: connections and threads are its own."""
         services = build_services(self._settings, timeout=TIMEOUT)
-        reaper = Reaper(services.ledger, services.counters.flush, Heartbeat(services.redis, "web"))
+        reaper = Reaper(services.ledger, services.each_second, Heartbeat(services.redis, "web"))
         reaper.start()
         atexit.register(reaper.stop)
         return ConcurrencyLimit(create_app(services))

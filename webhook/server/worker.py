@@ -6,7 +6,6 @@ gunicorn's own thread worker reads a request in a thread, which a slow client th
 import contextlib
 import logging
 import os
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,9 +15,9 @@ from gunicorn.workers.base import Worker as Base
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
+from tasks.open_files import allow_open_files
 from webhook.server.connections import IDLE, RECEIVING, Channel, Request, adjustments, give_limits, keep_bounds
 
-FILES = 4096  # that a process may hold open, as far as the system allows
 AT_ONCE = 64  # connections
 PERIOD = 0.25  # seconds
 STOP_KEEP_ALIVE = 2.0  # seconds in which a client whose connection stays open may ask once more
@@ -31,7 +30,7 @@ class Worker(Base):
         """Serve until SIGTERM, then finish what has begun."""
         self._map: dict[int, Any] = {}
         self._due = 0.0  # monotonic; when the connections are looked at again
-        _allow_files()
+        allow_open_files()
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a thread is waited for is no news
         sockets = [listener.sock for listener in self.sockets]
         options = adjustments(self.cfg.threads, self.cfg.backlog)
@@ -88,10 +87,3 @@ class Worker(Base):
                     if channel.state == "idle" or channel.last_activity == channel.creation_time:
                         channel.cut()
             self._turn()
-
-
-def _allow_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

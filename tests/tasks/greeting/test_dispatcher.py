@@ -6,7 +6,9 @@ from itertools import groupby
 
 import pytest
 
+from tasks.directory.lookup import Lookups
 from tasks.greeting.dispatcher import Dispatcher
+from tasks.greeting.slots import Slots
 from tasks.ledger.claims import Claim
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -86,7 +88,7 @@ def test_it_never_greets_more_at_once_than_it_may(worker: Worker) -> None:
 
     for _ in range(15):
         worker.added()
-    Dispatcher(worker.ledger, greet, concurrency=3).run()
+    Dispatcher(worker.ledger, greet, Slots(3)).run()
     assert (len(at_once), max(at_once)) == (15, 3)
 
 
@@ -139,7 +141,7 @@ def test_an_event_that_breaks_its_worker_holds_up_nobody_else(worker: Worker, re
             raise MemoryError
         worker.greeter.greet(claim)
 
-    dispatcher = Dispatcher(worker.ledger, greet, concurrency=1)
+    dispatcher = Dispatcher(worker.ledger, greet, Slots(1))
     dispatcher.run()
     assert worker.results(record) == [0]
     for _ in range(7):
@@ -164,3 +166,53 @@ def test_it_outlives_a_redis_that_goes_and_comes(wecom: StandIn, server: RedisSe
     assert not running.is_alive()
     assert [row.outcome for row in worker.ledger.deliveries()] == ["sent"]
     worker.close()
+
+
+NAMED_BOOK = """
+version: 1
+templates:
+  default: {text: 您好}
+  named: {text: "您好{customer}"}
+rules:
+  - {name: named, when: {state: named}, use: named}
+  - use: default
+"""
+
+
+def test_a_lookup_that_hangs_takes_no_other_customers_place(
+    wecom: StandIn, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lookups.about, "__defaults__", (60.0,))  # so that the hanging ends the look-ups
+    worker = Worker.made(wecom, server.url, NAMED_BOOK)
+    wecom.faults(hang=1, hang_s=2.5, paths=("externalcontact/get",))
+    named = [worker.added(state="named")[0] for _ in range(2)]
+    worker.aside(worker.dispatcher(concurrency=2).run)
+    until(lambda: wecom.summary().answers.get("externalcontact/get", {}).get("hang") == 2)
+    plain = [worker.added()[0] for _ in range(6)]
+    until(lambda: all(worker.results(record) for record in plain))
+    assert [worker.results(record) for record in named] == [[], []]
+    until(lambda: [worker.results(record) for record in named] == [[0], [0]])
+    worker.close()
+
+
+def test_it_waits_for_both_greetings_of_an_event_that_it_has_claimed_twice(worker: Worker, redis_client: Redis) -> None:
+    begun: list[int] = []
+    slow, ends = threading.Event(), []
+
+    def greet(claim: Claim) -> None:
+        begun.append(claim.fencing_token)
+        if claim.fencing_token == 1:
+            let_time_pass(redis_client, 5)  # its lease ends, and the event is due again
+            until(lambda: begun == [1, 2])
+        else:
+            slow.wait(30)
+        ends.append(claim.fencing_token)
+
+    worker.added()
+    running = worker.aside(Dispatcher(worker.ledger, greet, Slots(2)).run)
+    until(lambda: ends == [1])
+    time.sleep(0.2)
+    assert running.is_alive()
+    slow.set()
+    running.join(30)
+    assert ends == [1, 2]

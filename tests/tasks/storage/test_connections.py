@@ -41,6 +41,33 @@ def test_a_server_that_is_away_costs_nothing(tmp_path: Path) -> None:
     assert seconds_until_refused(f"unix://{tmp_path}/none", 5) < 4
 
 
+def test_many_threads_share_a_bounded_number_of_connections(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as server, connect(server.url, timeout=30) as client:
+        with ThreadPoolExecutor(300) as pool:
+            counts = list(pool.map(lambda _: int(client.incr("n")), range(3000)))
+        assert sorted(counts) == list(range(1, 3001))
+        assert len(client.client_list()) <= connections.AT_ONCE
+
+
+def test_who_finds_no_connection_free_waits_no_longer_than_for_an_answer() -> None:
+    with Server(silent) as server, connect(f"redis://127.0.0.1:{server.port}", timeout=0.5, retries=0) as client:
+        for _ in range(connections.AT_ONCE):
+            client.connection_pool.places.acquire()
+        began = time.monotonic()
+        with pytest.raises(redis.ConnectionError):
+            client.ping()
+        assert 0.4 < time.monotonic() - began < 5
+        assert server.connections == 0
+
+
+def test_a_connection_that_cannot_be_made_gives_its_place_back(tmp_path: Path) -> None:
+    with connect(f"redis://127.0.0.1:{free_port()}", timeout=5) as client:
+        for _ in range(connections.AT_ONCE + 1):
+            with pytest.raises(redis.ConnectionError):
+                client.ping()
+        assert client.connection_pool.places.acquire(blocking=False)
+
+
 def test_a_connection_that_died_while_idle_is_mended_unnoticed(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as server, connect(server.url, timeout=1) as client:
         client.set("a", "1")

@@ -92,6 +92,35 @@ def test_threads_share_connections() -> None:
         assert server.connections <= 4
 
 
+def test_a_connection_that_was_not_used_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.wecom.transport.IDLE", -1.0)
+    with Server(answering(whole())) as server, contextlib.closing(Transport(server.url)) as http:
+        for _ in range(3):
+            assert ask_again(http).status == 200
+        assert server.connections == 3
+
+
+def test_two_hundred_at_once_are_two_hundred_connections_and_those_left_over_are_closed() -> None:
+    together = threading.Barrier(200)
+
+    def all_at_once(server: Server, connection: socket.socket) -> None:
+        while server.request(connection):
+            together.wait(60)
+            connection.sendall(whole())
+
+    with Server(all_at_once) as server, contextlib.closing(Transport(server.url)) as http:
+        with ThreadPoolExecutor(200) as pool:
+            for _ in range(2):  # the second time over the same ones
+                assert {answer.status for answer in pool.map(lambda _: ask_again(http, 60), range(200))} == {200}
+        assert server.connections == 200
+        http.close_old()
+        assert server.closed == 0  # they were used a moment ago
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tasks.wecom.transport.IDLE", 0.0)
+            http.close_old()
+        until(lambda: server.closed == 200)
+
+
 def test_a_connection_that_was_closed_while_idle_costs_no_call() -> None:
     def once(server: Server, connection: socket.socket) -> None:
         server.request(connection)
