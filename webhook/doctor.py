@@ -142,6 +142,13 @@ def _unusable(error: redis.RedisError) -> tuple[Message, Message]:
         return Message.of("its certificate is not trusted"), cure
     if isinstance(error, redis.exceptions.AuthenticationError):
         return Message.of("refuses this user or password"), Message.of("mend REDIS_URL")
+    if isinstance(error, connections.CannotPersist):
+        cure = Message.of("make room on its disk, or mend it: it goes on by itself. Its log says what is wrong")
+        return Message.of("cannot write to its disk"), cure
+    if isinstance(error, redis.OutOfMemoryError):
+        return Message.of("is full"), Message.of(
+            "raise its `maxmemory`, or lower WELCOME_KEEP_DAYS or WELCOME_MEDIA_MB"
+        )
     detail = Message.of("does not take a write: %(error)s", error=type(error).__name__)
     return detail, Message.of("start it, or mend REDIS_URL")
 

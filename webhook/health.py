@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify
 from tasks.monitoring.metrics import exposition
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import Services
+from tasks.storage.connections import CannotPersist
 from webhook import current
 from webhook.reason_texts import media_alarms
 
@@ -79,6 +80,8 @@ def _remarks(services: Services) -> list[str]:
 
 
 def _away(error: redis.RedisError) -> tuple[Response, int]:
+    if isinstance(error, CannotPersist):
+        return _answer(["Redis cannot write to its disk"])
     return _answer([f"Redis does not take a write: {type(error).__name__}"])
 
 

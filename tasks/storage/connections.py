@@ -66,6 +66,10 @@ class ReadOnlyError(NotPrimary):
     """The server is a replica."""
 
 
+class CannotPersist(redis.ResponseError):
+    """The server cannot write its file: its disk is full, mostly. Until it can, it takes no write. Nothing was done."""
+
+
 class ClusterRefused(redis.ResponseError):
     """The server belongs to a Redis Cluster."""
 
@@ -133,6 +137,8 @@ class _FollowsPrimary(AbstractConnection):
             if not _is_not_primary(error):
                 if isinstance(error, _CLUSTERS):
                     raise ClusterRefused from None
+                if "MISCONF " in str(error):
+                    raise CannotPersist(str(error)) from None
                 raise
             self.disconnect()
             if self.pool is not None and self.moves == self.pool.moves:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -181,6 +182,16 @@ class RedisServer(Process):
 
     def client(self) -> connections.Redis:
         return connections.connect(self.url, timeout=5)
+
+    @contextlib.contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """Meanwhile none of its files grows: each write fails as on a full disk. Linux only."""
+        size = max(file.stat().st_size for file in (self._files or self._folder).rglob("*.aof"))
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _answers(client: connections.Redis) -> bool:

@@ -161,10 +161,10 @@ def enter() -> ResponseReturnValue | None:
     g.operator = sessions.operator(client, access.mark(), acting=not fetched) if key else None
     if g.operator is None:
         request.max_content_length = STRANGERS_LIMIT  # whatever the view would take
+    if not key and (request.endpoint == SIGN_IN or request.endpoint not in OPEN):
+        raise NoKey
     if request.endpoint in OPEN or g.operator is not None:
         return None
-    if not key:
-        raise NoKey
     if fetched and request.method == "POST":
         return Response(status=401)  # the preview of a form that is being written: what is typed stays there
     if fetched:  # never a sign-in inside a page

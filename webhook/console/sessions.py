@@ -34,8 +34,11 @@ class Sessions(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> Any:
         if not app.secret_key:
             try:
-                self._redis.set(keys.SECRET_KEY, secrets.token_hex(32), nx=True)
-                app.secret_key = str(self._redis.get(keys.SECRET_KEY))
+                found = self._redis.get(keys.SECRET_KEY)  # a server that takes no write can still tell it
+                if found is None:
+                    self._redis.set(keys.SECRET_KEY, secrets.token_hex(32), nx=True)
+                    found = self._redis.get(keys.SECRET_KEY)
+                app.secret_key = str(found)
             except redis.RedisError as error:
                 log.warning("no session without a key, and Redis does not tell it: %s", type(error).__name__)
                 return None

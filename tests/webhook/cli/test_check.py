@@ -138,6 +138,10 @@ def test_a_redis_user_that_may_not_write_is_found(registered, hurt_server):
 
 def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
     with hurt_server.client() as client:
+        client.config_set("maxmemory", "1")
+        result = run("check", **registered | {"REDIS_URL": hurt_server.url})
+        client.config_set("maxmemory", "0")
+        assert findings(result)["Redis"].startswith("✗ Redis: is full\n    → raise its `maxmemory`")
         client.replicaof("127.0.0.1", 1)
         result = run("check", **registered | {"REDIS_URL": hurt_server.url})
         client.replicaof("NO", "ONE")
