@@ -243,14 +243,14 @@ def _result(path: str, status: int, body: bytes) -> Answer:
 
 def _file(path: str, response: Response) -> DownloadedFile:
     """A file. Its Content-Disposition tells it from the JSON of an error: a file may itself be JSON."""
-    disposition = response.headers.get("Content-Disposition")
+    disposition = response.headers.get("content-disposition")
     if response.status not in (200, 206) or disposition is None:
         _json(path, response)
         raise NoAnswer(path, Failure.NOT_A_FILE)
-    whole = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    whole = re.search(r"/(\d+)$", response.headers.get("content-range", ""))
     return DownloadedFile(
         filename=filename(disposition),
-        content_type=response.headers.get("Content-Type", "application/octet-stream"),
+        content_type=response.headers.get("content-type", "application/octet-stream"),
         size=int(whole[1]) if whole else len(response.body),
         content=response.body,
     )
