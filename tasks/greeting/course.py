@@ -1,7 +1,9 @@
 """The course of one greeting: what was chosen, sent and answered, and when; and its settlement."""
 
+import time
 from dataclasses import dataclass, field, replace
 
+from tasks.greeting.admission import Took
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, TryState, may_have_delivered
 from tasks.ledger.claims import Claim, Settlement
@@ -9,7 +11,7 @@ from tasks.ledger.delivery import Attempt
 from tasks.ledger.pauses import Pause
 from tasks.reasons import Reason
 from tasks.templates.model import Choice
-from tasks.wecom.errors import NoAnswer
+from tasks.wecom.errors import NoAnswer, Unanswered
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class Course:
 
     number: tries begun for the event, by earlier claims too; in_doubt: the answer to one of them was lost; begun: tries
     begun under this claim; answers: how many of all were answered; erred: one of those under this claim may have been
-    delivered, see `policy.may_have_delivered`.
+    delivered, see `policy.may_have_delivered`; took: how long it took to the end of the last try under this claim.
     steps: name → ms since receipt.
     """
 
@@ -33,6 +35,7 @@ class Course:
     message: OutgoingMessage | None = None
     media_renewed: bool = False
     erred: bool = False
+    took: Took | None = None
 
     @classmethod
     def of(cls, claim: Claim) -> "Course":
@@ -51,6 +54,7 @@ class Course:
         """Record the result of the try: its error, or None when WeCom accepted the message."""
         self.record(f"answer_{self.number}")
         self.tries.append(Attempt(None if error is None else Reason.from_error(error)))
+        self.took = Took(time.monotonic() - self.claim.claimed_at, not isinstance(error, Unanswered))
         lost = isinstance(error, NoAnswer)
         self.answers += not lost
         self.in_doubt = self.in_doubt or lost

@@ -1,7 +1,7 @@
 """The dispatcher: claims due events as long as there are any, and hands each to a thread that greets.
 
 A task message starts it, and names no event. So a burst of hundreds of events costs one Celery task, and a lost message
-loses no event: the ledger has them.
+loses no event: the ledger has them. Whom it claims when more are due than slots are free: `tasks.greeting.admission`.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from functools import partial
 
 import redis
 
+from tasks.greeting.admission import Load, Took
 from tasks.greeting.slots import Slots
 from tasks.greeting.threads import ThreadPool
 from tasks.ledger.claims import Claim
@@ -21,6 +22,7 @@ from tasks.ledger.ledger import Ledger
 log = logging.getLogger(__name__)
 
 TICK = 0.02  # seconds between two polls, while there is something to do
+AT_ONCE = 16  # while customers wait, it polls before the tick when this fraction of the slots is free
 POLL_AGAIN_WITHIN = 0.1  # seconds within which a poll promises the next one: five ticks, since threads can be late
 LINGER = 0.1  # seconds without anything to do after which the dispatcher ends
 PAUSE = 0.2  # seconds to wait when Redis could not be reached
@@ -29,14 +31,17 @@ PAUSE = 0.2  # seconds to wait when Redis could not be reached
 class Dispatcher:
     """Claims due events and greets them, as many at a time as there are slots."""
 
-    def __init__(self, ledger: Ledger, greet: Callable[[Claim], None], slots: Slots) -> None:
+    def __init__(self, ledger: Ledger, greet: Callable[[Claim], Took | None], slots: Slots) -> None:
         self._ledger = ledger
         self._greet = greet
         self._slots = slots
+        self._load = Load(ledger.window)
         self._threads = ThreadPool("greet", 2 * slots.most)
         self._running = threading.Lock()
         self._count = threading.Lock()
         self._in_flight: set[tuple[str, int]] = set()  # claims: event, fencing token
+        self._waits = False  # whether the last poll left somebody waiting, maybe
+        self._poll_now = threading.Event()
         self._stopping = threading.Event()
 
     def current_tasks(self) -> list[str]:
@@ -56,13 +61,15 @@ class Dispatcher:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > LINGER and not self._take(poll_again_within=0):
                     break  # the last poll withdrew the promise: the next event queues a task message
-                self._stopping.wait(TICK)
+                self._poll_now.wait(TICK)
+                self._poll_now.clear()
             while self._in_flight:
                 time.sleep(TICK)
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when every event in flight has its outcome."""
         self._stopping.set()
+        self._poll_now.set()
         with contextlib.suppress(redis.RedisError):  # then the promise expires by itself
             self._ledger.claim(0)  # withdraws the promise to poll again
 
@@ -71,23 +78,30 @@ class Dispatcher:
         free = self._slots.free
         if free == 0:
             return False
+        now = time.monotonic()
         try:
-            claims = self._ledger.claim(free, poll_again_within)
+            taken = self._ledger.take(free, self._load.admission(now), poll_again_within)
         except redis.RedisError as error:
             log.warning("cannot claim due events: %s", type(error).__name__)
             self._stopping.wait(PAUSE)
             return False
-        for claim in claims:
+        self._load.claimed(now, taken)
+        self._waits = taken.waits
+        for claim in taken.claims:
             with self._count:
                 self._in_flight.add((claim.id, claim.fencing_token))
             self._slots.take()
             self._threads.submit(partial(self._one, claim))
-        return bool(claims)
+        return bool(taken.claims)
 
     def _one(self, claim: Claim) -> None:
         try:
-            self._greet(claim)
+            took = self._greet(claim)
+            if took is not None:
+                self._load.greeted(took)
         finally:
             self._slots.give_back()
             with self._count:
                 self._in_flight.discard((claim.id, claim.fencing_token))
+            if self._waits and self._slots.free * AT_ONCE >= self._slots.most:
+                self._poll_now.set()

@@ -12,6 +12,7 @@ import redis
 from tasks.books.revisions import NoRevision
 from tasks.counters import count, latency
 from tasks.greeting import policy
+from tasks.greeting.admission import Took
 from tasks.greeting.choice import choose
 from tasks.greeting.course import Course
 from tasks.greeting.message import OutgoingMessage
@@ -52,8 +53,11 @@ class Greeter:
         self._clients = clients
         self._pauses = pauses
 
-    def greet(self, claim: Claim) -> None:
-        """Process one claimed event to its outcome, inside its window. Raises nothing."""
+    def greet(self, claim: Claim) -> Took | None:
+        """Process one claimed event to its outcome, inside its window. → how long WeCom took; None: it was not asked.
+
+        Raises nothing.
+        """
         with about(event=claim.id, app=claim.event.app):
             course = Course.of(claim)
             try:
@@ -65,6 +69,7 @@ class Greeter:
                 if not course.begun:  # so the try that the claim has recorded left nothing in doubt
                     with contextlib.suppress(redis.RedisError):
                         self._ledger.answered(claim, claim.answers + 1, 0)
+            return course.took
 
     def _greet(self, course: Course) -> Finish | None:
         """The outcome; None when another worker has the event now."""

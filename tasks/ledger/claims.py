@@ -58,6 +58,30 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """Whom a claim takes when more are due than it may take. Seconds of the window that are left.
+
+    First those with `worthwhile`, in their order; then those with less, the most first, if at least `possible` is left.
+    """
+
+    worthwhile: float
+    possible: float
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a claim took. waits: it took as many as it may, and somebody may wait whom it could not take.
+
+    passed_over: how many of those who wait have too little time left for a try to be worthwhile; 0 unless `waits`.
+    """
+
+    claims: Sequence[Claim]
+    waits: bool = False
+    passed_over: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
 

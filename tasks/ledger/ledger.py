@@ -12,7 +12,8 @@ So `due` holds every unfinished event, and one query finds both the new and the 
                                     it may carry the same one)
     claim    waiting, or claimed with an expired lease → claimed      increments the fencing token and records the try
                                     before its bytes leave, so that a successor knows of it; an event whose code another
-                                    one owns waits until that one is settled
+                                    one owns waits until that one is settled; when more are due than may be taken, see
+                                    tasks.greeting.admission
     extend   claimed → claimed      if the fencing token is still the claim's: records that a further try begins, or
                                     that one was answered, and moves the end of the lease
     settle   → settled              the first outcome stays (only `sent`, WeCom's own word, replaces another); starts
@@ -34,7 +35,7 @@ Times are milliseconds of Redis' own clock: hosts' clocks differ.
 import hashlib
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from importlib import resources
@@ -42,7 +43,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
-from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.claims import Admission, Claim, Settlement, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.ledger.rows import claim_of, from_row, index, new_row, settled_fields
@@ -60,6 +61,7 @@ TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, i
 CLOCKS_APART = 3600  # seconds that Redis' clock and WeCom's may differ by
 CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: WeCom gives it once, for seconds
 PUT_OFF = 0.25  # seconds after which it is looked again what became of the owner of an event's code
+_EVERYBODY = Admission(worthwhile=-1e9, possible=-1e9)  # however late
 SIBLING = 600.0  # seconds before an event in which another one of the same two may have used its code
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
 
@@ -85,7 +87,7 @@ class Ledger:
     def __init__(self, client: Redis, keep_days: int, window: float, timezone: ZoneInfo) -> None:
         self._redis = client
         self._life = keep_days * 86400
-        self._window = window
+        self.window = window
         self._timezone = timezone
         source = resources.files("tasks.ledger")
         self._accept, self._claim, self._extend, self._settle, self._requeue = (
@@ -118,24 +120,45 @@ class Ledger:
             )
         ]
 
-    def claim(self, most: int, poll_again_within: float = 0.0) -> list[Claim]:
-        """Take up to `most` events that are due, oldest first; none while the queue is paused.
+    def claim(self, most: int, poll_again_within: float = 0.0) -> Sequence[Claim]:
+        """Take up to `most` events that are due, oldest first, however late it is; none while the queue is paused.
 
         `poll_again_within` > 0 promises to ask again within so many seconds, so that no message is queued meanwhile.
         """
+        return self.take(most, _EVERYBODY, poll_again_within).claims
+
+    def take(self, most: int, admission: Admission, poll_again_within: float = 0.0) -> Taken:
+        """As `claim`; when more are due than `most`, those whom `admission` says."""
+        return self._taken(
+            most, admission, "newest_first" if admission.newest_first else "oldest_first", poll_again_within
+        )
+
+    def take_too_late(self, most: int, possible: float) -> Sequence[Claim]:
+        """Take up to `most` due events that have less than `possible` seconds left, to settle them: no try begins."""
+        return self._taken(most, Admission(possible, possible), "too_late").claims
+
+    def _taken(self, most: int, admission: Admission, whom: str, poll_again_within: float = 0.0) -> Taken:
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
-        now, *rows = self._claim(
+        left = [int(one * 1000) for one in (self.window, admission.worthwhile, admission.possible)]
+        now, waits, passed_over, *rows = self._claim(
             keys=[keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
             args=[
-                *(keys.event(""), most, int(CLAIM_LEASE * 1000), int(poll_again_within * 1000), keys.book("")),
+                keys.event(""),
+                most,
+                int(CLAIM_LEASE * 1000),
+                int(poll_again_within * 1000),
+                keys.book(""),
                 int(PUT_OFF * 1000),
+                whom,
+                *left,
             ],
         )
         taken = zip(rows[::3], rows[1::3], rows[2::3], strict=True)
-        return [
-            claim_of(dict(zip(flat[::2], flat[1::2], strict=True)), revision, became, now, asked_at, self._window)
+        claims = [
+            claim_of(dict(zip(flat[::2], flat[1::2], strict=True)), revision, became, now, asked_at, self.window)
             for flat, revision, became in taken
         ]
+        return Taken(claims, bool(waits), passed_over)
 
     def greeted_sibling(self, event: ContactAdded, received_at: int) -> str | None:
         """The id of another event of the same two that was greeted, received less than SIBLING before `received_at`.
