@@ -7,6 +7,8 @@ Each task may run twice, late or not at all for a while: two schedulers at once,
 
 import contextlib
 import logging
+import math
+import threading
 import time
 
 from tasks import services as build
@@ -14,25 +16,50 @@ from tasks.group_welcomes import FAILED, SAME, WAITS, SyncInProgress
 from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.sweep import sweep
 from tasks.logs import about
+from tasks.media_renewal import media_status
 from tasks.missed.comparison import ComparisonInProgress
 from tasks.monitoring.queue_status import memory
 from tasks.services import Services
 from tasks.wecom import WeComError
+from tasks.wecom.token import TokenStore
 
 log = logging.getLogger(__name__)
 
-TOKEN_AHEAD = 600.0  # seconds before its expiry at which a token is renewed, so that no greeting waits for it
+TOKEN_AHEAD = 600.0  # seconds before its end at which a token is asked for again, in case WeCom gives a new one by then
+TOKEN_FOLLOWED = 90.0  # seconds before its end, beyond the next run, from which a thread awaits it
+AT_ITS_END = 0.05  # seconds after a token's end at which the next one is fetched
 MEMORY_ALARM = 0.8  # share of Redis' maxmemory
 
 
 def refresh_tokens(services: Services) -> bool:
-    """Renew every token that expires within ten minutes. → whether every app has one that all processes share."""
+    """Fetch a token for every app that has none, and ask once for one that ends within ten minutes.
+
+    Near its end gettoken may give the same one. So a token that ends before the next run is followed at its end, by a
+    thread: between two tokens nobody is without one for a minute. → whether every app has one that all processes share.
+    """
+    following = {thread.name for thread in threading.enumerate()}
     for name, client in services.clients.items():
-        try:
-            client.tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
-        except WeComError as error:
-            log.error("no access token for app %s: %s", name, error)
+        left = _refresh_token(name, client.tokens)
+        thread = f"token of {name}"
+        if left < TOKEN_FOLLOWED and thread not in following:
+            threading.Thread(target=_follow, args=(name, client.tokens, left), name=thread, daemon=True).start()
     return all(client.tokens.is_shared() for client in services.clients.values())
+
+
+def _follow(app: str, tokens: TokenStore, left: float) -> None:
+    """Fetch the next token when this one has ended, until one lasts or none is to be had."""
+    while left < TOKEN_FOLLOWED:
+        time.sleep(left + AT_ITS_END)
+        left = _refresh_token(app, tokens)
+
+
+def _refresh_token(app: str, tokens: TokenStore) -> float:
+    """Seconds left of the token in use; infinite if there is none: the next run tries again."""
+    try:
+        return tokens.refresh(TOKEN_AHEAD, by=time.monotonic() + 10)
+    except WeComError as error:
+        log.error("no access token for app %s: %s", app, error)
+        return math.inf
 
 
 def import_books(services: Services) -> None:
@@ -63,7 +90,8 @@ def watch_memory(services: Services) -> None:
 
 def watch_media(services: Services) -> None:
     """Log an error when media is not at WeCom, or is not renewed in time."""
-    for app, status in services.queues.read().media.items():
+    for app, settings in services.settings.apps.items():
+        status = media_status(services.books, settings)
         for path, reason in status.absent.items():
             log.error("app %s: %s is not at WeCom: %s", app, path, reason)
         for path, reason in status.failing.items():

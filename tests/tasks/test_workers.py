@@ -1,11 +1,12 @@
 """What the worker roles do beside their tasks."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tasks import workers
+from tasks import upkeep, workers
 from tasks.services import build_services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -41,6 +42,26 @@ def first_tokens(wecom: StandIn, redis_url: str) -> threading.Thread:
     thread = threading.Thread(target=_first_tokens, args=(services,), daemon=True)
     thread.start()
     return thread
+
+
+def test_a_token_is_followed_at_its_end_although_nobody_calls_and_upkeep_runs_once_a_minute(
+    wecom: StandIn, redis_url: str, redis_client: Redis
+) -> None:
+    wecom.settings(token_life_s=2)
+    app = wecom.register(App.random())
+    services = build_services(some_settings(**app.environment(wecom.base_url), REDIS_URL=redis_url))
+    tokens = services.clients["default"].tokens
+    for _ in range(3):  # by several runs, and one thread all the same
+        assert upkeep.refresh_tokens(services)
+    first = tokens.get(time.monotonic() + 5)
+    followers = [thread for thread in threading.enumerate() if thread.name == "token of default"]
+    assert len(followers) == 1
+    (key,) = redis_client.keys("wecom:token:*")
+    until(lambda: redis_client.hget(key, "value") not in (None, first), what="the next token")
+    wecom.settings(token_life_s=7200)
+    followers[0].join(20)
+    assert not followers[0].is_alive(), "a token that lasts is left to the schedule"
+    assert (tokens.left() or 0) > 7000
 
 
 def test_an_upkeep_workers_start_fetches_a_token_for_all_without_any_message(
