@@ -57,7 +57,7 @@ def admission(needs: float, passing_over: PassingOver, now: float) -> Admission:
     """Whom to claim now, where a try needs so many seconds."""
     first, last = passing_over.first, passing_over.last
     lasts = first is not None and now - first >= PATIENCE + PATIENCE * needs and now - last <= needs
-    return Admission(worthwhile=needs, possible=LEAST, newest_first=lasts)
+    return Admission(worthwhile=needs, newest_first=lasts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 -- KEYS  due, polling_until, consumed, the queue's pause
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers,
 --       ms for which an event is put off, whom ('oldest_first', 'newest_first', 'too_late'), the window (ms), and the ms of it
---       that must be left for a try to be worth while, and for one to begin
+--       that must be left for a try to be worth while ('too_late': and with less of which there is none)
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
 --   then per event: its row before the try as a flat list, the number of its app's book ('' if there is none),
 --   what became of the owner of its code ('' if it owns the code itself, or the owner's row is gone)
@@ -12,14 +12,14 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local most, whom = tonumber(ARGV[2]), ARGV[7]
 local over = now - ARGV[8] -- received then, so the window ends now
-local worth, possible = over + ARGV[9], over + ARGV[10]
+local worth = over + ARGV[9]
 
 -- The ids to take, and whether there may be more. While there are few, everybody; else those with time enough, then
 -- those with the most time. By the score: events that were claimed before have less time than it says, and go first.
 local function due()
   local range, back = 'ZRANGEBYSCORE', 'ZREVRANGEBYSCORE'
   if whom == 'too_late' then
-    return redis.call(range, KEYS[1], '-inf', '(' .. possible, 'LIMIT', 0, most), false
+    return redis.call(range, KEYS[1], '-inf', '(' .. worth, 'LIMIT', 0, most), false
   end
   local ids = redis.call(range, KEYS[1], '-inf', now, 'LIMIT', 0, most)
   if #ids < most then
@@ -29,7 +29,7 @@ local function due()
   else
     ids = redis.call(range, KEYS[1], worth, now, 'LIMIT', 0, most)
   end
-  for _, id in ipairs(redis.call(back, KEYS[1], '(' .. worth, possible, 'LIMIT', 0, most - #ids)) do
+  for _, id in ipairs(redis.call(back, KEYS[1], '(' .. worth, '-inf', 'LIMIT', 0, most - #ids)) do
     ids[#ids + 1] = id
   end
   return ids, true

@@ -59,13 +59,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whom a claim takes when more are due than it may take. Seconds of the window that are left.
+    """Whom a claim takes when more are due than it may take.
 
-    First those with `worthwhile`, in their order; then those with less, the most first, if at least `possible` is left.
+    First those with at least `worthwhile` seconds left, in their order; then those with less, the most first.
     """
 
     worthwhile: float
-    possible: float
     newest_first: bool = False
 
 

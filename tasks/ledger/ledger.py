@@ -61,7 +61,7 @@ TRIM_LATEST = 86400  # seconds past its life after which a row goes by itself, i
 CLOCKS_APART = 3600  # seconds that Redis' clock and WeCom's may differ by
 CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: WeCom gives it once, for seconds
 PUT_OFF = 0.25  # seconds after which it is looked again what became of the owner of an event's code
-_EVERYBODY = Admission(worthwhile=-1e9, possible=-1e9)  # however late
+_EVERYBODY = Admission(worthwhile=-1e9)  # however late
 SIBLING = 600.0  # seconds before an event in which another one of the same two may have used its code
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
 
@@ -135,11 +135,11 @@ class Ledger:
 
     def take_too_late(self, most: int, possible: float) -> Sequence[Claim]:
         """Take up to `most` due events that have less than `possible` seconds left, to settle them: no try begins."""
-        return self._taken(most, Admission(possible, possible), "too_late").claims
+        return self._taken(most, Admission(possible), "too_late").claims
 
     def _taken(self, most: int, admission: Admission, whom: str, poll_again_within: float = 0.0) -> Taken:
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
-        left = [int(one * 1000) for one in (self.window, admission.worthwhile, admission.possible)]
+        left = [int(one * 1000) for one in (self.window, admission.worthwhile)]
         now, waits, passed_over, *rows = self._claim(
             keys=[keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
             args=[

@@ -19,7 +19,7 @@ from tasks.ledger.ledger import CLAIM_LEASE
 
 SWEEP = 0.25  # seconds between two looks for who is too late
 REPLACED = 1.0  # seconds after a death at which there is a worker again
-EVERYBODY = Admission(worthwhile=-1e9, possible=-1e9)  # the rule before there was one: oldest first, however late
+EVERYBODY = Admission(worthwhile=-1e9)  # the rule before there was one: oldest first, however late
 
 Due = tuple[float, int]  # the time at which an event may be taken, and its number
 Api = Callable[[float, str, random.Random], float]  # time and app of a call → seconds until its answer
@@ -31,10 +31,9 @@ def taken(due: Sequence[Due], now: float, most: int, window: float, admission: A
     if len(ready) < most:
         return list(ready), False
     worthwhile = bisect_left(ready, (now - window + admission.worthwhile, -1))
-    possible = bisect_left(ready, (now - window + admission.possible, -1))
     first = ready[worthwhile:]
     first = first[::-1] if admission.newest_first else first
-    return [*first, *ready[possible:worthwhile][::-1]][:most], True
+    return [*first, *ready[:worthwhile][::-1]][:most], True
 
 
 @dataclass(slots=True)

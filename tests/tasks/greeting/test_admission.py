@@ -254,5 +254,5 @@ def test_the_newest_come_first_when_customers_are_passed_over_for_a_while(
     for at, waits, passed_over in seen:
         passing_over = passing_over.after(at, waits, passed_over)
     assert PATIENCE + PATIENCE * LEAST == 4.5
-    assert admission(LEAST, passing_over, now) == Admission(LEAST, LEAST, newest_first)
+    assert admission(LEAST, passing_over, now) == Admission(LEAST, newest_first)
     assert not admission(4.0, passing_over, now).newest_first, "the slower the API, the longer the while"

@@ -27,6 +27,14 @@ def test_it_greets_all_that_is_due_and_ends(worker: Worker) -> None:
     assert [worker.results(record) for record in records] == [[0]] * 20
 
 
+def test_many_more_who_are_too_late_than_slots_get_their_outcome(worker: Worker) -> None:
+    late = [worker.added(ago=60)[1].id for _ in range(20)]
+    record, _ = worker.added()
+    worker.dispatcher(concurrency=2).run()
+    assert worker.results(record) == [0]
+    assert {worker.ledger.delivery(one).outcome for one in late} == {"expired"}
+
+
 def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:
     began = time.monotonic()
     worker.dispatcher().run()

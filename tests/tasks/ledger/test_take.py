@@ -13,8 +13,8 @@ from tests.support.overload import taken
 
 WINDOW = 1000.0  # seconds, and everything else ten at least: how fast this machine is does not matter
 AGES = range(0, 1101, 50)
-OLDEST_FIRST = Admission(worthwhile=175, possible=75)
-NEWEST_FIRST = Admission(worthwhile=175, possible=75, newest_first=True)
+OLDEST_FIRST = Admission(worthwhile=175)
+NEWEST_FIRST = Admission(worthwhile=175, newest_first=True)
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_in_short_supply(ledger: Ledger) -> None:
     assert ages_of(3, OLDEST_FIRST) == [800, 750, 700], "the oldest with time enough"
     assert ages_of(3, NEWEST_FIRST) == [0, 50, 100]
     assert ages_of(13, NEWEST_FIRST) == [*range(150, 651, 50), 850, 900], "then those with most of the rest"
-    assert ages_of(4, OLDEST_FIRST) == [], "who is too late takes nobody's place"
-    assert ages_of(6, OLDEST_FIRST) == [1100, 1050, 1000, 950], "nobody else is there"
+    assert ages_of(2, OLDEST_FIRST) == [950, 1000], "who is too late is the last"
+    assert ages_of(9, OLDEST_FIRST) == [1100, 1050], "enough for everybody"
 
 
 def test_whoever_was_claimed_before_goes_first(ledger: Ledger, redis_client: Redis) -> None:
