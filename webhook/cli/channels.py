@@ -76,7 +76,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
 
 @click.group()
 def channels() -> None:
-    r"""QR codes (联系我) by which customers add members, each with a State that rules can ask for.
+    """QR codes (联系我) by which customers add members, each with a State that rules can ask for.
 
     WeCom's console does not show codes that were made through the API: they are kept here, and in backups.
 
@@ -103,7 +103,7 @@ def create(
     png: Path | None,
     app_name: str | None,
 ) -> None:
-    r"""Make a QR code that leads to members, or to those of departments.
+    """Make a QR code that leads to members, or to those of departments.
 
     \b
     Example:  wecom-welcome channels create douyin --member zhangsan --png douyin.png
@@ -122,7 +122,7 @@ def create(
 @APP
 @told
 def list_(everything: bool, app_name: str | None) -> None:
-    r"""The channels: name, State, whom they lead to, config_id, and the rule that the State has.
+    """The channels: name, State, whom they lead to, config_id, and the rule that the State has.
 
     \b
     Example:  wecom-welcome channels list --all
@@ -151,7 +151,7 @@ def list_(everything: bool, app_name: str | None) -> None:
 @APP
 @told
 def show(name: str, png: Path | None, app_name: str | None) -> None:
-    r"""One channel, as it is kept here and as WeCom has it.
+    """One channel, as it is kept here and as WeCom has it.
 
     \b
     Example:  wecom-welcome channels show douyin --png douyin.png
@@ -189,7 +189,7 @@ def update(
     skip_verify: bool | None,
     app_name: str | None,
 ) -> None:
-    r"""Change a channel. What is not given stays; members and departments replace the old ones. The code is the same.
+    """Change a channel. What is not given stays; members and departments replace the old ones. The code is the same.
 
     \b
     Example:  wecom-welcome channels update douyin --member lisi
@@ -210,7 +210,7 @@ def update(
 @APP
 @told
 def delete(name: str, yes: bool, here_only: bool, app_name: str | None) -> None:
-    r"""Delete a channel for good: its code, wherever it is printed, leads nowhere.
+    """Delete a channel for good: its code, wherever it is printed, leads nowhere.
 
     \b
     Example:  wecom-welcome channels delete douyin --yes

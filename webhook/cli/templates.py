@@ -238,7 +238,7 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @APP
 def groups(dry_run: bool, app_name: str | None) -> None:
-    r"""Bring WeCom's 入群欢迎语素材 in step with the book, now. Role upkeep does it by itself within a minute.
+    """Bring WeCom's 入群欢迎语素材 in step with the book, now. Role upkeep does it by itself within a minute.
 
     Each that should be the same is compared with what WeCom has, and what was changed there is repaired. Those that
     were not made from a book of this app are never touched.

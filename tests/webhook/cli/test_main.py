@@ -46,6 +46,12 @@ def test_every_help_fits_100_columns(command, monkeypatch):
     assert max(map(len, help_of(command).splitlines())) <= 100
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda path: " ".join(path) or "wecom-welcome")
+def test_no_help_shows_the_mark_that_keeps_its_lines(command):
+    """As a raw docstring would: click takes the character \\b for it, and prints the two of its spelling."""
+    assert "\\b" not in help_of(command)
+
+
 def test_the_example_of_a_help_is_a_command_that_is_understood(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     for path in COMMANDS:
@@ -74,7 +80,7 @@ create_app(build_services(some_settings(REDIS_URL="redis://127.0.0.1:1/0")))
 @pytest.mark.parametrize(
     ("script", "heavy"),
     [
-        (WORKER, {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn"}),
+        (WORKER, {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn", "waitress"}),
         (WEB, {"babel", "wtforms", "flask_limiter", "celery", "kombu", "requests"}),
     ],
     ids=[
