@@ -14,6 +14,7 @@ from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tests.support.broker import watched
 from tests.support.ledger import a_ledger
 from tests.support.processes import RedisServer
 from tests.support.until import until
@@ -85,10 +86,10 @@ def test_making_an_app_connects_to_nothing_and_becomes_nobodys_default() -> None
 
 def test_a_worker_leaves_neither_results_nor_events_in_redis(redis_url: str, redis_client: Redis) -> None:
     done: list[int] = []
-    with a_worker(redis_url, lambda: done.append(1)) as app:
+    with watched(redis_client, "unacked") as held, a_worker(redis_url, lambda: done.append(1)) as app:
         app.send_task(celery_message.TASK)
         until(lambda: done)
-        until(lambda: not redis_client.exists("unacked"))
+        assert held() == set()
     assert not [key for key in redis_client.keys("*") if "celery" in key or "reply" in key or "event" in key]
 
 

@@ -9,6 +9,7 @@ from tasks.celery import make_app
 from tasks.ledger import celery_message
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tests.support.broker import watched
 from tests.support.until import until
 from tests.support.worker import consuming
 
@@ -77,7 +78,7 @@ def test_a_worker_executes_the_ready_made_message(redis_url: str, redis_client: 
         done.append(1)
 
     redis_client.lpush(keys.QUEUE, *(celery_message.message(f"{number:032x}") for number in range(3)))
-    with consuming(app, keys.QUEUE):
+    with watched(redis_client, "unacked") as held, consuming(app, keys.QUEUE):
         until(lambda: len(done) == 3, what="the execution of three messages")
-        until(lambda: redis_client.hlen("unacked") == 0, what="their acknowledgement")
+        assert held() == set(), "none waits for an acknowledgement"
     assert redis_client.llen(keys.QUEUE) == 0

@@ -133,7 +133,8 @@ def test_a_redis_user_that_may_not_write_is_found(registered, hurt_server):
     with hurt_server.client() as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@all", "-set")
     url = hurt_server.url.replace("unix://", "unix://reader:pw@")
-    assert "✓ Redis" not in run("check", **registered | {"REDIS_URL": url}).stdout
+    found = findings(run("check", **registered | {"REDIS_URL": url}))
+    assert found["Redis"].startswith("✗ Redis: does not take a write: NoPermissionError\n")
 
 
 def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
