@@ -49,10 +49,14 @@ def _unit_tests_stay_inside(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """`require_tool("systemd-analyze")` → its path. Absent: the test is named at the end of the run; in CI it fails."""
+    """`require_tool("systemd-analyze")` → its path. Absent: the test is named at the end of the run; in CI it fails.
+
+    A file that a tool needs is required by its path.
+    """
 
     def require(tool: str) -> str:
-        path = shutil.which(tool, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        path = tool if Path(tool).is_file() else shutil.which(tool, path=places)
         if path is not None:
             return path
         if os.environ.get("CI") == "true":

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -48,14 +49,18 @@ def free_port() -> int:
             return port
 
 
-def memory() -> Path:
+def memory(owner: object) -> Path:
     """A new folder, in memory where possible, for the files of a server that will be killed by kill -9.
+
+    It is removed with its owner at the latest.
 
     While a server waits for a slow disk it has not written yet what it has accepted, and dies with it: design.md says
     so, and no scenario is about that.
     """
     roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 48 << 20
-    return Path(tempfile.mkdtemp(prefix="ww-", dir=MEMORY if roomy else None))
+    folder = Path(tempfile.mkdtemp(prefix="ww-", dir=MEMORY if roomy else None))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)  # also of one that was never started
+    return folder
 
 
 class Process:
@@ -148,7 +153,7 @@ class RedisServer(Process):
     def __init__(self, folder: Path, *options: str, in_memory: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._sockets = Path(tempfile.mkdtemp(prefix="ww-"))  # a socket's path must be short
-        self._files = memory() if in_memory else None
+        self._files = memory(self) if in_memory else None
         self.socket = self._sockets / "s"
         self.url = f"unix://{self.socket}?db=0"
         command = [
@@ -378,7 +383,7 @@ class Up(Installation):
     """
 
     def __init__(self, folder: Path, wecom: StandIn, **variables: str) -> None:
-        self._files = memory()
+        self._files = memory(self)
         (folder / "var").symlink_to(self._files)
         embedded = Embedded(folder / "var")
         super().__init__(folder, wecom, PLAIN_BOOK, embedded.url, variables)
