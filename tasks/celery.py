@@ -10,9 +10,11 @@ nothing, and they cost: unacked messages of a lost connection stay counted, and 
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
+from celery.beat import Scheduler
 from celery.worker.consumer import Consumer
 from kombu.entity import Queue
 
@@ -22,13 +24,43 @@ from tasks.storage import connections, keys
 
 
 class PromptConsumer(Consumer):
-    """Celery's consumer, but reconnected within a second of Redis' return: stock back-off is fixed at 2, 4, … 30 s."""
+    """Celery's consumer, but reconnected within a second of Redis' return: stock back-off is fixed at 2, 4, … 30 s.
+
+    `came_round`: called every second by the loop that fetches messages, and at each try to reconnect.
+    """
+
+    def __init__(self, *args: Any, came_round: Callable[[], None] = lambda: None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._came_round = came_round
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(1.0, self._came_round)
 
     def ensure_connected(self, conn: Any) -> Any:
-        conn.ensure_connection = functools.partial(
-            conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0
-        )
+        connect = functools.partial(conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0)
+
+        def ensure(failed: Callable[..., None], *args: Any, **options: Any) -> Any:
+            def told(*error: Any) -> None:
+                self._came_round()
+                failed(*error)
+
+            return connect(told, *args, **options)
+
+        conn.ensure_connection = ensure
         return super().ensure_connected(conn)
+
+
+class WatchedScheduler(Scheduler):
+    """Celery's scheduler in memory: after a restart a task may run twice, or early. `came_round`: called every turn."""
+
+    def __init__(self, *args: Any, came_round: Callable[[], None] = lambda: None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._came_round = came_round
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        self._came_round()
+        return super().tick(*args, **options)
 
 
 def make_app(redis_url: str) -> Celery:
@@ -58,7 +90,7 @@ def make_app(redis_url: str) -> Celery:
         worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a send in flight must finish
         worker_hijack_root_logger=False,
-        beat_scheduler="celery.beat:Scheduler",  # in memory: after a restart a task may run twice, or early
+        beat_scheduler=f"{__name__}:{WatchedScheduler.__name__}",
         beat_schedule={
             name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
             for name, seconds in SCHEDULE.items()

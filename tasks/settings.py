@@ -73,6 +73,8 @@ class Settings:
     log_format: str | None  # None: text on a terminal, else json
     proxy: str | None = field(default=None, repr=False)  # the outbound proxy's URL, of WECOM_PROXY or the environment
     domain_verification: str | None = None  # the code in WeCom's WW_verify_<code>.txt
+    liveness_file: Path | None = None  # its time is renewed every second: tasks.liveness
+    notify_socket: str | None = None  # systemd's NOTIFY_SOCKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ VARIABLES: tuple[Variable, ...] = (
         read_as.long_secret(16, "a shorter one is guessed from a cookie; leave it out to have one made"),
         "session signing; unset: generated once, kept in Redis",
     ),
+    Variable("WELCOME_LIVENESS_FILE", None, Path, "a file whose time is renewed every second while the process works"),
     Variable("LOG_LEVEL", "info", read_as.one_of("debug", "info", "warning", "error"), "what is logged"),
     Variable("LOG_FORMAT", None, read_as.one_of("text", "json"), "unset: text on a terminal, else json"),
 )
@@ -228,6 +231,8 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         log_format=values["LOG_FORMAT"],
         proxy=values["WECOM_PROXY"],
         domain_verification=values["WECOM_DOMAIN_VERIFICATION"],
+        liveness_file=directory / values["WELCOME_LIVENESS_FILE"] if values["WELCOME_LIVENESS_FILE"] else None,
+        notify_socket=given.get("NOTIFY_SOCKET"),
     )
 
 

@@ -3,6 +3,7 @@
 welcome   the 20-second task, in threads          upkeep   the slow queue          beat   the schedule
 """
 
+import functools
 import logging
 import sys
 import threading
@@ -16,12 +17,13 @@ from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import upkeep
-from tasks.celery import make_app
+from tasks.celery import PromptConsumer, WatchedScheduler, make_app
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.greeting.slots import Slots
 from tasks.ledger import celery_message
+from tasks.liveness import Loop, Stamp, Watchdog
 from tasks.media_renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
@@ -36,19 +38,22 @@ log = logging.getLogger(__name__)
 UPKEEP_THREADS = 4
 FIRST_TOKENS = (1, 2, 4, 8, 16)  # seconds between tries to fetch tokens at a worker's start
 WELCOME_THREADS = 2  # one dispatches; the other holds a message that arrived meanwhile
+BEAT_SLEEP = 2.0  # seconds after which the schedule comes round at the latest: it shows that it works
 
 
-def welcome(settings: Settings) -> None:
+def welcome(settings: Settings, stamp: Stamp) -> None:
     """Greet customers until SIGTERM; then finish what is in flight."""
+    watchdog = _started_watchdog(stamp)
     services = build_services(settings)
     _import_books(services)
     allow_open_files()
     slots = Slots(settings.concurrency)
     dispatcher = Dispatcher(services.ledger, make_greeter(services, slots).greet, slots)
+    watchdog.watch(dispatcher.loop)
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
     heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
-    _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, on_stop=dispatcher.stop)
+    _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, watchdog, on_stop=dispatcher.stop)
 
 
 def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
@@ -62,8 +67,9 @@ def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
     )
 
 
-def upkeep_worker(settings: Settings) -> None:
+def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     """Run the slow queue's tasks, and renew media, until SIGTERM."""
+    watchdog = _started_watchdog(stamp)
     services = build_services(settings)
     renewer = MediaRenewer(services.redis, services.books, settings.apps, services.clients)
     renewer.start()
@@ -80,7 +86,7 @@ def upkeep_worker(settings: Settings) -> None:
         follow_up_worker.stop()
 
     heartbeat = Heartbeat(services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()])
-    _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, heartbeat, on_stop=stop)
+    _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, heartbeat, watchdog, on_stop=stop)
 
 
 def make_follow_up_handler(services: Services) -> FollowUpHandler:
@@ -116,17 +122,26 @@ def _first_tokens(services: Services) -> None:
         time.sleep(wait)
 
 
-def beat(settings: Settings) -> None:
+def beat(settings: Settings, stamp: Stamp) -> None:
     """Send the scheduled tasks, until SIGTERM."""
+    watchdog = _started_watchdog(stamp)
     app = make_app(str(settings.redis_url))
     signals.setup_logging.connect(_keep_logging, weak=False)
     services = build_services(settings)
-    reaper = Reaper(None, services.each_second, Heartbeat(services.redis, "beat"))
+    reaper = Reaper(None, services.each_second, Heartbeat(services.redis, "beat"), watchdog.redis_answered)
     reaper.start()
+    scheduler = functools.partial(WatchedScheduler, came_round=watchdog.watch(Loop("the schedule")).came_round)
     try:
-        app.Beat(quiet=True, loglevel="WARNING").run()
+        app.Beat(quiet=True, loglevel="WARNING", scheduler_cls=scheduler, max_interval=BEAT_SLEEP).run()
     finally:
+        watchdog.drain()
         reaper.stop()
+
+
+def _started_watchdog(stamp: Stamp) -> Watchdog:
+    watchdog = Watchdog(stamp)
+    watchdog.start()
+    return watchdog
 
 
 def _import_books(services: Services) -> None:
@@ -154,11 +169,23 @@ def _register(app: Celery, name: str, services: Services, running: list[str]) ->
 
 
 def _work(
-    app: Celery, services: Services, queue: str, threads: int, heartbeat: Heartbeat, on_stop: Callable[[], None]
+    app: Celery,
+    services: Services,
+    queue: str,
+    threads: int,
+    heartbeat: Heartbeat,
+    watchdog: Watchdog,
+    on_stop: Callable[[], None],
 ) -> None:
+    def stop() -> None:
+        watchdog.drain()
+        on_stop()
+
     signals.setup_logging.connect(_keep_logging, weak=False)
-    signals.worker_shutting_down.connect(_once_aside(on_stop), weak=False)
-    reaper = Reaper(services.ledger, services.each_second, heartbeat)
+    signals.worker_shutting_down.connect(_once_aside(stop), weak=False)
+    came_round = watchdog.watch(Loop("the consumer")).came_round
+    app.conf.worker_consumer = functools.partial(PromptConsumer, came_round=came_round)
+    reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered)
     reaper.start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets

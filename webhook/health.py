@@ -3,6 +3,7 @@
 import redis
 from flask import Blueprint, Response, jsonify
 
+from tasks.monitoring import heartbeat
 from tasks.monitoring.metrics import exposition
 from tasks.monitoring.queue_status import SILENT
 from tasks.services import Services
@@ -36,6 +37,7 @@ def can_greet() -> tuple[Response, int]:
     try:
         services.queues.probe()
         reading = services.queues.read()
+        silent = heartbeat.silent(services.redis)
     except redis.RedisError as error:
         return _away(error)
     missing = []
@@ -48,11 +50,12 @@ def can_greet() -> tuple[Response, int]:
         (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in media_alarms(one))
     return _answer(
         missing,
-        remarks=_remarks(services),
+        remarks=[*_remarks(services), *map(_said_of, silent)],
         waiting=reading.waiting,
         in_flight=reading.in_flight,
         oldest_seconds=reading.oldest,
         media=media,
+        silent=[{"role": one.role, "host": one.host, "pid": one.pid, "seconds": one.silence} for one in silent],
     )
 
 
@@ -77,6 +80,10 @@ def _remarks(services: Services) -> list[str]:
         left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
         remarks.append(f"the lane {lane} is paused {left}")
     return remarks
+
+
+def _said_of(process: heartbeat.Process) -> str:
+    return f"{process.role} has been silent for {process.silence:.0f} s: process {process.pid} on {process.host}"
 
 
 def _away(error: redis.RedisError) -> tuple[Response, int]:

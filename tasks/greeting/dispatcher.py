@@ -18,6 +18,7 @@ from tasks.greeting.slots import Slots
 from tasks.greeting.threads import ThreadPool
 from tasks.ledger.claims import Claim
 from tasks.ledger.ledger import Ledger
+from tasks.liveness import Loop
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Dispatcher:
         self._slots = slots
         self._load = Load(ledger.window)
         self._threads = ThreadPool("greet", 2 * slots.most)
+        self.loop = Loop("the dispatcher", at_rest=True)
         self._running = threading.Lock()
         self._count = threading.Lock()
         self._in_flight: set[tuple[str, int]] = set()  # claims: event, fencing token
@@ -54,9 +56,10 @@ class Dispatcher:
 
         While it polls, the hand-over queues no message, since the next poll is milliseconds away.
         """
-        with self._running:  # a second task waits: the first one claims what it would find
+        with self._running, self.loop:  # a second task waits: the first one claims what it would find
             idle_since = time.monotonic()
             while not self._stopping.is_set():
+                self.loop.came_round()
                 if self._take(POLL_AGAIN_WITHIN) or self._in_flight:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > LINGER and not self._take(poll_again_within=0):
@@ -64,6 +67,7 @@ class Dispatcher:
                 self._poll_now.wait(TICK)
                 self._poll_now.clear()
             while self._in_flight:
+                self.loop.came_round()
                 time.sleep(TICK)
 
     def stop(self) -> None:

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tasks.liveness import SILENT
 from tasks.storage import keys
 from tasks.storage.connections import Redis, repeatable
 
 INTERVAL = 2.0  # seconds between two heartbeats
-SILENT = 10.0  # seconds without a heartbeat after which a process counts as silent
 GONE = 600.0  # seconds without one after which its entry is removed
 MOST_TASKS = 16  # running tasks that are named
 
@@ -50,7 +50,8 @@ class Heartbeat:
         self._redis = client
         self._current_tasks = current_tasks
         self._since = time.time()
-        self._id = f"{role}|{socket.gethostname()[:64]}|{os.getpid()}"
+        self._host = socket.gethostname()[:64]
+        self._id = f"{role}|{self._host}|{os.getpid()}"
         self._beat = repeatable(client.register_script(_BEAT))  # it overwrites
         self._beats = 0
 
@@ -61,7 +62,7 @@ class Heartbeat:
         self._beat(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
         self._beats += 1
         if self._beats % 30 == 1:
-            forget(self._redis)
+            forget(self._redis, self._host)
 
     def deregister(self) -> None:
         """Remove this process' entry, when it shuts down. Raises redis.RedisError."""
@@ -73,11 +74,33 @@ def read(client: Redis) -> list[Process]:
     return [process for _, process in _read(client) if process.silence <= GONE]
 
 
-def forget(client: Redis) -> None:
-    """Remove the entries of processes that are gone. Raises redis.RedisError."""
-    gone = [field for field, process in _read(client) if process.silence > GONE]
+def silent(client: Redis) -> list[Process]:
+    """The processes that should have sent a heartbeat, and have not. Raises redis.RedisError."""
+    return [process for process in read(client) if process.is_silent]
+
+
+def forget(client: Redis, host: str) -> None:
+    """Remove the entries of processes that are gone. `host`: ours, whose processes we can see.
+
+    Where two containers have one host name, a living one is removed too, and is back with its next heartbeat.
+    """
+    gone = [
+        field
+        for field, process in _read(client)
+        if process.silence > GONE or (process.host == host and not _exists(process.pid))
+    ]
     if gone:
         client.hdel(keys.PROCESSES, *gone)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _read(client: Redis) -> list[tuple[str, Process]]:

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tasks.counters import BUCKETS, LATENCY
+from tasks.monitoring import heartbeat
 from tasks.monitoring.queue_status import Queues, Reading
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
@@ -30,7 +31,7 @@ def exposition(client: Redis, queues: Queues) -> bytes:
     counts = replies.fields(client.hgetall(keys.COUNTERS))
     parsed = [(*_parse(field), int(value)) for field, value in counts.items()]
     registry = CollectorRegistry()
-    registry.register(_Ready([*_counters(parsed), _histogram(parsed), *_gauges(queues.read())]))
+    registry.register(_Ready([*_counters(parsed), _histogram(parsed), *_gauges(queues.read()), _silences(client)]))
     return generate_latest(registry)
 
 
@@ -69,6 +70,15 @@ def _histogram(fields: list[tuple[str, dict[str, str], int]]) -> Metric:
             running += found.get(limit, 0)
             buckets.append((limit, running))
         family.add_metric([app], buckets=buckets, sum_value=total)
+    return family
+
+
+def _silences(client: Redis) -> Metric:
+    family = GaugeMetricFamily(
+        NAMESPACE + "process_silence_seconds", "Since the process' last heartbeat", labels=["role", "host", "pid"]
+    )
+    for process in heartbeat.read(client):
+        family.add_metric([process.role, process.host, str(process.pid)], process.silence)
     return family
 
 

@@ -22,13 +22,23 @@ BEAT_EVERY = round(BEAT_INTERVAL / INTERVAL)  # rounds between two heartbeats
 
 
 class Reaper(threading.Thread):
-    """Runs until the process ends, or `stop`. Without a ledger it only sends heartbeats and flushes counters."""
+    """Runs until the process ends, or `stop`. Without a ledger it only sends heartbeats and flushes counters.
 
-    def __init__(self, ledger: Ledger | None, flush: Callable[[], None], heartbeat: Heartbeat) -> None:
+    `answered` is called after each round in which Redis has answered (tasks.liveness).
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        flush: Callable[[], None],
+        heartbeat: Heartbeat,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
         self._flush = flush
         self._heartbeat = heartbeat
+        self._answered = answered
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -48,6 +58,7 @@ class Reaper(threading.Thread):
                 if away:
                     log.warning("Redis answers again")
                 away = False
+                self._answered()
             if rounds % FLUSH_EVERY == 0:
                 self._flush()
 

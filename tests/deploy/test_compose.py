@@ -1,12 +1,11 @@
 """compose.yaml: the roles apart, a Redis that forgets nothing, and nothing open to the world."""
 
-import http.server
 import json
+import os
 import shutil
 import subprocess
-import sys
 import tempfile
-import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,28 +131,34 @@ def test_a_services_log_cannot_fill_the_disk(service):
     assert {"max-size", "max-file"} <= set(service["logging"]["options"])
 
 
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (500, False)])
-def test_web_is_healthy_exactly_if_it_can_store_events(status, healthy):
-    asked = []
+def probe(file: Path, kill: str) -> int:
+    """The exit code of the roles' health check in the image's environment, with another program in place of `kill`."""
+    kind, script = SERVICES["welcome"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    script = script.replace("$$", "$").replace("kill -9 -1", kill)
+    environ = {"PATH": "/usr/bin:/bin", "WELCOME_LIVENESS_FILE": str(file)}
+    return subprocess.run(
+        ["/bin/sh", "-c", script], env=environ, capture_output=True, timeout=60, check=False
+    ).returncode
 
-    class Web(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_response(status)
-            self.end_headers()
 
-        def log_message(self, *_):
-            pass
+@each_role
+def test_every_role_is_asked_whether_it_works_and_no_python_is_started_for_it(service):
+    assert "python" not in str(service["healthcheck"]["test"])
+    assert service["healthcheck"] == SERVICES["welcome"]["healthcheck"]
+    assert service["init"] is True  # process 1, which `kill -9 -1` leaves alone, ends with the role
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Web) as web:
-        threading.Thread(target=web.handle_request).start()
-        cmd, _, option, script = SERVICES["web"]["healthcheck"]["test"]
-        assert (cmd, option) == ("CMD", "-c")
-        assert "8000" in script
-        script = script.replace("8000", str(web.server_port))
-        check = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
-    assert asked == ["/readyz/intake"]
-    assert (check.returncode == 0) is healthy
+
+@pytest.mark.parametrize(("age", "killed"), [(0, False), (3, False), (8, True), (-300, False)])
+def test_a_role_is_killed_exactly_if_it_has_been_silent(tmp_path, age, killed):
+    file = tmp_path / "alive"
+    file.touch()
+    os.utime(file, (time.time() - age,) * 2)
+    assert probe(file, kill="exit 77") == (77 if killed else 0)
+
+
+def test_a_role_that_has_not_begun_yet_is_not_killed(tmp_path):
+    assert probe(tmp_path / "alive", kill="exit 77") == 1
 
 
 def test_docker_compose_takes_the_file_without_a_word_and_reads_the_environment_as_written(tmp_path, require_tool):

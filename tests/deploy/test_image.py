@@ -2,7 +2,10 @@
 
 import fnmatch
 import json
+import os
 import re
+import subprocess
+import time
 import tomllib
 from pathlib import Path
 
@@ -81,5 +84,14 @@ def test_without_a_command_the_image_is_the_whole_system(tmp_path):
     assert refuses_only_its_settings(json.loads(last("CMD")), tmp_path)
 
 
-def test_the_image_itself_has_no_health_check_because_most_roles_do_not_listen():
-    assert "HEALTHCHECK" not in dict(STEPS)
+@pytest.mark.parametrize(("age", "healthy"), [(0, True), (3, True), (8, False)])
+def test_the_image_is_healthy_as_long_as_its_process_shows_that_it_works(tmp_path, age, healthy):
+    file = tmp_path / "alive"
+    file.touch()
+    os.utime(file, (time.time() - age,) * 2)
+    script = last("HEALTHCHECK").partition("CMD ")[2]
+    assert "python" not in script
+    environ = {"PATH": "/usr/bin:/bin", "WELCOME_LIVENESS_FILE": str(file)}
+    asked = subprocess.run(["/bin/sh", "-c", script], env=environ, timeout=60, check=False)
+    assert (asked.returncode == 0) is healthy
+    assert "WELCOME_LIVENESS_FILE=/dev/shm/" in last("ENV")

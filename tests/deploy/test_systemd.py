@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.liveness import EVERY, SILENT
 from tests.support.processes import refuses_only_its_settings
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,13 @@ def test_a_role_that_dies_is_back_after_a_second_however_often_it_dies():
     assert SERVICE["Restart"] == ["always"]
     assert SERVICE["RestartSec"] == ["1"]
     assert SERVICE["StartLimitIntervalSec"] == ["0"]
+
+
+def test_a_role_that_shows_no_sign_of_work_for_six_seconds_is_killed():
+    assert SERVICE["Type"] == ["notify"]
+    assert SERVICE["NotifyAccess"] == ["main"]
+    assert float(SERVICE["WatchdogSec"][0]) == SILENT > 3 * EVERY
+    assert SERVICE["WatchdogSignal"] == ["SIGKILL"]  # the default, SIGABRT, waits in a process that is stopped
 
 
 def test_a_role_has_time_to_drain_and_is_asked_alone():

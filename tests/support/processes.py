@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -420,11 +421,10 @@ class Up(Installation):
         pids = {}
         with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
             for child in psutil.Process(self.supervisor.pid).children():
-                words = child.cmdline()
-                if "role" in words:
-                    name = words[words.index("role") + 1]
-                    pids[name] = child.pid
-                    pids |= {f"{name} worker": below.pid for below in child.children()}
+                role = re.search(r"\brole (\w+)", " ".join(child.cmdline()))
+                if role is not None:
+                    pids[role[1]] = child.pid
+                    pids |= {f"{role[1]} worker": below.pid for below in child.children()}
                 elif Path(child.exe()) == Path(get_binary_path()).resolve():
                     pids["server"] = child.pid
         return pids

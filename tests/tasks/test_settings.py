@@ -206,7 +206,7 @@ def test_a_malformed_value_is_refused_by_name_with_what_it_should_be(name, value
 
 
 def test_every_variable_that_can_be_malformed_is_in_the_table():
-    takes_anything = {"WELCOME_CONFIG", "WELCOME_DATA_DIR", "WELCOME_BOOK"}
+    takes_anything = {"WELCOME_CONFIG", "WELCOME_DATA_DIR", "WELCOME_BOOK", "WELCOME_LIVENESS_FILE"}
     assert {row[0] for row in MALFORMED} | takes_anything == {variable.name for variable in VARIABLES}
 
 

@@ -1,5 +1,6 @@
 """What the worker roles do beside their tasks."""
 
+import sys
 import threading
 import time
 from pathlib import Path
@@ -7,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from tasks import upkeep, workers
+from tasks.ledger import celery_message
+from tasks.liveness import HUNG
 from tasks.services import build_services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.workers import _first_tokens, _once_aside
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.builders import some_settings
-from tests.support.processes import RedisServer
+from tests.support.builders import ENVIRONMENT, some_settings
+from tests.support.processes import Process, RedisServer
 from tests.support.until import until
 
 
@@ -98,3 +101,36 @@ def test_a_first_token_waits_for_redis(wecom: StandIn, tmp_path: Path) -> None:
     with server, server.client() as client:
         thread.join(20)
         assert list(client.scan_iter("wecom:token:*"))
+
+
+HANGING = """
+import sys, time
+from tasks import celery, workers
+from tasks import liveness
+from tasks.liveness import Stamp
+from tasks.settings import load
+liveness.TO_COME_ROUND = 1.0
+registered = celery.PromptConsumer.register_with_event_loop
+def register(self, hub):
+    registered(self, hub)
+    if sys.argv[1] == "consumer":
+        hub.call_later(1.0, time.sleep, 600)
+celery.PromptConsumer.register_with_event_loop = register
+if sys.argv[1] == "dispatcher":
+    workers.Dispatcher._take = lambda self, _: time.sleep(600)
+workers.welcome(load(), Stamp())
+"""
+
+
+@pytest.mark.parametrize("loop", ["consumer", "dispatcher"])
+def test_a_worker_one_of_whose_loops_hangs_ends_itself(loop: str, redis_url: str, tmp_path: Path) -> None:
+    environ = ENVIRONMENT | {"REDIS_URL": redis_url}
+    worker = Process("welcome", [sys.executable, "-c", HANGING, loop], environ, tmp_path).start()
+    try:
+        services = build_services(some_settings(REDIS_URL=redis_url))
+        services.redis.lpush(keys.QUEUE, celery_message.message("1"))
+        assert worker.wait(60) == HUNG
+        assert f"the {loop} hangs" in worker.output()
+        assert "thread MainThread:" in worker.output()
+    finally:
+        worker.kill()

@@ -79,8 +79,27 @@ def test_with_a_consuming_worker_and_a_token_it_is_ready(web, wecom):
         "in_flight": 0,
         "oldest_seconds": 0,
         "media": [],
+        "silent": [],
         "remarks": ["app default has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"],
     }
+
+
+def test_a_process_that_is_silent_is_named_though_another_one_greets(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom)
+    now = web.services.ledger.now()
+    for pid, silence in ((101, 7.4), (102, 1.0)):
+        about = '{"since": 1, "busy": 0, "doing": []}'
+        web.services.redis.hset(keys.PROCESSES, f"welcome|db1|{pid}", f"{now - int(silence * 1000)}|{about}")
+    answer = web.get("/readyz")
+    assert answer.status_code == 200
+    (silent,) = answer.json["silent"]
+    assert (silent["role"], silent["host"], silent["pid"]) == ("welcome", "db1", 101)
+    assert 7.4 <= silent["seconds"] < 17
+    assert "welcome has been silent for" in " ".join(answer.json["remarks"])
+    assert "process 101 on db1" in " ".join(answer.json["remarks"])
+    labels = tuple(sorted({"role": "welcome", "host": "db1", "pid": "101"}.items()))
+    assert metrics(web)[("wecom_welcome_process_silence_seconds", labels)] >= 7.4
 
 
 def test_nothing_is_ready_before_its_time_and_everything_missing_is_named_at_once(web):

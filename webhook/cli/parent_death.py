@@ -22,10 +22,20 @@ def dying_with_this_process(command: Sequence[str], number: int = signal.SIGTERM
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(number)), *command]
 
 
-def _become(parent: int, number: int, command: list[str]) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+def die_with(parent: int, number: int = signal.SIGTERM) -> None:
+    """In a child: ask for this signal when the thread that made this process ends. Ends it if that has happened.
+
+    Outside Linux it does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
     if os.getppid() != parent:  # it died before the kernel was asked
         sys.exit(128 + number)
+
+
+def _become(parent: int, number: int, command: list[str]) -> None:
+    die_with(parent, number)
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:

@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import os
+import sys
 
 import click
 import redis
 
 from tasks import logs, settings
 from tasks.books.media_store import MediaFull
+from tasks.liveness import Stamp, open_stamp
 from tasks.settings import Settings
 from tasks.storage import connections
 from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
@@ -38,7 +40,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     _refuse_cluster(config)
     logs.set_up(config.log_level, config.log_format, "up", config.timezone)
     try:
-        supervisor.up(config, host, port, announce=lambda line: say(line, err=True))
+        supervisor.up(config, host, port, lambda line: say(line, err=True), _role_of_up, _stamp(config))
     except supervisor.StartError as error:
         raise CommandFailure(str(error)) from None
 
@@ -60,22 +62,56 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     config = with_redis(settings.load())
     named_app(config, app_name)
     _refuse_cluster(config)
+    if name in ("welcome", "upkeep", "beat"):
+        _check_books(config)
+    _play(name, config, host, port, _stamp(config))
+
+
+def _role_of_up(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> None:
+    """A role in a process that `up` has forked. Ends it with what would be the command's exit code."""
+    try:
+        _play(name, config, host, port, stamp)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+def _play(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> None:
     logs.set_up(config.log_level, config.log_format, name, config.timezone)
     if name == "web":
-        os.environ["WEB_CONCURRENCY"] = str(config.web_processes)  # an empty one ends gunicorn's import
         for file in settings.exposed():  # here, and once: every installation has this role
             log.warning("every user of this host can read or write %s, which has secrets: chmod o= %s", file, file)
+        os.environ["WEB_CONCURRENCY"] = str(config.web_processes)  # an empty one ends gunicorn's import
+        from gunicorn import util
+
         from webhook.server.web import serve
 
-        serve(config, host, port)
+        util._setproctitle = _keep_title
+        serve(config, host, port, stamp)
         return
+    from celery import platforms
+
     from tasks import workers
 
-    _check_books(config)
+    platforms._setproctitle = None
     try:
-        {"welcome": workers.welcome, "upkeep": workers.upkeep_worker, "beat": workers.beat}[name](config)
+        {"welcome": workers.welcome, "upkeep": workers.upkeep_worker, "beat": workers.beat}[name](config, stamp)
     except MediaFull as error:
         raise CommandFailure(f"the welcome book cannot be imported: {error}") from None
+
+
+def _keep_title(_: str) -> None:
+    """In place of gunicorn's own, and Celery's: with theirs, no list of processes says which role one plays."""
+
+
+def _stamp(config: Settings) -> Stamp:
+    """Where this process shows that it works. Raises CommandFailure if that is a file which cannot be written."""
+    try:
+        file = open_stamp(config.liveness_file) if config.liveness_file is not None else None
+    except OSError as error:
+        said = f"WELCOME_LIVENESS_FILE: cannot write {config.liveness_file} ({error.strerror})"
+        raise CommandFailure(said) from None
+    return Stamp(file, config.notify_socket)
 
 
 def _refuse_cluster(config: Settings) -> None:

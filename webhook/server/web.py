@@ -1,13 +1,19 @@
-"""The web role: gunicorn and waitress around the Flask application, in the foreground until SIGTERM, which drains."""
+"""The web role: gunicorn and waitress around the Flask application, in the foreground until SIGTERM, which drains.
 
-import atexit
+gunicorn's own process kills and replaces a web process whose loop is silent, and shows by a stamp that it looks.
+"""
+
 import logging
+import time
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from tasks import liveness
 from tasks.ledger.intake import TIMEOUT
+from tasks.liveness import Stamp
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper
 from tasks.services import build_services
@@ -19,9 +25,11 @@ from webhook.server.worker import Worker
 
 THREADS = 16
 BACKLOG = 8192  # connections that wait in the kernel during a burst, as far as net.core.somaxconn allows
+SILENT = 5  # seconds without a round of its loop after which a web process is killed, within a second or two
+OVERSLEPT = 3.0  # seconds between two looks of gunicorn's own process after which it was itself that was frozen
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
     """Serve until SIGTERM."""
     bind = [address(host, port)]
     bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
@@ -33,7 +41,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "worker_class": Worker,
             "threads": THREADS,
             "backlog": BACKLOG,
-            "timeout": 30,
+            "timeout": SILENT,
             "graceful_timeout": 20,
             "control_socket_disable": True,
             "accesslog": None,
@@ -41,6 +49,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             "logger_class": _Log,
             "proc_name": "wecom-welcome web",
         },
+        stamp,
     ).run()
 
 
@@ -56,19 +65,58 @@ class _Log(Logger):
 
 
 class _Server(BaseApplication):
-    def __init__(self, settings: Settings, options: dict[str, Any]) -> None:
+    def __init__(self, settings: Settings, options: dict[str, Any], stamp: Stamp) -> None:
         self._settings = settings
         self._options = options
+        self._stamp = stamp
+        self._reaper: Reaper | None = None
         super().__init__()
 
     def load_config(self) -> None:
         for name, value in self._options.items():
             self.cfg.set(name, value)
+        self.cfg.set("worker_exit", self._ended)
+
+    def run(self) -> None:
+        _Arbiter(self, self._stamp).run()
+
+    def _ended(self, _arbiter: Arbiter, _worker: Worker) -> None:
+        """Called in a worker process that has served its last."""
+        if self._reaper is not None:
+            self._reaper.stop()
 
     def load(self) -> ConcurrencyLimit:
         """Called in each worker process, after the fork: connections and threads are its own."""
         services = build_services(self._settings, timeout=TIMEOUT)
-        reaper = Reaper(services.ledger, services.each_second, Heartbeat(services.redis, "web"))
-        reaper.start()
-        atexit.register(reaper.stop)
+        self._reaper = Reaper(services.ledger, services.each_second, Heartbeat(services.redis, "web"))
+        self._reaper.start()
         return ConcurrencyLimit(create_app(services))
+
+
+class _Arbiter(Arbiter):
+    """gunicorn's own process, which shows that it works, and which does not take its own sleep for that of others."""
+
+    def __init__(self, app: _Server, stamp: Stamp) -> None:
+        super().__init__(app)
+        self._stamp = stamp
+        self._stamped_at = self._looked_at = time.monotonic()
+
+    def murder_workers(self) -> None:
+        """Called every second. A host that was suspended has frozen everybody: they get their time again."""
+        now = time.monotonic()
+        if now - self._looked_at > OVERSLEPT:
+            for worker in self.WORKERS.values():
+                worker.tmp.notify()
+        self._looked_at = now
+        self._show(now)
+        super().murder_workers()
+
+    def reap_workers(self) -> None:
+        """Called ten times a second while it drains."""
+        self._show(time.monotonic())
+        super().reap_workers()
+
+    def _show(self, now: float) -> None:
+        if now - self._stamped_at >= liveness.EVERY / 2:
+            self._stamped_at = now
+            self._stamp.renew()

@@ -1,6 +1,7 @@
 """Processes that say that they are there, and what they do."""
 
 import os
+import socket
 
 import pytest
 
@@ -53,6 +54,17 @@ def test_who_died_is_silent_and_then_forgotten(
     assert [process.is_silent for process in heartbeat.read(redis_client)] == ([silent] if seen else [])
     Heartbeat(redis_client, "web").beat()  # every heartbeat may remove processes that are gone
     assert redis_client.hexists(keys.PROCESSES, field) is seen
+
+
+def test_a_successors_first_heartbeat_removes_who_has_died_on_its_host_and_nobody_else(redis_client: Redis) -> None:
+    host, dead = socket.gethostname()[:64], 2**22 + 1  # beyond any pid
+    about = '{"since": 1, "busy": 0, "doing": []}'
+    now, _ = redis_client.time()
+    for field in (f"welcome|{host}|{dead}", f"welcome|another|{dead}", f"welcome|{host}|{os.getppid()}"):
+        redis_client.hset(keys.PROCESSES, field, f"{now * 1000}|{about}")
+    Heartbeat(redis_client, "welcome").beat()
+    known = {(one.host, one.pid) for one in heartbeat.read(redis_client)}
+    assert known == {("another", dead), (host, os.getppid()), (host, os.getpid())}
 
 
 def test_how_a_job_went_is_kept(redis_client: Redis) -> None:

@@ -36,3 +36,19 @@ def test_a_storm_of_signals_ends_it_once_and_for_all(ending: ShutdownSignal) -> 
     assert ending.wait(20)
     thread.join()
     assert ending.wait()
+
+
+def test_a_signal_that_only_wakes_ends_one_wait_and_is_no_end() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
+    try:
+        ending = ShutdownSignal(signal.SIGUSR1, waking=(signal.SIGUSR2,))
+        started = time.monotonic()
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR2)).start()
+        assert not ending.wait(60)
+        assert time.monotonic() - started < 30
+        assert not ending.wait(0.1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert ending.wait(20)
+    finally:
+        signal.signal(signal.SIGUSR1, before[0])
+        signal.signal(signal.SIGUSR2, before[1])
