@@ -19,6 +19,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from tasks import upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
+from tasks.greeting.asking import Asking
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.greeting.slots import Slots
@@ -61,7 +62,7 @@ def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
     return Greeter(
         services.ledger,
         services.books,
-        services.lookups if slots is None else services.lookups.within(slots.lent),
+        services.lookups if slots is None else services.lookups.within(Asking(slots)),
         services.clients,
         services.queue_pauses,
     )

@@ -35,13 +35,17 @@ REFUSED_FRESH = 300.0  # and for what WeCom refused to tell
 KEPT = 7 * 24 * 3600  # seconds for which a stale answer is used when no new one can be had
 ROOT = 1  # the department that is the corp itself, and has its name
 
-Asking = Callable[[], AbstractContextManager[None]]
+Asking = Callable[[], AbstractContextManager[None]]  # for the context of one call of WeCom; may raise NotAsked
 
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
+class NotAsked(Exception):
+    """WeCom is not asked at the moment, since there would be no answer."""
+
+
 class Lookups:
-    """Makes lookups about events. Thread-safe. `asking`: a context in which each call of WeCom is made."""
+    """Makes lookups about events. Thread-safe."""
 
     def __init__(self, client: Redis, timezone: ZoneInfo, asking: Asking = contextlib.nullcontext) -> None:
         self._redis = client
@@ -49,7 +53,7 @@ class Lookups:
         self._asking = asking
 
     def within(self, asking: Asking) -> "Lookups":
-        """The same, with another context."""
+        """The same, each call of WeCom in such a context."""
         return Lookups(self._redis, self._timezone, asking)
 
     def about(
@@ -154,6 +158,8 @@ class Lookup:
             try:
                 with self._asking():
                     self._answers["customer"] = ask()
+            except NotAsked:
+                log.info("the customer is not looked up: WeCom does not answer")
             except WeComError as error:
                 log.warning("cannot look up the customer: %s", error)
         return dict(self._answers["customer"])
@@ -213,6 +219,9 @@ class Lookup:
         try:
             with self._asking():
                 answer = ask()
+        except NotAsked:
+            log.info("%s is not looked up: WeCom does not answer", what)
+            return old.get("answer")
         except WeComError as error:
             log.warning("cannot look up %s: %s", what, error)
             answer = old.get("answer")

@@ -18,6 +18,7 @@ from tasks.greeting.course import Course
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, Retry
 from tasks.greeting.ports import Books, Names, Pauses, Recorder
+from tasks.greeting.refused_media import RefusedMedia
 from tasks.ledger.claims import Claim, Settlement
 from tasks.ledger.delivery import MISSED, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import WELCOME, Pause
@@ -52,6 +53,7 @@ class Greeter:
         self._lookups = lookups
         self._clients = clients
         self._pauses = pauses
+        self._refused_media = RefusedMedia(books.ready.refuse)
 
     def greet(self, claim: Claim) -> Took | None:
         """Process one claimed event to its outcome, inside its window. → how long WeCom took; None: it was not asked.
@@ -206,12 +208,9 @@ class Greeter:
     def _renewed(self, corp_id: str, template: Template, sent: Ready) -> Ready:
         """The media that can be sent after `sent` was refused: permanent URLs, and ids renewed meanwhile.
 
-        Records each id of `sent` as dead; the renewer replaces it for the next customer. Nothing is uploaded here.
+        Has each id of `sent` recorded as dead; the renewer replaces it for the next customer. Nothing is uploaded here.
         """
-        try:
-            self._books.ready.refuse(corp_id, sent)
-        except redis.RedisError as error:
-            log.warning("cannot record that media was refused: %s", type(error).__name__)
+        self._refused_media.record(corp_id, sent)
         now = self._ready(corp_id, template)
         return {upload: value for upload, value in now.items() if upload.how == "url" or sent.get(upload) != value}
 

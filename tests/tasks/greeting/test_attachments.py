@@ -1,17 +1,21 @@
 """Greetings with attachments and with rules that ask, against the stand-in: whatever fails, the text arrives."""
 
+import threading
 import time
 
 import pytest
 
 from tasks.directory.lookup import BUDGET
 from tasks.greeting import policy
+from tasks.greeting.refused_media import RefusedMedia
 from tasks.ledger.delivery import Attempt
 from tasks.ledger.rows import from_row
 from tasks.storage import keys
+from tasks.templates.render import Ready
 from tasks.wecom import errors
 from tests.support.books import ATTACHED, a_rule, a_template
 from tests.support.builders import answered
+from tests.support.until import until
 from tests.support.worker import Worker
 from webhook.delivery_record import reason_text
 
@@ -64,6 +68,29 @@ def test_media_that_died_cost_the_media_and_not_the_greeting_nor_what_has_a_perm
     assert words(row) == "without attachments that WeCom refused: 40007 invalid media_id"
     assert left_out(row) == {3: "refused", 4: "refused"}
     assert from_row("", row).tries == (Attempt(answered(40007, "invalid media_id")), Attempt())
+
+
+def test_no_greeting_waits_until_it_is_recorded_what_was_refused(here: Worker) -> None:
+    here.publish(a_template(ATTACHED))
+    here.wecom.kill_media()
+    media, answers, recorded = here.services.books.ready, threading.Event(), []
+
+    def refuse(corp_id: str, sent: Ready) -> None:  # Redis takes its time
+        answers.wait(60)
+        media.refuse(corp_id, sent)
+        recorded.append({upload.how for upload in sent})
+
+    here.greeter._refused_media = RefusedMedia(refuse)
+    for _ in range(2):  # the second one meets what the first has met
+        _, _, record = here.greeted()
+        assert [send.result for send in record.sends] == [40007, 0]
+    assert recorded == []
+    assert all(one.value for one in media.all(here.app.corp_id).values())
+    answers.set()
+    until(lambda: recorded)
+    _, _, record = here.greeted()
+    assert [send.result for send in record.sends] == [0], "the ids are known as dead"
+    assert recorded == [{"url", "video", "file"}], "once for both"
 
 
 def test_an_attachment_that_is_no_media_is_dropped_with_all_of_them(here: Worker) -> None:
