@@ -20,13 +20,14 @@ from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
 from .content_disposition import filename
 from .errors import Failure, InvalidRequest, NoAnswer, WeComAPIError, from_answer, is_token_refused
 from .external_contact import ExternalContact
+from .http1 import Response
 from .media import Media
 from .members import Departments, Members
 from .messages import Messages
 from .network import Network
 from .proxy import Proxy
 from .token import TokenStore
-from .transport import Response, Transport, multipart
+from .transport import Transport, multipart
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """HTTP with one absolute deadline for connect, TLS, send, answer and body. On urllib3's pool of connections.
 
-What is sent on them and read from them is `http1`'s: a call costs 0.05 ms of CPU then, instead of 0.22 ms with urllib3
-and http.client, and twice that with requests on top.
+What is sent on them and read from them is `http1`'s: a call costs half the CPU that it does with urllib3 whole, and a
+fifth of what it does with requests on top.
 
 The time-out of an HTTP library bounds each read, not the whole answer: a server that sends one byte at a time can hold
 a caller for ever. Here every read of the socket gets the time left until the deadline. `getaddrinfo` has no time-out at
@@ -22,7 +22,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
@@ -32,7 +31,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from .errors import Failure, InvalidRequest, NoAnswer, NotSent
-from .http1 import Answer, BadAnswer, TooLarge, request_head
+from .http1 import BadAnswer, Response, TooLarge, read_answer, request_head
 from .proxy import Proxy
 
 CONNECT = 2.0  # seconds at most for one address; a healthy one answers in a tenth of that
@@ -41,26 +40,20 @@ CONNECTIONS = 1024  # that are kept open between requests, at most: one for each
 IDLE = 30.0  # seconds after which an unused one is closed: longer, and what lies between may have forgotten it silently
 LEAST = 0.05  # seconds: with less time left, nothing is sent
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes; the largest media has 20 MB
-CHUNK = 64 * 1024  # bytes read at a time
 TOGETHER = 64 * 1024  # bytes of a body that are sent in one piece with the head
 REDIRECTS = 3  # that `fetch` follows
 PROXY_HEAD = 32 * 1024  # bytes of a proxy's answer to CONNECT
 PROXY_WANTS_USER = 407
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An HTTP response, read whole. Names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-
 class _Deadline(socket.socket):
     """A socket on which nothing lasts beyond `deadline`, a time of `time.monotonic`, however slowly bytes arrive."""
 
     deadline = float("inf")
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.limit()
+        return super().recv_into(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:  # TLS calls it many times for a large body
         self.limit()
@@ -198,7 +191,7 @@ class _Connection(HTTPConnection):
             raise ConnectTimeoutError(self, "no connection in time")
         raise NewConnectionError(self, f"no connection: {error.strerror or type(error).__name__}")
 
-    def exchange(self, request: bytes, body: bytes, by: float, limit: int) -> Answer:
+    def exchange(self, method: str, head: bytes, body: bytes, by: float, limit: int) -> Response:
         """The answer to a request, whole by `by`. Raises HTTPError, OSError, BadAnswer or TooLarge."""
         self.by, self.sent = by, False
         self.timeout = min(by - time.monotonic(), CONNECT)
@@ -208,16 +201,13 @@ class _Connection(HTTPConnection):
         sock.deadline = by
         self.sent = True
         with contextlib.suppress(BrokenPipeError):  # it may have answered before it had all
-            for part in (request + body,) if len(body) <= TOGETHER else (request, body):
+            for part in (head + body,) if len(body) <= TOGETHER else (head, body):
                 sock.limit()
                 sock.sendall(part)
-        answer = Answer(limit)
-        while not answer.is_complete:
-            sock.limit()
-            answer.feed(sock.recv(CHUNK))
-        if not answer.keeps_open:
+        response = read_answer(sock, method, limit)
+        if not response.keeps_open:
             self.close()
-        return answer
+        return response
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
@@ -348,8 +338,7 @@ class Transport:
         connection = None
         try:
             with _borrowed(self._pool) as connection:
-                answer = connection.exchange(head, body or b"", by, limit)
-            response = Response(answer.status, answer.headers, answer.body())
+                response: Response = connection.exchange(method, head, body or b"", by, limit)
         except _ProxyError as error:
             raise NotSent(path, error.failure, error.detail) from None
         except (HTTPError, OSError, BadAnswer, TooLarge) as error:

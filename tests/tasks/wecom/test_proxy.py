@@ -12,8 +12,9 @@ import pytest
 
 from tasks.wecom import WeComClient
 from tasks.wecom.errors import Failure, NotSent
+from tasks.wecom.http1 import Response
 from tasks.wecom.proxy import Proxy, url_for
-from tasks.wecom.transport import Response, Transport, fetch
+from tasks.wecom.transport import Transport, fetch
 from tests.support import certificate
 from tests.support.outbound_proxy import REFUSED, OutboundProxy
 from tests.support.servers import Server, answering, nobody, silent, then, trickle, whole
