@@ -1,4 +1,4 @@
-"""What the scenarios measured: with -v the seconds, at the end of `make soak` the table of the long runs."""
+"""What the scenarios measured: with -v each figure, at the end of `make soak` the table of the long runs."""
 
 from collections.abc import Callable
 
@@ -7,19 +7,19 @@ import pytest
 from tests.support.judge import HEADING, Verdict
 
 TABLE = pytest.StashKey[list[str]]()
-SECONDS = pytest.StashKey[list[str]]()
+MEASURED = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[TABLE], config.stash[SECONDS] = [], []
+    config.stash[TABLE], config.stash[MEASURED] = [], []
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
-    """`measured("web is back", 0.6)`: a line at the end of a run with -v."""
+def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`measured("web is back", 0.6)`: a line at the end of a run with -v. A third argument names another unit."""
 
-    def note(what: str, seconds: float) -> None:
-        request.config.stash[SECONDS].append(f"{what:<60} {seconds:6.2f} s")
+    def note(what: str, value: float, unit: str = "s") -> None:
+        request.config.stash[MEASURED].append(f"{what:<60} {value:8.2f} {unit}")
 
     return note
 
@@ -35,10 +35,10 @@ def reliability(request: pytest.FixtureRequest) -> Callable[[str, int, Verdict],
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    seconds = terminalreporter.config.stash.get(SECONDS, [])
-    if seconds and terminalreporter.config.get_verbosity() >= 0:
+    measured = terminalreporter.config.stash.get(MEASURED, [])
+    if measured and terminalreporter.config.get_verbosity() >= 0:
         terminalreporter.section("measured")
-        for line in seconds:
+        for line in measured:
             terminalreporter.line(line)
     rows = terminalreporter.config.stash.get(TABLE, [])
     if rows:

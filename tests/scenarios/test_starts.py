@@ -1,4 +1,4 @@
-"""F8, F22: a role is told to stop while it starts, or starts while Redis is away."""
+"""F8, F19, F22, F48: a role is told to stop while it starts, starts while Redis is away, finds it empty, runs twice."""
 
 import signal
 import sys
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tasks.monitoring import jobs
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.support.judge import assert_all_greeted
+from tests.support.judge import assert_all_greeted, row_of, verdict
 from tests.support.processes import ROLES, Process, Product
 from tests.support.until import until
 
@@ -80,12 +81,16 @@ def test_f22_roles_that_start_while_redis_is_away_work_when_it_comes(
     assert_all_greeted(wecom, product)
 
 
+def hurried(product: Product, name: str = "hurried-beat") -> Process:
+    """A schedule that sends every task each second, not started yet."""
+    command = [sys.executable, "-m", "tests.support.hurried", "1", "--", "role", "beat"]
+    product.processes.append(process := Process(name, command, product.environ, product.folder))
+    return process
+
+
 @pytest.fixture
 def hurried_beat(product: Product) -> Process:
-    """Sends every task of the schedule each second, not started yet."""
-    command = [sys.executable, "-m", "tests.support.hurried", "1", "--", "role", "beat"]
-    product.processes.append(process := Process("hurried-beat", command, product.environ, product.folder))
-    return process
+    return hurried(product)
 
 
 def scheduled(product: Product) -> int:
@@ -108,3 +113,50 @@ def test_f22_the_schedule_goes_on_when_redis_was_away_at_its_start_and_later(
     product.redis.start()
     before = scheduled(product)
     until(lambda: scheduled(product) > before, what="another scheduled message")
+
+
+def test_f48_two_schedules_at_once_do_everything_and_pile_nothing_up(
+    product: Product, wecom: StandIn, hurried_beat: Process
+) -> None:
+    other = hurried(product, "other-beat")
+    for process in (product.roles["upkeep"], hurried_beat, other):
+        process.start()
+    began = time.time()
+
+    def ran() -> dict[str, jobs.Job]:
+        with product.client() as client:
+            return {job.name: job for job in jobs.read(client, jobs.SCHEDULE) if (job.at or 0) > began}
+
+    until(lambda: set(ran()) == set(jobs.SCHEDULE), what="a run of each job")
+    began = time.time() + 1
+    until(lambda: set(ran()) == set(jobs.SCHEDULE), what="another run of each")
+    assert {job.failed for job in ran().values()} == {""}
+    assert scheduled(product) <= 2 * len(jobs.SCHEDULE), "a message of each schedule for each job"
+    assert hurried_beat.alive()
+    assert other.alive()
+    assert sum(wecom.summary().token_fetches.values()) == 1
+
+
+def test_f19_a_redis_that_comes_back_empty_has_its_book_again_and_new_customers_are_greeted(
+    product: Product, wecom: StandIn, hurried_beat: Process, measured: Callable[[str, float], None]
+) -> None:
+    for process in (*(product.roles[name] for name in ("web", "welcome", "upkeep")), hurried_beat):
+        process.start()
+    product.wait_for_page("/readyz")
+    first = wecom.add()
+    wecom.wait_until_greeted(1)
+    until(lambda: row_of(product, first)["outcome"], what="its outcome")
+    with product.client() as client:
+        client.flushall()
+    lost_at = time.time()
+
+    def somebody_new_is_greeted() -> bool:
+        wecom.add()
+        time.sleep(0.5)
+        return wecom.status()["greeted"] > 1
+
+    until(somebody_new_is_greeted, what="a greeting")
+    measured("F19: an empty Redis, with a schedule in seconds: greets after", time.time() - lost_at)
+    found = verdict(wecom, product, redis_died=True)
+    assert set(found.outcomes) <= {"sent", "no_template"}
+    product.wait_for_page("/readyz")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from tasks.ledger.verifications import Verifications
+from tasks.monitoring import jobs
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
@@ -175,6 +177,16 @@ def test_a_file_with_secrets_that_others_can_read_is_said(registered, redis_clie
     text = run("check", **registered).stdout
     assert ("! settings: every user of this host can read or write" in text) is said
     assert ("chmod o= " in text) is said
+
+
+def test_a_schedule_that_has_stopped_is_found(registered, redis_client):
+    with jobs.recorded(redis_client, "tasks.upkeep.refresh_tokens"):
+        pass
+    assert findings(run("check", **registered))["schedule"].startswith("✓")
+    long_ago = time.time() - 600
+    redis_client.hset(keys.job("tasks.upkeep.refresh_tokens"), mapping={"at": long_ago, "fine_at": long_ago})
+    found = findings(run("check", **registered))["schedule"]
+    assert found == "! schedule: nothing has run for minutes\n    → start `role upkeep` and `role beat`, or `up`"
 
 
 def test_a_worker_that_stopped_consuming_is_found(registered, ledger, redis_client):
