@@ -19,6 +19,7 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 
 from tasks.books.revisions import BookStore
+from tasks.ledger import earlier
 from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
@@ -265,7 +266,7 @@ def _stored(kept: SyncedWelcome) -> str:
 
 def _synced(stored: str) -> SyncedWelcome:
     data = json.loads(stored)
-    return SyncedWelcome(**data | {"reason": Reason.from_data(data.get("reason"))})
+    return SyncedWelcome(**data | {"reason": earlier.reason_of_data(data.get("reason"))})
 
 
 def _shown(body: Mapping[str, Any], ready: Ready) -> Ready:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+from tasks.ledger import earlier
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
@@ -209,4 +210,4 @@ def _record(stored: str | None) -> Record:
     if not stored:
         return Record()
     data = json.loads(stored)
-    return Record(**data | {"reason": Reason.from_data(data.get("reason"))})
+    return Record(**data | {"reason": earlier.reason_of_data(data.get("reason"))})

@@ -18,8 +18,9 @@ from tasks.ledger import pauses
 from tasks.ledger.claims import FollowUpProgress
 from tasks.ledger.delivery import Delivery, FollowUpStatus
 from tasks.ledger.query import read
-from tasks.ledger.rows import from_row, progress_fields
+from tasks.ledger.rows import flat, from_row, progress_fields
 from tasks.storage import keys
+from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis, repeatable
 
 LISTED = 100  # rows that are read for a list
@@ -100,7 +101,7 @@ class FollowUps:
                 args=[
                     *(task.id, task.fencing_token, str(progress.status), int(progress.delay * 1000)),
                     "1" if progress.awaits_full_add else "",
-                    *(part for pair in fields.items() for part in pair),
+                    *flat(fields),
                 ],
             )
         )
@@ -119,11 +120,11 @@ class FollowUps:
             pipe.zrange(keys.FOLLOWUP_DUE, 0, LISTED - 1)
             pipe.zcard(keys.followup_failed(app))
             pipe.zrevrange(keys.followup_failed(app), 0, LISTED - 1)
-            (seconds, micros), waiting, soonest, failed, lately = pipe.execute()
+            time, waiting, soonest, failed, lately = pipe.execute()
         rows = [(one, one.follow_up) for one in read(self._redis, [*soonest, *lately]) if one.follow_up]
         waits = [(one, state) for one, state in rows if state.status is FollowUpStatus.WAITING]
         due = [state.next_at or 0.0 for _, state in waits]
-        now = seconds + micros / 1e6
+        now = seconds(time)
         return FollowUpSummary(
             waiting=waiting,
             oldest=max(0.0, now - min(due)) if due else 0.0,

@@ -72,12 +72,10 @@ def _reason(error: Exception) -> Reason:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether a later try may succeed; with an undocumented errcode it may."""
-    if isinstance(error, WeComAPIError):
-        if error.errcode in (NO_CONTACTS, NO_TAG) or error.errcode not in errors.CODES:
-            return True
-        return not isinstance(error, errors.BadRequest | errors.Final)
-    return not isinstance(error, errors.InvalidRequest | NoRevision | BookError)
+    """Whether a later try may succeed: also once the contact is complete, or the tag made again."""
+    if isinstance(error, WeComAPIError) and error.errcode in (NO_CONTACTS, NO_TAG):
+        return True
+    return errors.may_pass(error) and not isinstance(error, NoRevision | BookError)
 
 
 class FactsUnknown(Exception):

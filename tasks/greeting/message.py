@@ -36,8 +36,9 @@ class OutgoingMessage:
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """The attachments that are not sent, and why."""
+        sent = self.attachments
         numbers = range(1, len(self.template.attachments) + 1)
-        return tuple(self._left_out(number) for number in numbers if number not in self.attachments)
+        return tuple(self._left_out(number) for number in numbers if number not in sent)
 
     def renewed(self, ready: Ready, why: Reason) -> "OutgoingMessage":
         """The message with the media that can be sent now. Attachments that no longer can were refused, for `why`."""

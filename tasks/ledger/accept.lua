@@ -1,4 +1,4 @@
--- Store an event and wake a worker, in one atomic step. An event that is already there changes nothing.
+-- Store an event and wake a worker, in one atomic step. One that is there already is counted as sent again.
 -- KEYS  row, due, events, queue, polling_until, owner of the welcome code, what `forget` leaves of a row,
 --       then the index sets that list it
 -- ARGV  id, row's life (s), limit of waiting messages, the message, life of the code's owner (s; 0: no code),

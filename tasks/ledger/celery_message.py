@@ -1,7 +1,7 @@
 """The one message on the welcome queue, "greet everyone who is due", and its like on the slow one. Pure.
 
-It is the very message that Kombu would write for `greet_due.apply_async()`, ready-made, so that the hand-over script
-can queue it in the same atomic step that stores the event. A test compares the two; it fails when an upgrade of
+It is the very message that Kombu would write if TASK were called by `apply_async`, ready-made, so that the hand-over
+script can queue it in the same atomic step that stores the event. A test compares the two; it fails when an upgrade of
 Celery or Kombu changes the envelope. The message carries nothing of the event: arguments leak into logs and monitors.
 """
 

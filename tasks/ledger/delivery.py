@@ -139,8 +139,7 @@ class Delivery:
     `errcode` None: WeCom's answer had no part in the outcome. `cause`: "paused" where a pause made it late, else "".
     `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it.
     `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
-    kept. `greeted_later`: id of a later event by which the same two were greeted. `found_ms`: when the comparison
-    found it. `customer_name` None: nobody has asked WeCom for it.
+    kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it.
     """
 
     id: str
@@ -169,7 +168,6 @@ class Delivery:
     left_out: tuple[LeftOut, ...] = ()
     names: Mapping[str, str] | None = None
     follow_up: FollowUpState | None = None
-    greeted_later: str = ""
     reminder: ReminderState | None = None
     tick: Tick | None = None
     found_ms: int | None = None

@@ -1,10 +1,11 @@
-"""Rows as releases before 1.0 wrote them: their English sentences → reasons. Pure.
+"""Reasons as releases before 1.0 wrote them, in rows and elsewhere: their English sentences → kinds. Pure.
 
 They stored words where there are kinds today. Their words stand here as they were and never change: today's texts may.
 """
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from tasks.ledger.delivery import LeftOut, LeftOutBecause, Outcome
 from tasks.reasons import Kind, Reason
@@ -49,10 +50,12 @@ _HTTP = re.compile(r"HTTP (\d+)")
 
 def reason(stored: str | None, errcode: int | None = None) -> Reason | None:
     """A stored reason, of whichever release; None for nothing. `errcode`: the row's, where it has one."""
-    found = Reason.from_json(stored)
-    if found is None or found.kind is not Kind.TEXT:
-        return found
-    return _of_sentence(str(found.params["text"]), errcode) or found
+    return _read(Reason.from_json(stored), errcode)
+
+
+def reason_of_data(stored: Any, errcode: int | None = None) -> Reason | None:
+    """The same, of one that stands inside other JSON."""
+    return _read(Reason.from_data(stored), errcode)
 
 
 def outcome_reason(
@@ -72,6 +75,12 @@ def left_out(numbers: list[int], steps: Mapping[str, int]) -> tuple[LeftOut, ...
     if "lighter" in steps:
         because = LeftOutBecause.UNKNOWN if "media_not_ready" in steps else LeftOutBecause.REFUSED
     return tuple(LeftOut(number, because) for number in numbers)
+
+
+def _read(found: Reason | None, errcode: int | None) -> Reason | None:
+    if found is None or found.kind is not Kind.TEXT:
+        return found
+    return _of_sentence(str(found.params["text"]), errcode) or found
 
 
 def _of_sentence(text: str, errcode: int | None) -> Reason | None:

@@ -46,7 +46,7 @@ from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.claims import Admission, Claim, Settlement, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
-from tasks.ledger.rows import claim_of, from_row, index, new_row, settled_fields
+from tasks.ledger.rows import claim_of, flat, from_row, index, new_row, settled_fields
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
@@ -94,8 +94,8 @@ class Ledger:
             client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
             for name in ("accept", "claim", "extend", "settle", "requeue")
         )
-        # An event that is there already changes nothing, and `extend` says how many tries there are. Of the others,
-        # `claim` and `requeue` are called again anyway, and the caller of `settle` decides what a lost answer means.
+        # An event that is there already is only counted as sent again; `extend` says how many tries there are. Of the
+        # others, `claim` and `requeue` are called again anyway; who calls `settle` decides what a lost answer means.
         repeatable(self._accept)
         repeatable(self._extend)
 
@@ -115,7 +115,7 @@ class Ledger:
                 ],
                 args=[
                     *(identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity)),
-                    *(min(CODE_LIFE, self._life) if code else 0, pushed_at, self._life - CLOCKS_APART, *_flat(row)),
+                    *(min(CODE_LIFE, self._life) if code else 0, pushed_at, self._life - CLOCKS_APART, *flat(row)),
                 ],
             )
         ]
@@ -213,9 +213,9 @@ class Ledger:
                 args=[
                     event.id,
                     len(fields),
-                    *_flat(fields),
+                    *flat(fields),
                     len(counts),
-                    *_flat(counts),
+                    *flat(counts),
                     *("1" if holds else "" for holds in (follow_up, outcome in MISSED, outcome in GREETED)),
                     *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
                     *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
@@ -317,9 +317,3 @@ class Ledger:
 def _digest(app: str, code: str) -> str:
     """What is kept of a welcome code: enough to know it again, and nothing to greet with."""
     return hashlib.sha256(f"{app}\0{code}".encode()).hexdigest()[:32]
-
-
-def _flat(fields: Mapping[str, str | int]) -> Iterator[str | int]:
-    """field, value, field, value … as scripts take them."""
-    for pair in fields.items():
-        yield from pair

@@ -10,6 +10,7 @@ queue resumes by itself: every minute of its pause costs customers their greetin
 from dataclasses import dataclass
 
 from tasks.storage import keys
+from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis
 
 WELCOME, FOLLOW_UPS = "welcome", "follow-ups"
@@ -84,8 +85,8 @@ class QueuePauses:
             pipe.time()
             for queue in QUEUES:
                 pipe.hgetall(keys.pause(queue))
-            (seconds, micros), *found = pipe.execute()
-        now = seconds + micros / 1e6
+            time, *found = pipe.execute()
+        now = seconds(time)
         return {queue: _pause(row, now) for queue, row in zip(QUEUES, found, strict=True) if row}
 
     def paused(self) -> dict[str, Pause]:

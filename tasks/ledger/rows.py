@@ -9,7 +9,7 @@ No other module knows the fields of a row, the scripts apart. Rows of earlier re
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from redis.typing import EncodableT, FieldT
@@ -112,7 +112,6 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         left_out=_left_out(row, steps),
         names=None if names is None else json.loads(names or "{}"),
         follow_up=_follow_up(row),
-        greeted_later=row.get("greeted_later", ""),
         reminder=_reminder(row),
         tick=Tick(row["ticked_by"], int(row["ticked_at"]) / 1000) if row.get("ticked_at") else None,
         found_ms=_number(row, "found_at"),
@@ -248,6 +247,12 @@ def indexes(delivery: Delivery) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------ field by field
+
+
+def flat(fields: Mapping[str, str | int]) -> Iterator[str | int]:
+    """field, value, field, value … as scripts take them."""
+    for one in fields.items():
+        yield from one
 
 
 def _number(row: Mapping[str, str], name: str) -> int | None:

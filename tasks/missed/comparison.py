@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 from redis.exceptions import LockError
 from redis.lock import Lock
 
-from tasks.ledger import query
+from tasks.ledger import earlier, query
 from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.rows import pair
 from tasks.missed.comparison_run import (
@@ -315,10 +315,7 @@ def comparison_status(client: Redis, app: str) -> ComparisonStatus:
 
 
 def _failure(stored: Mapping[str, Any]) -> ComparisonFailure:
-    reason = Reason.from_data(stored["reason"]) or Reason.of(Kind.TEXT, text="")
-    if stored.get("errcode") is not None:  # an earlier release kept WeCom's words beside its code
-        words = str(stored["reason"]).removeprefix(str(stored["errcode"])).strip()
-        reason = Reason.of(Kind.WECOM_ERROR, errcode=stored["errcode"], errmsg=words)
+    reason = earlier.reason_of_data(stored["reason"], stored.get("errcode")) or Reason.of(Kind.TEXT, text="")
     return ComparisonFailure(stored["at"], reason, stored.get("again_at", 0))
 
 

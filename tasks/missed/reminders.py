@@ -32,7 +32,7 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
 from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
-from tasks.wecom.errors import CODES, BadRequest, Busy, Final, InvalidRequest, Limited, NoAnswer, NotSent
+from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent, may_pass
 from tasks.wecom.members import is_same_member
 
 log = logging.getLogger(__name__)
@@ -321,7 +321,7 @@ class Reminders:
         except WeComError as error:
             invalid = isinstance(error, WeComAPIError) and error.errcode == NO_VALID_RECEIVER
             reason = Reason.of(Kind.MEMBER_NOT_VISIBLE) if invalid else Reason.from_error(error)
-            passes = _passes(error)
+            passes = may_pass(error)  # nothing was sent
         if reason is not None and status is ReminderStatus.SENT:
             status = ReminderStatus.FAILED
         tried_again = False
@@ -333,13 +333,6 @@ class Reminders:
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
         return Told(member, len(rows), status, reason, tried_again)
-
-
-def _passes(error: WeComError) -> bool:
-    """Whether a later try may succeed, of an error after which nothing was sent. What nobody lists may."""
-    if isinstance(error, WeComAPIError):
-        return error.errcode not in CODES or not isinstance(error, BadRequest | Final)
-    return not isinstance(error, InvalidRequest)
 
 
 def _next_try(row: Delivery, number: int, now: int) -> int | None:

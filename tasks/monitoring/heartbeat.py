@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tasks.liveness import SILENT
 from tasks.storage import keys
+from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis, repeatable
 
 INTERVAL = 2.0  # seconds between two heartbeats
@@ -107,8 +108,8 @@ def _read(client: Redis) -> list[tuple[str, Process]]:
     with client.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hgetall(keys.PROCESSES)
-        (seconds, micros), stored = pipe.execute()
-    now = seconds + micros / 1e6
+        answered_at, stored = pipe.execute()
+    now = seconds(answered_at)
     found = []
     for field, text in sorted(stored.items()):
         role, host, pid = field.split("|")

@@ -249,6 +249,13 @@ def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:
     return (known.error if known else Final)(errcode, errmsg, path)
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed later: not if WeCom's documents rule it out, or one of its limits does."""
+    if isinstance(error, WeComAPIError):
+        return error.errcode not in CODES or not isinstance(error, BadRequest | Final)  # what nobody lists may
+    return not isinstance(error, InvalidRequest)
+
+
 def is_token_refused(error: WeComAPIError) -> bool:
     """Whether a call other than gettoken failed for its access token, so that it is worth repeating with a new one.
 
