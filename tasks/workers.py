@@ -53,7 +53,7 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     watchdog.watch(dispatcher.loop)
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
-    heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks)
+    heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks, slots.most)
     _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, watchdog, on_stop=dispatcher.stop)
 
 

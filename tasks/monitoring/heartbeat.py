@@ -38,6 +38,7 @@ class Process:
     silence: float
     busy: int  # how many tasks it is running
     current_tasks: tuple[str, ...]  # event ids or task names, MOST_TASKS at most
+    limit: int | None = None  # on greetings at once; None: it greets nobody, or is of an earlier release
 
     @property
     def is_silent(self) -> bool:
@@ -47,9 +48,16 @@ class Process:
 class Heartbeat:
     """The heartbeat of this process. `current_tasks`: returns the ids or names of the tasks that it is running."""
 
-    def __init__(self, client: Redis, role: str, current_tasks: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        role: str,
+        current_tasks: Callable[[], Sequence[str]] = tuple,
+        limit: int | None = None,
+    ) -> None:
         self._redis = client
         self._current_tasks = current_tasks
+        self._limit = limit
         self._since = time.time()
         self._host = socket.gethostname()[:64]
         self._id = f"{role}|{self._host}|{os.getpid()}"
@@ -59,7 +67,12 @@ class Heartbeat:
     def beat(self) -> None:
         """Record that the process is alive. Raises redis.RedisError."""
         running = self._current_tasks()
-        about = {"since": self._since, "busy": len(running), "doing": list(running[:MOST_TASKS])}
+        about = {
+            "since": self._since,
+            "busy": len(running),
+            "doing": list(running[:MOST_TASKS]),
+            "limit": self._limit,
+        }
         self._beat(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
         self._beats += 1
         if self._beats % 30 == 1:
@@ -116,6 +129,8 @@ def _read(client: Redis) -> list[tuple[str, Process]]:
         at, _, about = text.partition("|")
         known = json.loads(about)
         silence = max(0.0, now - int(at) / 1000)
-        process = Process(role, host, int(pid), known["since"], silence, known["busy"], tuple(known["doing"]))
+        process = Process(
+            role, host, int(pid), known["since"], silence, known["busy"], tuple(known["doing"]), known.get("limit")
+        )
         found.append((field, process))
     return found

@@ -3,7 +3,7 @@
 All names start with `wecom_welcome_`; values are in base units.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -31,7 +31,7 @@ def exposition(client: Redis, queues: Queues) -> bytes:
     counts = replies.fields(client.hgetall(keys.COUNTERS))
     parsed = [(*_parse(field), int(value)) for field, value in counts.items()]
     registry = CollectorRegistry()
-    registry.register(_Ready([*_counters(parsed), _histogram(parsed), *_gauges(queues.read()), _silences(client)]))
+    registry.register(_Ready([*_counters(parsed), _histogram(parsed), *_gauges(queues.read()), *_processes(client)]))
     return generate_latest(registry)
 
 
@@ -73,13 +73,20 @@ def _histogram(fields: list[tuple[str, dict[str, str], int]]) -> Metric:
     return family
 
 
-def _silences(client: Redis) -> Metric:
-    family = GaugeMetricFamily(
-        NAMESPACE + "process_silence_seconds", "Since the process' last heartbeat", labels=["role", "host", "pid"]
-    )
-    for process in heartbeat.read(client):
-        family.add_metric([process.role, process.host, str(process.pid)], process.silence)
-    return family
+def _processes(client: Redis) -> Iterator[Metric]:
+    processes = heartbeat.read(client)
+
+    def gauge(name: str, text: str, value: Callable[[heartbeat.Process], float | None]) -> Metric:
+        family = GaugeMetricFamily(NAMESPACE + name, text, labels=["role", "host", "pid"])
+        for process in processes:
+            found = value(process)
+            if found is not None:
+                family.add_metric([process.role, process.host, str(process.pid)], found)
+        return family
+
+    yield gauge("process_silence_seconds", "Since the process' last heartbeat", lambda one: one.silence)
+    yield gauge("process_tasks", "Greetings or tasks that the process has, at its last heartbeat", lambda one: one.busy)
+    yield gauge("process_greetings_limit", "How many greetings it may have at once", lambda one: one.limit)
 
 
 def _gauges(reading: Reading) -> Iterator[Metric]:

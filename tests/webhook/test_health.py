@@ -102,6 +102,20 @@ def test_a_process_that_is_silent_is_named_though_another_one_greets(web, wecom)
     assert metrics(web)[("wecom_welcome_process_silence_seconds", labels)] >= 7.4
 
 
+def test_how_much_each_worker_does_and_may_do_is_a_metric(web):
+    about = {
+        101: '{"since": 1, "busy": 7, "doing": [], "limit": 256}',
+        102: '{"since": 1, "busy": 3, "doing": []}',  # of an earlier release, which says no limit
+    }
+    for pid, text in about.items():
+        web.services.redis.hset(keys.PROCESSES, f"welcome|db1|{pid}", f"{web.services.ledger.now()}|{text}")
+    samples = metrics(web)
+    of = {pid: tuple(sorted({"role": "welcome", "host": "db1", "pid": str(pid)}.items())) for pid in about}
+    assert [samples[("wecom_welcome_process_tasks", of[pid])] for pid in about] == [7, 3]
+    assert samples[("wecom_welcome_process_greetings_limit", of[101])] == 256
+    assert ("wecom_welcome_process_greetings_limit", of[102]) not in samples
+
+
 def test_nothing_is_ready_before_its_time_and_everything_missing_is_named_at_once(web):
     answer = web.get("/readyz")
     assert answer.status_code == 503

@@ -17,9 +17,10 @@ from tests.support.until import until
 
 def test_a_process_says_what_it_does(redis_client: Redis) -> None:
     Heartbeat(redis_client, "web").beat()
-    Heartbeat(redis_client, "welcome", lambda: [f"{n:032x}" for n in range(40)]).beat()
+    Heartbeat(redis_client, "welcome", lambda: [f"{n:032x}" for n in range(40)], 256).beat()
     web, welcome = heartbeat.read(redis_client)
     assert (web.role, web.pid, web.busy, web.current_tasks) == ("web", os.getpid(), 0, ())
+    assert (web.limit, welcome.limit) == (None, 256)
     assert (welcome.role, welcome.busy, len(welcome.current_tasks)) == ("welcome", 40, heartbeat.MOST_TASKS)
     assert 0 <= web.silence < 5
     assert not web.is_silent
