@@ -26,6 +26,8 @@ from tasks.missed.comparison import Comparison
 from tasks.missed.reminders import Reminders
 from tasks.missed.work_list import WorkList
 from tasks.monitoring.queue_status import Queues
+from tasks.rate_limits.limiter import Limiter, SharedCalls
+from tasks.rate_limits.limits import BACKGROUND, SEND, Limits
 from tasks.settings import App, Settings
 from tasks.storage import connections
 from tasks.storage.connections import Redis
@@ -43,7 +45,8 @@ class Services:
     redis: Redis
     ledger: Ledger
     books: BookStore
-    clients: Mapping[str, WeComClient]  # by app
+    clients: Mapping[str, WeComClient]  # by app; their calls have what greetings leave of WeCom's limits
+    calls: Mapping[str, SharedCalls]  # by app: of its corp
     counters: Counters
     queues: Queues
 
@@ -60,6 +63,15 @@ class Services:
     @cached_property
     def _apps(self) -> Mapping[str, "AppServices"]:
         return {name: AppServices(self, app) for name, app in self.settings.apps.items()}
+
+    @cached_property
+    def greeting_clients(self) -> Mapping[str, WeComClient]:
+        """By app: the same clients, whose calls have the whole of WeCom's limits. The ledger counts the greetings."""
+        percent = self.settings.limit_percent
+        return {
+            name: client.with_limiter(Limiter(self.calls[name], percent, free={SEND}))
+            for name, client in self.clients.items()
+        }
 
     @cached_property
     def queue_pauses(self) -> QueuePauses:
@@ -142,14 +154,18 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
         raise ValueError("REDIS_URL is not set; the embedded server belongs to `wecom-welcome up`")
     client = connections.connect(settings.redis_url, timeout=timeout)
     counters = Counters(client)
-    clients = {name: _wecom(app, settings, client, counters) for name, app in settings.apps.items()}
+    corps = {app.corp_id for app in settings.apps.values()}
+    limits = Limits.of(settings.limit_percent)
+    calls = {name: SharedCalls(client, app.corp_id, corps, limits) for name, app in settings.apps.items()}
+    clients = {name: _wecom(app, settings, client, counters, calls[name]) for name, app in settings.apps.items()}
     books = BookStore(client, settings.media_mb)
     return Services(
         settings=settings,
         redis=client,
-        ledger=Ledger(client, settings.keep_days, settings.window, settings.timezone),
+        ledger=Ledger(client, settings.keep_days, settings.window, settings.timezone, limits, len(corps)),
         books=books,
         clients=clients,
+        calls=calls,
         counters=counters,
         queues=Queues(client, clients, lambda: {app.name: media_status(books, app) for app in settings.apps.values()}),
     )
@@ -163,8 +179,9 @@ def import_books(services: Services) -> None:
             services.books.import_first(app.name, bundle.source, bundle.files)
 
 
-def _wecom(app: App, settings: Settings, client: Redis, counters: Counters) -> WeComClient:
+def _wecom(app: App, settings: Settings, client: Redis, counters: Counters, calls: SharedCalls) -> WeComClient:
     def observe(path: str, code: int | str) -> None:
         counters.add(count("api_errors_total", app=app.name, path=path, code=code))
 
-    return WeComClient(app.corp_id, app.secret, settings.api_base, client, observe, settings.proxy)
+    limiter = Limiter(calls, settings.limit_percent, BACKGROUND)
+    return WeComClient(app.corp_id, app.secret, settings.api_base, client, observe, settings.proxy, limiter)

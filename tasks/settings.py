@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from dotenv.parser import Original, parse_stream
 
 from tasks import setting_values as read_as
+from tasks.rate_limits import limits
 from tasks.wecom.proxy import url_for
 
 DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
@@ -63,6 +64,7 @@ class Settings:
     keep_days: int
     media_mb: int
     concurrency: int
+    limit_percent: int  # of WeCom's rate limits
     web_processes: int
     console_password: str | None = field(repr=False)
     console_bind: str | None
@@ -110,6 +112,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("WELCOME_MEDIA_MB", "512", read_as.number(int, 1, 1_000_000), "cap on stored media"),
     Variable("WELCOME_CONCURRENCY", "256", read_as.number(int, 1, 512), "greetings in flight per worker, at most"),
+    Variable(
+        "WECOM_LIMIT_PERCENT",
+        str(limits.PERCENT),
+        read_as.number(int, 1, 1000),
+        "percent of WeCom's rate limits that this installation may use",
+    ),
     Variable("WEB_CONCURRENCY", "1", read_as.number(int, 1, 512), "web processes"),
     Variable(
         "CONSOLE_PASSWORD",
@@ -221,6 +229,7 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         keep_days=values["WELCOME_KEEP_DAYS"],
         media_mb=values["WELCOME_MEDIA_MB"],
         concurrency=values["WELCOME_CONCURRENCY"],
+        limit_percent=values["WECOM_LIMIT_PERCENT"],
         web_processes=values["WEB_CONCURRENCY"],
         console_password=values["CONSOLE_PASSWORD"],
         console_bind=values["CONSOLE_BIND"],

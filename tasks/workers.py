@@ -63,8 +63,9 @@ def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
         services.ledger,
         services.books,
         services.lookups if slots is None else services.lookups.within(Asking(slots)),
-        services.clients,
+        services.greeting_clients,
         services.queue_pauses,
+        services.calls,
     )
 
 

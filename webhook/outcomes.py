@@ -6,7 +6,7 @@ The console's catalogue has the Chinese. No sentence holds a person's name.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.ledger.delivery import Delivery, LeftOutBecause, Outcome
+from tasks.ledger.delivery import LIMITED, Delivery, LeftOutBecause, Outcome
 from tasks.messages import Message
 from tasks.reasons import Kind
 from webhook import timeline
@@ -218,6 +218,8 @@ def _expired(delivery: Delivery, now: float | None, window: float) -> Words:
     yield Message(said, values)
     if delivery.cause == "paused":
         why = "The welcome lane was paused then."
+    elif delivery.cause == LIMITED:
+        why = "WeCom's limit on calls held greetings back then."
     if why and longest:
         yield Message(why, values)
     yield from _troubles(delivery)

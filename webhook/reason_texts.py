@@ -159,6 +159,15 @@ def _window_over(reason: Reason) -> Message:
     return _paused(reason, Message.of("%(seconds)s s in the queue", seconds=seconds))
 
 
+def _calls_limited(reason: Reason) -> Message:
+    if not reason.params.get("errcode"):
+        return Message.of("as many were greeted as WeCom allows, and this one waited to the end")
+    return Message.of(
+        "WeCom refused greetings for its limit (%(errcode)s), and this one waited to the end",
+        errcode=reason.params["errcode"],
+    )
+
+
 def _time_used_up(reason: Reason) -> Message:
     return _paused(reason, Message("the names, or Redis, took the rest of the time"))
 
@@ -189,6 +198,7 @@ _SPECIAL: Mapping[Kind, Callable[[Reason], Message]] = {  # kinds whose words de
     Kind.NOT_SENT: _unanswered,
     Kind.NO_ANSWER: _unanswered,
     Kind.WINDOW_OVER: _window_over,
+    Kind.CALLS_LIMITED: _calls_limited,
     Kind.TIME_USED_UP: _time_used_up,
     Kind.TRIES_FAILED: _tries_failed,
     Kind.FACTS_UNKNOWN: _facts_unknown,

@@ -7,9 +7,10 @@ from tasks.greeting.admission import Took
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, TryState, may_have_delivered
 from tasks.ledger.claims import Claim, Settlement
-from tasks.ledger.delivery import Attempt
+from tasks.ledger.delivery import LIMITED, Attempt
 from tasks.ledger.pauses import Pause
-from tasks.reasons import Reason
+from tasks.rate_limits.limiter import Held
+from tasks.reasons import Kind, Reason
 from tasks.templates.model import Choice
 from tasks.wecom.errors import NoAnswer, Unanswered
 
@@ -71,11 +72,13 @@ class Course:
             erred=self.erred,
         )
 
-    def settlement(self, finish: Finish, pause: Pause | None) -> Settlement:
-        """What the ledger stores. `pause`: the pause of the queue that made the event late; else None."""
+    def settlement(self, finish: Finish, pause: Pause | None, held: Held | None = None) -> Settlement:
+        """What the ledger stores. What made the event late, if known: `pause`, of the queue; `held`, for limits."""
         reason, cause = finish.reason, ""
         if pause is not None and reason is not None:
             reason, cause = Reason(reason.kind, {**reason.params, "paused_by": pause.by}), "paused"
+        elif held is not None:
+            reason, cause = Reason.of(Kind.CALLS_LIMITED, errcode=held.by, seconds=round(self.claim.age, 1)), LIMITED
         settlement = Settlement(
             outcome=finish.outcome,
             reason=reason,

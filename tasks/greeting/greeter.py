@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 import redis
 
@@ -17,28 +18,32 @@ from tasks.greeting.choice import choose
 from tasks.greeting.course import Course
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, Retry
-from tasks.greeting.ports import Books, Names, Pauses, Recorder
+from tasks.greeting.ports import Books, Limits, Names, Pauses, Recorder
 from tasks.greeting.refused_media import RefusedMedia
-from tasks.ledger.claims import Claim, Settlement
-from tasks.ledger.delivery import MISSED, LeftOut, LeftOutBecause, Outcome
+from tasks.ledger.claims import Claim, Kept, Settlement
+from tasks.ledger.delivery import LIMITED, MISSED, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import WELCOME, Pause
 from tasks.logs import about
+from tasks.rate_limits.limiter import Held
+from tasks.rate_limits.limits import SEND
 from tasks.reasons import Kind, Reason
 from tasks.templates.model import NOTHING, Template
 from tasks.templates.problems import BookError
 from tasks.templates.render import Ready, cut, uploads, wanted
-from tasks.wecom import WeComClient, WeComError
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import NoAnswer
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 PREPARED = 0.5  # seconds from a claim to its first try; if lookups took longer, the lease is extended first
 PATIENCE = 60.0  # seconds for which writing an outcome is retried while Redis is unavailable
 PAUSE = 0.2  # seconds between two tries to reach Redis
+HELD_LATE = 5.0  # seconds before the end of a window in which greetings were held back: then that is why it is over
 
 
 class Greeter:
-    """Greets one customer. Thread-safe."""
+    """Greets one customer. Thread-safe. `limits`: by app; an event of another one waits for a limit in its thread."""
 
     def __init__(
         self,
@@ -47,12 +52,14 @@ class Greeter:
         lookups: Names,
         clients: Mapping[str, WeComClient],
         pauses: Pauses,
+        limits: Mapping[str, Limits] | None = None,
     ) -> None:
         self._ledger = ledger
         self._books = books
         self._lookups = lookups
         self._clients = clients
         self._pauses = pauses
+        self._limits = limits or {}
         self._refused_media = RefusedMedia(books.ready.refuse)
 
     def greet(self, claim: Claim) -> Took | None:
@@ -120,12 +127,15 @@ class Greeter:
             if not isinstance(timeout, float):
                 return timeout
             error = self._try(course, wecom, timeout)
+            self._report(claim, error)
             if error is None:
                 return Finish(Outcome.SENT)
             step = policy.next_step(error, course.state(), random.random())
             self._change_message(course, step, Reason.from_error(error))
             if isinstance(step, Finish):
                 return step
+            if step.give_back and self._give_back(course):
+                return None
             if not isinstance(error, NoAnswer):
                 answered = partial(self._ledger.answered, claim, course.answers, step.wait)
                 self._until_redis_answers(answered, claim.left())
@@ -142,8 +152,12 @@ class Greeter:
         late = claim.attempts or time.monotonic() - claim.claimed_at > PREPARED
         if timeout is not None and (course.begun or late):
             ledger = self._ledger
-            extend = partial(ledger.begin_try, claim, number) if course.begun else partial(ledger.extend_lease, claim)
-            if not self._until_redis_answers(partial(extend, timeout), claim.left()):
+            begin = partial(ledger.begin_try, claim, number, timeout)
+            ask: Callable[[], Kept | bool] = begin if course.begun else partial(ledger.extend_lease, claim, timeout)
+            kept = self._until_redis_answers(ask, claim.left())
+            if kept is Kept.LIMITED:
+                self._give_back(course)
+            if not kept:
                 return None
             timeout = policy.try_timeout(number, claim.left())  # Redis may have taken its time
         return policy.too_late(course.in_doubt) if timeout is None else timeout
@@ -179,6 +193,34 @@ class Greeter:
         ):
             return now
         return now + timeout
+
+    # --- WeCom's limits ---
+
+    def _report(self, claim: Claim, error: WeComError | None) -> None:
+        """Tell all processes what this call says of WeCom's limits."""
+        limits, code = self._limits.get(claim.event.app), policy.limit_code(error)
+        with contextlib.suppress(redis.RedisError):
+            if limits is not None and code is not None:
+                limits.refused(SEND, code, claim.probe)
+            elif limits is not None and claim.probe and (error is None or isinstance(error, WeComAPIError)):
+                limits.lifted(SEND)
+
+    def _give_back(self, course: Course) -> bool:
+        """Let the event wait in the ledger for the end of a limit. False if it cannot."""
+        if course.claim.event.app not in self._limits:
+            return False
+        try:
+            self._ledger.give_back(course.claim, course.number, course.answers)
+        except redis.RedisError:
+            return False
+        return True
+
+    def _held(self, claim: Claim) -> Held | None:
+        """What held greetings back at the end of the event's window; None: nothing."""
+        limits = self._limits.get(claim.event.app)
+        held = limits.held() if limits is not None else None
+        end = claim.received_at / 1000 + claim.window
+        return held if held is not None and held.overlaps(end - HELD_LATE, end) else None
 
     # --- the message ---
 
@@ -230,7 +272,10 @@ class Greeter:
         """Complete the outcome and write it. The one place where an event is settled."""
         claim = course.claim
         seconds = claim.elapsed()
-        settlement = course.settlement(finish, self._pause(claim) if finish.outcome is Outcome.EXPIRED else None)
+        late = finish.outcome is Outcome.EXPIRED
+        settlement = course.settlement(
+            finish, self._pause(claim) if late else None, self._held(claim) if late else None
+        )
         counts = {} if claim.event.rehearsal else _counts(claim, settlement, seconds)
         follow_up = self._is_followed_up(claim, settlement)
         settle = partial(self._ledger.settle, claim.event, settlement, counts, follow_up)
@@ -263,7 +308,7 @@ class Greeter:
         chosen = [templates[settlement.template]] if settlement.template else templates.values()
         return any(template.then != NOTHING for template in chosen)
 
-    def _until_redis_answers(self, ask: Callable[[], bool], patience: float) -> bool | None:
+    def _until_redis_answers(self, ask: Callable[[], T], patience: float) -> T | None:
         """The result of a ledger call, retried for `patience` seconds while Redis is unavailable; None: it still is."""
         end = time.monotonic() + patience
         while True:
@@ -282,6 +327,8 @@ def _counts(claim: Claim, settlement: Settlement, seconds: float) -> dict[str, i
     counts = {count("outcomes_total", app=app, outcome=settlement.outcome): 1}
     if claim.redeliveries:
         counts[count("recoveries_total", app=app)] = claim.redeliveries
+    if settlement.cause == LIMITED:
+        counts[count("limited_total", app=app)] = 1
     if settlement.variant:
         labels = {"rule": settlement.rule, "variant": settlement.variant, "outcome": settlement.outcome}
         counts[count("variants_total", app=app, **labels)] = 1

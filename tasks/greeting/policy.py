@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tasks.ledger.claims import Claim
 from tasks.ledger.delivery import GREETED, Outcome
+from tasks.rate_limits.limits import LIMIT_CODES
 from tasks.reasons import Kind, Reason
 from tasks.wecom import errors
 
@@ -28,7 +29,7 @@ UNUSABLE_WAIT = 0.1  # seconds after a lost answer: waiting for it has taken lon
 NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
 BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
 RACING_WAIT = (1.0, 2.0, 3.0)  # 41096: while another app's welcome is delivered (doc 92599 names no delay)
-LIMITED_WAIT = (2.0, 4.0)  # 45009: usually lifted after a minute, so more tries are seldom worth it
+LIMITED_WAIT = (1.0, 2.0)  # 45009: where the event cannot be given back, to wait with everybody else's
 
 CODE_USED, CODE_SPENT, OTHER_APP_SENDS = 41050, 41051, 41096  # docs 90313, 92599
 INVALID_MEDIA_ID = 40007
@@ -62,13 +63,15 @@ class Retry:
 
     media_died: record the ids in the message as dead, and rebuild it with what has been renewed. drop: unless that has
     changed it, drop its attachments of these msgtypes, or all of them if it has none of these. keep_urls: an attachment
-    that is shown by a permanent URL is not at fault.
+    that is shown by a permanent URL is not at fault. give_back: WeCom's limit holds everybody back, so the event need
+    not keep a thread: it can wait with the others.
     """
 
     wait: float
     media_died: bool = False
     drop: frozenset[str] = NO_ATTACHMENT
     keep_urls: bool = False
+    give_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def next_step(error: Exception, state: TryState, jitter: float) -> Finish | Retr
         outcome, reason = final
         return Finish(outcome, reason, _errcode(error), media_died)
     if state.left - wait >= LEAST:
-        return Retry(wait)
+        return Retry(wait, give_back=limit_code(error) is not None)
     outcome, reason = _out_of_time(error, state.number, state.in_doubt)
     return Finish(outcome, reason, _errcode(error))
 
@@ -193,6 +196,12 @@ def suspects(error: Exception) -> frozenset[str]:
     if isinstance(error, errors.MediaRefused | errors.BadRequest) or code not in errors.CODES:
         return EVERY_ATTACHMENT
     return NO_ATTACHMENT
+
+
+def limit_code(error: Exception | None) -> int | None:
+    """WeCom's errcode where it refused a call for a limit of its own; else None."""
+    code = _errcode(error) if error is not None else None
+    return code if code in LIMIT_CODES else None
 
 
 def _final(error: Exception, state: TryState) -> tuple[Outcome, Reason] | None:

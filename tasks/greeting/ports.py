@@ -5,8 +5,9 @@ from typing import Protocol
 
 from tasks.directory.lookup import BUDGET, Lookup
 from tasks.events import ContactAdded
-from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.claims import Claim, Kept, Settlement
 from tasks.ledger.pauses import Pause
+from tasks.rate_limits.limiter import Held
 from tasks.templates.model import Book
 from tasks.templates.render import Ready, Upload
 from tasks.wecom import WeComClient
@@ -15,9 +16,10 @@ from tasks.wecom import WeComClient
 class Recorder(Protocol):
     """Where tries and outcomes are recorded: see `tasks.ledger.ledger.Ledger`, which has the same methods."""
 
-    def begin_try(self, claim: Claim, number: int, timeout: float) -> bool: ...
+    def begin_try(self, claim: Claim, number: int, timeout: float) -> Kept: ...
     def extend_lease(self, claim: Claim, timeout: float) -> bool: ...
     def answered(self, claim: Claim, answers: int, wait: float) -> bool: ...
+    def give_back(self, claim: Claim, tries: int, answers: int) -> bool: ...
     def settle(
         self,
         event: ContactAdded,
@@ -49,6 +51,14 @@ class Names(Protocol):
     def about(
         self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
     ) -> Lookup: ...
+
+
+class Limits(Protocol):
+    """What the greetings of a corp have met of WeCom's limits: see `tasks.rate_limits.limiter.SharedCalls`."""
+
+    def refused(self, path: str, errcode: int, probe: bool) -> float: ...
+    def lifted(self, path: str) -> None: ...
+    def held(self) -> Held | None: ...
 
 
 class Pauses(Protocol):

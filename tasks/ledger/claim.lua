@@ -1,13 +1,18 @@
 -- Take what is due, each under a lease: due again when the lease ends. A claim begins a try, but of what is too late.
 -- Nothing, while the queue is paused; the queue is consumed all the same.
 -- An event whose welcome code another one owns is put off until the owner has its outcome.
+-- An event that can still be greeted is left where it is while no call of WeCom's may begin for its corp (calls.lua, which
+-- stands before this text). Where there are several corps it is put off, so that those of the others are found.
 -- KEYS  due, polling_until, consumed, the queue's pause
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers,
 --       ms for which an event is put off, whom ('oldest_first', 'newest_first', 'too_late'), the window (ms), and the ms of it
---       that must be left for a try to be worth while ('too_late': and with less of which there is none)
+--       that must be left for a try to be worth while ('too_late': and with less of which there is none), prefix of the corps'
+--       calls, their limits a minute and an hour, ms of the window that must be left for an event to wait for them, 1 if there
+--       are several corps
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
---   then per event: its row before the try as a flat list, the number of its app's book ('' if there is none),
---   what became of the owner of its code ('' if it owns the code itself, or the owner's row is gone)
+--   then per event: its row before the try as a flat list, with a field `probe` if WeCom refused the calls before it; the
+--   number of its app's book ('' if there is none); what became of the owner of its code ('' if it owns the code itself,
+--   or the owner's row is gone)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local most, whom = tonumber(ARGV[2]), ARGV[7]
@@ -36,12 +41,33 @@ local function due()
 end
 
 local result = { now, 0, 0 }
-local paused = tonumber(redis.call('HGET', KEYS[4], 'until') or 0) > now
-local ids, more = {}, false
-if not paused then ids, more = due() end
-for _, id in ipairs(ids) do
+local sends = {} -- corp → its calls
+
+-- The calls that this event's greeting belongs to; nothing for one for which WeCom is not called.
+local function calls_for(fields, place, revision)
+  if fields[place['rehearsal']] == '1' or not revision or fields[place['received_at']] - over < tonumber(ARGV[13]) then
+    return nil
+  end
+  local corp = fields[place['corp_id']]
+  if not sends[corp] then
+    local calls = calls_of(ARGV[10] .. corp, now, tonumber(ARGV[11]), tonumber(ARGV[12]))
+    calls.taken = 0
+    if calls.cap then -- those put off are not under way
+      calls.left = math.min(calls.left, calls.cap - redis.call('ZCOUNT', KEYS[1], '(' .. now + ARGV[6], '+inf'))
+    end
+    sends[corp] = calls
+  end
+  return sends[corp]
+end
+
+-- Take one. → false if it has to wait for the calls of its corp, as then everybody has to.
+local function take(id)
   local row = ARGV[1] .. id
   local fields = redis.call('HGETALL', row)
+  if #fields == 0 then -- forgotten, or past its life
+    redis.call('ZREM', KEYS[1], id)
+    return true
+  end
   local place = {} -- of each field's value
   for i = 1, #fields, 2 do
     place[fields[i]] = i + 1
@@ -50,17 +76,47 @@ for _, id in ipairs(ids) do
   if place['code_owner'] then
     owner = redis.call('HMGET', ARGV[1] .. fields[place['code_owner']], 'app', 'outcome')
   end
-  if #fields == 0 then -- forgotten, or past its life
-    redis.call('ZREM', KEYS[1], id)
-  elseif owner[1] and not owner[2] then
+  if owner[1] and not owner[2] then
     redis.call('ZADD', KEYS[1], now + ARGV[6], id)
-  else
-    fields[place['claims']] = tostring(redis.call('HINCRBY', row, 'claims', 1)) -- its number fences off the one before
-    redis.call('ZADD', KEYS[1], now + ARGV[3], id)
-    if whom ~= 'too_late' then redis.call('HINCRBY', row, 'attempts', 1) end
-    result[#result + 1] = fields
-    result[#result + 1] = redis.call('GET', ARGV[5] .. fields[place['app']]) or ''
-    result[#result + 1] = owner[2] or ''
+    return true
+  end
+  local revision = redis.call('GET', ARGV[5] .. fields[place['app']])
+  local calls = calls_for(fields, place, revision)
+  if calls and calls.taken >= calls.left then
+    calls.hold()
+    if ARGV[14] ~= '1' then return false end
+    redis.call('ZADD', KEYS[1], now + ARGV[6], id)
+    return true
+  end
+  if calls then
+    calls.taken = calls.taken + 1
+    if calls.probe then
+      fields[#fields + 1], fields[#fields + 2] = 'probe', '1'
+    end
+  end
+  fields[place['claims']] = tostring(redis.call('HINCRBY', row, 'claims', 1)) -- its number fences off the one before
+  redis.call('ZADD', KEYS[1], now + ARGV[3], id)
+  if whom ~= 'too_late' then redis.call('HINCRBY', row, 'attempts', 1) end
+  result[#result + 1] = fields
+  result[#result + 1] = revision or ''
+  result[#result + 1] = owner[2] or ''
+  return true
+end
+
+local paused = tonumber(redis.call('HGET', KEYS[4], 'until') or 0) > now
+local ids, more = {}, false
+if not paused then ids, more = due() end
+for _, id in ipairs(ids) do
+  if not take(id) then -- nobody can be greeted now; who cannot be any more is settled
+    for _, late in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. over + ARGV[13], 'LIMIT', 0, most)) do
+      if (#result - 3) / 3 < most then take(late) end
+    end
+    break
+  end
+end
+for _, calls in pairs(sends) do
+  if calls.taken > 0 then
+    calls.begin(calls.taken)
   end
 end
 if more then

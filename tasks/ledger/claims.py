@@ -3,10 +3,22 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from tasks.events import ContactAdded
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, Outcome
 from tasks.reasons import Reason
+
+
+class Kept(Enum):
+    """What became of a request to keep a claim for a further try; true if the try may begin."""
+
+    YES = "yes"
+    NO = "no"  # another worker has the event, or it has its outcome
+    LIMITED = "limited"  # it is still ours, but no call of WeCom's may begin now
+
+    def __bool__(self) -> bool:
+        return self is Kept.YES
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +26,8 @@ class Claim:
     """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old.
 
     `code_owner`: the id of the event that brought the same welcome code first, "" if this one did; `owner_outcome`:
-    what became of that one, None if its row is gone.
+    what became of that one, None if its row is gone. `given_back`: how often the event was given back since no call of
+    WeCom's might begin. `probe`: WeCom refused the calls before this one for a limit, and its answer decides for all.
     """
 
     event: ContactAdded
@@ -28,6 +41,8 @@ class Claim:
     window: float
     code_owner: str = ""
     owner_outcome: Outcome | None = None
+    given_back: int = 0
+    probe: bool = False
 
     @property
     def id(self) -> str:
@@ -40,8 +55,8 @@ class Claim:
 
     @property
     def redeliveries(self) -> int:
-        """How often another worker took it over before."""
-        return self.fencing_token - 1
+        """How often a worker took it over from one that had not given it back."""
+        return max(0, self.fencing_token - 1 - self.given_back)
 
     @property
     def deadline(self) -> float:

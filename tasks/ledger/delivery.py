@@ -38,6 +38,8 @@ MISSED = frozenset(  # of events: not greeted, for all we know
 )
 GREETED = frozenset({Outcome.SENT, Outcome.UNCONFIRMED})  # greeted by us, for all we know
 
+LIMITED = "limited"  # a cause: calls were held back for WeCom's limits
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -136,8 +138,10 @@ class Delivery:
     """One added customer: the event, and what became of it. Holds no welcome code.
 
     `created_at`: Unix seconds, WeCom's; `received_ms`: ms of Redis' clock. `outcome` None: still in progress.
-    `errcode` None: WeCom's answer had no part in the outcome. `cause`: "paused" where a pause made it late, else "".
-    `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it.
+    `errcode` None: WeCom's answer had no part in the outcome. `cause`: "paused" where a pause made it late,
+    "limited" where WeCom's limits did, else "".
+    `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it; `given_back`:
+    how often one gave it back, since no call of WeCom's might begin.
     `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
     kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it.
     """
@@ -161,6 +165,7 @@ class Delivery:
     variant: str = ""
     revision: int | None = None
     claims: int = 0
+    given_back: int = 0
     attempts: int = 0
     answers: int = 0
     steps: Mapping[str, int] = field(default_factory=dict)
@@ -194,5 +199,5 @@ class Delivery:
 
     @property
     def redeliveries(self) -> int:
-        """How often another worker took it over."""
-        return max(0, self.claims - 1)
+        """How often a worker took it over from one that had not given it back."""
+        return max(0, self.claims - 1 - self.given_back)

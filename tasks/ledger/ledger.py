@@ -43,10 +43,12 @@ from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
-from tasks.ledger.claims import Admission, Claim, Settlement, Taken
+from tasks.ledger.claims import Admission, Claim, Kept, Settlement, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.ledger.rows import claim_of, flat, from_row, index, new_row, settled_fields
+from tasks.rate_limits.limiter import CALLS_LUA
+from tasks.rate_limits.limits import SEND, Limits
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
@@ -62,6 +64,7 @@ CLOCKS_APART = 3600  # seconds that Redis' clock and WeCom's may differ by
 CODE_LIFE = 7 * 86400  # seconds for which it is known whose a welcome code is: WeCom gives it once, for seconds
 PUT_OFF = 0.25  # seconds after which it is looked again what became of the owner of an event's code
 _EVERYBODY = Admission(worthwhile=-1e9)  # however late
+LAST_TRY = 0.5  # seconds before the end of an event's window: it does not wait for WeCom's limits any more
 SIBLING = 600.0  # seconds before an event in which another one of the same two may have used its code
 CANARY = 2.0  # seconds without a message after which one is sent to prove that the workers consume
 
@@ -80,19 +83,37 @@ class Acceptance(Enum):
 
 _ACCEPTED = {1: Acceptance.STORED, 0: Acceptance.DUPLICATE, -1: Acceptance.FORGOTTEN, -2: Acceptance.OUTDATED}
 
+_KEPT = {1: Kept.YES, 0: Kept.NO, 2: Kept.LIMITED}
+
 
 class Ledger:
     """The ledger in one Redis. Thread-safe. Every method raises redis.RedisError when Redis does not answer."""
 
-    def __init__(self, client: Redis, keep_days: int, window: float, timezone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        keep_days: int,
+        window: float,
+        timezone: ZoneInfo,
+        limits: Limits | None = None,
+        corps: int = 1,
+    ) -> None:
         self._redis = client
         self._life = keep_days * 86400
         self.window = window
         self._timezone = timezone
+        self._limits = limits or Limits.of()
+        self._corps = corps
         source = resources.files("tasks.ledger")
         self._accept, self._claim, self._extend, self._settle, self._requeue = (
-            client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("accept", "claim", "extend", "settle", "requeue")
+            client.register_script(before + source.joinpath(f"{name}.lua").read_text("utf-8"))
+            for name, before in (
+                ("accept", ""),
+                ("claim", CALLS_LUA),
+                ("extend", CALLS_LUA),
+                ("settle", ""),
+                ("requeue", ""),
+            )
         )
         # An event that is there already is only counted as sent again; `extend` says how many tries there are. Of the
         # others, `claim` and `requeue` are called again anyway; who calls `settle` decides what a lost answer means.
@@ -151,6 +172,11 @@ class Ledger:
                 int(PUT_OFF * 1000),
                 whom,
                 *left,
+                keys.calls(SEND, ""),
+                self._limits.minute,
+                self._limits.hour,
+                int(LAST_TRY * 1000),
+                int(self._corps > 1),
             ],
         )
         taken = zip(rows[::3], rows[1::3], rows[2::3], strict=True)
@@ -175,17 +201,23 @@ class Ledger:
         )
         return greeted.rows[0].id if greeted.rows else None
 
-    def begin_try(self, claim: Claim, number: int, timeout: float) -> bool:
-        """Record that try `number` begins; hold the lease for its time-out and a second. False: not ours any more."""
-        return self._extended(claim, timeout + 1.0, "attempts", number)
+    def begin_try(self, claim: Claim, number: int, timeout: float) -> Kept:
+        """Record that try `number` begins; hold the lease for its time-out and a second. Its call counts."""
+        calls = keys.calls(SEND, claim.event.corp_id)
+        return _KEPT[self._extended(claim, timeout + 1.0, {"attempts": number}, calls)]
 
     def extend_lease(self, claim: Claim, timeout: float) -> bool:
-        """As `begin_try`, for the try that the claim itself has recorded."""
-        return self._extended(claim, timeout + 1.0)
+        """For the try that the claim itself has recorded and counted. False: not ours any more."""
+        return bool(self._extended(claim, timeout + 1.0))
 
     def answered(self, claim: Claim, answers: int, wait: float) -> bool:
         """Record that `answers` of the tries were answered, and hold the lease for `wait` seconds, and a second."""
-        return self._extended(claim, wait + 1.0, "answers", answers)
+        return bool(self._extended(claim, wait + 1.0, {"answers": answers}))
+
+    def give_back(self, claim: Claim, tries: int, answers: int) -> bool:
+        """Let the event wait again as before the claim, after so many tries and answers. False: not ours any more."""
+        counts = {"attempts": tries, "answers": answers, "given_back": claim.given_back + 1}
+        return bool(self._extended(claim, None, counts))
 
     def settle(
         self,
@@ -309,9 +341,12 @@ class Ledger:
         """Redis' clock, in ms."""
         return now_ms(self._redis)
 
-    def _extended(self, claim: Claim, lease: float, field: str = "", count: int = 0) -> bool:
-        args: list[str | int] = [claim.id, claim.fencing_token, int(lease * 1000), field, count]
-        return bool(self._extend(keys=[keys.event(claim.id), keys.DUE], args=args))
+    def _extended(
+        self, claim: Claim, lease: float | None, counts: Mapping[str, str | int] | None = None, calls: str = ""
+    ) -> int:
+        args: list[str | int] = [claim.id, claim.fencing_token, "" if lease is None else int(lease * 1000)]
+        args += [self._limits.minute, self._limits.hour, *flat(counts or {})]
+        return int(self._extend(keys=[keys.event(claim.id), keys.DUE, *([calls] if calls else [])], args=args))
 
 
 def _digest(app: str, code: str) -> str:

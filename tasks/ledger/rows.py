@@ -76,6 +76,8 @@ def claim_of(
         window=window,
         code_owner=row.get("code_owner", ""),
         owner_outcome=Outcome(owner_outcome) if owner_outcome else None,
+        given_back=int(row.get("given_back") or 0),
+        probe="probe" in row,
     )
 
 
@@ -107,6 +109,7 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         claims=int(row.get("claims") or 0),
         attempts=int(row.get("attempts") or 0),
         answers=int(row.get("answers") or 0),
+        given_back=int(row.get("given_back") or 0),
         steps=steps,
         tries=_tries(row),
         left_out=_left_out(row, steps),

@@ -22,6 +22,7 @@ HELP = {
     "variants_total": "What became of them, by rule and variant, where a rule has several",
     "followups_total": "Follow-ups (tags, remarks) that were done or given up",
     "recoveries_total": "Events taken over from a worker that died",
+    "limited_total": "Customers who were not greeted since WeCom's limits held calls back",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }
 

@@ -23,6 +23,7 @@ FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
 SECRET_KEY = "welcome:secret-key"
 SWEPT = "welcome:swept"
+ALL_CALLS = "welcome:calls"
 AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
@@ -50,6 +51,10 @@ def missed(app: str) -> str:
 
 def missed_done(app: str) -> str:
     return f"welcome:missed-done:{app}"
+
+
+def calls(path: str, corp_id: str) -> str:
+    return f"welcome:calls:{path}:{corp_id}"
 
 
 def followup_failed(app: str) -> str:
@@ -312,6 +317,8 @@ TABLE = (
     Key(department_tree("{app}"), STRING, "JSON: department → the one above it", "7 days"),
     Key(members("{app}"), STRING, "JSON: the members that customers can add", "10 minutes"),
     Key(departments("{app}"), STRING, "JSON: the corp's departments", "10 minutes"),
+    Key(calls("{path}", "{corp}"), HASH, "how many calls of an API began lately, and who has to wait", "2 hours"),
+    Key(ALL_CALLS, HASH, "how many calls of all APIs but greetings began lately", "2 hours"),
     # the missed
     Key(comparison("{app}"), HASH, "JSON: the comparison under way, the last good one, what failed", backup=_LINE),
     Key(comparison_lock("{app}"), STRING, "held by the process that works on it", "10 minutes"),

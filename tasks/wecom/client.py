@@ -14,11 +14,11 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
 from .content_disposition import filename
-from .errors import Failure, InvalidRequest, NoAnswer, WeComAPIError, from_answer, is_token_refused
+from .errors import Failure, InvalidRequest, NoAnswer, WeComAPIError, WeComError, from_answer, is_token_refused
 from .external_contact import ExternalContact
 from .http1 import Response
 from .media import Media
@@ -41,6 +41,16 @@ RetryDeadline = Callable[[], float]  # () → the deadline of a call that is rep
 R = TypeVar("R")
 
 
+class Limiter(Protocol):
+    """Says when a call may begin, where WeCom's limits are shared with other clients. Paths are below /cgi-bin/."""
+
+    def begin(self, path: str, by: float, /) -> None:
+        """Return when the call may begin. Raises NotSent if that is not before `by`, a time of `time.monotonic`."""
+
+    def ended(self, path: str, error: WeComError | None, /) -> None:
+        """The call has ended: with an error, or well."""
+
+
 class ResourceOf(Generic[R]):
     """An attribute of the client that is one of its resources. A resource holds nothing but the client, so a new one
     for every access costs no more than a lookup, and a client with a deadline has resources of its own.
@@ -61,8 +71,8 @@ class WeComClient(Network):
     """The calls of one self-built app of one corp. Thread-safe.
 
     `redis` shares the access token with other processes; without it each process fetches its own. `observe` is called
-    for every failed call. `proxy`: the outbound proxy's URL; without it the API is reached directly, whatever the
-    environment says. Errors: see the module `errors`.
+    for every failed call, `limiter` is asked before each. `proxy`: the outbound proxy's URL; without it the API is
+    reached directly, whatever the environment says. Errors: see the module `errors`.
     """
 
     external_contact = ResourceOf(ExternalContact)
@@ -79,12 +89,14 @@ class WeComClient(Network):
         redis: Any = None,
         observe: Observe | None = None,
         proxy: str | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._corp_id = corp_id
         self._secret = secret
         self.proxy = Proxy.parse(proxy) if proxy else None
         self._transport = Transport(base_url, proxy=self.proxy)
         self._observe = observe or (lambda path, code: None)
+        self._limiter = limiter
         self._by: float | None = None
         self._retry_deadline: RetryDeadline | None = None
         self.tokens = TokenStore(corp_id, secret, self._fetch_token, redis)
@@ -104,6 +116,10 @@ class WeComClient(Network):
         `retry_deadline` returns.
         """
         return self._copy(_by=by, _retry_deadline=retry_deadline)
+
+    def with_limiter(self, limiter: Limiter | None) -> "WeComClient":
+        """The same client, which asks this limiter."""
+        return self._copy(_limiter=limiter)
 
     def unobserved(self) -> "WeComClient":
         """The same client, which reports its failures to nobody."""
@@ -166,19 +182,32 @@ class WeComClient(Network):
         by = time.monotonic() + timeout if self._by is None else self._by
         token = self.tokens.get(by)
         try:
-            answer = self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
+            answer = self._paced(verb, path, {"access_token": token, **query}, read, by, body, headers)
         except WeComAPIError as error:
             if not is_token_refused(error):
                 raise
             by = self._retry_deadline() if self._retry_deadline is not None else by
             token = self.tokens.renew(token, by)  # once: a second refusal is raised
             try:
-                answer = self._send(verb, path, {"access_token": token, **query}, read, by, body, headers)
+                answer = self._paced(verb, path, {"access_token": token, **query}, read, by, body, headers)
             except WeComAPIError as again:
                 if is_token_refused(again):
                     self.tokens.refused_again(token, again)
                 raise
         self.tokens.accepted(token)
+        return answer
+
+    def _paced(self, verb: str, path: str, query: Mapping[str, object], read: Read, by: float, *content: Any) -> Any:
+        limiter = self._limiter
+        if limiter is None:
+            return self._send(verb, path, query, read, by, *content)
+        limiter.begin(path, by)
+        try:
+            answer = self._send(verb, path, query, read, by, *content)
+        except WeComError as error:
+            limiter.ended(path, error)
+            raise
+        limiter.ended(path, None)
         return answer
 
     def _fetch_token(self, by: float) -> Answer:

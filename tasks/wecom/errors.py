@@ -47,6 +47,7 @@ class Failure(StrEnum):
     NOT_JSON = "not_json"
     NOT_A_FILE = "not_a_file"
     REPEATED_CURSOR = "repeated_cursor"
+    LIMITED = "limited"
 
 
 FAILURES: Mapping[Failure, str] = {
@@ -68,6 +69,7 @@ FAILURES: Mapping[Failure, str] = {
     Failure.NOT_JSON: "the answer is not WeCom's JSON",
     Failure.NOT_A_FILE: "the answer is no file",
     Failure.REPEATED_CURSOR: "a cursor came twice: the pages do not end",
+    Failure.LIMITED: "calls of this API are held back for WeCom's limit",
 }
 
 

@@ -37,7 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--window", type=float, default=20, metavar="S", help="a welcome code's life (default 20)")
     parser.add_argument("--token-life", type=float, default=7200, metavar="S", help="a token's life (default 7200)")
-    parser.add_argument("--faults", default="", metavar="NAME=X,…", help="rates, latency_ms, jitter_ms, paths=*")
+    parser.add_argument(
+        "--faults", default="", metavar="NAME=X,…", help="rates, limits, latency_ms, jitter_ms, paths=*"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the faults: the same seed, the same faults")
     parser.add_argument("--until-eof", action="store_true", help="stop when standard input closes (with the parent)")
     given = parser.parse_args()

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from tests.simulator.directory import Departments, Outbox
-from tests.simulator.faults import Dice, Faults
+from tests.simulator.faults import Dice, Faults, RateLimits
 from tests.simulator.group_chats import Chats
 from tests.simulator.sender import Event, Pushing, Sender
 from tests.simulator.world import App, World
@@ -33,7 +33,8 @@ class Control:
 
     async def faults(self, body: Body) -> Body:
         """Replaces all faults, and restarts their seed."""
-        self._world.dice = Dice(Faults(**body))
+        faults = Faults(**body)
+        self._world.dice, self._world.limits = Dice(faults), RateLimits(faults)
         return asdict(self._world.dice.faults)
 
     async def pushing(self, body: Body) -> Body:

@@ -1,6 +1,7 @@
-"""Fault injection of the API: rates in [0, 1], latency in milliseconds, and a seed that makes runs repeatable."""
+"""Fault injection of the API: rates in [0, 1], latency in milliseconds, a seed that makes runs repeatable; limits."""
 
 import random
+from collections import Counter, deque
 from dataclasses import dataclass, fields
 from itertools import accumulate
 
@@ -19,12 +20,17 @@ KINDS = {  # a field of Faults → what happens to the call
     "expired": "errcode 42001 whatever the token, no effect",
     "limited": "errcode 45009, no effect",
     "racing": "errcode 41096, no effect",
+    "crowded": "errcode 45033, no effect",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """At most one fault hits a call, so the rates add up to 1 at most. `paths`: below /cgi-bin/, "*" for all."""
+    """At most one fault hits a call, so the rates add up to 1 at most. `paths`: below /cgi-bin/, "*" for all.
+
+    per_unit: calls of each path that WeCom accepts within unit_s seconds, however they are cut; who calls more gets
+    45009, as does everybody for the next unit_s. at_once: calls of each path under way; one more gets 45033. 0: any.
+    """
 
     latency_ms: float = 0
     jitter_ms: float = 0  # uniform, ± around the mean
@@ -41,6 +47,10 @@ class Faults:
     expired: float = 0
     limited: float = 0
     racing: float = 0
+    crowded: float = 0
+    per_unit: int = 0
+    unit_s: float = 60
+    at_once: int = 0
     paths: tuple[str, ...] = (SEND,)
     seed: int = 0
 
@@ -51,6 +61,8 @@ class Faults:
             raise ValueError("each rate is in [0, 1], and together they are 1 at most")
         if min(self.latency_ms, self.jitter_ms, self.hang_s) < 0:
             raise ValueError("a latency is not negative")
+        if min(self.per_unit, self.at_once) < 0 or self.unit_s <= 0:
+            raise ValueError("a limit is not negative, and its unit is positive")
 
     @classmethod
     def parse(cls, text: str) -> "Faults":
@@ -87,3 +99,42 @@ class Dice:
         fault = next((kind for limit, kind in self._limits if chance < limit), None)
         delay = faults.latency_ms + (self._random.uniform(-1, 1) * faults.jitter_ms if faults.jitter_ms else 0)
         return fault, max(delay, 0.0) / 1000
+
+
+class RateLimits:
+    """WeCom's limits on calls of a path, of `Faults`. Docs 90312, 90454, and 90313 for 45033."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._calls: dict[str, deque[float]] = {}  # path → when each call of the last unit was accepted
+        self._blocked_until: dict[str, float] = {}
+        self._under_way: Counter[str] = Counter()
+
+    def began(self, path: str, now: float) -> str | None:
+        """The fault that a call of `path` meets now; None: it is accepted, counts, and is under way until `ended`."""
+        refusal = self._refusal(path, now)
+        self._under_way[path] += refusal is None
+        return refusal
+
+    def ended(self, path: str) -> None:
+        """An accepted call has ended."""
+        self._under_way[path] -= 1
+
+    def _refusal(self, path: str, now: float) -> str | None:
+        faults = self._faults
+        if path not in faults.paths and "*" not in faults.paths:
+            return None
+        if faults.at_once and self._under_way[path] >= faults.at_once:
+            return "crowded"
+        if not faults.per_unit:
+            return None
+        calls = self._calls.setdefault(path, deque())
+        while calls and calls[0] <= now - faults.unit_s:
+            calls.popleft()
+        if now < self._blocked_until.get(path, 0.0):
+            return "limited"
+        if len(calls) >= faults.per_unit:
+            self._blocked_until[path] = now + faults.unit_s
+            return "limited"
+        calls.append(now)
+        return None

@@ -27,6 +27,7 @@ ERRCODES = {  # faults that are an ordinary answer
     "expired": (42001, "access_token expired"),
     "limited": (45009, "api freq out of limit"),
     "racing": (41096, "welcome is being sent"),
+    "crowded": (45033, "api concurrent out of limit"),
 }
 NO_EFFECT = {*ERRCODES, "http_5xx", "not_json", "dropped_before", "hang"}
 
@@ -56,7 +57,14 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         if path.startswith(API) and path[len(API) :] in api.ROUTES:
-            return await self._api(request, path[len(API) :], dict(parse_qsl(query)))
+            name = path[len(API) :]
+            limits = self._world.limits
+            refusal = limits.began(name, time.time())
+            try:
+                return await self._api(request, name, dict(parse_qsl(query)), refusal)
+            finally:
+                if refusal is None:
+                    limits.ended(name)
         if path.startswith(PICTURES):
             return self._picture(path.removeprefix(PICTURES).partition("/")[0])
         if path.startswith(CONTROL):
@@ -69,9 +77,12 @@ class Server:
             return web.Response(body=picture(config_id), content_type="image/png")
         return web.Response(status=404)
 
-    async def _api(self, request: web.BaseRequest, path: str, query: dict[str, str]) -> web.StreamResponse:
+    async def _api(
+        self, request: web.BaseRequest, path: str, query: dict[str, str], refusal: str | None
+    ) -> web.StreamResponse:
         world, now = self._world, time.time()
         fault, delay = world.dice.draw(path)
+        fault = refusal or fault
         body = await request.content.read() if request.body_exists else b""
         content_type = request.headers.get("Content-Type", "")
         call = api.Call(

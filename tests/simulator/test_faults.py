@@ -1,6 +1,7 @@
 """Each fault has the effect that its name says, at its rate, from its seed."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -8,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulator.client import StandIn
-from tests.simulator.faults import KINDS, SEND, Dice, Faults
+from tests.simulator.faults import KINDS, SEND, Dice, Faults, RateLimits
 from tests.support.until import until
 from tests.support.wecom_app import Api
 
 
-@pytest.mark.parametrize(("fault", "errcode"), [("busy", -1), ("limited", 45009), ("racing", 41096), ("revoke", 40014)])
+@pytest.mark.parametrize(
+    ("fault", "errcode"), [("busy", -1), ("limited", 45009), ("racing", 41096), ("crowded", 45033), ("revoke", 40014)]
+)
 def test_a_fault_with_an_errcode_has_no_effect(wecom: StandIn, api: Api, fault: str, errcode: int) -> None:
     added = wecom.add(push=False)
     wecom.faults(**{fault: 1})
@@ -132,3 +135,36 @@ def test_rates_are_checked_and_read_from_a_command_line() -> None:
         Faults.parse("bussy=1")
     with pytest.raises(ValueError, match="1 at most"):
         Faults(busy=0.6, hang=0.6)
+
+
+@given(st.lists(st.floats(0.01, 3), max_size=60))
+def test_no_unit_however_cut_has_more_calls_accepted_than_its_limit(pauses: list[float]) -> None:
+    limits, now = RateLimits(Faults(per_unit=5, unit_s=4)), 1000.0
+    accepted: list[float] = []
+    for pause in pauses:
+        now += pause
+        if limits.began(SEND, now) is None:
+            accepted.append(now)
+    for start in accepted:
+        assert sum(start <= at < start + 4 for at in accepted) <= 5
+
+
+def test_who_exceeds_a_limit_is_refused_for_a_whole_unit() -> None:
+    limits = RateLimits(Faults(per_unit=2, unit_s=60))
+    told = [limits.began(SEND, at) for at in (0, 59, 59.5, 61, 119, 119.6)]
+    assert told == [None, None, "limited", "limited", "limited", None]
+    assert limits.began("gettoken", 59.6) is None, "another path"
+
+
+def test_the_stand_in_answers_as_the_limits_say(wecom: StandIn, api: Api) -> None:
+    wecom.faults(per_unit=2, unit_s=0.5)
+    assert [api.greet(wecom.add(push=False).welcome_code) for _ in range(3)] == [0, 0, 45009]
+    time.sleep(0.6)
+    assert api.greet(wecom.add(push=False).welcome_code) == 0
+
+
+def test_too_many_calls_at_once_are_refused(wecom: StandIn, api: Api) -> None:
+    wecom.faults(at_once=2, latency_ms=300)
+    codes = [wecom.add(push=False).welcome_code for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(api.greet, codes)) == [0, 0, 45033]

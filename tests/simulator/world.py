@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tests.simulator.faults import Dice, Faults
+from tests.simulator.faults import Dice, Faults, RateLimits
 from tests.simulator.records import Record, Records, Summary
 
 Pair = tuple[str, str]  # (member, customer)
@@ -121,6 +121,7 @@ class World:
     def __init__(self, settings: Settings, faults: Faults) -> None:
         self.settings = settings
         self.dice = Dice(faults)
+        self.limits = RateLimits(faults)
         self.apps: dict[str, App] = {}
         self.base_url = ""  # where the stand-in listens
         self.reset()

@@ -120,9 +120,10 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(services: Services) -> Iterator[None]:
+def working(services: Services, concurrency: int = 2) -> Iterator[None]:
     """Greet customers who are added inside of the `with` block."""
-    dispatcher, stop = Dispatcher(services.ledger, make_greeter(services).greet, Slots(2)), threading.Event()
+    dispatcher = Dispatcher(services.ledger, make_greeter(services).greet, Slots(concurrency))
+    stop = threading.Event()
 
     def work() -> None:
         while not stop.wait(0.02):

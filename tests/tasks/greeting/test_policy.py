@@ -186,7 +186,7 @@ def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
         (answered(45033), [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
         (answered(42001), [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
         (answered(41096), [1.0, 2.0, 3.0, 3.0]),
-        (answered(45009), [2.0, 4.0, 4.0]),
+        (answered(45009), [1.0, 2.0, 2.0]),
         (NotSent(SEND, Failure.CONNECTION_REFUSED), [0.2, 0.4, 0.8, 1.0, 1.0]),
         (NoAnswer(SEND, Failure.ANSWER_TIMEOUT), [0.1, 0.1, 0.1]),
     ],
@@ -195,6 +195,13 @@ def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
 def test_how_long_to_wait(error: Exception, seconds: list[float]) -> None:
     waits = [after(error, number=number, left=100.0).wait for number in range(1, len(seconds) + 1)]
     assert waits == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("errcode", "waits_in_the_ledger"), [(45009, True), (45033, True), (-1, False), (41096, False)]
+)
+def test_an_event_that_a_limit_holds_back_keeps_no_thread(errcode: int, waits_in_the_ledger: bool) -> None:
+    assert after(answered(errcode), number=1, left=9.0).give_back is waits_in_the_ledger
 
 
 @pytest.mark.parametrize("errcode", [41050, 41051])

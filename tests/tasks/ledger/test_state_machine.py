@@ -148,6 +148,15 @@ class LedgerMachine(RuleBasedStateMachine):
         if row is None or row.answers < row.attempts:  # an answer follows a try
             self.hold(claim, wait, "answers")
 
+    @rule(claim=claims)
+    def an_event_is_given_back(self, claim: Claim) -> None:
+        row = self.model.get(claim.id)
+        ours = row is not None and row.outcome is None and row.claims == claim.fencing_token
+        attempts, answers = (row.attempts, row.answers) if row is not None else (0, 0)
+        assert self.ledger.give_back(claim, attempts, answers) is ours
+        if ours:
+            row.due = row.received
+
     @rule(event=events, told=st.lists(st.sampled_from(SETTLEMENTS), min_size=1, max_size=3))
     def outcomes_are_told(self, event: ContactAdded, told: list[Settlement]) -> None:
         """By whoever had it, and maybe has it no more: workers that overtook each other may all have greeted."""
@@ -314,7 +323,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "": partial(self.ledger.extend_lease, claim),
             "answers": partial(self.ledger.answered, claim, answers + 1),
         }
-        assert steps[what](seconds) is ours
+        assert bool(steps[what](seconds)) is ours
         if ours:
             row.attempts += what == "attempts"
             row.answers += what == "answers"

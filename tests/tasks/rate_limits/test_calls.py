@@ -1,0 +1,242 @@
+"""The scripts that count calls in Redis: they say what the pure model says, and all processes share what they know."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.rate_limits import limits
+from tasks.rate_limits.limiter import CALLS_LUA, Limiter, SharedCalls
+from tasks.rate_limits.limits import SEND, Calls, Limits
+from tasks.storage import connections, keys
+from tasks.storage.connections import Redis
+from tasks.wecom.errors import Failure, NoAnswer, NotSent, from_answer
+from tests.support.processes import RedisServer
+
+PATH = "externalcontact/get"
+BEGIN_AT = """
+local calls = calls_of(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))
+local number = math.min(calls.left, tonumber(ARGV[4]))
+if number > 0 then calls.begin(number) end
+return { number, calls.minute + number, calls.hour + number }
+"""
+
+
+def shared(client: Redis, percent: int = 1, corp: str = "ww1") -> SharedCalls:
+    return SharedCalls(client, corp, {corp}, Limits.of(percent))
+
+
+def taken(calls: SharedCalls, number: int, allowed: Limits) -> int:
+    return sum(calls.take(PATH, 1, allowed)[0] for _ in range(number))
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 300, 999, 1000, 5_000, 61_000, 63_000, 400_000, 4_000_000, -90_000]), st.integers(0, 60)
+    ),
+    max_size=40,
+)
+
+
+@given(steps)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_the_script_counts_as_the_model_does(redis_client: Redis, steps: list[tuple[int, int]]) -> None:
+    redis_client.flushall()
+    begin = redis_client.register_script(CALLS_LUA + BEGIN_AT)
+    allowed, model, now = Limits(100, 300, 0, 0), Calls(), 1_700_000_000_000
+    for pause, wanted in steps:
+        now += pause
+        at = now / 1000
+        model = Calls(model.minute.at(at), model.hour.at(at))
+        number = min(wanted, model.left(allowed, at))
+        model = model.begun(number, at) if number else model
+        found = begin(keys=[keys.calls(PATH, "ww1")], args=[now, allowed.minute, allowed.hour, wanted])
+        assert found == [number, model.minute.used(at), model.hour.used(at)]
+    assert all(keys.find(name) for name in redis_client.scan_iter("*"))
+
+
+def test_two_processes_together_take_no_more_than_the_limit(redis_url: str) -> None:
+    found: list[int] = []
+
+    def process() -> None:
+        with connections.connect(redis_url, timeout=5) as client:
+            limiter = Limiter(shared(client), 1)  # 100 a minute
+            count = 0
+            while count < 200:
+                try:
+                    limiter.begin(PATH, time.monotonic())
+                except NotSent:
+                    break
+                count += 1
+            found.append(count)
+
+    threads = [threading.Thread(target=process) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sum(found) <= 100
+    assert sum(found) >= 100 - 32, "what one of them took and did not use has lapsed"
+
+
+def test_what_is_no_greeting_leaves_a_part_of_the_limit(redis_client: Redis) -> None:
+    calls = shared(redis_client)
+    assert taken(calls, 200, Limits.of(1, limits.BACKGROUND)) == 80
+    assert taken(calls, 200, Limits.of(1)) == 20, "a look-up for a greeting has the rest"
+
+
+def test_the_address_limit_counts_every_api_and_the_greetings_of_all_corps(redis_client: Redis) -> None:
+    begin = redis_client.register_script(CALLS_LUA + BEGIN_AT)
+    now = int(redis_client.time()[0]) * 1000
+    for corp in ("ww1", "ww2"):
+        assert begin(keys=[keys.calls(SEND, corp)], args=[now, 10_000, 150_000, 90])[0] == 90
+    calls = SharedCalls(redis_client, "ww1", {"ww1", "ww2"}, Limits.of(1))
+    allowed = Limits.of(1)  # 100 of an API, 200 of the address
+    assert sum(calls.take("user/get", 1, allowed)[0] for _ in range(9)) == 9
+    assert taken(calls, 99, allowed) == 11
+
+
+def test_calls_of_one_api_do_not_count_for_another_nor_for_another_corp(redis_client: Redis) -> None:
+    allowed = Limits.of(1)
+    assert taken(shared(redis_client), 101, allowed) == 100
+    assert shared(redis_client).take("user/get", 1, allowed)[0] == 1
+    assert shared(redis_client, corp="ww2").take(PATH, 1, allowed)[0] == 1
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+
+def test_after_a_refusal_nobody_calls_until_one_call_has_been_tried(redis_client: Redis) -> None:
+    ours, theirs, allowed = shared(redis_client), shared(redis_client), Limits.of(1)
+    assert ours.refused(PATH, 45009, probe=False) == limits.PAUSES[0]
+    permits, wait, _ = theirs.take(PATH, 9, allowed)
+    assert (permits, wait <= limits.PAUSES[0]) == (0, True)
+    assert ours.refused(PATH, 45009, probe=False) <= limits.PAUSES[0], "a call that began before: known already"
+    _forward(redis_client, 1.1)
+    assert theirs.take(PATH, 9, allowed) == (1, 0.0, True), "one call tries"
+    assert ours.take(PATH, 9, allowed)[0] == 0, "and the others wait for its answer"
+    assert theirs.refused(PATH, 45009, probe=True) == limits.PAUSES[1]
+    _forward(redis_client, 2.1)
+    assert ours.take(PATH, 9, allowed) == (1, 0.0, True)
+    ours.lifted(PATH)
+    assert theirs.take(PATH, 9, allowed) == (9, 0.0, False)
+
+
+def test_a_probe_that_brings_no_answer_is_followed_by_another_one(redis_client: Redis) -> None:
+    calls, allowed = shared(redis_client), Limits.of(1)
+    calls.refused(PATH, 45009, probe=False)
+    _forward(redis_client, 1.1)
+    assert calls.take(PATH, 1, allowed)[2]
+    _forward(redis_client, limits.PROBE + 0.1)
+    assert calls.take(PATH, 1, allowed)[2]
+
+
+def test_too_many_at_once_holds_calls_back_for_a_moment_and_is_no_matter_of_a_probe(redis_client: Redis) -> None:
+    calls = shared(redis_client)
+    assert calls.refused(PATH, 45033, probe=False) == limits.CROWDED
+    assert calls.take(PATH, 1, Limits.of(1))[0] == 0
+    _forward(redis_client, 0.3)
+    assert calls.take(PATH, 3, Limits.of(1)) == (3, 0.0, False)
+
+
+def test_the_status_says_what_is_counted_and_what_holds_calls_back(redis_client: Redis) -> None:
+    calls = shared(redis_client)
+    empty = calls.status(PATH)
+    assert (empty.minute, empty.hour, empty.errcode, empty.held, empty.is_held) == (0, 0, None, None, False)
+    taken(calls, 3, Limits.of(1))
+    calls.refused(PATH, 45009, probe=False)
+    found = calls.status(PATH)
+    assert (found.minute, found.hour, found.errcode, found.is_held) == (3, 3, 45009, True)
+    assert 0 < found.blocked <= limits.PAUSES[0]
+    assert found.held
+    assert found.held.by == 45009
+    _forward(redis_client, 60)
+    assert not calls.status(PATH).is_held
+
+
+def test_what_the_limits_hold_back_by_themselves_is_said_too(redis_client: Redis) -> None:
+    calls = shared(redis_client)
+    taken(calls, 101, Limits.of(1))
+    held = calls.status(PATH).held
+    assert held
+    assert held.by == 0
+
+
+# ------------------------------------------------------------------------------------------------ the client's limiter
+
+
+def test_a_limiter_tells_the_others_of_a_refusal_and_of_its_end(redis_client: Redis) -> None:
+    ours, theirs = (Limiter(shared(redis_client), 1) for _ in range(2))
+    ours.begin(PATH, time.monotonic() + 1)
+    ours.ended(PATH, from_answer(45009, "", PATH))
+    with pytest.raises(NotSent, match="held back"):
+        theirs.begin(PATH, time.monotonic() + 0.2)
+    _forward(redis_client, 1.1)
+    theirs.begin(PATH, time.monotonic() + 1)
+    with pytest.raises(NotSent):
+        ours.begin(PATH, time.monotonic() + 0.2)
+    theirs.ended(PATH, None)
+    ours.begin(PATH, time.monotonic() + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "lifts"),
+    [
+        (None, True),
+        (from_answer(84061, "", PATH), True),
+        (from_answer(45009, "", PATH), False),
+        (NoAnswer(PATH, Failure.ANSWER_TIMEOUT), False),
+    ],
+    ids=["ok", "84061", "45009", "no answer"],
+)
+def test_an_answer_to_a_probe_lifts_the_limit(redis_client: Redis, error: Any, lifts: bool) -> None:
+    limiter = Limiter(shared(redis_client), 1)
+    shared(redis_client).refused(PATH, 45009, probe=False)
+    _forward(redis_client, 1.1)
+    limiter.begin(PATH, time.monotonic() + 1)
+    limiter.ended(PATH, error)
+    assert (shared(redis_client).take(PATH, 1, Limits.of(1))[0] == 1) is lifts
+
+
+def test_while_there_are_many_calls_few_of_them_ask_redis(redis_client: Redis) -> None:
+    limiter = Limiter(shared(redis_client, percent=100), 100)
+    redis_client.config_resetstat()
+    for _ in range(500):
+        limiter.begin(PATH, time.monotonic() + 1)
+    assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] < 500 / 8
+
+
+def test_a_greeting_asks_nobody(server: RedisServer) -> None:
+    client = connections.connect(server.url, timeout=0.2)
+    limiter = Limiter(shared(client), 1, free={SEND})
+    server.kill()
+    began = time.monotonic()
+    for path in (SEND, "gettoken"):
+        limiter.begin(path, time.monotonic() + 1)
+        limiter.ended(path, None)
+    assert time.monotonic() - began < 0.1
+
+
+def test_without_redis_each_process_counts_for_itself(server: RedisServer) -> None:
+    client = connections.connect(server.url, timeout=0.2)
+    limiter = Limiter(shared(client), 1)
+    server.kill()
+    for _ in range(100):
+        limiter.begin(PATH, time.monotonic() + 0.5)
+    with pytest.raises(NotSent):
+        limiter.begin(PATH, time.monotonic() + 0.5)
+    limiter.ended(PATH, from_answer(45009, "", PATH))
+    with pytest.raises(redis.RedisError):
+        client.ping()
+
+
+def _forward(client: Redis, seconds: float) -> None:
+    """Let time pass for what is stored in ms: until when nobody calls, and since when."""
+    for key in list(client.scan_iter(keys.calls("*", "*"))):
+        for field in ("until", "held_from", "held_at", "cap_at"):
+            if client.hexists(key, field):
+                client.hincrby(key, field, -round(seconds * 1000))
