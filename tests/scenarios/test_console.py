@@ -30,6 +30,14 @@ def product(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iter
         yield product
 
 
+@pytest.fixture(scope="module")
+def calm(product: Product, stand_in: StandIn) -> float:
+    """Seconds for the slowest callback while nobody visits the console."""
+    stand_in.pristine()
+    stand_in.register(product.app)
+    return callbacks(stand_in)[-1]
+
+
 def signed_in(product: Product) -> requests.Session:
     visitor = requests.Session()
     page = visitor.get(product.url + "/console/login", timeout=30).text
@@ -76,10 +84,9 @@ def callbacks(wecom: StandIn, count: int = 100, rate: float = 25) -> list[float]
 
 @pytest.mark.parametrize("kind", ["waits for WeCom", "computes", "guesses passwords"])
 def test_a_console_that_is_hammered_leaves_the_callback_fast(
-    product: Product, wecom: StandIn, kind: str, measured: Callable[[str, float], None]
+    product: Product, calm: float, wecom: StandIn, kind: str, measured: Callable[[str, float], None]
 ) -> None:
     wecom.register(product.app)
-    calm = callbacks(wecom)
     visitor = signed_in(product)
     cookies = visitor.cookies.get_dict()
     form = TOKEN.search(requests.get(product.url + "/console/login", cookies=cookies, timeout=30).text)
@@ -97,14 +104,12 @@ def test_a_console_that_is_hammered_leaves_the_callback_fast(
         wecom.faults(latency_ms=2500, paths=("*",))
     with hammering(visit) as answers:
         hammered = callbacks(wecom)
+        expected = 429 if kind == "guesses passwords" else 200
+        until(lambda: answers[expected] > 0, what=f"an answer {expected}, however slow the machine")
     assert hammered[-1] < FAST * 4, answers
     assert hammered[len(hammered) // 2] < FAST, answers
     measured(f"callback while the console {kind}: median", hammered[len(hammered) // 2])
-    measured(f"callback while the console {kind}: slowest (calm {calm[-1]:.3f} s)", hammered[-1])
-    if kind == "guesses passwords":
-        assert answers[429] > 0
-    else:
-        assert answers[200] > 0
+    measured(f"callback while the console {kind}: slowest (calm {calm:.3f} s)", hammered[-1])
 
 
 IDLERS = {  # what clients send that then do nothing, neither read nor close
