@@ -65,6 +65,13 @@ def test_a_process_that_is_killed_is_back_and_nobody_goes_without_greeting(
     assert greets_after < BACK
 
 
+def test_the_roles_share_the_memory_that_they_only_read(up: Up) -> None:
+    """Started as commands, each would have four fifths of its pages for itself."""
+    for name in ("welcome", "upkeep", "beat"):
+        process = psutil.Process(up.pids()[name]).memory_full_info()
+        assert process.pss < 0.6 * process.rss, name
+
+
 def test_all_processes_killed_at_once_are_back_and_nobody_goes_without_greeting(
     up: Up, wecom: StandIn, measured: Measured
 ) -> None:

@@ -41,8 +41,26 @@ STOP_WITHIN = 25.0  # seconds for one stage to drain: longer than a welcome's wi
 READY_WITHIN = 20.0  # seconds after which it is said what is missing
 LOCK_WITHIN = 2.0  # seconds for the server of an `up` that was killed just now to write its last and end
 SERVER_START = 10.0  # seconds for the embedded server to answer; a large append-only file takes its time
-SHARED = (  # what the roles import when they begin to work: imported once, before they are forked
+SHARED = (  # what more than one role imports, part of it when it begins to work: imported once, before they are forked
+    "billiard.pool",
     "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.backends.base",
+    "celery.concurrency.thread",
+    "celery.events",
+    "celery.fixups.django",
+    "celery.loaders.app",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy",
+    "importlib.resources.readers",
+    "tasks.storage.broker",
+    "tasks.workers",
 )
 
 RunRole = Callable[[str, Settings, str, int, Stamp], None]  # role, settings, host, port, stamp

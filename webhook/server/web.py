@@ -3,6 +3,8 @@
 gunicorn's own process kills and replaces a web process whose loop is silent, and shows by a stamp that it looks.
 """
 
+import gc
+import importlib
 import logging
 import time
 from typing import Any
@@ -31,6 +33,7 @@ OVERSLEPT = 3.0  # seconds between two looks of gunicorn's own process after whi
 
 def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
     """Serve until SIGTERM."""
+    _share(settings)
     bind = [address(host, port)]
     bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
     _Server(
@@ -51,6 +54,15 @@ def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
         },
         stamp,
     ).run()
+
+
+def _share(settings: Settings) -> None:
+    """Import before the fork what every web process needs: they share it, and one that is replaced is back at once."""
+    importlib.import_module("webhook.application")
+    if settings.console_password:
+        importlib.import_module("webhook.console.application")
+    gc.collect()
+    gc.freeze()  # the collector would write to every shared page
 
 
 class _Log(Logger):
