@@ -25,6 +25,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
+from waitress.task import WSGITask
 from waitress.utilities import BadRequest
 
 from webhook.callback.parsing import BODY_LIMIT
@@ -89,6 +90,13 @@ class Request(HTTPRequestParser):
     def large(self) -> bool:
         return self.adj.max_request_body_size > RAW * BODY_LIMIT and (self.chunked or self.content_length > BODY_LIMIT)
 
+    @property
+    def is_callback(self) -> bool:
+        """Whether it is an event from WeCom, for all that its head says."""
+        if self.error or self.unread or self.command != "POST":  # a head with an error may have no path
+            return False
+        return str(self.path) == "/callback" or str(self.path).startswith("/callback/")
+
     def received(self, data: bytes) -> int:
         """Take bytes; how many of them were taken."""
         taken: int = super().received(data)
@@ -119,10 +127,27 @@ class Request(HTTPRequestParser):
             self.headers["CONNECTION"] = "close"
 
 
+class _Task(WSGITask):
+    """The serving of a request."""
+
+    wrote_header: bool
+    content_bytes_written: int
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the answer; one that has no other part in one piece with its head."""
+        if self.complete and not self.wrote_header and data and self.has_body and self.content_length == len(data):
+            head = self.build_response_header()
+            self.wrote_header, self.content_bytes_written = True, len(data)
+            self.channel.write_soon(head + data)
+        else:
+            super().write(data)
+
+
 class Channel(HTTPChannel):
     """A connection."""
 
     parser_class = Request
+    task_class = _Task
     state, key, since = "", object(), 0.0  # as `keep_bounds` saw them last
     lingering = False
     will_close: bool

@@ -1,12 +1,19 @@
 """gunicorn's process, in which waitress serves: from the one the supervision, from the other what happens to bytes.
 
 gunicorn's own thread worker reads a request in a thread, which a slow client then holds.
+
+A request is served by one of the threads, since it may wait: for WeCom, for Redis, for a lock. A callback waits for
+Redis alone, a fraction of a millisecond, and to hand it to a thread and back costs half as much as to serve it. So it
+is served in the main loop, where it has been read, as long as that is quick. Once it is not, callbacks too have threads
+for a while.
 """
 
 import contextlib
 import logging
 import os
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,8 +25,12 @@ from waitress.server import BaseWSGIServer, create_server
 from tasks.open_files import allow_open_files
 from webhook.server.connections import IDLE, RECEIVING, Channel, Request, adjustments, give_limits, keep_bounds
 
+log = logging.getLogger(__name__)
+
 AT_ONCE = 64  # connections
 PERIOD = 0.25  # seconds
+QUICK = 0.1  # seconds; a callback that takes longer is the last one in the main loop
+THREADS_FOR = 5.0  # seconds for which callbacks have threads then
 STOP_KEEP_ALIVE = 2.0  # seconds in which a client whose connection stays open may ask once more
 
 
@@ -34,14 +45,19 @@ class Worker(Base):
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a thread is waited for is no news
         sockets = [listener.sock for listener in self.sockets]
         options = adjustments(self.cfg.threads, self.cfg.backlog)
+        self._loop = threading.get_ident()
+        self._here: deque[Channel] = deque()  # whose request is to be served in the main loop
+        self._threads_until = 0.0  # monotonic
         server = create_server(self.wsgi, map=self._map, sockets=sockets, **options)
         give_limits(server.adj)
         listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        self._wake = listeners[0].pull_trigger
         for listener in listeners:
             listener.channel_class = Channel
             listener.server_name = listener.effective_host
             listener.handle_accept = partial(self._accept, listener.handle_accept)
-        self._wake = listeners[0].pull_trigger
+            listener.add_task = partial(self._add, listener.add_task)
+            listener.pull_trigger = partial(self._pull, listener.pull_trigger)
         while self.alive:
             self._turn()
         for listener in listeners:
@@ -67,8 +83,41 @@ class Worker(Base):
             if len(self._map) == before:
                 return
 
+    def _add(self, to_thread: Callable[[Channel], None], channel: Channel) -> None:
+        """Have the request of a channel served, which is read whole."""
+        if (
+            threading.get_ident() == self._loop
+            and channel.requests[0].is_callback
+            and time.monotonic() >= self._threads_until
+        ):
+            self._here.append(channel)  # not at once: the channel is still reading
+        else:
+            to_thread(channel)
+
+    def _pull(self, wake: Callable[[], None]) -> None:
+        """Wake the main loop, unless it is the caller."""
+        if threading.get_ident() != self._loop:
+            wake()
+
+    def _serve_here(self) -> None:
+        while self._here:
+            channel, began = self._here.popleft(), time.monotonic()
+            try:
+                channel.service()
+            except Exception:  # as waitress does in a thread
+                log.exception("serving a callback ended in an error")
+            if channel.connected and channel.writable():
+                wasyncore.write(channel)
+            now = time.monotonic()
+            if now - began > QUICK:
+                self._threads_until = now + THREADS_FOR
+                while self._here:
+                    channel = self._here.popleft()
+                    channel.server.task_dispatcher.add_task(channel)
+
     def _turn(self) -> None:
         wasyncore.poll2(PERIOD, self._map)
+        self._serve_here()
         now = time.monotonic()
         if now >= self._due or len(self._map) > RECEIVING + IDLE + AT_ONCE:
             self._due = now + PERIOD

@@ -1,12 +1,15 @@
 """HTTP as it comes over the wire, to a real web process: lengths, chunks, addresses, and what it logs of it."""
 
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from tasks.ledger.intake import HOLD_OFF, TIMEOUT
 from tests.support.builders import AES_KEY, ENVIRONMENT
 from tests.support.processes import RedisServer, free_port
 from tests.support.pushes import ENVELOPE, TOKEN, a_push, a_verification, an_event, xml
@@ -33,6 +36,29 @@ def process(redis_server: RedisServer, metrics_port: int, tmp_path_factory) -> I
 def chunked(body: bytes, size: int) -> bytes:
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+
+def test_while_redis_is_silent_callbacks_do_not_hold_up_all_else(tmp_path: Path) -> None:
+    """The first of them finds out, in the main loop; the others have threads."""
+    with RedisServer(tmp_path / "redis") as redis, WebProcess(tmp_path, redis.url) as process:
+        redis.freeze()
+        push = a_push()
+        assert raw(process, head(push, f"Content-Length: {len(push.body)}"), push.body).startswith(b"HTTP/1.1 503")
+        for _ in range(3):
+            time.sleep(HOLD_OFF + 0.05)  # so that the next one asks Redis again
+            with socket.create_connection(("127.0.0.1", process.port)) as waiting:
+                waiting.sendall(head(push, f"Content-Length: {len(push.body)}") + push.body)
+                began = time.monotonic()
+                assert process.get("/healthz") == 200
+                assert time.monotonic() - began < TIMEOUT  # of one of its two tries to reach Redis
+                assert waiting.recv(100).startswith(b"HTTP/1.1 503")
+        redis.thaw()
+        until(
+            lambda: raw(process, head(push, f"Content-Length: {len(push.body)}"), push.body).startswith(
+                b"HTTP/1.1 200"
+            ),
+            10,
+        )
 
 
 @pytest.mark.parametrize("size", [1, 100, 10_000])
