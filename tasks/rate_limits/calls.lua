@@ -17,35 +17,49 @@ local function names_of(kind, from, last)
   return names
 end
 
--- → calls that count in bucket `here` and the span before it, the first bucket, calls in `here`
-local function count(key, kind, here, span, from, last, total, in_here)
-  from, last, total, in_here = tonumber(from), tonumber(last), tonumber(total), tonumber(in_here or 0)
-  if not from then return 0, here, 0 end
-  local first = here - span + 1
-  if last <= here and from >= first then return total, from, in_here end
+-- → calls that count in bucket `here` and the span before it; whether there are any from before
+local function count(key, kind, here, span, last, total)
+  last, total = tonumber(last), tonumber(total)
+  if last == here then return total, true end
+  if not last then return 0, false end
+  local from, first = tonumber(redis.call('HGET', key, kind .. 'from')), here - span + 1
   if last > here then -- the clock was set back: all of them count from now on
     redis.call('HDEL', key, unpack(names_of(kind, from, last)))
     redis.call('HSET', key, kind .. here, total, kind .. 'from', here, kind .. 'last', here)
-    return total, here, total
+    return total, true
   end
+  if from >= first then return total, true end
   local lapsed = names_of(kind, from, math.min(last, first - 1))
   for _, calls in ipairs(redis.call('HMGET', key, unpack(lapsed))) do total = total - (tonumber(calls or 0) or 0) end
   redis.call('HDEL', key, unpack(lapsed))
-  if last < first then first, last = here, here end
-  redis.call('HSET', key, kind .. 'from', first, kind .. 'last', last, kind .. 'total', total)
-  return total, first, in_here
+  if last < first then
+    redis.call('HDEL', key, kind .. 'from', kind .. 'last', kind .. 'total')
+    return 0, false
+  end
+  redis.call('HSET', key, kind .. 'from', first, kind .. 'total', total)
+  return total, true
+end
+
+-- Count calls in bucket `here`.
+local function add(key, kind, here, last, any, calls)
+  if not any then
+    redis.call('HSET', key, kind .. 'from', here, kind .. 'last', here)
+  elseif last ~= here then
+    redis.call('HSET', key, kind .. 'last', here)
+  end
+  redis.call('HINCRBY', key, kind .. 'total', calls)
+  redis.call('HINCRBY', key, kind .. here, calls)
 end
 
 -- The calls under `key` at `now` (ms): how many are `left` of `minute` and `hour`; whether the next one is a `probe`.
 local function calls_of(key, now, minute, hour)
   local s = math.floor(now / 1000)
   local m = math.floor(s / 60)
-  local got = redis.call('HMGET', key, 's:from', 's:last', 's:total', 's:' .. s, 'm:from', 'm:last', 'm:total', 'm:' .. m,
-    'until', 'refusals', 'errcode', 'cap', 'cap_at', 'held_from', 'held_at')
-  local in_minute, s_from, in_s = count(key, 's:', s, SECONDS, got[1], got[2], got[3], got[4])
-  local in_hour, m_from, in_m = count(key, 'm:', m, MINUTES, got[5], got[6], got[7], got[8])
-  local self = { minute = in_minute, hour = in_hour, blocked_until = tonumber(got[9] or 0) }
-  self.refusals, self.errcode = tonumber(got[10] or 0), got[11] or '0'
+  local got = redis.call('HMGET', key, 's:last', 's:total', 'm:last', 'm:total', 'until', 'refusals', 'cap')
+  local in_minute, any_in_minute = count(key, 's:', s, SECONDS, got[1], got[2])
+  local in_hour, any_in_hour = count(key, 'm:', m, MINUTES, got[3], got[4])
+  local self = { minute = in_minute, hour = in_hour, blocked_until = tonumber(got[5] or 0) }
+  self.refusals = tonumber(got[6] or 0)
   if self.blocked_until <= now or self.blocked_until > now + HOUR then -- it is over, or the clock was set back
     self.blocked_until = 0
   end
@@ -55,23 +69,26 @@ local function calls_of(key, now, minute, hour)
   elseif self.refusals > 0 then
     self.left, self.probe = math.min(1, self.left), true
   end
-  local since = now - tonumber(got[13] or 0)
-  if got[12] and since >= 0 and since < CAP_ENDS then
-    self.cap = math.floor(got[12] * (1 + since / CAP_DOUBLES))
+  if got[7] then
+    local since = now - tonumber(redis.call('HGET', key, 'cap_at'))
+    if since >= 0 and since < CAP_ENDS then
+      self.cap = math.floor(got[7] * (1 + since / CAP_DOUBLES))
+    end
   end
 
   function self.begin(calls)
-    redis.call('HSET', key, 's:from', s_from, 's:last', s, 's:total', in_minute + calls, 's:' .. s, in_s + calls,
-      'm:from', m_from, 'm:last', m, 'm:total', in_hour + calls, 'm:' .. m, in_m + calls)
-    if in_m == 0 then redis.call('PEXPIRE', key, 2 * HOUR) end
+    add(key, 's:', s, tonumber(got[1]), any_in_minute, calls)
+    add(key, 'm:', m, tonumber(got[3]), any_in_hour, calls)
+    if tonumber(got[3]) ~= m then redis.call('PEXPIRE', key, 2 * HOUR) end
     if self.probe then redis.call('HSET', key, 'until', now + PROBE) end
   end
 
   function self.hold()
-    local from, at = tonumber(got[14] or 0), tonumber(got[15] or 0)
+    local held = redis.call('HMGET', key, 'held_from', 'held_at', 'errcode')
+    local from, at = tonumber(held[1] or 0), tonumber(held[2] or 0)
     if at > now or now - at > HELD_APART then from = now end
     if at > now or now - at > 200 then
-      local by = (self.blocked_until > 0 or self.probe) and self.errcode or 0
+      local by = (self.blocked_until > 0 or self.probe) and held[3] or 0
       redis.call('HSET', key, 'held_from', from, 'held_at', now, 'held_by', by)
     end
   end

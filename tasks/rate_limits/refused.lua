@@ -25,6 +25,6 @@ else
 end
 redis.call('HSET', KEYS[1], 'until', now + pause, 'errcode', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 2 * HOUR)
-api.blocked_until, api.errcode = now + pause, ARGV[1]
+api.blocked_until = now + pause
 api.hold()
 return pause
