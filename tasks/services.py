@@ -167,7 +167,9 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
         clients=clients,
         calls=calls,
         counters=counters,
-        queues=Queues(client, clients, lambda: {app.name: media_status(books, app) for app in settings.apps.values()}),
+        queues=Queues(
+            client, clients, lambda: {app.name: media_status(books, app) for app in settings.apps.values()}, calls
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify
 
 from tasks.monitoring import heartbeat
 from tasks.monitoring.metrics import exposition
-from tasks.monitoring.queue_status import SILENT
+from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.services import Services
 from tasks.storage.connections import CannotPersist
 from webhook import current
@@ -50,7 +50,7 @@ def can_greet() -> tuple[Response, int]:
         (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in media_alarms(one))
     return _answer(
         missing,
-        remarks=[*_remarks(services), *map(_said_of, silent)],
+        remarks=[*_remarks(services), *map(_said_of, silent), *_limited(reading)],
         waiting=reading.waiting,
         in_flight=reading.in_flight,
         oldest_seconds=reading.oldest,
@@ -80,6 +80,17 @@ def _remarks(services: Services) -> list[str]:
         left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
         remarks.append(f"the lane {lane} is paused {left}")
     return remarks
+
+
+def _limited(reading: Reading) -> list[str]:
+    """For which apps greetings wait for WeCom's limits, and for which one."""
+    return [
+        f"app {app}: greetings wait, since "
+        + (f"WeCom refuses them for its limit ({one.errcode})" if one.errcode else "as many were sent as WeCom allows")
+        + f"; {one.minute} of {one.limits.minute} in the last minute, {one.hour} of {one.limits.hour} in the last hour"
+        for app, one in reading.calls.items()
+        if one.is_held
+    ]
 
 
 def _said_of(process: heartbeat.Process) -> str:

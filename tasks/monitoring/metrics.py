@@ -3,7 +3,7 @@
 All names start with `wecom_welcome_`; values are in base units.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from tasks.counters import BUCKETS, LATENCY
 from tasks.monitoring import heartbeat
 from tasks.monitoring.queue_status import Queues, Reading
+from tasks.rate_limits.limiter import Status
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
@@ -120,3 +121,20 @@ def _gauges(reading: Reading) -> Iterator[Metric]:
             left_of_media.add_metric([app], media.left)
     yield left_of_media
     yield failing
+    yield from _calls(reading.calls)
+
+
+def _calls(calls: Mapping[str, Status]) -> Iterator[Metric]:
+    begun = GaugeMetricFamily(
+        NAMESPACE + "calls", "Greetings sent to WeCom, that count for its limit", labels=["app", "per"]
+    )
+    allowed = GaugeMetricFamily(NAMESPACE + "calls_limit", "How many may be sent", labels=["app", "per"])
+    held = GaugeMetricFamily(
+        NAMESPACE + "calls_held", "1 while greetings wait for WeCom's limits, else 0", labels=["app"]
+    )
+    for app, one in calls.items():
+        for per, number, limit in (("minute", one.minute, one.limits.minute), ("hour", one.hour, one.limits.hour)):
+            begun.add_metric([app, per], number)
+            allowed.add_metric([app, per], limit)
+        held.add_metric([app], int(one.is_held))
+    yield from (begun, allowed, held)

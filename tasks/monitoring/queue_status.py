@@ -7,6 +7,7 @@ from typing import Any
 import redis
 
 from tasks.media_renewal import MediaStatus
+from tasks.rate_limits.limiter import SharedCalls, Status
 from tasks.storage import keys
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
@@ -27,6 +28,7 @@ class Reading:
     memory: int | None
     tokens: Mapping[str, float | None]  # app → seconds left
     media: Mapping[str, MediaStatus] = field(default_factory=dict)  # by app
+    calls: Mapping[str, Status] = field(default_factory=dict)  # by app: greetings of its corp, against WeCom's limits
 
     @property
     def consuming(self) -> bool:
@@ -34,17 +36,22 @@ class Reading:
 
 
 class Queues:
-    """Reads the status of the queues, tokens and media. `media`: returns the status of each app's media."""
+    """Reads the status of the queues, tokens, media and limits.
+
+    media: returns the status of each app's media. calls: by app, of its corp.
+    """
 
     def __init__(
         self,
         client: Redis,
         clients: Mapping[str, WeComClient],
         media: Callable[[], Mapping[str, MediaStatus]] = dict,
+        calls: Mapping[str, SharedCalls] | None = None,
     ) -> None:
         self._redis = client
         self._clients = clients
         self._media = media
+        self._calls = calls or {}
 
     def probe(self) -> None:
         """Raises redis.RedisError unless Redis accepts a write: a full or read-only one still answers a ping."""
@@ -73,6 +80,7 @@ class Queues:
             memory=memory(self._redis).get("used_memory"),
             tokens={app: client.tokens.left() for app, client in self._clients.items()},
             media=self._media(),
+            calls={app: calls.status() for app, calls in self._calls.items()},
         )
 
 

@@ -62,8 +62,8 @@ class Status:
 
     @property
     def is_held(self) -> bool:
-        """Whether calls were held back within the last seconds."""
-        return self.held is not None and self.now - self.held.until < limits.PROBE
+        """Whether calls are held back, or were within the last seconds."""
+        return self.blocked > 0 or (self.held is not None and self.now - self.held.until < limits.PROBE)
 
 
 class SharedCalls:

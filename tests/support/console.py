@@ -10,6 +10,8 @@ from flask_wtf.csrf import generate_csrf
 from werkzeug.test import TestResponse
 
 from tasks.monitoring.queue_status import Reading
+from tasks.rate_limits.limiter import Held, Status
+from tasks.rate_limits.limits import Limits
 from tasks.services import Services
 from webhook import create_app
 from webhook.console import sessions
@@ -92,3 +94,8 @@ def a_flow(**different: object) -> Flow:
     """A queue status: nothing is waiting, and a worker took a message just now."""
     values: dict[str, object] = {"waiting": 0, "in_flight": 0, "oldest": 0.0, "silence": 0.1, "upkeep": 0}
     return Flow(Reading(**values | {"memory": None, "tokens": {}} | different), rate=0)  # type: ignore[arg-type]
+
+
+def at_the_limit(errcode: int | None = None, minute: int = 9_700, hour: int = 20_000) -> Status:
+    """Greetings that wait for WeCom's limits, since it has refused one with `errcode`, or so that it refuses none."""
+    return Status(minute, hour, Limits.of(), 0.0, errcode, Held(995.0, 999.0, errcode or 0), now=1000.0)

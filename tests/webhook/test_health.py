@@ -9,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tasks.counters import count, latency
 from tasks.ledger.pauses import WELCOME
 from tasks.monitoring.queue_status import SILENT
+from tasks.rate_limits.limiter import SharedCalls
+from tasks.rate_limits.limits import SEND, Limits
 from tasks.services import build_services
 from tasks.storage import keys
 from tasks.templates.render import needed
@@ -53,6 +55,34 @@ def metrics(web) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_a_process_is_alive_whatever_else_is_wrong(web):
     answer = web.get("/healthz")
     assert (answer.status_code, answer.data) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    ("percent", "refused", "says"),
+    [
+        (97, True, "since WeCom refuses them for its limit (45009); 0 of 9700 in the last minute"),
+        (
+            1,
+            False,
+            "since as many were sent as WeCom allows; 100 of 100 in the last minute, 100 of 1500 in the last hour",
+        ),
+    ],
+)
+def test_what_wecoms_limits_hold_back_is_remarked_and_exported(web, redis_client, percent, refused, says):
+    calls = SharedCalls(redis_client, web.services.settings.apps["default"].corp_id, {"x"}, Limits.of(percent))
+    web.services.calls["default"].limits = Limits.of(percent)
+    assert metrics(web)["wecom_welcome_calls_held", (("app", "default"),)] == 0
+    if refused:
+        calls.refused(SEND, 45009, probe=False)
+    else:
+        assert [calls.take(SEND, number, Limits.of(percent))[0] for number in (100, 1)] == [100, 0]
+    (remark,) = (one for one in web.get("/readyz").json["remarks"] if "greetings wait" in one)
+    assert says in remark
+    found = metrics(web)
+    assert found["wecom_welcome_calls_held", (("app", "default"),)] == 1
+    number = 0 if refused else 100
+    assert found["wecom_welcome_calls", (("app", "default"), ("per", "minute"))] == number
+    assert found["wecom_welcome_calls_limit", (("app", "default"), ("per", "minute"))] == Limits.of(percent).minute
 
 
 def test_a_lane_that_is_paused_is_remarked_without_a_name(web, wecom):

@@ -104,8 +104,9 @@ def show() -> str:
 
 
 def _flow() -> Flow:
-    services = current.services()
-    return Flow(services.queues.read(), 0, failure_streak(services.ledger, current.app().name))
+    services, app = current.services(), current.app().name
+    reading = services.queues.read()
+    return Flow(reading, 0, failure_streak(services.ledger, app), reading.calls.get(app))
 
 
 def _last_hour() -> OutcomeCount:

@@ -79,7 +79,8 @@ class Pulse:
             missed = max(failure_streak(self._services.ledger, name).missed for name in self._services.settings.apps)
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
-        if not reading.consuming or (reading.oldest or 0) > SLOW or missed >= FAILING:
+        refused = any(one.is_held and one.errcode for one in reading.calls.values())
+        if not reading.consuming or (reading.oldest or 0) > SLOW or missed >= FAILING or refused:
             return State("bad", lazy_gettext("Trouble"))
         return State("ok", lazy_gettext("All well"))
 

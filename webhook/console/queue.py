@@ -20,6 +20,7 @@ from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause
 from tasks.messages import Message
 from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.queue_status import Reading
+from tasks.rate_limits.limiter import Status
 from tasks.storage import keys
 from webhook.console import current, statistics_summary
 from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
@@ -50,11 +51,15 @@ ROLES = {  # role → what it does
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The welcome queue. `rate`: customers added in the last minute, of all apps. `run`: the newest outcomes."""
+    """The welcome queue. `rate`: customers added in the last minute, of all apps. `run`: the newest outcomes.
+
+    calls: greetings of the app's corp, against WeCom's limits.
+    """
 
     reading: Reading
     rate: int
     run: FailureStreak = NONE
+    calls: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
             )
         return QueueVerdict(BAD, headline, Message.of("No word from the workers for %(n)s s", n=f"{silence:.0f}"))
     oldest = reading.oldest or 0.0
+    if flow.calls is not None and flow.calls.is_held:
+        return _limited(flow.calls, oldest)
     if oldest > window:
         more = Message.of(
             "%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}"
@@ -103,6 +110,26 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
     return QueueVerdict(
         OK, Message.of("Whoever is added now is greeted in about %(n)s s", n=seconds(oldest + float(half)))
     )
+
+
+def _limited(calls: Status, oldest: float) -> QueueVerdict:
+    """What is said while WeCom's limits hold greetings back."""
+    counts = {"n": f"{calls.minute:,}", "limit": f"{calls.limits.minute:,}"}
+    if calls.errcode:
+        headline = Message.of("Greetings wait: WeCom refuses them for its limit (%(errcode)s)", errcode=calls.errcode)
+        if calls.minute * 2 < calls.limits.minute:
+            more = Message(
+                "Only %(n)s of %(limit)s were sent in the last minute: another program may call the same API", counts
+            )
+        else:
+            more = Message("%(n)s of %(limit)s were sent in the last minute. One call tries for all", counts)
+        return QueueVerdict(BAD, headline, more)
+    headline = Message.of("Greetings wait: as many were sent as WeCom allows")
+    if calls.hour >= calls.limits.hour:
+        counts = {"n": f"{calls.hour:,}", "limit": f"{calls.limits.hour:,}"}
+        return QueueVerdict(BAD, headline, Message("%(n)s of %(limit)s were sent in the last hour", counts))
+    more = Message("%(n)s of %(limit)s were sent in the last minute", counts)
+    return QueueVerdict(BAD if oldest > SLOW else WARN, headline, more)
 
 
 blueprint = Blueprint("queue", __name__)
@@ -145,7 +172,8 @@ def _flow() -> Flow:
     services = current.services()
     now = services.ledger.now()
     rate = int(services.redis.zcount(keys.EVENTS, now - 60_000, "+inf"))
-    return Flow(services.queues.read(), rate, failure_streak(services.ledger, current.app().name))
+    reading, app = services.queues.read(), current.app().name
+    return Flow(reading, rate, failure_streak(services.ledger, app), reading.calls.get(app))
 
 
 def _days() -> dict[date, statistics.Tallies]:

@@ -11,10 +11,12 @@ from tasks.ledger.delivery import Outcome
 from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.rate_limits.limiter import Status
+from tasks.rate_limits.limits import SEND
 from tasks.services import Services
 from tasks.storage import keys
 from tests.support.builders import in_words
-from tests.support.console import NAME, Browser, a_flow, text_of
+from tests.support.console import NAME, Browser, a_flow, at_the_limit, text_of
 from tests.support.ledger import a_failed_follow_up, accepted, settled
 from tests.support.until import until
 from webhook.console.failure_streak import FAILING, failure_streak
@@ -41,6 +43,36 @@ def test_one_sentence_says_whether_the_next_customer_is_greeted(
     found = verdict(flow, pause, half, window=20.0)
     assert found.tone == tone
     assert says in str(found.headline)
+
+
+@pytest.mark.parametrize(
+    ("calls", "oldest", "tone", "says"),
+    [
+        (at_the_limit(45009), 0.1, "bad", "(45009) 9,700 of 9,700 were sent in the last minute. One call tries"),
+        (at_the_limit(45009, minute=12), 0.1, "bad", "Only 12 of 9,700 were sent in the last minute: another program"),
+        (at_the_limit(), 1.0, "warn", "as many were sent as WeCom allows 9,700 of 9,700 were sent in the last minute"),
+        (at_the_limit(), 9.0, "bad", "as many were sent as WeCom allows"),
+        (at_the_limit(hour=145_500), 1.0, "bad", "145,500 of 145,500 were sent in the last hour"),
+        (replace(at_the_limit(45009), now=2000.0), 0.1, "ok", "ready"),  # the last one was held back long ago
+    ],
+)
+def test_wecoms_limits_are_named_when_they_hold_greetings_back(
+    calls: Status, oldest: float, tone: str, says: str
+) -> None:
+    found = verdict(replace(a_flow(oldest=oldest), calls=calls), None, None, window=20.0)
+    assert found.tone == tone
+    assert says in f"{found.headline} {found.more}"
+
+
+def test_the_pages_say_that_wecom_refuses_greetings_for_its_limit(browse: Browser, services: Services) -> None:
+    services.ledger.claim(0)
+    text = text_of(browse.get("/queue"))
+    assert "Sent to WeCom 0 of 9,700 in the last minute, 0 of 145,500 in the last hour" in text
+    services.calls["default"].refused(SEND, 45009, probe=False)
+    for page in ("/queue", "/"):
+        text = text_of(browse.get(page))
+        assert "Greetings wait: WeCom refuses them for its limit (45009)" in text
+    assert "Refused by WeCom 45009 0 of 9,700" in text_of(browse.get("/queue"))
 
 
 def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
