@@ -32,6 +32,7 @@ class Kind(StrEnum):
     SAME_CODE = "same_code"  # event: the id of the other event that brought the same welcome code
     WINDOW_OVER = "window_over"  # where: "queue" or "tries"; seconds; paused_by
     CALLS_LIMITED = "calls_limited"  # errcode: of WeCom's refusal, 0 if its limits were kept by waiting; seconds
+    OVERLOADED = "overloaded"  # seconds: more customers were added than could be greeted
     TIME_USED_UP = "time_used_up"  # paused_by
     WORKER_DIED_IN_TRY = "worker_died_in_try"
     ANSWER_LOST = "answer_lost"

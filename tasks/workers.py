@@ -23,6 +23,7 @@ from tasks.greeting.asking import Asking
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.greeting.slots import Slots
+from tasks.greeting.too_late import TooLate
 from tasks.ledger import celery_message
 from tasks.liveness import Loop, Stamp, Watchdog
 from tasks.media_renewal import MediaRenewer
@@ -49,7 +50,8 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     _import_books(services)
     allow_open_files()
     slots = Slots(settings.concurrency)
-    dispatcher = Dispatcher(services.ledger, make_greeter(services, slots).greet, slots)
+    greeter = make_greeter(services, slots)
+    dispatcher = Dispatcher(services.ledger, greeter.greet, slots, TooLate(services.ledger, greeter.give_up))
     watchdog.watch(dispatcher.loop)
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)

@@ -6,7 +6,7 @@ The console's catalogue has the Chinese. No sentence holds a person's name.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.ledger.delivery import LIMITED, Delivery, LeftOutBecause, Outcome
+from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, LeftOutBecause, Outcome
 from tasks.messages import Message
 from tasks.reasons import Kind
 from webhook import timeline
@@ -91,6 +91,10 @@ _LATE = {  # the step that took most of the time → what to say of it, and why
         "WeCom answered too slowly.",
     ),
 }
+_OVERLOADED = (
+    "Not sent: more customers were added than could be greeted",
+    "For %(took)s s all workers were busy with others. Another worker, or a higher WELCOME_CONCURRENCY, greets more.",
+)
 _LATE_OTHERWISE = (
     "Not sent: the %(window)s s were over before a try could begin",
     "The longest step took %(took)s s.",
@@ -214,6 +218,8 @@ def _expired(delivery: Delivery, now: float | None, window: float) -> Words:
         said, why = _LATE_OTHERWISE[0], ""
     else:
         said, why = _LATE.get(kind, _LATE_OTHERWISE)
+    if delivery.cause == OVERLOADED:
+        said, why = _OVERLOADED
     values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Message(said, values)
     if delivery.cause == "paused":

@@ -168,6 +168,12 @@ def _calls_limited(reason: Reason) -> Message:
     )
 
 
+def _overloaded(reason: Reason) -> Message:
+    return Message.of(
+        "more customers than can be greeted: %(seconds)s s in the queue", seconds=f"{reason.params['seconds']:.1f}"
+    )
+
+
 def _time_used_up(reason: Reason) -> Message:
     return _paused(reason, Message("the names, or Redis, took the rest of the time"))
 
@@ -199,6 +205,7 @@ _SPECIAL: Mapping[Kind, Callable[[Reason], Message]] = {  # kinds whose words de
     Kind.NO_ANSWER: _unanswered,
     Kind.WINDOW_OVER: _window_over,
     Kind.CALLS_LIMITED: _calls_limited,
+    Kind.OVERLOADED: _overloaded,
     Kind.TIME_USED_UP: _time_used_up,
     Kind.TRIES_FAILED: _tries_failed,
     Kind.FACTS_UNKNOWN: _facts_unknown,

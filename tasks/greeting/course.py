@@ -7,7 +7,7 @@ from tasks.greeting.admission import Took
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, TryState, may_have_delivered
 from tasks.ledger.claims import Claim, Settlement
-from tasks.ledger.delivery import LIMITED, Attempt
+from tasks.ledger.delivery import LIMITED, OVERLOADED, Attempt
 from tasks.ledger.pauses import Pause
 from tasks.rate_limits.limiter import Held
 from tasks.reasons import Kind, Reason
@@ -79,6 +79,8 @@ class Course:
             reason, cause = Reason(reason.kind, {**reason.params, "paused_by": pause.by}), "paused"
         elif held is not None:
             reason, cause = Reason.of(Kind.CALLS_LIMITED, errcode=held.by, seconds=round(self.claim.age, 1)), LIMITED
+        elif reason is not None and reason.kind is Kind.OVERLOADED:
+            cause = OVERLOADED
         settlement = Settlement(
             outcome=finish.outcome,
             reason=reason,

@@ -8,14 +8,16 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import redis
 
 from tasks.greeting.admission import Load, Took
+from tasks.greeting.policy import LEAST
 from tasks.greeting.slots import Slots
 from tasks.greeting.threads import ThreadPool
+from tasks.greeting.too_late import TooLate
 from tasks.ledger.claims import Claim
 from tasks.ledger.ledger import Ledger
 from tasks.liveness import Loop
@@ -30,12 +32,22 @@ PAUSE = 0.2  # seconds to wait when Redis could not be reached
 
 
 class Dispatcher:
-    """Claims due events and greets them, as many at a time as there are slots."""
+    """Claims due events and greets them, as many at a time as there are slots.
 
-    def __init__(self, ledger: Ledger, greet: Callable[[Claim], Took | None], slots: Slots) -> None:
+    too_late: who looks for those whose time is over, while all slots go to others; without it, they wait for a slot.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        greet: Callable[[Claim], Took | None],
+        slots: Slots,
+        too_late: TooLate | None = None,
+    ) -> None:
         self._ledger = ledger
         self._greet = greet
         self._slots = slots
+        self._too_late = too_late
         self._load = Load(ledger.window)
         self._threads = ThreadPool("greet", 2 * slots.most)
         self.loop = Loop("the dispatcher", at_rest=True)
@@ -66,7 +78,7 @@ class Dispatcher:
                     break  # the last poll withdrew the promise: the next event queues a task message
                 self._poll_now.wait(TICK)
                 self._poll_now.clear()
-            while self._in_flight:
+            while self._in_flight or (self._too_late is not None and self._too_late.busy):
                 self.loop.came_round()
                 time.sleep(TICK)
 
@@ -81,22 +93,38 @@ class Dispatcher:
         """Claim due events for the free slots. → whether there were any."""
         free = self._slots.free
         if free == 0:
+            self._look_for_too_late()
             return False
         now = time.monotonic()
         try:
             taken = self._ledger.take(free, self._load.admission(now), poll_again_within)
         except redis.RedisError as error:
             log.warning("cannot claim due events: %s", type(error).__name__)
+            if self._too_late is not None:
+                self._too_late.away()
             self._stopping.wait(PAUSE)
             return False
         self._load.claimed(now, taken)
         self._waits = taken.waits
-        for claim in taken.claims:
+        self._look_for_too_late()
+        for claim in self._in_time(taken.claims):
             with self._count:
                 self._in_flight.add((claim.id, claim.fencing_token))
             self._slots.take()
             self._threads.submit(partial(self._one, claim))
         return bool(taken.claims)
+
+    def _look_for_too_late(self) -> None:
+        if self._too_late is not None:
+            self._too_late.polled(self._waits)
+
+    def _in_time(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """The claims for which it is not too late; the others are settled aside."""
+        late = [claim for claim in claims if claim.left() < LEAST]
+        if self._too_late is None or not late:
+            return claims
+        self._too_late.settle(late)
+        return [claim for claim in claims if claim not in late]
 
     def _one(self, claim: Claim) -> None:
         try:

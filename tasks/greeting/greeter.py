@@ -4,7 +4,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -20,8 +20,8 @@ from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, Retry
 from tasks.greeting.ports import Books, Limits, Names, Pauses, Recorder
 from tasks.greeting.refused_media import RefusedMedia
-from tasks.ledger.claims import Claim, Kept, Settlement
-from tasks.ledger.delivery import LIMITED, MISSED, LeftOut, LeftOutBecause, Outcome
+from tasks.ledger.claims import Claim, Kept, SettledEvent, Settlement
+from tasks.ledger.delivery import LIMITED, MISSED, OVERLOADED, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import WELCOME, Pause
 from tasks.logs import about
 from tasks.rate_limits.limiter import Held
@@ -270,15 +270,10 @@ class Greeter:
 
     def _settle(self, course: Course, finish: Finish) -> None:
         """Complete the outcome and write it. The one place where an event is settled."""
-        claim = course.claim
-        seconds = claim.elapsed()
-        late = finish.outcome is Outcome.EXPIRED
-        settlement = course.settlement(
-            finish, self._pause(claim) if late else None, self._held(claim) if late else None
-        )
-        counts = {} if claim.event.rehearsal else _counts(claim, settlement, seconds)
-        follow_up = self._is_followed_up(claim, settlement)
-        settle = partial(self._ledger.settle, claim.event, settlement, counts, follow_up)
+        seconds = course.claim.elapsed()
+        one = self._settled(course, finish, self._last_pause() if finish.outcome is Outcome.EXPIRED else None)
+        settlement = one.settlement
+        settle = partial(self._ledger.settle, one.event, settlement, one.counts, one.follow_up)
         written = self._until_redis_answers(settle, PATIENCE)
         if written:
             level = logging.ERROR if settlement.outcome in MISSED else logging.INFO
@@ -287,14 +282,29 @@ class Greeter:
         elif written is None:
             log.error("%s after %.3f s, but Redis does not accept the outcome", settlement.outcome, seconds)
 
-    def _pause(self, claim: Claim) -> Pause | None:
-        """The pause of the queue during the event's window; None where there was none."""
+    def give_up(self, claims: Iterable[Claim], served_since: float) -> Iterator[SettledEvent]:
+        """What is to be written of events for which it is too late. See `policy.given_up`."""
+        pause = self._last_pause()
+        for claim in claims:
+            paused = pause is not None and _overlaps(pause, claim)
+            finish = policy.before_greeting(claim) if paused else policy.given_up(claim, served_since)
+            if finish is not None:
+                yield self._settled(Course.of(claim), finish, pause)
+
+    def _settled(self, course: Course, finish: Finish, pause: Pause | None) -> SettledEvent:
+        """`pause`: the last one, which may be why an event expired."""
+        claim = course.claim
+        late = finish.outcome is Outcome.EXPIRED
+        paused = late and pause is not None and _overlaps(pause, claim)
+        settlement = course.settlement(finish, pause if paused else None, self._held(claim) if late else None)
+        counts = {} if claim.event.rehearsal else _counts(claim, settlement, claim.elapsed())
+        return SettledEvent(claim.event, settlement, counts, self._is_followed_up(claim, settlement))
+
+    def _last_pause(self) -> Pause | None:
         try:
-            pause = self._pauses.last().get(WELCOME)
+            return self._pauses.last().get(WELCOME)
         except redis.RedisError:
             return None
-        since = claim.received_at / 1000
-        return pause if pause is not None and pause.overlaps(since, since + claim.window) else None
 
     def _is_followed_up(self, claim: Claim, settlement: Settlement) -> bool:
         """Whether a follow-up may be needed, whatever the outcome; the follow-up itself finds out what to do."""
@@ -329,12 +339,20 @@ def _counts(claim: Claim, settlement: Settlement, seconds: float) -> dict[str, i
         counts[count("recoveries_total", app=app)] = claim.redeliveries
     if settlement.cause == LIMITED:
         counts[count("limited_total", app=app)] = 1
+    if settlement.cause == OVERLOADED:
+        counts[count("overloaded_total", app=app)] = 1
     if settlement.variant:
         labels = {"rule": settlement.rule, "variant": settlement.variant, "outcome": settlement.outcome}
         counts[count("variants_total", app=app, **labels)] = 1
     if settlement.outcome is Outcome.SENT:
         counts |= latency(app, seconds)
     return counts
+
+
+def _overlaps(pause: Pause, claim: Claim) -> bool:
+    """Whether the queue was paused during the event's window."""
+    since = claim.received_at / 1000
+    return pause.overlaps(since, since + claim.window)
 
 
 def _shown(one: LeftOut) -> str:

@@ -1,6 +1,7 @@
 """What happens next to an event: pure functions over frozen values, so that every case is a row in a test table.
 
 before_greeting(claim)              → Finish when WeCom must not be called, else None
+given_up(claim, served_since)       → the Finish of an event for which it is too late; None if it is not
 code_shared(finish, sibling)        → the Finish of an event whose welcome code another event used
 try_timeout(number, left)           → seconds for this try, or None when it is too late to begin one
 next_step(error, state, jitter)     → what follows a failed try: Finish, or Retry
@@ -119,6 +120,19 @@ def before_greeting(claim: Claim) -> Finish | None:
         return Finish(Outcome.UNCONFIRMED, Reason.of(Kind.WORKER_DIED_IN_TRY))
     where = "tries" if claim.attempts else "queue"
     return Finish(Outcome.EXPIRED, Reason.of(Kind.WINDOW_OVER, where=where, seconds=round(claim.age, 1)))
+
+
+def given_up(claim: Claim, served_since: float) -> Finish | None:
+    """The outcome of an event for which it is too late; None: it is not.
+
+    served_since: the time of `time.monotonic` since which this process has claimed all that it could. Who came later
+    and was not claimed came with more others than can be greeted.
+    """
+    finish = before_greeting(claim)
+    waited_only = finish is not None and finish.outcome is Outcome.EXPIRED and not claim.attempts
+    if waited_only and claim.claimed_at - claim.age >= served_since:
+        return Finish(Outcome.EXPIRED, Reason.of(Kind.OVERLOADED, seconds=round(claim.age, 1)))
+    return finish
 
 
 def lateness(claim: Claim) -> float:

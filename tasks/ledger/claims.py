@@ -119,6 +119,16 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledEvent:
+    """An event, and what is written when it is settled: see `Ledger.settle`."""
+
+    event: ContactAdded
+    settlement: Settlement
+    counts: Mapping[str, int] = field(default_factory=dict)
+    follow_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FollowUpProgress:
     """How far a follow-up came.
 

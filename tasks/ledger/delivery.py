@@ -39,6 +39,7 @@ MISSED = frozenset(  # of events: not greeted, for all we know
 GREETED = frozenset({Outcome.SENT, Outcome.UNCONFIRMED})  # greeted by us, for all we know
 
 LIMITED = "limited"  # a cause: calls were held back for WeCom's limits
+OVERLOADED = "overloaded"  # a cause: more customers were added than could be greeted
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Delivery:
 
     `created_at`: Unix seconds, WeCom's; `received_ms`: ms of Redis' clock. `outcome` None: still in progress.
     `errcode` None: WeCom's answer had no part in the outcome. `cause`: "paused" where a pause made it late,
-    "limited" where WeCom's limits did, else "".
+    "limited" where WeCom's limits did, "overloaded" where there were more customers than can be greeted, else "".
     `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it; `given_back`:
     how often one gave it back, since no call of WeCom's might begin.
     `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not

@@ -41,9 +41,11 @@ from enum import Enum
 from importlib import resources
 from zoneinfo import ZoneInfo
 
+from redis.typing import EncodableT
+
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
-from tasks.ledger.claims import Admission, Claim, Kept, Settlement, Taken
+from tasks.ledger.claims import Admission, Claim, Kept, SettledEvent, Settlement, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.ledger.rows import claim_of, flat, from_row, index, new_row, settled_fields
@@ -230,31 +232,16 @@ class Ledger:
 
         follow_up: whether something is to be done after it; entered in the same step.
         """
-        counts, fields = counts or {}, settled_fields(settlement)
-        app, outcome = event.app, settlement.outcome
-        latency = statistics.latency(settlement.steps) if outcome is Outcome.SENT else ""
-        ahead = datetime.now(self._timezone).utcoffset() or timedelta()
-        return bool(
-            self._settle(
-                keys=[
-                    *(keys.event(event.id), keys.DUE, keys.COUNTERS, keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED),
-                    keys.missed(app),
-                    index(app, "external_user_id", event.external_user_id),
-                    *(index(app, "outcome", outcome), index(app, "template", settlement.template)),
-                ],
-                args=[
-                    event.id,
-                    len(fields),
-                    *flat(fields),
-                    len(counts),
-                    *flat(counts),
-                    *("1" if holds else "" for holds in (follow_up, outcome in MISSED, outcome in GREETED)),
-                    *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
-                    *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
-                    *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST),
-                ],
-            )
-        )
+        names, args = self._to_settle(SettledEvent(event, settlement, counts or {}, follow_up))
+        return bool(self._settle(keys=names, args=args))
+
+    def settle_all(self, events: Sequence[SettledEvent]) -> int:
+        """As `settle`, each for itself, in one exchange with Redis. → how many outcomes were written."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for one in events:
+                names, args = self._to_settle(one)
+                self._settle(keys=names, args=args, client=pipe)
+            return sum(pipe.execute())
 
     def requeue(self) -> int:
         """Queue a task message if a due event was not claimed, or the queue was silent. → how many events were not."""
@@ -347,6 +334,30 @@ class Ledger:
         args: list[str | int] = [claim.id, claim.fencing_token, "" if lease is None else int(lease * 1000)]
         args += [self._limits.minute, self._limits.hour, *flat(counts or {})]
         return int(self._extend(keys=[keys.event(claim.id), keys.DUE, *([calls] if calls else [])], args=args))
+
+    def _to_settle(self, one: SettledEvent) -> tuple[list[str], list[EncodableT]]:
+        """KEYS and ARGV of settle.lua."""
+        event, settlement, counts = one.event, one.settlement, one.counts
+        fields, app, outcome = settled_fields(settlement), event.app, settlement.outcome
+        latency = statistics.latency(settlement.steps) if outcome is Outcome.SENT else ""
+        ahead = datetime.now(self._timezone).utcoffset() or timedelta()
+        names = [
+            *(keys.event(event.id), keys.DUE, keys.COUNTERS, keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED),
+            keys.missed(app),
+            index(app, "external_user_id", event.external_user_id),
+            *(index(app, "outcome", outcome), index(app, "template", settlement.template)),
+        ]
+        return names, [
+            event.id,
+            len(fields),
+            *flat(fields),
+            len(counts),
+            *flat(counts),
+            *("1" if holds else "" for holds in (one.follow_up, outcome in MISSED, outcome in GREETED)),
+            *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
+            *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
+            *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST),
+        ]
 
 
 def _digest(app: str, code: str) -> str:

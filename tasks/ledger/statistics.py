@@ -14,7 +14,7 @@ FIELDS_LIMIT fields already, is counted without its value: what comes from outsi
     member      userid
     template    its name; "" where none was chosen
     variant     (rule, variant), of rules that have several; in Redis with the rule's length before it
-    cause       of all but `sent`: WeCom's errcode, or a word ("paused", "limited"), or ""
+    cause       of all but `sent`: WeCom's errcode, or a word ("paused", "limited", "overloaded"), or ""
     latency     of `sent` that was the answer of a try: ms from receipt, the upper end of one of BUCKETS; "inf"
 """
 

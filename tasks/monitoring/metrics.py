@@ -24,6 +24,7 @@ HELP = {
     "followups_total": "Follow-ups (tags, remarks) that were done or given up",
     "recoveries_total": "Events taken over from a worker that died",
     "limited_total": "Customers who were not greeted since WeCom's limits held calls back",
+    "overloaded_total": "Customers who were not greeted since there were more than could be",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }
 

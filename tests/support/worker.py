@@ -13,9 +13,11 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from tasks.events import ContactAdded
+from tasks.greeting.admission import Took
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.greeting.slots import Slots
+from tasks.greeting.too_late import TooLate
 from tasks.ledger.claims import Claim
 from tasks.ledger.ledger import Ledger
 from tasks.services import Services, build_services
@@ -99,9 +101,10 @@ class Worker:
         ).json()
         return str(answer.get("url") or answer["media_id"])
 
-    def dispatcher(self, concurrency: int = 8) -> Dispatcher:
+    def dispatcher(self, concurrency: int = 8, greet: Callable[[Claim], Took | None] | None = None) -> Dispatcher:
         slots = Slots(concurrency)
-        return Dispatcher(self.ledger, make_greeter(self.services, slots).greet, slots)
+        greeter = make_greeter(self.services, slots)
+        return Dispatcher(self.ledger, greet or greeter.greet, slots, TooLate(self.ledger, greeter.give_up))
 
     def aside(self, work: Callable[..., Any], *args: Any) -> threading.Thread:
         """Run `work` in a thread of its own."""

@@ -34,6 +34,9 @@ LATE = {
     UsedUpBy.QUEUE: Message.of(
         "They waited in the queue for longer than a welcome code lives. Are the workers running? See Queue."
     ),
+    UsedUpBy.OTHERS: Message.of(
+        "More customers were added than could be greeted. Another worker, or a higher WELCOME_CONCURRENCY, greets more."
+    ),
     UsedUpBy.TRIES: Message.of("WeCom, or the way to it, was too slow."),
 }
 CURES = {

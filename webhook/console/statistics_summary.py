@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tasks.ledger import statistics
-from tasks.ledger.delivery import LIMITED, MISSED
+from tasks.ledger.delivery import LIMITED, MISSED, OVERLOADED
 from tasks.ledger.statistics import Tallies, Value
 from tasks.messages import Message
 from webhook.errcode_texts import errcode
@@ -164,6 +164,8 @@ def _words(outcome: str, value: Value) -> tuple[Message, Message | None]:
         return Message.of("The lane was paused"), None
     if value == LIMITED:
         return Message.of("WeCom's limit on calls held greetings back"), None
+    if value == OVERLOADED:
+        return Message.of("More customers than could be greeted"), None
     if isinstance(value, str) and value.lstrip("-").isdecimal():
         meaning, cure = errcode(int(value))
         return Message.of("%(what)s: %(why)s (%(code)s)", what=name, why=meaning, code=value), cure

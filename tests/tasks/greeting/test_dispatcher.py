@@ -10,9 +10,12 @@ from tasks.directory.lookup import Lookups
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.slots import Slots
 from tasks.ledger.claims import Claim
+from tasks.missed.work_list import WorkList
+from tasks.reasons import Kind
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.simulator.client import StandIn
+from tests.support.builders import BOOK
 from tests.support.ledger import let_time_pass
 from tests.support.processes import RedisServer
 from tests.support.until import until
@@ -27,12 +30,59 @@ def test_it_greets_all_that_is_due_and_ends(worker: Worker) -> None:
     assert [worker.results(record) for record in records] == [[0]] * 20
 
 
+def became(worker: Worker, events: list[str]) -> set[tuple[str | None, Kind | None]]:
+    """Outcomes and reasons of events."""
+    rows = [worker.ledger.delivery(one) for one in events]
+    return {(row.outcome, row.reason and row.reason.kind) for row in rows if row is not None}
+
+
 def test_many_more_who_are_too_late_than_slots_get_their_outcome(worker: Worker) -> None:
     late = [worker.added(ago=60)[1].id for _ in range(20)]
     record, _ = worker.added()
     worker.dispatcher(concurrency=2).run()
     assert worker.results(record) == [0]
-    assert {worker.ledger.delivery(one).outcome for one in late} == {"expired"}
+    assert became(worker, late) == {("expired", Kind.WINDOW_OVER)}, "this worker was not there when they waited"
+
+
+def test_while_all_slots_are_taken_those_too_late_are_settled_aside(
+    worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.greeting.too_late.AWAY", 3600.0)
+    follow = BOOK.replace('！"\n', '！"\n    then: {remark: "{customer}"}\n', 1)
+    worker.services.books.save("default", follow, {})
+    slow, begun = threading.Event(), threading.Event()
+
+    def greet(claim: Claim) -> None:
+        begun.set()
+        slow.wait(60)
+
+    dispatcher = worker.dispatcher(concurrency=1, greet=greet)
+    dispatcher._too_late.polled(waits=False)
+    dispatcher._too_late._served_since -= 100  # it has been there for a while
+    late = [worker.added(ago=30)[1].id for _ in range(150)]
+    tried = worker.added()[1].id
+    running = worker.aside(dispatcher.run)
+    assert begun.wait(30)
+    until(lambda: became(worker, late) == {("expired", Kind.OVERLOADED)})
+    assert became(worker, [tried]) == {(None, None)}
+    assert WorkList(redis_client, "default").counts()[0] == len(late)
+    assert redis_client.hget(keys.COUNTERS, "overloaded_total|app=default") == str(len(late))
+    assert redis_client.zcard(keys.FOLLOWUP_DUE) == len(late), "their tags and remarks come all the same"
+    row = worker.ledger.delivery(late[0])
+    assert (row.cause, row.attempts) == ("overloaded", 0)
+    slow.set()
+    running.join(30)
+    assert not running.is_alive()
+
+
+def test_who_waited_while_redis_was_away_did_not_wait_for_others(worker: Worker) -> None:
+    dispatcher = worker.dispatcher(concurrency=1)
+    dispatcher._too_late.polled(waits=False)
+    dispatcher._too_late._served_since -= 100
+    dispatcher._too_late.away()
+    late = [worker.added(ago=30)[1].id for _ in range(5)]
+    dispatcher.run()
+    assert became(worker, late) == {("expired", Kind.WINDOW_OVER)}
 
 
 def test_it_ends_soon_when_there_is_nothing_to_do(worker: Worker) -> None:

@@ -100,6 +100,25 @@ def test_expired_names_the_step_that_took_the_time(claim: dict[str, Any], reason
     assert words(finish) == reason
 
 
+@pytest.mark.parametrize(
+    ("served_for", "claim", "kind"),
+    [
+        (30.0, {"age": 19.6}, Kind.OVERLOADED),
+        (30.0, {"age": 29.9}, Kind.OVERLOADED),
+        (30.0, {"age": 31.0}, Kind.WINDOW_OVER),  # it came before this process was there
+        (0.0, {"age": 19.6}, Kind.WINDOW_OVER),
+        (30.0, {"age": 19.6, "fencing_token": 2, "attempts": 1, "answers": 1}, Kind.WINDOW_OVER),
+        (30.0, {"age": 19.6, "fencing_token": 2, "attempts": 1}, Kind.WORKER_DIED_IN_TRY),
+        (30.0, {"age": 5.0}, None),
+    ],
+)
+def test_who_waited_while_workers_did_all_they_could_had_too_many_beside_them(
+    served_for: float, claim: dict[str, Any], kind: Kind | None
+) -> None:
+    finish = policy.given_up(a_claim(**claim), time.monotonic() - served_for)
+    assert (finish and finish.reason and finish.reason.kind) == kind
+
+
 # ------------------------------------------------------------------------------------------------ a try
 
 

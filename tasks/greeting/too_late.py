@@ -1,0 +1,79 @@
+"""Settles those for whom it is too late, in batches and in a thread of its own, while the slots go to others."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import redis
+
+from tasks.greeting.policy import LEAST
+from tasks.greeting.threads import ThreadPool
+from tasks.ledger.claims import Claim, SettledEvent
+from tasks.ledger.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+EVERY = 0.25  # seconds between two looks for them, while customers wait
+BATCH = 100  # events that are settled in one exchange with Redis
+AWAY = 5.0  # seconds without a poll after which this process was away: a task message comes every two seconds
+
+
+class TooLate:
+    """`give_up`: see `Greeter.give_up`. Its methods are called by one thread, and return at once."""
+
+    def __init__(self, ledger: Ledger, give_up: Callable[[Sequence[Claim], float], Iterable[SettledEvent]]) -> None:
+        self._ledger = ledger
+        self._give_up = give_up
+        self._threads = ThreadPool("too-late", 1)
+        self._count = threading.Lock()
+        self._under_way = 0
+        self._looked_at = float("-inf")
+        self._polled_at = float("-inf")
+        self._served_since = float("inf")
+
+    @property
+    def busy(self) -> bool:
+        return self._under_way > 0
+
+    def polled(self, waits: bool) -> None:
+        """This process claims all that it can. waits: somebody may wait all the same; then it is time to look."""
+        now = time.monotonic()
+        if now - self._polled_at > AWAY:
+            self._served_since = now
+        self._polled_at = now
+        if waits and now - self._looked_at >= EVERY and not self.busy:
+            self._looked_at = now
+            self._begin(self._look)
+
+    def away(self) -> None:
+        """Redis did not answer: whoever waits now does not wait for others."""
+        self._polled_at = float("-inf")
+
+    def settle(self, claims: Sequence[Claim]) -> None:
+        """Settle those of a claim who turned out to be too late."""
+        self._begin(partial(self._settle, claims))
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        with self._count:
+            self._under_way += 1
+        self._threads.submit(partial(self._do, work))
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except redis.RedisError as error:  # their leases end, and they are found again
+            log.warning("cannot settle who came too late: %s", type(error).__name__)
+        finally:
+            with self._count:
+                self._under_way -= 1
+
+    def _look(self) -> None:
+        while claims := self._ledger.take_too_late(BATCH, LEAST):
+            self._settle(claims)
+
+    def _settle(self, claims: Sequence[Claim]) -> None:
+        written = self._ledger.settle_all(list(self._give_up(claims, self._served_since)))
+        if written:
+            log.error("%s customers had waited for as long as their codes live", written)
