@@ -46,7 +46,7 @@ class Bar:
 
 
 def bars(delivery: Delivery) -> tuple[Bar, ...]:
-    """The bars of a delivery , in order. The longest of several is the slowest."""
+    """The bars of a delivery, in order. The longest of several is the slowest."""
     found = [bar for bar in _bars(delivery.steps, delivery.tries) if bar.took >= 0]
     if len(found) < 2:
         return tuple(found)

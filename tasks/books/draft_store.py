@@ -75,8 +75,8 @@ class Drafts:
         number = self._books.current(app)
         if number is None:
             return Draft(app, EMPTY)
-        revision = self._books.revision(app, number)
-        return Draft(app, self._books.source(app, number), revision.files, number, 0, revision.author, revision.at)
+        source, revision = self._books.stored(app, number)
+        return Draft(app, source, revision.files, number, 0, revision.author, revision.at)
 
     def files(self, app: str) -> dict[str, Media]:
         """Path → file, for all that a form may choose: files that the draft shows, and recent uploads."""
@@ -216,7 +216,8 @@ class Drafts:
     def _revision(self, app: str, number: int) -> Content:
         if not number:
             return Content(normal({}))
-        return Content(values_of(self._books.source(app, number)), self._books.revision(app, number).files)
+        source, revision = self._books.stored(app, number)
+        return Content(values_of(source), revision.files)
 
     def _saved(self, before: Draft, content: Content, author: str, edit: Edit | None) -> Draft | None:
         """Store the draft with this content; content equal to the live book removes the draft. None: changed meanwhile.

@@ -92,7 +92,7 @@ class BookStore:
             with self._reading:  # one thread reads it for all
                 known = self._read.get(app)
                 if known is None or known[0] != number:
-                    source, revision = self._stored(app, number)
+                    source, revision = self.stored(app, number)
                     known = self._read[app] = (number, book_file.read(source, book_file.among(revision.files)))
         return known[1]
 
@@ -101,13 +101,21 @@ class BookStore:
         at = self._redis.get(keys.first_media(app))
         return None if at is None else (now_ms(self._redis) - int(at)) / 1000
 
+    def stored(self, app: str, number: int) -> tuple[str, Revision]:
+        """The YAML of a revision, and its metadata and files. Raises NoRevision."""
+        names = [keys.revision(app, number), keys.revision_about(app, number)]
+        source, about = replies.texts_or_none(self._redis.mget(names))
+        if source is None:
+            raise NoRevision(f"the book of {app} has no revision {number}")
+        return source, _revision(app, number, source, about)
+
     def source(self, app: str, number: int) -> str:
         """The YAML of a revision. Raises NoRevision."""
-        return self._stored(app, number)[0]
+        return self.stored(app, number)[0]
 
     def revision(self, app: str, number: int) -> Revision:
         """A revision's metadata and files. Raises NoRevision."""
-        return self._stored(app, number)[1]
+        return self.stored(app, number)[1]
 
     def history(self, app: str) -> Iterator[Revision]:
         """The revisions, newest first."""
@@ -126,7 +134,7 @@ class BookStore:
 
     def bundle(self, app: str, number: int) -> Bundle:
         """A revision with the bytes of its files. Raises NoRevision."""
-        source, revision = self._stored(app, number)
+        source, revision = self.stored(app, number)
         contents = {path: self.media.get(media.sha256) for path, media in revision.files.items()}
         found = {path: content for path, content in contents.items() if content is not None}
         if len(found) < len(contents):
@@ -197,13 +205,6 @@ class BookStore:
     def shows(self, sha256: str) -> bool:
         """Whether one of the latest revisions or drafts of any app shows a file."""
         return sha256 in self._shown_lately({})
-
-    def _stored(self, app: str, number: int) -> tuple[str, Revision]:
-        names = [keys.revision(app, number), keys.revision_about(app, number)]
-        source, about = replies.texts_or_none(self._redis.mget(names))
-        if source is None:
-            raise NoRevision(f"the book of {app} has no revision {number}")
-        return source, _revision(app, number, source, about)
 
     def _shown_lately(self, shown: Mapping[str, Media]) -> frozenset[str]:
         """Files (sha256) that must not be evicted: of this book, the latest revisions of every app, and the drafts."""

@@ -146,12 +146,10 @@ def lateness(claim: Claim) -> float:
 
 
 def code_shared(finish: Finish, sibling: str) -> Finish:
-    """The outcome of an event whose code WeCom calls used, where the event `sibling` used it; else `finish` itself.
+    """The outcome of an event whose code WeCom calls used (`is_code_used`), where the event `sibling` used it.
 
     It does not count as missed: the sibling has the customer's outcome.
     """
-    if not is_code_used(finish):
-        return finish
     return Finish(Outcome.LOST, Reason.of(Kind.SAME_CODE, event=sibling), finish.errcode, finish.media_died)
 
 

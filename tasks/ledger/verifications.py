@@ -17,7 +17,7 @@ from tasks.storage.connections import Redis
 class Verification:
     """The last callback of an app. `at`: Unix seconds. `problem` None: it was accepted.
 
-    `proven`: whoever sent it holds our Token or our AES key, so it was WeCom.
+    `proven`: WeCom alone can have sent it (webhook.callback.diagnosis). An accepted one is.
     """
 
     at: int

@@ -26,12 +26,9 @@ def diagnose(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> R
         return Reason.of(Kind.QUERY_INCOMPLETE, names=missing)
     if not ciphertext:
         return Reason.of(Kind.NO_CIPHERTEXT)
-    given, timestamp, nonce = (query[name] for name in SIGNED)
-    try:
-        envelope.check(given, timestamp, nonce, ciphertext)
-    except NotSigned:
+    if not is_signed(envelope, query, ciphertext):
         repaired = unquote(ciphertext).replace(" ", "+")
-        if repaired != ciphertext and _signed(envelope, given, timestamp, nonce, repaired):
+        if repaired != ciphertext and is_signed(envelope, query, repaired):
             return Reason.of(Kind.QUERY_MANGLED)
         return _unsigned(envelope, repaired)
     try:
@@ -41,6 +38,16 @@ def diagnose(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> R
     except EnvelopeError:
         return Reason.of(Kind.WRONG_CORP, corp=_receiver(envelope, ciphertext))
     return Reason.of(Kind.NOTHING_WRONG)
+
+
+def is_signed(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> bool:
+    """Whether the query signs a ciphertext for this app."""
+    given, timestamp, nonce = (query.get(name, "") for name in SIGNED)
+    try:
+        envelope.check(given, timestamp, nonce, ciphertext)
+    except NotSigned:
+        return False
+    return True
 
 
 def is_proven(problem: Reason, age: float = 0.0) -> bool:
@@ -55,14 +62,6 @@ def _unsigned(envelope: Envelope, ciphertext: str) -> Reason:
         return Reason.of(Kind.WRONG_TOKEN_AND_KEY)
     ours = receiver == envelope.receive_id.encode()
     return Reason.of(Kind.WRONG_TOKEN if ours else Kind.WRONG_TOKEN_AND_CORP)
-
-
-def _signed(envelope: Envelope, given: str, timestamp: str, nonce: str, ciphertext: str) -> bool:
-    try:
-        envelope.check(given, timestamp, nonce, ciphertext)
-    except NotSigned:
-        return False
-    return True
 
 
 def _receiver(envelope: Envelope, ciphertext: str) -> str:

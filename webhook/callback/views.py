@@ -10,7 +10,6 @@
 WeCom waits 1 s (GET) or 5 s (POST) and sends again up to three times what was not answered 200 (docs 90930, 90238).
 """
 
-import contextlib
 import logging
 import threading
 import time
@@ -33,7 +32,7 @@ from tasks.settings import DEFAULT_APP
 from webhook import current
 from webhook.callback import parsing
 from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
-from webhook.callback.diagnosis import SIGNED, diagnose, is_proven
+from webhook.callback.diagnosis import SIGNED, diagnose, is_proven, is_signed
 from webhook.reason_texts import describe
 
 log = logging.getLogger(__name__)
@@ -119,12 +118,8 @@ def _signed_for(envelopes: Mapping[str, Envelope]) -> str | None:
         ciphertext = request.args.get("echostr", "") or parsing.read_ciphertext(_read_body())
     except (parsing.Malformed, HTTPException):
         return None
-    given, timestamp, nonce = (request.args.get(name, "") for name in SIGNED)
-    for app, envelope in envelopes.items():
-        with contextlib.suppress(NotSigned):
-            envelope.check(given, timestamp, nonce, ciphertext)
-            return app
-    return None
+    signed_for = (app for app, envelope in envelopes.items() if is_signed(envelope, request.args, ciphertext))
+    return next(signed_for, None)
 
 
 def _accept(app: str, event: ContactAdded) -> Response:
@@ -189,7 +184,7 @@ def _read_body() -> bytes:
 
 
 def _open(envelope: Envelope, ciphertext: str) -> bytes:
-    given, timestamp, nonce = (request.args.get(name, "") for name in ("msg_signature", "timestamp", "nonce"))
+    given, timestamp, nonce = (request.args.get(name, "") for name in SIGNED)
     if not ciphertext:
         raise NotSigned("no ciphertext")
     envelope.check(given, timestamp, nonce, ciphertext)

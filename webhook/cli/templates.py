@@ -113,8 +113,8 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
     app = connect(app_name)
     number = revision or current_revision(app)
     try:
-        about = app.shared.books.revision(app.name, number)
-        source = revisions.stamped(app.shared.books.source(app.name, number), about)
+        source, about = app.shared.books.stored(app.name, number)
+        source = revisions.stamped(source, about)
         if file is None:
             record(app.shared, Act.EXPORTED, app.name, number=number)
             say_document(source)

@@ -1,7 +1,8 @@
 """All that commands print, in one place: what comes from outside ends no line and steers no terminal.
 
 Names, States, messages of WeCom's and what was typed stand in lines of output; each is spelled as
-`tasks.visible_text.escaped` has it. Commands never print in another way.
+`tasks.visible_text.escaped` has it. Commands print in no other way, but for the bytes of a file
+that `api` downloads to stdout.
 """
 
 import json

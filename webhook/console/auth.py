@@ -41,7 +41,7 @@ from wtforms.validators import InputRequired, Length
 from tasks.audit import Act
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.console import current, known_browsers, sessions
+from webhook.console import cookies, current, known_browsers, sessions
 from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields
 from webhook.console.links import from_elsewhere, here, inside
 
@@ -68,7 +68,6 @@ HEADERS = Secure(
     xcto=XContentTypeOptions().nosniff(),
     xfo=XFrameOptions().deny(),
 )
-_YEAR = 365 * 86400
 _NAME_COOKIE = "welcome-operator"
 
 blueprint = Blueprint("access", __name__)
@@ -228,9 +227,7 @@ def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> Re
     response: BaseResponse = redirect(target)
     if kept is not None:
         response = Response(render_template("kept.html", action=target, fields=kept, reason=_("You are signed in")))
-    response.set_cookie(
-        _NAME_COOKIE, quote(name), max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
-    )
+    cookies.keep(response, _NAME_COOKIE, quote(name))
     return response
 
 

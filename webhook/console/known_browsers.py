@@ -10,8 +10,10 @@ import secrets
 from flask import Response, current_app, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from webhook.console import cookies
+
 COOKIE = "welcome-known"
-LIFE = 365 * 86_400  # seconds
+LIFE = cookies.YEAR
 _SALT = "known browser"
 
 
@@ -32,9 +34,7 @@ def remember(response: Response) -> None:
     """Make the browser that asks, and is signed in, a known one."""
     signer = _signer()
     if signer is not None and known() is None:
-        value = signer.dumps(secrets.token_hex(8))
-        secure = request.is_secure
-        response.set_cookie(COOKIE, str(value), max_age=LIFE, httponly=True, samesite="Lax", secure=secure)
+        cookies.keep(response, COOKIE, str(signer.dumps(secrets.token_hex(8))))
 
 
 def _signer() -> URLSafeTimedSerializer | None:

@@ -16,13 +16,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel, Domain, get_locale, gettext
 
 from tasks.messages import Message, translate
+from webhook.console import cookies
 from webhook.console.links import inside
 from webhook.reason_texts import describe
 
 CHINESE, ENGLISH = "zh_Hans", "en"
 NAMES = {CHINESE: "中文", ENGLISH: "English"}  # each in its own words
 COOKIE = "welcome-language"
-_YEAR = 365 * 86400
 
 blueprint = Blueprint("language", __name__)
 
@@ -104,5 +104,5 @@ def choose(code: str) -> ResponseReturnValue:
     """Set the language of this browser."""
     response = redirect(inside(request.args.get("back", "")))
     if code in NAMES:
-        response.set_cookie(COOKIE, code, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
+        cookies.keep(response, COOKIE, code)
     return response

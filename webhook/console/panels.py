@@ -32,11 +32,6 @@ class Panels:
     def __init__(self) -> None:
         self._away: Message | None = None
 
-    @property
-    def away(self) -> bool:
-        """Whether Redis did not answer at all."""
-        return self._away is not None
-
     def read(self, look: Callable[[], T]) -> Panel[T]:
         """What `look` returns, or why Redis could not be read."""
         if self._away is not None:

@@ -1,6 +1,7 @@
 """Numbers: adds and greetings by day, channel, member, welcome or variant; as a page, and as a CSV file.
 
-Read from the tallies (ledger.statistics): a read for each day that is asked for, however many customers it had.
+Read from the tallies (tasks.ledger.statistics): a hash or two for each day, in one pipelined read, however many
+customers it had.
 """
 
 from collections.abc import Iterator, Sequence

@@ -25,7 +25,7 @@ BUSY = "控制台正忙，请稍后再试 · The console is busy, try again in a
 class ConcurrencyLimit:
     """An application of which one part is entered by few requests at once.
 
-    A request is inside until its answer is sent whole, which the server says by closing it.
+    A request is inside until its answer has been made, whole: then the server closes it, and sends it without a thread.
     """
 
     def __init__(

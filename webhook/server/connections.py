@@ -222,7 +222,6 @@ def adjustments(threads: int, backlog: int) -> dict[str, Any]:
         "threads": threads,
         "backlog": backlog,
         "ident": None,
-        "asyncore_use_poll": True,
         "connection_limit": 1 << 20,  # `keep_bounds` stays below it
         "channel_timeout": 1 << 20,
         "clear_untrusted_proxy_headers": False,  # the application's ProxyFix reads those it may

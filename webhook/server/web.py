@@ -47,8 +47,6 @@ def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
             "timeout": SILENT,
             "graceful_timeout": 20,
             "control_socket_disable": True,
-            "accesslog": None,
-            "loglevel": "warning",
             "logger_class": _Log,
             "proc_name": "wecom-welcome web",
         },

@@ -43,10 +43,16 @@ def history() -> str:
     """The revisions, newest first, each with its changes."""
     newest = _newest()
     start = max(1, min(newest, request.args.get("from", newest, type=int)))
-    shown = [one for one in map(_revision, range(start, max(0, start - PAGE), -1)) if one] if newest else []
+    stored = {number: _stored(number) for number in range(start, max(0, start - PAGE) - 1, -1)} if newest else {}
+    contents = {number: None if found is None else _parsed(*found) for number, found in stored.items()}
+    *shown, _before_the_last = stored or [0]
     return render_template(
         "welcomes/history.html",
-        revisions=[(one, _changed_in(one.number)) for one in shown],
+        revisions=[
+            (found[1], _changes(contents[number - 1], contents[number]))
+            for number in shown
+            if (found := stored[number]) is not None
+        ],
         current=newest,
         newer=min(newest, start + PAGE) if start < newest else 0,
         older=start - PAGE if start > PAGE else 0,
@@ -58,10 +64,12 @@ def revision(number: int) -> str:
     """One revision, compared with the previous one or the one that `with` names."""
     newest = _newest()
     against = request.args.get("with", number - 1, type=int)
-    about, after = _revision(number), _content(number)
+    stored = _stored(number)
+    after = _parsed(*stored) if stored is not None else None
     before = _content(against) if against else Content(values_of("version: 1\n"))
-    if about is None or after is None:
+    if stored is None or after is None:
         abort(404)
+    source, about = stored
     changes = differences(before, after) if before is not None else None
     rules = [
         rule_of(value) for change in changes or () if change.kind == "rule" for value in (change.before, change.after)
@@ -73,7 +81,7 @@ def revision(number: int) -> str:
         current=newest,
         changes=changes,
         back=count(_content(newest) or after, after) if newest != number else 0,
-        source=current.services().books.source(current.app().name, number),
+        source=source,
         rule_of=rule_of,
         names=names_of([rule for rule in rules if rule]),
     )
@@ -105,25 +113,28 @@ def _newest() -> int:
     return current.services().books.current(current.app().name) or 0
 
 
-def _revision(number: int) -> Revision | None:
-    """A revision's metadata; None if it is not stored."""
+def _stored(number: int) -> tuple[str, Revision] | None:
+    """A revision's YAML and metadata; None if it is not stored."""
     try:
-        return current.services().books.revision(current.app().name, number)
+        return current.services().books.stored(current.app().name, number)
     except NoRevision:
         return None
 
 
 def _content(number: int) -> Content | None:
-    """A revision's content; None if it is not stored."""
-    books, app = current.services().books, current.app().name
+    """A revision's content; None if it is not stored, or no book."""
+    stored = _stored(number)
+    return None if stored is None else _parsed(*stored)
+
+
+def _parsed(source: str, about: Revision) -> Content | None:
     try:
-        return Content(values_of(books.source(app, number)), books.revision(app, number).files)
-    except (NoRevision, BookError):
+        return Content(values_of(source), about.files)
+    except BookError:
         return None
 
 
-def _changed_in(number: int) -> tuple[Any, ...] | None:
-    after, before = _content(number), _content(number - 1)
+def _changes(before: Content | None, after: Content | None) -> tuple[Any, ...] | None:
     return None if after is None or before is None else differences(before, after)
 
 
