@@ -71,6 +71,9 @@ RUNS = {
     for run in (
         Run("steady100", "steady 100/s", 2500, 100),
         Run("steady200", "steady 200/s", 5000, 200),
+        Run(
+            "steady167", "steady 167/s, 1 s a call", 5000, 167, faults=Faults(latency_ms=1000), of=("product", "tuned")
+        ),
         Run("burst1000", "burst of 1000 in 1 s", 1000, 1000),
         Run("burst4000", "burst of 4000 in 1 s", 4000, 4000),
         Run("burst8000", "burst of 8000 in 1 s", 8000, 8000),

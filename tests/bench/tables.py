@@ -164,6 +164,11 @@ ROWS: Sequence[Row] = (
     Row("steady 100/s: greeted in time; p99", "持续 100/秒：按时发出；p99", _steady("steady100")),
     Row("steady 200/s: greeted in time; p99", "持续 200/秒：按时发出；p99", _steady("steady200")),
     Row(
+        "steady 167/s, 1 s for each API call: greeted in time; p99",
+        "持续 167/秒，接口每次 1 秒：按时发出；p99",
+        _steady("steady167"),
+    ),
+    Row(
         "burst of 1000, 4000, 8000 in one second: greeted in time", "一秒内涌入 1000、4000、8000 位：按时发出", _bursts
     ),
     Row(

@@ -61,6 +61,7 @@ def verdicts(found: Findings) -> list[Verdict]:
             for run, title in (
                 ("steady100", "steady 100/s"),
                 ("steady200", "steady 200/s"),
+                ("steady167", "steady 167/s, 1 s a call"),
                 ("burst1000", "burst of 1000"),
                 ("burst4000", "burst of 4000"),
                 ("burst8000", "burst of 8000"),
