@@ -38,6 +38,7 @@ class Kind(StrEnum):
     ANSWER_LOST = "answer_lost"
     CODE_USED_AFTER_LOST_ANSWER = "code_used_after_lost_answer"
     CODE_USED_AFTER_ERROR = "code_used_after_error"
+    CODE_USED_ELSEWHERE = "code_used_elsewhere"
     OTHER_APP_SENDING = "other_app_sending"
     OTHER_APP_SENDING_AFTER_LOST_ANSWER = "other_app_sending_after_lost_answer"
     TRIES_FAILED = "tries_failed"  # tries, cause, in_doubt

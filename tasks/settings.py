@@ -77,6 +77,7 @@ class Settings:
     domain_verification: str | None = None  # the code in WeCom's WW_verify_<code>.txt
     liveness_file: Path | None = None  # its time is renewed every second: tasks.liveness
     notify_socket: str | None = None  # systemd's NOTIFY_SOCKET
+    lifeboat: bool = True  # where the data directory can be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "REDIS_URL", None, read_as.redis_url, "redis://, rediss://, unix:// or sentinel://; unset: the embedded server"
     ),
-    Variable("WELCOME_DATA_DIR", "./var", Path, "the embedded server's files"),
+    Variable("WELCOME_DATA_DIR", "./var", Path, "the embedded server's files, and the lifeboat's"),
+    Variable(
+        "WELCOME_LIFEBOAT", "on", read_as.one_of("on", "off"), "whether the web process greets while Redis is away"
+    ),
     Variable("WELCOME_PUBLIC_URL", None, read_as.http_url, "what WeCom reaches, to print the callback URL"),
     Variable("WELCOME_BOOK", None, Path, "a welcome book to import at start if none is stored yet"),
     Variable("WELCOME_WINDOW_S", "20", read_as.number(float, 1, 3600), "seconds a welcome code lives"),
@@ -242,6 +246,7 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         domain_verification=values["WECOM_DOMAIN_VERIFICATION"],
         liveness_file=directory / values["WELCOME_LIVENESS_FILE"] if values["WELCOME_LIVENESS_FILE"] else None,
         notify_socket=given.get("NOTIFY_SOCKET"),
+        lifeboat=values["WELCOME_LIFEBOAT"] == "on",
     )
 
 

@@ -25,6 +25,7 @@ from tasks.greeting.greeter import Greeter
 from tasks.greeting.slots import Slots
 from tasks.greeting.too_late import TooLate
 from tasks.ledger import celery_message
+from tasks.lifeboat import make_recovery
 from tasks.liveness import Loop, Stamp, Watchdog
 from tasks.media_renewal import MediaRenewer
 from tasks.monitoring import jobs
@@ -191,6 +192,7 @@ def _work(
     app.conf.worker_consumer = functools.partial(PromptConsumer, came_round=came_round)
     reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered)
     reaper.start()
+    make_recovery(services).start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets
     worker = app.Worker(

@@ -9,6 +9,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.services import Services
 from webhook import current, health
 from webhook.callback import views
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def create_app(services: Services) -> Flask:
+def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     """The web application on these services; `intake.TIMEOUT` must be their time-out for Redis."""
     settings = services.settings
     app = Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     current.set_services(app, services)
+    current.set_lifeboat(app, lifeboat)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(health.blueprint)
     served: WSGIApplication = _Registered(app.wsgi_app, settings.apps)
@@ -34,6 +36,7 @@ def create_app(services: Services) -> Flask:
         from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
         app.extensions["console"] = create_console(services)
+        current.set_lifeboat(app.extensions["console"], lifeboat)
         served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
     else:
         log.info("no CONSOLE_PASSWORD: the console is off")

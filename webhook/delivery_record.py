@@ -34,6 +34,7 @@ def record(delivery: Delivery) -> dict[str, Any]:
         "revision": delivery.revision,
         "tries": [_try(one) for one in delivery.tries],
         "without": [one.number for one in delivery.left_out],
+        "lifeboat": delivery.lifeboat,
         "followup": None if delivery.follow_up is None else _follow_up(delivery.follow_up),
     }
 

@@ -3,8 +3,9 @@
 import redis
 from flask import Blueprint, Response, jsonify
 
+from tasks.lifeboat.metrics import metrics as of_lifeboat
 from tasks.monitoring import heartbeat
-from tasks.monitoring.metrics import exposition
+from tasks.monitoring.metrics import exposition, text
 from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.services import Services
 from tasks.storage.connections import CannotPersist
@@ -22,11 +23,13 @@ def alive() -> Response:
 
 @blueprint.get("/readyz/intake")
 def can_store() -> tuple[Response, int]:
-    """Whether this process can store events."""
+    """Whether this process can take events: Redis stores them, or the lifeboat takes them."""
     try:
         current.services().queues.probe()
     except redis.RedisError as error:
-        return _away(error)
+        lifeboat = current.lifeboat()
+        if lifeboat is None or not lifeboat.can_take():
+            return _away(error)
     return _answer([])
 
 
@@ -62,11 +65,18 @@ def can_greet() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """What Prometheus reads."""
-    services = current.services()
+    services, lifeboat = current.services(), current.lifeboat()
+    own = [] if lifeboat is None else of_lifeboat(lifeboat.status())
     try:
-        return Response(exposition(services.redis, services.queues), content_type="text/plain; version=0.0.4")
+        return _metrics(exposition(services.redis, services.queues, own))
     except redis.RedisError as error:
+        if lifeboat is not None and lifeboat.status().in_use:
+            return _metrics(text(own))  # all that is known now
         return Response(f"Redis does not answer: {type(error).__name__}", 503, mimetype="text/plain")
+
+
+def _metrics(content: bytes) -> Response:
+    return Response(content, content_type="text/plain; version=0.0.4")
 
 
 def _remarks(services: Services) -> list[str]:
@@ -111,4 +121,7 @@ def _tokenless(services: Services, app: str) -> str:
 
 
 def _answer(missing: list[str], **details: object) -> tuple[Response, int]:
+    lifeboat = current.lifeboat()
+    if lifeboat is not None and (status := lifeboat.status()).in_use:
+        details["lifeboat"] = {"waiting": status.waiting, "greeted": status.greeted}
     return jsonify(ready=not missing, missing=missing, **details), 503 if missing else 200

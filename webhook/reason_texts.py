@@ -23,6 +23,7 @@ _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's para
     Kind.WORKER_DIED_IN_TRY: Message("a worker died during a try, and the answer with it"),
     Kind.ANSWER_LOST: Message("an answer was lost, and then the window was over"),
     Kind.CODE_USED_AFTER_LOST_ANSWER: Message("an answer was lost, and now WeCom says that the code is used"),
+    Kind.CODE_USED_ELSEWHERE: Message("the code was used already, by another process of ours or by another app"),
     Kind.CODE_USED_AFTER_ERROR: Message("WeCom failed in an earlier try, and now says that the code is used"),
     Kind.OTHER_APP_SENDING: Message("another app was sending its welcome to the end"),
     Kind.OTHER_APP_SENDING_AFTER_LOST_ANSWER: Message("an answer was lost, and to the end a welcome was being sent"),

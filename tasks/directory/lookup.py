@@ -84,6 +84,12 @@ def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[st
     }
 
 
+def cached_answers(client: Redis, names: list[str]) -> dict[str, Any]:
+    """Key → answer in the cache, stale or not, of those that are there. Raises redis.RedisError."""
+    found = zip(names, _answers(client, names), strict=True)
+    return {name: answer for name, answer in found if answer is not None}
+
+
 def _answers(client: Redis, names: list[str]) -> list[Any]:
     """The cached answer under each of these keys; None where there is none."""
     return [json.loads(kept)["answer"] if kept else None for kept in client.mget(names)] if names else []

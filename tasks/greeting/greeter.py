@@ -43,7 +43,10 @@ HELD_LATE = 5.0  # seconds before the end of a window in which greetings were he
 
 
 class Greeter:
-    """Greets one customer. Thread-safe. `limits`: by app; an event of another one waits for a limit in its thread."""
+    """Greets one customer. Thread-safe. `limits`: by app; an event of another one waits for a limit in its thread.
+
+    alone: without the ledger, so that others may have the same event.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Greeter:
         clients: Mapping[str, WeComClient],
         pauses: Pauses,
         limits: Mapping[str, Limits] | None = None,
+        alone: bool = False,
     ) -> None:
         self._ledger = ledger
         self._books = books
@@ -61,6 +65,7 @@ class Greeter:
         self._pauses = pauses
         self._limits = limits or {}
         self._refused_media = RefusedMedia(books.ready.refuse)
+        self._alone = alone
 
     def greet(self, claim: Claim) -> Took | None:
         """Process one claimed event to its outcome, inside its window. → how long WeCom took; None: it was not asked.
@@ -266,7 +271,9 @@ class Greeter:
         if not sibling:  # nothing is known of the code: Redis lost it, or an earlier release accepted the other event
             with contextlib.suppress(redis.RedisError):
                 sibling = self._ledger.greeted_sibling(claim.event, claim.received_at) or ""
-        return policy.code_shared(finish, sibling) if sibling else finish
+        if sibling:
+            return policy.code_shared(finish, sibling)
+        return policy.code_used_elsewhere(finish) if self._alone else finish
 
     def _settle(self, course: Course, finish: Finish) -> None:
         """Complete the outcome and write it. The one place where an event is settled."""

@@ -153,6 +153,17 @@ def code_shared(finish: Finish, sibling: str) -> Finish:
     return Finish(Outcome.LOST, Reason.of(Kind.SAME_CODE, event=sibling), finish.errcode, finish.media_died)
 
 
+def code_used_elsewhere(finish: Finish) -> Finish:
+    """The outcome without the ledger, where WeCom calls the code used: nobody here knows who used it.
+
+    A worker may have, if Redis had stored the event and only its answer was lost, or another web process: `sent` then
+    replaces this. It does not count as missed.
+    """
+    if not is_code_used(finish):
+        return finish
+    return Finish(Outcome.LOST, Reason.of(Kind.CODE_USED_ELSEWHERE), finish.errcode, finish.media_died)
+
+
 def is_code_used(finish: Finish) -> bool:
     """Whether WeCom said that the code is used although no try of ours can have used it."""
     return finish.errcode in (CODE_USED, CODE_SPENT) and finish.outcome in (Outcome.REFUSED, Outcome.LOST)

@@ -100,7 +100,7 @@ class Settlement:
     """What became of an event. `errcode` None: WeCom's answer had no part in it. `steps`: name → ms since receipt.
 
     `values` of the text's placeholders and `left_out`, the attachments that were not sent, show with the revision the
-    message as it was sent. `cause`: a word to count it by where there is no errcode.
+    message as it was sent. `cause`: a word to count it by where there is no errcode. `lifeboat`: without Redis.
     """
 
     outcome: Outcome
@@ -116,6 +116,7 @@ class Settlement:
     values: Mapping[str, str] = field(default_factory=dict)
     left_out: Sequence[LeftOut] = ()
     cause: str = ""
+    lifeboat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,8 @@ class Delivery:
     `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it; `given_back`:
     how often one gave it back, since no call of WeCom's might begin.
     `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
-    kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it.
+    kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it. `lifeboat`: it
+    was processed without Redis.
     """
 
     id: str
@@ -178,6 +179,7 @@ class Delivery:
     tick: Tick | None = None
     found_ms: int | None = None
     customer_name: str | None = None
+    lifeboat: bool = False
 
     @property
     def event(self) -> ContactAdded:

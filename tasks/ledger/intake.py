@@ -13,6 +13,7 @@ import redis
 
 from tasks.events import ContactAdded
 from tasks.ledger.ledger import Acceptance, Ledger
+from tasks.storage.connections import NotPrimary
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,14 @@ HOLD_OFF = 0.5  # seconds after a failure in which callers are told at once
 
 
 class Unavailable(Exception):
-    """The event is not stored. WeCom is to send it again."""
+    """The event is not stored, for all that is known. WeCom is to send it again.
+
+    in_doubt: it may have been stored, and only the answer was lost.
+    """
+
+    def __init__(self, why: str, in_doubt: bool = False) -> None:
+        super().__init__(why)
+        self.in_doubt = in_doubt
 
 
 class Intake:
@@ -36,19 +44,26 @@ class Intake:
         """True: stored, with its place in the queue, in one step. False: known, or a replay. Raises Unavailable."""
         failed_at = self._failed_at
         if failed_at is None:
-            return self._submit(event)
+            return self._submit(event, was_there=True)
         if time.monotonic() - failed_at < HOLD_OFF or not self._asking.acquire(blocking=False):
             raise Unavailable("Redis did not answer a moment ago")
         try:
-            return self._submit(event)
+            return self._submit(event, was_there=False)
         finally:
             self._asking.release()
 
-    def _submit(self, event: ContactAdded) -> Acceptance:
+    def _submit(self, event: ContactAdded, was_there: bool) -> Acceptance:
         try:
             stored = self._ledger.accept(event)
         except redis.RedisError as error:  # refused, silent, full (-OOM) or read-only: all the same to WeCom
             self._failed_at = time.monotonic()
-            raise Unavailable(type(error).__name__) from None
+            raise Unavailable(type(error).__name__, _may_be_stored(error, was_there)) from None
         self._failed_at = None
         return stored
+
+
+def _may_be_stored(error: redis.RedisError, was_there: bool) -> bool:
+    """`was_there`: whether Redis answered the last time, so that this was asked over a connection that was open."""
+    if isinstance(error, redis.ResponseError | NotPrimary):
+        return False
+    return was_there or not getattr(error, "unsent", False)

@@ -35,12 +35,14 @@ Times are milliseconds of Redis' own clock: hosts' clocks differ.
 import hashlib
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from importlib import resources
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from redis.client import Pipeline
 from redis.typing import EncodableT
 
 from tasks.events import ContactAdded
@@ -48,6 +50,7 @@ from tasks.ledger import celery_message, pauses, query, statistics
 from tasks.ledger.claims import Admission, Claim, Kept, SettledEvent, Settlement, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
+from tasks.ledger.recorded import Recorded
 from tasks.ledger.rows import claim_of, flat, from_row, index, new_row, settled_fields
 from tasks.rate_limits.limiter import CALLS_LUA
 from tasks.rate_limits.limits import SEND, Limits
@@ -124,24 +127,19 @@ class Ledger:
 
     def accept(self, event: ContactAdded) -> Acceptance:
         """Store an event and queue a task message. Neither for one that is there already, nor for a replay."""
-        identity, row = event.id, new_row(event)
-        code = "" if event.rehearsal else event.welcome_code
-        indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
-        indexes["external_user_id"] = event.external_user_id
-        listed = [index(event.app, field, value) for field, value in indexes.items()]
-        pushed_at = event.created_at if event.pushed_at is None else min(event.created_at, event.pushed_at)
-        return _ACCEPTED[
-            self._accept(
-                keys=[
-                    *(keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.POLLING_UNTIL),
-                    *(keys.code_owner(_digest(event.app, code)), keys.forgotten_event(identity), *listed),
-                ],
-                args=[
-                    *(identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity)),
-                    *(min(CODE_LIFE, self._life) if code else 0, pushed_at, self._life - CLOCKS_APART, *flat(row)),
-                ],
-            )
-        ]
+        return _ACCEPTED[self._accept(*self._to_accept(event))]
+
+    def take_in(self, recorded: Iterable[Recorded], pipe: Pipeline) -> None:
+        """Queue what stores events that were recorded without Redis, and their outcomes, in one step of `pipe`.
+
+        An event without an outcome is queued for a worker, with the age that it has. Doing it again changes nothing.
+        """
+        for one in recorded:
+            age = max(0, round((time.time() - one.received_at) * 1000))
+            self._accept(*self._to_accept(one.event, max(1, age), one.attempts, one.answers), client=pipe)
+            if one.settlement is not None:
+                names, args = self._to_settle(SettledEvent(one.event, one.settlement, one.counts, one.follow_up))
+                self._settle(keys=names, args=args, client=pipe)
 
     def claim(self, most: int, poll_again_within: float = 0.0) -> Sequence[Claim]:
         """Take up to `most` events that are due, oldest first, however late it is; none while the queue is paused.
@@ -327,6 +325,28 @@ class Ledger:
     def now(self) -> int:
         """Redis' clock, in ms."""
         return now_ms(self._redis)
+
+    def _to_accept(
+        self, event: ContactAdded, age: int = 0, attempts: int = 0, answers: int = 0
+    ) -> tuple[list[str], list[Any]]:
+        """KEYS and ARGV of accept.lua. `age`: ms since the receipt; attempts, answers: see `new_row`."""
+        identity, row = event.id, new_row(event, attempts, answers)
+        code = "" if event.rehearsal else event.welcome_code
+        indexes = {"outcome": "", "user_id": event.user_id, "state": event.state}
+        indexes["external_user_id"] = event.external_user_id
+        listed = [index(event.app, field, value) for field, value in indexes.items()]
+        pushed_at = event.created_at if event.pushed_at is None else min(event.created_at, event.pushed_at)
+        return (
+            [
+                *(keys.event(identity), keys.DUE, keys.EVENTS, keys.QUEUE, keys.POLLING_UNTIL),
+                *(keys.code_owner(_digest(event.app, code)), keys.forgotten_event(identity), *listed),
+            ],
+            [
+                *(identity, self._life + TRIM_LATEST, WAITING_MESSAGES, celery_message.message(identity)),
+                *(min(CODE_LIFE, self._life) if code else 0, pushed_at, self._life - CLOCKS_APART),
+                *(age, *flat(row)),
+            ],
+        )
 
     def _extended(
         self, claim: Claim, lease: float | None, counts: Mapping[str, str | int] | None = None, calls: str = ""

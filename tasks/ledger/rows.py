@@ -52,20 +52,8 @@ def claim_of(
     owner_outcome: of the event that owns the welcome code; "" if it is this one.
     now: ms of Redis' clock; asked_at: the same moment, or a little earlier, by `time.monotonic`.
     """
-    event = ContactAdded(
-        app=row["app"],
-        corp_id=row["corp_id"],
-        change=row["change"],
-        user_id=row["user_id"],
-        external_user_id=row["external_user_id"],
-        created_at=int(row["created_at"]),
-        welcome_code=row.get("welcome_code", ""),
-        state=row["state"],
-        rehearsal=row["rehearsal"] == "1",
-        pushed_at=_number(row, "pushed_at"),
-    )
     return Claim(
-        event=event,
+        event=event_of(row),
         fencing_token=int(row["claims"]),
         attempts=int(row["attempts"]),
         answers=int(row["answers"]),
@@ -78,6 +66,22 @@ def claim_of(
         owner_outcome=Outcome(owner_outcome) if owner_outcome else None,
         given_back=int(row.get("given_back") or 0),
         probe="probe" in row,
+    )
+
+
+def event_of(row: Mapping[str, str]) -> ContactAdded:
+    """The event of a row that is not settled yet."""
+    return ContactAdded(
+        app=row["app"],
+        corp_id=row["corp_id"],
+        change=row["change"],
+        user_id=row["user_id"],
+        external_user_id=row["external_user_id"],
+        created_at=int(row["created_at"]),
+        welcome_code=row.get("welcome_code", ""),
+        state=row["state"],
+        rehearsal=row["rehearsal"] == "1",
+        pushed_at=_number(row, "pushed_at"),
     )
 
 
@@ -119,11 +123,12 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         tick=Tick(row["ticked_by"], int(row["ticked_at"]) / 1000) if row.get("ticked_at") else None,
         found_ms=_number(row, "found_at"),
         customer_name=row.get("customer_name"),
+        lifeboat=row.get("lifeboat") == "1",
     )
 
 
-def new_row(event: ContactAdded) -> dict[str, str | int]:
-    """The row of an event that was just received, but for the time."""
+def new_row(event: ContactAdded, attempts: int = 0, answers: int = 0) -> dict[str, str | int]:
+    """The row of an event that was just received, but for the time. attempts, answers: tries made before this."""
     return {
         "app": event.app,
         "corp_id": event.corp_id,
@@ -136,8 +141,8 @@ def new_row(event: ContactAdded) -> dict[str, str | int]:
         "welcome_code": event.welcome_code,
         "rehearsal": int(event.rehearsal),
         "claims": 0,
-        "attempts": 0,
-        "answers": 0,
+        "attempts": attempts,
+        "answers": answers,
     }
 
 
@@ -151,6 +156,7 @@ def settled_fields(settlement: Settlement) -> dict[str, str | int]:
         "rule": settlement.rule,
         "variant": settlement.variant,
         "revision": settlement.revision or "",
+        "lifeboat": "1" if settlement.lifeboat else "",
     }
     return {
         "outcome": str(settlement.outcome),
@@ -161,6 +167,27 @@ def settled_fields(settlement: Settlement) -> dict[str, str | int]:
         "left_out": _to_json([_left_out_data(one) for one in settlement.left_out]),
         **{name: value for name, value in optional.items() if value != ""},
     }
+
+
+def settlement_of(fields: Mapping[str, str]) -> Settlement:
+    """The settlement that `settled_fields` wrote."""
+    steps = json.loads(fields["steps"])
+    return Settlement(
+        outcome=Outcome(fields["outcome"]),
+        reason=Reason.from_json(fields.get("reason")),
+        errcode=_number(fields, "errcode"),
+        template=fields.get("template", ""),
+        rule=fields.get("rule", ""),
+        variant=fields.get("variant", ""),
+        revision=_number(fields, "revision") or 0,
+        attempts=int(fields["attempts"]),
+        steps=steps,
+        tries=_tries(fields),
+        values=json.loads(fields["values"]),
+        left_out=_left_out(fields, steps),
+        cause=fields.get("cause", ""),
+        lifeboat=fields.get("lifeboat") == "1",
+    )
 
 
 def progress_fields(progress: FollowUpProgress) -> dict[str, str]:

@@ -66,7 +66,7 @@ if before then
   if rehearsal ~= '1' then tally(-1, before, old_template, was[1], was[2], was[3] or was[4], '') end
   call('ZREM', of_template .. (old_template or ''), id)
   call('ZREM', KEYS[6], id)
-  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'template', 'rule', 'variant', 'greeted_later')
+  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'template', 'rule', 'variant', 'greeted_later', 'lifeboat')
 end
 call('ZREM', of_outcome .. (before or ''), id)
 call('HSET', KEYS[1], unpack(ARGV, 3, pairs_end))

@@ -3,7 +3,7 @@
 All names start with `wecom_welcome_`; values are in base units.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -25,16 +25,22 @@ HELP = {
     "recoveries_total": "Events taken over from a worker that died",
     "limited_total": "Customers who were not greeted since WeCom's limits held calls back",
     "overloaded_total": "Customers who were not greeted since there were more than could be",
+    "lifeboat_total": "What became of the customers who were added while Redis did not take events",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }
 
 
-def exposition(client: Redis, queues: Queues) -> bytes:
-    """All metrics in Prometheus' text format. Raises redis.RedisError."""
+def exposition(client: Redis, queues: Queues, of_the_process: Sequence[Metric] = ()) -> bytes:
+    """All metrics in Prometheus' text format; `of_the_process`: further ones. Raises redis.RedisError."""
     counts = replies.fields(client.hgetall(keys.COUNTERS))
     parsed = [(*_parse(field), int(value)) for field, value in counts.items()]
+    return text([*_counters(parsed), _histogram(parsed), *_gauges(queues.read()), *_processes(client), *of_the_process])
+
+
+def text(metrics: Sequence[Metric]) -> bytes:
+    """Metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Ready([*_counters(parsed), _histogram(parsed), *_gauges(queues.read()), *_processes(client)]))
+    registry.register(_Ready(list(metrics)))
     return generate_latest(registry)
 
 

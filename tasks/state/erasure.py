@@ -12,6 +12,7 @@ from itertools import islice
 
 import redis
 
+from tasks.events import ContactAdded
 from tasks.ledger.query import of_customer
 from tasks.ledger.rows import erase, index
 from tasks.storage import keys, replies
@@ -76,6 +77,12 @@ def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[
     known = client.zmscore(keys.FORGOTTEN, digests)
     pairs = zip(known[::2], known[1::2], strict=True)
     return {customer for customer, pair in zip(external_user_ids, pairs, strict=True) if pair != (None, None)}
+
+
+def forgotten_since(client: Redis, event: ContactAdded, at: float) -> bool:
+    """Whether `forget` has erased an event's customer, of its app or of all, after `at` (Unix seconds)."""
+    digests = [_digest(of, event.external_user_id) for of in (None, event.app)]
+    return any(when is not None and float(when) >= at for when in client.zmscore(keys.FORGOTTEN, digests))
 
 
 def _erase_names(client: Redis, external_user_id: str, app: str | None) -> None:

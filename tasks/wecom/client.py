@@ -125,6 +125,11 @@ class WeComClient(Network):
         """The same client, which reports its failures to nobody."""
         return self._copy(_observe=lambda path, code: None)
 
+    def apart(self) -> "WeComClient":
+        """The same client with a token of its own, and without a limiter: whatever happens to Redis."""
+        tokens = TokenStore(self._corp_id, self._secret, self._fetch_token)
+        return self._copy(tokens=tokens, _limiter=None)
+
     def _copy(self, **different: Any) -> "WeComClient":
         copy = object.__new__(WeComClient)
         copy.__dict__.update(self.__dict__, **different)

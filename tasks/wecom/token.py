@@ -149,6 +149,16 @@ class TokenStore:
         """Whether there is a token for other processes. Fetches nothing."""
         return self._read() is not None
 
+    def shared(self) -> Token | None:
+        """The copy that all processes share; None if there is none, or Redis does not answer. Fetches nothing."""
+        return self._read()
+
+    def adopt(self, token: Token) -> None:
+        """Use a token that another store has obtained, unless it is the older one."""
+        own = self._token
+        if token.value != self._dead and (own is None or token.ends_at > own.ends_at):
+            self._token = token
+
     def refusal(self) -> WeComAPIError | None:
         """Why WeCom refused this app a token, while that is remembered; None if it did not. Fetches nothing."""
         try:

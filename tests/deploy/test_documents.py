@@ -12,6 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tasks.lifeboat.lifeboat import Status
+from tasks.lifeboat.metrics import metrics
 from tasks.monitoring.metrics import NAMESPACE, exposition
 from tasks.monitoring.queue_status import Queues
 from tasks.settings import VARIABLES
@@ -206,14 +208,18 @@ def test_the_settings_are_those_of_the_code_with_their_defaults() -> None:
 
 
 def test_the_metrics_are_those_that_are_exposed(redis_client: Redis) -> None:
-    text = exposition(redis_client, Queues(redis_client, {})).decode()
+    text = exposition(redis_client, Queues(redis_client, {}), metrics(Status())).decode()
     exposed = {name.removeprefix(NAMESPACE) for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)}
     assert set(first_spans(the("deploy/README.md").section("Metrics").rows())) == exposed
 
 
 def test_each_metric_that_a_page_names_is_exposed(redis_client: Redis) -> None:
     exposed = set(
-        re.findall(r"^# TYPE (\w+) ", exposition(redis_client, Queues(redis_client, {})).decode(), re.MULTILINE)
+        re.findall(
+            r"^# TYPE (\w+) ",
+            exposition(redis_client, Queues(redis_client, {}), metrics(Status())).decode(),
+            re.MULTILINE,
+        )
     )
     named = {name for page in PAGES for name in re.findall(rf"\b{NAMESPACE}\w+", page.text) if page.path.name[0] != "C"}
     assert named - {NAMESPACE} <= exposed
@@ -258,12 +264,12 @@ def test_a_page_in_chinese_has_the_structure_of_the_english_one(document: Page) 
 
 
 def test_the_design_names_files_that_are_there_and_every_folder() -> None:
-    tree, way = (code for _, code in the("design.md").blocks)
+    tree, *ways = (code for _, code in the("design.md").blocks)
     sources = [
         path for top in ("tasks", "webhook") for path in (ROOT / top).rglob("*") if path.suffix in (".py", ".lua")
     ]
     files = {path.name for path in sources} | {path.relative_to(ROOT).as_posix() for path in sources}
-    named = re.findall(r"[\w/|]+\.(?:py|lua)\b", tree + way)
+    named = re.findall(r"[\w/|]+\.(?:py|lua)\b", "".join([tree, *ways]))
     alternatives = [f"{one.removesuffix(suffix)}{suffix}" for name in named for suffix in (name[name.rindex(".") :],)
                     for one in name.split("|")]  # fmt: skip
     assert not set(alternatives) - files

@@ -1,14 +1,13 @@
 """F20, F23-F27: Redis refuses, hangs, is full or read-only; WeCom sends an event again; a web side dies."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 import pytest
 
 from tasks.storage import keys
 from tests.simulator.client import StandIn
+from tests.support.ailing import Trouble, full, gone, hanging, read_only
 from tests.support.judge import assert_all_greeted, calls, row_of, verdict
 from tests.support.processes import Product
 from tests.support.until import until
@@ -20,7 +19,7 @@ WAITS = 5.0  # seconds that WeCom waits for an answer: within them it is told on
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("web-faults")
-    with Product(folder, stand_in, start=["web", "welcome"], WEB_CONCURRENCY="2") as product:
+    with Product(folder, stand_in, start=["web", "welcome"], WEB_CONCURRENCY="2", WELCOME_LIFEBOAT="off") as product:
         yield product
 
 
@@ -32,51 +31,13 @@ def product(shared: Product, wecom: StandIn) -> Product:
     return shared
 
 
-@contextlib.contextmanager
-def refusing(product: Product) -> Iterator[None]:
-    product.redis.kill()
-    try:
-        yield
-    finally:
-        product.redis.start()
-
-
-@contextlib.contextmanager
-def hanging(product: Product) -> Iterator[None]:
-    product.redis.freeze()
-    try:
-        yield
-    finally:
-        product.redis.thaw()
-
-
-@contextlib.contextmanager
-def full(product: Product) -> Iterator[None]:
-    with product.client() as client:
-        client.config_set("maxmemory", "1mb")
-        try:
-            yield
-        finally:
-            client.config_set("maxmemory", "0")
-
-
-@contextlib.contextmanager
-def read_only(product: Product) -> Iterator[None]:
-    with product.client() as client:
-        client.replicaof("127.0.0.1", "1")  # a master that is not there: our data stays, writes are refused
-        try:
-            yield
-        finally:
-            client.replicaof("NO", "ONE")
-
-
 @pytest.mark.parametrize("within", [WAITS, pytest.param(ANSWER, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("ailing", [refusing, hanging, full, read_only])
+@pytest.mark.parametrize("ailing", [gone, hanging, full, read_only])
 def test_f20_f23_f24_while_redis_cannot_store_wecom_is_told_503_in_time_and_sends_again(
-    product: Product, wecom: StandIn, ailing: Callable[[Product], AbstractContextManager[None]], within: float
+    product: Product, wecom: StandIn, ailing: Trouble, within: float
 ) -> None:
     wecom.pushing(timeout_s=within, retries=100, spacing_s=0.5)
-    with ailing(product):
+    with ailing(product.redis):
         wecom.load(80, rate=40)
         until(lambda: all(r.failures for r in wecom.records()), what="an answer to everybody")
         assert {reason for r in wecom.records() for reason in r.failures} == {"503"}

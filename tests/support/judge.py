@@ -6,7 +6,8 @@ missed    not greeted, and the ledger says why: `expired`, `failed`; or `refused
           the event could be accepted
 double    another call with a used code, after the answer of its use had reached the caller. Excused: the successor of a
           worker that died, since it cannot know that answer; and once a worker after Redis was killed by kill -9, which
-          loses what was not on disk yet, such as a claim
+          loses what was not on disk yet, such as a claim; and once the lifeboat or a worker, where the answer to the
+          hand-over was lost, since neither knows of the other
 """
 
 from collections import Counter
@@ -54,6 +55,7 @@ HEADING = (
 
 def verdict(wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False) -> Verdict:
     """Waits until every event has its outcome, then judges."""
+    until(lambda: not product.in_lifeboat(), timeout, every=0.05, what="the lifeboat's events in the ledger")
     until(lambda: product.unfinished() == 0, timeout, every=0.05, what="an outcome for every event")
     rows = {row["external_user_id"]: row for row in product.rows()}
     records = wecom.records()
@@ -114,7 +116,7 @@ def _is_explained(record: Record, row: dict[str, Any]) -> bool:
 
 
 def _is_double(record: Record, row: dict[str, Any] | None, redis_died: bool) -> bool:
-    deaths = redis_died + (row["recoveries"] if row is not None else 0)
+    deaths = redis_died + (row["recoveries"] + row["lifeboat"] if row is not None else 0)
     told = needless = 0
     for send in record.sends:
         needless += told > 0

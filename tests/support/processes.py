@@ -256,6 +256,10 @@ class Installation:
             for key in client.scan_iter("wecom:token:*"):
                 client.delete(key)
 
+    def in_lifeboat(self) -> bool:
+        """Whether events that were taken without Redis are not in the ledger yet."""
+        return any(journal.stat().st_size for journal in (self.folder / "var" / "lifeboat").glob("*.journal"))
+
     def wait_for_page(self, path: str, timeout: float = 60) -> None:
         """Wait until a page answers 200. AssertionError has its last answer."""
         try:

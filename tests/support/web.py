@@ -9,6 +9,7 @@ from typing import Any
 import requests
 from werkzeug.test import TestResponse
 
+from tasks import lifeboat
 from tasks.ledger import intake
 from tasks.reasons import Reason
 from tasks.services import build_services
@@ -25,9 +26,10 @@ from webhook import create_app
 class Web:
     """`post` and `get` as WeCom does them; what is stored, and what was counted."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, with_lifeboat: bool = False) -> None:
         self.services = build_services(settings, timeout=intake.TIMEOUT)
-        self.application = create_app(self.services)
+        self.lifeboat = lifeboat.build(self.services) if with_lifeboat else None
+        self.application = create_app(self.services, self.lifeboat)
         self._client = self.application.test_client()
 
     def post(self, push: Push, path: str = "/callback", **options: Any) -> TestResponse:

@@ -1,6 +1,7 @@
 """GET and POST /callback: which failure becomes which status, and what WeCom then does.
 
     200  verified (GET), or safely stored, already stored, or of no concern (POST)    WeCom is content
+         or, if Redis takes nothing, in the lifeboat (`tasks.lifeboat`)
     400  well signed, yet unreadable                                                  WeCom sends it again, in vain
     403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
     404  no such app, or another path: the operator is told if it is signed           (WeCom, if the URL is wrong)
@@ -125,12 +126,23 @@ def _signed_for(envelopes: Mapping[str, Envelope]) -> str | None:
 def _accept(app: str, event: ContactAdded) -> Response:
     callback = _callback()
     with about(event=event.id, app=app):
+        lifeboat = current.lifeboat()
+        if lifeboat is not None and lifeboat.took(event):
+            _count(app, Acceptance.DUPLICATE.value)
+            log.info("already in the lifeboat: WeCom sent it again")
+            return _answer(200, "success")
         try:
             became = callback.intake.submit(event)
         except Unavailable as error:
+            if lifeboat is not None and lifeboat.take(event, error.in_doubt):
+                _count(app, "lifeboat")
+                log.info("not stored, so it is in the lifeboat: %s", error)
+                return _answer(200, "success")
             _count(app, "unavailable")
             log.error("not stored, WeCom will send it again: %s", error)
             return _answer(503, "not stored")
+        if lifeboat is not None and became is Acceptance.STORED:
+            lifeboat.handed_over(event)
         _count(app, "rehearsal" if event.rehearsal and became in _KNOWN else became.value)
         log.log(*_BECAME[became])
     clear = not event.rehearsal and became in _KNOWN  # a replay proves nothing

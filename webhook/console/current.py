@@ -10,9 +10,9 @@ from tasks.books.revisions import NoRevision
 from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
-from webhook.current import services, set_services
+from webhook.current import lifeboat, services, set_services
 
-__all__ = ["app", "live_book", "operator", "record", "services", "set_services", "today", "zone"]
+__all__ = ["app", "lifeboat", "live_book", "operator", "record", "services", "set_services", "today", "zone"]
 
 
 def app() -> AppServices:

@@ -11,6 +11,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
+from webhook.console import current
 from webhook.console.links import here
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,11 @@ def redis_away(error: Exception) -> ResponseReturnValue:
     log.error("a page could not be made: %s", type(error).__name__)
     if request.method == "POST" and request.endpoint != SIGN_IN:
         return _kept(503, _("Not saved: Redis did not answer. Your text is still here, try again"))
-    text = _("Redis does not answer. Until it does, WeCom is told to send its callbacks again")
+    lifeboat = current.lifeboat()
+    if lifeboat is not None and lifeboat.can_take():
+        text = _("Redis does not answer. Until it does, the web process greets new customers by itself")
+    else:
+        text = _("Redis does not answer. Until it does, WeCom is told to send its callbacks again")
     return _failure(503, _("Cannot read the data"), text, "unknown")
 
 

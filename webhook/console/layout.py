@@ -19,6 +19,7 @@ from flask_babel import lazy_gettext
 from markupsafe import Markup
 
 from tasks.ledger.pauses import WELCOME, Pause
+from tasks.lifeboat.lifeboat import Status
 from tasks.services import Services
 from tasks.visible_text import plain
 from webhook.console import current
@@ -138,6 +139,7 @@ def shared() -> dict[str, Any]:
     return {
         "navigation": navigation,
         "state": layout.pulse.state,
+        "lifeboat": lifeboat,
         "section": WITHIN.get(request.blueprint or "", request.blueprint),
         "demo": layout.demo,
         "apps": list(settings.apps),
@@ -145,6 +147,13 @@ def shared() -> dict[str, Any]:
         "zone": settings.timezone.key,
         "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
     }
+
+
+def lifeboat() -> Status | None:
+    """How the lifeboat is used; None while it is not."""
+    found = current.lifeboat()
+    status = None if found is None else found.status()
+    return status if status is not None and status.in_use else None
 
 
 def navigation() -> list[tuple[str, Any, int]]:

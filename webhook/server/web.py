@@ -15,6 +15,8 @@ from gunicorn.glogging import Logger
 
 from tasks import liveness
 from tasks.ledger.intake import TIMEOUT
+from tasks.lifeboat import launch
+from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.liveness import Stamp
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.reaper import Reaper
@@ -80,6 +82,7 @@ class _Server(BaseApplication):
         self._options = options
         self._stamp = stamp
         self._reaper: Reaper | None = None
+        self._lifeboat: Lifeboat | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -92,6 +95,8 @@ class _Server(BaseApplication):
 
     def _ended(self, _arbiter: Arbiter, _worker: Worker) -> None:
         """Called in a worker process that has served its last."""
+        if self._lifeboat is not None:
+            self._lifeboat.stop()
         if self._reaper is not None:
             self._reaper.stop()
 
@@ -100,7 +105,8 @@ class _Server(BaseApplication):
         services = build_services(self._settings, timeout=TIMEOUT)
         self._reaper = Reaper(services.ledger, services.each_second, Heartbeat(services.redis, "web"))
         self._reaper.start()
-        return ConcurrencyLimit(create_app(services))
+        self._lifeboat = launch(services)
+        return ConcurrencyLimit(create_app(services, self._lifeboat))
 
 
 class _Arbiter(Arbiter):

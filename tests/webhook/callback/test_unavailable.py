@@ -1,12 +1,12 @@
 """When an event cannot be stored, WeCom is told so in time, and asked again it finds the door open."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.ailing import full, gone, hanging, read_only
 from tests.support.builders import AES_KEY, ENVIRONMENT, some_settings
 from tests.support.processes import RedisServer
 from tests.support.pushes import TOKEN, a_push, a_verification
@@ -17,45 +17,6 @@ SOON = 4.0  # seconds in which the callback says that it cannot store: 1.5 are p
 CALLERS = 40  # at once: more than the web process has threads
 
 
-@contextlib.contextmanager
-def gone(server: RedisServer) -> Iterator[None]:
-    server.kill()
-    try:
-        yield
-    finally:
-        server.start()
-
-
-@contextlib.contextmanager
-def hanging(server: RedisServer) -> Iterator[None]:
-    server.freeze()
-    try:
-        yield
-    finally:
-        server.thaw()
-
-
-@contextlib.contextmanager
-def full(server: RedisServer) -> Iterator[None]:
-    with server.client() as client:
-        client.config_set("maxmemory", "1")
-        try:
-            yield
-        finally:
-            client.config_set("maxmemory", "0")
-
-
-@contextlib.contextmanager
-def read_only(server: RedisServer) -> Iterator[None]:
-    with server.client() as client:
-        client.replicaof("127.0.0.1", 1)
-        try:
-            yield
-        finally:
-            client.replicaof("NO", "ONE")
-
-
-Trouble = Callable[[RedisServer], contextlib.AbstractContextManager[None]]
 troubles = pytest.mark.parametrize("trouble", [gone, hanging, full, read_only])
 
 

@@ -21,7 +21,7 @@ from tests.support.until import until
 FIELDS = [  # of `deliveries --json`: machines read them
     *("id", "app", "change", "user_id", "external_user_id", "state", "created_at", "received_at", "outcome", "errcode"),
     *("reason", "template", "rule", "variant", "attempts", "recoveries", "steps"),
-    *("cause", "revision", "tries", "without", "followup"),
+    *("cause", "revision", "tries", "without", "lifeboat", "followup"),
 ]
 
 
@@ -80,6 +80,7 @@ def test_a_delivery_in_json_has_the_fields_that_machines_read_in_their_order(led
         "revision": 1,
         "tries": [],
         "without": [],
+        "lifeboat": False,
         "followup": None,
     }
 

@@ -1,0 +1,47 @@
+"""A Redis server that takes no events: gone, hanging, full or read-only. It is well again afterwards."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+from tests.support.processes import RedisServer
+
+Trouble = Callable[[RedisServer], AbstractContextManager[None]]
+
+
+@contextlib.contextmanager
+def gone(server: RedisServer) -> Iterator[None]:
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextlib.contextmanager
+def hanging(server: RedisServer) -> Iterator[None]:
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()
+
+
+@contextlib.contextmanager
+def full(server: RedisServer) -> Iterator[None]:
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", "0")
+
+
+@contextlib.contextmanager
+def read_only(server: RedisServer) -> Iterator[None]:
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)  # a master that is not there: the data stays, writes are refused
+        try:
+            yield
+        finally:
+            client.replicaof("NO", "ONE")
