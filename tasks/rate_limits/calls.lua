@@ -4,11 +4,11 @@
 --   s:from, s:last, s:total    the first and the last second that count, and all their calls; m:… of the minutes
 --   until                  ms before which no call may begin
 --   refusals, errcode      how often in a row WeCom refused a call for too many (45009), with what
---   cap, cap_at            after 45033: how many may be under way at once, since when (ms)
+--   cap, cap_at, cap_grows  after a refusal: how many may be under way at once, since when, ms in which it grows by as many
 --   held_from, held_at, held_by    ms of the first and the last moment at which calls were held back; the errcode, or 0
 -- tasks.rate_limits.limits says the same in Python.
 local SECONDS, MINUTES, PROBE, HOUR = 63, 61, 4000, 3600000
-local CAP_DOUBLES, CAP_ENDS = 20000, 60000 -- ms after which it has doubled, and after which there is none
+local CAP_ENDS = 60000 -- ms after which there is no cap any more
 local HELD_APART = 5000 -- ms between two moments of one holding back
 
 local function names_of(kind, from, last)
@@ -70,9 +70,12 @@ local function calls_of(key, now, minute, hour)
     self.left, self.probe = math.min(1, self.left), true
   end
   if got[7] then
-    local since = now - tonumber(redis.call('HGET', key, 'cap_at'))
+    local cap = redis.call('HMGET', key, 'cap_at', 'cap_grows')
+    local since = now - tonumber(cap[1])
     if since >= 0 and since < CAP_ENDS then
-      self.cap = math.floor(got[7] * (1 + since / CAP_DOUBLES))
+      self.cap = math.floor(got[7] * (1 + since / tonumber(cap[2])))
+    else
+      redis.call('HDEL', key, 'cap', 'cap_at', 'cap_grows')
     end
   end
 

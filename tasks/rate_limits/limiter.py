@@ -75,9 +75,9 @@ class SharedCalls:
         self._greetings = [keys.calls(limits.SEND, one) for one in sorted(set(corp_ids))]
         self.limits = allowed
         source = resources.files("tasks.rate_limits")
-        self._take, self._refused, self._status = (
+        self._take, self._refused, self._lifted, self._status = (
             client.register_script(CALLS_LUA + source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("take", "refused", "status")
+            for name in ("take", "refused", "lifted", "status")
         )
         self._held: tuple[float, Held | None] = (0.0, None)  # when it was read (monotonic), and what it was
 
@@ -92,20 +92,15 @@ class SharedCalls:
     def refused(self, path: str, errcode: int, probe: bool) -> float:
         """WeCom refused a call for a limit: nobody calls for a while. → seconds. Raises redis.RedisError."""
         pauses = [int(one * 1000) for one in limits.PAUSES]
-        in_flight = [keys.DUE] if path == limits.SEND else []
-        return (
-            int(
-                self._refused(
-                    keys=[keys.calls(path, self._corp_id), *in_flight],
-                    args=[errcode, int(probe), limits.TOO_MANY_AT_ONCE, int(limits.CROWDED * 1000), *pauses],
-                )
-            )
-            / 1000
-        )
+        crowded = [limits.TOO_MANY_AT_ONCE, int(limits.CROWDED * 1000), int(limits.CROWDED_GROWS * 1000)]
+        return int(self._refused(keys=self._keys(path), args=[errcode, int(probe), *crowded, *pauses])) / 1000
 
     def lifted(self, path: str) -> None:
-        """WeCom answered a probe: everybody may call again. Raises redis.RedisError."""
-        self._redis.hdel(keys.calls(path, self._corp_id), "refusals", "until", "errcode")
+        """WeCom answered a probe: everybody may call again, not all at once. Raises redis.RedisError."""
+        self._lifted(keys=self._keys(path), args=[limits.FIRST_AGAIN, int(limits.AGAIN_GROWS * 1000)])
+
+    def _keys(self, path: str) -> list[str]:
+        return [keys.calls(path, self._corp_id), *([keys.DUE] if path == limits.SEND else [])]
 
     def status(self, path: str = limits.SEND) -> Status:
         """Raises redis.RedisError."""

@@ -21,6 +21,9 @@ TOO_MANY, TOO_MANY_AT_ONCE = 45009, 45033
 LIMIT_CODES = frozenset({TOO_MANY, TOO_MANY_AT_ONCE})
 PAUSES = (1.0, 2.0, 4.0, 5.0)  # seconds after the first, second … 45009 in a row; then one call tries
 CROWDED = 0.25  # seconds after a 45033: it is over when some of the calls have ended
+CROWDED_GROWS = 20.0  # seconds after a 45033 in which as many calls more may be under way as at first
+FIRST_AGAIN = 16  # greetings under way at first when a 45009 is over: they may be too many still
+AGAIN_GROWS = 0.5  # seconds in which that grows by as many
 PROBE = 4.0  # seconds within which the call that tries is answered, or another one tries
 
 

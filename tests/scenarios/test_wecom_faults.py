@@ -1,4 +1,4 @@
-"""F33-F37, F41: the token dies, the secret is refused, WeCom's API hangs, fails and loses its answers.
+"""F33-F38, F41: the token dies, the secret is refused, WeCom's API hangs, fails, limits and loses its answers.
 
 Two welcome workers share the work, so that each scenario is also one of several processes.
 """
@@ -87,6 +87,17 @@ def test_f37_a_token_that_dies_again_and_again_costs_nobody_the_greeting(product
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
     assert found.outcomes == {"sent": 280}
+
+
+def test_f38_in_a_storm_of_45009_the_workers_wait_together(product: Product, wecom: StandIn) -> None:
+    """40 calls in 2 seconds are allowed, and who calls more is refused for 2 seconds."""
+    wecom.faults(latency_ms=80, per_unit=40, unit_s=2)
+    wecom.load(100, rate=100)
+    wecom.wait_until_pushed()
+    found = assert_all_greeted(wecom, product)
+    assert (found.outcomes, found.recovered) == ({"sent": 180}, 0)
+    refused = wecom.summary().answers[SEND]["45009"]
+    assert 2 <= refused < 100, "those who were under way each time it began, and one after each pause"
 
 
 def test_f37_a_token_near_its_end_greets_everybody_and_is_asked_for_once(product: Product, wecom: StandIn) -> None:

@@ -15,6 +15,8 @@ from tasks.rate_limits.limits import SEND, Calls, Limits
 from tasks.storage import connections, keys
 from tasks.storage.connections import Redis
 from tasks.wecom.errors import Failure, NoAnswer, NotSent, from_answer
+from tests.support.builders import CORP
+from tests.support.ledger import a_ledger, accepted
 from tests.support.processes import RedisServer
 
 PATH = "externalcontact/get"
@@ -141,6 +143,27 @@ def test_too_many_at_once_holds_calls_back_for_a_moment_and_is_no_matter_of_a_pr
     assert calls.take(PATH, 1, Limits.of(1))[0] == 0
     _forward(redis_client, 0.3)
     assert calls.take(PATH, 3, Limits.of(1)) == (3, 0.0, False)
+
+
+def test_when_it_is_over_greetings_begin_with_few_at_once(redis_client: Redis) -> None:
+    ledger, calls = a_ledger(redis_client), shared(redis_client, percent=100, corp=CORP)
+    redis_client.set(keys.book("default"), 1)
+    for number in range(60):
+        accepted(ledger, external_user_id=f"wm{number}", welcome_code=f"c{number}")
+    calls.refused(SEND, 45009, probe=False)
+    assert ledger.claim(60) == []
+    _forward(redis_client, 1.1)
+    (probe,) = ledger.claim(60)
+    assert probe.probe
+    assert ledger.claim(60) == []
+    calls.lifted(SEND)
+    assert len(ledger.claim(60)) == limits.FIRST_AGAIN - 1
+    assert len(ledger.claim(60)) < 5
+    _forward(redis_client, 1.0)
+    assert len(ledger.claim(60)) >= 2 * limits.FIRST_AGAIN - 4
+    _forward(redis_client, 60.0)
+    assert calls.status().errcode is None
+    assert len(ledger.claim(60)) > 0
 
 
 def test_the_status_says_what_is_counted_and_what_holds_calls_back(redis_client: Redis) -> None:

@@ -72,7 +72,7 @@ def test_the_pages_say_that_wecom_refuses_greetings_for_its_limit(browse: Browse
     for page in ("/queue", "/"):
         text = text_of(browse.get(page))
         assert "Greetings wait: WeCom refuses them for its limit (45009)" in text
-    assert "Refused by WeCom 45009 0 of 9,700" in text_of(browse.get("/queue"))
+    assert "Refused by WeCom 45009 · 0 of 9,700" in text_of(browse.get("/queue"))
 
 
 def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
