@@ -33,14 +33,14 @@ class ContactAdded:
     state: str = ""
     rehearsal: bool = False
     pushed_at: int | None = field(default=None, compare=False)  # of the push that was stored, not of the event
+    id: str = field(init=False, compare=False)
+    """32 hex digits: the first 128 bits of SHA-256 over what tells two adds apart.
 
-    @property
-    def id(self) -> str:
-        """32 hex digits: the first 128 bits of SHA-256 over what tells two adds apart.
+    The vendor's advised pair (FromUserName, CreateTime) loses customers: the first is always "sys", the second in whole
+    seconds. All parts come from the signed, decrypted body, so a re-sent event has the same id.
+    """
 
-        The vendor's advised pair (FromUserName, CreateTime) loses customers: the first is always "sys", the second
-        in whole seconds. All parts come from the signed, decrypted body, so a re-sent event has the same id.
-        """
+    def __post_init__(self) -> None:
         parts = (
             self.app,
             self.corp_id,
@@ -50,4 +50,4 @@ class ContactAdded:
             str(self.created_at),
             self.welcome_code,
         )
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        object.__setattr__(self, "id", hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32])

@@ -99,7 +99,7 @@ def seconds(text: str) -> int | None:
     text = text.strip()
     if not _TIME.fullmatch(text):
         return None
-    value = int(Decimal(text))
+    value = int(text) if text.isdigit() else int(Decimal(text))
     while value >= _NO_SECONDS:
         value //= 1000
     return value

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 64  # connections
 PERIOD = 0.25  # seconds
 QUICK = 0.1  # seconds; a callback that takes longer is the last one in the main loop
-THREADS_FOR = 5.0  # seconds for which callbacks have threads then
+THREADS_FOR = 10  # times as long as it took, callbacks have threads then
 STOP_KEEP_ALIVE = 2.0  # seconds in which a client whose connection stays open may ask once more
 
 
@@ -110,7 +110,7 @@ class Worker(Base):
                 wasyncore.write(channel)
             now = time.monotonic()
             if now - began > QUICK:
-                self._threads_until = now + THREADS_FOR
+                self._threads_until = now + THREADS_FOR * (now - began)
                 while self._here:
                     channel = self._here.popleft()
                     channel.server.task_dispatcher.add_task(channel)
