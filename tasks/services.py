@@ -74,6 +74,14 @@ class Services:
         }
 
     @cached_property
+    def own_limiters(self) -> Mapping[str, Limiter]:
+        """By app: for the time without Redis. Each process of the web has its share of WeCom's limits."""
+        settings = self.settings
+        corps = {app.corp_id for app in settings.apps.values()}
+        limiters = {corp: Limiter(None, settings.limit_percent, 1 / settings.web_processes) for corp in corps}
+        return {name: limiters[app.corp_id] for name, app in settings.apps.items()}
+
+    @cached_property
     def queue_pauses(self) -> QueuePauses:
         return QueuePauses(self.redis)
 

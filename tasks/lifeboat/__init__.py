@@ -46,7 +46,14 @@ def build(services: "Services") -> "Lifeboat":
     books, pauses = services.books, services.queue_pauses
     known = LastKnown(services.redis, books, pauses, settings.apps, settings.timezone, place)
     return Lifeboat(
-        place, services.redis, services.ledger, known, services.clients, settings.window, settings.concurrency
+        place,
+        services.redis,
+        services.ledger,
+        known,
+        services.clients,
+        settings.window,
+        settings.concurrency,
+        services.own_limiters,
     )
 
 

@@ -29,6 +29,7 @@ from tasks.lifeboat import entries, recovery
 from tasks.lifeboat.greetings import MOST, Greetings
 from tasks.lifeboat.journal import Journal, JournalError, left_behind
 from tasks.lifeboat.last_known import LastKnown
+from tasks.rate_limits.limiter import Limiter
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.wecom import WeComClient
@@ -77,14 +78,15 @@ class Lifeboat:
         clients: Mapping[str, WeComClient],
         window: float,
         threads: int,
+        limiters: Mapping[str, Limiter] | None = None,
     ) -> None:
-        """`clients`: by app; the lifeboat's own have their tokens apart."""
+        """`clients`: by app; the lifeboat's own have their tokens apart, and `limiters` that need no Redis."""
         self._known = known
         self._folder = folder
         self._redis = client
         self._ledger = ledger
         self._shared = clients
-        self._clients = {app: client.apart() for app, client in clients.items()}
+        self._clients = {app: client.apart((limiters or {}).get(app)) for app, client in clients.items()}
         self._window = window
         self._own = _Held(Journal.create(folder), own=True)
         self._held = [self._own]

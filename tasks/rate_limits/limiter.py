@@ -149,14 +149,36 @@ class _Stock:
         used_up = self.permits == 0 and now <= self.lapse_at
         return min(2 * self.wanted, MOST_PERMITS) if used_up else 1
 
+    def wait_alone(self, now: float, allowed: Limits) -> float:
+        """Seconds until there may be a permit by what this process knows; 0.0: there was one, and it is used."""
+        if now < self.blocked_until:
+            return self.blocked_until - now
+        if self.alone.left(allowed, time.time()) == 0:
+            return 1.0
+        if self.refusals:
+            self.blocked_until, self.probe = now + limits.PROBE, True
+        self.alone = self.alone.begun(1, time.time())
+        return 0.0
+
+    def refused(self, errcode: int, probe: bool) -> None:
+        self.permits = 0
+        now = time.monotonic()
+        if probe or now >= self.blocked_until:  # else it began before, and the limit is known
+            self.refusals += errcode == limits.TOO_MANY
+            self.blocked_until = now + limits.pause(errcode, self.refusals)
+
+    def lifted(self) -> None:
+        self.refusals, self.blocked_until = 0, 0.0
+
 
 class Limiter:
     """What a WeCom client asks before each call (`tasks.wecom.client.Limiter`). Thread-safe.
 
-    share: of the limits. free: paths that are counted elsewhere, or not at all.
+    calls: those of all processes; None: this process counts for itself. share: of the limits. free: paths that are
+    counted elsewhere, or not at all.
     """
 
-    def __init__(self, calls: SharedCalls, percent: int, share: float = 1.0, free: Collection[str] = ()) -> None:
+    def __init__(self, calls: SharedCalls | None, percent: int, share: float = 1.0, free: Collection[str] = ()) -> None:
         self._calls = calls
         self._allowed = Limits.of(percent, share)
         self._free = frozenset({"gettoken", *free})
@@ -190,16 +212,16 @@ class Limiter:
         refused = isinstance(error, WeComAPIError) and error.errcode in limits.LIMIT_CODES
         if not refused and not stock.probe:
             return
-        answered = error is None or isinstance(error, WeComAPIError)
         probe, stock.probe = stock.probe, False
         try:
             if isinstance(error, WeComAPIError) and refused:
-                stock.permits, stock.refusals = 0, stock.refusals + 1
-                stock.blocked_until = time.monotonic() + limits.pause(error.errcode, stock.refusals)
-                self._calls.refused(path, error.errcode, probe)
-            elif answered:
-                stock.refusals = 0
-                self._calls.lifted(path)
+                stock.refused(error.errcode, probe)
+                if self._calls is not None:
+                    self._calls.refused(path, error.errcode, probe)
+            elif error is None or isinstance(error, WeComAPIError):
+                stock.lifted()
+                if self._calls is not None:
+                    self._calls.lifted(path)
         except redis.RedisError as failed:
             self._is_away(failed)
 
@@ -208,25 +230,17 @@ class Limiter:
         now = time.monotonic()
         if stock.use(now):
             return 0.0
-        if now < self._away_until:
-            return self._wait_alone(stock, now)
+        if self._calls is None or now < self._away_until:
+            return stock.wait_alone(now, self._allowed)
         stock.wanted = stock.next_wanted(now)
         try:
             permits, wait, probe = self._calls.take(path, stock.wanted, self._allowed)
         except redis.RedisError as error:
             self._is_away(error)
-            return self._wait_alone(stock, time.monotonic())
+            return stock.wait_alone(time.monotonic(), self._allowed)
         if permits == 0:
             return max(wait, 0.01)
         stock.permits, stock.lapse_at, stock.probe = permits - 1, now + PERMITS_LAST, probe
-        return 0.0
-
-    def _wait_alone(self, stock: _Stock, now: float) -> float:
-        if now < stock.blocked_until:
-            return stock.blocked_until - now
-        if stock.alone.left(self._allowed, time.time()) == 0:
-            return 1.0
-        stock.alone = stock.alone.begun(1, time.time())
         return 0.0
 
     def _is_away(self, error: redis.RedisError) -> None:

@@ -88,4 +88,4 @@ class Calls:
 
 def pause(errcode: int, times: int) -> float:
     """Seconds for which nobody calls after WeCom refused a call for its limit, `times` in a row."""
-    return CROWDED if errcode == TOO_MANY_AT_ONCE else PAUSES[min(times, len(PAUSES)) - 1]
+    return CROWDED if errcode == TOO_MANY_AT_ONCE else PAUSES[min(max(times, 1), len(PAUSES)) - 1]

@@ -125,10 +125,10 @@ class WeComClient(Network):
         """The same client, which reports its failures to nobody."""
         return self._copy(_observe=lambda path, code: None)
 
-    def apart(self) -> "WeComClient":
-        """The same client with a token of its own, and without a limiter: whatever happens to Redis."""
+    def apart(self, limiter: Limiter | None = None) -> "WeComClient":
+        """The same client with a token of its own, and this limiter: whatever happens to Redis."""
         tokens = TokenStore(self._corp_id, self._secret, self._fetch_token)
-        return self._copy(tokens=tokens, _limiter=None)
+        return self._copy(tokens=tokens, _limiter=limiter)
 
     def _copy(self, **different: Any) -> "WeComClient":
         copy = object.__new__(WeComClient)

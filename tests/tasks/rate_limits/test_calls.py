@@ -257,6 +257,32 @@ def test_without_redis_each_process_counts_for_itself(server: RedisServer) -> No
         client.ping()
 
 
+def test_a_process_alone_lets_one_call_try_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PAUSES", (0.2, 0.4))
+    limiter = Limiter(None, 1)
+
+    def may_call() -> bool:
+        try:
+            limiter.begin(PATH, time.monotonic() + 0.05)
+        except NotSent:
+            return False
+        return True
+
+    assert all(may_call() for _ in range(5))
+    for _ in range(5):  # they were under way together
+        limiter.ended(PATH, from_answer(45009, "", PATH))
+    assert not may_call()
+    time.sleep(0.2)
+    assert [may_call() for _ in range(3)] == [True, False, False]
+    limiter.ended(PATH, from_answer(45009, "", PATH))
+    time.sleep(0.2)
+    assert not may_call(), "the pause has grown"
+    time.sleep(0.2)
+    assert may_call()
+    limiter.ended(PATH, None)
+    assert all(may_call() for _ in range(5))
+
+
 def _forward(client: Redis, seconds: float) -> None:
     """Let time pass for what is stored in ms: until when nobody calls, and since when."""
     for key in list(client.scan_iter(keys.calls("*", "*"))):
