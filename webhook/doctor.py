@@ -12,6 +12,7 @@ from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
 from tasks.monitoring.queue_status import SILENT, Reading
+from tasks.rate_limits.limiter import Status
 from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
@@ -64,7 +65,7 @@ MEDIA, GROUPS, REFUSED, LANE = (
     Message.of("lane"),
 )
 TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
-PROXY = Message.of("outbound proxy")
+PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's limits")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
 
@@ -128,6 +129,7 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
     yield _book(services, app)
     yield _schedule(services)
     yield from _pauses(services)
+    yield from _limits(reading.calls.get(app.name))
     yield from _media(reading.media.get(app.name, MediaStatus()))
     yield from _groups(app)
     yield from _last_refusal(services, app)
@@ -237,6 +239,15 @@ def _pauses(services: Services) -> Iterator[Finding]:
             left = Message.of("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
         detail = Message.of("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
         yield Finding(LANE, None, detail, Message.of("resume it on the console's page Queue"))
+
+
+def _limits(calls: Status | None) -> Iterator[Finding]:
+    if calls is None or not calls.is_held:
+        return
+    detail = Message.of("greetings wait: as many were sent as WeCom allows")
+    if calls.errcode:
+        detail = Message.of("greetings wait: WeCom refuses them (%(errcode)s)", errcode=calls.errcode)
+    yield Finding(LIMITS, None, detail, Message.of("it passes by itself; the page Queue shows how many were sent"))
 
 
 def _groups(app: AppServices) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from tasks.followups.store import FollowUpTask
 from tasks.ledger.claims import Claim, FollowUpProgress, Settlement
 from tasks.ledger.delivery import Delivery, FollowUpStatus, Outcome
 from tasks.ledger.ledger import Ledger
+from tasks.rate_limits.limiter import SharedCalls
+from tasks.rate_limits.limits import SEND, Limits
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -106,3 +108,9 @@ def a_failed_follow_up(services: Services, **different: object) -> FollowUpTask:
     (task,) = store.claim(1)
     store.record(task, FollowUpProgress(FollowUpStatus.FAILED, in_words("no such tag <b>")))
     return task
+
+
+def refused_for_its_limit(client: Redis, corp_id: str) -> None:
+    """WeCom has refused a greeting with 45009, and nobody sends for a minute: time enough for a test."""
+    SharedCalls(client, corp_id, {corp_id}, Limits.of()).refused(SEND, 45009, probe=False)
+    client.hincrby(keys.calls(SEND, corp_id), "until", 60_000)

@@ -18,7 +18,7 @@ from tasks.wecom import WeComError
 from tests.simulator.world import App
 from tests.support.books import MP4, a_template
 from tests.support.builders import AES_KEY, ENVIRONMENT, in_words, some_settings
-from tests.support.ledger import settled
+from tests.support.ledger import refused_for_its_limit, settled
 from tests.support.pushes import TOKEN, a_push, an_event, xml
 from tests.support.until import until
 from webhook.doctor import examine
@@ -69,13 +69,15 @@ def test_a_process_is_alive_whatever_else_is_wrong(web):
     ],
 )
 def test_what_wecoms_limits_hold_back_is_remarked_and_exported(web, redis_client, percent, refused, says):
-    calls = SharedCalls(redis_client, web.services.settings.apps["default"].corp_id, {"x"}, Limits.of(percent))
+    corp_id = web.services.settings.apps["default"].corp_id
+    calls = SharedCalls(redis_client, corp_id, {corp_id}, Limits.of(percent))
     web.services.calls["default"].limits = Limits.of(percent)
     assert metrics(web)["wecom_welcome_calls_held", (("app", "default"),)] == 0
     if refused:
-        calls.refused(SEND, 45009, probe=False)
+        refused_for_its_limit(redis_client, corp_id)
     else:
         assert [calls.take(SEND, number, Limits.of(percent))[0] for number in (100, 1)] == [100, 0]
+        redis_client.hincrby(keys.calls(SEND, corp_id), "held_at", 60_000)  # it goes on
     (remark,) = (one for one in web.get("/readyz").json["remarks"] if "greetings wait" in one)
     assert says in remark
     found = metrics(web)

@@ -15,6 +15,7 @@ from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.cli import run
+from tests.support.ledger import refused_for_its_limit
 from tests.support.outbound_proxy import OutboundProxy
 from tests.support.processes import free_port
 from tests.support.servers import Server, answering, whole
@@ -177,6 +178,12 @@ def test_a_file_with_secrets_that_others_can_read_is_said(registered, redis_clie
     text = run("check", **registered).stdout
     assert ("! settings: every user of this host can read or write" in text) is said
     assert ("chmod o= " in text) is said
+
+
+def test_greetings_that_wait_for_wecoms_limit_are_remarked(registered, redis_client):
+    refused_for_its_limit(redis_client, registered["WECOM_CORP_ID"])
+    finding = findings(run("check", **registered))["WeCom's limits"]
+    assert finding.startswith("! WeCom's limits: greetings wait: WeCom refuses them (45009)")
 
 
 def test_a_schedule_that_has_stopped_is_found(registered, redis_client):

@@ -12,12 +12,11 @@ from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.rate_limits.limiter import Status
-from tasks.rate_limits.limits import SEND
 from tasks.services import Services
 from tasks.storage import keys
 from tests.support.builders import in_words
 from tests.support.console import NAME, Browser, a_flow, at_the_limit, text_of
-from tests.support.ledger import a_failed_follow_up, accepted, settled
+from tests.support.ledger import a_failed_follow_up, accepted, refused_for_its_limit, settled
 from tests.support.until import until
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.queue import Flow, verdict
@@ -68,7 +67,7 @@ def test_the_pages_say_that_wecom_refuses_greetings_for_its_limit(browse: Browse
     services.ledger.claim(0)
     text = text_of(browse.get("/queue"))
     assert "Sent to WeCom 0 of 9,700 in the last minute, 0 of 145,500 in the last hour" in text
-    services.calls["default"].refused(SEND, 45009, probe=False)
+    refused_for_its_limit(services.redis, services.settings.apps["default"].corp_id)
     for page in ("/queue", "/"):
         text = text_of(browse.get(page))
         assert "Greetings wait: WeCom refuses them for its limit (45009)" in text
