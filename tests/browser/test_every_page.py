@@ -23,7 +23,7 @@ def addresses(services: Services) -> list[str]:
         adapter = console.create_url_adapter(None) or console.url_map.bind("localhost")
         rules = [rule for rule in console.url_map.iter_rules() if rule.methods and "GET" in rule.methods]
         missing = {name for rule in rules for name in rule.arguments} - known.keys() - {"filename"}
-        assert not missing, f"tests/browser/samples.py has no value for {missing}"
+        assert not missing, f"tests/support/samples.py has no value for {missing}"
         pages = (
             adapter.build(rule.endpoint, {name: known[name] for name in rule.arguments})
             for rule in rules

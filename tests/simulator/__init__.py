@@ -15,5 +15,6 @@
     client.py    StandIn: starts it as a process of its own, and calls control
     run.py       the demo behind `make run`
 
-The product never imports it; it imports one thing from the product, `webhook.callback.crypto`.
+The product never imports it. Of the product it imports `webhook.callback.crypto`, and for the demo two modules of
+`webhook.cli` that end a process with its parent and by a signal.
 """

@@ -1,6 +1,7 @@
 """A self-signed certificate for 127.0.0.1 (RFC 5280), made for each run: there is no key in the repository."""
 
 import base64
+import ssl
 from pathlib import Path
 
 from Crypto.Hash import SHA256
@@ -37,6 +38,13 @@ def write(file: Path) -> Path:
         f"{key.export_key().decode()}\n-----BEGIN CERTIFICATE-----\n{certificate}-----END CERTIFICATE-----\n"
     )
     return file
+
+
+def server_side(pem: Path) -> ssl.SSLContext:
+    """TLS of a server that has this key and certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
 
 
 def _der(tag: int, *parts: bytes) -> bytes:

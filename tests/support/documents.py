@@ -89,10 +89,6 @@ class Section:
             if line.lstrip().startswith("|") and not is_rule[number] and not [*is_rule, False][number + 1]
         ]
 
-    @property
-    def subsections(self) -> list[str]:
-        return [text for marks, text in _HEADING.findall(self.text)]
-
 
 def pages() -> list[Page]:
     """Every Markdown file of the project."""

@@ -1,7 +1,7 @@
 """An installation that has lived, with everything hostile that its pages may have to show.
 
-`fill(parts)` writes it; `arguments(parts)` has a value for each argument of a page's address, `QUERIES` what comes
-behind one.
+`fill(services)` writes it; `arguments(services)` has a value for each argument of a page's address, `QUERIES`
+what comes behind one.
 """
 
 import base64

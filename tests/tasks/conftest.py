@@ -1,5 +1,6 @@
 """A worker's parts in this process, on a real Redis, with the stand-in as WeCom."""
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tasks.ledger.ledger import Ledger
 from tasks.storage.connections import Redis
 from tests.simulator.client import StandIn
+from tests.support import certificate
 from tests.support.ledger import a_ledger
 from tests.support.processes import RedisServer
 from tests.support.worker import Worker
@@ -31,6 +33,19 @@ def here(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
     worker = Worker.made(wecom, redis_url, book=None)
     yield worker
     worker.close()
+
+
+@pytest.fixture(scope="session")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that signs itself."""
+    return certificate.write(tmp_path_factory.mktemp("tls") / "server.pem")
+
+
+@pytest.fixture
+def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's side of TLS, with a certificate that this process trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    return certificate.server_side(pem)
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
 def chinese() -> dict[str, str]:
     """msgid → Chinese."""
     found = {}
-    for name in ("verdicts.po", "reasons.po"):
+    for name in ("outcomes.po", "reasons.po"):
         with resources.files("webhook").joinpath("console/translations/zh_Hans", name).open("rb") as file:
             found |= {str(one.id): str(one.string) for one in read_po(file) if one.id}
     return found

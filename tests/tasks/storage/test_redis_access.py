@@ -1,7 +1,6 @@
 """TLS, Sentinels with a password of their own, users who may not do everything, Redis Cluster: for both clients."""
 
 import contextlib
-import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,15 +41,9 @@ def theirs(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certificate.write(tmp_path_factory.mktemp("tls") / "server.pem")
-
-
-@pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory, pem: Path) -> Iterator[Proxy]:
     """A server with a password behind TLS, with a certificate for 127.0.0.1 that signs itself."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context = certificate.server_side(pem)
     with RedisServer(tmp_path_factory.mktemp("redis")) as server, Proxy(server.socket, context) as proxy:
         with server.client() as client:
             client.config_set("requirepass", "s3cret")
@@ -213,8 +206,9 @@ def test_a_user_who_may_not_ask_for_info_works_and_what_it_tells_is_unknown(limi
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder, port = tmp_path_factory.mktemp("cluster"), free_port()
-    with RedisServer(folder, "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes") as server:
+    folder = tmp_path_factory.mktemp("cluster")
+    ports = ["--port", str(free_port()), "--cluster-port", str(free_port())]  # its default may be a client's
+    with RedisServer(folder, *ports, "--bind", "127.0.0.1", "--cluster-enabled", "yes") as server:
         yield server.url
 
 

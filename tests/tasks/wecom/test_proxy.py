@@ -24,19 +24,6 @@ PASSWORD = "p@ss:1234"
 ESCAPED = "p%40ss%3A1234"
 
 
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certificate.write(tmp_path_factory.mktemp("tls") / "server.pem")
-
-
-@pytest.fixture
-def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
 def ask(base_url: str, proxy: str, seconds: float = 20.0) -> Response:
     with contextlib.closing(Transport(base_url, proxy=Proxy.parse(proxy))) as http:
         return http.request("GET", "some/path", by=time.monotonic() + seconds, query={"access_token": "SECRET"})
@@ -204,8 +191,7 @@ def test_a_proxy_that_is_not_there_is_named(base: str) -> None:
 
 
 def test_a_certificate_is_verified_through_a_proxy_too(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context = certificate.server_side(pem)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with Server(answering(whole()), tls=context) as wecom, OutboundProxy() as proxy, pytest.raises(NotSent) as error:
         ask(wecom.url, proxy.url)

@@ -25,20 +25,6 @@ SLACK = 3.0  # seconds beyond a deadline: no slow answer here ends earlier by it
 SECRET = "SECRET-TOKEN-1234"
 
 
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certificate.write(tmp_path_factory.mktemp("tls") / "server.pem")
-
-
-@pytest.fixture
-def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A server's side of TLS, with a certificate that this process trusts."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
 def ask(url: str, seconds: float = 20.0, body: bytes | None = None) -> Response:
     with contextlib.closing(Transport(url)) as http:
         return ask_again(http, seconds, body)
@@ -198,9 +184,7 @@ def test_a_handshake_that_never_ends_is_not_sent() -> None:
 
 
 def test_a_certificate_that_is_not_trusted_is_not_sent(pem: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    with Server(answering(whole()), tls=context) as server:
+    with Server(answering(whole()), tls=certificate.server_side(pem)) as server:
         error, _ = fails(server.url)
         assert server.requests == []
     assert (type(error), error.reason) == (NotSent, "no TLS connection")
