@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tasks.rate_limits import limits
+from tasks.rate_limits.limits import Limits
 from tasks.services import build_services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -46,7 +47,7 @@ def wait_for_outcomes(worker: Worker, number: int, timeout: float = 20) -> Count
 
 def test_in_a_storm_of_45009_one_call_tries_for_everybody(wecom: StandIn, redis_url: str) -> None:
     worker = Worker.made(wecom, redis_url)
-    wecom.faults(per_unit=30, unit_s=2)
+    wecom.faults(per_unit=30, unit_s=2.9)
     for _ in range(50):
         worker.added()
     with two_workers(worker, FEW):
@@ -61,7 +62,7 @@ def test_in_a_storm_of_45009_one_call_tries_for_everybody(wecom: StandIn, redis_
 
 
 def test_who_cannot_be_greeted_for_a_limit_is_settled_with_that_reason(wecom: StandIn, redis_url: str) -> None:
-    worker = Worker.made(wecom, redis_url, WELCOME_WINDOW_S="5")
+    worker = Worker.made(wecom, redis_url, WELCOME_WINDOW_S="3")
     wecom.faults(limited=1)
     began = time.monotonic()
     worker.added()
@@ -73,9 +74,9 @@ def test_who_cannot_be_greeted_for_a_limit_is_settled_with_that_reason(wecom: St
         took = time.monotonic() - began
         wecom.faults()
         record, event = worker.added()
-        until(lambda: worker.results(record) == [0], 7)
+        until(lambda: worker.results(record) == [0])
         until(lambda: (row := worker.ledger.delivery(event.id)) is not None and row.outcome == "sent")
-    assert 4 < took < 8
+    assert took > 2, "they had their whole window"
     assert answers(wecom)["45009"] <= len(limits.PAUSES) + 1, "one for each pause"
     rows = [row for row in worker.ledger.deliveries() if row.outcome != "sent"]
     assert became["expired"] >= 26, "the others were refused in their last try"
@@ -89,13 +90,14 @@ def test_who_cannot_be_greeted_for_a_limit_is_settled_with_that_reason(wecom: St
 
 
 def test_the_limits_are_kept_without_a_refusal(wecom: StandIn, redis_url: str) -> None:
-    """With 1 percent: 100 calls a minute. Those who come later wait, and are not greeted."""
+    """With 1 percent: 100 calls a minute, of which 80 were made. Those who come later wait, and are not greeted."""
     worker = Worker.made(wecom, redis_url, WECOM_LIMIT_PERCENT="1", WELCOME_WINDOW_S="4")
-    for _ in range(110):
+    worker.services.calls["default"].take(SEND, 80, Limits.of(1))
+    for _ in range(26):
         worker.added()
     with two_workers(worker, MANY):
-        assert wait_for_outcomes(worker, 110) == {"sent": 100, "expired": 10}
-    assert answers(wecom) == {"0": 100}
+        assert wait_for_outcomes(worker, 26) == {"sent": 20, "expired": 6}
+    assert answers(wecom) == {"0": 20}
     late = [row for row in worker.ledger.deliveries() if row.outcome == "expired"]
     assert {row.cause for row in late} == {"limited"}
     assert {row.attempts for row in late} <= {0, 1}
