@@ -177,6 +177,7 @@ class MediaRenewer(threading.Thread):
         for app in apps.values():
             self._apps.setdefault(app.corp_id, []).append(app.name)
         self._lease = Lock(client, keys.MEDIA_RENEWER, timeout=LEASE, blocking=False, thread_local=False)
+        self._renew_at = 0.0  # monotonic; the lock is held for two seconds more
         self._take_quota = client.register_script(_TAKE_QUOTA)
         self._free = {corp_id: threading.Semaphore(AT_ONCE) for corp_id in self._apps}
         self._under_way: set[tuple[str, str]] = set()  # (corp id, an Upload's key)
@@ -216,9 +217,14 @@ class MediaRenewer(threading.Thread):
         return True
 
     def _has_lease(self) -> bool:
-        """Renew the lock, or acquire it if it is free. → whether this process holds it."""
+        """Renew the lock every second time, or acquire it if it is free. → whether this process holds it."""
+        now = time.monotonic()
+        if now < self._renew_at:
+            return True
         with contextlib.suppress(LockError):
-            return self._lease.reacquire()
+            self._lease.reacquire()
+            self._renew_at = now + LEASE / 2 - INTERVAL / 2
+            return True
         return bool(self._lease.acquire())
 
     def _begin(self, corp_id: str, apps: list[str], upload: Upload, media: Media) -> None:

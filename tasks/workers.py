@@ -30,7 +30,7 @@ from tasks.liveness import Loop, Stamp, Watchdog
 from tasks.media_renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
-from tasks.monitoring.reaper import Reaper
+from tasks.monitoring.reaper import OFTEN, SELDOM, Reaper
 from tasks.open_files import allow_open_files
 from tasks.services import Services, build_services, import_books
 from tasks.settings import Settings
@@ -190,7 +190,8 @@ def _work(
     signals.worker_shutting_down.connect(_once_aside(stop), weak=False)
     came_round = watchdog.watch(Loop("the consumer")).came_round
     app.conf.worker_consumer = functools.partial(PromptConsumer, came_round=came_round)
-    reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered)
+    interval = OFTEN if queue == keys.QUEUE else SELDOM
+    reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered, interval)
     reaper.start()
     make_recovery(services).start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON

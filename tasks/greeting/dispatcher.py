@@ -6,6 +6,7 @@ loses no event: the ledger has them. Whom it claims when more are due than slots
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -69,7 +70,7 @@ class Dispatcher:
         While it polls, the hand-over queues no message, since the next poll is milliseconds away.
         """
         with self._running, self.loop:  # a second task waits: the first one claims what it would find
-            idle_since = time.monotonic()
+            idle_since = -math.inf  # a message that finds nothing, as the canary, needs no second look
             while not self._stopping.is_set():
                 self.loop.came_round()
                 if self._take(POLL_AGAIN_WITHIN) or self._in_flight:

@@ -36,7 +36,7 @@ from tasks.wecom import WeComClient
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.25  # seconds between two looks whether what was handed over is greeted
+LOOK = 0.25  # seconds between two looks whether what was handed over is greeted, while there is anything
 INTERVAL = 1.0  # seconds between two rounds
 REFRESH = 3.0  # seconds between two readings of what a greeting needs
 PATIENCE = 1.5  # seconds since the hand-over in which a worker that has the event will have greeted
@@ -178,7 +178,7 @@ class Lifeboat:
                     self.round()
             except Exception:  # the edge of the thread
                 log.exception("a round of the lifeboat ended in an error")
-            if self._stopping.wait(LOOK):
+            if self._stopping.wait(LOOK if self._handed_over else due - time.monotonic()):
                 return
 
     def _look_after_handed_over(self) -> None:

@@ -25,7 +25,7 @@ from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 1.0  # seconds between two looks for journals
+INTERVAL = 2.0  # seconds between two looks for journals
 BATCH = 100  # records in one step; a third of them are results
 PAUSE = 0.01  # seconds between two steps: what comes in now goes first
 

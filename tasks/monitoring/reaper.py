@@ -1,6 +1,7 @@
-"""The reaper: twice a second, queues a task message if events are due and no worker polls. One is enough for all.
+"""The reaper: queues a task message if events are due and no worker polls. One is enough for all.
 
-A thread in every process. It also sends the heartbeat (tasks.monitoring.heartbeat) every two seconds, in beat too.
+A thread in every process; twice a second in a worker that greets, and once a second in the others. It also sends the
+heartbeat (tasks.monitoring.heartbeat) every two seconds, in beat too.
 """
 
 import contextlib
@@ -16,9 +17,9 @@ from tasks.monitoring.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.5  # seconds; what a lost message or a dead worker costs beyond its lease
-FLUSH_EVERY = 2  # rounds between two flushes of the process' own counters
-BEAT_EVERY = round(BEAT_INTERVAL / INTERVAL)  # rounds between two heartbeats
+OFTEN = 0.5  # seconds between two rounds where greetings are made; what a lost message costs, beyond LEFT_BEHIND
+SELDOM = 1.0  # where they are not; what a dead worker costs beyond its lease
+FLUSH_EVERY = 1.0  # seconds between two flushes of the process' own counters
 
 
 class Reaper(threading.Thread):
@@ -33,19 +34,23 @@ class Reaper(threading.Thread):
         flush: Callable[[], None],
         heartbeat: Heartbeat,
         answered: Callable[[], None] = lambda: None,
+        interval: float = SELDOM,
     ) -> None:
+        """`interval`: seconds between two rounds; a whole number of them makes a second."""
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
         self._flush = flush
         self._heartbeat = heartbeat
         self._answered = answered
+        self._interval = interval
         self._stopping = threading.Event()
 
     def run(self) -> None:
         rounds, away = 0, False
-        while not self._stopping.wait(INTERVAL):
+        flush_every, beat_every = round(FLUSH_EVERY / self._interval), round(BEAT_INTERVAL / self._interval)
+        while not self._stopping.wait(self._interval):
             try:
-                if rounds % BEAT_EVERY == 0:
+                if rounds % beat_every == 0:
                     self._heartbeat.beat()
                 rounds += 1
                 if self._ledger is not None:
@@ -59,7 +64,7 @@ class Reaper(threading.Thread):
                     log.warning("Redis answers again")
                 away = False
                 self._answered()
-            if rounds % FLUSH_EVERY == 0:
+            if rounds % flush_every == 0:
                 self._flush()
 
     def stop(self) -> None:

@@ -49,6 +49,7 @@ class Transport(redis.Transport):
     """kombu's transport over these channels."""
 
     Channel = Channel
+    brpop_timeout = 2  # seconds that a worker waits for a message before it asks again
     can_parse_url = True  # so that kombu does not: the address is in the options
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:

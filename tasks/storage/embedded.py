@@ -76,6 +76,7 @@ class Embedded:
         return [
             *(binary, "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            *("--hz", "1"),  # times a second that it looks after itself; ten cost as much as ten callbacks
             *("--hash-max-listpack-value", str(LONGEST)),
             *(
                 "--maxmemory",

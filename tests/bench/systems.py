@@ -173,7 +173,7 @@ def _redis(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server as the product's documents advise: AOF every second, no eviction; on loopback, not a socket file."""
     port = _free_port()
     options = {"bind": "127.0.0.1", "port": port, "dir": place, "appendonly": "yes", "appendfsync": "everysec"}
-    options |= {"maxmemory-policy": "noeviction", "hash-max-listpack-value": 512}
+    options |= {"maxmemory-policy": "noeviction", "hash-max-listpack-value": 512, "hz": 1}
     command = [str(get_binary_path()), "--save", ""]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     with _child(command, {}, place, "redis", on_death=signal.SIGKILL) as server:

@@ -28,7 +28,8 @@ from webhook.server.connections import IDLE, RECEIVING, Channel, Request, adjust
 log = logging.getLogger(__name__)
 
 AT_ONCE = 64  # connections
-PERIOD = 0.25  # seconds
+PERIOD = 0.25  # seconds between two looks at the connections
+AT_REST = 1.0  # seconds, while nothing happens on any
 QUICK = 0.1  # seconds; a callback that takes longer is the last one in the main loop
 THREADS_FOR = 10  # times as long as it took, callbacks have threads then
 STOP_KEEP_ALIVE = 2.0  # seconds in which a client whose connection stays open may ask once more
@@ -41,6 +42,7 @@ class Worker(Base):
         """Serve until SIGTERM, then finish what has begun."""
         self._map: dict[int, Any] = {}
         self._due = 0.0  # monotonic; when the connections are looked at again
+        self._period = PERIOD
         allow_open_files()
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a thread is waited for is no news
         sockets = [listener.sock for listener in self.sockets]
@@ -116,14 +118,17 @@ class Worker(Base):
                     channel.server.task_dispatcher.add_task(channel)
 
     def _turn(self) -> None:
-        wasyncore.poll2(PERIOD, self._map)
+        wasyncore.poll2(self._period, self._map)
         self._serve_here()
+        self._period = PERIOD
         now = time.monotonic()
         if now >= self._due or len(self._map) > RECEIVING + IDLE + AT_ONCE:
             self._due = now + PERIOD
             self.notify()
             self.alive = self.alive and self.ppid == os.getppid()
             keep_bounds(self._channels())
+            if self.alive and all(channel.state == "idle" for channel in self._channels()):
+                self._period = AT_REST
 
     def _drain(self) -> None:
         """Answer what has been asked, and what is still coming over open connections."""
