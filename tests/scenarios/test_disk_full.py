@@ -1,4 +1,7 @@
-"""F51: the disk of Redis is full. It takes no write until there is room; WeCom is told, and nothing is restarted."""
+"""F51: the disk of Redis is full. It takes no write until there is room; WeCom is told, and nothing is restarted.
+
+Without the lifeboat, which would greet: see test_lifeboat.py.
+"""
 
 import subprocess
 import sys
@@ -21,7 +24,7 @@ RETURN = 12.0  # seconds from room on the disk to a greeting; 2 are promised, an
 @pytest.fixture
 def product(tmp_path: Path, wecom: StandIn) -> Iterator[Product]:
     started = ["web", "welcome", "upkeep"]
-    with Product(tmp_path, wecom, start=started, CONSOLE_PASSWORD="let-me-in") as product:
+    with Product(tmp_path, wecom, start=started, CONSOLE_PASSWORD="let-me-in", WELCOME_LIFEBOAT="off") as product:
         yield product
 
 

@@ -112,7 +112,7 @@ def test_f16_a_redis_that_stalls_for_some_seconds_loses_nobody(product: Product,
     until(lambda: greeted_since(wecom, back_at), what="a greeting after the stall")
     assert time.time() - back_at < RETURN
     wecom.wait_until_pushed()
-    found = assert_all_greeted(wecom, product)
+    found = assert_all_greeted(wecom, product, redis_away=True)
     assert found.accepted == found.events
 
 
@@ -159,7 +159,7 @@ def test_f18_a_worker_whose_connections_fall_silent_greets_again(
     assert proxy.go_silent() > 1
     silent_at = time.time()
     wecom.wait_until_pushed()
-    found = assert_all_greeted(wecom, product)
+    found = assert_all_greeted(wecom, product, redis_away=True)
     assert found.accepted == found.events
     waited = max(r.greeted_at - max(r.planned_at, silent_at) for r in wecom.records())
     assert waited < 18
@@ -173,7 +173,7 @@ def test_f18_a_web_side_whose_connections_fall_silent_stores_again(
     wecom.wait_until_greeted(30)
     assert proxy.go_silent() >= 1
     wecom.wait_until_pushed()
-    found = assert_all_greeted(wecom, product)
+    found = assert_all_greeted(wecom, product, redis_away=True)
     assert found.accepted == found.events
     assert not [r.failures for r in wecom.records() if "timeout" in r.failures]
 
@@ -188,7 +188,7 @@ def test_f18_answers_cut_in_the_middle_lose_nobody(
         for proxy in proxies:
             proxy.cut_after(answer_bytes)
     wecom.wait_until_pushed()
-    found = assert_all_greeted(wecom, product)
+    found = assert_all_greeted(wecom, product, redis_away=True)
     assert found.accepted == found.events
 
 
@@ -241,7 +241,7 @@ def test_f16_a_redis_that_stalls_for_twelve_seconds_loses_nobody(
     time.sleep(12)
     product.redis.thaw()
     wecom.wait_until_pushed()
-    found = verdict(wecom, product)
+    found = verdict(wecom, product, redis_away=True)
     reliability("F16 Redis stalled for 12 s", 1, found)
     assert (found.lost, found.double) == ([], [])
 

@@ -19,7 +19,7 @@ STOPS = 45.0  # seconds in which a role that is just starting ends: its start, a
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("starts"), stand_in, start=[]) as product:
+    with Product(tmp_path_factory.mktemp("starts"), stand_in, start=[], WELCOME_LIFEBOAT="off") as product:
         yield product
 
 

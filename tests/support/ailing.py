@@ -37,6 +37,11 @@ def full(server: RedisServer) -> Iterator[None]:
             client.config_set("maxmemory", "0")
 
 
+def disk_full(server: RedisServer) -> AbstractContextManager[None]:
+    """Linux only."""
+    return server.disk_full()
+
+
 @contextlib.contextmanager
 def read_only(server: RedisServer) -> Iterator[None]:
     with server.client() as client:
