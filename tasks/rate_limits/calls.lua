@@ -3,7 +3,7 @@
 --   s:N, m:N               calls that began in second N, in minute N
 --   s:from, s:last, s:total    the first and the last second that count, and all their calls; m:… of the minutes
 --   until                  ms before which no call may begin
---   refusals, errcode      how often in a row WeCom refused a call for too many (45009), with what
+--   refusals, errcode      how often in a row WeCom refused a call for too many (45009); the errcode of its last refusal
 --   cap, cap_at, cap_grows  after a refusal: how many may be under way at once, since when, ms in which it grows by as many
 --   held_from, held_at, held_by    ms of the first and the last moment at which calls were held back; the errcode, or 0
 -- tasks.rate_limits.limits says the same in Python.
@@ -64,6 +64,7 @@ local function calls_of(key, now, minute, hour)
     self.blocked_until = 0
   end
   self.left = math.max(0, math.min(minute - in_minute, hour - in_hour))
+  local paced = self.left == 0
   if self.blocked_until > 0 then
     self.left = 0
   elseif self.refusals > 0 then
@@ -91,7 +92,7 @@ local function calls_of(key, now, minute, hour)
     local from, at = tonumber(held[1] or 0), tonumber(held[2] or 0)
     if at > now or now - at > HELD_APART then from = now end
     if at > now or now - at > 200 then
-      local by = (self.blocked_until > 0 or self.probe) and held[3] or 0
+      local by = not (paced and self.blocked_until == 0) and held[3] or 0
       redis.call('HSET', key, 'held_from', from, 'held_at', now, 'held_by', by)
     end
   end

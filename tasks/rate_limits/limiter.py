@@ -50,7 +50,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The calls of one API. blocked: seconds for which none may begin; errcode: of WeCom's refusal, while it holds."""
+    """The calls of one API. blocked: seconds for which none may begin; errcode: WeCom's, where it is the reason."""
 
     minute: int
     hour: int
@@ -107,8 +107,8 @@ class SharedCalls:
         minute, hour, blocked, refusals, errcode, since, at, by, now = self._status(
             keys=[keys.calls(path, self._corp_id)], args=[]
         )
-        refused = int(errcode) if blocked or refusals else None
         held = Held(int(since) / 1000, int(at) / 1000, int(by)) if at else None
+        refused = int(errcode) if blocked or refusals else held.by if held is not None else 0
         return Status(minute, hour, self.limits, blocked / 1000, refused or None, held, int(now) / 1000)
 
     def held(self) -> Held | None:

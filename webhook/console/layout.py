@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from tasks.ledger.pauses import WELCOME, Pause
 from tasks.lifeboat.lifeboat import Status
+from tasks.rate_limits.limits import TOO_MANY
 from tasks.services import Services
 from tasks.visible_text import plain
 from webhook.console import current
@@ -80,7 +81,7 @@ class Pulse:
             missed = max(failure_streak(self._services.ledger, name).missed for name in self._services.settings.apps)
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
-        refused = any(one.is_held and one.errcode for one in reading.calls.values())
+        refused = any(one.is_held and one.errcode == TOO_MANY for one in reading.calls.values())
         if not reading.consuming or (reading.oldest or 0) > SLOW or missed >= FAILING or refused:
             return State("bad", lazy_gettext("Trouble"))
         return State("ok", lazy_gettext("All well"))

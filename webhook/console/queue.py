@@ -21,6 +21,7 @@ from tasks.messages import Message
 from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.queue_status import Reading
 from tasks.rate_limits.limiter import Status
+from tasks.rate_limits.limits import TOO_MANY_AT_ONCE
 from tasks.storage import keys
 from webhook.console import current, statistics_summary
 from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
@@ -115,6 +116,9 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
 def _limited(calls: Status, oldest: float) -> QueueVerdict:
     """What is said while WeCom's limits hold greetings back."""
     counts = {"n": f"{calls.minute:,}", "limit": f"{calls.limits.minute:,}"}
+    if calls.errcode == TOO_MANY_AT_ONCE:
+        headline = Message.of("Greetings wait: WeCom refuses so many at once (%(errcode)s)", errcode=calls.errcode)
+        return QueueVerdict(BAD if oldest > SLOW else WARN, headline, Message.of("Fewer are sent at once for a minute"))
     if calls.errcode:
         headline = Message.of("Greetings wait: WeCom refuses them for its limit (%(errcode)s)", errcode=calls.errcode)
         if calls.minute * 2 < calls.limits.minute:

@@ -49,6 +49,7 @@ def test_one_sentence_says_whether_the_next_customer_is_greeted(
     [
         (at_the_limit(45009), 0.1, "bad", "(45009) 9,700 of 9,700 were sent in the last minute. One call tries"),
         (at_the_limit(45009, minute=12), 0.1, "bad", "Only 12 of 9,700 were sent in the last minute: another program"),
+        (at_the_limit(45033, minute=12), 0.1, "warn", "refuses so many at once (45033) Fewer are sent at once"),
         (at_the_limit(), 1.0, "warn", "as many were sent as WeCom allows 9,700 of 9,700 were sent in the last minute"),
         (at_the_limit(), 9.0, "bad", "as many were sent as WeCom allows"),
         (at_the_limit(hour=145_500), 1.0, "bad", "145,500 of 145,500 were sent in the last hour"),
