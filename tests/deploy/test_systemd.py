@@ -2,14 +2,18 @@
 
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tasks.liveness import EVERY, SILENT
-from tests.support.processes import refuses_only_its_settings
+from tests.support.builders import ENVIRONMENT
+from tests.support.processes import COMMAND, Process, free_port, refuses_only_its_settings
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy/systemd"
@@ -63,6 +67,26 @@ def test_a_role_that_shows_no_sign_of_work_for_six_seconds_is_killed():
     assert SERVICE["NotifyAccess"] == ["main"]
     assert float(SERVICE["WatchdogSec"][0]) == SILENT > 3 * EVERY
     assert SERVICE["WatchdogSignal"] == ["SIGKILL"]  # the default, SIGABRT, waits in a process that is stopped
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd")
+@pytest.mark.parametrize("role", INSTANCES)
+def test_a_role_tells_systemd_itself_that_it_works(role, redis_url, tmp_path):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        systemd.bind(f"{short}/notify")
+        systemd.settimeout(60)
+        environ = ENVIRONMENT | {"REDIS_URL": redis_url, "NOTIFY_SOCKET": f"{short}/notify"}
+        port = ["--port", str(free_port())] if role == "web" else []
+        process = Process(role, [str(COMMAND), "role", role, *port], environ, tmp_path).start()
+        try:
+            told = [systemd.recvmsg(1000, socket.CMSG_SPACE(12)) for _ in range(4)]
+        finally:
+            process.kill()
+    pids = {struct.unpack("3i", ancillary[0][2])[0] for _, ancillary, _, _ in told}
+    assert pids == {process.pid}, "NotifyAccess=main takes no other's word"
+    assert sum(b"WATCHDOG=1" in said for said, *_ in told) >= 3  # gunicorn says once more that it is ready
+    assert told[0][0].startswith(b"READY=1")
 
 
 def test_a_role_has_time_to_drain_and_is_asked_alone():

@@ -23,7 +23,7 @@ from webhook.cli.parent_death import die_with
 FORK = multiprocessing.get_context("fork")
 _MEMORY = Path("/dev/shm")  # noqa: S108  where it is: renewing a stamp there writes to no disk
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)  # which the supervisor handles
-AWAKE = 1.0  # seconds that count between two looks at a child; in what is more the supervisor was frozen too
+AWAKE = 2.0  # seconds that count between two looks at a child; in what is more the supervisor was frozen too
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ from webhook.server.addresses import address, bare, loopback
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.5  # seconds between two looks at the children; a death ends the wait
+LOOK = 1.0  # seconds between two looks at the children; a death ends the wait
 TO_START = 20.0  # seconds of silence that a child may take before its first stamp
 AGAIN_AFTER = (0.0, 0.2, 0.5, 1.0)  # seconds before a child that died is started again; the last one repeats
 SETTLED = 10.0  # seconds of life after which a child's deaths are forgotten
@@ -177,7 +177,7 @@ def _watch(server: Child | None, ping: Ping, roles: Sequence[Child], begin: Call
 
 
 def _end_if_silent(child: Child) -> None:
-    if child.silence.seconds > (SILENT if child.silence.changed else TO_START):
+    if child.silence.seconds >= (SILENT if child.silence.changed else TO_START):
         log.error("%s has shown no sign of work for %.0f s; killing it", child.name, child.silence.seconds)
         child.signal_group(signal.SIGKILL)
 
