@@ -43,6 +43,7 @@ class Worker(Base):
         self._map: dict[int, Any] = {}
         self._due = 0.0  # monotonic; when the connections are looked at again
         self._period = PERIOD
+        self._shown_at = 0.0  # monotonic; when gunicorn's own process was last shown that this one works
         allow_open_files()
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a thread is waited for is no news
         sockets = [listener.sock for listener in self.sockets]
@@ -111,6 +112,7 @@ class Worker(Base):
             if channel.connected and channel.writable():
                 wasyncore.write(channel)
             now = time.monotonic()
+            self._show(now)
             if now - began > QUICK:
                 self._threads_until = now + THREADS_FOR * (now - began)
                 while self._here:
@@ -124,11 +126,17 @@ class Worker(Base):
         now = time.monotonic()
         if now >= self._due or len(self._map) > RECEIVING + IDLE + AT_ONCE:
             self._due = now + PERIOD
-            self.notify()
+            self._show(now)
             self.alive = self.alive and self.ppid == os.getppid()
             keep_bounds(self._channels())
             if self.alive and all(channel.state == "idle" for channel in self._channels()):
                 self._period = AT_REST
+
+    def _show(self, now: float) -> None:
+        """Show that the loop works: within a turn too, since one can take seconds in a burst."""
+        if now >= self._shown_at + PERIOD / 2:
+            self._shown_at = now
+            self.notify()
 
     def _drain(self) -> None:
         """Answer what has been asked, and what is still coming over open connections."""
