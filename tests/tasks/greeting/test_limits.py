@@ -12,6 +12,7 @@ from tasks.rate_limits.limits import Limits
 from tasks.services import build_services
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.wecom.errors import NotSent
 from tests.simulator.client import StandIn
 from tests.simulator.faults import SEND
 from tests.support.until import until
@@ -136,6 +137,18 @@ def test_a_burst_of_8000_is_claimed_at_once(worker: Worker, redis_client: Redis)
     claims = worker.ledger.claim(20)
     assert len(claims) == 20
     assert status.status().minute == 20
+
+
+def test_look_ups_for_greetings_have_what_background_jobs_must_leave(worker: Worker) -> None:
+    customer = worker.added()[0].external_user_id
+    calls, path = worker.services.calls["default"], "externalcontact/get"
+    allowed = Limits.of(share=limits.BACKGROUND).minute
+    while allowed > 0:
+        allowed -= calls.take(path, min(allowed, 1000), Limits.of())[0]
+    with pytest.raises(NotSent, match="held back"):
+        worker.services.clients["default"].with_deadline(time.monotonic() + 0.1).external_contact.get(customer)
+    found = worker.services.greeting_clients["default"].external_contact.get(customer)
+    assert found["external_contact"]["external_userid"] == customer
 
 
 @pytest.mark.parametrize("what", ["rehearsal", "no_book"])

@@ -19,6 +19,7 @@ from tasks.wecom.errors import (
     CODES,
     BadRequest,
     Busy,
+    Failure,
     Final,
     Limited,
     MediaRefused,
@@ -302,6 +303,44 @@ def test_without_an_answer_to_gettoken_the_call_counts_as_not_sent() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ observation and logs
+
+
+class Limiter:
+    """Writes down what it is asked and told; `allows` is what it answers."""
+
+    def __init__(self, allows: bool = True) -> None:
+        self.allows = allows
+        self.seen: list[tuple[str, str, object]] = []
+
+    def begin(self, path: str, by: float) -> None:
+        self.seen.append(("begin", path, round(by - time.monotonic())))
+        if not self.allows:
+            raise NotSent(path, Failure.LIMITED)
+
+    def ended(self, path: str, error: WeComError | None) -> None:
+        self.seen.append(("ended", path, getattr(error, "errcode", error)))
+
+
+def test_a_limiter_is_asked_before_each_try_of_a_call_and_told_how_it_ended(wecom: StandIn) -> None:
+    app, limiter = wecom.register(App.random()), Limiter()
+    with contextlib.closing(WeComClient(app.corp_id, app.secret, wecom.base_url, limiter=limiter)) as client:
+        client.external_contact.get_follow_user_list()
+        wecom.revoke_tokens()
+        with pytest.raises(WeComAPIError):
+            client.with_deadline(time.monotonic() + 5).user.get("nobody")
+    path = "externalcontact/get_follow_user_list"
+    assert limiter.seen == [
+        *(("begin", path, 10), ("ended", path, None)),
+        *(("begin", "user/get", 5), ("ended", "user/get", 40014)),
+        *(("begin", "user/get", 5), ("ended", "user/get", 60111)),
+    ]
+
+
+def test_a_call_that_a_limiter_holds_back_is_not_sent(wecom: StandIn, client: WeComClient) -> None:
+    with pytest.raises(NotSent, match="held back") as error:
+        client.with_limiter(Limiter(allows=False)).user.get("zhangsan")
+    assert error.value.failure is Failure.LIMITED
+    assert "user/get" not in wecom.summary().answers
 
 
 def test_every_failed_call_is_observed_by_path_and_code(wecom: StandIn) -> None:
