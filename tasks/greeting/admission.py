@@ -25,7 +25,8 @@ MARGIN = 1.25  # times what they took
 UNANSWERED = (
     2.0  # times its duration: what a greeting counts as that ended without an answer, which would have come later
 )
-PATIENCE = 3.0  # seconds, and times what a try needs: for so long customers are passed over before the order turns
+PATIENCE = 3.0  # seconds, and times what a try needs, but a third of the window at most: for so long customers are
+# passed over before the order turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,11 @@ def needed(recent: Collection[float], window: float) -> float:
     return max(LEAST, min(usual * MARGIN, TIMEOUTS[-1], window / 2))
 
 
-def admission(needs: float, passing_over: PassingOver, now: float) -> Admission:
-    """Whom to claim now, where a try needs so many seconds."""
+def admission(needs: float, window: float, passing_over: PassingOver, now: float) -> Admission:
+    """Whom to claim now, where a try needs so many seconds and codes live `window` seconds."""
     first, last = passing_over.first, passing_over.last
-    lasts = first is not None and now - first >= PATIENCE + PATIENCE * needs and now - last <= needs
+    patience = min(PATIENCE + PATIENCE * needs, window / 3)
+    lasts = first is not None and now - first >= patience and now - last <= needs
     return Admission(worthwhile=needs, newest_first=lasts)
 
 
@@ -84,4 +86,5 @@ class Load:
         self._passing_over = self._passing_over.after(now, taken.waits, taken.passed_over > 0)
 
     def admission(self, now: float) -> Admission:
-        return admission(needed(self._recent.copy(), self._window), self._passing_over, now)
+        needs = needed(self._recent.copy(), self._window)
+        return admission(needs, self._window, self._passing_over, now)

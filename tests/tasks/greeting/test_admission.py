@@ -254,5 +254,10 @@ def test_the_newest_come_first_when_customers_are_passed_over_for_a_while(
     for at, waits, passed_over in seen:
         passing_over = passing_over.after(at, waits, passed_over)
     assert PATIENCE + PATIENCE * LEAST == 4.5
-    assert admission(LEAST, passing_over, now) == Admission(LEAST, newest_first)
-    assert not admission(4.0, passing_over, now).newest_first, "the slower the API, the longer the while"
+    assert admission(LEAST, 20.0, passing_over, now) == Admission(LEAST, newest_first)
+    assert not admission(0.7, 60.0, passing_over, now).newest_first, "the slower the API, the longer the while"
+
+
+def test_the_while_is_a_third_of_the_window_at_most() -> None:
+    passing_over = PassingOver(first=100.0, last=104.9)
+    assert [admission(4.0, 15.0, passing_over, now).newest_first for now in (104.9, 105.0)] == [False, True]
