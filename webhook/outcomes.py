@@ -95,6 +95,10 @@ _OVERLOADED = (
     "Not sent: more customers were added than could be greeted",
     "For %(took)s s all workers were busy with others. Another worker, or a higher WELCOME_CONCURRENCY, greets more.",
 )
+_LIMITED = (
+    "Not sent: WeCom's limit on calls held greetings back",
+    "This one waited %(took)s s. Queue shows how many are sent, and how many WeCom allows.",
+)
 _LATE_OTHERWISE = (
     "Not sent: the %(window)s s were over before a try could begin",
     "The longest step took %(took)s s.",
@@ -220,12 +224,12 @@ def _expired(delivery: Delivery, now: float | None, window: float) -> Words:
         said, why = _LATE.get(kind, _LATE_OTHERWISE)
     if delivery.cause == OVERLOADED:
         said, why = _OVERLOADED
+    elif delivery.cause == LIMITED:
+        said, why = _LIMITED
     values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Message(said, values)
     if delivery.cause == "paused":
         why = "The welcome lane was paused then."
-    elif delivery.cause == LIMITED:
-        why = "WeCom's limit on calls held greetings back then."
     if why and longest:
         yield Message(why, values)
     yield from _troubles(delivery)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from itertools import islice
 
 from tasks.ledger import query
-from tasks.ledger.delivery import OVERLOADED, Delivery, Outcome
+from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, Outcome
 from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.query import Page
 from tasks.ledger.rows import erase, index, unannounced_row
@@ -60,6 +60,7 @@ class UsedUpBy(StrEnum):
 
     QUEUE = "queue"
     TRIES = "tries"
+    LIMITS = "limits"  # of WeCom's, which held greetings back
     OTHERS = "others"  # who were greeted instead: more were added than could be
 
 
@@ -81,8 +82,8 @@ def cause_of(delivery: Delivery) -> MissedCause:
         raise ValueError("a delivery in progress was not missed")
     used_up_by = None
     if delivery.outcome is Outcome.EXPIRED:
-        waited_for = UsedUpBy.OTHERS if delivery.cause == OVERLOADED else UsedUpBy.QUEUE
-        used_up_by = UsedUpBy.TRIES if delivery.attempts else waited_for
+        waited_for = UsedUpBy.TRIES if delivery.attempts else UsedUpBy.QUEUE
+        used_up_by = {LIMITED: UsedUpBy.LIMITS, OVERLOADED: UsedUpBy.OTHERS}.get(delivery.cause, waited_for)
     return MissedCause(delivery.outcome, delivery.errcode, used_up_by)
 
 

@@ -87,6 +87,8 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
     (became("expired", steps={"started": 31000}, cause="paused"), "bad", "The welcome lane was paused then."),
     (became("expired", steps={"started": 19500}, cause="overloaded"), "bad", "more customers were added than could be"),
     (became("expired", steps={"started": 19500}, cause="overloaded"), "bad", "For 20 s all workers were busy"),
+    (became("expired", steps={"started": 19500}, cause="limited"), "bad", "Not sent: WeCom's limit on calls held"),
+    (became("expired", steps={"started": 19500}, cause="limited"), "bad", "This one waited 20 s"),
     (became("expired", steps={"started": 21000}, claims=3), "bad", "the 20 s were over before a try could"),
     (became("expired", steps={"started": 9, "chosen": 19700}), "bad", "choosing the welcome took 20 s"),
     (became("expired", steps={"started": 9, "chosen": 9, "named": 19700}), "bad", "looking up names took 20 s"),

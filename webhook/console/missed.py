@@ -37,6 +37,9 @@ LATE = {
     UsedUpBy.OTHERS: Message.of(
         "More customers were added than could be greeted. Another worker, or a higher WELCOME_CONCURRENCY, greets more."
     ),
+    UsedUpBy.LIMITS: Message.of(
+        "WeCom's limit on calls held greetings back. Queue shows how many are sent, and how many WeCom allows."
+    ),
     UsedUpBy.TRIES: Message.of("WeCom, or the way to it, was too slow."),
 }
 CURES = {

@@ -92,12 +92,13 @@ def test_pages_follow_each_other_without_gap_or_repetition(redis_client: Redis, 
 
 
 def test_one_cure_stands_over_each_cause(redis_client: Redis, work: WorkList) -> None:
-    made = (("1", 0, ""), ("1", 3, ""), ("2", 0, "paused"), ("3", 0, "overloaded"))
+    made = (("1", 0, ""), ("1", 3, ""), ("2", 0, "paused"), ("3", 0, "overloaded"), ("4", 2, "limited"))
     rows = [a_delivery("expired", id=identity, attempts=attempts, cause=cause) for identity, attempts, cause in made]
     assert {cause: ids(group) for cause, group in by_cause(rows).items()} == {
         MissedCause(Outcome.EXPIRED, None, UsedUpBy.QUEUE): ["1", "2"],
         MissedCause(Outcome.EXPIRED, None, UsedUpBy.TRIES): ["1"],
         MissedCause(Outcome.EXPIRED, None, UsedUpBy.OTHERS): ["3"],
+        MissedCause(Outcome.EXPIRED, None, UsedUpBy.LIMITS): ["4"],
     }
 
 
