@@ -43,29 +43,39 @@ class Reaper(threading.Thread):
         self._heartbeat = heartbeat
         self._answered = answered
         self._interval = interval
+        self._away = False  # whether Redis did not answer in the last round
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        rounds, away = 0, False
-        flush_every, beat_every = round(FLUSH_EVERY / self._interval), round(BEAT_INTERVAL / self._interval)
+        rounds = 0
+        flush_every = round(FLUSH_EVERY / self._interval)
         while not self._stopping.wait(self._interval):
             try:
-                if rounds % beat_every == 0:
-                    self._heartbeat.beat()
+                if self._round(rounds):
+                    rounds += 1
+                if rounds % flush_every == 0:
+                    self._flush()
+            except Exception:  # the thread's edge: without it, lost messages would stay lost, and no heartbeat come
+                log.exception("a round of the reaper ended in an error")
                 rounds += 1
-                if self._ledger is not None:
-                    self._ledger.requeue()
-            except redis.RedisError as error:
-                if not away:
-                    log.error("Redis does not answer (%s); will keep trying", type(error).__name__)
-                away = True
-            else:
-                if away:
-                    log.warning("Redis answers again")
-                away = False
-                self._answered()
-            if rounds % flush_every == 0:
-                self._flush()
+
+    def _round(self, number: int) -> bool:
+        """→ whether Redis has answered."""
+        try:
+            if number % round(BEAT_INTERVAL / self._interval) == 0:
+                self._heartbeat.beat()
+            if self._ledger is not None:
+                self._ledger.requeue()
+        except redis.RedisError as error:
+            if not self._away:
+                log.error("Redis does not answer (%s); will keep trying", type(error).__name__)
+            self._away = True
+            return False
+        if self._away:
+            log.warning("Redis answers again")
+        self._away = False
+        self._answered()
+        return True
 
     def stop(self) -> None:
         self._stopping.set()

@@ -57,6 +57,7 @@ def test_a_process_that_is_frozen_is_replaced_and_nobody_goes_without_greeting(
     greeted = [r.greeted_at for r in wecom.records() if r.planned_at > frozen_at and r.greeted_at is not None]
     measured(f"up: {' and '.join(names)} frozen, greets somebody added afterwards", min(greeted) - frozen_at)
     assert up.get("/readyz") == 200
+    until(lambda: readiness(up)["silent"] == [], REPLACED, what="nobody silent: who was replaced is forgotten")
 
 
 def test_one_of_two_workers_that_is_frozen_is_named_and_the_other_one_greets(up: Up, wecom: StandIn) -> None:

@@ -44,6 +44,22 @@ def test_beat_sends_heartbeats_and_queues_no_message(redis_client: Redis) -> Non
     assert not redis_client.exists(QUEUE)
 
 
+def test_an_error_in_one_round_of_the_reaper_does_not_end_it(redis_client: Redis) -> None:
+    rounds: list[str] = []
+
+    def current_tasks() -> list[str]:
+        rounds.append("one more")
+        if len(rounds) == 1:
+            raise RuntimeError("Set changed size during iteration")
+        return ["a-task"]
+
+    beat = Reaper(None, lambda: None, Heartbeat(redis_client, "beat", current_tasks), interval=0.1)
+    beat.start()
+    until(lambda: [process.current_tasks for process in heartbeat.read(redis_client)] == [("a-task",)])
+    beat.stop()
+    beat.join()
+
+
 @pytest.mark.parametrize(("silence", "seen", "silent"), [(5, True, False), (45, True, True), (601, False, None)])
 def test_who_died_is_silent_and_then_forgotten(
     redis_client: Redis, silence: int, seen: bool, silent: bool | None
