@@ -9,7 +9,9 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import redis
@@ -19,7 +21,7 @@ from tasks.greeting.policy import LEAST
 from tasks.greeting.slots import Slots
 from tasks.greeting.threads import ThreadPool
 from tasks.greeting.too_late import TooLate
-from tasks.ledger.claims import Claim
+from tasks.ledger.claims import Admission, Claim, Shares
 from tasks.ledger.ledger import Ledger
 from tasks.liveness import Loop
 
@@ -36,6 +38,7 @@ class Dispatcher:
     """Claims due events and greets them, as many at a time as there are slots.
 
     too_late: who looks for those whose time is over, while all slots go to others; without it, they wait for a slot.
+    apps: how many there are; each has its share of the slots before others have more.
     """
 
     def __init__(
@@ -44,17 +47,19 @@ class Dispatcher:
         greet: Callable[[Claim], Took | None],
         slots: Slots,
         too_late: TooLate | None = None,
+        apps: int = 1,
     ) -> None:
         self._ledger = ledger
         self._greet = greet
         self._slots = slots
         self._too_late = too_late
+        self._apps = apps
         self._load = Load(ledger.window)
         self._threads = ThreadPool("greet", 2 * slots.most)
         self.loop = Loop("the dispatcher", at_rest=True)
         self._running = threading.Lock()
         self._count = threading.Lock()
-        self._in_flight: set[tuple[str, int]] = set()  # claims: event, fencing token
+        self._in_flight: dict[tuple[str, int], str] = {}  # claims: event, fencing token → app
         self._waits = False  # whether the last poll left somebody waiting, maybe
         self._poll_now = threading.Event()
         self._stopping = threading.Event()
@@ -98,7 +103,7 @@ class Dispatcher:
             return False
         now = time.monotonic()
         try:
-            taken = self._ledger.take(free, self._load.admission(now), poll_again_within)
+            taken = self._ledger.take(free, self._admission(now), poll_again_within)
         except redis.RedisError as error:
             log.warning("cannot claim due events: %s", type(error).__name__)
             if self._too_late is not None:
@@ -110,10 +115,18 @@ class Dispatcher:
         self._look_for_too_late()
         for claim in self._in_time(taken.claims):
             with self._count:
-                self._in_flight.add((claim.id, claim.fencing_token))
+                self._in_flight[claim.id, claim.fencing_token] = claim.event.app
             self._slots.take()
             self._threads.submit(partial(self._one, claim))
         return bool(taken.claims)
+
+    def _admission(self, now: float) -> Admission:
+        admission = self._load.admission(now)
+        if self._apps == 1:
+            return admission
+        with self._count:
+            held = Counter(self._in_flight.values())
+        return replace(admission, shares=Shares(max(1, self._slots.most // self._apps), held))
 
     def _look_for_too_late(self) -> None:
         if self._too_late is not None:
@@ -135,6 +148,6 @@ class Dispatcher:
         finally:
             self._slots.give_back()
             with self._count:
-                self._in_flight.discard((claim.id, claim.fencing_token))
+                del self._in_flight[claim.id, claim.fencing_token]
             if self._waits and self._slots.free * AT_ONCE >= self._slots.most:
                 self._poll_now.set()

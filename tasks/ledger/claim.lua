@@ -8,7 +8,8 @@
 --       ms for which an event is put off, whom ('oldest_first', 'newest_first', 'too_late'), the window (ms), and the ms of it
 --       that must be left for a try to be worth while ('too_late': and with less of which there is none), prefix of the corps'
 --       calls, their limits a minute and an hour, ms of the window that must be left for an event to wait for them, 1 if there
---       are several corps
+--       are several corps, the slots of each app's share ('' if there is one app), among how many more events it is looked
+--       for those of other apps, then app, slots that it has, ...
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
 --   then per event: its row before the try as a flat list, with a field `probe` if WeCom refused the calls before it; the
 --   number of its app's book ('' if there is none); what became of the owner of its code ('' if it owns the code itself,
@@ -19,6 +20,25 @@ local most, whom = tonumber(ARGV[2]), ARGV[7]
 local over = now - ARGV[8] -- received then, so the window ends now
 local worth = over + ARGV[9]
 
+-- As many of these as may be taken: those whose app has fewer slots than its share, then the others.
+local share = tonumber(ARGV[15])
+local function shared(ids)
+  local held, first, last = {}, {}, {}
+  for i = 17, #ARGV, 2 do
+    held[ARGV[i]] = tonumber(ARGV[i + 1])
+  end
+  for _, id in ipairs(ids) do
+    local app = redis.call('HGET', ARGV[1] .. id, 'app') or ''
+    held[app] = (held[app] or 0) + 1
+    local list = held[app] <= share and first or last
+    list[#list + 1] = id
+  end
+  for _, id in ipairs(last) do
+    first[#first + 1] = id
+  end
+  return { unpack(first, 1, math.min(#first, most)) }
+end
+
 -- The ids to take, and whether there may be more. While there are few, everybody; else those with time enough, then
 -- those with the most time. By the score: events that were claimed before have less time than it says, and go first.
 local function due()
@@ -27,17 +47,17 @@ local function due()
     return redis.call(range, KEYS[1], '-inf', '(' .. worth, 'LIMIT', 0, most), false
   end
   local ids = redis.call(range, KEYS[1], '-inf', now, 'LIMIT', 0, most)
-  if #ids < most then
-    return ids, false
-  elseif whom == 'newest_first' then
-    ids = redis.call(back, KEYS[1], now, worth, 'LIMIT', 0, most)
+  if #ids < most then return ids, false end
+  local looked_at = share and most + ARGV[16] or most
+  if whom == 'newest_first' then
+    ids = redis.call(back, KEYS[1], now, worth, 'LIMIT', 0, looked_at)
   else
-    ids = redis.call(range, KEYS[1], worth, now, 'LIMIT', 0, most)
+    ids = redis.call(range, KEYS[1], worth, now, 'LIMIT', 0, looked_at)
   end
-  for _, id in ipairs(redis.call(back, KEYS[1], '(' .. worth, '-inf', 'LIMIT', 0, most - #ids)) do
+  for _, id in ipairs(redis.call(back, KEYS[1], '(' .. worth, '-inf', 'LIMIT', 0, math.max(0, most - #ids))) do
     ids[#ids + 1] = id
   end
-  return ids, true
+  return share and shared(ids) or ids, true
 end
 
 local result = { now, 0, 0 }

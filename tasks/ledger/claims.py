@@ -21,6 +21,9 @@ class Kept(Enum):
         return self is Kept.YES
 
 
+LOOKED_AT = 200  # events, besides those that a claim may take: among them it looks for those of other apps
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """An event under a worker's lease. `claimed_at` (of `time.monotonic`) is when it was `age` seconds old.
@@ -73,14 +76,24 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """How many customers of each app are greeted at once before those of others come first. `held`: app → are now."""
+
+    each: int
+    held: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """Whom a claim takes when more are due than it may take.
 
-    First those with at least `worthwhile` seconds left, in their order; then those with less, the most first.
+    First those with at least `worthwhile` seconds left, in their order; then those with less, the most first. shares:
+    among the next LOOKED_AT of the former, those whose app has its share come after the others; None: there is one app.
     """
 
     worthwhile: float
     newest_first: bool = False
+    shares: Shares | None = None
 
 
 @dataclass(frozen=True, slots=True)

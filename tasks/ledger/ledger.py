@@ -47,7 +47,7 @@ from redis.typing import EncodableT
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
-from tasks.ledger.claims import Admission, Claim, Kept, SettledEvent, Settlement, Taken
+from tasks.ledger.claims import LOOKED_AT, Admission, Claim, Kept, SettledEvent, Settlement, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.ledger.recorded import Recorded
@@ -160,7 +160,7 @@ class Ledger:
 
     def _taken(self, most: int, admission: Admission, whom: str, poll_again_within: float = 0.0) -> Taken:
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
-        left = [int(one * 1000) for one in (self.window, admission.worthwhile)]
+        left, shares = [int(one * 1000) for one in (self.window, admission.worthwhile)], admission.shares
         now, waits, passed_over, *rows = self._claim(
             keys=[keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
             args=[
@@ -177,6 +177,7 @@ class Ledger:
                 self._limits.hour,
                 int(LAST_TRY * 1000),
                 int(self._corps > 1),
+                *("" if shares is None else shares.each, LOOKED_AT, *flat(shares.held if shares else {})),
             ],
         )
         taken = zip(rows[::3], rows[1::3], rows[2::3], strict=True)

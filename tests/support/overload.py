@@ -7,14 +7,15 @@ rule, which is `taken` here; a test compares the two.
 import heapq
 import random
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from tasks.greeting.admission import Load, Took
 from tasks.greeting.dispatcher import TICK
 from tasks.greeting.policy import LEAST, UNUSABLE_WAIT, try_timeout
-from tasks.ledger.claims import Admission, Taken
+from tasks.ledger.claims import LOOKED_AT, Admission, Shares, Taken
 from tasks.ledger.ledger import CLAIM_LEASE
 
 SWEEP = 0.25  # seconds between two looks for who is too late
@@ -25,7 +26,14 @@ Due = tuple[float, int]  # the time at which an event may be taken, and its numb
 Api = Callable[[float, str, random.Random], float]  # time and app of a call → seconds until its answer
 
 
-def taken(due: Sequence[Due], now: float, most: int, window: float, admission: Admission) -> tuple[list[Due], bool]:
+def taken(
+    due: Sequence[Due],
+    now: float,
+    most: int,
+    window: float,
+    admission: Admission,
+    app_of: Callable[[int], str] = lambda _: "",
+) -> tuple[list[Due], bool]:
     """Whom claim.lua takes of the due, which are in order; and whether there may be more."""
     ready = due[: bisect_right(due, (now, 1 << 60))]
     if len(ready) < most:
@@ -33,7 +41,16 @@ def taken(due: Sequence[Due], now: float, most: int, window: float, admission: A
     worthwhile = bisect_left(ready, (now - window + admission.worthwhile, -1))
     first = ready[worthwhile:]
     first = first[::-1] if admission.newest_first else first
-    return [*first, *ready[:worthwhile][::-1]][:most], True
+    found = [*first[: most if admission.shares is None else most + LOOKED_AT]]
+    found += ready[:worthwhile][::-1][: max(0, most - len(found))]
+    if admission.shares is not None:
+        held, each = Counter(admission.shares.held), admission.shares.each
+        places = []
+        for _, number in found:
+            held[app_of(number)] += 1
+            places.append(held[app_of(number)] > each)
+        found = [found[i] for i in sorted(range(len(found)), key=places.__getitem__)]
+    return found[:most], True
 
 
 @dataclass(slots=True)
@@ -73,6 +90,7 @@ class Model:
     window: float = 20.0
     admits: Callable[[Admission], Admission] = lambda admission: admission
     dies: Mapping[float, int] = field(default_factory=dict)
+    shared_by: int = 0  # apps; 0: they have no shares
 
     def __post_init__(self) -> None:
         self.random = random.Random(1)
@@ -119,7 +137,11 @@ class Model:
             return
         worker.polled = self.now
         admission = self.admits(worker.load.admission(self.now))
-        claimed, worker.waits = taken(self.due, self.now, worker.free, self.window, admission)
+        if self.shared_by:
+            held = Counter(self.fates[number].app for number in worker.holds)
+            admission = replace(admission, shares=Shares(max(1, self.threads // self.shared_by), held))
+        app_of = lambda number: self.fates[number].app  # noqa: E731
+        claimed, worker.waits = taken(self.due, self.now, worker.free, self.window, admission, app_of)
         for one in claimed:
             self.due.pop(bisect_left(self.due, one))
         over, worthwhile = self.now - self.window, self.now - self.window + admission.worthwhile
@@ -162,7 +184,7 @@ class Model:
         worker.holds, worker.free, worker.waits, worker.load = set(), 0, False, Load(self.window)
         worker.life += 1
 
-        def replace() -> None:
+        def start() -> None:
             worker.free = self.threads
 
-        self._at(self.now + REPLACED, replace)
+        self._at(self.now + REPLACED, start)

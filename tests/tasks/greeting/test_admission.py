@@ -170,6 +170,19 @@ def test_with_threads_free_whoever_has_little_time_left_is_tried() -> None:
 # ------------------------------------------------------------------------------------------------ beside others
 
 
+@pytest.mark.parametrize(("slow", "fast"), [(10, 4), (30, 4), (10, 40), (100, 10)])
+def test_the_customers_of_a_fast_app_have_their_share_beside_those_of_a_slow_one(slow: float, fast: float) -> None:
+    def api(now: float, app: str, chance: random.Random) -> float:
+        return (2.5 if app == "slow" else 0.2) * chance.uniform(0.7, 1.3)
+
+    crowd = [*coming(slow, 0, OVERLOAD, "slow"), *coming(fast, 0, OVERLOAD, "fast")]
+    model = Model(crowd, api, threads=16, shared_by=2)
+    fates, before = model.run(), oldest_first(replace(model, shared_by=0)).run()
+    assert greeted(fates, app="fast") >= max(0.75, greeted(before, app="fast"))
+    assert greeted(fates, app="slow") >= greeted(before, app="slow")
+    assert model.useful(5, OVERLOAD) >= 0.9
+
+
 def test_workers_share_what_there_is() -> None:
     model = Model(lasting(25, 5), taking((0, 0.7)), threads=4, workers=3)
     model.run()

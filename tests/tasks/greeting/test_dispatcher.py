@@ -286,3 +286,23 @@ def test_it_waits_for_both_greetings_of_an_event_that_it_has_claimed_twice(worke
     slow.set()
     running.join(30)
     assert ends == [1, 2]
+
+
+@pytest.mark.parametrize(("apps", "first"), [(1, ["crowded"] * 4), (2, ["crowded", "crowded", "quiet", "crowded"])])
+def test_each_app_has_its_share_of_the_slots(worker: Worker, apps: int, first: list[str]) -> None:
+    for app in ["crowded"] * 9 + ["quiet"]:
+        worker.added(app=app)
+    begun: list[str] = []
+    enough = threading.Event()
+
+    def greet(claim: Claim) -> None:
+        begun.append(claim.event.app)
+        enough.wait(30)
+
+    dispatcher = Dispatcher(worker.ledger, greet, Slots(4), apps=apps)
+    running = worker.aside(dispatcher.run)
+    until(lambda: len(begun) == 4)
+    dispatcher.stop()
+    enough.set()
+    running.join(30)
+    assert sorted(begun) == sorted(first)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.ledger.claims import Admission
+from tasks.ledger.claims import Admission, Shares
 from tasks.ledger.ledger import CLAIM_LEASE, Ledger
 from tasks.ledger.pauses import WELCOME, QueuePauses
 from tasks.storage import keys
@@ -38,6 +38,20 @@ def test_it_takes_whom_the_model_takes(ledger: Ledger, most: int, admission: Adm
     left = set(AGES) - {age for _, age in expected}
     passed_over = sum(WINDOW - admission.worthwhile < age < WINDOW for age in left)
     assert (took.waits, took.passed_over) == (waits, passed_over if waits else 0)
+
+
+@pytest.mark.parametrize("held", [{}, {"a": 3}, {"a": 1, "b": 9}, {"c": 5}])
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(("most", "each"), [(0, 1), (1, 1), (6, 2), (6, 4), (20, 3), (40, 3)])
+def test_each_app_has_its_share_as_in_the_model(
+    ledger: Ledger, most: int, each: int, newest_first: bool, held: dict[str, int]
+) -> None:
+    apps = {age: "a" if age < 600 else "b" if age % 100 else "c" for age in AGES}
+    ages = {accepted(ledger, ago=age, app=apps[age]).id: age for age in AGES}
+    admission = Admission(175, newest_first, Shares(each, held))
+    due = sorted((-float(age), age) for age in AGES)
+    expected, _ = taken(due, 0.0, most, WINDOW, admission, apps.__getitem__)
+    assert [ages[claim.id] for claim in ledger.take(most, admission).claims] == [age for _, age in expected]
 
 
 def test_in_short_supply(ledger: Ledger) -> None:
