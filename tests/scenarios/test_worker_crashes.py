@@ -62,13 +62,13 @@ def test_f02_a_worker_that_dies_before_it_claims_leaves_the_customer_greeted_onc
     product: Product, wecom: StandIn
 ) -> None:
     record = added(wecom)
-    assert dies_and_is_replaced(product, wecom, "tasks.ledger.ledger:Ledger.claim@before") < RECOVERY
+    assert dies_and_is_replaced(product, wecom, "tasks.ledger.ledger:Ledger.take@before") < RECOVERY
     assert_all_greeted(wecom, product)
     assert row_of(product, record)["recoveries"] == 0
 
 
 BETWEEN_CLAIM_AND_CALL = (
-    "tasks.ledger.ledger:Ledger.claim@after",
+    "tasks.ledger.ledger:Ledger.take@after",
     "tasks.greeting.message:message@before",
     "tasks.wecom.external_contact:ExternalContact.send_welcome_msg@before",
 )
