@@ -74,7 +74,7 @@ class Stamp:
         self._systemd: socket.socket | None = None
         if notify_socket is not None:
             with contextlib.suppress(OSError):
-                self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+                self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._systemd.setblocking(False)
                 self._systemd.connect(notify_socket.replace("@", "\0", 1) if notify_socket[0] == "@" else notify_socket)
 

@@ -147,6 +147,13 @@ def test_up_refuses_a_port_that_is_taken(redis_url):
     assert line == f"cannot listen on 127.0.0.1:{port} (Address already in use); choose another with --port"
 
 
+@pytest.mark.parametrize("command", [["up"], ["role", "beat"]])
+def test_a_file_for_signs_of_work_that_cannot_be_written_is_refused(command, redis_url, tmp_path):
+    line = failure(*command, **ENVIRONMENT, REDIS_URL=redis_url, WELCOME_LIVENESS_FILE="there/is/no/such/folder")
+    assert line.startswith("WELCOME_LIVENESS_FILE: cannot write ")
+    assert line.endswith("there/is/no/such/folder (No such file or directory)")
+
+
 def test_up_refuses_a_book_that_is_wrong_before_it_starts_anything(tmp_path):
     (tmp_path / "book.yaml").write_text("version: 1\n")
     assert "`templates` is missing" in failure("up", **ENVIRONMENT, WELCOME_BOOK="book.yaml")
