@@ -138,6 +138,8 @@ def watched(tmp_path: Path) -> Iterator[tuple[str, int]]:
             "replica": ["--port", str(replica), *plain, *following],
             "sentinel": [str(tmp_path / "s.conf"), "--sentinel"],
         }.items():
+            if name == "sentinel":  # which asks the master for its replicas at once, and then every ten seconds
+                until(lambda: _is_replicated(replica), what="replication")
             stack.callback(Process(name, [binary, *command], {}, tmp_path).start().kill)
         url = f"sentinel://127.0.0.1:{port}/main/0"
         until(lambda: ours(url), what="Sentinel's start")
@@ -162,6 +164,12 @@ def test_both_clients_follow_a_failover_of_sentinel(watched: tuple[str, int]) ->
             return _says(channel.client.lpush, "queue", "after") and client.llen("queue") > 0
 
         until(celery_writes_there, timeout=15, every=0.1, what="Celery's write")
+
+
+def _is_replicated(port: int) -> bool:
+    with connect(f"redis://127.0.0.1:{port}", timeout=1) as client, contextlib.suppress(redis.RedisError):
+        return client.info("replication").get("master_link_status") == "up"
+    return False
 
 
 def _fails_over(sentinel: redis.Redis) -> bool:
