@@ -119,21 +119,27 @@ class LastKnown:
             if len(self._seen) > MEMBERS:
                 self._seen.popitem(last=False)
 
-    def refresh(self) -> None:
-        """Read all of it again, and keep it on the disk. Raises redis.RedisError."""
+    def refresh(self, everything: bool = False) -> None:
+        """Read books and pause again, with what is new in them, and keep them on the disk. Raises redis.RedisError."""
         for app in self._apps.values():
-            self._refresh_book(app)
+            self._refresh_book(app, everything)
         self._pause = self._pauses.last().get(WELCOME)
-        self._refresh_names()
         self._write()
 
-    def _refresh_book(self, app: App) -> None:
+    def refresh_all(self) -> None:
+        """The same, with all media and names. Raises redis.RedisError."""
+        self._refresh_names()
+        self.refresh(everything=True)
+
+    def _refresh_book(self, app: App, with_media: bool) -> None:
         number = self._store.current(app.name)
         if number is None:
             self._books.pop(app.name, None)
             return
         known = self._books.get(app.name)
         try:
+            if known is None or known.number != number or not _is_ready(known):
+                with_media = True
             if known is None or known.number != number:
                 files = self._store.revision(app.name, number).files
                 source, shown = self._store.source(app.name, number), [_file(one) for one in files.values()]
@@ -141,6 +147,8 @@ class LastKnown:
                 known = KnownBook(app.corp_id, number, book, {"source": source, "files": shown})
         except (NoRevision, BookError) as error:
             log.warning("the book of app %s is not known: %s", app.name, error)
+            return
+        if not with_media:
             return
         wanted = {one.key for attachment in known.book.attachments() for one in uploads(attachment)}
         records = self._store.ready.all(app.corp_id) if wanted else {}
@@ -236,6 +244,12 @@ class _KnownLookup(Lookup):
 
     def _fetch(self, key: str, *_: object) -> Any:
         return self._known.get(key)
+
+
+def _is_ready(known: KnownBook) -> bool:
+    """Whether each file of the book can be shown."""
+    wanted = [uploads(attachment) for attachment in known.book.attachments()]
+    return all(not ways or any(one.key in known.ready for one in ways) for ways in wanted)
 
 
 def _file(media: Media) -> list[Any]:

@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks whether what was handed over is greeted, while there is anything
 INTERVAL = 1.0  # seconds between two rounds
-REFRESH = 3.0  # seconds between two readings of what a greeting needs
+REFRESH = 3.0  # seconds between two readings of books and the pause
+REFRESH_ALL = 30.0  # and of what is renewed by others: tokens, media, names
 PATIENCE = 1.5  # seconds since the hand-over in which a worker that has the event will have greeted
 AT_ONCE = 500  # events at a look
 IN_USE = 10.0  # seconds since the last event for which it counts as in use, when nothing waits
@@ -95,6 +96,7 @@ class Lifeboat:
         self._handed_over: dict[str, tuple[ContactAdded, float, float]] = {}  # id → event, its receipt by both clocks
         self._last: float | None = None  # monotonic; when the last event was taken
         self._refreshed: float | None = None
+        self._refreshed_all: float | None = None
         self._greetings = Greetings(known, self._clients, window, threads)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lifeboat", daemon=True)
@@ -228,12 +230,19 @@ class Lifeboat:
         fresh = self._refreshed is not None and now - self._refreshed < REFRESH
         if fresh and self.can_take() and not self.status().in_use:
             return
-        self._known.refresh()
+        if self._refreshed_all is None or now - self._refreshed_all >= REFRESH_ALL or not self.can_take():
+            self._known.refresh_all()
+            self._adopt_tokens()
+            self._refreshed_all = now
+        else:
+            self._known.refresh()
+        self._refreshed = now
+
+    def _adopt_tokens(self) -> None:
         for app, client in self._clients.items():
             token = self._shared[app].tokens.shared()
             if token is not None:
                 client.tokens.adopt(token)
-        self._refreshed = now
 
     def _take_in(self, held: _Held) -> None:
         """Take what a journal has into the ledger; give it up when nothing is left to come. Raises RedisError."""

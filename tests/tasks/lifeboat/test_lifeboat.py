@@ -149,7 +149,7 @@ def test_a_token_that_wecom_takes_no_longer_is_renewed_without_redis(
     onboard: Worker, boat: Lifeboat, server: RedisServer
 ) -> None:
     onboard.services.clients["default"].tokens.get(time.monotonic() + 5)
-    boat._refreshed = None
+    boat._refreshed = boat._refreshed_all = None
     boat.round()  # it has adopted the token
     onboard.wecom.revoke_tokens()
     record, event = added(onboard)
@@ -161,7 +161,7 @@ def test_a_token_that_wecom_takes_no_longer_is_renewed_without_redis(
 def test_follow_ups_happen_afterwards(onboard: Worker, boat: Lifeboat, server: RedisServer) -> None:
     onboard.publish(a_template("text: 您好\nthen:\n  tags: [来源/新客户]\n"))
     boat.round()
-    boat._known.refresh()
+    boat._known.refresh_all()
     _, event = added(onboard)
     greeted_without_redis(boat, server, event)
     assert onboard.services.redis.zscore(keys.FOLLOWUP_DUE, event.id) is not None
@@ -178,14 +178,14 @@ def test_names_that_were_in_the_cache_are_in_the_text_and_nobody_is_asked_for_ot
     member = {"member": "李敏", "alias": "", "position": "", "departments": [1], "department": 1}
     onboard.services.redis.set(keys.member("default", event.user_id), json.dumps({"answer": member, "until": 0}))
     boat._known.saw(event)
-    boat._known.refresh()
+    boat._known.refresh_all()
     greeted_without_redis(boat, server, event)
     assert onboard.wecom.record(record).content["text"] == "您好朋友，我是李敏，很高兴认识您！"
 
 
 def test_media_that_were_ready_are_sent(onboard: Worker, boat: Lifeboat, server: RedisServer) -> None:
     onboard.publish(a_template("text: 您好\nattachments:\n- file: {file: media/price.pdf}\n"))
-    boat._known.refresh()
+    boat._known.refresh_all()
     record, event = added(onboard)
     greeted_without_redis(boat, server, event)
     assert [one["msgtype"] for one in onboard.wecom.record(record).content["attachments"]] == ["file"]
@@ -195,7 +195,7 @@ def test_a_process_that_starts_without_redis_greets_with_what_another_left_on_th
     onboard: Worker, boat: Lifeboat, server: RedisServer, make_boat: Callable[[], Lifeboat]
 ) -> None:
     onboard.publish(a_template("text: 您好\nattachments:\n- file: {file: media/price.pdf}\n"))
-    boat._known.refresh()
+    boat._known.refresh_all()
     record, event = added(onboard)
     with gone(server):
         other = make_boat()
@@ -210,8 +210,8 @@ def test_neither_a_token_nor_a_name_is_on_the_disk(onboard: Worker, boat: Lifebo
     _, event = added(onboard)
     onboard.services.redis.set(keys.member("default", event.user_id), json.dumps({"answer": {"member": "李敏"}}))
     boat._known.saw(event)
-    boat._known.refresh()
-    boat._refresh()
+    boat._known.refresh_all()
+    boat._adopt_tokens()
     greeted_without_redis(boat, server, event)
     files = list(boat._folder.iterdir())
     for file in files:
@@ -242,7 +242,7 @@ def test_without_a_known_book_wecom_is_to_send_it_again(onboard: Worker, make_bo
 
 def test_while_the_queue_is_paused_nobody_is_greeted(onboard: Worker, boat: Lifeboat) -> None:
     onboard.services.queue_pauses.pause(WELCOME, "李敏")
-    boat._known.refresh()
+    boat._known.refresh_all()
     assert not boat.can_take()
     assert not boat.take(added(onboard)[1])
 
