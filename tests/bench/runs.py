@@ -29,7 +29,7 @@ LATENCY = Faults(latency_ms=80, jitter_ms=20)  # of every send
 WARM_UP = 20  # customers added before the clock starts: modules loaded, token fetched
 WARM_UP_TIMEOUT = 30.0  # seconds
 GRACE = 1.0  # seconds after the last code has expired
-SETTLE = 3.0  # seconds between warm-up and what follows
+SETTLE = 2.0  # seconds between warm-up and what follows
 AFTERWARDS = 0.5  # seconds for a system's work after its last greeting: acknowledging, settling
 IDLE = 60.0  # seconds of the idle measurement: what runs every minute runs once
 IN_FLIGHT = 8  # calls at once in the overload run, of either system
@@ -69,10 +69,10 @@ FAULTS = replace(
 RUNS = {
     run.name: run
     for run in (
-        Run("steady100", "steady 100/s", 2500, 100),
-        Run("steady200", "steady 200/s", 5000, 200),
+        Run("steady100", "steady 100/s", 2000, 100),
+        Run("steady200", "steady 200/s", 4000, 200),
         Run(
-            "steady167", "steady 167/s, 1 s a call", 5000, 167, faults=Faults(latency_ms=1000), of=("product", "tuned")
+            "steady167", "steady 167/s, 1 s a call", 3340, 167, faults=Faults(latency_ms=1000), of=("product", "tuned")
         ),
         Run("burst1000", "burst of 1000 in 1 s", 1000, 1000),
         Run("burst4000", "burst of 4000 in 1 s", 4000, 4000),
@@ -89,7 +89,7 @@ RUNS = {
             of=("product", "tuned"),
         ),
         Run("faults", "API faults, 50/s", 1000, 50, faults=FAULTS, of=("product",)),
-        Run("freeze", "frozen processes, 20/s", 800, 20, freezes=((5, "welcome"), (22, "web")), of=("product",)),
+        Run("freeze", "frozen processes, 20/s", 560, 20, freezes=((3, "welcome"), (15, "web")), of=("product",)),
     )
 }
 
