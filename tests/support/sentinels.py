@@ -74,6 +74,13 @@ class Sentinels:
         """Of the server that is the primary now."""
         return connections.connect(self.url, timeout=5)
 
+    def cut_replication(self) -> None:
+        """From now on the replica hears nothing of the primary, which does not mind."""
+        with self.servers[0].client() as primary:
+            primary.execute_command("ACL", "SETUSER", "default", "-psync", "-sync", "-replconf")
+            primary.client_kill_filter(_type="replica")
+            until(lambda: primary.info("replication")["connected_slaves"] == 0, what="the end of replication")
+
     def is_primary(self, server: int) -> bool:
         """Whether the Sentinels name this one of `servers`, and it agrees."""
         with contextlib.suppress(redis.RedisError), self.client() as client:
