@@ -30,6 +30,7 @@ from webhook.outcomes import BAD, OK, UNKNOWN, WARN, seconds
 
 DAYS = 7  # of the causes
 SLOW = 5.0  # seconds in the queue that are worth a word
+TOO_MANY = 0.9  # of the window: who waited as long while workers take all they can waits for others
 LISTED = 20  # follow-ups shown
 JOBS = {  # task → what it does
     "tasks.upkeep.refresh_tokens": lazy_gettext("Renew access tokens"),
@@ -100,6 +101,13 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
             "%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}"
         )
         return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), more)
+    if oldest > TOO_MANY * window:
+        headline = Message.of("More customers are added than can be greeted")
+        more = Message.of(
+            "The oldest has waited %(n)s s. Another worker, or a higher WELCOME_CONCURRENCY, greets more",
+            n=f"{oldest:.0f}",
+        )
+        return QueueVerdict(BAD, headline, more)
     if oldest > SLOW:
         headline = Message.of("Greetings are slow: the oldest has waited %(n)s s", n=seconds(oldest))
         return QueueVerdict(WARN, headline, Message.of("After %(n)s s it is too late", n=f"{window:.0f}"))

@@ -29,6 +29,7 @@ from webhook.console.queue import Flow, verdict
         (a_flow(), None, None, "ok", "Workers are ready"),
         (a_flow(oldest=0.3), None, "1.4", "ok", "in about 1.7 s"),
         (a_flow(oldest=7.0), None, "1.4", "warn", "waited 7.0 s"),
+        (a_flow(oldest=19.0), None, "1.4", "bad", "More customers are added than can be greeted"),
         (a_flow(oldest=42.0), None, "1.4", "bad", "missing their greeting"),
         (a_flow(silence=30.0), None, "1.4", "bad", "will miss"),
         (a_flow(silence=None), None, None, "bad", "will miss"),
