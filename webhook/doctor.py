@@ -8,6 +8,7 @@ from datetime import datetime
 import redis
 import requests
 
+from tasks import lifeboat
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
@@ -65,6 +66,7 @@ MEDIA, GROUPS, REFUSED, LANE = (
     Message.of("lane"),
 )
 TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
+LIFEBOAT = Message.of("lifeboat")
 PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's limits")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
@@ -82,6 +84,7 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
     else:
         yield from _redis(services, services.app(app.name))
         client = services.app(app.name).wecom
+    yield _lifeboat(settings)
     yield from _wecom(client)
     yield from _wecoms_clock(client, services)
 
@@ -168,6 +171,21 @@ def _server(services: Services) -> Iterator[Finding]:
         yield Finding(
             REDIS, False, Message.of("may evict accepted customers"), Message.of("set `maxmemory-policy noeviction`")
         )
+
+
+def _lifeboat(settings: Settings) -> Finding:
+    """What it says of the folder holds for this user on this host."""
+    if not settings.lifeboat:
+        cure = Message.of("leave WELCOME_LIFEBOAT out, or set it to on")
+        return Finding(LIFEBOAT, None, Message.of("is off: while Redis takes no events, WeCom is answered 503"), cure)
+    if not lifeboat.is_writable(settings):
+        folder = str(lifeboat.folder(settings))
+        cure = Message.of("set WELCOME_DATA_DIR to a folder that `role web` can write")
+        return Finding(LIFEBOAT, None, Message.of("%(folder)s cannot be written from here", folder=folder), cure)
+    if lifeboat.has_events(settings):
+        cure = Message.of("they go in by themselves when Redis takes writes")
+        return Finding(LIFEBOAT, None, Message.of("has events that are not in the ledger yet"), cure)
+    return Finding(LIFEBOAT, True, Message.of("greets while Redis takes no events"))
 
 
 def _clock(services: Services) -> Finding:

@@ -5,9 +5,11 @@ recovery(services)   the thread of another role that takes what dead web process
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.lifeboat.journal import left_behind
 from tasks.lifeboat.recovery import Recovery
 from tasks.settings import Settings
 
@@ -21,6 +23,19 @@ log = logging.getLogger(__name__)
 def folder(settings: Settings) -> Path:
     """Where the journals are."""
     return settings.data_dir / "lifeboat"
+
+
+def is_writable(settings: Settings) -> bool:
+    """Whether the lifeboat's folder can be written, or made. Writes nothing."""
+    place = folder(settings)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def has_events(settings: Settings) -> bool:
+    """Whether there are journals with events that are not in the ledger yet, of this or another process."""
+    return any(path.stat().st_size for path in left_behind(folder(settings)))
 
 
 def launch(services: "Services") -> "Lifeboat | None":

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import redis
 
-from tasks import settings
+from tasks import lifeboat, settings
 from tasks.audit import Act
 from tasks.services import Services, build_services
 from tasks.state import backup as storage
@@ -35,6 +35,8 @@ def backup(file: Path, app_name: str | None) -> None:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(services, Act.BACKED_UP, target=file.name, number=count)
     say(f"{file}: {count} entries")
+    if lifeboat.has_events(services.settings):
+        say("the lifeboat has events that are not in the ledger yet, and so not in this backup: make another soon")
 
 
 @click.command()

@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from tasks.ledger.verifications import Verifications
+from tasks.lifeboat.journal import Journal
 from tasks.monitoring import jobs
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
@@ -248,3 +249,22 @@ def test_the_doctor_goes_through_the_outbound_proxy_as_the_product_does(register
         refused = run("check", **registered | way | {variable: f"http://u:hunter3@127.0.0.1:{proxy.port}"})
     assert "✗ outbound proxy: the outbound proxy refuses: HTTP 407" in refused.stdout
     assert "hunter" not in result.output + refused.output
+
+
+def test_the_lifeboat_is_said_to_be_on_off_or_without_a_place(registered, redis_client, tmp_path):
+    def said(**variables: str) -> str:
+        return findings(run("check", **registered | {"WELCOME_DATA_DIR": str(tmp_path / "var")} | variables))[
+            "lifeboat"
+        ]
+
+    assert said() == "✓ lifeboat: greets while Redis takes no events"
+    assert not (tmp_path / "var").exists()
+    assert said(WELCOME_LIFEBOAT="off").startswith(
+        "! lifeboat: is off: while Redis takes no events, WeCom is answered 503"
+    )
+    (tmp_path / "file").write_text("", "utf-8")
+    assert "cannot be written from here" in said(WELCOME_DATA_DIR=str(tmp_path / "file"))
+    journal = Journal.create(tmp_path / "var" / "lifeboat")
+    journal.append({"event": {}})
+    assert said().startswith("! lifeboat: has events that are not in the ledger yet")
+    journal.remove()
