@@ -51,9 +51,9 @@ def verify(app: str = DEFAULT_APP) -> Response:
     echo = request.args.get("echostr", "")
     try:
         try:
-            message = _open(envelope, echo)
+            message = _open(envelope, request.args, echo)
         except NotSigned:
-            message = _open(envelope, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
+            message = _open(envelope, request.args, echo.replace(" ", "+"))  # a + that a proxy decoded to a space
     except EnvelopeError as error:
         return _refuse(app, envelope, echo, error)
     if not parsing.is_echo(message):
@@ -75,13 +75,13 @@ def domain_verification(code: str) -> Response:
 @blueprint.post("/callback/<app>")
 def receive(app: str = DEFAULT_APP) -> Response:
     """Accept an event: 200 once it is stored, or if it is of no concern."""
-    envelope = _envelope(app)
+    envelope, query = _envelope(app), request.args
     body = _read_body()
     ciphertext = ""
     try:
         ciphertext = parsing.read_ciphertext(body)
-        pushed_at = parsing.seconds(request.args.get("timestamp", ""))
-        event = parsing.parse(app, _open(envelope, ciphertext), pushed_at)
+        pushed_at = parsing.seconds(query.get("timestamp", ""))
+        event = parsing.parse(app, _open(envelope, query, ciphertext), pushed_at)
     except EnvelopeError as error:
         return _refuse(app, envelope, ciphertext, error)
     except parsing.Malformed as error:
@@ -195,8 +195,8 @@ def _read_body() -> bytes:
     return body
 
 
-def _open(envelope: Envelope, ciphertext: str) -> bytes:
-    given, timestamp, nonce = (request.args.get(name, "") for name in SIGNED)
+def _open(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> bytes:
+    given, timestamp, nonce = (query.get(name, "") for name in SIGNED)
     if not ciphertext:
         raise NotSigned("no ciphertext")
     envelope.check(given, timestamp, nonce, ciphertext)
