@@ -119,6 +119,7 @@ def test_f50_roles_restarted_one_by_one_with_the_next_release_are_noticed_by_nob
     stops(old["welcome"])
     measured("F50: the web side restarted, seconds without any", away)
     found = assert_all_greeted(wecom, mixed.product)
+    measured("F50: each role upgraded, the slowest greeting", found.to_greeting.max)
     assert (found.recovered, found.outcomes) == (0, {"sent": found.events})
     assert all(calls(record) == [0] for record in wecom.records())
     until(lambda: set(states(mixed.product.rows())) == {"done"}, every=0.2, what="the follow-ups")
