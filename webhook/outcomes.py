@@ -150,6 +150,11 @@ def _troubles(delivery: Delivery) -> Words:
         yield Message(
             "A worker stopped in the middle and another took over (times: %(n)s).", {"n": delivery.redeliveries}
         )
+    if delivery.given_back:
+        yield Message(
+            "WeCom's limit on calls held back a try, and it waited with the others (times: %(n)s).",
+            {"n": delivery.given_back},
+        )
     failed = [(bar.number, bar.attempt) for bar in timeline.bars(delivery) if bar.attempt and not bar.attempt.accepted]
     if failed and delivery.outcome is Outcome.SENT:
         number, attempt = failed[0]

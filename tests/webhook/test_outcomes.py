@@ -68,6 +68,13 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
         "ok",
         "A worker stopped in the middle and another took over (times: 1).",
     ),
+    (
+        became(
+            "sent", steps={"started": 4100, "try_2": 4101, "answer_2": 4300}, tries=(TAKEN,), claims=2, given_back=1
+        ),
+        "ok",
+        "WeCom's limit on calls held back a try, and it waited with the others (times: 1).",
+    ),
     (became("sent", left_out=refused(3, 4)), "warn", "attachment 3, 4, refused by WeCom."),
     (became("sent", left_out=absent(1)), "warn", "attachment 1, not uploaded to WeCom yet"),
     (
