@@ -9,6 +9,7 @@ import redis
 import requests
 
 from tasks import lifeboat
+from tasks.lifeboat.journal import has_events
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.monitoring import jobs
@@ -182,7 +183,7 @@ def _lifeboat(settings: Settings) -> Finding:
         folder = str(lifeboat.folder(settings))
         cure = Message.of("set WELCOME_DATA_DIR to a folder that `role web` can write")
         return Finding(LIFEBOAT, None, Message.of("%(folder)s cannot be written from here", folder=folder), cure)
-    if lifeboat.has_events(settings):
+    if has_events(lifeboat.folder(settings)):
         cure = Message.of("they go in by themselves when Redis takes writes")
         return Finding(LIFEBOAT, None, Message.of("has events that are not in the ledger yet"), cure)
     return Finding(LIFEBOAT, True, Message.of("greets while Redis takes no events"))

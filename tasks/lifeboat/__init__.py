@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.lifeboat.journal import left_behind
 from tasks.lifeboat.recovery import Recovery
 from tasks.settings import Settings
 
@@ -31,11 +30,6 @@ def is_writable(settings: Settings) -> bool:
     while not place.exists() and place != place.parent:
         place = place.parent
     return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
-
-
-def has_events(settings: Settings) -> bool:
-    """Whether there are journals with events that are not in the ledger yet, of this or another process."""
-    return any(path.stat().st_size for path in left_behind(folder(settings)))
 
 
 def launch(services: "Services") -> "Lifeboat | None":

@@ -157,6 +157,13 @@ def left_behind(folder: Path) -> list[Path]:
     return []
 
 
+def has_events(folder: Path) -> bool:
+    """Whether a journal in a folder, of this process or another, has events that are not in the ledger yet."""
+    with contextlib.suppress(OSError):
+        return any(path.stat().st_size for path in left_behind(folder))
+    return False
+
+
 def _read(line: bytes) -> dict[str, Any] | None:
     crc, _, content = line.rstrip(b"\n").partition(b" ")
     try:

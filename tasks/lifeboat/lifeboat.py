@@ -27,7 +27,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.ledger.recorded import Recorded
 from tasks.lifeboat import entries, recovery
 from tasks.lifeboat.greetings import MOST, Greetings
-from tasks.lifeboat.journal import Journal, JournalError, left_behind
+from tasks.lifeboat.journal import Journal, JournalError, has_events, left_behind
 from tasks.lifeboat.last_known import LastKnown
 from tasks.rate_limits.limiter import Limiter
 from tasks.storage import keys
@@ -57,9 +57,10 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the lifeboat of this process is used.
+    """How the lifeboat is used.
 
-    waiting: events that are not in the ledger yet; greeted: customers, since the process' start.
+    in_use: by any process on this host. Of this process: waiting, events that are not in the ledger yet; greeted,
+    customers since its start.
     """
 
     in_use: bool = False
@@ -141,9 +142,15 @@ class Lifeboat:
         return any(self._known.revision(app) is not None for app in self._clients) and not self._known.is_paused
 
     def status(self) -> Status:
-        waiting = sum(held.waiting for held in list(self._held))
-        lately = self._last is not None and time.monotonic() - self._last < IN_USE
-        return Status(lately or waiting > 0, waiting, self._greetings.greeted)
+        in_use = self._is_in_use() or has_events(self._folder)
+        return Status(in_use, self._waiting(), self._greetings.greeted)
+
+    def _waiting(self) -> int:
+        return sum(held.waiting for held in list(self._held))
+
+    def _is_in_use(self) -> bool:
+        """Whether this process' lifeboat is."""
+        return self._waiting() > 0 or (self._last is not None and time.monotonic() - self._last < IN_USE)
 
     def _take(self, event: ContactAdded, at: float, received: float, in_doubt: bool) -> bool:
         known = self._known.revision(event.app) is not None and not self._known.is_paused
@@ -155,7 +162,7 @@ class Lifeboat:
         try:
             self._own.journal.append(entries.event_taken(recorded))
             if self._greetings.add(recorded, received, self._own.journal):
-                if not self.status().in_use:
+                if not self._is_in_use():
                     log.error("Redis takes no events: this process greets by itself")
                 self._last = time.monotonic()
                 self._count(self._own, 1)
@@ -228,7 +235,7 @@ class Lifeboat:
     def _refresh(self) -> None:
         now = time.monotonic()
         fresh = self._refreshed is not None and now - self._refreshed < REFRESH
-        if fresh and self.can_take() and not self.status().in_use:
+        if fresh and self.can_take() and not self._is_in_use():
             return
         if self._refreshed_all is None or now - self._refreshed_all >= REFRESH_ALL or not self.can_take():
             self._known.refresh_all()

@@ -7,6 +7,7 @@ import redis
 
 from tasks import lifeboat, settings
 from tasks.audit import Act
+from tasks.lifeboat.journal import has_events
 from tasks.services import Services, build_services
 from tasks.state import backup as storage
 from tasks.state import erasure
@@ -35,7 +36,7 @@ def backup(file: Path, app_name: str | None) -> None:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(services, Act.BACKED_UP, target=file.name, number=count)
     say(f"{file}: {count} entries")
-    if lifeboat.has_events(services.settings):
+    if has_events(lifeboat.folder(services.settings)):
         say("the lifeboat has events that are not in the ledger yet, and so not in this backup: make another soon")
 
 

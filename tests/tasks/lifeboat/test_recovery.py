@@ -1,9 +1,10 @@
 """What a web process that was killed left behind: its successor greets it, or a worker, or the ledger says why not."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -11,12 +12,15 @@ import redis
 from tasks.events import ContactAdded
 from tasks.ledger.recorded import Recorded
 from tasks.lifeboat import entries
+from tasks.lifeboat import recovery as module
 from tasks.lifeboat.journal import Journal, left_behind
 from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.lifeboat.recovery import Recovery
+from tasks.state.erasure import forget, forgotten_since
 from tasks.storage import keys
 from tests.simulator.records import Record
 from tests.support.ailing import gone
+from tests.support.ledger import SENT
 from tests.support.processes import RedisServer
 from tests.support.until import until
 from tests.support.worker import Worker
@@ -195,3 +199,48 @@ def test_a_value_is_the_same_after_the_journal(onboard: Worker) -> None:
     event = replace(claim.event, rehearsal=True)
     recorded = Recorded(event, 1.5, 2, 1)
     assert Recorded.from_data(recorded.to_data()) == recorded
+
+
+def test_an_event_that_cannot_be_stored_keeps_no_other_out(
+    onboard: Worker, folder: Path, recovery: Recovery, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [added(onboard)[1] for _ in range(3)]
+    journal = Journal.create(folder)
+    for event in events:
+        journal.append(entries.result(Recorded(event, time.time(), settlement=SENT, counts={"enough": 1})))
+    journal.close()
+    take_in = onboard.ledger.take_in
+
+    def failing(recorded: Sequence[Recorded], pipe: Any) -> None:
+        if any(one.event == events[1] for one in recorded):
+            pipe.eval("return redis.call('HINCRBY', 'some', 'script', 'fails')", 0)
+        else:
+            take_in(recorded, pipe)
+
+    monkeypatch.setattr(onboard.ledger, "take_in", failing)
+    recovery.look()
+    assert left_behind(folder) == []
+    for event in (events[0], events[2]):
+        assert onboard.ledger.delivery(event.id).outcome == "sent"
+    assert f"event {events[1].id} cannot be stored" in caplog.text
+    assert onboard.services.redis.hget(keys.COUNTERS, "enough") == "2"
+
+
+def test_a_customer_who_is_forgotten_while_the_journal_is_taken_in_is_left_out(
+    onboard: Worker, folder: Path, recovery: Recovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, event = added(onboard)
+    left(folder, event)
+    asked = []
+
+    def looked(*about: Any) -> bool:
+        asked.append(forgotten_since(*about))
+        if len(asked) == 1:
+            forget(onboard.services.redis, event.external_user_id)  # between the look and the write
+        return asked[-1]
+
+    monkeypatch.setattr(module, "forgotten_since", looked)
+    recovery.look()
+    assert asked == [False, True]
+    assert onboard.ledger.delivery(event.id) is None
+    assert left_behind(folder) == []
