@@ -6,6 +6,7 @@
 A customer who was forgotten after the receipt is left out: the check and the write are one step (WATCH).
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -108,8 +109,10 @@ class Recovery(threading.Thread):
     def look(self) -> None:
         """Take in what dead processes left behind. Raises redis.RedisError."""
         for path in left_behind(self._folder):
-            self._redis.set(keys.PROBE, 1, ex=60)  # before the lock: the web process may want it meanwhile
-            recover(path, self._redis, self._ledger)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                if path.stat().st_size:  # the others are those of living processes, mostly
+                    self._redis.set(keys.PROBE, 1, ex=60)  # before the lock: without Redis, a web process wants that
+                recover(path, self._redis, self._ledger)
 
     def stop(self) -> None:
         self._stopping.set()
