@@ -231,13 +231,12 @@ class _Unused(queue.LifoQueue[Any]):
     def close_old(self, before: float) -> None:
         """Close those that have been unused since `before`, a time of `time.monotonic`."""
         with self.mutex:
-            for place, connection in enumerate(self.queue):
-                if connection is None:
-                    continue
-                if connection.unused_since >= before:
-                    return
-                connection.close()
-                self.queue[place] = None
+            for place in reversed(range(len(self.queue))):
+                if self.queue[place] is None:
+                    return  # below it there is none
+                if self.queue[place].unused_since < before:
+                    self.queue[place].close()
+                    self.queue[place] = None
 
 
 class _Pool(urllib3.HTTPConnectionPool):
