@@ -315,7 +315,7 @@ class TokenStore:
                     self._key,
                     mapping={"value": token.value, "ends_at": token.ends_at, "asked_at": token.asked_at},
                 )
-                pipe.expire(self._key, max(1, int(token.left())))
+                pipe.pexpire(self._key, max(1, int(token.left() * 1000)))  # to the moment: until then it is in use
                 pipe.execute()
 
         self._ask(write, None)

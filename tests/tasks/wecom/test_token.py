@@ -114,6 +114,8 @@ def test_the_shared_copy_expires_with_the_token(wecom: StandIn, app: App, redis_
     a_client(wecom, app, redis_client).tokens.get(soon())
     (key,) = redis_client.keys("wecom:token:*")
     assert 290 < redis_client.ttl(key) <= 300
+    ends_at = float(redis_client.hget(key, "ends_at"))
+    assert redis_client.pexpiretime(key) >= ends_at * 1000 - 10, "and not up to a second before it"
 
 
 def test_no_key_in_redis_shows_corp_or_secret(wecom: StandIn, app: App, redis_client: Any) -> None:
