@@ -35,7 +35,11 @@ def up(shared: Up, wecom: StandIn) -> Up:
     return shared
 
 
-@pytest.mark.parametrize("names", [("welcome", "beat"), ("web worker",), ("web", "upkeep")], ids="+".join)
+@pytest.mark.parametrize(
+    "names",
+    [("welcome", "upkeep", "beat"), ("web worker",), pytest.param(("web",), marks=pytest.mark.soak)],
+    ids="+".join,
+)
 def test_a_process_that_is_frozen_is_replaced_and_nobody_goes_without_greeting(
     up: Up, wecom: StandIn, names: tuple[str, ...], measured: Measured
 ) -> None:
