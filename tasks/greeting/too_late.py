@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 EVERY = 0.25  # seconds between two looks for them, while customers wait
 BATCH = 100  # events that are settled in one exchange with Redis
+PATIENCE = 60.0  # seconds for which writing is tried again while Redis is unavailable
+PAUSE = 0.2  # seconds between two of these tries
 AWAY = 5.0  # seconds without a poll after which this process was away: a task message comes every two seconds
 
 
@@ -74,6 +76,14 @@ class TooLate:
             self._settle(claims)
 
     def _settle(self, claims: Sequence[Claim]) -> None:
-        written = self._ledger.settle_all(list(self._give_up(claims, self._served_since)))
+        events, patience = list(self._give_up(claims, self._served_since)), time.monotonic() + PATIENCE
+        while True:
+            try:
+                written = self._ledger.settle_all(events)
+                break
+            except redis.RedisError:
+                if time.monotonic() >= patience:
+                    raise
+                time.sleep(PAUSE)
         if written:
             log.error("%s customers had waited for as long as their codes live", written)

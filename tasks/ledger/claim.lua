@@ -1,4 +1,4 @@
--- Take what is due, each under a lease: due again when the lease ends. A claim begins a try, but of what is too late.
+-- Take what is due, each under a lease: due again when the lease ends. A claim begins a try, if it is not too late.
 -- Nothing, while the queue is paused; the queue is consumed all the same.
 -- An event whose welcome code another one owns is put off until the owner has its outcome.
 -- An event that can still be greeted is left where it is while no call of WeCom's may begin for its corp (calls.lua, which
@@ -7,7 +7,7 @@
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers,
 --       ms for which an event is put off, whom ('oldest_first', 'newest_first', 'too_late'), the window (ms), and the ms of it
 --       that must be left for a try to be worth while ('too_late': and with less of which there is none), prefix of the corps'
---       calls, their limits a minute and an hour, ms of the window that must be left for an event to wait for them, 1 if there
+--       calls, their limits a minute and an hour, ms of the window that must be left for a try to begin, 1 if there
 --       are several corps, the slots of each app's share ('' if there is one app), among how many more events it is looked
 --       for those of other apps, then app, slots that it has, ...
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
@@ -40,7 +40,7 @@ local function shared(ids)
 end
 
 -- The ids to take, and whether there may be more. While there are few, everybody; else those with time enough, then
--- those with the most time. By the score: events that were claimed before have less time than it says, and go first.
+-- those with the most time. By the score: an event that was claimed before has less time than it says.
 local function due()
   local range, back = 'ZRANGEBYSCORE', 'ZREVRANGEBYSCORE'
   if whom == 'too_late' then
@@ -116,7 +116,9 @@ local function take(id)
   end
   fields[place['claims']] = tostring(redis.call('HINCRBY', row, 'claims', 1)) -- its number fences off the one before
   redis.call('ZADD', KEYS[1], now + ARGV[3], id)
-  if whom ~= 'too_late' then redis.call('HINCRBY', row, 'attempts', 1) end
+  if whom ~= 'too_late' and fields[place['received_at']] - over >= tonumber(ARGV[13]) then
+    redis.call('HINCRBY', row, 'attempts', 1)
+  end
   result[#result + 1] = fields
   result[#result + 1] = revision or ''
   result[#result + 1] = owner[2] or ''

@@ -9,6 +9,7 @@ import pytest
 from tasks.directory.lookup import Lookups
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.slots import Slots
+from tasks.greeting.too_late import TooLate
 from tasks.ledger.claims import Claim
 from tasks.missed.work_list import WorkList
 from tasks.reasons import Kind
@@ -73,6 +74,22 @@ def test_while_all_slots_are_taken_those_too_late_are_settled_aside(
     slow.set()
     running.join(30)
     assert not running.is_alive()
+
+
+def test_an_outcome_that_redis_did_not_take_is_written_when_it_is_back(
+    wecom: StandIn, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker.made(wecom, server.url)
+    late = [worker.added(ago=30)[1].id for _ in range(5)]
+    claims = worker.ledger.claim(5)
+    too_late = TooLate(worker.ledger, worker.greeter.give_up)
+    server.kill()
+    too_late.settle(claims)
+    time.sleep(0.5)
+    assert too_late.busy
+    server.start()
+    until(lambda: became(worker, late) == {("expired", Kind.WINDOW_OVER)} and not too_late.busy)
+    worker.close()
 
 
 def test_who_waited_while_redis_was_away_did_not_wait_for_others(worker: Worker) -> None:

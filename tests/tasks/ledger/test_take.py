@@ -99,6 +99,14 @@ def test_those_too_late_are_taken_apart_and_no_try_of_theirs_begins(ledger: Ledg
     assert [(claim.redeliveries, claim.attempts, claim.in_doubt) for claim in again] == [(1, 0, False)] * 4
 
 
+def test_a_worker_that_dies_with_somebody_too_late_leaves_nothing_in_doubt(ledger: Ledger, redis_client: Redis) -> None:
+    accepted(ledger, ago=1100)
+    ledger.claim(1)
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (claim,) = ledger.claim(1)
+    assert (claim.redeliveries, claim.attempts, claim.in_doubt) == (1, 0, False)
+
+
 def test_nothing_is_taken_while_the_queue_is_paused(ledger: Ledger, redis_client: Redis) -> None:
     waiting(ledger)
     QueuePauses(redis_client).pause(WELCOME, "somebody")
