@@ -19,19 +19,19 @@ log = logging.getLogger(__name__)
 
 OFTEN = 0.5  # seconds between two rounds where greetings are made; what a lost message costs, beyond LEFT_BEHIND
 SELDOM = 1.0  # where they are not; what a dead worker costs beyond its lease
-FLUSH_EVERY = 1.0  # seconds between two flushes of the process' own counters
 
 
 class Reaper(threading.Thread):
-    """Runs until the process ends, or `stop`. Without a ledger it only sends heartbeats and flushes counters.
+    """Runs until the process ends, or `stop`. Without a ledger there is nothing to requeue.
 
-    `answered` is called after each round in which Redis has answered (tasks.liveness).
+    `each_second` is called about once a second (tasks.services), `answered` after each round in which Redis has
+    answered (tasks.liveness).
     """
 
     def __init__(
         self,
         ledger: Ledger | None,
-        flush: Callable[[], None],
+        each_second: Callable[[], None],
         heartbeat: Heartbeat,
         answered: Callable[[], None] = lambda: None,
         interval: float = SELDOM,
@@ -39,7 +39,7 @@ class Reaper(threading.Thread):
         """`interval`: seconds between two rounds; a whole number of them makes a second."""
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
-        self._flush = flush
+        self._each_second = each_second
         self._heartbeat = heartbeat
         self._answered = answered
         self._interval = interval
@@ -48,13 +48,13 @@ class Reaper(threading.Thread):
 
     def run(self) -> None:
         rounds = 0
-        flush_every = round(FLUSH_EVERY / self._interval)
+        a_second = round(1.0 / self._interval)
         while not self._stopping.wait(self._interval):
             try:
                 if self._round(rounds):
                     rounds += 1
-                if rounds % flush_every == 0:
-                    self._flush()
+                if rounds % a_second == 0:
+                    self._each_second()
             except Exception:  # the thread's edge: without it, lost messages would stay lost, and no heartbeat come
                 log.exception("a round of the reaper ended in an error")
                 rounds += 1
@@ -79,6 +79,6 @@ class Reaper(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
-        self._flush()
+        self._each_second()
         with contextlib.suppress(redis.RedisError):
             self._heartbeat.deregister()

@@ -1,5 +1,6 @@
 """The services of a process: made once, each for its app."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,11 @@ import pytest
 
 from tasks.services import Services, build_services
 from tasks.settings import read
-from tests.support.builders import AES_KEY
+from tasks.storage import keys
+from tasks.storage.connections import Redis
+from tests.support.builders import AES_KEY, some_settings
+from tests.support.servers import Server, answering, whole
+from tests.support.until import until
 
 APP = '[apps.{name}]\ncorp_id = "{corp_id}"\nsecret = "s"\ntoken = "t"\nencoding_aes_key = "' + AES_KEY + '"\n'
 
@@ -44,3 +49,18 @@ def test_other_settings_have_services_of_their_own(services: Services) -> None:
 def test_an_app_that_is_not_configured_has_none(services: Services) -> None:
     with pytest.raises(KeyError):
         services.app("nobody")
+
+
+def test_each_second_counts_are_written_and_connections_that_nobody_needs_any_more_closed(
+    redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(answering(whole())) as wecom:
+        services = build_services(some_settings(REDIS_URL=redis_url, WECOM_API_BASE=wecom.url))
+        transport = services.clients["default"]._transport
+        transport.request("GET", "any", by=time.monotonic() + 20)
+        services.counters.add("a")
+        services.each_second()
+        assert (redis_client.hget(keys.COUNTERS, "a"), wecom.closed) == ("1", 0)
+        monkeypatch.setattr("tasks.wecom.transport.IDLE", 0.0)
+        services.each_second()
+        until(lambda: wecom.closed == 1)
