@@ -23,13 +23,14 @@ from hypothesis.stateful import (
 
 from tasks.events import ContactAdded
 from tasks.ledger import statistics
-from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.claims import Admission, Claim, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, Outcome
 from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, WAITING_MESSAGES, Acceptance
 from tasks.state import erasure
 from tasks.storage import connections, keys
 from tests.support.builders import a_contact, in_words
 from tests.support.ledger import a_ledger, let_time_pass
+from tests.support.overload import EVERYBODY
 from tests.support.processes import RedisServer
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -114,10 +115,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------------------- what workers do
 
-    @rule(target=claims, most=st.integers(0, 3), poll_again_within=st.sampled_from([0.0, 0.02]))
-    def a_worker_takes_what_is_due(self, most: int, poll_again_within: float) -> object:
+    @rule(
+        target=claims,
+        most=st.integers(0, 3),
+        poll_again_within=st.sampled_from([0.0, 0.02]),
+        admission=st.sampled_from([EVERYBODY, Admission(10.0), Admission(10.0, newest_first=True)]),
+    )
+    def a_worker_takes_what_is_due(self, most: int, poll_again_within: float, admission: Admission) -> object:
         before = self.ledger.now()
-        claims = self.ledger.claim(most, poll_again_within)
+        claims = self.ledger.take(most, admission, poll_again_within).claims
         after = self.ledger.now()
         taken = {claim.id for claim in claims}
         assert len(taken) == len(claims) <= most
@@ -132,8 +138,11 @@ class LedgerMachine(RuleBasedStateMachine):
         waiting = [row for row in self.model.values() if row.due is not None and row.event.id not in taken]
         if len(claims) < most:
             assert all(row.due >= before for row in waiting), "nobody who is due is passed over"
-        latest = max((self.model[claim.id].due for claim in claims), default=0)
-        assert all(row.due >= min(latest, before) for row in waiting), "the oldest first"
+        due = [self.model[claim.id].due for claim in claims]
+        if admission is EVERYBODY:
+            assert all(row.due >= min(max(due, default=0), before) for row in waiting), "the oldest first"
+        elif any(after - 10_000 <= row.due < before for row in waiting):
+            assert all(one >= before - 10_000 for one in due), "who has time enough first"
         for claim in claims:
             self.lease(claim, CLAIM_LEASE, before, after)
         return multiple(*claims)
