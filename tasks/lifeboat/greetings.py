@@ -21,7 +21,6 @@ from tasks.wecom import WeComClient
 
 log = logging.getLogger(__name__)
 
-THREADS = 64  # greetings at once, at the most
 MOST = 4000  # events that wait or are being greeted
 REMEMBERED = 120.0  # seconds for which an event is known again: WeCom sends it up to three times, 5 s apart
 AGAIN = 0.5  # seconds after an error of our own before the greeting is tried again
@@ -52,19 +51,23 @@ class Greetings:
     def __init__(self, known: LastKnown, clients: Mapping[str, WeComClient], window: float, threads: int) -> None:
         self._known = known
         self._window = window
-        self._threads = min(threads, THREADS)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lifeboat")
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lifeboat")  # which begins a thread if none is idle
         self._greeter = Greeter(self, known, known, clients, known, alone=True)
         self._lock = threading.Lock()
         self._in_flight: dict[str, _InFlight] = {}
         self._taken: OrderedDict[str, _Taken] = OrderedDict()
         self._unwritten: list[tuple[Journal, Recorded]] = []  # results that the disk did not take yet
+        self._running: dict[str, float] = {}  # id → when its greeting began (monotonic), the oldest first
         self._seconds = 0.1  # that a greeting takes, lately
         self.greeted = 0  # customers, since the process' start
 
     def has_room(self) -> bool:
-        """Whether another event would be greeted in time."""
-        return fits(len(self._in_flight), self._seconds, self._threads, self._window)
+        """Whether another event would be greeted in time, if each takes as long as lately, or as the longest of now."""
+        with self._lock:
+            began = next(iter(self._running.values()), None)
+        longest = 0.0 if began is None else time.monotonic() - began
+        return fits(len(self._in_flight), max(self._seconds, longest), self._threads, self._window)
 
     def took(self, event: ContactAdded) -> bool:
         """Whether the event was taken lately."""
@@ -117,9 +120,13 @@ class Greetings:
         while identity in self._in_flight:
             one.claims += 1
             began = time.monotonic()
+            with self._lock:
+                self._running[identity] = began
             claim = self._claim(one, began)
             self.begin_try(claim, claim.attempts + 1, 0)  # as a worker's claim does
             self._greeter.greet(claim)
+            with self._lock:
+                self._running.pop(identity, None)
             self._seconds += (time.monotonic() - began - self._seconds) / 16
             if identity in self._in_flight:
                 time.sleep(AGAIN)

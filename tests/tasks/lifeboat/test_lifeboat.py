@@ -258,6 +258,16 @@ def test_a_disk_that_is_full_refuses(onboard: Worker, boat: Lifeboat, monkeypatc
     assert onboard.results(record) == []
 
 
+def test_what_takes_long_now_counts_as_what_took_long(
+    onboard: Worker, boat: Lifeboat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boat._greetings, "_threads", 1)
+    monkeypatch.setitem(boat._greetings._in_flight, "other", None)
+    assert boat._greetings.has_room()
+    monkeypatch.setitem(boat._greetings._running, "other", time.monotonic() - 15)
+    assert not boat.take(added(onboard)[1])  # it would begin when most of its window is over
+
+
 @pytest.mark.parametrize(
     ("waiting", "seconds", "threads", "room"),
     [
