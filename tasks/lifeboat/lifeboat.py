@@ -96,6 +96,7 @@ class Lifeboat:
         self._coming = 0  # events that are on their way into the own journal
         self._handed_over: dict[str, tuple[ContactAdded, float, float]] = {}  # id → event, its receipt by both clocks
         self._last: float | None = None  # monotonic; when the last event was taken
+        self._waits_for = ""  # why the last round could not go on
         self._refreshed: float | None = None
         self._refreshed_all: float | None = None
         self._greetings = Greetings(known, self._clients, window, threads)
@@ -228,7 +229,9 @@ class Lifeboat:
             for held in list(self._held):
                 self._take_in(held)
         except redis.RedisError as error:
-            log.debug("the lifeboat waits for Redis: %s", type(error).__name__)
+            if str(error) != self._waits_for:
+                self._waits_for = str(error)
+                log.warning("the lifeboat waits for Redis: %s", error)
             for path in left_behind(self._folder):
                 self._take_over(path)
 

@@ -57,23 +57,7 @@ def take_in_all(journal: Journal, client: Redis, ledger: Ledger) -> int:
 
 
 def store(recorded: Sequence[Recorded], client: Redis, ledger: Ledger) -> None:
-    """Store events in one step, without those of customers who were forgotten since. Raises redis.RedisError.
-
-    One that the scripts fail at is logged and left out: it must not keep the others out for ever.
-    """
-    try:
-        _store(recorded, client, ledger)
-    except redis.ResponseError as error:
-        if type(error) is not redis.ResponseError or "script" not in str(error):
-            raise  # Redis takes no writes
-        if len(recorded) > 1:
-            for one in recorded:
-                store([one], client, ledger)
-        else:
-            log.error("event %s cannot be stored: %s", recorded[0].event.id, error)
-
-
-def _store(recorded: Sequence[Recorded], client: Redis, ledger: Ledger) -> None:
+    """Store events in one step, without those of customers who were forgotten since. Raises redis.RedisError."""
     while recorded:
         with client.pipeline() as pipe:
             pipe.watch(keys.FORGOTTEN)
@@ -101,8 +85,8 @@ class Recovery(threading.Thread):
         while not self._stopping.wait(INTERVAL):
             try:
                 self.look()
-            except redis.RedisError:
-                continue  # not back yet
+            except redis.RedisError as error:  # not back yet
+                log.debug("a journal of the lifeboat waits: %s", error)
             except Exception:
                 log.exception("a journal of the lifeboat cannot be taken into the ledger")
 

@@ -1,19 +1,16 @@
 """F13, F16, F20 with the lifeboat: Redis takes no events. Everybody is greeted all the same, once; the rows follow."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.simulator.client import StandIn
-from tests.support.ailing import Trouble, disk_full, full, gone, hanging, read_only
+from tests.support.ailing import Trouble, disk_full, full, gone, hanging, on_linux, read_only
 from tests.support.judge import Verdict, verdict
 from tests.support.processes import Product
 from tests.support.until import until
-
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
 
 
 @pytest.fixture(scope="module")

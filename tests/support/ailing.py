@@ -1,11 +1,15 @@
 """A Redis server that takes no events: gone, hanging, full or read-only. It is well again afterwards."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
+import pytest
+
 from tests.support.processes import RedisServer
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
 Trouble = Callable[[RedisServer], AbstractContextManager[None]]
 
 

@@ -1,7 +1,7 @@
 """What a web process that was killed left behind: its successor greets it, or a worker, or the ledger says why not."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from tasks.state.erasure import forget, forgotten_since
 from tasks.storage import keys
 from tests.simulator.records import Record
 from tests.support.ailing import gone
-from tests.support.ledger import SENT
 from tests.support.processes import RedisServer
 from tests.support.until import until
 from tests.support.worker import Worker
@@ -199,31 +198,6 @@ def test_a_value_is_the_same_after_the_journal(onboard: Worker) -> None:
     event = replace(claim.event, rehearsal=True)
     recorded = Recorded(event, 1.5, 2, 1)
     assert Recorded.from_data(recorded.to_data()) == recorded
-
-
-def test_an_event_that_cannot_be_stored_keeps_no_other_out(
-    onboard: Worker, folder: Path, recovery: Recovery, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = [added(onboard)[1] for _ in range(3)]
-    journal = Journal.create(folder)
-    for event in events:
-        journal.append(entries.result(Recorded(event, time.time(), settlement=SENT, counts={"enough": 1})))
-    journal.close()
-    take_in = onboard.ledger.take_in
-
-    def failing(recorded: Sequence[Recorded], pipe: Any) -> None:
-        if any(one.event == events[1] for one in recorded):
-            pipe.eval("return redis.call('HINCRBY', 'some', 'script', 'fails')", 0)
-        else:
-            take_in(recorded, pipe)
-
-    monkeypatch.setattr(onboard.ledger, "take_in", failing)
-    recovery.look()
-    assert left_behind(folder) == []
-    for event in (events[0], events[2]):
-        assert onboard.ledger.delivery(event.id).outcome == "sent"
-    assert f"event {events[1].id} cannot be stored" in caplog.text
-    assert onboard.services.redis.hget(keys.COUNTERS, "enough") == "2"
 
 
 def test_a_customer_who_is_forgotten_while_the_journal_is_taken_in_is_left_out(
