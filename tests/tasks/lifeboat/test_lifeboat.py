@@ -24,7 +24,7 @@ from tasks.reasons import Kind
 from tasks.state.erasure import forget
 from tasks.storage import keys
 from tests.simulator.records import Record
-from tests.support.ailing import Trouble, disk_full, full, gone, on_linux, read_only
+from tests.support.ailing import Trouble, full, gone, read_only
 from tests.support.books import a_template
 from tests.support.builders import BOOK
 from tests.support.processes import RedisServer
@@ -63,7 +63,7 @@ def greeted_without_redis(boat: Lifeboat, server: RedisServer, event: ContactAdd
 # ------------------------------------------------------------------------------------------------ a greeting
 
 
-@pytest.mark.parametrize("trouble", [gone, full, read_only, pytest.param(disk_full, marks=on_linux)])
+@pytest.mark.parametrize("trouble", [gone, full, read_only])
 def test_without_redis_a_customer_is_greeted_and_afterwards_the_ledger_has_it_as_it_was(
     onboard: Worker, boat: Lifeboat, server: RedisServer, trouble: Trouble
 ) -> None:
