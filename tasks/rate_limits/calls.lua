@@ -2,7 +2,7 @@
 -- A hash:
 --   s:N, m:N               calls that began in second N, in minute N
 --   s:from, s:last, s:total    the first and the last second that count, and all their calls; m:… of the minutes
---   until                  ms before which no call may begin
+--   until, until_set       ms before which no call may begin, and at which that was written
 --   refusals, errcode      how often in a row WeCom refused a call for too many (45009); the errcode of its last refusal
 --   cap, cap_at, cap_grows  after a refusal: how many may be under way at once, since when, ms in which it grows by as many
 --   held_from, held_at, held_by    ms of the first and the last moment at which calls were held back; the errcode, or 0
@@ -55,12 +55,13 @@ end
 local function calls_of(key, now, minute, hour)
   local s = math.floor(now / 1000)
   local m = math.floor(s / 60)
-  local got = redis.call('HMGET', key, 's:last', 's:total', 'm:last', 'm:total', 'until', 'refusals', 'cap')
+  local got = redis.call('HMGET', key, 's:last', 's:total', 'm:last', 'm:total', 'until', 'refusals', 'cap',
+    'until_set')
   local in_minute, any_in_minute = count(key, 's:', s, SECONDS, got[1], got[2])
   local in_hour, any_in_hour = count(key, 'm:', m, MINUTES, got[3], got[4])
   local self = { minute = in_minute, hour = in_hour, blocked_until = tonumber(got[5] or 0) }
   self.refusals = tonumber(got[6] or 0)
-  if self.blocked_until <= now or self.blocked_until > now + HOUR then -- it is over, or the clock was set back
+  if self.blocked_until <= now or tonumber(got[8] or 0) > now then -- it is over, or the clock was set back
     self.blocked_until = 0
   end
   self.left = math.max(0, math.min(minute - in_minute, hour - in_hour))
@@ -84,7 +85,7 @@ local function calls_of(key, now, minute, hour)
     add(key, 's:', s, tonumber(got[1]), any_in_minute, calls)
     add(key, 'm:', m, tonumber(got[3]), any_in_hour, calls)
     if tonumber(got[3]) ~= m then redis.call('PEXPIRE', key, 2 * HOUR) end
-    if self.probe then redis.call('HSET', key, 'until', now + PROBE) end
+    if self.probe then redis.call('HSET', key, 'until', now + PROBE, 'until_set', now) end
   end
 
   function self.hold()

@@ -63,7 +63,7 @@ class Status:
     @property
     def is_held(self) -> bool:
         """Whether calls are held back, or were within the last seconds."""
-        return self.blocked > 0 or (self.held is not None and self.now - self.held.until < limits.PROBE)
+        return self.blocked > 0 or (self.held is not None and 0 <= self.now - self.held.until < limits.PROBE)
 
 
 class SharedCalls:

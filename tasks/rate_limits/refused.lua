@@ -23,7 +23,7 @@ else
   pause = tonumber(ARGV[math.min(5 + refusals, #ARGV)])
   redis.call('HSET', KEYS[1], 'refusals', refusals)
 end
-redis.call('HSET', KEYS[1], 'until', now + pause, 'errcode', ARGV[1])
+redis.call('HSET', KEYS[1], 'until', now + pause, 'until_set', now, 'errcode', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 2 * HOUR)
 api.blocked_until = now + pause
 api.hold()

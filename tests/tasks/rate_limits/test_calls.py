@@ -145,6 +145,17 @@ def test_a_probe_that_brings_no_answer_is_followed_by_another_one(redis_client: 
     assert calls.take(PATH, 1, allowed)[2]
 
 
+def test_when_the_clock_is_set_back_nobody_waits_for_it_to_catch_up(redis_client: Redis) -> None:
+    calls, allowed = shared(redis_client), Limits.of(1)
+    calls.refused(PATH, 45009, probe=False)
+    _forward(redis_client, -600.0)
+    status = calls.status(PATH)
+    assert (status.blocked, status.is_held) == (0, False)
+    assert calls.take(PATH, 9, allowed) == (1, 0.0, True), "one call finds out"
+    _forward(redis_client, -600.0)
+    assert calls.take(PATH, 9, allowed) == (1, 0.0, True), "and is not waited for either"
+
+
 def test_too_many_at_once_holds_calls_back_for_a_moment_and_is_no_matter_of_a_probe(redis_client: Redis) -> None:
     calls = shared(redis_client)
     assert calls.refused(PATH, 45033, probe=False) == limits.CROWDED
@@ -300,6 +311,6 @@ def test_a_process_alone_lets_one_call_try_too() -> None:
 def _forward(client: Redis, seconds: float) -> None:
     """Let time pass for what is stored in ms: until when nobody calls, and since when."""
     for key in list(client.scan_iter(keys.calls("*", "*"))):
-        for field in ("until", "held_from", "held_at", "cap_at"):
+        for field in ("until", "until_set", "held_from", "held_at", "cap_at"):
             if client.hexists(key, field):
                 client.hincrby(key, field, -round(seconds * 1000))
