@@ -34,8 +34,8 @@ check: install        ## format, lint, types, import rules
 bench: install        ## the product beside a reference, stock and tuned, in one run
 	@$(BIN)/python -m tests.bench
 
-soak: install         ## the long fault scenarios behind the reliability table
-	@$(BIN)/python -m pytest -m soak
+soak: install         ## the fault scenarios, the long ones too, and what they measure: the reliability table
+	@$(BIN)/python -m pytest -v -m "soak or not soak" tests/scenarios
 
 lock:                 ## needs uv on PATH; writes both lock files anew
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
