@@ -83,6 +83,8 @@ class Greeter:
                 if not course.begun:  # so the try that the claim has recorded left nothing in doubt
                     with contextlib.suppress(redis.RedisError):
                         self._ledger.answered(claim, claim.answers + 1, 0)
+            if claim.probe and not course.begun:
+                self._let_another_probe(claim)
             return course.took
 
     def _greet(self, course: Course) -> Finish | None:
@@ -209,6 +211,13 @@ class Greeter:
                 limits.refused(SEND, code, claim.probe)
             elif limits is not None and claim.probe and (error is None or isinstance(error, WeComAPIError)):
                 limits.lifted(SEND)
+
+    def _let_another_probe(self, claim: Claim) -> None:
+        """This event needed no call after all, and all others wait for its answer."""
+        limits = self._limits.get(claim.event.app)
+        with contextlib.suppress(redis.RedisError):
+            if limits is not None:
+                limits.not_tried(SEND)
 
     def _give_back(self, course: Course) -> bool:
         """Let the event wait in the ledger for the end of a limit. False if it cannot."""

@@ -65,7 +65,8 @@ local sends = {} -- corp → its calls
 
 -- The calls that this event's greeting belongs to; nothing for one for which WeCom is not called.
 local function calls_for(fields, place, revision)
-  if fields[place['rehearsal']] == '1' or not revision or fields[place['received_at']] - over < tonumber(ARGV[13]) then
+  local code, left = fields[place['welcome_code']] or '', fields[place['received_at']] - over
+  if code == '' or fields[place['rehearsal']] == '1' or not revision or left < tonumber(ARGV[13]) then
     return nil
   end
   local corp = fields[place['corp_id']]

@@ -99,6 +99,10 @@ class SharedCalls:
         """WeCom answered a probe: everybody may call again, not all at once. Raises redis.RedisError."""
         self._lifted(keys=self._keys(path), args=[limits.FIRST_AGAIN, int(limits.AGAIN_GROWS * 1000)])
 
+    def not_tried(self, path: str) -> None:
+        """A probe ended without a call: the next one is for another caller, at once. Raises redis.RedisError."""
+        self._redis.hdel(keys.calls(path, self._corp_id), "until", "until_set")
+
     def _keys(self, path: str) -> list[str]:
         return [keys.calls(path, self._corp_id), *([keys.DUE] if path == limits.SEND else [])]
 

@@ -4,9 +4,11 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from tasks.ledger.claims import Claim
 from tasks.rate_limits import limits
 from tasks.rate_limits.limits import Limits
 from tasks.services import build_services
@@ -15,6 +17,7 @@ from tasks.storage.connections import Redis
 from tasks.wecom.errors import NotSent
 from tests.simulator.client import StandIn
 from tests.simulator.faults import SEND
+from tests.support.ledger import accepted
 from tests.support.until import until
 from tests.support.worker import Worker, working
 from webhook.reason_texts import describe
@@ -151,7 +154,7 @@ def test_look_ups_for_greetings_have_what_background_jobs_must_leave(worker: Wor
     assert found["external_contact"]["external_userid"] == customer
 
 
-@pytest.mark.parametrize("what", ["rehearsal", "no_book"])
+@pytest.mark.parametrize("what", ["rehearsal", "no_book", "no_code"])
 def test_what_needs_no_call_waits_for_no_limit(wecom: StandIn, redis_url: str, what: str) -> None:
     worker = Worker.made(
         wecom,
@@ -159,10 +162,32 @@ def test_what_needs_no_call_waits_for_no_limit(wecom: StandIn, redis_url: str, w
         book=None if what == "no_book" else "version: 1\ntemplates: {a: {text: hi}}\nrules: [{use: a}]\n",
     )
     worker.services.calls["default"].refused(SEND, 45009, probe=False)
-    worker.added(rehearsal=what == "rehearsal")
+    worker.added(rehearsal=what == "rehearsal", **({"welcome_code": ""} if what == "no_code" else {}))
     (claim,) = worker.ledger.claim(1)
-    assert worker.greet(claim)["outcome"] == ("rehearsed" if what == "rehearsal" else "no_template")
+    expected = {"rehearsal": "rehearsed", "no_book": "no_template", "no_code": "no_code"}
+    assert worker.greet(claim)["outcome"] == expected[what]
     assert worker.services.calls["default"].status().minute == 0
+    worker.close()
+
+
+def test_who_is_not_greeted_after_all_keeps_nobody_waiting(
+    wecom: StandIn, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that tries for everybody would be that of a customer who was greeted with the same code before."""
+    monkeypatch.setattr(limits, "PAUSES", (0.05,))
+    worker = Worker.made(wecom, redis_url)
+    _, first = worker.claimed()
+    assert worker.greet(first)["outcome"] == "sent"
+    worker.services.calls["default"].refused(SEND, 45009, probe=False)
+    accepted(worker.ledger, replace(first.event, created_at=first.event.created_at + 1))
+    worker.added()
+    claims: list[Claim] = []
+    until(lambda: claims.extend(worker.ledger.claim(1)) or claims)
+    assert claims[0].probe
+    assert worker.greet(claims[0])["outcome"] == "lost"
+    (claim,) = worker.ledger.claim(1)
+    assert claim.probe, "at once"
+    assert worker.greet(claim)["outcome"] == "sent"
     worker.close()
 
 
