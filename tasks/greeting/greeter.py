@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TypeVar
 
 import redis
 
@@ -17,6 +16,7 @@ from tasks.greeting.admission import Took
 from tasks.greeting.choice import choose
 from tasks.greeting.course import Course
 from tasks.greeting.message import OutgoingMessage
+from tasks.greeting.outage import Outage
 from tasks.greeting.policy import Finish, Retry
 from tasks.greeting.ports import Books, Limits, Names, Pauses, Recorder
 from tasks.greeting.refused_media import RefusedMedia
@@ -34,11 +34,9 @@ from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import NoAnswer
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 PREPARED = 0.5  # seconds from a claim to its first try; if lookups took longer, the lease is extended first
 PATIENCE = 60.0  # seconds for which writing an outcome is retried while Redis is unavailable
-PAUSE = 0.2  # seconds between two tries to reach Redis
 HELD_LATE = 5.0  # seconds before the end of a window in which greetings were held back: then that is why it is over
 
 
@@ -65,6 +63,7 @@ class Greeter:
         self._pauses = pauses
         self._limits = limits or {}
         self._refused_media = RefusedMedia(books.ready.refuse)
+        self._outage = Outage()
         self._alone = alone
 
     def greet(self, claim: Claim) -> Took | None:
@@ -145,7 +144,7 @@ class Greeter:
                 return None
             if not isinstance(error, NoAnswer):
                 answered = partial(self._ledger.answered, claim, course.answers, step.wait)
-                self._until_redis_answers(answered, claim.left())
+                self._outage.until_answered(answered, claim.left())
             time.sleep(step.wait)
 
     def _begin_try(self, course: Course) -> float | Finish | None:
@@ -161,7 +160,7 @@ class Greeter:
             ledger = self._ledger
             begin = partial(ledger.begin_try, claim, number, timeout)
             ask: Callable[[], Kept | bool] = begin if course.begun else partial(ledger.extend_lease, claim, timeout)
-            kept = self._until_redis_answers(ask, claim.left())
+            kept = self._outage.until_answered(ask, claim.left())
             if kept is Kept.LIMITED:
                 self._give_back(course)
             if not kept:
@@ -195,7 +194,7 @@ class Greeter:
         """
         now = time.monotonic()
         timeout = policy.try_timeout(number, claim.left())
-        if timeout is None or not self._until_redis_answers(
+        if timeout is None or not self._outage.until_answered(
             partial(self._ledger.extend_lease, claim, timeout), timeout
         ):
             return now
@@ -290,7 +289,7 @@ class Greeter:
         one = self._settled(course, finish, self._last_pause() if finish.outcome is Outcome.EXPIRED else None)
         settlement = one.settlement
         settle = partial(self._ledger.settle, one.event, settlement, one.counts, one.follow_up)
-        written = self._until_redis_answers(settle, PATIENCE)
+        written = self._outage.until_answered(settle, PATIENCE)
         if written:
             level = logging.ERROR if settlement.outcome in MISSED else logging.INFO
             why = f": {settlement.reason}" if settlement.reason else ""
@@ -333,18 +332,6 @@ class Greeter:
             return True  # the follow-up reads the book again, without time pressure
         chosen = [templates[settlement.template]] if settlement.template else templates.values()
         return any(template.then != NOTHING for template in chosen)
-
-    def _until_redis_answers(self, ask: Callable[[], T], patience: float) -> T | None:
-        """The result of a ledger call, retried for `patience` seconds while Redis is unavailable; None: it still is."""
-        end = time.monotonic() + patience
-        while True:
-            try:
-                return ask()
-            except redis.RedisError as error:
-                log.warning("the ledger does not answer: %s", type(error).__name__)
-                if time.monotonic() + PAUSE >= end:
-                    return None
-                time.sleep(PAUSE)
 
 
 def _counts(claim: Claim, settlement: Settlement, seconds: float) -> dict[str, int]:
