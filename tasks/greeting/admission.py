@@ -22,11 +22,9 @@ from tasks.ledger.claims import Admission, Taken
 RECENT = 32  # greetings that are remembered: a quarter of a second of a fast API, a round or more of a slow one
 OF_TEN = 9  # so many of ten recent greetings took no longer than what a try is said to need
 MARGIN = 1.25  # times what they took
-UNANSWERED = (
-    2.0  # times its duration: what a greeting counts as that ended without an answer, which would have come later
-)
-PATIENCE = 3.0  # seconds, and times what a try needs, but a third of the window at most: for so long customers are
-# passed over before the order turns
+UNANSWERED = 2.0  # times its duration: a greeting without an answer, which would have come later
+PATIENCE = 3.0  # seconds, and times what a try needs, for which customers are passed over before the order turns
+PATIENCE_AT_MOST = 1 / 3  # of the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def needed(recent: Collection[float], window: float) -> float:
 def admission(needs: float, window: float, passing_over: PassingOver, now: float) -> Admission:
     """Whom to claim now, where a try needs so many seconds and codes live `window` seconds."""
     first, last = passing_over.first, passing_over.last
-    patience = min(PATIENCE + PATIENCE * needs, window / 3)
+    patience = min(PATIENCE + PATIENCE * needs, PATIENCE_AT_MOST * window)
     lasts = first is not None and now - first >= patience and now - last <= needs
     return Admission(worthwhile=needs, newest_first=lasts)
 
@@ -82,7 +80,7 @@ class Load:
         self._recent.append(took.seconds * (1 if took.answered else UNANSWERED))
 
     def claimed(self, now: float, taken: Taken) -> None:
-        """A claim of everybody whom the admission of that time, of `time.monotonic`, let in."""
+        """A claim was made at `now`, of `time.monotonic`."""
         self._passing_over = self._passing_over.after(now, taken.waits, taken.passed_over > 0)
 
     def admission(self, now: float) -> Admission:
