@@ -22,6 +22,7 @@ from gunicorn.workers.base import Worker as Base
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
+from tasks.liveness import TO_START
 from tasks.open_files import allow_open_files
 from webhook.server.connections import IDLE, RECEIVING, Channel, Request, adjustments, give_limits, keep_bounds
 
@@ -32,6 +33,7 @@ PERIOD = 0.25  # seconds between two looks at the connections
 AT_REST = 1.0  # seconds, while nothing happens on any
 QUICK = 0.1  # seconds; a callback that takes longer is the last one in the main loop
 THREADS_FOR = 10  # times as long as it took, callbacks have threads then
+LOADING = 1.0  # seconds between two signs of life while the application is loaded
 STOP_KEEP_ALIVE = 2.0  # seconds in which a client whose connection stays open may ask once more
 
 
@@ -68,6 +70,23 @@ class Worker(Base):
             listener.socket.close()
         self._drain()
         server.task_dispatcher.shutdown(timeout=1)
+
+    def load_wsgi(self) -> None:
+        """Load the application. Where many processes start at once, it takes longer than any turn of the loop may."""
+        loaded = threading.Event()
+        showing = threading.Thread(target=self._show_until, args=(loaded,), name="loading", daemon=True)
+        showing.start()
+        try:
+            super().load_wsgi()
+        finally:
+            loaded.set()
+            showing.join()
+
+    def _show_until(self, loaded: threading.Event) -> None:
+        by = time.monotonic() + TO_START
+        while not loaded.is_set() and time.monotonic() < by:
+            self.notify()
+            loaded.wait(LOADING)
 
     def handle_exit(self, *_: object) -> None:
         """On SIGTERM."""

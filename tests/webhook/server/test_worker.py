@@ -1,8 +1,10 @@
-"""The loop of a web process shows that it works, in the middle of a long turn too."""
+"""A web process shows that it works: while it starts, and in the middle of a long turn of its loop too."""
 
+import threading
 import time
 from collections import deque
 
+from tests.support.until import until
 from webhook.server.worker import PERIOD, Worker
 
 
@@ -29,3 +31,20 @@ def test_a_turn_that_serves_a_burst_shows_that_it_works_meanwhile() -> None:
     worker._serve_here()
     assert len(shown) >= 3
     assert all(one.served_at for one in burst)
+
+
+def test_a_process_that_is_long_in_starting_shows_that_it_works() -> None:
+    """Where many start at once on one core, all of them would be killed after five seconds, again and again."""
+    worker = Worker.__new__(Worker)
+    shown: list[float] = []
+    worker.notify = lambda: shown.append(time.monotonic())
+
+    class SlowToLoad:
+        def wsgi(self) -> str:
+            until(lambda: len(shown) > 1)
+            return "application"
+
+    worker.app = SlowToLoad()
+    worker.load_wsgi()
+    assert worker.wsgi == "application"
+    assert "loading" not in {thread.name for thread in threading.enumerate()}
