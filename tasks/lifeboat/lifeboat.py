@@ -143,13 +143,13 @@ class Lifeboat:
         return any(self._known.revision(app) is not None for app in self._clients) and not self._known.is_paused
 
     def status(self) -> Status:
-        in_use = self._is_in_use() or has_events(self._folder)
+        in_use = self.is_in_use_here() or has_events(self._folder)
         return Status(in_use, self._waiting(), self._greetings.greeted)
 
     def _waiting(self) -> int:
         return sum(held.waiting for held in list(self._held))
 
-    def _is_in_use(self) -> bool:
+    def is_in_use_here(self) -> bool:
         """Whether this process' lifeboat is."""
         return self._waiting() > 0 or (self._last is not None and time.monotonic() - self._last < IN_USE)
 
@@ -163,7 +163,7 @@ class Lifeboat:
         try:
             self._own.journal.append(entries.event_taken(recorded))
             if self._greetings.add(recorded, received, self._own.journal):
-                if not self._is_in_use():
+                if not self.is_in_use_here():
                     log.error("Redis takes no events: this process greets by itself")
                 self._last = time.monotonic()
                 self._count(self._own, 1)
@@ -238,7 +238,7 @@ class Lifeboat:
     def _refresh(self) -> None:
         now = time.monotonic()
         fresh = self._refreshed is not None and now - self._refreshed < REFRESH
-        if fresh and self.can_take() and not self._is_in_use():
+        if fresh and self.can_take() and not self.is_in_use_here():
             return
         if self._refreshed_all is None or now - self._refreshed_all >= REFRESH_ALL or not self.can_take():
             self._known.refresh_all()

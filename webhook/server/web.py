@@ -93,6 +93,10 @@ class _Server(BaseApplication):
     def run(self) -> None:
         _Arbiter(self, self._stamp).run()
 
+    def callbacks_wait(self) -> bool:
+        """Whether callbacks wait for the disk now. In threads they wait together, and keep nobody else waiting."""
+        return self._lifeboat is not None and self._lifeboat.is_in_use_here()
+
     def _ended(self, _arbiter: Arbiter, _worker: Worker) -> None:
         """Called in a worker process that has served its last."""
         if self._lifeboat is not None:

@@ -111,6 +111,7 @@ class Worker(Base):
             threading.get_ident() == self._loop
             and channel.requests[0].is_callback
             and time.monotonic() >= self._threads_until
+            and not self.app.callbacks_wait()
         ):
             self._here.append(channel)  # not at once: the channel is still reading
         else:

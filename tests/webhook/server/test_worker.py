@@ -3,8 +3,14 @@
 import threading
 import time
 from collections import deque
+from types import SimpleNamespace
 
+import pytest
+
+from tasks.liveness import Stamp
+from tests.support.builders import some_settings
 from tests.support.until import until
+from webhook.server.web import _Server
 from webhook.server.worker import PERIOD, Worker
 
 
@@ -48,3 +54,16 @@ def test_a_process_that_is_long_in_starting_shows_that_it_works() -> None:
     worker.load_wsgi()
     assert worker.wsgi == "application"
     assert "loading" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_what_the_lifeboat_takes_is_not_served_in_the_loop(in_use: bool) -> None:
+    """It waits for the disk each time, and with a slow one the loop would do nothing else."""
+    server = _Server(some_settings(), {}, Stamp())
+    server._lifeboat = SimpleNamespace(is_in_use_here=lambda: in_use)
+    worker = Worker.__new__(Worker)
+    worker.app, worker._loop, worker._here, worker._threads_until = server, threading.get_ident(), deque(), 0.0
+    in_threads: list[object] = []
+    callback = SimpleNamespace(requests=[SimpleNamespace(is_callback=True)])
+    worker._add(in_threads.append, callback)
+    assert (in_threads, list(worker._here)) == (([callback], []) if in_use else ([], [callback]))
