@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -80,12 +80,37 @@ class Stamp:
 
     def renew(self) -> None:
         """Microseconds; never waits and never fails: a watcher that is gone is no reason to stop."""
-        with contextlib.suppress(OSError):
-            if self._file is not None:
-                os.utime(self._file)
+        self._renew_file()
         with contextlib.suppress(OSError):
             if self._systemd is not None:
                 self._systemd.send(b"READY=1\nWATCHDOG=1")
+
+    def _renew_file(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._file is not None:
+                os.utime(self._file)
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Renew the file inside of the `with` block, for TO_START at most: a slow machine takes its time to import.
+
+        systemd waits by itself until it is told that the process is ready.
+        """
+        over = threading.Event()
+
+        def renew() -> None:
+            by = time.monotonic() + TO_START
+            while not over.is_set() and time.monotonic() < by:
+                self._renew_file()
+                over.wait(EVERY)
+
+        thread = threading.Thread(target=renew, name="starting", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()  # the process may be about to fork
 
 
 def open_stamp(file: Path) -> int:

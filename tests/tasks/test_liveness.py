@@ -68,6 +68,33 @@ def test_a_stamp_renews_a_files_time(tmp_path: Path) -> None:
     assert file.stat().st_mtime > 1_600_000_000
 
 
+def test_a_stamp_is_renewed_while_a_process_starts_however_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that imports for six seconds, as four do at once on a slow core, would be killed again and again."""
+    monkeypatch.setattr(liveness, "EVERY", 0.01)
+    file = tmp_path / "alive"
+    with Stamp(open_stamp(file)).starting():
+        for _ in range(2):
+            os.utime(file, (0, 0))
+            until(lambda: file.stat().st_mtime > 0, what="a renewed stamp")
+    os.utime(file, (0, 0))
+    assert "starting" not in {thread.name for thread in threading.enumerate()}, "the process may fork now"
+    assert file.stat().st_mtime == 0, "nobody renews it any more"
+
+
+def test_systemd_is_not_told_that_a_process_is_ready_which_only_starts(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"{short}/notify")
+        systemd.setblocking(False)
+        file = tmp_path / "alive"
+        with Stamp(open_stamp(file), f"{short}/notify").starting():
+            os.utime(file, (0, 0))
+            until(lambda: file.stat().st_mtime > 0)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+
+
 def test_a_stamp_that_a_predecessor_has_left_is_fresh_from_the_start(tmp_path: Path) -> None:
     file = tmp_path / "alive"
     file.touch()

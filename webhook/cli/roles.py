@@ -82,16 +82,18 @@ def _play(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> No
         for file in settings.exposed():  # here, and once: every installation has this role
             log.warning("every user of this host can read or write %s, which has secrets: chmod o= %s", file, file)
         os.environ["WEB_CONCURRENCY"] = str(config.web_processes)  # an empty one ends gunicorn's import
-        from gunicorn import util
+        with stamp.starting():
+            from gunicorn import util
 
-        from webhook.server.web import serve
+            from webhook.server.web import serve
 
         util._setproctitle = _keep_title
         serve(config, host, port, stamp)
         return
-    from celery import platforms
+    with stamp.starting():
+        from celery import platforms
 
-    from tasks import workers
+        from tasks import workers
 
     platforms._setproctitle = None
     try:

@@ -84,14 +84,16 @@ def up(
         settings = replace(settings, redis_url=embedded.url)
         server = Child("server", "valkey-server", partial(_become, command, lock), stage=2)
         server.start(time.monotonic())
-        _wait_for_server(server, embedded)
+        with stamp.starting():
+            _wait_for_server(server, embedded)
     settings = replace(settings, notify_socket=None, liveness_file=None)  # of this process alone
     roles = [
         Child(name, _title(name, host, port), partial(_play, lock, run_role, name, settings, host, port), stage)
         for name, stage in (("web", 0), ("welcome", 1), ("upkeep", 1), ("beat", 0))
     ]
     announce(f"wecom-welcome is starting on http://{address(host, port)}")
-    _share()
+    with stamp.starting():
+        _share()
     ready = FORK.Process(target=_announce_ready, args=(os.getpid(), lock, host, port, announce), daemon=True)
     try:
         _watch(server, Ping(embedded.socket), roles, ready.start, stamp)

@@ -35,7 +35,8 @@ OVERSLEPT = 3.0  # seconds between two looks of gunicorn's own process after whi
 
 def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
     """Serve until SIGTERM."""
-    _share(settings)
+    with stamp.starting():
+        _share(settings)
     bind = [address(host, port)]
     bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
     _Server(

@@ -1,16 +1,19 @@
 """A web process shows that it works: while it starts, and in the middle of a long turn of its loop too."""
 
+import os
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tasks.liveness import Stamp
+from tasks.liveness import Stamp, open_stamp
+from tasks.settings import Settings
 from tests.support.builders import some_settings
 from tests.support.until import until
-from webhook.server.web import _Server
+from webhook.server import web
 from webhook.server.worker import PERIOD, Worker
 
 
@@ -56,10 +59,24 @@ def test_a_process_that_is_long_in_starting_shows_that_it_works() -> None:
     assert "loading" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_the_web_role_shows_that_it_works_while_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[object] = []
+    file = tmp_path / "alive"
+
+    def import_slowly(_: Settings) -> None:
+        os.utime(file, (0, 0))
+        until(lambda: file.stat().st_mtime > 0, what="a renewed stamp")
+
+    monkeypatch.setattr(web, "_share", import_slowly)
+    monkeypatch.setattr(web._Server, "run", lambda server: served.append(server))
+    web.serve(some_settings(), "127.0.0.1", 0, Stamp(open_stamp(file)))
+    assert served
+
+
 @pytest.mark.parametrize("in_use", [True, False])
 def test_what_the_lifeboat_takes_is_not_served_in_the_loop(in_use: bool) -> None:
     """It waits for the disk each time, and with a slow one the loop would do nothing else."""
-    server = _Server(some_settings(), {}, Stamp())
+    server = web._Server(some_settings(), {}, Stamp())
     server._lifeboat = SimpleNamespace(is_in_use_here=lambda: in_use)
     worker = Worker.__new__(Worker)
     worker.app, worker._loop, worker._here, worker._threads_until = server, threading.get_ident(), deque(), 0.0
