@@ -162,11 +162,18 @@ def _not_primary(error: redis.RedisError) -> type[NotPrimary]:
 
 
 class _Packer:
-    """A command as bytes. redis-py's own looks at each argument's type first, which for a script's costs more."""
+    """A command as bytes. redis-py's own looks at each argument's type first, which for a script's costs more.
+
+    Half an emoji, left of a name that WeCom has cut, becomes `?`: it must not cost anybody the greeting.
+    """
 
     def pack(self, *args: Any) -> list[bytes]:
         try:
             return [hiredis.pack_command((*str(args[0]).split(), *args[1:]))]
+        except UnicodeEncodeError:
+            return self.pack(
+                *(one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in args)
+            )
         except TypeError as error:
             raise redis.DataError(str(error)) from None
 

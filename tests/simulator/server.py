@@ -162,7 +162,7 @@ JSON = {"Content-Type": "application/json; charset=UTF-8"}
 
 
 def _encode(answer: Any) -> bytes:
-    return json.dumps(answer, ensure_ascii=False).encode()
+    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass")  # of a name that was cut
 
 
 async def _trickle(request: web.BaseRequest, content: bytes) -> tuple[web.StreamResponse, bool]:

@@ -157,6 +157,15 @@ def test_names_are_fetched_for_the_text_that_asks_for_them(naming: Worker) -> No
     assert text_of(naming, record) == "您好李四{member}，我是张三，很高兴认识您！"
 
 
+def test_half_an_emoji_in_a_name_costs_nobody_the_greeting(naming: Worker) -> None:
+    record, claim = naming.claimed()
+    naming.wecom.people(
+        members={"zhangsan": {"name": "张三\ud83d"}}, customers={record.external_user_id: {"name": "李四\ud83d"}}
+    )
+    assert naming.greet(claim)["outcome"] == "sent"
+    assert text_of(naming, record).startswith("您好李四")
+
+
 def test_a_row_keeps_the_names_that_stood_in_the_text_and_no_other(naming: Worker) -> None:
     record, claim = naming.claimed(state="douyin-1")
     long = "李" * 40
