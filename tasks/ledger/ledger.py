@@ -33,6 +33,7 @@ Times are milliseconds of Redis' own clock: hosts' clocks differ.
 """
 
 import hashlib
+import logging
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -58,6 +59,8 @@ from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
 from tasks.storage.places import BATCH
+
+log = logging.getLogger(__name__)
 
 CLAIM_LEASE = 4.0  # seconds: the first try's time-out and a second
 WAITING_MESSAGES = 8  # each is a worker to come, which claims all that is due
@@ -180,11 +183,13 @@ class Ledger:
                 *("" if shares is None else shares.each, LOOKED_AT, *flat(shares.held if shares else {})),
             ],
         )
-        taken = zip(rows[::3], rows[1::3], rows[2::3], strict=True)
-        claims = [
-            claim_of(dict(zip(flat[::2], flat[1::2], strict=True)), revision, became, now, asked_at, self.window)
-            for flat, revision, became in taken
-        ]
+        claims = []
+        for fields, revision, became in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+            row = dict(zip(fields[::2], fields[1::2], strict=True))
+            try:
+                claims.append(claim_of(row, revision, became, now, asked_at, self.window))
+            except (KeyError, ValueError) as error:  # of another release: it must not cost those beside it the greeting
+                log.error("an event in the ledger cannot be read (%s), and is left to others", type(error).__name__)
         return Taken(claims, bool(waits), passed_over)
 
     def greeted_sibling(self, event: ContactAdded, received_at: int) -> str | None:

@@ -143,6 +143,15 @@ def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(ledger: Ledger)
     assert [claim.id for claim in ledger.claim(9)] == ids[4:]
 
 
+@pytest.mark.parametrize(("field", "value"), [("created_at", "soon"), ("answers", "")])
+def test_an_event_that_cannot_be_read_costs_those_beside_it_nothing(
+    redis_client: Redis, ledger: Ledger, field: str, value: str
+) -> None:
+    unreadable, good = accepted(ledger, external_user_id="wm1"), accepted(ledger, external_user_id="wm2")
+    redis_client.hset(keys.event(unreadable.id), field, value)
+    assert [claim.id for claim in ledger.claim(2)] == [good.id]
+
+
 def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
     event = accepted(ledger, state="a|b", rehearsal=True, change="half_add", welcome_code="")
     (claim,) = ledger.claim(1)
