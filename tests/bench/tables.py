@@ -176,7 +176,6 @@ FRONT: Sequence[Row] = (  # few words: the README has room for a thousand
     Row("200/s: p99", "200/秒：p99", _p99("steady200")),
     Row("burst of 1000, 4000, 8000: in time", "一秒内涌入 1000、4000、8000 位：按时发出", _bursts),
     Row("overload: of what the API takes", "超载：占接口承受得了的", _overload),
-    Row("a quarter of API calls fail", "四分之一的接口调用出错", _faults),
     Row("CPU per send", "每次发送的 CPU", _cpu),
     Row("memory: web, worker, Redis; all roles, console", "内存：web、welcome、Redis；全部角色和控制台", _memory),
 )
@@ -196,8 +195,8 @@ REFERENCE: Sequence[Row] = (
 )
 INTRODUCTIONS = {
     "README.md, Measured": """\
-`make bench`, on two cores that load generator and simulator share, API latency 80 ± 20 ms. The reference is Flask,
-wechatpy, Celery and gunicorn: with stock settings, and tuned (64 threads, hiredis, no results or events):""",
+`make bench`, two cores, load generator included, API latency 80 ± 20 ms. The reference is Flask, wechatpy, Celery,
+gunicorn: with stock settings, and tuned (64 threads, hiredis, no results):""",
     "README.zh-CN.md, 实测": """\
 `make bench`：两个核，压测程序和模拟器也在其中，接口延迟 80 ± 20 毫秒。一般写法是 Flask、wechatpy、Celery、gunicorn：\
 先用默认设置，再调优（64 个线程、hiredis、不存结果、不发事件）：""",
