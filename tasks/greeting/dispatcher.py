@@ -134,11 +134,15 @@ class Dispatcher:
 
     def _in_time(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         """The claims for which it is not too late; the others are settled aside."""
-        late = [claim for claim in claims if claim.left() < LEAST]
-        if self._too_late is None or not late:
+        if self._too_late is None:
             return claims
-        self._too_late.settle(late)
-        return [claim for claim in claims if claim not in late]
+        late: list[Claim] = []
+        in_time: list[Claim] = []
+        for claim in claims:
+            (late if claim.left() < LEAST else in_time).append(claim)
+        if late:
+            self._too_late.settle(late)
+        return in_time
 
     def _one(self, claim: Claim) -> None:
         try:

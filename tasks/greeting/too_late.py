@@ -8,6 +8,7 @@ from functools import partial
 
 import redis
 
+from tasks.greeting.outage import Outage
 from tasks.greeting.policy import LEAST
 from tasks.greeting.threads import ThreadPool
 from tasks.ledger.claims import Claim, SettledEvent
@@ -18,7 +19,6 @@ log = logging.getLogger(__name__)
 EVERY = 0.25  # seconds between two looks for them, while customers wait
 BATCH = 100  # events that are settled in one exchange with Redis
 PATIENCE = 60.0  # seconds for which writing is tried again while Redis is unavailable
-PAUSE = 0.2  # seconds between two of these tries
 AWAY = 5.0  # seconds without a poll after which this process was away: a task message comes every two seconds
 
 
@@ -29,6 +29,7 @@ class TooLate:
         self._ledger = ledger
         self._give_up = give_up
         self._threads = ThreadPool("too-late", 1)
+        self._outage = Outage()
         self._count = threading.Lock()
         self._under_way = 0
         self._looked_at = float("-inf")
@@ -57,12 +58,12 @@ class TooLate:
         """Settle those of a claim who turned out to be too late."""
         self._begin(partial(self._settle, claims))
 
-    def _begin(self, work: Callable[[], None]) -> None:
+    def _begin(self, work: Callable[[], object]) -> None:
         with self._count:
             self._under_way += 1
         self._threads.submit(partial(self._do, work))
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def _do(self, work: Callable[[], object]) -> None:
         try:
             work()
         except redis.RedisError as error:  # their leases end, and they are found again
@@ -72,18 +73,15 @@ class TooLate:
                 self._under_way -= 1
 
     def _look(self) -> None:
-        while claims := self._ledger.take_too_late(BATCH, LEAST):
-            self._settle(claims)
+        while (claims := self._ledger.take_too_late(BATCH, LEAST)) and self._settle(claims):
+            pass
 
-    def _settle(self, claims: Sequence[Claim]) -> None:
-        events, patience = list(self._give_up(claims, self._served_since)), time.monotonic() + PATIENCE
-        while True:
-            try:
-                written = self._ledger.settle_all(events)
-                break
-            except redis.RedisError:
-                if time.monotonic() >= patience:
-                    raise
-                time.sleep(PAUSE)
-        if written:
+    def _settle(self, claims: Sequence[Claim]) -> bool:
+        """False: Redis did not take it; their leases have ended, and they are found again."""
+        events = list(self._give_up(claims, self._served_since))
+        written = self._outage.until_answered(partial(self._ledger.settle_all, events), PATIENCE)
+        if written is None:
+            log.warning("cannot settle who came too late: Redis does not take it")
+        elif written:
             log.error("%s customers had waited for as long as their codes live", written)
+        return written is not None
