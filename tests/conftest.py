@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -48,22 +48,27 @@ def _unit_tests_stay_inside(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def require_tool(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """`require_tool("systemd-analyze")` → its path. Absent: the test is named at the end of the run; in CI it fails.
+def leave_out(request: pytest.FixtureRequest) -> Callable[[str], NoReturn]:
+    """`leave_out("no IPv6")`: this machine lacks what the test needs, which is named at the end; in CI it fails."""
 
-    A file that a tool needs is required by its path.
-    """
+    def leave_out(what: str) -> NoReturn:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{what}, and CI runs everything", pytrace=False)
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+        request.config.stash[NOT_RUN].append(f"{test}: {what}")
+        pytest.skip(what)
+
+    return leave_out
+
+
+@pytest.fixture(scope="session")
+def require_tool(leave_out: Callable[[str], NoReturn]) -> Callable[[str], str]:
+    """`require_tool("systemd-analyze")` → its path. A file that a tool needs is required by its path."""
 
     def require(tool: str) -> str:
-        places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
         path = tool if Path(tool).is_file() else shutil.which(tool, path=places)
-        if path is not None:
-            return path
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{tool} is not installed, and CI runs everything", pytrace=False)
-        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
-        request.config.stash[NOT_RUN].append(f"{test}: no {tool}")
-        pytest.skip(f"no {tool}")
+        return path or leave_out(f"no {tool}")
 
     return require
 

@@ -1,6 +1,7 @@
 """libyaml and PyYAML's own parser read the same book alike: each value, its place and how it is written."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -12,7 +13,12 @@ from tasks.templates.problems import BookError
 from tests.support.books import a_rule, a_template, the_example
 from tests.support.builders import BOOK
 
-pytestmark = pytest.mark.skipif(yaml_composer.CParser is None, reason="PyYAML was built without libyaml")
+
+@pytest.fixture(scope="module", autouse=True)
+def _libyaml(leave_out: Callable[[str], NoReturn]) -> None:
+    if yaml_composer.CParser is None:
+        leave_out("no libyaml in PyYAML")
+
 
 BLOCKS = """\
 version: 1
