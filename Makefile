@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ALONE  := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and measure
 
-.PHONY: run test test-unit install check bench soak lock clean
+.PHONY: run test test-unit install check bench soak release lock clean
 
 run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CONFIG it is the demo
 	@exec $(BIN)/python -m tests.simulator.run
@@ -36,6 +36,9 @@ bench: install        ## the product beside a reference, stock and tuned, in one
 
 soak: install         ## the fault scenarios, the long ones too, and what they measure: the reliability table
 	@$(BIN)/python -m pytest -v -m "soak or not soak" tests/scenarios
+
+release: install      ## source, wheel, SBOM and licences of the last commit into dist/, reproducibly
+	@$(BIN)/python deploy/release/make.py
 
 lock:                 ## needs uv on PATH; writes both lock files anew
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \

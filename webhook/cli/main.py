@@ -19,6 +19,7 @@ from webhook.cli.audit import audit
 from webhook.cli.channels import channels
 from webhook.cli.check import check
 from webhook.cli.common import CommandFailure, Misuse, account, one_app, with_redis
+from webhook.cli.completion import completion
 from webhook.cli.deliveries import deliveries
 from webhook.cli.missed import missed
 from webhook.cli.roles import role, up
@@ -122,6 +123,7 @@ for command in (
     restore,
     forget,
     audit,
+    completion,
     Api(_client, _called),
 ):
     main.add_command(command)

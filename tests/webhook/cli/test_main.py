@@ -56,7 +56,7 @@ def test_the_example_of_a_help_is_a_command_that_is_understood(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     for path in COMMANDS:
         example = re.search(r"Example:  wecom-welcome (.+)", help_of(path))
-        if example is not None:
+        if example is not None and path != ("completion",):  # which needs no settings
             assert run(*example[1].split()).exit_code == 1  # no settings; 2 would be a mistake in the command itself
 
 
