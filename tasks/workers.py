@@ -34,7 +34,7 @@ from tasks.monitoring.reaper import OFTEN, SELDOM, Reaper
 from tasks.open_files import allow_open_files
 from tasks.services import Services, build_services, import_books
 from tasks.settings import Settings
-from tasks.storage import keys
+from tasks.storage import keys, troubles
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _import_books(services: Services) -> None:
         try:
             import_books(services)
         except redis.RedisError as error:
-            log.warning("waiting for Redis: %s", type(error).__name__)
+            log.warning("waiting for Redis, which %s", troubles.line(error))
             time.sleep(1)
         else:
             return

@@ -18,7 +18,7 @@ from tasks.rate_limits.limiter import Status
 from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
-from tasks.storage import connections
+from tasks.storage import connections, troubles
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook.callback.crypto import decode_key
 from webhook.errcode_texts import cure_of
@@ -141,22 +141,10 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
 
 def _unusable(error: redis.RedisError) -> tuple[Message, Message]:
     """(what is wrong, the cure)."""
-    if isinstance(error, connections.ClusterRefused):
-        return Message.of("is a Redis Cluster, on which this cannot run"), Message.of("use one server, or Sentinel")
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        cure = Message.of("name the file of its CA: REDIS_URL=rediss://…?ssl_ca_certs=FILE")
-        return Message.of("its certificate is not trusted"), cure
-    if isinstance(error, redis.exceptions.AuthenticationError):
-        return Message.of("refuses this user or password"), Message.of("mend REDIS_URL")
-    if isinstance(error, connections.CannotPersist):
-        cure = Message.of("make room on its disk, or mend it: it goes on by itself. Its log says what is wrong")
-        return Message.of("cannot write to its disk"), cure
-    if isinstance(error, redis.OutOfMemoryError):
-        return Message.of("is full"), Message.of(
-            "raise its `maxmemory`, or lower WELCOME_KEEP_DAYS or WELCOME_MEDIA_MB"
-        )
-    detail = Message.of("does not take a write: %(error)s", error=type(error).__name__)
-    return detail, Message.of("start it, or mend REDIS_URL")
+    trouble, words = troubles.of(error), troubles.words(error)
+    if not words:
+        return trouble.fault, trouble.cure
+    return Message.of("%(fault)s (%(words)s)", fault=trouble.fault, words=words), trouble.cure
 
 
 def _server(services: Services) -> Iterator[Finding]:

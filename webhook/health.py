@@ -8,7 +8,7 @@ from tasks.monitoring import heartbeat
 from tasks.monitoring.metrics import exposition, text
 from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.services import Services
-from tasks.storage.connections import CannotPersist
+from tasks.storage import troubles
 from webhook import current
 from webhook.reason_texts import media_alarms
 
@@ -72,7 +72,7 @@ def metrics() -> Response:
     except redis.RedisError as error:
         if lifeboat is not None and lifeboat.status().in_use:
             return _metrics(text(own))  # all that is known now
-        return Response(f"Redis does not answer: {type(error).__name__}", 503, mimetype="text/plain")
+        return Response(f"Redis {troubles.of(error).fault}", 503, mimetype="text/plain")
 
 
 def _metrics(content: bytes) -> Response:
@@ -108,9 +108,7 @@ def _said_of(process: heartbeat.Process) -> str:
 
 
 def _away(error: redis.RedisError) -> tuple[Response, int]:
-    if isinstance(error, CannotPersist):
-        return _answer(["Redis cannot write to its disk"])
-    return _answer([f"Redis does not take a write: {type(error).__name__}"])
+    return _answer([f"Redis {troubles.of(error).fault}"])
 
 
 def _tokenless(services: Services, app: str) -> str:

@@ -14,6 +14,7 @@ import redis
 from tasks.ledger.ledger import Ledger
 from tasks.monitoring.heartbeat import INTERVAL as BEAT_INTERVAL
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.storage import troubles
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Reaper(threading.Thread):
                 self._ledger.requeue()
         except redis.RedisError as error:
             if not self._away:
-                log.error("Redis does not answer (%s); will keep trying", type(error).__name__)
+                log.error("Redis does not answer (it %s); will keep trying", troubles.line(error))
             self._away = True
             return False
         if self._away:

@@ -34,7 +34,7 @@ def check(product: Product) -> tuple[int, str]:
     ended = subprocess.run(
         command, env=product.environ, cwd=product.folder, capture_output=True, text=True, timeout=120
     )
-    return ended.returncode, ended.stdout.partition("Redis: ")[2].partition("\n")[0]
+    return ended.returncode, ended.stdout.partition("Redis: ")[2].partition(" (MISCONF ")[0]
 
 
 def test_f51_a_full_disk_costs_nobody_the_greeting_and_is_named(

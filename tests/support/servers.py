@@ -1,6 +1,7 @@
 """Servers that misbehave as no HTTP library would: a few lines of TCP each, on a port of their own."""
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -93,6 +94,16 @@ def answering(answer: bytes | Callable[[int], bytes]) -> Callable[[Server, socke
         while True:
             server.request(connection)
             connection.sendall(answer if isinstance(answer, bytes) else answer(len(server.requests)))
+
+    return serve
+
+
+def redis_saying(answer: bytes) -> Callable[[Server, socket.socket], None]:
+    """A Redis that says this to every command."""
+
+    def serve(_: Server, connection: socket.socket) -> None:
+        while data := connection.recv(65536):
+            connection.sendall(answer * len(re.findall(rb"(?:^|\r\n)\*\d", data)))
 
     return serve
 

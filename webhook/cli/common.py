@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import redis
 
 from tasks import settings
 from tasks.audit import Act, Via
 from tasks.books.files import Bundle, load
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import App, Settings
+from tasks.storage import redis_url, troubles
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook.cli.terminal import say
@@ -71,6 +73,16 @@ def with_redis(config: Settings) -> Settings:
     if found is None:
         raise CommandFailure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
     return found
+
+
+def redis_failure(error: redis.RedisError, config: Settings | None = None) -> CommandFailure:
+    """What is wrong with Redis, at which address, in the server's own words, and the cure."""
+    config = config or settings.load()
+    trouble = troubles.of(error)
+    if config.redis_url is None and trouble.passes and not troubles.words(error):
+        return CommandFailure(f"the embedded server {trouble.fault}; start `wecom-welcome up` with this data directory")
+    where = "the embedded server" if config.redis_url is None else f"Redis at {redis_url.read(config.redis_url)}"
+    return CommandFailure(f"{where} {troubles.line(error)}; {trouble.cure}")
 
 
 def connect(app_name: str | None) -> AppServices:

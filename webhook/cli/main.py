@@ -18,7 +18,7 @@ from webhook.cli.api import Api
 from webhook.cli.audit import audit
 from webhook.cli.channels import channels
 from webhook.cli.check import check
-from webhook.cli.common import CommandFailure, Misuse, account, one_app, with_redis
+from webhook.cli.common import CommandFailure, Misuse, account, one_app, redis_failure, with_redis
 from webhook.cli.completion import completion
 from webhook.cli.deliveries import deliveries
 from webhook.cli.missed import missed
@@ -62,9 +62,7 @@ class _Group(click.Group):
         except EmbeddedError as error:
             raise CommandFailure(str(error)) from None
         except redis.RedisError as error:
-            raise CommandFailure(
-                f"Redis does not answer ({type(error).__name__}): is it running, is REDIS_URL right?"
-            ) from None
+            raise redis_failure(error) from None
         except BrokenPipeError:
             sys.stderr.close()
             return None

@@ -12,8 +12,8 @@ from tasks import logs, settings
 from tasks.books.media_store import MediaFull
 from tasks.liveness import Stamp, open_stamp
 from tasks.settings import Settings
-from tasks.storage import connections
-from webhook.cli.common import APP, CommandFailure, named_app, read_book, with_redis
+from tasks.storage import connections, keys, troubles
+from webhook.cli.common import APP, CommandFailure, named_app, read_book, redis_failure, with_redis
 from webhook.cli.terminal import say
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     config = settings.load()
     named_app(config, app_name)
     _check_books(config)
-    _refuse_cluster(config)
+    _refuse_useless_redis(config)
     logs.set_up(config.log_level, config.log_format, "up", config.timezone)
     try:
         supervisor.up(config, host, port, lambda line: say(line, err=True), _role_of_up, _stamp(config))
@@ -117,12 +117,31 @@ def _stamp(config: Settings) -> Stamp:
 
 
 def _refuse_cluster(config: Settings) -> None:
-    """Raises CommandFailure if it is one. A server that is away may still come, so nobody waits for it here."""
+    """Raises CommandFailure if it is one. Whatever else is wrong is waited out: the web role greets meanwhile."""
+    with contextlib.suppress(redis.RedisError):
+        _look_at_redis(config)
+
+
+def _refuse_useless_redis(config: Settings) -> None:
+    """Raises CommandFailure for one that needs another REDIS_URL or other users before it is of use.
+
+    One that is away, or full, or a replica for the moment, is waited for.
+    """
+    try:
+        _look_at_redis(config)
+    except redis.RedisError as error:
+        if not troubles.of(error).passes:
+            raise redis_failure(error, config) from None
+
+
+def _look_at_redis(config: Settings) -> None:
+    """Raises CommandFailure for a cluster, and redis.RedisError for one that takes no write."""
     if config.redis_url is None:
         return
-    with contextlib.suppress(redis.RedisError), connections.connect(config.redis_url, timeout=1, retries=0) as client:
+    with connections.connect(config.redis_url, timeout=1, retries=0) as client:
         if connections.is_cluster(client):
             raise CommandFailure(connections.CLUSTER)
+        client.set(keys.PROBE, 1, ex=60)
 
 
 def _check_books(config: Settings) -> None:

@@ -11,7 +11,10 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
+from tasks.messages import Message
+from tasks.storage import troubles
 from webhook.console import current
+from webhook.console.language import sentence
 from webhook.console.links import here
 
 log = logging.getLogger(__name__)
@@ -46,16 +49,22 @@ def open_for_long(_error: CSRFError) -> ResponseReturnValue:
 @blueprint.app_errorhandler(NoKey)
 @blueprint.app_errorhandler(redis.RedisError)
 def redis_away(error: Exception) -> ResponseReturnValue:
-    """Redis did not answer, so nothing was read or stored."""
-    log.error("a page could not be made: %s", type(error).__name__)
+    """Redis cannot be used, so nothing was read or stored."""
+    if isinstance(error, redis.RedisError):
+        trouble = troubles.of(error)
+        log.error("a page could not be made: Redis %s", troubles.line(error))
+    else:
+        trouble = troubles.of(redis.ConnectionError())  # the log has said why there is no key
     if request.method == "POST" and request.endpoint != SIGN_IN:
-        return _kept(503, _("Not saved: Redis did not answer. Your text is still here, try again"))
+        said = Message.of("Not saved: Redis %(fault)s. Your text is still here, try again", fault=trouble.fault)
+        return _kept(503, sentence(said))
     lifeboat = current.lifeboat()
     if lifeboat is not None and lifeboat.can_take():
-        text = _("Redis does not answer. Until it does, the web process greets new customers by itself")
+        until = Message.of("Until it takes events again, the web process greets new customers by itself")
     else:
-        text = _("Redis does not answer. Until it does, WeCom is told to send its callbacks again")
-    return _failure(503, _("Cannot read the data"), text, "unknown")
+        until = Message.of("Until it takes events again, WeCom is told to send its callbacks again")
+    text = Message.of("Redis %(fault)s: %(cure)s. %(until)s", fault=trouble.fault, cure=trouble.cure, until=until)
+    return _failure(503, _("Cannot read the data"), sentence(text), "unknown")
 
 
 @blueprint.app_errorhandler(RateLimitExceeded)

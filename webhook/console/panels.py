@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import redis
 
 from tasks.messages import Message
+from tasks.storage import troubles
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,9 @@ class Panels:
             return Panel(None, self._away)
         try:
             return Panel(look())
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            self._away = Message.of("Redis does not answer")
-            log.warning("a page is shown without its data: %s", type(error).__name__)
-            return Panel(None, self._away)
         except redis.RedisError as error:
-            log.error("a panel cannot be read: %s", error)
-            return Panel(None, Message.of("Redis refuses to tell"))
+            said = Message.of("Redis %(fault)s", fault=troubles.of(error).fault)
+            log.warning("a page is shown without its data: Redis %s", troubles.line(error))
+            if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                self._away = said
+            return Panel(None, said)

@@ -15,7 +15,7 @@ import redis
 from flask import Flask, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
-from tasks.storage import keys
+from tasks.storage import keys, troubles
 from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Sessions(SecureCookieSessionInterface):
                     found = self._redis.get(keys.SECRET_KEY)
                 app.secret_key = str(found)
             except redis.RedisError as error:
-                log.warning("no session without a key, and Redis does not tell it: %s", type(error).__name__)
+                log.warning("no session without a key, and Redis does not tell it: it %s", troubles.line(error))
                 return None
         return super().get_signing_serializer(app)
 

@@ -110,7 +110,9 @@ def test_a_redis_out_of_reach_is_found_and_the_rest_is_looked_at_all_the_same(re
     result = run("check", **registered | {"REDIS_URL": f"redis://127.0.0.1:{free_port()}"})
     assert result.exit_code == 1
     found = findings(result)
-    assert found["Redis"].startswith("✗ Redis: does not take a write: ConnectionError")
+    assert found["Redis"].startswith(
+        "✗ Redis: refuses the connection: nothing listens at this address\n    → start it, "
+    )
     assert found["access token"] == "✓ access token"
 
 
@@ -138,7 +140,8 @@ def test_a_redis_user_that_may_not_write_is_found(registered, hurt_server):
         client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@all", "-set")
     url = hurt_server.url.replace("unix://", "unix://reader:pw@")
     found = findings(run("check", **registered | {"REDIS_URL": url}))
-    assert found["Redis"].startswith("✗ Redis: does not take a write: NoPermissionError\n")
+    assert found["Redis"].startswith("✗ Redis: does not let this user do what is needed (NOPERM User reader has no ")
+    assert "\n    → give it the right: ACL SETUSER" in found["Redis"]
 
 
 def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
@@ -146,11 +149,12 @@ def test_a_full_or_read_only_redis_is_found(registered, hurt_server):
         client.config_set("maxmemory", "1")
         result = run("check", **registered | {"REDIS_URL": hurt_server.url})
         client.config_set("maxmemory", "0")
-        assert findings(result)["Redis"].startswith("✗ Redis: is full\n    → raise its `maxmemory`")
+        assert findings(result)["Redis"].startswith("✗ Redis: is full (OOM command not allowed ")
+        assert "\n    → raise its `maxmemory`" in findings(result)["Redis"]
         client.replicaof("127.0.0.1", 1)
         result = run("check", **registered | {"REDIS_URL": hurt_server.url})
         client.replicaof("NO", "ONE")
-    assert findings(result)["Redis"].startswith("✗ Redis: does not take a write: ReadOnlyError")
+    assert findings(result)["Redis"].startswith("✗ Redis: is a replica, which takes no writes (READONLY ")
 
 
 @pytest.mark.parametrize(

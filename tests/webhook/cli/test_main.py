@@ -13,6 +13,7 @@ import pytest
 from tests.support.builders import CORP, ENVIRONMENT
 from tests.support.cli import failure, run
 from tests.support.processes import COMMAND, free_port
+from tests.support.servers import Server, redis_saying
 from webhook.cli.main import main
 
 
@@ -136,8 +137,47 @@ def test_without_a_redis_it_is_said_how_to_get_one(command):
 
 
 def test_a_redis_that_does_not_answer_is_said_so():
-    line = failure("deliveries", **ENVIRONMENT, REDIS_URL=f"redis://:hunter@127.0.0.1:{free_port()}")
-    assert line == "Redis does not answer (ConnectionError): is it running, is REDIS_URL right?"
+    port = free_port()
+    line = failure("deliveries", **ENVIRONMENT, REDIS_URL=f"redis://:hunter@127.0.0.1:{port}")
+    assert line == (
+        f"Redis at redis://127.0.0.1:{port}/0 refuses the connection: nothing listens at this address;"
+        " start it, or correct REDIS_URL"
+    )
+
+
+def test_a_redis_that_refuses_says_why_in_its_own_words_and_no_password_is_shown(hurt_server):
+    with hurt_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "hand", "reset", "on", ">hunter2", "~*", "+@all")
+        url = hurt_server.url.replace("unix://", "unix://hand:hunter3@")
+        for command in (["deliveries"], ["up"], ["templates", "list"], ["backup", "b.zip"]):
+            line = failure(*command, **ENVIRONMENT, REDIS_URL=url)
+            assert line.startswith(f"Redis at {hurt_server.url} refuses this user or password (WRONGPASS ")
+            assert line.partition("; ")[2].startswith("correct them in REDIS_URL")
+            assert "hunter" not in line
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"-NOAUTH Authentication required.\r\n", "(NOAUTH Authentication required.); put it into REDIS_URL"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers there is no Redis; correct host and port"),
+        (b"-ERR DB index is out of range\r\n", "(DB index is out of range); correct the number"),
+    ],
+    ids=["no password", "no Redis", "no such database"],
+)
+def test_up_ends_at_once_where_only_another_redis_url_helps(answer, said):
+    with Server(redis_saying(answer)) as server:
+        line = failure("up", "--port", str(free_port()), **ENVIRONMENT, REDIS_URL=f"redis://127.0.0.1:{server.port}")
+    assert line.startswith(f"Redis at redis://127.0.0.1:{server.port}/0 ")
+    assert said in line
+
+
+@pytest.mark.parametrize("answer", [b"-LOADING Redis is loading the dataset in memory\r\n", None])
+def test_up_waits_for_a_redis_that_may_come(answer, monkeypatch):
+    monkeypatch.setattr("webhook.cli.supervisor.up", lambda *_: None)
+    with Server(redis_saying(answer or b"")) as server:
+        port = server.port if answer else free_port()
+        assert run("up", **ENVIRONMENT, REDIS_URL=f"redis://127.0.0.1:{port}").exit_code == 0
 
 
 def test_up_refuses_a_port_that_is_taken(redis_url):

@@ -178,7 +178,7 @@ def broken(services: Services) -> Services:
 
 def test_one_panel_fails_alone(browse: Browser, broken: Services) -> None:
     page = text_of(browse.get("/queue"))
-    assert "Redis refuses to tell" in page
+    assert "Redis answers with an error" in page
     assert "Welcome lane" in page
     assert "Scheduled jobs" in page
 
