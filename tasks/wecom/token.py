@@ -50,12 +50,14 @@ class Token:
     """An access token and its end in wall-clock time (Unix seconds).
 
     asked_at: the seconds that were left when gettoken gave this one again, or gave it with no more than MARGIN left;
-    infinite if neither. With that many left, asking brings nothing new.
+    infinite if neither. With that many left, asking brings nothing new. renewed: it was fetched in place of one that
+    WeCom had refused.
     """
 
     value: str = field(repr=False)
     ends_at: float
     asked_at: float = math.inf
+    renewed: bool = False
 
     def left(self) -> float:
         return self.ends_at - time.time()
@@ -96,6 +98,7 @@ class TokenStore:
         self._ahead = threading.Lock()  # held by the thread that asks for a token ahead of the end of the one in use
         self._token: Token | None = None
         self._dead: str | None = None  # the last token that WeCom refused; None after the next fetch
+        self._accepted: str | None = None  # the last token that WeCom accepted in a call
         self._failed: Failed | None = None
         self._failing = threading.Lock()
         self._refusal: tuple[float, int, str] | None = None  # its end (monotonic), errcode, errmsg
@@ -111,19 +114,27 @@ class TokenStore:
         return token.value
 
     def renew(self, refused: str, by: float) -> str:
-        """A token other than `refused`, which WeCom no longer accepts."""
-        self._dead = refused
-        if self._known_failure() is not None:  # and no call was accepted since
-            self._fail_once(NotSent("gettoken", Failure.REFUSED_AGAIN))
+        """A token other than `refused`, which WeCom no longer accepts.
+
+        Where that one was a renewal itself, the next fetch is after a pause. Each caller sees only its own refusals:
+        of many who wait for a token, each would else be given a new one, and have it refused.
+        """
+        if self._is_in_use(refused):
+            renewed = self._token is not None and self._token.renewed and refused != self._accepted
+            if renewed or self._known_failure() is not None:  # and no call was accepted since
+                self._fail_once(NotSent("gettoken", Failure.REFUSED_AGAIN))
+            self._dead = refused  # after the pause has begun: until then, those who wait would fetch another
         return self._obtain(by, refused=refused, least=0.0)
 
     def refused_again(self, token: str, error: WeComError) -> None:
         """WeCom refused a token that had just been fetched: the next fetch is after a pause."""
-        self._dead = token
-        self._fail_once(error)
+        if self._is_in_use(token):
+            self._fail_once(error)
+            self._dead = token
 
     def accepted(self, token: str) -> None:
         """WeCom accepted a call with this token: whatever failed before is over."""
+        self._accepted = token
         if token == self._dead:
             self._dead = None
         if self._failed is not None:
@@ -166,6 +177,10 @@ class TokenStore:
         except WeComAPIError as error:
             return error
         return None
+
+    def _is_in_use(self, token: str) -> bool:
+        """Whether this process has not replaced it yet: a call may be refused long after others were."""
+        return self._token is None or self._token.value == token
 
     def _obtain(self, by: float, refused: str | None, least: float) -> str:
         if not self._lock.acquire(timeout=max(0.0, by - time.monotonic())):
@@ -218,7 +233,8 @@ class TokenStore:
             raise not_sent from None
         value, life = str(answer["access_token"]), max(1.0, float(answer["expires_in"]))
         asked_again = value in before or life <= MARGIN
-        token = Token(value, began + life, life if asked_again else math.inf)
+        renewed = refused is not None or self._dead is not None
+        token = Token(value, began + life, life if asked_again else math.inf, renewed)
         if value in (refused, self._dead):  # it is tried again all the same: WeCom says that it is valid
             self._fail(NotSent("gettoken", Failure.REFUSED_AGAIN))
         self._token, self._dead = token, None
@@ -301,20 +317,18 @@ class TokenStore:
             return otherwise
 
     def _read(self) -> Token | None:
-        value, ends_at, asked_at = self._ask(
-            lambda shared: shared.hmget(self._key, "value", "ends_at", "asked_at"), (None, None, None)
+        value, ends_at, asked_at, renewed = self._ask(
+            lambda shared: shared.hmget(self._key, "value", "ends_at", "asked_at", "renewed"), (None,) * 4
         )
         if not value or not ends_at:
             return None
-        return Token(_text(value), float(_text(ends_at)), float(_text(asked_at) or math.inf))
+        return Token(_text(value), float(_text(ends_at)), float(_text(asked_at) or math.inf), _text(renewed) == "1")
 
     def _write(self, token: Token) -> None:
         def write(shared: Any) -> None:
             with shared.pipeline() as pipe:
-                pipe.hset(
-                    self._key,
-                    mapping={"value": token.value, "ends_at": token.ends_at, "asked_at": token.asked_at},
-                )
+                fields = {"value": token.value, "ends_at": token.ends_at, "asked_at": token.asked_at}
+                pipe.hset(self._key, mapping={**fields, "renewed": int(token.renewed)})
                 pipe.pexpire(self._key, max(1, int(token.left() * 1000)))  # to the moment: until then it is in use
                 pipe.execute()
 

@@ -465,6 +465,59 @@ def test_a_renewed_token_that_is_refused_again_is_followed_by_a_pause_of_all_pro
         assert redis_client.keys("*:failed") == []
 
 
+@pytest.mark.parametrize("processes", [1, 3])
+def test_of_many_who_wait_for_a_token_two_fetch_one_before_the_pause(
+    redis_client: Any, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """Whoever waited in vain for a first token is given the renewed one: its refusal is the second for all of them."""
+    monkeypatch.setattr("tasks.wecom.token.PAUSES", (600.0,))
+
+    class Slow(Gettoken):
+        def __call__(self, by: float) -> dict[str, Any]:
+            answer = super().__call__(by)
+            time.sleep(0.3)  # the others come, and wait
+            return answer
+
+    gettoken = Slow(life=7200)
+    stores = [TokenStore("ww0", "secret", gettoken, redis_client if processes > 1 else None) for _ in range(processes)]
+
+    def refused_call(store: TokenStore) -> None:
+        with contextlib.suppress(WeComError):
+            token = store.get(soon())
+            time.sleep(0.02)  # a call, which is refused
+            token = store.renew(token, soon())
+            time.sleep(0.02)
+            store.refused_again(token, from_answer(42001, "refused", "user/get"))
+
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(refused_call, stores * (24 // processes)))
+    assert gettoken.calls == 2
+    for store in stores:
+        with pytest.raises(WeComError, match="refused"):
+            store.get(soon())
+
+
+def test_a_renewed_token_that_was_accepted_may_be_revoked_like_any_other() -> None:
+    gettoken = Gettoken(life=7200)
+    store = TokenStore("ww0", "secret", gettoken)
+    for number in range(1, 5):
+        token = store.get(soon())
+        assert token == f"token-{number}"
+        store.accepted(token)
+        assert store.renew(token, soon(0.3)) == f"token-{number + 1}", "at once"
+
+
+def test_a_call_that_is_refused_late_costs_the_token_in_its_place_nothing() -> None:
+    gettoken = Gettoken(life=7200)
+    store = TokenStore("ww0", "secret", gettoken)
+    first = store.get(soon())
+    second = store.renew(first, soon())
+    assert store.renew(first, soon()) == second == store.get(soon())
+    store.refused_again(first, from_answer(42001, "refused", "user/get"))
+    assert store.get(soon(0.1)) == second
+    assert gettoken.calls == 2
+
+
 def test_a_call_that_cannot_await_the_end_of_a_pause_fails_at_once_with_what_failed(
     wecom: StandIn, app: App, redis_client: Any
 ) -> None:
