@@ -1,8 +1,8 @@
 # Everything a user or a contributor runs. `make run` and `make test` work on a fresh checkout with Python >= 3.11.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-ALONE  := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and measure
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+WAITING := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and mostly wait for them
 
 .PHONY: run test test-unit install check bench soak release lock clean
 
@@ -10,11 +10,11 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 	@exec $(BIN)/python -m tests.simulator.run
 
 test: install         ## the suite, against a real server that it starts itself
-	@$(BIN)/python -m pytest -m "not soak" $(ALONE)
-	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder $(WAITING)
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(WAITING:%=--ignore=%)
 
 test-unit: install    ## the tests that start no server and no process, in seconds
-	@$(BIN)/python -m pytest -m unit -n 2 $(ALONE:%=--ignore=%) --ignore=tests/browser tests
+	@$(BIN)/python -m pytest -m unit -n 2 $(WAITING:%=--ignore=%) --ignore=tests/browser tests
 
 install: $(VENV)/installed
 

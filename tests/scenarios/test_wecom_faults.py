@@ -52,7 +52,7 @@ def sent_by(product: Product) -> dict[str, int]:
 
 
 def test_two_workers_share_a_burst_and_nobody_is_greeted_twice(product: Product, wecom: StandIn) -> None:
-    wecom.faults(latency_ms=80, jitter_ms=20)
+    wecom.faults(latency_ms=400, jitter_ms=20)  # one worker alone would take 5 s
     before, greeted = sent_by(product), wecom.status()["greeted"]
     wecom.load(400, rate=2000)
     wecom.wait_until_greeted(greeted + 400)
