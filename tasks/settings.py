@@ -2,7 +2,8 @@
 
     environment + .env  ── load ──▶  Settings (frozen)  ──▶  every process gets it as an argument
 
-An empty variable counts as unset. The environment wins over `.env`, with an empty one too. No secret has a default.
+An empty variable counts as unset, and a misspelt name is said with the nearest known one. The environment wins over
+`.env`, with an empty one too. No secret has a default.
 """
 
 import os
@@ -18,8 +19,10 @@ from zoneinfo import ZoneInfo
 
 from dotenv.parser import Original, parse_stream
 
+from tasks import setting_names
 from tasks import setting_values as read_as
 from tasks.rate_limits import limits
+from tasks.spelling import nearest
 from tasks.wecom.proxy import url_for
 
 DEFAULT_APP = "default"  # the name of the single app that the WECOM_* variables describe
@@ -143,6 +146,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("LOG_FORMAT", None, read_as.one_of("text", "json"), "unset: text on a terminal, else json"),
 )
 
+NAMES = frozenset(variable.name for variable in VARIABLES)
 _REQUIRED_TOGETHER = ("WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -166,6 +170,13 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     stored, problems = _dot_env(directory / ".env")
     given = {**stored, **environ}
     return read({name: value for name, value in given.items() if value}, directory, problems)
+
+
+def unknown(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> list[str]:
+    """A line for each variable that looks like a setting, and is none that this release has."""
+    stored, _ = _dot_env((directory or Path.cwd()) / ".env")
+    given = {name: value for name, value in {**stored, **environ}.items() if value}
+    return setting_names.unknown(given, NAMES)
 
 
 def exposed(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> list[Path]:
@@ -208,7 +219,7 @@ def _line(original: Original) -> int:
 
 def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -> Settings:
     """As `load`, from a mapping alone. Relative paths start at `directory`. `known`: problems found before."""
-    problems = list(known)
+    problems = [*known, *setting_names.misspelt(given, NAMES)]
     values: dict[str, Any] = {}  # name → what its `read` has made of it
     for variable in VARIABLES:
         text = given.get(variable.name) or variable.default
@@ -316,7 +327,10 @@ def _apps_of_file(file: Path, default_book: Path | None, problems: list[str]) ->
             problems.append(f"{at} is not a table")
             continue
         unknown = [key for key in table if key not in _APP_KEYS]
-        problems.extend(f"{at}.{key} is not a setting; there are {', '.join(_APP_KEYS)}" for key in unknown)
+        for key in unknown:
+            meant = nearest(key, _APP_KEYS)
+            near = f"; did you mean {meant}?" if meant else ""
+            problems.append(f"{at}.{key} is not a setting; there are {', '.join(_APP_KEYS)}{near}")
         fields: dict[str, str] = {}
         for key, reader in _APP_KEYS.items():
             value = table.get(key, "")

@@ -1,11 +1,11 @@
 """Problems of a book: what is wrong, and where. Pure."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tasks.messages import Message
+from tasks.spelling import nearest
 
 Path: TypeAlias = tuple[str | int, ...]  # keys and indexes from the root to a value
 
@@ -42,5 +42,5 @@ def problem_at(mark: Any, what: Message, path: Path = ()) -> Problem:
 
 def did_you_mean(given: str, known: Iterable[str]) -> Message | str:
     """`; did you mean …?` where one of the known names is close, else ""."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return Message.of("; did you mean %(name)s?", name=close[0]) if close else ""
+    meant = nearest(given, known)
+    return "" if meant is None else Message.of("; did you mean %(name)s?", name=meant)

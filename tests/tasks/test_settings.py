@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.settings import VARIABLES, App, Settings, SettingsError, exposed, load, read
+from tasks import setting_names
+from tasks.settings import NAMES, VARIABLES, App, Settings, SettingsError, exposed, load, read, unknown
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT, some_settings
 
 HERE = Path("/srv/welcome")
@@ -375,7 +376,13 @@ def test_a_file_and_a_variable_of_one_app_are_an_error(tmp_path, name):
         (f"[apps.Sales]\n{table()}", ["apps.Sales: an app's name has lower-case letters"]),
         (f'[apps."a/b"]\n{table()}', ["apps.a/b: an app's name has lower-case letters"]),
         (f"[apps.sales]\n{table(token='')}", ["apps.sales.token is not set"]),
-        (f"[apps.sales]\n{table(tokne='x')}", ["apps.sales.tokne is not a setting; there are corp_id, secret, token"]),
+        (
+            f"[apps.sales]\n{table(tokne='x')}",
+            [
+                "apps.sales.tokne is not a setting; there are corp_id, secret, token, encoding_aes_key,"
+                " agent_id, book; did you mean token?"
+            ],
+        ),
         (f"[apps.sales]\n{table(token='a-b')}", ["apps.sales.token must be 1 to 32 letters and digits"]),
         (f"[apps.sales]\n{table(encoding_aes_key='k')}", ["apps.sales.encoding_aes_key must be the 43 characters"]),
         (
@@ -506,3 +513,57 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_refused_at_the_start(
 @pytest.mark.parametrize("value", ["WW_verify_0123456789abcdef", "WW_verify_0123456789abcdef.txt"])
 def test_the_domains_file_is_named_as_wecom_names_it(value: str):
     assert read(ENVIRONMENT | {"WECOM_DOMAIN_VERIFICATION": value}, HERE).domain_verification == "0123456789abcdef"
+
+
+# --- names that are none
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WELCOME_BOK", "WELCOME_BOOK"),
+        ("WECOM_CORPID", "WECOM_CORP_ID"),
+        ("WECOM_CORP_SECERT", "WECOM_CORP_SECRET"),
+        ("wecom_token", "WECOM_TOKEN"),
+        ("WELCOME_PROXY", "WECOM_PROXY"),
+        ("CONSOLE_PASSWD", "CONSOLE_PASSWORD"),
+        ("METRICS_BINDS", "METRICS_BIND"),
+    ],
+)
+def test_a_misspelt_name_is_said_with_the_one_that_is_meant_and_never_its_value(name, meant, tmp_path):
+    line = f"{name} is not a setting; did you mean {meant}?"
+    assert problems_of(ENVIRONMENT | {name: "hunter"}) == [line]
+    (tmp_path / ".env").write_text(f"{name}=hunter\n", "utf-8")
+    with pytest.raises(SettingsError) as refused:
+        load(ENVIRONMENT, tmp_path)
+    assert refused.value.problems == [line]
+
+
+def test_a_misspelt_name_is_said_before_what_is_missing_for_it():
+    given = {name: value for name, value in ENVIRONMENT.items() if name != "WECOM_CORP_ID"} | {"WECOM_COPR_ID": CORP}
+    first, second = problems_of(given)
+    assert first == "WECOM_COPR_ID is not a setting; did you mean WECOM_CORP_ID?"
+    assert second.startswith("WECOM_CORP_ID is not set")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "lines"),
+    [
+        ("WELCOME_TZ", "UTC", ["WELCOME_TZ is not a setting; did you mean WELCOME_TIMEZONE?"]),
+        ("WECOM_OF_A_LATER_RELEASE", "1", ["WECOM_OF_A_LATER_RELEASE is not a setting"]),
+        ("WELCOME_PORT", "tcp://10.0.0.1:80", []),  # Kubernetes, for a service called welcome
+        ("WELCOME_SERVICE_HOST", "10.0.0.1", []),
+        ("WELCOME_PORT_80_TCP_ADDR", "10.0.0.1", []),
+        ("METRICS_OTHER", "", []),
+        ("TIMEZONE", "UTC", []),
+    ],
+)
+def test_a_name_that_may_be_somebody_elses_is_a_remark(name, value, lines, tmp_path):
+    assert load(ENVIRONMENT | {name: value}, tmp_path)
+    assert unknown(ENVIRONMENT | {name: value}, tmp_path) == lines
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_no_name_of_a_setting_is_taken_for_a_misspelt_one(variable):
+    assert setting_names.misspelt({variable.name: "x"}, NAMES) == []
+    assert setting_names.unknown({variable.name: "x"}, NAMES) == []

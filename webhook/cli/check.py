@@ -27,6 +27,8 @@ def check(app_name: str | None) -> None:
             say(f"✗ settings: {problem}")
         raise CommandFailure(f"{len(error.problems)} settings are missing or malformed; see above") from None
     say("✓ settings")
+    for line in settings.unknown():
+        say(f"! settings: {line}", "    → take it away, or correct its name; deploy/README.md lists the settings")
     for file in settings.exposed():
         say(f"! settings: every user of this host can read or write {file}", f"    → chmod o= {file}")
     logging.getLogger().addHandler(logging.NullHandler())  # the findings say it

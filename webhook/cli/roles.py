@@ -79,6 +79,8 @@ def _role_of_up(name: str, config: Settings, host: str, port: int, stamp: Stamp)
 def _play(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> None:
     logs.set_up(config.log_level, config.log_format, name, config.timezone)
     if name == "web":
+        for line in settings.unknown():
+            log.warning("%s", line)
         for file in settings.exposed():  # here, and once: every installation has this role
             log.warning("every user of this host can read or write %s, which has secrets: chmod o= %s", file, file)
         os.environ["WEB_CONCURRENCY"] = str(config.web_processes)  # an empty one ends gunicorn's import

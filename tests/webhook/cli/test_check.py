@@ -185,6 +185,11 @@ def test_a_file_with_secrets_that_others_can_read_is_said(registered, redis_clie
     assert ("chmod o= " in text) is said
 
 
+def test_a_name_that_is_no_setting_is_said(registered):
+    text = run("check", **registered, WELCOME_TZ="UTC").stdout
+    assert "\n! settings: WELCOME_TZ is not a setting; did you mean WELCOME_TIMEZONE?\n    → " in text
+
+
 def test_greetings_that_wait_for_wecoms_limit_are_remarked(registered, redis_client):
     refused_for_its_limit(redis_client, registered["WECOM_CORP_ID"])
     finding = findings(run("check", **registered))["WeCom's limits"]
