@@ -446,7 +446,7 @@ def test_the_same_customer_added_under_two_apps_is_two_events(redis_url, tmp_pat
 
 
 def test_no_log_line_holds_a_secret_a_code_a_token_or_a_body(web, caplog, monkeypatch):
-    monkeypatch.setattr(import_module("webhook.callback.views"), "DIAGNOSIS_INTERVAL", 0)
+    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 0)
     caplog.set_level(logging.DEBUG)
     sent = []
     for _, make, _, _ in ANSWERS:

@@ -1,0 +1,237 @@
+"""POST /callback: what is done with a push, and which failure becomes which status.
+
+    200  safely stored, already stored, or of no concern                              WeCom is content
+         or, if Redis takes nothing, in the lifeboat (`tasks.lifeboat`)
+    400  well signed, yet unreadable                                                  WeCom sends it again, in vain
+    403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
+    413  larger than any callback                                                     (not WeCom)
+    503  cannot be stored now                                                         WeCom sends it again
+
+WeCom waits 5 s and sends again up to three times what was not answered 200 (doc 90238).
+
+A push does not go through Flask, which takes more CPU around it than everything here.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from werkzeug.wsgi import ClosingIterator, get_input_stream
+
+from tasks.counters import count
+from tasks.events import ContactAdded
+from tasks.ledger.intake import Intake, Unavailable
+from tasks.ledger.ledger import Acceptance
+from tasks.ledger.verifications import Verifications
+from tasks.lifeboat.lifeboat import Lifeboat
+from tasks.logs import about
+from tasks.reasons import Reason
+from tasks.services import Services
+from webhook.callback import parsing
+from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
+from webhook.callback.diagnosis import SIGNED, diagnose, is_proven
+from webhook.reason_texts import describe
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+DIAGNOSIS_INTERVAL = 1.0  # seconds between two diagnoses for one app: a flood of forgeries costs no more
+
+_STATUS = {  # as Flask writes them: refusals are the same to the last byte
+    200: "200 OK",
+    400: "400 BAD REQUEST",
+    403: "403 FORBIDDEN",
+    413: "413 REQUEST ENTITY TOO LARGE",
+    503: "503 SERVICE UNAVAILABLE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer in plain text. afterwards: what is done once it is sent, since WeCom waits and Redis may be slow."""
+
+    status: int
+    body: bytes
+    afterwards: Callable[[], None] | None = None
+
+
+SUCCESS = Answer(200, b"success")
+
+
+class Reception:
+    """Receives the callbacks of all apps. Thread-safe."""
+
+    def __init__(self, services: Services, lifeboat: Lifeboat | None = None) -> None:
+        apps = services.settings.apps.values()
+        self.envelopes = {app.name: Envelope.of(app.token, app.encoding_aes_key, app.corp_id) for app in apps}
+        self.paths = {app.name: app.callback_path for app in apps}
+        self.diagnoses = Diagnoses(services.verifications, self.envelopes)
+        self._intake = Intake(services.ledger)
+        self._counters = services.counters
+        self._lifeboat = lifeboat
+
+    def serve(self, app: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """As a WSGI application for the pushes to one app."""
+        body = _read_body(environ)
+        if body is None:
+            answer = Answer(413, b"too large")
+        else:
+            answer = self.receive(app, _query(environ.get("QUERY_STRING", "")), body)
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(answer.body)))]
+        start_response(_STATUS[answer.status], headers)
+        return [answer.body] if answer.afterwards is None else ClosingIterator([answer.body], answer.afterwards)
+
+    def receive(self, app: str, query: Mapping[str, str], body: bytes) -> Answer:
+        """Accept an event: 200 once it is stored, or if it is of no concern."""
+        envelope = self.envelopes[app]
+        ciphertext = ""
+        try:
+            ciphertext = parsing.read_ciphertext(body)
+            pushed_at = parsing.seconds(query.get("timestamp", ""))
+            event = parsing.parse(app, opened(envelope, query, ciphertext), pushed_at)
+        except EnvelopeError as error:
+            return self.refuse(app, query, ciphertext, error)
+        except parsing.Malformed as error:
+            if not ciphertext:  # nothing that could be signed
+                return self.refuse(app, query, ciphertext, error)
+            self.count(app, "malformed")
+            log.warning("a signed callback of app %s is not understood: %s", app, error)
+            return Answer(400, b"unreadable")
+        if not isinstance(event, ContactAdded):
+            self.count(app, "ignored")
+            return SUCCESS
+        return self._accept(app, event)
+
+    def _accept(self, app: str, event: ContactAdded) -> Answer:
+        with about(event=event.id, app=app):
+            lifeboat = self._lifeboat
+            if lifeboat is not None and lifeboat.took(event):
+                self.count(app, Acceptance.DUPLICATE.value)
+                log.info("already in the lifeboat: WeCom sent it again")
+                return SUCCESS
+            try:
+                became = self._intake.submit(event)
+            except Unavailable as error:
+                if lifeboat is not None and lifeboat.take(event, error.in_doubt):
+                    self.count(app, "lifeboat")
+                    log.info("not stored, so it is in the lifeboat: %s", error)
+                    return SUCCESS
+                self.count(app, "unavailable")
+                log.error("not stored, WeCom will send it again: %s", error)
+                return Answer(503, b"not stored")
+            if lifeboat is not None and became is Acceptance.STORED:
+                lifeboat.handed_over(event)
+            self.count(app, "rehearsal" if event.rehearsal and became in _KNOWN else became.value)
+            log.log(*_BECAME[became])
+        if not event.rehearsal and became in _KNOWN and self.diagnoses.refused(app):  # a replay proves nothing
+            return Answer(200, b"success", partial(self.diagnoses.clear, app))
+        return SUCCESS
+
+    def refuse(
+        self, app: str, query: Mapping[str, str], ciphertext: str, error: Exception, problem: Reason | None = None
+    ) -> Answer:
+        """`problem`: what is wrong, where it is known."""
+        unreadable = isinstance(error, Unreadable)
+        self.count(app, "unreadable" if unreadable else "forged")
+        diagnosis = partial(self.diagnoses.make, app, self.envelopes[app], query, ciphertext, problem)
+        return Answer(400, b"unreadable", diagnosis) if unreadable else Answer(403, b"forbidden", diagnosis)
+
+    def count(self, app: str, result: str) -> None:
+        self._counters.add(count("callbacks_total", app=app, result=result))
+
+
+_KNOWN = (Acceptance.STORED, Acceptance.DUPLICATE)
+_BECAME = {
+    Acceptance.STORED: (logging.INFO, "stored"),
+    Acceptance.DUPLICATE: (logging.INFO, "already stored: WeCom sent it again"),
+    Acceptance.FORGOTTEN: (logging.WARNING, "ignored: its customer was forgotten since, so somebody replays it"),
+    Acceptance.OUTDATED: (
+        logging.WARNING,
+        "ignored: older than what is remembered, so somebody replays it, or Redis' clock is days off",
+    ),
+}
+
+
+def opened(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> bytes:
+    """The message in a signed envelope. Raises EnvelopeError."""
+    given, timestamp, nonce = (query.get(name, "") for name in SIGNED)
+    if not ciphertext:
+        raise NotSigned("no ciphertext")
+    envelope.check(given, timestamp, nonce, ciphertext)
+    return envelope.open(ciphertext)
+
+
+def _query(text: str) -> dict[str, str]:
+    """A query string as WSGI has it → name → its first value."""
+    pairs = parse_qsl(text.encode("latin-1").decode("utf-8", "replace"), keep_blank_values=True)
+    return dict(reversed(pairs))
+
+
+def _read_body(environ: "WSGIEnvironment") -> bytes | None:
+    """The body; None if it is longer than BODY_LIMIT, of which the server reads no more then."""
+    length = environ.get("CONTENT_LENGTH")
+    if length and int(length) > parsing.BODY_LIMIT:
+        return None
+    if length:
+        body: bytes = environ["wsgi.input"].read(int(length))
+        return body
+    body = get_input_stream(environ, max_content_length=parsing.BODY_LIMIT + 1).read()
+    return body if len(body) <= parsing.BODY_LIMIT else None
+
+
+class Diagnoses:
+    """At most one diagnosis a second for each app: to the log, and to the ledger for `check` and the console."""
+
+    def __init__(self, verifications: Verifications, apps: Iterable[str]) -> None:
+        self._verifications = verifications
+        self._lock = threading.Lock()
+        self._next: dict[str, float] = {}
+        self._refused = set(apps)  # those whose last callback may have been refused: at first, all
+
+    def make(
+        self,
+        app: str,
+        envelope: Envelope,
+        query: Mapping[str, str],
+        ciphertext: str,
+        problem: Reason | None = None,
+    ) -> None:
+        """`problem`: what is wrong, where it is known."""
+        if not self.is_due(app):
+            return
+        problem = problem or diagnose(envelope, query, ciphertext)
+        signed_at = parsing.seconds(query.get("timestamp", "")) or 0
+        self.record(app, problem, is_proven(problem, time.time() - signed_at))
+
+    def record(self, app: str | None, problem: Reason, proven: bool) -> None:
+        """app None: it is not known whose callback it was; it goes to the log alone."""
+        log.warning("a callback of app %s was refused: %s", app or "?", describe(problem))
+        if app is not None:
+            self._refused.add(app)
+            self._verifications.record(app, problem, proven)
+
+    def is_due(self, app: str) -> bool:
+        """Whether a diagnosis may be made now; it counts as made."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next.get(app, 0.0):
+                return False
+            self._next[app] = now + DIAGNOSIS_INTERVAL
+            return True
+
+    def refused(self, app: str) -> bool:
+        """Whether the app's last callback may have been refused, so that `clear` has something to do."""
+        return app in self._refused
+
+    def clear(self, app: str) -> None:
+        """WeCom's callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""
+        if app in self._refused:
+            self._refused.discard(app)
+            self._verifications.record(app, None)
