@@ -32,6 +32,7 @@ from tasks.settings import App, Settings
 from tasks.storage import connections
 from tasks.storage.connections import Redis
 from tasks.storage.embedded import running_url
+from tasks.storage.formats import Settling
 from tasks.wecom import WeComClient
 
 TIMEOUT = 2.0  # seconds for an answer of Redis, in workers and commands
@@ -51,7 +52,8 @@ class Services:
     queues: Queues
 
     def each_second(self) -> None:
-        """What a process has to do about once a second: write its counts, close connections that a burst has left."""
+        """What a role has to do about once a second: write its counts, close connections that a burst has left."""
+        self._settling.look()
         self.counters.flush()
         for client in self.clients.values():
             client.close_old()
@@ -59,6 +61,10 @@ class Services:
     def app(self, name: str) -> "AppServices":
         """The services of one app. KeyError if it is not configured."""
         return self._apps[name]
+
+    @cached_property
+    def _settling(self) -> Settling:
+        return Settling(self.redis)
 
     @cached_property
     def _apps(self) -> Mapping[str, "AppServices"]:

@@ -18,7 +18,7 @@ from tasks.rate_limits.limiter import Status
 from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
-from tasks.storage import connections, troubles
+from tasks.storage import connections, formats, troubles
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook.callback.crypto import decode_key
 from webhook.errcode_texts import cure_of
@@ -125,6 +125,12 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
         return
     if connections.is_cluster(services.redis):
         yield Finding(REDIS, False, *_unusable(connections.ClusterRefused()))
+        return
+    try:
+        formats.refuse_later(services.redis)
+    except formats.FormatRefused:
+        later = Message.of("holds the state of a later release")
+        yield Finding(REDIS, False, later, Message.of("install the release that wrote it, or a later one"))
         return
     yield from _server(services)
     yield _clock(services)

@@ -1,6 +1,7 @@
 """A journal: records, appended to a file of this process' own, on the disk when `append` returns. Knows none of them.
 
     lifeboat/NAME.journal      a line for each record: CRC-32 of its JSON in hex, a blank, the JSON
+                               the first one, {"format": 1}, comes with the first record, and is none of them
                                mode 0600; locked (flock) by the process that writes it, for as long as that lives
 
 A line that was cut off, or does not fit its CRC, is passed over: what a killed process or a full disk leaves behind
@@ -10,14 +11,19 @@ costs one record at the most. The lock says whose a file is: who gets the lock o
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+log = logging.getLogger(__name__)
+
+FORMAT = 1  # of a journal, and of the records in it; without one it is of before 1.0, and reads as 1
 SUFFIX = ".journal"
 LIMIT = 256 << 20  # bytes of one journal: about 200,000 events
 RESERVE = 16 << 20  # bytes beyond it, for what becomes of the events that are in it
@@ -55,14 +61,18 @@ class Journal:
 
     @classmethod
     def take_over(cls, path: Path) -> Self | None:
-        """The journal of a process that has ended; None if that lives, or another process was faster."""
+        """The journal of a process that has ended; None if that lives, or another process was faster.
+
+        One of a later format is left for the release that wrote it, and for those after it.
+        """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         except OSError:
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:  # else it was removed meanwhile
+            same = os.stat(path).st_ino == os.fstat(descriptor).st_ino  # else it was removed meanwhile
+            if same and not _is_left(path.name, _format_of(path)):
                 return cls(path, descriptor)
         except OSError:
             pass
@@ -78,9 +88,10 @@ class Journal:
 
         Without, it survives this process, and from the next sync on the machine; and it may use the RESERVE.
         """
-        content = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-        line = b"%08x %b\n" % (zlib.crc32(content), content)
+        line = _line(record)
         with self._writing:
+            if self._size == 0:
+                line = _line({"format": FORMAT}) + line
             self._write(b"\n" + line if self._cut_off else line, LIMIT if sync else LIMIT + RESERVE)
             self._written = number = self._written + 1
         if sync:
@@ -100,7 +111,9 @@ class Journal:
                 if not line.endswith(b"\n"):  # cut off, or being written just now
                     return
                 end += len(line)
-                yield end, _read(line)
+                record = _read(line)
+                if record is None or record.keys() != {"format"}:
+                    yield end, record
 
     def clear(self, end: int) -> bool:
         """Erase all records, if nothing has come after byte `end`. → whether it did. Raises OSError."""
@@ -162,6 +175,27 @@ def has_events(folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return any(path.stat().st_size for path in left_behind(folder))
     return False
+
+
+def _format_of(path: Path) -> int:
+    """The format of the journal in a file. Raises OSError."""
+    with path.open("rb") as file:
+        first = _read(file.readline(100)) or {}
+    return found if type(found := first.get("format")) is int else FORMAT
+
+
+@lru_cache(maxsize=1000)  # so that it is said once
+def _is_left(name: str, number: int) -> bool:
+    if number > FORMAT:
+        log.error(
+            "%s has format %s, and this release reads %s: it waits for the one that wrote it", name, number, FORMAT
+        )
+    return number > FORMAT
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    content = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return b"%08x %b\n" % (zlib.crc32(content), content)
 
 
 def _read(line: bytes) -> dict[str, Any] | None:

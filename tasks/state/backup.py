@@ -1,7 +1,8 @@
 """Everything that is state, out of Redis and into one file, and back.
 
 A backup is a .zip:
-    manifest.json      {"format": "wecom-welcome backup", "version": 1, "at": Unix seconds, "keys": how many}
+    manifest.json      {"format": "wecom-welcome backup", "version": 1, "state": "1.0", "at": Unix seconds,
+                       "keys": how many}; version: of this file; state: of what is in it (tasks.storage.formats)
     state.jsonl        a line for each key: {"key", "type": string | hash | zset, "value", "life": ms or null}
     media/SHA256       the bytes of each file that welcome books show
 
@@ -23,7 +24,7 @@ from typing import Any
 from tasks.books.media_store import MediaStore
 from tasks.ledger.rows import for_backup, from_row, index
 from tasks.reasons import Kind
-from tasks.storage import keys, replies
+from tasks.storage import formats, keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.keys import Backup, Forget
 
@@ -51,7 +52,13 @@ def backup(client: Redis, file: Path) -> int:
                 content = contents.get(sha256)
                 if content is not None:
                     archive.writestr(f"media/{sha256}", content)
-            manifest = {"format": FORMAT, "version": VERSION, "at": int(time.time()), "keys": count}
+            manifest = {
+                "format": FORMAT,
+                "version": VERSION,
+                "state": str(formats.STATE),
+                "at": int(time.time()),
+                "keys": count,
+            }
             archive.writestr("manifest.json", json.dumps(manifest))
         Path(name).replace(file)
     except BaseException:
@@ -166,10 +173,15 @@ def _check(archive: zipfile.ZipFile) -> None:
             raise ValueError
         version = int(manifest["version"])
         count = int(manifest["keys"])
+        state = manifest.get("state")  # None: of before 1.0
     except (KeyError, ValueError, TypeError):
         raise BackupError(f"{archive.filename} is not a backup of wecom-welcome") from None
     if version > VERSION:
         raise BackupError(f"the backup is of version {version}, and this program reads {VERSION}; update it first")
+    try:
+        formats.check(None if state is None else str(state), "the state in the backup")
+    except formats.FormatRefused as error:
+        raise BackupError(str(error)) from None
     if sum(1 for _ in _read(archive)) != count or archive.testzip() is not None:
         raise BackupError(f"{archive.filename} is damaged; use another backup")
 

@@ -23,6 +23,7 @@ FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
 SECRET_KEY = "welcome:secret-key"
 SWEPT = "welcome:swept"
+FORMAT = "welcome:format"
 ALL_CALLS = "welcome:calls"
 AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
@@ -326,6 +327,7 @@ TABLE = (
     Key(reminders("{app}"), HASH, "present while automatic reminders are on: by whom, since when", backup=_LINE),
     Key(reminded("{app}", "{member}"), STRING, "present while the member gets no further automatic one", "10 minutes"),
     # processes
+    Key(FORMAT, STRING, "the version of what is stored, as 1.0: see tasks.storage.formats"),
     Key(SWEPT, STRING, "present until it is looked again for what rows left behind", "1 day"),
     Key(PROCESSES, HASH, "role|host|pid → ms|JSON: its last heartbeat and current tasks"),
     Key(job("{task}"), HASH, "the last run of a scheduled task"),

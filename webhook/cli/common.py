@@ -1,5 +1,6 @@
 """What several commands need: failures in one line, the app that is meant, Redis where it runs, a book of a file."""
 
+import contextlib
 import os
 import pwd
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from tasks.audit import Act, Via
 from tasks.books.files import Bundle, load
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import App, Settings
-from tasks.storage import redis_url, troubles
+from tasks.storage import connections, formats, redis_url, troubles
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook.cli.terminal import say
@@ -68,6 +69,17 @@ def named_app(config: Settings, name: str | None) -> App | None:
 
 
 def with_redis(config: Settings) -> Settings:
+    """Settings with a REDIS_URL, as `found_redis`. Raises CommandFailure if a later release's state is there."""
+    found = found_redis(config)
+    with contextlib.suppress(redis.RedisError), connections.connect(str(found.redis_url), timeout=2, retries=0) as one:
+        try:
+            formats.refuse_later(one)
+        except formats.FormatRefused as error:
+            raise CommandFailure(str(error)) from None
+    return found
+
+
+def found_redis(config: Settings) -> Settings:
     """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory."""
     found = reachable(config)
     if found is None:

@@ -12,8 +12,8 @@ from tasks import logs, settings
 from tasks.books.media_store import MediaFull
 from tasks.liveness import Stamp, open_stamp
 from tasks.settings import Settings
-from tasks.storage import connections, keys, troubles
-from webhook.cli.common import APP, CommandFailure, named_app, read_book, redis_failure, with_redis
+from tasks.storage import connections, formats, keys, troubles
+from webhook.cli.common import APP, CommandFailure, found_redis, named_app, read_book, redis_failure
 from webhook.cli.terminal import say
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     \b
     Example:  wecom-welcome role welcome
     """
-    config = with_redis(settings.load())
+    config = found_redis(settings.load())
     named_app(config, app_name)
-    _refuse_cluster(config)
+    _refuse_wrong_redis(config)
     if name in ("welcome", "upkeep", "beat"):
         _check_books(config)
     _play(name, config, host, port, _stamp(config))
@@ -118,8 +118,11 @@ def _stamp(config: Settings) -> Stamp:
     return Stamp(file, config.notify_socket)
 
 
-def _refuse_cluster(config: Settings) -> None:
-    """Raises CommandFailure if it is one. Whatever else is wrong is waited out: the web role greets meanwhile."""
+def _refuse_wrong_redis(config: Settings) -> None:
+    """Raises CommandFailure for a cluster or a later release's state. Whatever else is wrong is waited out.
+
+    The web role greets meanwhile; each role looks again at the state once Redis answers (`Services.each_second`).
+    """
     with contextlib.suppress(redis.RedisError):
         _look_at_redis(config)
 
@@ -137,12 +140,19 @@ def _refuse_useless_redis(config: Settings) -> None:
 
 
 def _look_at_redis(config: Settings) -> None:
-    """Raises CommandFailure for a cluster, and redis.RedisError for one that takes no write."""
+    """Says which release's state is there now. Raises CommandFailure for a cluster, and for a later release's state.
+
+    Raises redis.RedisError for one that takes no write.
+    """
     if config.redis_url is None:
         return
     with connections.connect(config.redis_url, timeout=1, retries=0) as client:
         if connections.is_cluster(client):
             raise CommandFailure(connections.CLUSTER)
+        try:
+            formats.settle(client)
+        except formats.FormatRefused as error:
+            raise CommandFailure(str(error)) from None
         client.set(keys.PROBE, 1, ex=60)
 
 

@@ -21,9 +21,11 @@ from dataclasses import replace
 from functools import partial
 from typing import IO
 
+import redis
+
 from tasks.liveness import SILENT, Stamp
 from tasks.settings import Settings
-from tasks.storage import connections
+from tasks.storage import connections, formats
 from tasks.storage.embedded import Embedded
 from webhook.cli.children import FORK, Child
 from webhook.cli.parent_death import die_with
@@ -236,13 +238,20 @@ def _wait_for_server(server: Child, embedded: Embedded) -> None:
     client = connections.connect(embedded.url, timeout=1.0, retries=0)
     by = time.monotonic() + SERVER_START
     while time.monotonic() < by and server.runs():
-        with contextlib.suppress(Exception):  # not there yet, or still loading its file
-            if client.ping():
-                client.close()
-                return
+        with contextlib.suppress(redis.RedisError):  # not there yet, or still loading its file
+            client.ping()
+            break
         time.sleep(0.02)
-    _stop([server])
-    raise StartError(f"the embedded server does not start; {embedded.log} says why")
+    else:
+        _stop([server])
+        raise StartError(f"the embedded server does not start; {embedded.log} says why")
+    try:
+        with contextlib.suppress(redis.RedisError):  # its disk is full: it starts, and each role looks again
+            formats.settle(client)
+    except formats.FormatRefused as error:
+        _stop([server])
+        raise StartError(str(error)) from None
+    client.close()
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

@@ -59,7 +59,7 @@ def test_a_damaged_record_is_passed_over(journal: Journal, damage: bytes) -> Non
     for n in range(3):
         journal.append({"n": n})
     lines = journal.path.read_bytes().splitlines(keepends=True)
-    lines[1] = lines[1][:12] + damage + lines[1][13:]
+    lines[2] = lines[2][:12] + damage + lines[2][13:]  # after the format and one record
     abandoned(journal).write_bytes(b"".join(lines))
     found = Journal.take_over(journal.path)
     assert found is not None
@@ -133,7 +133,7 @@ def test_a_sync_that_fails_is_an_error(journal: Journal, monkeypatch: pytest.Mon
 
 
 def test_beyond_its_limit_it_takes_results_but_no_events(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMIT", 40)
+    monkeypatch.setattr(module, "LIMIT", 62)
     journal.append({"event": 1})
     with pytest.raises(JournalError, match="limit"):
         journal.append({"event": 2})
@@ -151,6 +151,31 @@ def test_it_is_cleared_unless_something_has_come_meanwhile(journal: Journal) -> 
     assert journal.path.stat().st_size == 0
     journal.append({"n": 3})
     assert read(journal) == [{"n": 3}]
+
+
+def test_a_journal_names_its_format_and_one_without_any_is_read_as_the_first(journal: Journal) -> None:
+    journal.append({"n": 1})
+    named, record = journal.path.read_bytes().splitlines(keepends=True)
+    assert b' {"format":1}' in named
+    abandoned(journal).write_bytes(record)
+    found = Journal.take_over(journal.path)
+    assert found is not None
+    assert read(found) == [{"n": 1}]
+
+
+def test_a_journal_of_a_later_release_stays_for_that(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "FORMAT", 2)
+    journal.append({"n": 1})
+    abandoned(journal)
+    monkeypatch.undo()
+    before = journal.path.read_bytes()
+    assert [Journal.take_over(journal.path) for _ in range(3)] == [None] * 3
+    assert journal.path.read_bytes() == before
+    assert [one.getMessage() for one in caplog.records] == [
+        f"{journal.path.name} has format 2, and this release reads 1: it waits for the one that wrote it"
+    ]
 
 
 def test_nobody_takes_over_the_journal_of_a_process_that_lives(journal: Journal) -> None:

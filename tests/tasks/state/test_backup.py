@@ -18,7 +18,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.missed.work_list import WorkList
 from tasks.reasons import Kind, Reason
 from tasks.state import backup
-from tasks.storage import keys
+from tasks.storage import formats, keys
 from tasks.storage.connections import Redis
 from tests.support.books import FILES, a_template, the_example
 from tests.support.ledger import accepted, settled
@@ -118,6 +118,10 @@ def test_a_restore_over_state_is_refused_unless_forced(
     [
         ({"manifest.json": b"{}"}, "is not a backup of wecom-welcome"),
         ({"manifest.json": json.dumps({"format": backup.FORMAT, "version": 9, "keys": 1}).encode()}, "of version 9"),
+        (
+            {"manifest.json": json.dumps({"format": backup.FORMAT, "version": 1, "state": "2.0", "keys": 1}).encode()},
+            "the state in the backup has format 2.0, and this release knows 1.x",
+        ),
         ({"state.jsonl": b"{}\n"}, "line 1 of the backup's state is damaged"),
         ({"state.jsonl": b""}, "is damaged; use another backup"),
         (
@@ -140,6 +144,20 @@ def test_what_is_no_whole_backup_changes_nothing(
     with pytest.raises(backup.BackupError, match=says):
         backup.restore(redis_client, tmp_path / "b.zip", force=True)
     assert everything(redis_client) == before
+
+
+def test_a_backup_of_before_the_formats_had_a_version_is_read(
+    redis_client: Redis, books: BookStore, tmp_path: Path
+) -> None:
+    books.save("default", a_template("text: a"))
+    backup.backup(redis_client, tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
+        manifest = json.loads(archive.read("manifest.json"))
+        assert manifest.pop("state") == str(formats.STATE)
+        old.writestr("manifest.json", json.dumps(manifest))
+        old.writestr("state.jsonl", archive.read("state.jsonl"))
+    redis_client.flushall()
+    assert backup.restore(redis_client, tmp_path / "old.zip") == manifest["keys"]
 
 
 def test_a_backup_that_fails_leaves_no_file_behind(redis_client: Redis, books: BookStore, tmp_path: Path) -> None:
