@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
+from webhook.cli.terminal import say_document
+
 PROGRAM, VARIABLE = "wecom-welcome", "_WECOM_WELCOME_COMPLETE"  # as click makes the one of the other
 SHELLS = ("bash", "zsh", "fish")
 
@@ -24,4 +26,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:  # click has all three
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(found(ctx.find_root().command, {}, PROGRAM, VARIABLE).source())
+    say_document(found(ctx.find_root().command, {}, PROGRAM, VARIABLE).source())
