@@ -465,36 +465,41 @@ def test_a_renewed_token_that_is_refused_again_is_followed_by_a_pause_of_all_pro
         assert redis_client.keys("*:failed") == []
 
 
-@pytest.mark.parametrize("processes", [1, 3])
-def test_of_many_who_wait_for_a_token_two_fetch_one_before_the_pause(
-    redis_client: Any, monkeypatch: pytest.MonkeyPatch, processes: int
+@pytest.mark.parametrize("shared", [True, False], ids=["of another process", "of another thread"])
+def test_a_renewed_token_that_is_refused_to_another_caller_is_not_renewed_before_a_pause(
+    redis_client: Any, monkeypatch: pytest.MonkeyPatch, shared: bool
 ) -> None:
-    """Whoever waited in vain for a first token is given the renewed one: its refusal is the second for all of them."""
+    """Of many who wait for a token, each would else be given a new one and have it refused."""
     monkeypatch.setattr("tasks.wecom.token.PAUSES", (600.0,))
-
-    class Slow(Gettoken):
-        def __call__(self, by: float) -> dict[str, Any]:
-            answer = super().__call__(by)
-            time.sleep(0.3)  # the others come, and wait
-            return answer
-
-    gettoken = Slow(life=7200)
-    stores = [TokenStore("ww0", "secret", gettoken, redis_client if processes > 1 else None) for _ in range(processes)]
-
-    def refused_call(store: TokenStore) -> None:
-        with contextlib.suppress(WeComError):
-            token = store.get(soon())
-            time.sleep(0.02)  # a call, which is refused
-            token = store.renew(token, soon())
-            time.sleep(0.02)
-            store.refused_again(token, from_answer(42001, "refused", "user/get"))
-
-    with ThreadPoolExecutor(24) as pool:
-        list(pool.map(refused_call, stores * (24 // processes)))
+    gettoken = Gettoken(life=7200)
+    store = TokenStore("ww0", "secret", gettoken, redis_client)
+    other = TokenStore("ww0", "secret", gettoken, redis_client) if shared else store
+    second = store.renew(store.get(soon()), soon())
+    assert other.get(soon()) == second
+    with pytest.raises(NotSent, match="the renewed access token is refused too"):
+        other.renew(second, soon())
+    for one in (store, other):
+        with pytest.raises(NotSent, match="the renewed access token is refused too"):
+            one.renew(second, soon())
     assert gettoken.calls == 2
-    for store in stores:
-        with pytest.raises(WeComError, match="refused"):
-            store.get(soon())
+
+
+def test_when_a_refused_token_is_given_up_the_pause_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In between, whoever waits for a token would fetch one."""
+    gettoken = Gettoken(life=7200)
+    store = TokenStore("ww0", "secret", gettoken)
+    second = store.renew(store.get(soon()), soon())
+    while_it_is_entered = []
+    fail = store._fail
+
+    def entered(error: WeComError) -> None:
+        while_it_is_entered.append(store.get(soon()))
+        fail(error)
+
+    monkeypatch.setattr(store, "_fail", entered)
+    store.refused_again(second, from_answer(42001, "refused", "user/get"))
+    assert while_it_is_entered == [second]
+    assert gettoken.calls == 2
 
 
 def test_a_renewed_token_that_was_accepted_may_be_revoked_like_any_other() -> None:
