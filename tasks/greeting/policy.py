@@ -94,10 +94,13 @@ class TryState:
 
 
 def may_have_delivered(error: Exception) -> bool:
-    """Whether the call may have taken effect although WeCom answered: it failed inside (-1 and other negative codes).
+    """Whether the call may have taken effect although an error came: WeCom's own inside (-1 and other negative codes).
 
     Not when it was gettoken that failed. The limits and collisions, 45009, 45033, 41096, come before the call is made.
+    A gateway that refuses (HTTP 4xx) has hardly ever let the request through; it may have refused the answer.
     """
+    if isinstance(error, errors.HTTPRefused):
+        return error.path != GETTOKEN
     return isinstance(error, errors.WeComAPIError) and error.errcode < 0 and error.path != GETTOKEN
 
 

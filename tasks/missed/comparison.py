@@ -51,7 +51,7 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.storage.places import walk
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
-from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, NotSent
+from tasks.wecom.errors import Busy, Failure, Limited, NoAnswer, Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +253,7 @@ class Comparison:
 
     def _postpone(self, run: ComparisonRun, error: WeComError) -> ComparisonRun:
         """Record why the run cannot go on now, and when it will."""
-        soon = isinstance(error, Busy | NotSent | NoAnswer) and not isinstance(error, Limited)
+        soon = isinstance(error, Busy | Unanswered) and not isinstance(error, Limited)
         now = self._now()
         again_at = now + (SOON if soon else LATER)
         failure = {"at": now, "reason": Reason.from_error(error).to_data(), "again_at": again_at}

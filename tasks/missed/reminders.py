@@ -32,7 +32,7 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
 from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
-from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, NotSent, may_pass
+from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, Unanswered, may_pass
 from tasks.wecom.members import is_same_member
 
 log = logging.getLogger(__name__)
@@ -270,7 +270,7 @@ class Reminders:
             try:
                 calls = self._wecom.with_deadline(min(by, time.monotonic() + CALL)).external_contact
                 name = str((calls.get(row.external_user_id).get("external_contact") or {}).get("name") or "")
-            except (Busy, Limited, NotSent, NoAnswer):
+            except (Busy, Limited, Unanswered):
                 break
             except WeComError:  # no longer a contact, or not visible to this app
                 name = ""

@@ -18,7 +18,16 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
 from .content_disposition import filename
-from .errors import Failure, InvalidRequest, NoAnswer, WeComAPIError, WeComError, from_answer, is_token_refused
+from .errors import (
+    Failure,
+    InvalidRequest,
+    NoAnswer,
+    WeComAPIError,
+    WeComError,
+    from_answer,
+    from_status,
+    is_token_refused,
+)
 from .external_contact import ExternalContact
 from .http1 import Response
 from .media import Media
@@ -260,9 +269,9 @@ def _json(path: str, response: Response) -> Answer:
 
 
 def _result(path: str, status: int, body: bytes) -> Answer:
-    """WeCom's JSON. Business errors come as HTTP 200; another status is a gateway's: effect unknown."""
+    """WeCom's JSON."""
     if status != 200:
-        raise NoAnswer(path, Failure.HTTP_STATUS, str(status))
+        raise from_status(status, path)
     try:
         result: Answer = json.loads(body)
         errcode = int(result.get("errcode", 0))

@@ -2,9 +2,10 @@
 
     WeComError
     ├── InvalidRequest     rejected before it was sent: WeCom cannot accept it       → fix the request
-    ├── Unanswered         no answer of WeCom's; `failure` says what came instead
+    ├── Unanswered         no answer of WeCom's API; `failure` says what came instead
     │   ├── NotSent        nothing was sent: no address, connection, TLS or time     → try again
-    │   └── NoAnswer       sent, but the answer is lost or unusable                  → try again; it may be done already
+    │   ├── HTTPRefused    HTTP 3xx or 4xx: a gateway, or no such path               → check path and address
+    │   └── NoAnswer       sent, but the answer is lost or unusable, HTTP 5xx too    → try again; it may be done already
     └── WeComAPIError      WeCom answered with an errcode other than 0
         ├── Busy           WeCom is overloaded, or two callers collided              → try again soon
         ├── Limited        a frequency limit, lifted after its unit of time          → try again later
@@ -98,19 +99,31 @@ class InvalidRequest(WeComError, ValueError):
 
 
 class Unanswered(WeComError):
-    """No answer: `failure` says what came instead, with a `detail` where it has one."""
+    """No answer of WeCom's API: `failure` says what came instead, with a `detail` where it has one."""
 
     def __init__(self, path: str, failure: Failure, detail: str = "") -> None:
         super().__init__(path, FAILURES[failure].format(detail=detail))
         self.failure, self.detail = failure, detail
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that came instead; None if none did."""
+        return int(self.detail) if self.failure in (Failure.HTTP_STATUS, Failure.PROXY_REFUSED) else None
 
 
 class NotSent(Unanswered):
     """Nothing was sent."""
 
 
+class HTTPRefused(Unanswered):
+    """HTTP 3xx or 4xx instead of WeCom's JSON: the path does not exist (404), or a gateway does not let it through.
+
+    `status` says which. The request did not take effect, unless the gateway refused to pass on the answer.
+    """
+
+
 class NoAnswer(Unanswered):
-    """The request was sent, and no usable answer came: it may have taken effect."""
+    """The request was sent, and no usable answer came: it may have taken effect. `status`: of HTTP 5xx."""
 
 
 class WeComAPIError(WeComError):
@@ -243,6 +256,15 @@ CODES: Mapping[int, Code] = {
 
 WRONG_SECRET = 40001
 ADDRESS_NOT_ALLOWED = 60020
+
+
+def from_status(status: int, path: str) -> Unanswered:
+    """The error for an answer whose HTTP status is not 200: WeCom's own errors come with 200.
+
+    What is behind a gateway may have done it where that one says 5xx, or no error at all.
+    """
+    kind = HTTPRefused if 300 <= status < 500 else NoAnswer
+    return kind(path, Failure.HTTP_STATUS, str(status))
 
 
 def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:

@@ -12,8 +12,11 @@ class LimitExceeded(ValueError):
     """`field` exceeds a limit. `value` says how much or what was given, never the content of a text."""
 
     def __init__(self, field: str, value: str, limit: str) -> None:
-        super().__init__(f"{field}: {value}, {limit}")
+        super().__init__(field, value, limit)
         self.field, self.value, self.limit = field, value, limit
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.value}, {self.limit}"
 
 
 def utf8_bytes(field: str, text: object, most: int, least: int = 0) -> None:

@@ -16,7 +16,7 @@ import click
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.calls import DownloadedFile
 from tasks.wecom.catalogue import Entry, calls
-from tasks.wecom.errors import CODES, NoAnswer, NotSent
+from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
 from webhook.cli import api_options
 from webhook.cli.common import CommandFailure
 from webhook.cli.terminal import say, say_json
@@ -170,4 +170,6 @@ def _line(error: WeComError) -> str:
         return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
     if isinstance(error, NotSent):
         return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
+    if isinstance(error, HTTPRefused):
+        return f"{error} (there is no such path, or a gateway refuses: compare WECOM_API_BASE and the proxy)"
     return f"{error} (try again)" if isinstance(error, NoAnswer) else str(error)

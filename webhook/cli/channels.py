@@ -14,7 +14,7 @@ from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, pictu
 from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
-from tasks.wecom.errors import CODES, NoAnswer, NotSent
+from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
 from webhook.cli.common import APP, CommandFailure, connect, not_empty, record
 from webhook.cli.terminal import say
 
@@ -282,7 +282,7 @@ def _line(error: WeComError) -> str:
                 f"{error} ({CURES.get(error.errcode, 'correct the field that WeCom names; doc 92572 has its limits')})"
             )
         return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
-    if isinstance(error, NotSent):
+    if isinstance(error, NotSent | HTTPRefused):
         return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
     if isinstance(error, NoAnswer):
         return f"{error} (look with `channels list --all` whether it was done, then try again)"

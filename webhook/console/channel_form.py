@@ -13,7 +13,7 @@ from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, OfOne
 from tasks.messages import Message
 from tasks.visible_text import plain
 from tasks.wecom import WeComAPIError, WeComError
-from tasks.wecom.errors import NoAnswer, NotSent
+from tasks.wecom.errors import HTTPRefused, NoAnswer, NotSent
 from webhook.errcode_texts import errcode
 
 MEMBERS_LIMIT = 100  # of one code, doc 92572
@@ -106,7 +106,7 @@ def refusal(error: WeComError | ChannelError) -> Refusal:
     if isinstance(error, NoAnswer):
         why = Message.of("WeCom did not answer in time, and may have done it all the same")
         return Refusal(why, Message.of("compare with WeCom before you try again"))
-    if isinstance(error, NotSent):
+    if isinstance(error, NotSent | HTTPRefused):
         return Refusal(
             Message.of("WeCom could not be reached, and nothing was changed"), Message.of("try again in a minute")
         )

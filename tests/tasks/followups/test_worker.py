@@ -375,6 +375,7 @@ def api_error(code: int) -> errors.WeComAPIError:
         (api_error(987654), "waiting"),  # nobody lists it
         (errors.NoAnswer("p", errors.Failure.ANSWER_TIMEOUT), "waiting"),
         (errors.NotSent("p", errors.Failure.CONNECTION_REFUSED), "waiting"),
+        (errors.from_status(404, "p"), "waiting"),
         (api_error(60111), "failed"),
         (api_error(40096), "failed"),
         (api_error(40071), "failed"),

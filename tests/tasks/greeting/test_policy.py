@@ -13,7 +13,7 @@ from tasks.ledger.delivery import OUTCOMES
 from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND
 from tasks.messages import translate
 from tasks.reasons import Kind, Reason
-from tasks.wecom.errors import CODES, Failure, NoAnswer, NotSent, from_answer
+from tasks.wecom.errors import CODES, Failure, NoAnswer, NotSent, from_answer, from_status
 from tests.support.builders import a_claim, a_contact
 from webhook.reason_texts import describe
 
@@ -207,6 +207,7 @@ def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
         (answered(41096), [1.0, 2.0, 3.0, 3.0]),
         (answered(45009), [1.0, 2.0, 2.0]),
         (NotSent(SEND, Failure.CONNECTION_REFUSED), [0.2, 0.4, 0.8, 1.0, 1.0]),
+        (from_status(404, SEND), [0.2, 0.4, 0.8, 1.0, 1.0]),
         (NoAnswer(SEND, Failure.ANSWER_TIMEOUT), [0.1, 0.1, 0.1]),
     ],
     ids=lambda value: str(value) if isinstance(value, Exception) else "",
@@ -244,6 +245,8 @@ def test_a_used_code_after_an_error_of_wecoms_own_was_ours_for_all_we_know(errco
         (from_answer(-1, "system busy", "gettoken"), False),
         *((answered(code), False) for code in (45009, 45033, 41096, 40014, 42001, 40001, 60020, 41050, 987654)),
         (NotSent(SEND, Failure.CONNECTION_REFUSED), False),
+        (from_status(403, SEND), True),
+        (from_status(404, "gettoken"), False),
     ],
 )
 def test_an_error_of_wecoms_own_may_have_delivered(error: Exception, may: bool) -> None:
@@ -268,6 +271,7 @@ def test_a_race_to_the_end_is_lost_to_the_other_app() -> None:
         (answered(40014), 40014, "3 tries, the last: 40014 said WeCom"),
         (NotSent(SEND, Failure.CONNECTION_REFUSED), None, "3 tries, the last: the connection is refused"),
         (NoAnswer(SEND, Failure.HTTP_STATUS, "502"), None, "3 tries, the last: HTTP 502"),
+        (from_status(404, SEND), None, "3 tries, the last: HTTP 404"),
     ],
 )
 def test_trouble_to_the_end_has_failed_and_says_what_was_last(error: Exception, errcode: int, reason: str) -> None:
@@ -285,7 +289,12 @@ def test_one_try_is_called_a_try() -> None:
 
 
 errors = st.sampled_from(
-    [*map(answered, ERRCODES), NotSent(SEND, Failure.CONNECTION_REFUSED), NoAnswer(SEND, Failure.ANSWER_TIMEOUT)]
+    [
+        *map(answered, ERRCODES),
+        NotSent(SEND, Failure.CONNECTION_REFUSED),
+        NoAnswer(SEND, Failure.ANSWER_TIMEOUT),
+        *(from_status(status, SEND) for status in (302, 403, 404, 502)),
+    ]
 )
 
 

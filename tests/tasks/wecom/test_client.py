@@ -21,6 +21,7 @@ from tasks.wecom.errors import (
     Busy,
     Failure,
     Final,
+    HTTPRefused,
     Limited,
     MediaRefused,
     Misconfigured,
@@ -52,7 +53,7 @@ def answering_calls(*answers: bytes) -> Any:
     return answering(lambda number: TOKEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
 
 
-def error_for(body: bytes, status: str = "200 OK") -> WeComError:
+def error_for(body: bytes, status: str = "200 OK") -> Any:
     """The error that a call raises for this answer of WeCom."""
     with (
         Server(answering_calls(whole(body, status))) as server,
@@ -162,10 +163,30 @@ def test_the_address_that_wecom_sees_is_kept_apart(said: str, address: str) -> N
     assert Reason.from_error(error).params.get("address", "") == address
 
 
-@pytest.mark.parametrize("status", ["500 Oh", "502 Bad Gateway", "404 Not Found", "301 Moved", "204 No Content"])
-def test_another_http_status_is_from_a_gateway_and_its_effect_unknown(status: str) -> None:
+@pytest.mark.parametrize("status", ["500 Oh", "502 Bad Gateway", "599 x", "204 No Content", "206 Partial"])
+def test_of_another_http_status_the_effect_is_unknown(status: str) -> None:
     error = error_for(b"<html>" if status[0] != "2" else b"", status)
-    assert (type(error), error.reason) == (NoAnswer, f"HTTP {status[:3]}")
+    assert (type(error), error.reason, error.status) == (NoAnswer, f"HTTP {status[:3]}", int(status[:3]))
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "429 Slow Down", "301 Moved", "499 x"])
+@pytest.mark.parametrize("body", [b"", b"<html>", OK], ids=["empty", "a page", "JSON"])
+def test_an_http_status_that_refuses_is_an_answer_with_that_status(status: str, body: bytes) -> None:
+    error = error_for(body, status)
+    assert (type(error), str(error), error.status) == (HTTPRefused, f"user/get: HTTP {status[:3]}", int(status[:3]))
+    assert not isinstance(error, NoAnswer | NotSent)
+
+
+def test_a_path_that_wecom_does_not_know_is_an_answer(wecom: StandIn, client: WeComClient) -> None:
+    with pytest.raises(HTTPRefused) as error:
+        client.get("no/such/path")
+    assert (error.value.path, error.value.status) == ("no/such/path", 404)
+
+
+def test_where_gettoken_is_refused_the_call_was_not_sent() -> None:
+    with Server(answering(whole(b"", "404 Not Found"))) as server, pytest.raises(NotSent) as error:
+        client_for(server).user.get("zhangsan")
+    assert (error.value.path, error.value.status) == ("gettoken", 404)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +377,9 @@ def test_every_failed_call_is_observed_by_path_and_code(wecom: StandIn) -> None:
             client.user.get("zhangsan")
         wecom.faults()
         client.external_contact.get_follow_user_list()
-    assert seen == [("user/get", -1), ("user/get", "NoAnswer")]
+        with contextlib.suppress(WeComError):
+            client.get("no/such/path")
+    assert seen == [("user/get", -1), ("user/get", "NoAnswer"), ("no/such/path", "HTTPRefused")]
 
 
 def test_neither_token_nor_secret_is_in_any_error_log_or_repr(caplog: pytest.LogCaptureFixture) -> None:

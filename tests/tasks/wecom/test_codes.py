@@ -1,8 +1,6 @@
 """What an errcode means, and what the caller can do about it."""
 
-import copy
 import logging
-import pickle
 import time
 
 import pytest
@@ -48,25 +46,6 @@ def test_an_error_holds_code_message_and_path_but_no_hint(recorder: Recorder, cl
     error = raised.value
     assert (error.errcode, error.errmsg, error.path) == (84061, "not external contact", "externalcontact/get")
     assert "203.0.113.9" not in str(error)
-
-
-ERRORS = [
-    *(
-        from_answer(code, "some message", "externalcontact/get")
-        for code in (-1, 45009, 42001, 40007, 40001, 44004, 41050)
-    ),
-    errors.NotSent("user/get", errors.Failure.NO_TIME_LEFT),
-    errors.NoAnswer("user/get", errors.Failure.HTTP_STATUS, "502"),
-    errors.InvalidRequest("externalcontact/remark", "remark", "21 characters", "at most 20"),
-]
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_an_error_comes_back_whole_from_another_process(error: errors.WeComError) -> None:
-    protocols = range(pickle.HIGHEST_PROTOCOL + 1)
-    for again in [*(pickle.loads(pickle.dumps(error, protocol)) for protocol in protocols), copy.copy(error)]:
-        assert type(again) is type(error)
-        assert (str(again), repr(again), vars(again)) == (str(error), repr(error), vars(error))
 
 
 def test_no_repr_holds_the_secret_or_a_token(recorder: Recorder, client: WeComClient) -> None:

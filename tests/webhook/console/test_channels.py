@@ -13,7 +13,7 @@ from tasks.channels import Channel, ChannelError, Channels
 from tasks.ledger.claims import Settlement
 from tasks.services import Services
 from tasks.storage import keys
-from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_answer
+from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, from_answer, from_status
 from tests.simulator.client import StandIn
 from tests.support.books import PNG, a_rule
 from tests.support.console import Browser, text_of
@@ -190,6 +190,7 @@ def test_a_wecom_that_hangs_is_waited_for_a_moment_only(browse, wecom, monkeypat
     [
         (NotSent(ADD, Failure.CONNECTION_REFUSED), "WeCom could not be reached, and nothing was changed"),
         (NoAnswer(ADD, Failure.HTTP_STATUS, "502"), "WeCom did not answer in time, and may have done it all the same"),
+        (from_status(404, ADD), "WeCom could not be reached, and nothing was changed"),
         (from_answer(41037, "invalid name", ADD), "WeCom does not take this (41037): invalid name"),
         (from_answer(41040, "invalid app", ADD), "WeCom does not take this (41040): invalid app"),
         (from_answer(60111, "userid not found", ADD), "no such member (60111)"),
