@@ -3,21 +3,60 @@
     count("outcomes_total", app="sales", outcome="sent")     → the name of one counter, as a field of a hash
     Counters                                                 a process' own counts, written to Redis once a second
 
+    Redis   welcome:counters        a hash: the name of a counter → its value
+            welcome:last-callback   a hash: app → ms of Redis' clock at which WeCom last sent it an event
+
 A process that is killed loses the counts of its last second; outcomes and latencies are counted with the outcome
 itself, in one step, and lose nothing. `tasks.monitoring.metrics` exports them.
 """
 
 import threading
 from collections import Counter
+from enum import StrEnum
 from functools import lru_cache
 
 import redis
 
 from tasks.storage import keys
+from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 
 BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 16, 20)  # seconds from receipt to WeCom's ok
 LATENCY = "greeting_seconds"
+
+
+class CallbackResult(StrEnum):
+    """How a callback was answered. The values are stored and exported."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # WeCom sent it again
+    LIFEBOAT = "lifeboat"  # Redis did not take it: the web process greets by itself
+    REHEARSAL = "rehearsal"
+    IGNORED = "ignored"  # an event of no concern
+    FORGOTTEN = "forgotten"  # replays
+    OUTDATED = "outdated"
+    VERIFIED = "verified"  # a URL verification
+    UNAVAILABLE = "unavailable"  # 503: WeCom sends it again
+    FORGED = "forged"
+    UNREADABLE = "unreadable"
+    MALFORMED = "malformed"  # well signed, and not understood
+
+    @property
+    def is_of_wecom(self) -> bool:
+        """Whether it shows that WeCom sends events: it is signed, and nobody's rehearsal, replay or verification."""
+        return self in _OF_WECOM
+
+
+_OF_WECOM = frozenset(
+    {
+        CallbackResult.STORED,
+        CallbackResult.DUPLICATE,
+        CallbackResult.LIFEBOAT,
+        CallbackResult.IGNORED,
+        CallbackResult.UNAVAILABLE,
+        CallbackResult.MALFORMED,
+    }
+)
 
 
 @lru_cache(maxsize=4096)
@@ -42,23 +81,36 @@ class Counters:
         self._redis = client
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._called: set[str] = set()  # apps to which WeCom has sent an event since the last flush
 
     def add(self, field: str) -> None:
         """Count one. `field`: see `count`."""
         with self._lock:
             self._counts[field] += 1
 
+    def answered(self, app: str, result: CallbackResult) -> None:
+        """Count a callback, and remember the time at which WeCom last sent the app an event."""
+        with self._lock:
+            self._counts[count("callbacks_total", app=app, result=result)] += 1
+            if result.is_of_wecom:
+                self._called.add(app)
+
     def flush(self) -> None:
         """Add what was counted to Redis' counters; without an answer of Redis, keep it for the next time."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
+            called, self._called = self._called, set()
         if not counts:
             return
         try:
+            now = now_ms(self._redis) if called else 0
             with self._redis.pipeline() as pipe:
                 for field, amount in counts.items():
                     pipe.hincrby(keys.COUNTERS, field, amount)
+                for app in called:
+                    pipe.hset(keys.LAST_CALLBACK, app, now)
                 pipe.execute()
         except redis.RedisError:
             with self._lock:
                 self._counts.update(counts)
+                self._called |= called

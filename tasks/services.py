@@ -58,6 +58,11 @@ class Services:
         for client in self.clients.values():
             client.close_old()
 
+    def clock_ahead(self) -> float | None:
+        """Seconds that this host's clock is ahead of WeCom's; None: no answer of WeCom's has told yet."""
+        told = (client.clock_ahead for client in self.clients.values())
+        return next((ahead for ahead in told if ahead is not None), None)
+
     def app(self, name: str) -> "AppServices":
         """The services of one app. KeyError if it is not configured."""
         return self._apps[name]
@@ -182,7 +187,11 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
         calls=calls,
         counters=counters,
         queues=Queues(
-            client, clients, lambda: {app.name: media_status(books, app) for app in settings.apps.values()}, calls
+            client,
+            clients,
+            lambda: {app.name: media_status(books, app) for app in settings.apps.values()},
+            calls,
+            {app.name: app.corp_id for app in settings.apps.values()},
         ),
     )
 

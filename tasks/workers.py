@@ -57,7 +57,7 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     watchdog.watch(dispatcher.loop)
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
-    heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks, slots.most)
+    heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks, slots.most, services.clock_ahead)
     _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, watchdog, on_stop=dispatcher.stop)
 
 
@@ -91,7 +91,9 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
         renewer.stop()
         follow_up_worker.stop()
 
-    heartbeat = Heartbeat(services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()])
+    heartbeat = Heartbeat(
+        services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()], skew=services.clock_ahead
+    )
     _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, heartbeat, watchdog, on_stop=stop)
 
 

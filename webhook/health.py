@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify
 
 from tasks.lifeboat.metrics import metrics as of_lifeboat
 from tasks.monitoring import heartbeat
-from tasks.monitoring.metrics import exposition, text
+from tasks.monitoring.metrics import exposition, of_this_process, text
 from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.services import Services
 from tasks.storage import troubles
@@ -64,19 +64,26 @@ def can_greet() -> tuple[Response, int]:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """What Prometheus reads."""
+    """What Prometheus reads. Without Redis it is what this process knows: that it runs, and that Redis is away."""
     services, lifeboat = current.services(), current.lifeboat()
-    own = [] if lifeboat is None else of_lifeboat(lifeboat.status())
+    of_the_lifeboat = [] if lifeboat is None else of_lifeboat(lifeboat.status())
     try:
-        return _metrics(exposition(services.redis, services.queues, own))
-    except redis.RedisError as error:
-        if lifeboat is not None and lifeboat.status().in_use:
-            return _metrics(text(own))  # all that is known now
-        return Response(f"Redis {troubles.of(error).fault}", 503, mimetype="text/plain")
-
-
-def _metrics(content: bytes) -> Response:
+        takes_writes = _takes_writes(services)
+        content = exposition(services.redis, services.queues, [*of_this_process(takes_writes), *of_the_lifeboat])
+    except redis.RedisError:
+        content = text([*of_this_process(redis_is_up=False), *of_the_lifeboat])
     return Response(content, content_type="text/plain; version=0.0.4")
+
+
+def _takes_writes(services: Services) -> bool:
+    """Whether Redis takes writes. One that is full or read-only can still be read; raises what keeps it from that."""
+    try:
+        services.queues.probe()
+    except (redis.ConnectionError, redis.TimeoutError):
+        raise
+    except redis.RedisError:
+        return False
+    return True
 
 
 def _remarks(services: Services) -> list[str]:

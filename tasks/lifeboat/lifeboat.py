@@ -60,12 +60,13 @@ class Status:
     """How the lifeboat is used.
 
     in_use: by any process on this host. Of this process: waiting, events that are not in the ledger yet; greeted,
-    customers since its start.
+    customers since its start; ready, whether it could greet if Redis took no events.
     """
 
     in_use: bool = False
     waiting: int = 0
     greeted: int = 0
+    ready: bool = False
 
 
 class Lifeboat:
@@ -144,7 +145,7 @@ class Lifeboat:
 
     def status(self) -> Status:
         in_use = self.is_in_use_here() or has_events(self._folder)
-        return Status(in_use, self._waiting(), self._greetings.greeted)
+        return Status(in_use, self._waiting(), self._greetings.greeted, self.can_take())
 
     def _waiting(self) -> int:
         return sum(held.waiting for held in list(self._held))

@@ -39,6 +39,8 @@ class Process:
     busy: int  # how many tasks it is running
     current_tasks: tuple[str, ...]  # event ids or task names, MOST_TASKS at most
     limit: int | None = None  # on greetings at once; None: it greets nobody, or is of an earlier release
+    skew: float | None = None  # seconds that its clock is ahead of WeCom's; None: not known
+    redis_skew: float | None = None  # seconds that Redis' clock is, seen from here
 
     @property
     def is_silent(self) -> bool:
@@ -46,7 +48,10 @@ class Process:
 
 
 class Heartbeat:
-    """The heartbeat of this process. `current_tasks`: returns the ids or names of the tasks that it is running."""
+    """The heartbeat of this process. `current_tasks`: returns the ids or names of the tasks that it is running.
+
+    `skew`: returns the seconds that this host's clock is ahead of WeCom's; None: not known.
+    """
 
     def __init__(
         self,
@@ -54,10 +59,12 @@ class Heartbeat:
         role: str,
         current_tasks: Callable[[], Sequence[str]] = tuple,
         limit: int | None = None,
+        skew: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._redis = client
         self._current_tasks = current_tasks
         self._limit = limit
+        self._skew = skew
         self._since = time.time()
         self._host = socket.gethostname()[:64]
         self._id = f"{role}|{self._host}|{os.getpid()}"
@@ -72,6 +79,8 @@ class Heartbeat:
             "busy": len(running),
             "doing": list(running[:MOST_TASKS]),
             "limit": self._limit,
+            "skew": self._skew(),
+            "clock": time.time(),
         }
         self._beat(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
         self._beats += 1
@@ -129,8 +138,18 @@ def _read(client: Redis) -> list[tuple[str, Process]]:
         at, _, about = text.partition("|")
         known = json.loads(about)
         silence = max(0.0, now - int(at) / 1000)
+        skew, clock = known.get("skew"), known.get("clock")  # an earlier release says neither
         process = Process(
-            role, host, int(pid), known["since"], silence, known["busy"], tuple(known["doing"]), known.get("limit")
+            role,
+            host,
+            int(pid),
+            known["since"],
+            silence,
+            known["busy"],
+            tuple(known["doing"]),
+            known.get("limit"),
+            skew,
+            redis_skew=None if skew is None or clock is None else skew - clock + int(at) / 1000,
         )
         found.append((field, process))
     return found

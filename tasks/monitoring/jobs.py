@@ -1,6 +1,7 @@
 """The scheduled jobs: the schedule, and for each when it last ran, how long it took, and whether it failed.
 
-welcome:job:TASK    a hash: at, fine_at (Unix seconds), took (ms), failed (exception's class, "" if it succeeded)
+welcome:job:TASK    a hash: at, fine_at, failed_at (Unix seconds), took (ms), failed (exception's class, "" if it
+                    succeeded)
 """
 
 import time
@@ -36,6 +37,7 @@ class Job:
     took: float = 0.0  # seconds
     failed: str = ""  # the exception's class; "" if it succeeded
     fine_at: float | None = None  # the last run that succeeded
+    failed_at: float | None = None  # the last run that did not
 
     @property
     def next_at(self) -> float | None:
@@ -54,7 +56,7 @@ def recorded(client: Redis, name: str) -> Iterator[None]:
         raise
     finally:
         run: dict[FieldT, EncodableT] = {"at": at, "took": round((time.monotonic() - begun) * 1000), "failed": failed}
-        client.hset(keys.job(name), mapping=run if failed else run | {"fine_at": at})
+        client.hset(keys.job(name), mapping=run | {"failed_at" if failed else "fine_at": at})
 
 
 def read(client: Redis, schedule: Mapping[str, float]) -> list[Job]:
@@ -76,4 +78,5 @@ def _job(name: str, every: float, row: Mapping[str, str]) -> Job:
         took=int(row["took"]) / 1000,
         failed=row["failed"],
         fine_at=float(row["fine_at"]) if "fine_at" in row else None,
+        failed_at=float(row["failed_at"]) if "failed_at" in row else None,
     )

@@ -1,22 +1,26 @@
-"""All counters and the queues' status in Prometheus' text format, read from Redis at scrape time.
+"""All counters and gauges in Prometheus' text format, read from Redis at scrape time.
 
-All names start with `wecom_welcome_`; values are in base units.
+All names start with `wecom_welcome_`; values are in base units. A counter has a sample for every app and every outcome
+or result from the start, at zero: `increase()` sees nothing of one that appears with its first count.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
+from itertools import product
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tasks.counters import BUCKETS, LATENCY
-from tasks.monitoring import heartbeat
-from tasks.monitoring.queue_status import Queues, Reading
-from tasks.rate_limits.limiter import Status
+from tasks.counters import BUCKETS, LATENCY, CallbackResult
+from tasks.ledger.delivery import OUTCOMES, FollowUpStatus, Outcome
+from tasks.monitoring import gauges, snapshot
+from tasks.monitoring.gauges import NAMESPACE
+from tasks.monitoring.queue_status import Queues
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
-NAMESPACE = "wecom_welcome_"
 HELP = {
     "callbacks_total": "Callbacks answered, by result",
     "outcomes_total": "What became of the added customers",
@@ -28,13 +32,45 @@ HELP = {
     "lifeboat_total": "What became of the customers who were added while Redis did not take events",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }
+_OUTCOMES = tuple(one for one in OUTCOMES if one is not Outcome.REHEARSED)
+FROM_ZERO: Mapping[str, Mapping[str, Sequence[str]]] = {  # counter → its labels beside `app`, with all their values
+    "callbacks_total": {"result": tuple(CallbackResult)},
+    "outcomes_total": {"outcome": _OUTCOMES},
+    "followups_total": {"result": (FollowUpStatus.DONE, FollowUpStatus.FAILED)},
+    "recoveries_total": {},
+    "limited_total": {},
+    "overloaded_total": {},
+    "lifeboat_total": {"outcome": _OUTCOMES},
+}
+
+Counts = list[tuple[str, dict[str, str], int]]  # (name, labels, value)
 
 
 def exposition(client: Redis, queues: Queues, of_the_process: Sequence[Metric] = ()) -> bytes:
     """All metrics in Prometheus' text format; `of_the_process`: further ones. Raises redis.RedisError."""
-    counts = replies.fields(client.hgetall(keys.COUNTERS))
-    parsed = [(*_parse(field), int(value)) for field, value in counts.items()]
-    return text([*_counters(parsed), _histogram(parsed), *_gauges(queues.read()), *_processes(client), *of_the_process])
+    stored = replies.fields(client.hgetall(keys.COUNTERS))
+    counts = [(*_parse(field), int(value)) for field, value in stored.items()]
+    apps = tuple(queues.corps)
+    now = snapshot.read(client, queues.corps)
+    return text(
+        [
+            *_counters(counts, apps),
+            _histogram(counts, apps),
+            *gauges.of_queues(queues.read(), queues.refusals()),
+            *gauges.of_apps(now),
+            *gauges.of_processes(now),
+            *of_the_process,
+        ]
+    )
+
+
+def of_this_process(redis_is_up: bool) -> list[Metric]:
+    """What a process says of itself, with Redis or without. `redis_is_up`: whether it takes writes."""
+    build = (metadata.version("wecom-welcome"), platform.python_version())
+    return [
+        gauges.gauge("build_info", "The release, and its Python; always 1", ("version", "python"), [(build, 1)]),
+        gauges.single("redis_up", "1 if Redis takes this process' writes, else 0", redis_is_up),
+    ]
 
 
 def text(metrics: Sequence[Metric]) -> bytes:
@@ -59,9 +95,17 @@ def _parse(field: str) -> tuple[str, dict[str, str]]:
     return name, dict(label.partition("=")[::2] for label in labels)
 
 
-def _counters(fields: list[tuple[str, dict[str, str], int]]) -> Iterator[Metric]:
+def _zeros(name: str, apps: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The labels of each sample that a counter has from the start."""
+    if (labels := FROM_ZERO.get(name)) is not None:
+        yield from (dict(zip(("app", *labels), values, strict=True)) for values in product(apps, *labels.values()))
+
+
+def _counters(counts: Counts, apps: Sequence[str]) -> Iterator[Metric]:
     for name, text in HELP.items():
-        rows = [(labels, value) for other, labels, value in fields if other == name]
+        counted = [(labels, value) for other, labels, value in counts if other == name]
+        known = {frozenset(labels.items()) for labels, _ in counted}
+        rows = counted + [(labels, 0) for labels in _zeros(name, apps) if frozenset(labels.items()) not in known]
         keys = sorted({key for labels, _ in rows for key in labels})
         family = CounterMetricFamily(NAMESPACE + name.removesuffix("_total"), text, labels=keys)
         for labels, value in rows:
@@ -69,79 +113,14 @@ def _counters(fields: list[tuple[str, dict[str, str], int]]) -> Iterator[Metric]
         yield family
 
 
-def _histogram(fields: list[tuple[str, dict[str, str], int]]) -> Metric:
+def _histogram(counts: Counts, apps: Sequence[str]) -> Metric:
     family = HistogramMetricFamily(NAMESPACE + LATENCY, "From receipt of the event to WeCom's ok", labels=["app"])
-    sums = {labels["app"]: value / 1000 for name, labels, value in fields if name == f"{LATENCY}_sum_ms"}
-    for app, total in sums.items():
-        found = {labels["le"]: v for name, labels, v in fields if name == LATENCY and labels["app"] == app}
+    sums = {labels["app"]: value / 1000 for name, labels, value in counts if name == f"{LATENCY}_sum_ms"}
+    for app, total in (dict.fromkeys(apps, 0.0) | sums).items():
+        found = {labels["le"]: v for name, labels, v in counts if name == LATENCY and labels["app"] == app}
         buckets, running = [], 0
         for limit in (*map(str, BUCKETS), "+Inf"):
             running += found.get(limit, 0)
             buckets.append((limit, running))
         family.add_metric([app], buckets=buckets, sum_value=total)
     return family
-
-
-def _processes(client: Redis) -> Iterator[Metric]:
-    processes = heartbeat.read(client)
-
-    def gauge(name: str, text: str, value: Callable[[heartbeat.Process], float | None]) -> Metric:
-        family = GaugeMetricFamily(NAMESPACE + name, text, labels=["role", "host", "pid"])
-        for process in processes:
-            found = value(process)
-            if found is not None:
-                family.add_metric([process.role, process.host, str(process.pid)], found)
-        return family
-
-    yield gauge("process_silence_seconds", "Since the process' last heartbeat", lambda one: one.silence)
-    yield gauge("process_tasks", "Greetings or tasks that the process has, at its last heartbeat", lambda one: one.busy)
-    yield gauge("process_greetings_limit", "How many greetings it may have at once", lambda one: one.limit)
-
-
-def _gauges(reading: Reading) -> Iterator[Metric]:
-    def gauge(name: str, text: str, value: float | None) -> Metric:
-        family = GaugeMetricFamily(NAMESPACE + name, text)
-        if value is not None:  # an unknown value is left out, never zero
-            family.add_metric([], value)
-        return family
-
-    yield gauge("queue_waiting", "Events that no worker has taken yet", reading.waiting)
-    yield gauge("queue_in_flight", "Events that a worker has", reading.in_flight)
-    yield gauge("queue_oldest_seconds", "Age of the oldest event that no worker has taken", reading.oldest)
-    yield gauge("worker_silence_seconds", "Since a worker last took a message from the queue", reading.silence)
-    yield gauge("upkeep_waiting", "Messages on the slow queue", reading.upkeep)
-    yield gauge("redis_memory_bytes", "Memory that Redis uses", reading.memory)
-    tokens = GaugeMetricFamily(NAMESPACE + "token_left_seconds", "Life left of the access token", labels=["app"])
-    for app, left in reading.tokens.items():
-        if left is not None:
-            tokens.add_metric([app], left)
-    yield tokens
-    left_of_media = GaugeMetricFamily(
-        NAMESPACE + "media_left_seconds", "Until the first media id of the welcome book ends", labels=["app"]
-    )
-    failing = GaugeMetricFamily(
-        NAMESPACE + "media_failing", "Files of the welcome book that are not at WeCom, or not renewed", labels=["app"]
-    )
-    for app, media in reading.media.items():
-        failing.add_metric([app], len(media.absent) + len(media.failing))
-        if media.left is not None:
-            left_of_media.add_metric([app], media.left)
-    yield left_of_media
-    yield failing
-    yield from _calls(reading.calls)
-
-
-def _calls(calls: Mapping[str, Status]) -> Iterator[Metric]:
-    begun = GaugeMetricFamily(
-        NAMESPACE + "calls", "Greetings sent to WeCom, that count for its limit", labels=["app", "per"]
-    )
-    allowed = GaugeMetricFamily(NAMESPACE + "calls_limit", "How many may be sent", labels=["app", "per"])
-    held = GaugeMetricFamily(
-        NAMESPACE + "calls_held", "1 while greetings wait for WeCom's limits, else 0", labels=["app"]
-    )
-    for app, one in calls.items():
-        for per, number, limit in (("minute", one.minute, one.limits.minute), ("hour", one.hour, one.limits.hour)):
-            begun.add_metric([app, per], number)
-            allowed.add_metric([app, per], limit)
-        held.add_metric([app], int(one.is_held))
-    yield from (begun, allowed, held)

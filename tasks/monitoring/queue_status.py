@@ -29,6 +29,7 @@ class Reading:
     tokens: Mapping[str, float | None]  # app → seconds left
     media: Mapping[str, MediaStatus] = field(default_factory=dict)  # by app
     calls: Mapping[str, Status] = field(default_factory=dict)  # by app: greetings of its corp, against WeCom's limits
+    memory_limit: int | None = None  # bytes; None: not known, or there is none
 
     @property
     def consuming(self) -> bool:
@@ -38,7 +39,7 @@ class Reading:
 class Queues:
     """Reads the status of the queues, tokens, media and limits.
 
-    media: returns the status of each app's media. calls: by app, of its corp.
+    media: returns the status of each app's media. calls, corps (corp id): by app.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Queues:
         clients: Mapping[str, WeComClient],
         media: Callable[[], Mapping[str, MediaStatus]] = dict,
         calls: Mapping[str, SharedCalls] | None = None,
+        corps: Mapping[str, str] | None = None,
     ) -> None:
         self._redis = client
         self._clients = clients
         self._media = media
         self._calls = calls or {}
+        self.corps = corps or {}
 
     def probe(self) -> None:
         """Raises redis.RedisError unless Redis accepts a write: a full or read-only one still answers a ping."""
@@ -71,17 +74,23 @@ class Queues:
         if waiting and first:
             received = self._redis.hget(keys.event(first[0]), "received_at")
             oldest = (now - int(received)) / 1000 if received else None
+        in_memory = memory(self._redis)
         return Reading(
             waiting=waiting,
             in_flight=unfinished - waiting,
             oldest=oldest if waiting else 0.0,
             silence=(now - int(consumed)) / 1000 if consumed else None,
             upkeep=upkeep,
-            memory=memory(self._redis).get("used_memory"),
+            memory=in_memory.get("used_memory"),
+            memory_limit=in_memory.get("maxmemory") or None,
             tokens={app: client.tokens.left() for app, client in self._clients.items()},
             media=self._media(),
             calls={app: calls.status() for app, calls in self._calls.items()},
         )
+
+    def refusals(self) -> dict[str, bool]:
+        """App → whether WeCom refuses its secret. Raises redis.RedisError."""
+        return {app: client.tokens.refusal() is not None for app, client in self._clients.items()}
 
 
 def memory(client: Redis) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ SWEPT = "welcome:swept"
 FORMAT = "welcome:format"
 ALL_CALLS = "welcome:calls"
 AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
+LAST_CALLBACK = "welcome:last-callback"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
 
@@ -283,6 +284,7 @@ TABLE = (
     Key(POLLING_UNTIL, STRING, "ms until which a worker polls without being woken", "1 second"),
     Key(CONSUMED, STRING, "ms at which a worker last took a message"),
     Key(COUNTERS, HASH, "the counters of /metrics", backup=_LINE),
+    Key(LAST_CALLBACK, HASH, "app → ms at which WeCom last sent it an event"),
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),
     Key(pause("{queue}"), HASH, "the last pause of a queue: by whom, from when until when"),
     Key(verification("{app}"), HASH, "what was wrong with the last callback that was refused"),

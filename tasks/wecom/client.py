@@ -115,7 +115,7 @@ class WeComClient(Network):
 
     @property
     def clock_ahead(self) -> float | None:
-        """Seconds that this host's clock was ahead of WeCom's at the last answer; None if there was none."""
+        """Seconds that this host's clock is ahead of WeCom's, by its last answer; None if there was none."""
         return self._transport.clock_ahead
 
     def with_deadline(self, by: float, retry_deadline: RetryDeadline | None = None) -> "WeComClient":

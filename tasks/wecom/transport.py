@@ -286,14 +286,15 @@ class Transport:
             with contextlib.suppress(UnicodeError):  # it has no address then
                 self._host = self._host.encode("idna").decode()
         self._origin = f"http://{self._host}" if self._proxy is not None else ""
-        self._told: tuple[str, float] = "", 0.0  # the Date of the last answer, and when it came (Unix seconds)
+        self._told: tuple[str, float] = "", 0.0  # the Date of the last answer, and when it came (monotonic)
 
     @property
     def clock_ahead(self) -> float | None:
-        """Seconds that this host's clock was ahead of the server's at the last answer; None: no answer told."""
-        date, now = self._told
+        """Seconds that this host's clock is ahead of the server's, by its last answer; None: no answer told."""
+        date, told_at = self._told
         try:
-            return now - 0.5 - parsedate_to_datetime(date).timestamp()  # it has whole seconds
+            told = parsedate_to_datetime(date).timestamp() + 0.5  # it has whole seconds
+            return time.time() - told - (time.monotonic() - told_at)
         except (ValueError, OverflowError):
             return None
 
@@ -345,7 +346,7 @@ class Transport:
             raise kind(path, _failure(error)) from None  # the library's own message has the URL, and so the token
         if self._proxy is not None and response.status == PROXY_WANTS_USER:
             raise NotSent(path, Failure.PROXY_REFUSED, str(response.status))
-        self._told = response.headers.get("date", ""), time.time()
+        self._told = response.headers.get("date", ""), time.monotonic()
         return response
 
     def _head(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:

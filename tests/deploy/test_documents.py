@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tasks.lifeboat.lifeboat import Status
 from tasks.lifeboat.metrics import metrics
-from tasks.monitoring.metrics import NAMESPACE, exposition
+from tasks.monitoring.metrics import NAMESPACE, exposition, of_this_process
 from tasks.monitoring.queue_status import Queues
 from tasks.settings import VARIABLES
 from tasks.storage.connections import Redis
@@ -207,20 +207,19 @@ def test_the_settings_are_those_of_the_code_with_their_defaults() -> None:
         assert shown[variable.name] == (f"`{variable.default}`" if variable.default else none)
 
 
+def exported(redis_client: Redis) -> set[str]:
+    own = [*of_this_process(redis_is_up=True), *metrics(Status())]
+    text = exposition(redis_client, Queues(redis_client, {}), own).decode()
+    return set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
+
+
 def test_the_metrics_are_those_that_are_exposed(redis_client: Redis) -> None:
-    text = exposition(redis_client, Queues(redis_client, {}), metrics(Status())).decode()
-    exposed = {name.removeprefix(NAMESPACE) for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)}
+    exposed = {name.removeprefix(NAMESPACE) for name in exported(redis_client)}
     assert set(first_spans(the("deploy/README.md").section("Metrics").rows())) == exposed
 
 
 def test_each_metric_that_a_page_names_is_exposed(redis_client: Redis) -> None:
-    exposed = set(
-        re.findall(
-            r"^# TYPE (\w+) ",
-            exposition(redis_client, Queues(redis_client, {}), metrics(Status())).decode(),
-            re.MULTILINE,
-        )
-    )
+    exposed = exported(redis_client)
     named = {name for page in PAGES for name in re.findall(rf"\b{NAMESPACE}\w+", page.text) if page.path.name[0] != "C"}
     assert named - {NAMESPACE} <= exposed
 

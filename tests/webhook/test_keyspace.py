@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks import upkeep
+from tasks.counters import CallbackResult
 from tasks.directory.members import departments, list_members
 from tasks.followups.worker import FollowUpWorker
 from tasks.ledger import pauses
@@ -202,6 +203,7 @@ def processes(here: Worker) -> None:
     with jobs.recorded(here.services.redis, "tasks.upkeep.refresh_tokens"):
         upkeep.refresh_tokens(here.services)
     here.services.queues.probe()
+    here.services.counters.answered("default", CallbackResult.STORED)
     here.services.counters.flush()
 
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.wsgi import ClosingIterator, get_input_stream
 
-from tasks.counters import count
+from tasks.counters import CallbackResult
 from tasks.events import ContactAdded
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.ledger.ledger import Acceptance
@@ -101,11 +101,11 @@ class Reception:
         except parsing.Malformed as error:
             if not ciphertext:  # nothing that could be signed
                 return self.refuse(app, query, ciphertext, error)
-            self.count(app, "malformed")
+            self.count(app, CallbackResult.MALFORMED)
             log.warning("a signed callback of app %s is not understood: %s", app, error)
             return Answer(400, b"unreadable")
         if not isinstance(event, ContactAdded):
-            self.count(app, "ignored")
+            self.count(app, CallbackResult.IGNORED)
             return SUCCESS
         return self._accept(app, event)
 
@@ -113,22 +113,23 @@ class Reception:
         with about(event=event.id, app=app):
             lifeboat = self._lifeboat
             if lifeboat is not None and lifeboat.took(event):
-                self.count(app, Acceptance.DUPLICATE.value)
+                self.count(app, CallbackResult.DUPLICATE)
                 log.info("already in the lifeboat: WeCom sent it again")
                 return SUCCESS
             try:
                 became = self._intake.submit(event)
             except Unavailable as error:
                 if lifeboat is not None and lifeboat.take(event, error.in_doubt):
-                    self.count(app, "lifeboat")
+                    self.count(app, CallbackResult.LIFEBOAT)
                     log.info("not stored, so it is in the lifeboat: %s", error)
                     return SUCCESS
-                self.count(app, "unavailable")
+                self.count(app, CallbackResult.UNAVAILABLE)
                 log.error("not stored, WeCom will send it again: %s", error)
                 return Answer(503, b"not stored")
             if lifeboat is not None and became is Acceptance.STORED:
                 lifeboat.handed_over(event)
-            self.count(app, "rehearsal" if event.rehearsal and became in _KNOWN else became.value)
+            rehearsed = event.rehearsal and became in _KNOWN
+            self.count(app, CallbackResult.REHEARSAL if rehearsed else CallbackResult(became.value))
             log.log(*_BECAME[became])
         if not event.rehearsal and became in _KNOWN and self.diagnoses.refused(app):  # a replay proves nothing
             return Answer(200, b"success", partial(self.diagnoses.clear, app))
@@ -139,12 +140,12 @@ class Reception:
     ) -> Answer:
         """`problem`: what is wrong, where it is known."""
         unreadable = isinstance(error, Unreadable)
-        self.count(app, "unreadable" if unreadable else "forged")
+        self.count(app, CallbackResult.UNREADABLE if unreadable else CallbackResult.FORGED)
         diagnosis = partial(self.diagnoses.make, app, self.envelopes[app], query, ciphertext, problem)
         return Answer(400, b"unreadable", diagnosis) if unreadable else Answer(403, b"forbidden", diagnosis)
 
-    def count(self, app: str, result: str) -> None:
-        self._counters.add(count("callbacks_total", app=app, result=result))
+    def count(self, app: str, result: CallbackResult) -> None:
+        self._counters.answered(app, result)
 
 
 _KNOWN = (Acceptance.STORED, Acceptance.DUPLICATE)

@@ -14,6 +14,7 @@ from functools import partial
 from flask import Blueprint, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException, NotFound
 
+from tasks.counters import CallbackResult
 from tasks.reasons import Kind, Reason
 from tasks.settings import DEFAULT_APP
 from webhook import current
@@ -45,7 +46,7 @@ def verify(app: str = DEFAULT_APP) -> Response:
     if not parsing.is_echo(message):
         problem = Reason.of(Kind.NOT_AN_ECHO)
         return _response(reception.refuse(app, query, echo, parsing.Malformed("not an echo"), problem))
-    reception.count(app, "verified")
+    reception.count(app, CallbackResult.VERIFIED)
     ours = message.startswith(parsing.ECHO.encode())  # WeCom may still have another key than we
     return _response(Answer(200, message, None if ours else partial(reception.diagnoses.clear, app)))
 

@@ -108,7 +108,8 @@ class _Server(BaseApplication):
     def load(self) -> ConcurrencyLimit:
         """Called in each worker process, after the fork: connections and threads are its own."""
         services = build_services(self._settings, timeout=TIMEOUT)
-        self._reaper = Reaper(services.ledger, services.each_second, Heartbeat(services.redis, "web"))
+        heartbeat = Heartbeat(services.redis, "web", skew=services.clock_ahead)
+        self._reaper = Reaper(services.ledger, services.each_second, heartbeat)
         self._reaper.start()
         self._lifeboat = launch(services)
         return ConcurrencyLimit(create_app(services, self._lifeboat))

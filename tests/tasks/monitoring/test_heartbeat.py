@@ -26,6 +26,22 @@ def test_a_process_says_what_it_does(redis_client: Redis) -> None:
     assert not web.is_silent
 
 
+def test_a_process_says_how_far_its_clock_is_off_and_so_redis_is_known_too(redis_client: Redis) -> None:
+    Heartbeat(redis_client, "web").beat()
+    Heartbeat(redis_client, "upkeep", skew=lambda: 7.0).beat()
+    upkeep, web = heartbeat.read(redis_client)
+    assert (web.skew, web.redis_skew) == (None, None)
+    assert upkeep.skew == 7.0
+    assert upkeep.redis_skew == pytest.approx(7.0, abs=1.0)  # the test's Redis has the clock of this host
+
+
+def test_a_heartbeat_of_an_earlier_release_says_nothing_of_clocks(redis_client: Redis) -> None:
+    now, _ = redis_client.time()
+    redis_client.hset(keys.PROCESSES, "web|a|7", f'{now * 1000}|{{"since": 1, "busy": 0, "doing": []}}')
+    (process,) = heartbeat.read(redis_client)
+    assert (process.skew, process.redis_skew) == (None, None)
+
+
 def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:
     process = Heartbeat(redis_client, "web")
     process.beat()
@@ -99,3 +115,7 @@ def test_how_a_job_went_is_kept(redis_client: Redis) -> None:
     assert (failed.failed, failed.fine_at) == ("OSError", fine.at)
     assert failed.at is not None
     assert failed.at > fine.at
+    with jobs.recorded(redis_client, "a"):
+        pass
+    fine_again = jobs.read(redis_client, schedule)[0]
+    assert (fine_again.failed, fine_again.failed_at) == ("", failed.at)

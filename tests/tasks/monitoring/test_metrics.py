@@ -1,25 +1,36 @@
 """Counts of every process in one place, and Prometheus' text format out of it."""
 
+import json
 import threading
+import time
+from collections.abc import Mapping
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.counters import BUCKETS, Counters, count, latency
-from tasks.ledger.ledger import Ledger
-from tasks.monitoring.metrics import HELP, exposition
+from tasks.counters import BUCKETS, CallbackResult, Counters, count, latency
+from tasks.ledger.delivery import Outcome
+from tasks.ledger.ledger import Acceptance, Ledger
+from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
+from tasks.media_renewal import quota_keys
+from tasks.monitoring import jobs
+from tasks.monitoring.heartbeat import Heartbeat
+from tasks.monitoring.metrics import FROM_ZERO, HELP, exposition
 from tasks.monitoring.queue_status import Queues
 from tasks.storage import keys
 from tasks.storage.connections import Redis, connect
-from tests.support.ledger import settled
+from tests.support.ledger import missed, settled
 from tests.support.servers import Server, silent
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def exposed(client: Redis) -> Samples:
-    """Every sample, read by Prometheus' own parser."""
-    text = exposition(client, Queues(client, {})).decode()
+APPS = {"default": "ww-1", "sales": "ww-1", "service": "ww-2"}  # app → corp id
+
+
+def exposed(client: Redis, apps: Mapping[str, str] | None = None) -> Samples:
+    """Every sample, read by Prometheus' own parser. `apps`: those that are configured, with their corp ids."""
+    text = exposition(client, Queues(client, {}, corps=apps)).decode()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -116,3 +127,153 @@ def test_every_name_is_the_products_and_has_its_help(redis_client: Redis) -> Non
     families = list(text_string_to_metric_families(exposition(redis_client, Queues(redis_client, {})).decode()))
     assert all(family.name.startswith("wecom_welcome_") and family.documentation for family in families)
     assert {f"wecom_welcome_{name}" for name in HELP} <= {s.name for family in families for s in family.samples}
+
+
+# ------------------------------------------------------------------------------------------------ from zero
+
+
+def test_a_counter_is_there_at_zero_before_its_first_count(redis_client: Redis) -> None:
+    samples = exposed(redis_client, APPS)
+    for app in APPS:
+        for result in CallbackResult:
+            assert value(samples, "callbacks_total", app=app, result=result) == 0
+        for outcome in Outcome:
+            known = outcome not in (Outcome.REHEARSED, Outcome.UNANNOUNCED)
+            assert value(samples, "outcomes_total", app=app, outcome=outcome) == (0 if known else None)
+        for name in ("recoveries_total", "limited_total", "overloaded_total", "greeting_seconds_count"):
+            assert value(samples, name, app=app) == 0
+        assert value(samples, "greeting_seconds_bucket", app=app, le="+Inf") == 0
+        assert [value(samples, "followups_total", app=app, result=one) for one in ("done", "failed")] == [0, 0]
+
+
+def test_what_is_counted_takes_the_place_of_its_zero(redis_client: Redis) -> None:
+    before = exposed(redis_client, APPS)
+    for app, outcome, number in (("sales", "sent", 3), ("sales", "of a later release", 2), ("gone", "sent", 1)):
+        redis_client.hincrby(keys.COUNTERS, count("outcomes_total", app=app, outcome=outcome), number)
+    samples = exposed(redis_client, APPS)
+    assert value(samples, "outcomes_total", app="sales", outcome="sent") == 3
+    assert value(samples, "outcomes_total", app="sales", outcome="of a later release") == 2
+    assert value(samples, "outcomes_total", app="gone", outcome="sent") == 1
+    assert value(samples, "outcomes_total", app="service", outcome="sent") == 0
+    assert len(samples) == len(before) + 2
+
+
+def test_every_result_of_a_callback_has_its_zero() -> None:
+    assert {one.value for one in Acceptance} <= set(CallbackResult)
+    assert set(FROM_ZERO["callbacks_total"]["result"]) == set(CallbackResult)
+
+
+# ------------------------------------------------------------------------------------------------ what is so now
+
+
+def test_when_wecom_last_sent_an_event_is_known_and_no_forgery_or_rehearsal_counts(redis_client: Redis) -> None:
+    counters = Counters(redis_client)
+    for result in CallbackResult:
+        counters.answered("sales", result) if result.is_of_wecom else counters.answered("service", result)
+    counters.flush()
+    samples = exposed(redis_client, APPS)
+    now = redis_client.time()[0]
+    assert value(samples, "last_callback_timestamp_seconds", app="sales") == pytest.approx(now, abs=5)
+    assert value(samples, "last_callback_timestamp_seconds", app="service") is None
+    assert value(samples, "callbacks_total", app="service", result="forged") == 1
+    assert value(samples, "callbacks_total", app="sales", result="stored") == 1
+
+
+def test_the_time_of_a_callback_is_kept_until_redis_is_back(redis_client: Redis) -> None:
+    counters = Counters(redis_client)
+    counters.answered("sales", CallbackResult.UNAVAILABLE)
+    with Server(silent) as away:
+        counters._redis = connect(f"redis://127.0.0.1:{away.port}", timeout=0.05)
+        counters.flush()
+    counters._redis = redis_client
+    counters.flush()
+    samples = exposed(redis_client, APPS)
+    assert value(samples, "last_callback_timestamp_seconds", app="sales") is not None
+    assert value(samples, "callbacks_total", app="sales", result="unavailable") == 1
+
+
+def test_the_missed_are_counted_and_since_when_the_first_of_them_waits(redis_client: Redis) -> None:
+    now = redis_client.time()[0]
+    for ago in (7200, 60):
+        missed(redis_client, ago=ago)
+    samples = exposed(redis_client, APPS)
+    assert value(samples, "missed_open", app="default") == 2
+    assert value(samples, "missed_oldest_timestamp_seconds", app="default") == pytest.approx(now - 7200, abs=5)
+    assert value(samples, "missed_open", app="sales") == 0
+    assert value(samples, "missed_oldest_timestamp_seconds", app="sales") is None
+
+
+def test_follow_ups_that_wait_and_how_long_the_first_is_overdue(redis_client: Redis, ledger: Ledger) -> None:
+    assert value(exposed(redis_client), "followups_oldest_seconds") == 0
+    now = redis_client.time()[0]
+    redis_client.zadd(keys.FOLLOWUP_DUE, {"later": (now + 900) * 1000})
+    samples = exposed(redis_client)
+    assert (value(samples, "followups_waiting"), value(samples, "followups_oldest_seconds")) == (1, 0)
+    redis_client.zadd(keys.FOLLOWUP_DUE, {"overdue": (now - 900) * 1000})
+    samples = exposed(redis_client)
+    assert value(samples, "followups_waiting") == 2
+    assert value(samples, "followups_oldest_seconds") == pytest.approx(900, abs=5)
+
+
+def test_a_paused_queue_is_one(redis_client: Redis) -> None:
+    QueuePauses(redis_client).pause(FOLLOW_UPS, "somebody")
+    samples = exposed(redis_client)
+    assert value(samples, "queue_paused", queue="follow-ups") == 1
+    assert value(samples, "queue_paused", queue="welcome") == 0
+
+
+def test_the_images_of_a_corp_are_shown_for_each_of_its_apps(redis_client: Redis) -> None:
+    day, month = quota_keys("ww-1")
+    redis_client.mset({day: 12, month: 40})
+    samples = exposed(redis_client, APPS)
+    for app in ("default", "sales"):
+        assert value(samples, "image_uploads", app=app, per="day") == 12
+        assert value(samples, "image_uploads", app=app, per="month") == 40
+    assert value(samples, "image_uploads", app="service", per="month") == 0
+    assert value(samples, "image_uploads_limit", app="service", per="day") == 1000
+
+
+def test_roles_have_as_many_processes_as_send_heartbeats(redis_client: Redis) -> None:
+    now = redis_client.time()[0]
+    for pid, silence in ((1, 0), (2, 1), (3, 60)):
+        about = json.dumps({"since": 1, "busy": 0, "doing": [], "skew": 2.5, "clock": now + 1})
+        redis_client.hset(keys.PROCESSES, f"welcome|a|{pid}", f"{(now - silence) * 1000}|{about}")
+    samples = exposed(redis_client)
+    roles = {role: value(samples, "processes", role=role) for role in ("web", "welcome", "upkeep", "beat")}
+    assert roles == {"web": 0, "welcome": 2, "upkeep": 0, "beat": 0}
+    assert value(samples, "clock_skew_seconds", role="welcome", host="a", pid="1") == 2.5
+    assert value(samples, "redis_clock_skew_seconds") == pytest.approx(1.5, abs=1.1)
+
+
+def test_no_clock_is_known_before_wecom_has_told_the_time(redis_client: Redis) -> None:
+    Heartbeat(redis_client, "web").beat()
+    assert not [name for name, _ in exposed(redis_client) if "skew" in name]
+
+
+def test_a_job_has_its_last_success_and_its_last_failure(redis_client: Redis) -> None:
+    samples = exposed(redis_client)
+    assert value(samples, "job_interval_seconds", task="trim_ledger") == 600
+    assert value(samples, "job_last_success_timestamp_seconds", task="trim_ledger") is None
+    with pytest.raises(OSError, match="disk"), jobs.recorded(redis_client, "tasks.upkeep.trim_ledger"):
+        raise OSError("disk")
+    samples = exposed(redis_client)
+    assert value(samples, "job_last_failure_timestamp_seconds", task="trim_ledger") == pytest.approx(time.time(), abs=5)
+    assert value(samples, "job_last_success_timestamp_seconds", task="trim_ledger") is None
+    with jobs.recorded(redis_client, "tasks.upkeep.trim_ledger"):
+        pass
+    samples = exposed(redis_client)
+    assert value(samples, "job_last_success_timestamp_seconds", task="trim_ledger") == pytest.approx(time.time(), abs=5)
+    assert value(samples, "job_last_failure_timestamp_seconds", task="trim_ledger") is not None
+
+
+def test_what_a_scrape_asks_redis_does_not_grow_with_what_it_holds(redis_client: Redis, ledger: Ledger) -> None:
+    def commands() -> int:
+        before = redis_client.info("stats")["total_commands_processed"]
+        exposed(redis_client, APPS)
+        return int(redis_client.info("stats")["total_commands_processed"] - before)
+
+    few = commands()
+    for _ in range(30):
+        missed(redis_client)
+        settled(ledger)
+    assert commands() == few

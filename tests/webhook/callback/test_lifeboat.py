@@ -1,6 +1,7 @@
 """What WeCom, load balancers, Prometheus and operators are told while the web process greets by itself."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +45,11 @@ def web(hurt_server: RedisServer, wecom: StandIn, tmp_path: Path) -> Iterator[We
 def metrics(web: Web) -> dict[str, float]:
     answer = web.get("/metrics")
     assert answer.status_code == 200
-    families = text_string_to_metric_families(answer.text)
-    return {sample.name: sample.value for family in families for sample in family.samples}
+    found: Counter[str] = Counter()  # the sum of all labels
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            found[sample.name] += sample.value
+    return found
 
 
 @troubles
@@ -83,6 +87,8 @@ def test_readiness_and_metrics_say_that_it_is_in_use(web, hurt_server):
         for path in ("/readyz", "/readyz/intake"):
             assert web.get(path).json["lifeboat"]["waiting"] == 1
         found = metrics(web)
+    assert (found["wecom_welcome_redis_up"], found["wecom_welcome_lifeboat_ready"]) == (0, 1)
+    assert found["wecom_welcome_build_info"] == 1
     assert found["wecom_welcome_lifeboat_in_use"] == 1
     assert found["wecom_welcome_lifeboat_waiting"] == 1
     web.lifeboat.round()

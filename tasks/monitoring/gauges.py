@@ -1,0 +1,120 @@
+"""What is so now, as Prometheus' gauges: queues, tokens, media, limits, processes, jobs. Pure: values in, metrics out.
+
+A value that is not known has no sample; it is never zero.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from tasks.monitoring.queue_status import Reading
+from tasks.monitoring.snapshot import ROLES, Snapshot
+
+NAMESPACE = "wecom_welcome_"
+Sample = tuple[tuple[str, ...], float | None]  # (values of the labels, value)
+
+
+def gauge(name: str, text: str, labels: Iterable[str] = (), samples: Iterable[Sample] = ()) -> Metric:
+    """A gauge with these samples, without those whose value is None."""
+    family = GaugeMetricFamily(NAMESPACE + name, text, labels=tuple(labels))
+    for values, value in samples:
+        if value is not None:
+            family.add_metric(values, value)
+    return family
+
+
+def single(name: str, text: str, value: float | None) -> Metric:
+    """A gauge without labels."""
+    return gauge(name, text, samples=[((), value)])
+
+
+def of_queues(reading: Reading, refused: Mapping[str, bool]) -> Iterator[Metric]:
+    """Queues, Redis' memory, tokens, media and WeCom's limits. `refused`: app → whether WeCom refuses its secret."""
+    yield single("queue_waiting", "Events that no worker has taken yet", reading.waiting)
+    yield single("queue_in_flight", "Events that a worker has", reading.in_flight)
+    yield single("queue_oldest_seconds", "Age of the oldest event that no worker has taken", reading.oldest)
+    yield single("worker_silence_seconds", "Since a worker last took a message from the queue", reading.silence)
+    yield single("upkeep_waiting", "Messages on the slow queue", reading.upkeep)
+    yield single("redis_memory_bytes", "Memory that Redis uses", reading.memory)
+    yield single("redis_memory_limit_bytes", "Redis' maxmemory, where it has one", reading.memory_limit)
+    yield _by_app("token_left_seconds", "Life left of the access token, while there is one", reading.tokens)
+    yield _by_app("token_refused", "1 while WeCom refuses the app's secret, else 0", refused)
+    media = reading.media
+    yield _by_app(
+        "media_left_seconds",
+        "Until the first media id of the welcome book ends",
+        {app: one.left for app, one in media.items()},
+    )
+    yield _by_app(
+        "media_failing",
+        "Files of the welcome book that are not at WeCom, or not renewed",
+        {app: len(one.absent) + len(one.failing) for app, one in media.items()},
+    )
+    calls = [
+        (app, per, number, limit)
+        for app, one in reading.calls.items()
+        for per, number, limit in (("minute", one.minute, one.limits.minute), ("hour", one.hour, one.limits.hour))
+    ]
+    labels = ("app", "per")
+    sent = "Greetings sent to WeCom in the last minute and hour, which count for its limit"
+    yield gauge("calls", sent, labels, (((app, per), number) for app, per, number, _ in calls))
+    yield gauge("calls_limit", "How many may be sent", labels, (((app, per), limit) for app, per, _, limit in calls))
+    held = {app: one.is_held for app, one in reading.calls.items()}
+    yield _by_app("calls_held", "1 while greetings wait for WeCom's limits, else 0", held)
+
+
+def of_apps(snapshot: Snapshot) -> Iterator[Metric]:
+    """Missed customers, callbacks, images, pauses and follow-ups."""
+    apps = snapshot.apps.items()
+    yield _by_app("missed_open", "Missed customers whom nobody has ticked off", {app: one.missed for app, one in apps})
+    yield _by_app(
+        "missed_oldest_timestamp_seconds",
+        "When the first of them was added",
+        {app: one.oldest_missed for app, one in apps},
+    )
+    yield _by_app(
+        "last_callback_timestamp_seconds",
+        "When WeCom last sent an event",
+        {app: one.last_callback for app, one in apps},
+    )
+    images = [(app, per, uploaded, allowed) for app, one in apps for per, (uploaded, allowed) in one.images.items()]
+    labels = ("app", "per")
+    text = "Permanent images that were uploaded for the app's corp today and this month"
+    yield gauge("image_uploads", text, labels, (((app, per), number) for app, per, number, _ in images))
+    text = "How many WeCom allows its corp"
+    yield gauge("image_uploads_limit", text, labels, (((app, per), number) for app, per, _, number in images))
+    paused = snapshot.paused.items()
+    text = "1 while somebody has paused the queue, else 0"
+    yield gauge("queue_paused", text, ("queue",), (((queue,), is_paused) for queue, is_paused in paused))
+    yield single("followups_waiting", "Follow-ups (tags, remarks) that are not done yet", snapshot.follow_ups)
+    text = "For how long the first of them is overdue; 0 while none is"
+    yield single("followups_oldest_seconds", text, snapshot.follow_ups_oldest)
+
+
+def of_processes(snapshot: Snapshot) -> Iterator[Metric]:
+    """Processes, their clocks, and the scheduled jobs."""
+    labels = ("role", "host", "pid")
+    each = [((one.role, one.host, str(one.pid)), one) for one in snapshot.processes]
+    text = "Processes with a heartbeat within the last seconds"
+    yield gauge("processes", text, ("role",), (((role,), snapshot.at_work(role)) for role in ROLES))
+    text = "Since the process' last heartbeat"
+    yield gauge("process_silence_seconds", text, labels, ((values, one.silence) for values, one in each))
+    text = "Greetings or tasks that the process has, at its last heartbeat"
+    yield gauge("process_tasks", text, labels, ((values, one.busy) for values, one in each))
+    text = "How many greetings it may have at once"
+    yield gauge("process_greetings_limit", text, labels, ((values, one.limit) for values, one in each))
+    text = "How far the process' clock is ahead of WeCom's"
+    yield gauge("clock_skew_seconds", text, labels, ((values, one.skew) for values, one in each))
+    yield single("redis_clock_skew_seconds", "How far Redis' clock is ahead of WeCom's", snapshot.redis_skew)
+    task = ("task",)
+    last = [((job.name.removeprefix("tasks.upkeep."),), job) for job in snapshot.jobs]
+    text = "How often the scheduled job runs"
+    yield gauge("job_interval_seconds", text, task, ((name, job.every) for name, job in last))
+    text = "When it last succeeded"
+    yield gauge("job_last_success_timestamp_seconds", text, task, ((name, job.fine_at) for name, job in last))
+    text = "When it last failed"
+    yield gauge("job_last_failure_timestamp_seconds", text, task, ((name, job.failed_at) for name, job in last))
+
+
+def _by_app(name: str, text: str, values: Mapping[str, float | None]) -> Metric:
+    return gauge(name, text, ("app",), (((app,), value) for app, value in values.items()))
