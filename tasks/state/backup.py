@@ -10,6 +10,7 @@ The table of tasks.storage.keys says what is in it. Tokens, session keys, queues
 secrets, or of the moment.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -17,9 +18,9 @@ import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 from tasks.books.media_store import MediaStore
 from tasks.ledger.rows import for_backup, from_row, index
@@ -33,41 +34,81 @@ VERSION = 1
 _BATCH = 500
 
 
+Progress: TypeAlias = Callable[[int, int], None]  # (done, of how many)
+
+
+def _unseen(_: int, __: int) -> None:
+    """Progress that nobody looks at."""
+
+
 class BackupError(Exception):
     """A file that is no backup, or not one for here; the message says what to do."""
 
 
-def backup(client: Redis, file: Path) -> int:
-    """Write everything that is state to a file that only its owner can read. → how many keys. Raises OSError."""
+def backup(client: Redis, file: Path, force: bool = False, progress: Progress = _unseen) -> int:
+    """Write everything that is state to a file that only its owner can read. → how many keys.
+
+    The file is there whole, on the disk, or not at all. Raises OSError; FileExistsError if it is there already, unless
+    `force`.
+    """
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    if file.exists() and not force:  # before the work, and again at its end
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file))
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600: it has customers' names
     try:
-        with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            count = 0
-            with archive.open("state.jsonl", "w") as lines:
-                for line in _lines(client):
-                    lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-                    count += 1
-            contents = MediaStore(client, limit=0)
-            for sha256 in contents.sizes():
-                content = contents.get(sha256)
-                if content is not None:
-                    archive.writestr(f"media/{sha256}", content)
-            manifest = {
-                "format": FORMAT,
-                "version": VERSION,
-                "state": str(formats.STATE),
-                "at": int(time.time()),
-                "keys": count,
-            }
-            archive.writestr("manifest.json", json.dumps(manifest))
-        Path(name).replace(file)
-    except BaseException:
+        with os.fdopen(handle, "wb") as out:
+            count = write(client, out, progress)
+            out.flush()
+            os.fsync(out.fileno())
+        _put_in_place(Path(name), file, force)
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
     return count
 
 
-def restore(client: Redis, file: Path, force: bool = False) -> int:
+def write(client: Redis, out: IO[bytes], progress: Progress = _unseen) -> int:
+    """Write everything that is state. → how many keys. `progress`: told (done, of about how many)."""
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        count, total = 0, int(client.dbsize())
+        with archive.open("state.jsonl", "w") as lines:
+            for line in _lines(client):
+                lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                count += 1
+                progress(count, total)
+        contents = MediaStore(client, limit=0)
+        for number, sha256 in enumerate(contents.sizes(), count + 1):
+            content = contents.get(sha256)
+            if content is not None:
+                archive.writestr(f"media/{sha256}", content)
+            progress(number, total)
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "state": str(formats.STATE),
+            "at": int(time.time()),
+            "keys": count,
+        }
+        archive.writestr("manifest.json", json.dumps(manifest))
+    return count
+
+
+def _put_in_place(made: Path, file: Path, force: bool) -> None:
+    """Give a file that is complete its name, and never another's unless `force`. Raises OSError."""
+    if not force:
+        try:
+            os.link(made, file)
+        except FileExistsError:  # somebody has made it meanwhile
+            raise
+        except OSError:  # a file system without hard links
+            if file.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from None
+        else:
+            return
+    made.replace(file)
+
+
+def restore(client: Redis, file: Path, force: bool = False, progress: Progress = _unseen) -> int:
     """Put a backup's state in place. → how many keys. Raises BackupError or OSError, before anything has changed.
 
     `force`: even where there is state already, all of which goes but for the events that are being worked on. A book
@@ -75,7 +116,7 @@ def restore(client: Redis, file: Path, force: bool = False) -> int:
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            _check(archive)
+            total = _check(archive)
             if not force and any(key != keys.AUDIT for key in _keys(client)):
                 raise BackupError("there is state here already; `restore --force` replaces all of it")
             before = {app: int(number) for app, number in _current_books(client).items()}
@@ -87,11 +128,12 @@ def restore(client: Redis, file: Path, force: bool = False) -> int:
                     count += 1
                     if count % _BATCH == 0:
                         pipe.execute()
+                        progress(count, total)
                 pipe.execute()
-            for name in archive.namelist():
-                if name.startswith("media/"):
-                    content = archive.read(name)
-                    client.set(keys.media(hashlib.sha256(content).hexdigest()), content)
+            for number, name in enumerate(_media(archive), count + 1):
+                content = archive.read(name)
+                client.set(keys.media(hashlib.sha256(content).hexdigest()), content)
+                progress(number, total)
             _renumber(client, before)
             return count
     except zipfile.BadZipFile:
@@ -165,8 +207,12 @@ def _current_books(client: Redis) -> Mapping[str, str]:
 # ------------------------------------------------------------------------------------------------ in
 
 
-def _check(archive: zipfile.ZipFile) -> None:
-    """Whether a restore would come to its end. Raises BackupError."""
+def _media(archive: zipfile.ZipFile) -> list[str]:
+    return [name for name in archive.namelist() if name.startswith("media/")]
+
+
+def _check(archive: zipfile.ZipFile) -> int:
+    """Whether a restore would come to its end. → how many keys and files it has. Raises BackupError."""
     try:
         manifest = json.loads(archive.read("manifest.json"))
         if manifest["format"] != FORMAT:
@@ -184,6 +230,7 @@ def _check(archive: zipfile.ZipFile) -> None:
         raise BackupError(str(error)) from None
     if sum(1 for _ in _read(archive)) != count or archive.testzip() is not None:
         raise BackupError(f"{archive.filename} is damaged; use another backup")
+    return count + len(_media(archive))
 
 
 def _read(archive: zipfile.ZipFile) -> Iterator[dict[str, Any]]:

@@ -33,5 +33,13 @@ def complaint(result: Result) -> str:
     return line.removeprefix("wecom-welcome: ")
 
 
+def complaints(result: Result) -> list[str]:
+    """The messages of a failing command: a line on stderr for each mistake."""
+    assert result.exit_code == 1, result.output
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("wecom-welcome: ") for line in lines), lines
+    return [line.removeprefix("wecom-welcome: ") for line in lines]
+
+
 def failure(*arguments: str, **environ: str) -> str:
     return complaint(run(*arguments, **environ))

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from tasks.spelling import nearest
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.calls import DownloadedFile
 from tasks.wecom.catalogue import Entry, calls
@@ -100,6 +101,7 @@ def _list_option() -> click.Option:
 
 def _like(name: str, known: Mapping[str, Entry]) -> str:
     near = [path for path in known if path.endswith(f"/{name.rpartition('/')[2]}")]
+    near = near or list(filter(None, [nearest(name, known, 0.75)]))
     return f". Do you mean {' or '.join(near[:3])}?" if near else ""
 
 

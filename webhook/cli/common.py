@@ -35,14 +35,14 @@ APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where s
 
 
 class CommandFailure(click.ClickException):
-    """A failed command: one line on stderr, one for each of several settings that are wrong; exit code 1."""
+    """A failed command: one line on stderr, one for each mistake in settings or in a book; exit code 1."""
 
     def __init__(self, message: str, *further: str) -> None:
         super().__init__(message)
-        self._further = further
+        self.lines = (message, *further)
 
     def show(self, file: Any = None) -> None:
-        say(*(f"wecom-welcome: {line}" for line in (self.message, *self._further)), err=True)
+        say(*(f"wecom-welcome: {line}" for line in self.lines), err=True)
 
 
 class Misuse(CommandFailure):
@@ -151,4 +151,4 @@ def read_book(file: Path) -> tuple[Book, Bundle]:
     except UnicodeDecodeError:
         raise CommandFailure(f"{file} is not UTF-8") from None
     except BookError as error:
-        raise CommandFailure(f"{file}: " + "; ".join(map(str, error.problems))) from None
+        raise CommandFailure(*(f"{file}: {problem}" for problem in error.problems)) from None

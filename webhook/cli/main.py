@@ -2,7 +2,9 @@
 
 import io
 import os
+import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,10 +20,11 @@ from webhook.cli.api import Api
 from webhook.cli.audit import audit
 from webhook.cli.channels import channels
 from webhook.cli.check import check
-from webhook.cli.common import CommandFailure, Misuse, account, one_app, redis_failure, with_redis
+from webhook.cli.common import CommandFailure, account, one_app, redis_failure, with_redis
 from webhook.cli.completion import completion
 from webhook.cli.deliveries import deliveries
 from webhook.cli.missed import missed
+from webhook.cli.misuse import misuse
 from webhook.cli.roles import role, up
 from webhook.cli.simulate import simulate
 from webhook.cli.state import backup, forget, restore
@@ -42,36 +45,35 @@ def _write_anything() -> None:
 class _Group(click.Group):
     """Turns what commands raise into one line."""
 
+    _typed: Sequence[str] = ()
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _write_anything()
         return super().main(*args, **kwargs)
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **kwargs: Any) -> click.Context:
+        self._typed = tuple(args)
         try:
-            return super().make_context(*args, **kwargs)
+            return super().make_context(info_name, args, *more, **kwargs)
         except click.UsageError as error:
-            raise _misuse(error) from None
+            raise misuse(error, self, self._typed) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise _misuse(error) from None
+            raise misuse(error, self, self._typed) from None
         except SettingsError as error:
             raise CommandFailure(*(f"settings: {problem}" for problem in error.problems)) from None
         except EmbeddedError as error:
             raise CommandFailure(str(error)) from None
         except redis.RedisError as error:
             raise redis_failure(error) from None
-        except BrokenPipeError:
-            sys.stderr.close()
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(128 + signal.SIGINT) from None
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
             return None
-
-
-def _misuse(error: click.UsageError) -> Misuse:
-    """A mistake of typing in one line: click's own takes three."""
-    command = error.ctx.command_path if error.ctx else "wecom-welcome"
-    return Misuse(f"{error.format_message()} See `{command} --help`.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

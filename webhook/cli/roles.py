@@ -162,4 +162,4 @@ def _check_books(config: Settings) -> None:
             try:
                 read_book(app.book)
             except CommandFailure as error:
-                raise CommandFailure(f"WELCOME_BOOK of app {app.name}: {error.message}") from None
+                raise CommandFailure(*(f"WELCOME_BOOK of app {app.name}: {line}" for line in error.lines)) from None

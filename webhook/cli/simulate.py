@@ -1,7 +1,8 @@
 """`wecom-welcome simulate`: rehearsals, sent to a callback URL."""
 
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import click
 import redis
@@ -44,13 +45,17 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
     url = url or _callback_url(config, app)
     ledger = _ledger_if_reachable(config)
 
+    ended = threading.Event()
+
     def one(number: int) -> Delivered:
-        time.sleep(max(0.0, started + number / rate - time.monotonic()))
+        if ended.wait(max(0.0, started + number / rate - time.monotonic())):
+            raise CancelledError
         return rehearse(app, url, member, state)
 
     failures = unanswered = 0
     started = time.monotonic()
-    with ThreadPoolExecutor(16) as pool:
+    pool = ThreadPoolExecutor(16)
+    try:
         for delivered in pool.map(one, range(count)):
             answer = delivered.reason if delivered.status is None else f"HTTP {delivered.status}"
             line = f"{delivered.event.id}  {answer} in {delivered.seconds * 1000:.0f} ms"
@@ -62,6 +67,9 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
                 failures += outcome is None or not outcome.startswith("rehearsed")
                 line += f"  {outcome or f'no outcome after {config.window:g} s'}"
             say(line)
+    finally:
+        ended.set()  # after Ctrl-C: no further one
+        pool.shutdown(cancel_futures=True)
     if failures:
         cure = f"is {url} right, and is `up` running with these settings?" if unanswered else "`deliveries` says why"
         raise CommandFailure(f"{failures} of {count} rehearsals failed: {cure}")

@@ -1,5 +1,7 @@
 """`wecom-welcome backup`, `restore`, `forget`: state as a whole, and one customer's part of it."""
 
+import signal
+import sys
 from pathlib import Path
 
 import click
@@ -12,32 +14,48 @@ from tasks.services import Services, build_services
 from tasks.state import backup as storage
 from tasks.state import erasure
 from webhook.cli.common import APP, CommandFailure, named_app, record, with_redis
-from webhook.cli.terminal import say
+from webhook.cli.terminal import Progress, say
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
+STDOUT = Path("-")
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
 @APP
-def backup(file: Path, app_name: str | None) -> None:
+def backup(file: Path, force: bool, app_name: str | None) -> None:
     """Write everything that is state to FILE: books with their history and media, the ledger, totals.
 
-    Tokens and welcome codes are not in it. Customers' names and ids are: keep it where only you can read it. It may
-    be made while everything runs.
+    Tokens and welcome codes are not in it. Customers' names and ids are: only its owner can read it, so keep it where
+    that stays so. It may be made while everything runs. FILE is there whole or not at all. With - it goes to stdout.
 
     \b
     Example:  wecom-welcome backup welcome-2026-11-22.zip
+              wecom-welcome backup - | ssh backups 'umask 077; cat > welcome.zip'
     """
+    if file == STDOUT and sys.stdout.isatty():
+        raise CommandFailure("a backup is no text for a terminal: `wecom-welcome backup FILE`, or pipe it on")
     services = _services(app_name)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no half file stays
     try:
-        count = storage.backup(services.redis, file)
+        with Progress("backing up") as progress:
+            if file == STDOUT:
+                count = storage.write(services.redis, sys.stdout.buffer, progress)
+            else:
+                count = storage.backup(services.redis, file, force, progress)
+    except FileExistsError:
+        raise CommandFailure(f"{file} exists already; choose another name, or replace it with --force") from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(services, Act.BACKED_UP, target=file.name, number=count)
-    say(f"{file}: {count} entries")
+    to_stdout = file == STDOUT
+    say(f"{'stdout' if to_stdout else file}: {count} entries", err=to_stdout)
     if has_events(lifeboat.folder(services.settings)):
-        say("the lifeboat has events that are not in the ledger yet, and so not in this backup: make another soon")
+        said = "the lifeboat has events that are not in the ledger yet, and so not in this backup: make another soon"
+        say(said, err=to_stdout)
 
 
 @click.command()
@@ -52,7 +70,11 @@ def restore(file: Path, force: bool, app_name: str | None) -> None:
     """
     services = _services(app_name)
     try:
-        count = storage.restore(services.redis, file, force)
+        with Progress("restoring") as progress:
+            count = storage.restore(services.redis, file, force, progress)
+    except KeyboardInterrupt:
+        say("wecom-welcome: interrupted; run `restore --force` again, since a part may be in place", err=True)
+        raise
     except storage.BackupError as error:
         raise CommandFailure(str(error)) from None
     except OSError as error:

@@ -1,22 +1,54 @@
 """All that commands print, in one place: what comes from outside ends no line and steers no terminal.
 
 Names, States, messages of WeCom's and what was typed stand in lines of output; each is spelled as
-`tasks.visible_text.escaped` has it. Commands print in no other way, but for the bytes of a file
-that `api` downloads to stdout.
+`tasks.visible_text.escaped` has it. Commands print in no other way, but for the bytes of a file that goes to stdout.
+
+Colours and progress are for people: on a terminal only, without colours where NO_COLOR says so, and with them in a file
+where FORCE_COLOR does. With TERM=dumb there are neither.
 """
 
 import json
+import os
 import sys
+import time
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from types import TracebackType
+from typing import IO, Any
 
 import click
+from wcwidth import wcswidth
 
 from tasks.visible_text import escaped
 
 
+class Colour(Enum):
+    """What a colour says."""
+
+    FINE = "green"
+    REMARK = "yellow"
+    WRONG = "red"
+
+
+class Painted(str):
+    """A part of a line in a colour."""
+
+    __slots__ = ("colour",)
+
+    def __new__(cls, text: str, colour: Colour | None) -> "Painted":
+        made = super().__new__(cls, text)
+        made.colour = colour
+        return made
+
+    colour: Colour | None
+
+
 def say(*lines: object, err: bool = False) -> None:
-    """Print each as one line, whatever is in it: on stdout, or on stderr with `err`."""
+    """Print each as one line, whatever is in it: on stdout, or on stderr with `err`. A tuple is a line of parts."""
+    coloured = _coloured(sys.stderr if err else sys.stdout)
     for line in lines:
-        click.echo(escaped(str(line)), err=err)
+        parts = line if isinstance(line, tuple) else (line,)
+        click.echo("".join(_part(one, coloured) for one in parts), err=err, color=coloured)
 
 
 def say_json(value: object, indent: int | None = None) -> None:
@@ -32,3 +64,67 @@ def say_document(text: str) -> None:
         return
     for line in text.removesuffix("\n").split("\n"):
         click.echo("\t".join(map(escaped, line.split("\t"))))
+
+
+def padded(text: str, width: int) -> str:
+    """A column of so many places on a terminal, where a Chinese character takes two. What is longer stays whole."""
+    line = escaped(text)
+    return line + " " * (width - max(0, wcswidth(line)))
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines whose columns stand below each other; the last one is as long as it is."""
+    lines = [[escaped(cell) for cell in row] for row in rows]
+    columns = max(map(len, lines), default=0)
+    widths = [
+        max((max(0, wcswidth(line[n])) for line in lines if n < len(line) - 1), default=0) for n in range(columns)
+    ]
+    return [
+        "  ".join([*(padded(cell, widths[n]) for n, cell in enumerate(line[:-1])), line[-1]]).rstrip() for line in lines
+    ]
+
+
+class Progress:
+    """How far long work is, on stderr where that is a terminal: one line, which goes at the end."""
+
+    _EVERY = 0.2  # seconds
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = sys.stderr.isatty() and not _is_dumb()
+        self._next = time.monotonic() + self._EVERY  # what is quick shows none
+        self._drawn = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        if self._drawn:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Tell how much is done, of how much."""
+        if not self._shown or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._EVERY
+        self._drawn = True
+        far = f"{done}" if not total else f"{min(100, 100 * done // total)} % ({done} of {max(done, total)})"
+        click.echo(f"\r\x1b[K{self._what}: {far}", nl=False, err=True)
+
+
+def _part(part: object, coloured: bool) -> str:
+    text = escaped(str(part))
+    colour = part.colour if isinstance(part, Painted) else None
+    return click.style(text, fg=colour.value, bold=colour is Colour.WRONG) if coloured and colour is not None else text
+
+
+def _coloured(stream: IO[Any]) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
+        return True
+    return stream.isatty() and not _is_dumb()
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM") == "dumb"

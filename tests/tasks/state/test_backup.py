@@ -1,6 +1,7 @@
 """A backup is everything that is state and no secret; a restore puts it back."""
 
 import json
+import resource
 import stat
 import zipfile
 from datetime import datetime
@@ -165,6 +166,56 @@ def test_a_backup_that_fails_leaves_no_file_behind(redis_client: Redis, books: B
     with pytest.raises(OSError, match="directory"):
         backup.backup(redis_client, tmp_path / "a.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_backup_is_never_replaced_unless_that_is_asked_for(
+    redis_client: Redis, books: BookStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.save("default", a_template("text: t"))
+    file = tmp_path / "a.zip"
+    file.write_text("another's")
+    with pytest.raises(FileExistsError):
+        backup.backup(redis_client, file)
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # somebody makes it while the backup is written
+    with pytest.raises(FileExistsError):
+        backup.backup(redis_client, file)
+    monkeypatch.undo()
+    assert file.read_text() == "another's"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    backup.backup(redis_client, file, force=True)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert zipfile.ZipFile(file).testzip() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_full_disk_leaves_neither_a_half_backup_nor_the_old_one_broken(
+    redis_client: Redis, books: BookStore, tmp_path: Path
+) -> None:
+    books.save("default", the_example(), FILES)
+    backup.backup(redis_client, tmp_path / "a.zip")
+    whole = (tmp_path / "a.zip").read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2, before[1]))
+    try:
+        for force, name in ((False, "b.zip"), (True, "a.zip")):
+            with pytest.raises(OSError, match="too large"):
+                backup.backup(redis_client, tmp_path / name, force)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    assert (tmp_path / "a.zip").read_bytes() == whole
+
+
+def test_progress_is_told_and_comes_to_its_end(redis_client: Redis, books: BookStore, tmp_path: Path) -> None:
+    books.save("default", the_example(), FILES)
+    out: list[tuple[int, int]] = []
+    back: list[tuple[int, int]] = []
+    backup.backup(redis_client, tmp_path / "a.zip", progress=lambda *far: out.append(far))
+    redis_client.flushall()
+    backup.restore(redis_client, tmp_path / "a.zip", progress=lambda *far: back.append(far))
+    assert out == sorted(out)
+    assert len({total for _, total in out}) == 1
+    assert back[-1][0] == back[-1][1]
 
 
 def test_the_console_finds_after_a_restore_what_it_found_before(

@@ -14,7 +14,7 @@ from tasks.storage.connections import Redis
 from tests.simulator.client import StandIn
 from tests.support import cli
 from tests.support.books import a_template
-from tests.support.cli import complaint, said
+from tests.support.cli import complaint, complaints, said
 from tests.support.ledger import missed
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -76,7 +76,7 @@ def test_what_commands_do_is_recorded_with_the_account(run: Run, redis_client: R
 def test_what_fails_is_not_recorded(run: Run) -> None:
     Path("bad.yaml").write_text("version: 9", "utf-8")
     for command in ("templates import bad.yaml", "restore absent.zip", "channels delete nobody --yes"):
-        complaint(run(*command.split()))
+        complaints(run(*command.split()))
     assert trail(run) == []
 
 

@@ -1,6 +1,7 @@
 """The command line: what each command says, on which stream, and with which exit code."""
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import click
 import pytest
 
 from tests.support.builders import CORP, ENVIRONMENT
-from tests.support.cli import failure, run
+from tests.support.cli import complaints, failure, run
 from tests.support.processes import COMMAND, free_port
-from tests.support.servers import Server, redis_saying
+from tests.support.servers import Server, answering, redis_saying, whole
+from tests.support.until import until
 from webhook.cli.main import main
 
 
@@ -101,6 +103,91 @@ def test_the_version_is_told():
     assert re.search(r"\d+\.\d+\.\d+", run("--version").stdout)
 
 
+# --- what is typed wrongly
+
+
+def wrongly_typed() -> Iterator[tuple[str, ...]]:
+    for path in COMMANDS:
+        command: click.Command = main
+        for name in path:
+            command = command.commands[name]  # type: ignore[attr-defined]
+        yield (*path, "--no-such-option")
+        if isinstance(command, click.Group):
+            yield path
+            yield (*path, "no-such-command") if path != ("api",) else (*path, "--lits")
+        elif any(one.required for one in command.params):
+            yield path
+        else:
+            yield (*path, "one", "two", "three")  # arguments that nothing takes
+        for option in command.params:
+            if isinstance(option, click.Option) and isinstance(option.type, click.Choice | click.IntRange):
+                yield (*path, *("one" for one in command.params if one.required), option.opts[0], "no-such-value")
+            elif isinstance(option, click.Option) and not option.is_flag and not option.count:
+                yield (*path, option.opts[0])  # without its value
+
+
+@pytest.mark.parametrize("typed", list(wrongly_typed()), ids=" ".join)
+def test_what_is_typed_wrongly_is_one_line_that_leads_to_the_help(typed):
+    result = run(*typed)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert re.fullmatch(r"wecom-welcome: .{5,}[.?!)] See `wecom-welcome( [a-z]+)* --help`\.", line)
+    help_ = re.search(r"See `wecom-welcome(.*) --help`", line)[1].split()
+    assert tuple(help_) == typed[: len(help_)]
+    assert run(*help_, "--help").exit_code == 0
+    assert not any(char in line for char in "\t\\")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("templtes", "Did you mean templates?"),
+        ("chanels list", "Did you mean channels?"),
+        ("templates lst", "Did you mean list?"),
+        ("up --prot 80", "Did you mean --port?"),
+        ("deliveries --outcome snt", "Did you mean sent?"),
+        ("role webb", "Did you mean web?"),
+        ("--app sales check", "The option --app belongs after the command."),
+        ("up --port 0", "--port takes a whole number from 1 to 65535, and not '0'."),
+        ("up --port x", "--port takes a whole number from 1 to 65535, and not 'x'."),
+        ("role", "`role` needs one of web, welcome, upkeep, beat."),
+        ("backup", "FILE is missing."),
+        ("templates diff a", "A takes a whole number, 1 or more, and not 'a'."),
+        ("", "Which command? There are up, role, check"),
+        ("templates", "Which command? There are validate, import,"),
+    ],
+)
+def test_what_was_meant_is_said(typed, meant):
+    result = run(*typed.split())
+    assert result.exit_code == 2
+    assert meant in result.stderr
+
+
+# --- ends
+
+
+def test_who_has_seen_enough_of_a_list_hears_no_complaint():
+    with subprocess.Popen(
+        [COMMAND, "api", "--list"], env=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_ctrl_c_ends_a_command_at_once_and_quietly(tmp_path):
+    with Server(answering(whole(b"success"))) as server:
+        command = [COMMAND, "simulate", "--count", "100", "--url", f"{server.url}/callback"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=HERE | ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        until(lambda: server.requests, what="the first rehearsal")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert len(out.splitlines()) < 10
+
+
 # --- settings
 
 
@@ -126,8 +213,9 @@ def test_a_real_process_says_the_same_and_nothing_more(tmp_path):
 def test_an_unknown_role_is_refused_with_the_roles_there_are():
     result = run("role", "cook", **ENVIRONMENT)
     assert (result.exit_code, result.stdout) == (2, "")
-    for name in ("web", "welcome", "upkeep", "beat"):
-        assert f"'{name}'" in result.stderr
+    assert result.stderr == (
+        "wecom-welcome: `role` takes web, welcome, upkeep, beat, and not 'cook'. See `wecom-welcome role --help`.\n"
+    )
 
 
 @pytest.mark.parametrize("command", [["role", "welcome"], ["deliveries"]])
@@ -195,8 +283,10 @@ def test_a_file_for_signs_of_work_that_cannot_be_written_is_refused(command, red
 
 
 def test_up_refuses_a_book_that_is_wrong_before_it_starts_anything(tmp_path):
-    (tmp_path / "book.yaml").write_text("version: 1\n")
-    assert "`templates` is missing" in failure("up", **ENVIRONMENT, WELCOME_BOOK="book.yaml")
+    (tmp_path / "book.yaml").write_text("version: 2\nrules: 3\n")
+    lines = complaints(run("up", **ENVIRONMENT, WELCOME_BOOK="book.yaml"))
+    assert len(lines) > 1
+    assert all(line.startswith(f"WELCOME_BOOK of app default: {tmp_path}/book.yaml: line ") for line in lines), lines
 
 
 @pytest.mark.parametrize("command", [["up"], ["role", "beat"], ["check"], ["simulate"], ["deliveries"]])
