@@ -4,7 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 WAITING := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and mostly wait for them
 
-.PHONY: run test test-unit install check bench soak release lock clean
+.PHONY: rules run test test-unit install check bench soak release lock clean
 
 run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CONFIG it is the demo
 	@exec $(BIN)/python -m tests.simulator.run
@@ -45,6 +45,9 @@ lock:                 ## needs uv on PATH; writes both lock files anew
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -c requirements.lock -o requirements-dev.lock
+
+rules: install        ## the alerts as a PrometheusRule, after a change of deploy/prometheus/rules.yaml
+	@$(BIN)/python -m tests.support.manifests
 
 clean:
 	rm -rf $(VENV) .venv-reference .pytest_cache .mypy_cache .ruff_cache
