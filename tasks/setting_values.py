@@ -8,7 +8,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from tasks.storage import redis_url as redis_address
@@ -29,6 +29,24 @@ def _url(value: str, *schemes: str) -> str:
 
 def http_url(value: str) -> str:
     return _url(value, "http", "https")
+
+
+def robot_url(value: str) -> str:
+    """Of a group robot. On another host than WeCom's, which passes messages on, it may be any."""
+    try:
+        url = _url(value, "http", "https")
+        parts = urlsplit(url)
+        key = parse_qs(parts.query).get("key", [""])[0]
+        at_wecom = parts.hostname == "qyapi.weixin.qq.com"
+        if at_wecom and not (parts.scheme == "https" and parts.path == "/cgi-bin/webhook/send" and key):
+            raise ValueError
+        if "@" in parts.netloc or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+            raise ValueError
+    except ValueError:  # its message might quote the URL, and so the key
+        raise ValueError(
+            "must be the group robot's whole URL: https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…"
+        ) from None
+    return url
 
 
 def redis_url(value: str) -> str:

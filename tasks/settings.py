@@ -81,6 +81,8 @@ class Settings:
     liveness_file: Path | None = None  # its time is renewed every second: tasks.liveness
     notify_socket: str | None = None  # systemd's NOTIFY_SOCKET
     lifeboat: bool = True  # where the data directory can be written
+    alert_webhook: str | None = field(default=None, repr=False)  # the URL of a group robot: it has its key
+    alert_proxy: str | None = field(default=None, repr=False)  # the outbound proxy on the way to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("CONSOLE_BIND", None, read_as.bind, "host:port of the console's own; unset: with the callback"),
     Variable("METRICS_BIND", None, read_as.bind, "host:port of the metrics' own; unset: with the callback"),
+    Variable("ALERT_WEBHOOK", None, read_as.robot_url, "the URL of a WeCom group robot (群机器人) that is sent alerts"),
     Variable("TRUSTED_PROXIES", "0", read_as.number(int, 0, 16), "hops whose forwarded headers count"),
     Variable(
         "SECRET_KEY",
@@ -230,7 +233,11 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
             values[variable.name] = None
     if values["WECOM_PROXY"] is None and not given.get("WECOM_PROXY") and values["WECOM_API_BASE"] is not None:
         values["WECOM_PROXY"] = _proxy_of_environment(values["WECOM_API_BASE"], given, problems)
+    alert_proxy = values["WECOM_PROXY"]
+    if not given.get("WECOM_PROXY") and values["ALERT_WEBHOOK"] is not None:
+        alert_proxy = _proxy_of_environment(values["ALERT_WEBHOOK"], given, problems)
     apps = _apps(given, values, directory, problems)
+    problems = list(dict.fromkeys(problems))
     if problems:
         raise SettingsError(problems)
     return Settings(
@@ -258,6 +265,8 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         liveness_file=directory / values["WELCOME_LIVENESS_FILE"] if values["WELCOME_LIVENESS_FILE"] else None,
         notify_socket=given.get("NOTIFY_SOCKET"),
         lifeboat=values["WELCOME_LIFEBOAT"] == "on",
+        alert_webhook=values["ALERT_WEBHOOK"],
+        alert_proxy=alert_proxy,
     )
 
 

@@ -16,7 +16,7 @@ import redis
 from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
-from tasks import upkeep
+from tasks import alerts, upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app
 from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.greeting.asking import Asking
@@ -138,11 +138,14 @@ def beat(settings: Settings, stamp: Stamp) -> None:
     services = build_services(settings)
     reaper = Reaper(None, services.each_second, Heartbeat(services.redis, "beat"), watchdog.redis_answered)
     reaper.start()
+    watch = alerts.launch(services)
     scheduler = functools.partial(WatchedScheduler, came_round=watchdog.watch(Loop("the schedule")).came_round)
     try:
         app.Beat(quiet=True, loglevel="WARNING", scheduler_cls=scheduler, max_interval=BEAT_SLEEP).run()
     finally:
         watchdog.drain()
+        if watch is not None:
+            watch.stop()
         reaper.stop()
 
 
@@ -197,6 +200,7 @@ def _work(
     reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered, interval)
     reaper.start()
     make_recovery(services).start()
+    watch = alerts.launch(services)
     warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets
     worker = app.Worker(
@@ -210,6 +214,8 @@ def _work(
         quiet=True,
     )
     worker.start()
+    if watch is not None:
+        watch.stop()
     reaper.stop()
     sys.exit(worker.exitcode)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import redis
 import requests
 
-from tasks import lifeboat
+from tasks import alerts, lifeboat
 from tasks.lifeboat.journal import has_events
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
@@ -69,6 +69,7 @@ MEDIA, GROUPS, REFUSED, LANE = (
 TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
 LIFEBOAT = Message.of("lifeboat")
 PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's limits")
+ALERTS = Message.of("alerts")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
 
@@ -86,6 +87,7 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
         yield from _redis(services, services.app(app.name))
         client = services.app(app.name).wecom
     yield _lifeboat(settings)
+    yield _alerts(settings)
     yield from _wecom(client)
     yield from _wecoms_clock(client, services)
 
@@ -181,6 +183,14 @@ def _lifeboat(settings: Settings) -> Finding:
         cure = Message.of("they go in by themselves when Redis takes writes")
         return Finding(LIFEBOAT, None, Message.of("has events that are not in the ledger yet"), cure)
     return Finding(LIFEBOAT, True, Message.of("greets while Redis takes no events"))
+
+
+def _alerts(settings: Settings) -> Finding:
+    """Nothing is sent: `alert --test` does that."""
+    robot = alerts.make_robot(settings)
+    if robot is None:
+        return Finding(ALERTS, True, Message.of("go to no group robot: ALERT_WEBHOOK is not set"))
+    return Finding(ALERTS, True, Message.of("go to the group robot at %(host)s", host=robot.host))
 
 
 def _clock(services: Services) -> Finding:

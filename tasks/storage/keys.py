@@ -25,6 +25,7 @@ SECRET_KEY = "welcome:secret-key"
 SWEPT = "welcome:swept"
 FORMAT = "welcome:format"
 ALL_CALLS = "welcome:calls"
+ALERTS, ALERTS_LEASE = "welcome:alerts", "welcome:alerts-lease"
 AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 LAST_CALLBACK = "welcome:last-callback"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
@@ -334,6 +335,8 @@ TABLE = (
     Key(PROCESSES, HASH, "role|host|pid → ms|JSON: its last heartbeat and current tasks"),
     Key(job("{task}"), HASH, "the last run of a scheduled task"),
     Key(PROBE, STRING, "written to test whether Redis accepts writes", "1 minute"),
+    Key(ALERTS, HASH, "the course of the alerts to ALERT_WEBHOOK, and what earlier readings have shown"),
+    Key(ALERTS_LEASE, STRING, "held by the process that watches for them", "15 seconds"),
     # the console
     Key(checkup("{app}"), STRING, "JSON: the last check-up"),
     Key(checkup_running("{app}"), STRING, "Unix seconds at which the one that runs began", "1 minute"),

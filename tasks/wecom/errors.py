@@ -248,6 +248,7 @@ CODES: Mapping[int, Code] = {
     84074: Code(Misconfigured, "no permission for customer contact", "give the member 客户联系"),
     90207: Code(MediaRefused, "the mini-program's appid is not accepted", "link it to the corp, or drop it"),
     90208: Code(MediaRefused, "the mini-program does not match", "link it to the corp, or drop it"),
+    93000: Code(Misconfigured, "no group robot has this key", "copy the robot's Webhook URL anew into ALERT_WEBHOOK"),
     301002: Code(Misconfigured, "no right to use the app", "check the app and its secret"),
     701008: Code(Misconfigured, "the member has no licence", "buy or assign one"),
     830002: Code(BadRequest, "the media is larger than 20 MB", "read it in ranges"),

@@ -15,6 +15,7 @@ from tests.simulator import (
     media,
     moments,
     product_albums,
+    robots,
     tags,
     transfers,
     welcomes,
@@ -117,4 +118,5 @@ ROUTES: dict[str, Route] = {
     **product_albums.ROUTES,
     **intercept_rules.ROUTES,
     **directory.ROUTES,
+    **robots.ROUTES,
 }

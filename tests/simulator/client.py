@@ -202,6 +202,15 @@ class StandIn:
         """The app messages to members, oldest first: the `members` reached, and the `text` or other kind."""
         return self._get(f"messages?app={app}")
 
+    def robot(self) -> str:
+        """The URL of a new group robot, for ALERT_WEBHOOK."""
+        url: str = self._post("robot", {})["url"]
+        return url
+
+    def alerts(self, robot: str) -> list[str]:
+        """What the robot of this URL has sent to its group, oldest first."""
+        return [message["content"] for message in self._get(f"alerts?{robot.partition('?')[2]}")]
+
     def _wait_until(self, met: Callable[[dict[str, Any]], bool], wanted: str, timeout: float) -> None:
         give_up_at = time.monotonic() + timeout
         while not met(status := self.status()):

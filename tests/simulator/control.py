@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from tests.simulator import robots
 from tests.simulator.directory import Departments, Outbox
 from tests.simulator.faults import Dice, Faults, RateLimits
 from tests.simulator.group_chats import Chats
@@ -96,6 +97,16 @@ class Control:
         """An app's messages to members, oldest first."""
         return self._world.corp(self._app(body)).of(Outbox).messages
 
+    async def robot(self, _: Body) -> Body:
+        """Adds a group robot. → its URL, for ALERT_WEBHOOK."""
+        return {"url": f"{self._world.base_url}/cgi-bin/{robots.PATH}?key={self._world.of(robots.Robots).add()}"}
+
+    async def alerts(self, body: Body) -> list[Body]:
+        """What a group robot has sent to its group, oldest first; without a key, all of them."""
+        known = self._world.of(robots.Robots).by_key
+        chosen = [known[body["key"]]] if "key" in body else known.values()
+        return sorted((message for robot in chosen for message in robot.messages), key=lambda one: one["at"])
+
     def _app(self, body: Body) -> App:
         return self._world.apps[body.get("app", "default")]
 
@@ -118,4 +129,6 @@ PATHS: dict[tuple[str, str], Callable[[Control, Body], Awaitable[Any]]] = {
     ("GET", "records"): Control.records,
     ("GET", "record"): Control.record,
     ("GET", "messages"): Control.messages,
+    ("POST", "robot"): Control.robot,
+    ("GET", "alerts"): Control.alerts,
 }

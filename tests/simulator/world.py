@@ -134,6 +134,14 @@ class World:
         self.current: dict[str, Token] = {}  # app → the token that gettoken gives
         self.token_fetches: Counter[str] = Counter()
         self.token_refusals = 0
+        self.shelves: dict[type, Any] = {}
+
+    def of(self, kind: type[T]) -> T:
+        """The instance of `kind` that belongs to no corp, such as the group robots; an empty one at first."""
+        if kind not in self.shelves:
+            self.shelves[kind] = kind()
+        shelf: T = self.shelves[kind]
+        return shelf
 
     def register(self, app: App) -> None:
         self.apps[app.name] = app

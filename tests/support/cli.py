@@ -5,7 +5,14 @@ from click.testing import CliRunner, Result
 from tasks.settings import VARIABLES
 from webhook.cli.main import main
 
-SECRETS = ("WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "CONSOLE_PASSWORD", "SECRET_KEY")
+SECRETS = (
+    "WECOM_CORP_SECRET",
+    "WECOM_TOKEN",
+    "WECOM_ENCODING_AES_KEY",
+    "CONSOLE_PASSWORD",
+    "SECRET_KEY",
+    "ALERT_WEBHOOK",
+)
 
 
 def run(*arguments: str, **environ: str) -> Result:

@@ -19,6 +19,7 @@ SECRETS = {
     "CONSOLE_PASSWORD": "hunter-password",
     "SECRET_KEY": "hunter-key-of-sessions",
     "REDIS_URL": "redis://:hunter-redis@localhost/0",
+    "ALERT_WEBHOOK": "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=hunter-robot",
 }
 REQUIRED = ["WECOM_CORP_ID", "WECOM_CORP_SECRET", "WECOM_TOKEN", "WECOM_ENCODING_AES_KEY"]
 
@@ -164,6 +165,8 @@ MALFORMED = [
     ("METRICS_BIND", "127.0.0.1", "must be host:port"),
     ("METRICS_BIND", "::1:9100", "must be host:port"),
     ("METRICS_BIND", "localhost:http", "must be host:port"),
+    ("ALERT_WEBHOOK", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send", "must be the group robot's whole URL"),
+    ("ALERT_WEBHOOK", "693a91f6-7xxx", "must be the group robot's whole URL"),
     ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error"),
     ("LOG_FORMAT", "xml", "must be one of text, json"),
 ]
@@ -196,6 +199,15 @@ SUBTLE = [
     ("REDIS_URL", "redis:localhost", "must start with redis://"),
     ("REDIS_URL", "redis://localhost:port", "must"),
     ("REDIS_URL", "redis://localhost:99999", "must"),
+    ("ALERT_WEBHOOK", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=", "must be the group robot's whole URL"),
+    ("ALERT_WEBHOOK", "http://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=k", "must be the group robot's whole URL"),
+    ("ALERT_WEBHOOK", "https://qyapi.weixin.qq.com/hook?key=k", "must be the group robot's whole URL"),
+    ("ALERT_WEBHOOK", "https://u:p@relay.example.com/?key=k", "must be the group robot's whole URL"),
+    (
+        "ALERT_WEBHOOK",
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=钥匙",
+        "must be the group robot's whole URL",
+    ),
     ("WECOM_AGENT_ID", "²", "must be the app's AgentId, a number"),
 ]
 
@@ -481,6 +493,27 @@ def test_without_such_files_nobody_can_read_them(tmp_path: Path) -> None:
 
 
 # --- an outbound proxy, and the domain's file
+
+
+ROBOT = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=k"
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxy"),
+    [
+        ({}, None),
+        ({"WECOM_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "http://b:2"}, "http://b:2"),
+        ({"HTTPS_PROXY": "http://b:2", "no_proxy": "qq.com"}, None),
+        ({"HTTPS_PROXY": "http://b:2", "no_proxy": "relay", "ALERT_WEBHOOK": "https://relay/robot"}, None),
+    ],
+)
+def test_the_group_robot_is_reached_as_the_api_is(variables: dict[str, str], proxy: str | None):
+    assert read(ENVIRONMENT | {"ALERT_WEBHOOK": ROBOT} | variables, HERE).alert_proxy == proxy
+
+
+def test_a_proxy_that_cannot_be_used_is_said_once():
+    assert len(problems_of(ENVIRONMENT | {"ALERT_WEBHOOK": ROBOT, "https_proxy": "socks5://b:2"})) == 1
 
 
 @pytest.mark.parametrize(

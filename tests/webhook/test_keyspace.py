@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks import upkeep
+from tasks import alerts, upkeep
 from tasks.counters import CallbackResult
 from tasks.directory.members import departments, list_members
 from tasks.followups.worker import FollowUpWorker
@@ -21,9 +21,10 @@ from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.reasons import Kind, Reason
 from tasks.state import erasure
-from tasks.storage import connections, keys
+from tasks.storage import connections, formats, keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.wecom import WeComClient, WeComError
+from tasks.wecom.robot import GroupRobot
 from tasks.workers import make_follow_up_handler
 from tests.simulator.client import StandIn
 from tests.support.books import FILES, SHANGHAI
@@ -205,6 +206,10 @@ def processes(here: Worker) -> None:
     here.services.queues.probe()
     here.services.counters.answered("default", CallbackResult.STORED)
     here.services.counters.flush()
+    formats.settle(here.services.redis)
+    watch = alerts.make_watch(here.services, GroupRobot(here.wecom.robot()))
+    watch.round()
+    watch.stop()
 
 
 def console(here: Worker) -> None:

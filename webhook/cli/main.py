@@ -16,6 +16,7 @@ from tasks.settings import SettingsError
 from tasks.storage import connections
 from tasks.storage.embedded import EmbeddedError
 from tasks.wecom import WeComClient
+from webhook.cli.alert import alert
 from webhook.cli.api import Api
 from webhook.cli.audit import audit
 from webhook.cli.channels import channels
@@ -124,6 +125,7 @@ for command in (
     forget,
     audit,
     completion,
+    alert,
     Api(_client, _called),
 ):
     main.add_command(command)

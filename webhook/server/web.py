@@ -13,7 +13,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from tasks import liveness
+from tasks import alerts, liveness
+from tasks.alerts.watch import Watch
 from tasks.ledger.intake import TIMEOUT
 from tasks.lifeboat import launch
 from tasks.lifeboat.lifeboat import Lifeboat
@@ -84,6 +85,7 @@ class _Server(BaseApplication):
         self._stamp = stamp
         self._reaper: Reaper | None = None
         self._lifeboat: Lifeboat | None = None
+        self._watch: Watch | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -100,6 +102,8 @@ class _Server(BaseApplication):
 
     def _ended(self, _arbiter: Arbiter, _worker: Worker) -> None:
         """Called in a worker process that has served its last."""
+        if self._watch is not None:
+            self._watch.stop()
         if self._lifeboat is not None:
             self._lifeboat.stop()
         if self._reaper is not None:
@@ -112,6 +116,7 @@ class _Server(BaseApplication):
         self._reaper = Reaper(services.ledger, services.each_second, heartbeat)
         self._reaper.start()
         self._lifeboat = launch(services)
+        self._watch = alerts.launch(services, self._lifeboat, is_web=True)
         return ConcurrencyLimit(create_app(services, self._lifeboat))
 
 

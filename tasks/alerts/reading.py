@@ -1,0 +1,90 @@
+"""Reads from Redis what the alerts are judged by: fixed keys, a few for each app."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from tasks.alerts import callbacks
+from tasks.alerts.conditions import QUIET, AppReading, Past, Reading, quiet_since
+from tasks.counters import count
+from tasks.ledger import statistics
+from tasks.ledger.delivery import MISSED
+from tasks.monitoring import jobs
+from tasks.services import Services
+from tasks.storage import keys, replies
+from tasks.storage.clock import now_ms
+
+AGAIN = 300.0  # seconds after which what is usual is looked up again
+
+
+def read(services: Services) -> Reading:
+    """The reading of now. Raises redis.RedisError."""
+    now = now_ms(services.redis) / 1000
+    queues = services.queues.read()
+    missed = {
+        (name, outcome.value): count("outcomes_total", app=name, outcome=outcome)
+        for name in services.clients
+        for outcome in sorted(MISSED)
+    }
+    with services.redis.pipeline(transaction=False) as pipe:
+        pipe.hmget(keys.COUNTERS, list(missed.values()))
+        pipe.hgetall(keys.LAST_CALLBACK)
+        found, called = pipe.execute()
+    counts = dict(zip(missed, (int(one or 0) for one in found), strict=True))
+    called_at = {name: int(at) / 1000 for name, at in replies.fields(called).items()}
+    apps = {}
+    for name, client in services.clients.items():
+        refusal, media, calls = client.tokens.refusal(), queues.media.get(name), queues.calls.get(name)
+        apps[name] = AppReading(
+            missed={one.value: counts[name, one.value] for one in sorted(MISSED) if counts[name, one.value]},
+            called_at=called_at.get(name),
+            has_token=queues.tokens.get(name) is not None,
+            refused=refusal.errcode if refusal is not None else None,
+            media=0 if media is None or media.starting else len(media.absent) + len(media.failing),
+            limit=(calls.errcode or 0) if calls is not None and calls.is_held else None,
+        )
+    return Reading(
+        now=now,
+        window=services.settings.window,
+        consumed_at=now - queues.silence if queues.silence is not None else None,
+        oldest=queues.oldest or 0.0,
+        memory=queues.memory / queues.memory_limit if queues.memory is not None and queues.memory_limit else None,
+        jobs=tuple(jobs.read(services.redis, jobs.SCHEDULE)),
+        apps=apps,
+    )
+
+
+class Usual:
+    """How many customers the hours that are silent now bring on other days, by app; read every few minutes at most."""
+
+    def __init__(self, services: Services) -> None:
+        self._redis = services.redis
+        self._zone = services.settings.timezone
+        self._known: dict[str, tuple[float, int | None]] = {}  # app → when it was read (monotonic), what it was
+
+    def of(self, reading: Reading, past: Past) -> Mapping[str, int | None]:
+        """Of the apps that have been quiet for long enough. Raises redis.RedisError."""
+        since = {name: quiet_since(app, past) for name, app in reading.apps.items()}
+        asked = [name for name, begin in since.items() if reading.now - begin >= QUIET]
+        for name in [name for name in self._known if name not in asked]:
+            del self._known[name]
+        for name in asked:
+            if name not in self._known or time.monotonic() - self._known[name][0] >= AGAIN:
+                self._known[name] = time.monotonic(), self._read(name, since[name], reading.now)
+        return {name: self._known[name][1] for name in asked}
+
+    def _read(self, app: str, since: float, now: float) -> int | None:
+        today = datetime.fromtimestamp(now, self._zone).date()
+        days = [today - timedelta(number) for number in range(callbacks.REACH, -1, -1)]
+        found = statistics.read(self._redis, app, days, ["hour"])
+        hours = {day: _by_hour(tallies) for day, tallies in found.items()}
+        first = next((day for day in days if hours[day]), today)
+        return callbacks.usual(since, now, self._zone, lambda day, hour: hours.get(day, {}).get(hour, 0), first)
+
+
+def _by_hour(tallies: statistics.Tallies) -> dict[int, int]:
+    hours: dict[int, int] = {}
+    for (_, value, _), number in tallies.items():
+        if isinstance(value, str) and replies.text(value).isdigit():
+            hours[int(value)] = hours.get(int(value), 0) + number
+    return hours
