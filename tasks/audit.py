@@ -60,6 +60,7 @@ class Act(StrEnum):
     RESTORED = "restored"
     FORGOT = "forgot"
     CALLED_API = "called_api"
+    TESTED_ALERT = "tested_alert"
 
 
 class Via(StrEnum):

@@ -5,9 +5,13 @@ import time
 import click
 
 from tasks import alerts, settings
+from tasks.audit import Act, AuditTrail, Via
+from tasks.services import reachable
+from tasks.settings import Settings
+from tasks.storage import connections
 from tasks.wecom import WeComError
 from webhook.alert_texts import not_sent
-from webhook.cli.common import APP, CommandFailure, named_app
+from webhook.cli.common import APP, CommandFailure, account, named_app
 from webhook.cli.terminal import say
 
 
@@ -29,4 +33,14 @@ def alert(test: bool, app_name: str | None) -> None:
         robot.send(alerts.text_of_test(config), time.monotonic() + alerts.PATIENCE)
     except WeComError as error:
         raise CommandFailure(str(not_sent(error, robot.host))) from None
+    _record(config)
     say(f"The test alert is in the group, sent through {robot.host}.")
+
+
+def _record(config: Settings) -> None:
+    """Put it into the audit trail, where Redis is known. Never raises: the alert is in the group."""
+    found = reachable(config)
+    if found is not None:
+        AuditTrail(connections.connect(str(found.redis_url), timeout=2)).record(
+            Act.TESTED_ALERT, account(), Via.COMMAND
+        )

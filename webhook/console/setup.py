@@ -6,22 +6,27 @@ from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext, lazy_gettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext
 from flask_limiter import RateLimitExceeded
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
+from tasks import alerts
+from tasks.audit import Act
 from tasks.books.revisions import NoRevision
 from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
 from tasks.directory.members import list_members
 from tasks.ledger.delivery import Delivery
 from tasks.ledger.ledger import Ledger
+from tasks.messages import translate
 from tasks.reasons import Reason
 from tasks.templates.problems import BookError
+from tasks.wecom import WeComError
+from webhook.alert_texts import not_sent
 from webhook.console import auth, current, rehearsal_steps
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery_detail import as_sent
@@ -30,6 +35,7 @@ from webhook.rehearsal import rehearse
 from webhook.server.addresses import address, loopback
 
 CHECKS, REHEARSALS = "1 per 10 seconds", "10 per minute"  # of one session
+TEST_ALERTS = "3 per minute"  # of all: the robot takes 20, and alerts are among them
 OUTCOME_WITHIN = 1.5  # seconds for which a request waits for the outcome
 LOOK_UP = 1.0  # seconds for the list of members
 LAST_EVENTS = 20  # rows among which the last real one is looked for
@@ -114,6 +120,27 @@ def rehearsal() -> ResponseReturnValue:
     return _to("rehearsal")
 
 
+@blueprint.post("/setup/alert")
+def try_alert() -> ResponseReturnValue:
+    """Send a test alert to the group robot."""
+    settings = current.services().settings
+    robot = alerts.make_robot(settings)
+    if robot is None:
+        flash(_("No group robot is set: ALERT_WEBHOOK"), "bad")
+        return _to("alerts")
+    try:
+        with auth.limiter().limit(TEST_ALERTS, key_func=lambda: "alerts"):
+            robot.send(alerts.text_of_test(settings), time.monotonic() + alerts.PATIENCE)
+    except RateLimitExceeded:
+        flash(_("That was 3 test alerts in a minute. Wait a little"))
+    except WeComError as error:
+        flash(_("No test alert: %(why)s", why=translate(not_sent(error, robot.host), gettext)), "bad")
+    else:
+        current.record(Act.TESTED_ALERT, of_app=False)
+        flash(_("The test alert is in the group"))
+    return _to("alerts")
+
+
 def _await_outcome(event: str) -> None:
     """Wait until a rehearsal has an outcome, at most OUTCOME_WITHIN."""
     ledger, by = current.services().ledger, time.monotonic() + OUTCOME_WITHIN
@@ -148,6 +175,7 @@ def _page(form: Rehearsal) -> str:
         member=_name(kept.member) if kept else "",
         members=list_members(services.redis, app.name, app.wecom, LOOK_UP),
         states=_states(),
+        robot=alerts.make_robot(services.settings),
     )
 
 

@@ -24,6 +24,11 @@ def test_a_test_alert_comes_to_the_group(environ: dict[str, str], wecom: StandIn
     )
 
 
+def test_it_is_in_the_audit_trail(environ: dict[str, str], wecom: StandIn) -> None:
+    run("alert", "--test", **environ | {"ALERT_WEBHOOK": wecom.robot()})
+    assert "Sent a test alert" in run("audit", **environ).stdout
+
+
 def test_it_needs_no_redis(environ: dict[str, str], wecom: StandIn) -> None:
     away = {"REDIS_URL": "redis://127.0.0.1:1", "ALERT_WEBHOOK": wecom.robot()}
     assert run("alert", "--test", **environ | away).exit_code == 0

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -12,6 +13,7 @@ from tasks.reasons import Kind, Reason
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
+from tasks.wecom import robot
 from tests.simulator.client import StandIn
 from tests.support.builders import BOOK, in_words
 from tests.support.console import PASSWORD, Browser, text_of
@@ -263,3 +265,61 @@ def test_rehearsals_are_limited(browse, services, monkeypatch):
     first = last(services.redis, "default")
     assert "Wait a little" in text_of(browse.post("/setup/rehearsal", {"member": "lisi"}))
     assert last(services.redis, "default") == first
+
+
+# --- alerts
+
+
+@pytest.fixture
+def told(services: Services, wecom: StandIn, monkeypatch: pytest.MonkeyPatch) -> tuple[Browser, str]:
+    """Somebody who is signed in where a group robot is set, and its URL."""
+    monkeypatch.setattr(robot, "WAITS", ())
+    url = wecom.robot()
+    settings = replace(services.settings, alert_webhook=url)
+    return Browser(build_services(settings)).sign_in("李敏"), url
+
+
+def test_a_test_alert_comes_to_the_group_and_into_the_audit_trail(told: tuple[Browser, str], wecom: StandIn) -> None:
+    browse, url = told
+    page = browse.get("/setup")
+    assert url.partition("key=")[2] not in page.text
+    page = browse.post("/setup/alert")
+    assert "The test alert is in the group" in text_of(page)
+    assert len(wecom.alerts(url)) == 1
+    assert "Sent a test alert" in text_of(browse.get("/audit"))
+    browse.client.set_cookie("welcome-language", "zh_Hans")
+    assert "发送了测试告警" in text_of(browse.get("/audit"))
+
+
+def test_test_alerts_are_limited_for_all_together(told: tuple[Browser, str], wecom: StandIn) -> None:
+    browse, url = told
+    browse.get("/setup")
+    for _ in range(4):
+        page = browse.post("/setup/alert")
+    assert "That was 3 test alerts in a minute" in text_of(page)
+    assert len(wecom.alerts(url)) == 3
+
+
+def test_why_no_test_alert_was_sent_is_said_in_both_languages_and_without_the_key(
+    told: tuple[Browser, str], wecom: StandIn
+) -> None:
+    browse, url = told
+    wecom.reset()  # the robot is gone
+    browse.get("/setup")
+    assert "WeCom knows no group robot with the key in ALERT_WEBHOOK (93000)" in text_of(browse.post("/setup/alert"))
+    browse.client.set_cookie("welcome-language", "zh_Hans")
+    page = browse.post("/setup/alert")
+    assert "测试告警没有发出：企业微信里没有 ALERT_WEBHOOK 中的 key（93000）" in text_of(page)
+    assert url.partition("key=")[2] not in page.text
+
+
+def test_a_form_of_another_site_sends_none(told: tuple[Browser, str], wecom: StandIn) -> None:
+    browse, url = told
+    assert browse.client.post("/console/setup/alert", data={}).status_code in (400, 403)
+    assert wecom.alerts(url) == []
+
+
+def test_without_a_robot_the_page_says_what_to_set(browse: Browser) -> None:
+    assert "Add a robot (群机器人) to a WeCom group, set ALERT_WEBHOOK" in text_of(browse.get("/setup"))
+    assert "Send a test alert" not in text_of(browse.get("/setup"))
+    assert "No group robot is set: ALERT_WEBHOOK" in text_of(browse.post("/setup/alert"))
