@@ -12,14 +12,14 @@ from tasks.messages import translate
 from tasks.services import build_services
 from tasks.settings import Settings
 from webhook.audit_texts import describe
-from webhook.cli.common import APP, moment, named_app, with_redis
-from webhook.cli.terminal import say, say_json
+from webhook.cli.common import APP, AS_JSON, moment, named_app, with_redis
+from webhook.cli.terminal import padded, say, say_json
 
 
 @click.command()
 @click.option("--since", help="Only what was done since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@AS_JSON
 @APP
 def audit(since: str | None, limit: int, as_json: bool, app_name: str | None) -> None:
     """Who did what: signed in, published, changed or deleted a channel or media, paused, exported, erased, restored.
@@ -71,5 +71,5 @@ def _values(entry: Entry) -> dict[str, object]:
 def _line(entry: Entry, config: Settings) -> str:
     at = datetime.fromtimestamp(entry.at, config.timezone)
     where = entry.address or "command line"
-    apps = f"{entry.app or '-':<10}  " if len(config.apps) > 1 else ""
-    return f"{at:%Y-%m-%d %H:%M:%S}  {entry.who:<16}  {where:<15}  {apps}{translate(describe(entry))}"
+    apps = padded(entry.app or "-", 10) + "  " if len(config.apps) > 1 else ""
+    return f"{at:%Y-%m-%d %H:%M:%S}  {padded(entry.who, 16)}  {where:<15}  {apps}{translate(describe(entry))}"

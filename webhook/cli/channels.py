@@ -1,7 +1,7 @@
 """`wecom-welcome channels …`: 联系我 QR codes and their State."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Any, ParamSpec
 import click
 
 from tasks.audit import Act
-from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, picture, rule_for
+from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, Found, picture, rule_for
 from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
-from webhook.cli.common import APP, CommandFailure, connect, not_empty, record
-from webhook.cli.terminal import say
+from webhook.cli import records
+from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, not_empty, record
+from webhook.cli.terminal import Progress, say, say_json, table
 
 P = ParamSpec("P")
 
@@ -119,9 +120,10 @@ def create(
 
 @channels.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also codes that WeCom has, and that were not made here.")
+@AS_JSON
 @APP
 @told
-def list_(everything: bool, app_name: str | None) -> None:
+def list_(everything: bool, as_json: bool, app_name: str | None) -> None:
     """The channels: name, State, whom they lead to, config_id, and the rule that the State has.
 
     \b
@@ -130,27 +132,34 @@ def list_(everything: bool, app_name: str | None) -> None:
     app = connect(app_name)
     known, book = app.channels.all(), _book(app)
     listed = app.channels.listed() if everything else []
-    for channel in known.values():
-        columns = [channel.name, channel.state, _whom(channel), channel.config_id, _rule(book, channel.state)]
-        if everything and channel.config_id not in listed:
-            columns.append("(WeCom does not have it any more)")
-        say("  ".join(columns))
     here = {channel.config_id for channel in known.values()}
     others = [config_id for config_id in listed if config_id not in here]
-    for number, config_id in enumerate(others):
-        way: Mapping[str, Any] = app.channels.at_wecom(config_id) if number < SHOWN else {}
-        about = f"{way.get('remark') or '-'}  {way.get('state') or '-'}" if way else "…"
-        say(f"not made here: {about}  {config_id}")
-    if not known and not others:
+    if as_json:
+        for one in known.values():
+            at_wecom = one.config_id in listed if everything else None
+            say_json(records.channel(app.name, one, _found(book, one.state), at_wecom))
+    else:
+        say(*_listed(known.values(), book, listed if everything else None))
+    with Progress("asking WeCom") as progress:
+        for number, config_id in enumerate(others):
+            way: Mapping[str, Any] = app.channels.at_wecom(config_id) if number < SHOWN else {}
+            progress(number, min(SHOWN, len(others)))
+            if as_json:
+                say_json(records.foreign_channel(app.name, config_id, way))
+                continue
+            about = f"{way.get('remark') or '-'}  {way.get('state') or '-'}" if way else "…"
+            say(f"not made here: {about}  {config_id}")
+    if not known and not others and not as_json:
         say("No channels. `wecom-welcome channels create --help` shows how one is made.", err=True)
 
 
 @channels.command()
 @NAME
 @PNG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, as `channels list` has them.")
 @APP
 @told
-def show(name: str, png: Path | None, app_name: str | None) -> None:
+def show(name: str, png: Path | None, as_json: bool, app_name: str | None) -> None:
     """One channel, as it is kept here and as WeCom has it.
 
     \b
@@ -159,6 +168,11 @@ def show(name: str, png: Path | None, app_name: str | None) -> None:
     app = connect(app_name)
     channel = app.channels.get(name)
     way = app.channels.at_wecom(channel.config_id)
+    if as_json:
+        say_json(records.channel(app.name, channel, _found(_book(app), channel.state), True))
+        if png is not None:
+            _write(name, str(way.get("qr_code") or channel.qr_code), png, err=True)
+        return
     made = datetime.fromtimestamp(channel.at, app.shared.settings.timezone)
     say(f"{name}: State {channel.state}, made {made:%Y-%m-%d %H:%M}")
     say(f"  leads to {_whom(channel)}, {'nobody has' if channel.skip_verify else 'the member has'} to confirm")
@@ -236,8 +250,22 @@ def _whom(channel: Channel) -> str:
     return ", ".join([*channel.members, *(f"department {one}" for one in channel.departments)])
 
 
+def _listed(known: Iterable[Channel], book: Book | None, listed: Sequence[str] | None) -> list[str]:
+    """A line for each channel. `listed`: the config_ids that WeCom has; None: it was not asked."""
+    rows = []
+    for one in known:
+        row = [one.name, one.state, _whom(one), one.config_id, _rule(book, one.state)]
+        gone = listed is not None and one.config_id not in listed
+        rows.append([*row[:-1], row[-1] + ("  (WeCom does not have it any more)" if gone else "")])
+    return table(rows)
+
+
+def _found(book: Book | None, state: str) -> Found | None:
+    return None if book is None else rule_for(book, state)
+
+
 def _rule(book: Book | None, state: str) -> str:
-    found = None if book is None else rule_for(book, state)
+    found = _found(book, state)
     if found is None:
         return "no rule of its own"
     if found.hidden_by:
@@ -246,7 +274,7 @@ def _rule(book: Book | None, state: str) -> str:
 
 
 def _warn(book: Book | None, channel: Channel) -> None:
-    found = None if book is None else rule_for(book, channel.state)
+    found = _found(book, channel.state)
     if found is None:
         say(
             f"! State {channel.state} has no rule of its own in the current book, so its customers get what others get:"
@@ -257,7 +285,7 @@ def _warn(book: Book | None, channel: Channel) -> None:
         say(f"! rule {found.rule} is never reached: rule {found.hidden_by} before it always holds", err=True)
 
 
-def _write(name: str, url: str, png: Path | None) -> None:
+def _write(name: str, url: str, png: Path | None, err: bool = False) -> None:
     if png is None:
         return
     try:
@@ -270,7 +298,7 @@ def _write(name: str, url: str, png: Path | None) -> None:
         raise CommandFailure(
             f"{png}: {error.strerror}; the channel is there: write it elsewhere with `channels show {name} --png`"
         ) from None
-    say(f"{png}: the QR code" + ("" if kind == "PNG" else f", a {kind}"))
+    say(f"{png}: the QR code" + ("" if kind == "PNG" else f", a {kind}"), err=err)
 
 
 def _line(error: WeComError) -> str:

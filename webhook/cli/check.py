@@ -5,37 +5,54 @@ import logging
 import click
 
 from tasks import settings
+from tasks.messages import Message
 from tasks.settings import SettingsError
-from webhook.cli.common import APP, CommandFailure, one_app
-from webhook.cli.terminal import say
+from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app
+from webhook.cli.terminal import Colour, Painted, say, say_json
+
+SETTINGS = Message("settings")
+MARKS = {True: Colour.FINE, False: Colour.WRONG, None: Colour.REMARK}
 
 
 @click.command()
+@AS_JSON
 @APP
-def check(app_name: str | None) -> None:
+def check(as_json: bool, app_name: str | None) -> None:
     """The set-up doctor: what is right, what is wrong, and the cure. Exit code 1 if something would stop a welcome.
+
+    ✓ is right, ✗ would stop a welcome, ! is a remark, or not known from here.
 
     \b
     Example:  wecom-welcome check
     """
     from webhook import doctor
+    from webhook.cli import records
+
+    def tell(finding: doctor.Finding, app: str | None = None) -> None:
+        if as_json:
+            say_json(records.finding(finding, app))
+        else:
+            first, *cure = finding.lines
+            say((Painted(first[0], MARKS[finding.fine]), first[1:]), *cure)
 
     try:
         config = settings.load()
     except SettingsError as error:
         for problem in error.problems:
-            say(f"✗ settings: {problem}")
+            tell(doctor.Finding(SETTINGS, False, problem))
         raise CommandFailure(f"{len(error.problems)} settings are missing or malformed; see above") from None
-    say("✓ settings")
+    tell(doctor.Finding(SETTINGS, True))
     for line in settings.unknown():
-        say(f"! settings: {line}", "    → take it away, or correct its name; deploy/README.md lists the settings")
+        cure = Message("take it away, or correct its name; deploy/README.md lists the settings")
+        tell(doctor.Finding(SETTINGS, None, line, cure))
     for file in settings.exposed():
-        say(f"! settings: every user of this host can read or write {file}", f"    → chmod o= {file}")
+        said = f"every user of this host can read or write {file}"
+        tell(doctor.Finding(SETTINGS, None, said, Message(f"chmod o= {file}")))
     logging.getLogger().addHandler(logging.NullHandler())  # the findings say it
     failures = 0
     for app in [one_app(config, app_name)] if app_name else config.apps.values():
         for finding in doctor.examine(config, app):
             failures += finding.stops
-            say(*finding.lines)
+            tell(finding, app.name)
     if failures:
         raise CommandFailure(f"{failures} of these would stop a welcome; the cures are above")

@@ -34,6 +34,9 @@ def not_empty(_: click.Context, __: click.Parameter, value: Given) -> Given:
 APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
 
 
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
 class CommandFailure(click.ClickException):
     """A failed command: one line on stderr, one for each mistake in settings or in a book; exit code 1."""
 

@@ -16,12 +16,14 @@ from tasks.messages import translate
 from tasks.services import Services, build_services
 from tasks.settings import Settings
 from webhook import timeline
-from webhook.cli.common import APP, CommandFailure, moment, named_app, not_empty, record, with_redis
+from webhook.cli.common import APP, AS_JSON, CommandFailure, moment, named_app, not_empty, record, with_redis
 from webhook.cli.shutdown_signal import ShutdownSignal
-from webhook.cli.terminal import say, say_json
+from webhook.cli.terminal import Colour, Painted, padded, say, say_json
 from webhook.delivery_record import record as as_record
-from webhook.outcomes import outcome_text
+from webhook.outcomes import BAD, OK, UNKNOWN, WARN, outcome_text
 from webhook.reason_texts import describe
+
+COLOURS = {OK: Colour.FINE, WARN: Colour.REMARK, UNKNOWN: Colour.REMARK, BAD: Colour.WRONG}
 
 
 @click.command()
@@ -32,7 +34,7 @@ from webhook.reason_texts import describe
 @click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
 @click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@AS_JSON
 @click.option("--retry-followup", metavar="ID", help="Have this event's tags and remark done now, instead of a list.")
 @APP
 def deliveries(
@@ -123,42 +125,38 @@ def _new_outcomes(ledger: Ledger, told: set[str], life: int) -> Iterator[Deliver
 
 
 def _header(config: Settings) -> str:
-    names = ("time", "outcome", "took", "app", "member", "customer", "State", "welcome", "event id")
-    return f"{_columns(config, *names)}what happened"
+    columns = _columns(config, "app", "member", "customer", "State", "welcome", "event id")
+    return f"{'time':<14}  {'outcome':<11}  {'took':>9}  {columns}what happened"
 
 
-def _line(row: Delivery, config: Settings) -> str:
+def _line(row: Delivery, config: Settings) -> tuple[str, ...]:
     at = datetime.fromtimestamp(row.received_at, config.timezone)
     took = timeline.took(row)
     found = outcome_text(row, config.window, time.time())
     explained = row.outcome is not Outcome.SENT or len(found.more) > 1
     why = [translate(one) for one in found.more[:1]] if explained else []
+    columns = _columns(
+        config,
+        row.app,
+        row.user_id,
+        row.external_user_id,
+        row.state or "-",
+        row.template or "-",
+        row.id,
+    )
     return (
-        _columns(
-            config,
-            f"{at:%m-%d %H:%M:%S}",
-            row.outcome or "open",
-            "-" if took is None else f"{took / 1000:.3f} s",
-            row.app,
-            row.user_id,
-            row.external_user_id,
-            row.state or "-",
-            row.template or "-",
-            row.id,
-        )
-        + ". ".join([translate(found.headline), *why])
-        + _then(row.follow_up)
+        f"{at:%m-%d %H:%M:%S}  ",
+        Painted(f"{row.outcome or 'open':<11}", COLOURS.get(found.tone)),
+        f"  {'-' if took is None else f'{took / 1000:.3f} s':>9}  {columns}",
+        ". ".join([translate(found.headline), *why]),
+        _then(row.follow_up),
     )
 
 
-def _columns(config: Settings, at: str, outcome: str, took: str, app: str, *rest: str) -> str:
-    """The columns of a line, up to the words at its end; the app's only where there are several."""
-    member, customer, state, template, identity = rest
-    apps = f"{app:<10}  " if len(config.apps) > 1 else ""
-    return (
-        f"{at:<14}  {outcome:<11}  {took:>9}  {apps}{member:<12}  {customer:<32}  {state:<12}  {template:<12}  "
-        f"{identity:<32}  "
-    )
+def _columns(config: Settings, app: str, *rest: str) -> str:
+    """The columns from the app, which is there only where there are several, up to the words at the line's end."""
+    apps = [padded(app, 10)] if len(config.apps) > 1 else []
+    return "  ".join([*apps, *map(padded, rest, (12, 32, 12, 12, 32)), ""])
 
 
 def _then(follow_up: FollowUpState | None) -> str:

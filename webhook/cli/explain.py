@@ -17,8 +17,9 @@ from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS
 from tasks.templates.model import Book
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
+from webhook.cli import records
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, not_empty, one_app, read_book, with_redis
-from webhook.cli.terminal import say
+from webhook.cli.terminal import say, say_json
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
@@ -33,6 +34,7 @@ NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need no
 @click.option("--customer", default="", help="The customer's name.")
 @click.option("--change", default="add", show_default=True, type=click.Choice(list(CHANGES.values())))
 @click.option("--file", type=click.Path(path_type=Path), help="A book's file, instead of the current book.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @APP
 def explain(
     member: str,
@@ -43,6 +45,7 @@ def explain(
     customer: str,
     change: str,
     file: Path | None,
+    as_json: bool,
     app_name: str | None,
 ) -> None:
     """Who would get what, and why: the rule that wins, why the earlier ones do not, the rendered greeting.
@@ -60,9 +63,13 @@ def explain(
     wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
     contact = lookup.contact(needs(book) & {DEPARTMENTS})
     contact = replace(contact, customer_type=customer_type, add_way=add_way)
+    found = explained.explain(book, contact, lookup.values(wanted) | {"customer": customer})
+    if as_json:
+        asked = {"app": app.name, "member": member, "state": state, "change": change, "at": at.timestamp()}
+        say_json(asked | records.explanation(found))
+        return
     say(f"{member} is added at {at:%Y-%m-%d %H:%M} ({change}, {f'State {state}' if state else 'no State'}):")
-    for line in explained.explain(book, contact, lookup.values(wanted) | {"customer": customer}).lines():
-        say(line)
+    say(*found.lines())
 
 
 def _app_and_book(config: Settings, app: App, file: Path | None) -> tuple[AppServices, Book]:

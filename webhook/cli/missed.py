@@ -14,8 +14,8 @@ from tasks.missed.comparison_run import ComparisonRun
 from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
 from tasks.settings import Settings
-from webhook.cli.common import APP, CommandFailure, one_app, record, with_redis
-from webhook.cli.terminal import say, say_json
+from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app, record, with_redis
+from webhook.cli.terminal import Progress, padded, say, say_json
 from webhook.delivery_record import reason_text
 from webhook.outcomes import outcome_text
 from webhook.reason_texts import describe
@@ -26,7 +26,7 @@ TURNS = 120  # of at most a minute each, for a comparison that is run here
 @click.command()
 @click.option("--done", is_flag=True, help="Those that were ticked off instead.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@AS_JSON
 @click.option("--compare", is_flag=True, help="First run the nightly comparison with WeCom's customers, now and here.")
 @APP
 def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str | None) -> None:
@@ -41,7 +41,8 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
     app = one_app(config, app_name)
     services = build_services(config)
     if compare:
-        run = _compared(services, app.name)
+        with Progress("customers compared", at_once=True) as progress:
+            run = _compared(services, app.name, progress)
         said = f"{run.customers} customers of {run.members} members compared: {run.new} new, "
         say(said + f"{run.found} never announced, {run.left_out} members left out", err=True)
     work = services.app(app.name).work_list
@@ -62,7 +63,8 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
         say("Nobody was ticked off." if done else "Nobody is waiting to be greeted by hand.", err=True)
 
 
-def _compared(services: Services, app: str) -> ComparisonRun:
+def _compared(services: Services, app: str, progress: Progress) -> ComparisonRun:
+    progress(0)
     comparison = services.app(app).comparison
     comparison.request("")
     record(services, Act.COMPARED, app)
@@ -78,6 +80,7 @@ def _compared(services: Services, app: str) -> ComparisonRun:
             break
         if run.ended_at is not None:
             return run
+        progress(run.customers)
         if run.not_before > time.time():
             failed = comparison_status(services.redis, app).failed
             at = datetime.fromtimestamp(run.not_before, services.settings.timezone)
@@ -113,5 +116,5 @@ def _line(row: Delivery, settings: Settings) -> str:
     why = reason_text(row) or translate(outcome_text(row, settings.window).headline)
     notes = [why, f"reminder {told}" if told else "", f"ticked off by {row.tick.by}" if row.tick else ""]
     said = "; ".join(filter(None, notes))
-    columns = f"{at:%m-%d %H:%M:%S}  {row.outcome:<12} {row.user_id:<16} {row.external_user_id:<34} "
-    return f"{columns}{row.id}  {said}"
+    columns = f"{row.outcome:<12} {padded(row.user_id, 16)} {padded(row.external_user_id, 34)} "
+    return f"{at:%m-%d %H:%M:%S}  {columns}{row.id}  {said}"

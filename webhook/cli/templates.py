@@ -12,15 +12,17 @@ from tasks.audit import Act
 from tasks.books import files, revisions
 from tasks.books.media_store import MediaFull
 from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
+from tasks.messages import translate
 from tasks.services import AppServices
 from tasks.templates import book as book_file
 from tasks.templates import changes
 from tasks.templates.explain import described
 from tasks.templates.model import Book
 from tasks.wecom import WeComError
-from webhook.cli.common import APP, CommandFailure, connect, current_revision, read_book, record
+from webhook.cli import records
+from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
-from webhook.cli.terminal import say, say_document
+from webhook.cli.terminal import Colour, Painted, padded, say, say_document, say_json
 from webhook.reason_texts import describe
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
@@ -140,8 +142,9 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
 
 
 @templates.command("list")
+@AS_JSON
 @APP
-def list_(app_name: str | None) -> None:
+def list_(as_json: bool, app_name: str | None) -> None:
     """The templates and rules of the current book.
 
     \b
@@ -150,6 +153,15 @@ def list_(app_name: str | None) -> None:
     app = connect(app_name)
     number = current_revision(app)
     book = app.shared.books.book(app.name, number)
+    if as_json:
+        of = {"app": app.name, "revision": number}
+        for one in book.templates.values():
+            say_json(of | records.template(one))
+        for nth, rule in enumerate(book.rules, 1):
+            say_json(of | records.rule(rule, nth))
+        for welcome in book.group_welcomes.values():
+            say_json(of | records.group_welcome(welcome))
+        return
     say(f"{app.name}: revision {number}")
     for template in book.templates.values():
         attachments = f"  + {', '.join(map(described, template.attachments))}" if template.attachments else ""
@@ -167,8 +179,9 @@ def list_(app_name: str | None) -> None:
 
 
 @templates.command()
+@AS_JSON
 @APP
-def history(app_name: str | None) -> None:
+def history(as_json: bool, app_name: str | None) -> None:
     """Every revision: when, by whom, and why; the newest first.
 
     \b
@@ -177,10 +190,14 @@ def history(app_name: str | None) -> None:
     app = connect(app_name)
     current = current_revision(app)
     for revision in app.shared.books.history(app.name):
+        if as_json:
+            say_json(records.revision(revision, current))
+            continue
         at = datetime.fromtimestamp(revision.at / 1000, app.shared.settings.timezone)
         when = f"{at:%Y-%m-%d %H:%M}" if revision.at else "at some time"
         mark = "*" if revision.number == current else " "
-        say(f"{mark} {revision.number:>4}  {when}  {revision.author or '-':<12}  {revision.note}".rstrip())
+        author = padded(revision.author or "-", 12)
+        say(f"{mark} {revision.number:>4}  {padded(when, 16)}  {author}  {revision.note}".rstrip())
 
 
 @templates.command()
@@ -236,8 +253,9 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
 
 @templates.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@AS_JSON
 @APP
-def groups(dry_run: bool, app_name: str | None) -> None:
+def groups(dry_run: bool, as_json: bool, app_name: str | None) -> None:
     """Bring WeCom's 入群欢迎语素材 in step with the book, now. Role upkeep does it by itself within a minute.
 
     Each that should be the same is compared with what WeCom has, and what was changed there is repaired. Those that
@@ -255,13 +273,17 @@ def groups(dry_run: bool, app_name: str | None) -> None:
     changed = sum(step.act in (ADDED, EDITED, DELETED) for step in steps)
     if changed and not dry_run:
         record(app.shared, Act.GROUPS_SYNCED, app.name, number=changed)
-    if not steps:
+    if not steps and not as_json:
         say("the book has no group welcomes, and none were made from it")
     for step in steps:
+        if as_json:
+            reason = translate(describe(step.detail)) if step.detail else None
+            act = "same" if step.act == SAME else step.act
+            say_json({"app": app.name, "name": step.name, "act": act, "reason": reason, "dry_run": dry_run})
+            continue
         would = "would be " if dry_run and step.act in (ADDED, EDITED, DELETED) else ""
-        say(
-            f"{MARKS[step.act]} {step.name}: {would}{step.act}" + (f" ({describe(step.detail)})" if step.detail else "")
-        )
+        mark = Painted(MARKS[step.act], Colour.WRONG if step.act == FAILED else None)
+        say((mark, f" {step.name}: {would}{step.act}" + (f" ({describe(step.detail)})" if step.detail else "")))
     failed = [step.name for step in steps if step.act == FAILED]
     if failed:
         raise CommandFailure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")

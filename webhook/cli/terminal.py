@@ -89,10 +89,11 @@ class Progress:
 
     _EVERY = 0.2  # seconds
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, at_once: bool = False) -> None:
+        """`at_once`: from the first call on; otherwise what is quick shows none."""
         self._what = what
         self._shown = sys.stderr.isatty() and not _is_dumb()
-        self._next = time.monotonic() + self._EVERY  # what is quick shows none
+        self._next = time.monotonic() + (0 if at_once else self._EVERY)
         self._drawn = False
 
     def __enter__(self) -> "Progress":

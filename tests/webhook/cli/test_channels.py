@@ -82,8 +82,8 @@ def test_the_list_says_whom_a_code_leads_to_and_its_rule(run: Run, redis_client:
     run("create", "b", "--state", "shop", "--member", "lisi", "--department", "3")
     a, b = stored(redis_client, "a").config_id, stored(redis_client, "b").config_id
     assert said(run("list")) == [
-        f"a  douyin-1  zhangsan  {a}  rule first",
-        f"b  shop  lisi, department 3  {b}  no rule of its own",
+        f"a  douyin-1  zhangsan            {a}  rule first",
+        f"b  shop      lisi, department 3  {b}  no rule of its own",
     ]
 
 

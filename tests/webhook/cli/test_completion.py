@@ -49,5 +49,5 @@ def test_the_other_shells_have_a_script_too(shell: str) -> None:
 def test_a_shell_that_is_not_known_is_named_with_those_that_are() -> None:
     told = run("completion", "tcsh")
     assert told.exit_code == 2
-    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in told.stderr
+    assert "`completion` takes bash, zsh, fish, and not 'tcsh'." in told.stderr
     assert len(told.stderr.splitlines()) == 1
