@@ -11,7 +11,7 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 
 test: install         ## the suite, against a real server that it starts itself
 	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder $(WAITING)
-	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(WAITING:%=--ignore=%)
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(WAITING:%=--ignore=%)
 
 test-unit: install    ## the tests that start no server and no process, in seconds
 	@$(BIN)/python -m pytest -m unit -n 2 $(WAITING:%=--ignore=%) --ignore=tests/browser tests
