@@ -168,7 +168,7 @@ def _of_all(reading: Reading, past: Past) -> Iterator[Finding]:
     ever = {"seconds": round(reading.now - reading.consumed_at)} if reading.consumed_at is not None else {}
     yield Finding(Alert.WORKERS_SILENT, is_silent, facts=ever, since=since)
     behind = reading.oldest > BEHIND * reading.window and not is_silent  # which says more
-    yield Finding(Alert.QUEUE_BEHIND, behind, facts={"seconds": round(reading.oldest)})
+    yield Finding(Alert.QUEUE_BEHIND, behind, facts={"waited": round(reading.oldest)})
     late = [job.name.rpartition(".")[2] for job in reading.jobs if _is_late(job, reading.now, past.watched_from)]
     yield Finding(Alert.JOB_LATE, bool(late), facts={"jobs": ", ".join(late)})
     if reading.memory is not None:
@@ -196,13 +196,13 @@ def _callbacks(name: str, app: AppReading, past: Past, usual: int | None) -> Fin
     """It is over with the first callback, and not when hours begin in which few are usual."""
     if app.called_at is not None and past.at - app.called_at < QUIET:
         return Finding(Alert.CALLBACKS_SILENT, False, name)
-    holds = True if usual is not None else None
-    return Finding(Alert.CALLBACKS_SILENT, holds, name, {"usual": usual}, since=app.called_at or past.watched_from)
+    holds, since = True if usual is not None else None, app.called_at or past.watched_from
+    facts = {"usual": usual, "seconds": round(past.at - since)}
+    return Finding(Alert.CALLBACKS_SILENT, holds, name, facts, since)
 
 
 def judge_locally(local: Local) -> Iterator[Finding]:
     """The findings of one host."""
     stands_in = local.in_use or (local.away > 0 and local.can_take)
-    facts = {"seconds": round(local.away)}
-    yield Finding(Alert.LIFEBOAT_IN_USE, stands_in, facts=facts)
-    yield Finding(Alert.INTAKE_FAILING, local.away > 0 and not stands_in, facts=facts)
+    yield Finding(Alert.LIFEBOAT_IN_USE, stands_in)
+    yield Finding(Alert.INTAKE_FAILING, local.away > 0 and not stands_in)

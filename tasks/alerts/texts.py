@@ -78,8 +78,11 @@ def _missed(facts: Facts) -> tuple[str, str]:
 
 
 def _callbacks(facts: Facts) -> tuple[str, str]:
-    usual = facts.get("usual")
-    return f"往常这几个小时至少有 {usual} 位新客户", f"in these hours at least {usual} customers are usual"
+    usual, (zh, en) = facts.get("usual"), spoken(facts.get("seconds"))
+    return (
+        f"已 {zh}；往常这段时间至少有 {usual} 位新客户",
+        f"for {en}; at least {usual} customers are usual in these hours",
+    )
 
 
 def _workers(facts: Facts) -> tuple[str, str]:
@@ -89,7 +92,7 @@ def _workers(facts: Facts) -> tuple[str, str]:
 
 
 def _waited(facts: Facts) -> tuple[str, str]:
-    return f"最久的已等 {facts.get('seconds')} 秒", f"the oldest has waited {facts.get('seconds')} s"
+    return f"最久的已等 {facts.get('waited')} 秒", f"the oldest has waited {facts.get('waited')} s"
 
 
 def _errcode(facts: Facts) -> tuple[str, str]:
@@ -103,8 +106,8 @@ WORDS: Mapping[Alert, Words] = {
         "customers were not greeted",
         "十分钟内没有再漏掉客户",
         "nobody was missed for ten minutes",
-        "请成员手动问候；每一位的原因写在那里",
-        "greet them by hand; the page says why for each",
+        "请成员手动问候；名单上有每一位的原因",
+        "greet them by hand; the list says why for each",
         _missed,
         "missed",
     ),
@@ -153,8 +156,8 @@ WORDS: Mapping[Alert, Words] = {
         "media is not at WeCom, or not renewed",
         "素材都在企业微信了",
         "all media is at WeCom",
-        "原因写在那里；在此之前欢迎语不带这些素材",
-        "the page says why; until then greetings go without it",
+        "查看原因并处理；在此之前欢迎语不带这些素材",
+        "see why, and mend it; until then greetings go without it",
         lambda facts: (f"{facts.get('files')} 个", f"{facts.get('files')} files"),
         "media",
     ),
@@ -219,7 +222,7 @@ def message(alert: Alert, notice: Notice, told: Sequence[tuple[Finding, float]],
     english = f"{en}: {words.en_over if over else words.en}"
     facts = "; ".join(_apps(told, words, 1, over))
     english += f" ({facts})" if facts else ""
-    if notice is not Notice.BEGAN:
+    if over or (notice is not Notice.BEGAN and not any("seconds" in finding.facts for finding, _ in told)):
         lines.append(f"> {'历时' if over else '已持续'} {lasted[0]}")
         english += f", {'after' if over else 'for'} {lasted[1]}"
     if notice is Notice.AGAIN:

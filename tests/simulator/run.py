@@ -1,12 +1,14 @@
 """`make run`: starts the product as it is configured, or the demo without a configuration.
 
 The demo is the whole product with a simulated WeCom. Customers are added through the real, encrypted callback, and each
-greeting is a line on the terminal. It leaves nothing behind: its data directory is temporary.
+greeting is a line on the terminal, and so is each alert to its group robot. It leaves nothing behind: its data
+directory is temporary.
 """
 
 import argparse
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -99,6 +101,7 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
     with StandIn(Faults(latency_ms=80, jitter_ms=20), window_s=WINDOW_S) as wecom, data_directory() as data:
         app = wecom.register(App.random(callback_url=f"{url}/callback", corp_id=f"ww{secrets.token_hex(6)}demo"))
         wecom.people(members={user_id: {"name": name} for user_id, name in MEMBERS.items()})
+        robot = wecom.robot()
         environment = {
             **os.environ,
             **app.environment(wecom.base_url),
@@ -109,13 +112,14 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
             "WECOM_AGENT_ID": app.agent_id,
             "WELCOME_PUBLIC_URL": url,
             "CONSOLE_PASSWORD": password,
+            "ALERT_WEBHOOK": robot,
             "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning",
         }
         command = [str(UP), "up", "--host", host, "--port", str(port), *further]
         with running(command, environment) as product:
             if wait_until_ready(url, product, stop):
                 introduce(url, wecom.base_url, password)
-                Greetings(wecom, product, stop).watch()
+                Greetings(wecom, product, stop, robot).watch()
             say("stopping")
     say("stopped")
 
@@ -208,10 +212,11 @@ def introduce(url: str, api: str, password: str) -> None:
 
 
 class Greetings:
-    """Adds customers every few seconds and prints each one's outcome."""
+    """Adds customers every few seconds, and prints each one's outcome, and what the group robot is told."""
 
-    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: ShutdownSignal) -> None:
-        self._wecom, self._product, self._stop = wecom, product, stop
+    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: ShutdownSignal, robot: str) -> None:
+        self._wecom, self._product, self._stop, self._robot = wecom, product, stop, robot
+        self._alerts = 0  # that were printed
         self._waiting: dict[int, str] = {}  # record → the customer's name
 
     def watch(self) -> None:
@@ -222,6 +227,7 @@ class Greetings:
                 for _ in range(random.randint(1, 3)):
                     self._add()
                 add_at = time.monotonic() + random.uniform(*EVERY_S)
+                self._tell_alerts()
             if self._waiting:
                 for record in self._wecom.records(from_id=min(self._waiting)):
                     self._tell(record)
@@ -232,6 +238,13 @@ class Greetings:
         self._wecom.people(customers={customer: {"name": name}})
         record = self._wecom.add(user_id=random.choice(list(MEMBERS)), external_user_id=customer)
         self._waiting[record.id] = name
+
+    def _tell_alerts(self) -> None:
+        told = self._wecom.alerts(self._robot)
+        for message in told[self._alerts :]:
+            title = re.sub(r"<[^>]*>|^### ", "", message.partition("\n")[0])
+            say(f"alert to the group: {title}")
+        self._alerts = len(told)
 
     def _tell(self, record: Record) -> None:
         if record.id not in self._waiting:

@@ -14,9 +14,9 @@ NOW = 1_800_000_000.0
 SENDER = Sender("web-1", ZoneInfo("Asia/Shanghai"), "https://welcome.example.com/console")
 FACTS: dict[Alert, dict[str, object]] = {
     Alert.GREETINGS_MISSED: {"outcomes": dict.fromkeys(sorted(MISSED), 1000)},
-    Alert.CALLBACKS_SILENT: {"usual": 40},
+    Alert.CALLBACKS_SILENT: {"usual": 40, "seconds": 9000},
     Alert.WORKERS_SILENT: {"seconds": 90},
-    Alert.QUEUE_BEHIND: {"seconds": 11},
+    Alert.QUEUE_BEHIND: {"waited": 11},
     Alert.TOKEN_REFUSED: {"errcode": 40001},
     Alert.MEDIA_FAILING: {"files": 2},
     Alert.LIMIT_REACHED: {"errcode": 45009},
@@ -71,6 +71,13 @@ def test_it_says_for_each_app_how_many_and_why():
     )
     assert "> 应用 sales：4 位（超时 3，企业微信拒绝 1）\n" in said
     assert "customers were not greeted (app sales: 4 (too late 3, refused by WeCom 1))" in said
+
+
+@pytest.mark.parametrize("alert", Alert)
+def test_what_lasts_says_for_how_long_once(alert: Alert):
+    said = text(alert, Notice.LASTS)
+    assert said.count("已 ") + said.count("已持续 ") == 1
+    assert said.count("for 2 hours") + said.count("for 90 s") == 1
 
 
 def test_each_outcome_that_is_missed_has_its_words():
