@@ -11,7 +11,7 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 
 test: install         ## the suite, against a real server that it starts itself
 	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder $(WAITING)
-	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(WAITING:%=--ignore=%)
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(WAITING:%=--ignore=%)
 
 test-unit: install    ## the tests that start no server and no process, in seconds
 	@$(BIN)/python -m pytest -m unit -n 2 $(WAITING:%=--ignore=%) --ignore=tests/browser tests
@@ -40,11 +40,13 @@ soak: install         ## the fault scenarios, the long ones too, and what they m
 release: install      ## source, wheel, SBOM and licences of the last commit into dist/, reproducibly
 	@$(BIN)/python deploy/release/make.py
 
-lock:                 ## needs uv on PATH; writes both lock files anew
+lock:                 ## needs uv on PATH; writes the lock files anew
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra flower --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -c requirements-dev.lock -o requirements-flower.lock
 
 rules: install        ## the alerts as a PrometheusRule, after a change of deploy/prometheus/rules.yaml
 	@$(BIN)/python -m tests.support.manifests

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,7 +24,13 @@ from tests.support.processes import refuses_only_its_settings
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]
-ROLES = {name: service for name, service in SERVICES.items() if name != "redis"}
+ROLES = {name: service for name, service in SERVICES.items() if name in ("web", "welcome", "upkeep", "beat")}
+PROFILES = {
+    "nginx": {"nginx"},
+    "monitoring": {"prometheus", "alertmanager", "grafana"},
+    "flower": {"flower"},
+}
+WINDOW = next(int(variable.default) for variable in VARIABLES if variable.name == "WELCOME_WINDOW_S")
 
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
 each_role = pytest.mark.parametrize("service", ROLES.values(), ids=ROLES.keys())
@@ -49,7 +56,10 @@ def redis_as_composed(directory: Path):
             server.wait()
 
 
-def test_there_is_one_service_for_each_role_and_one_for_the_state():
+def test_there_is_one_service_for_each_role_and_one_for_the_state_and_the_rest_is_asked_for():
+    profiles = {name: set(service.get("profiles", [])) for name, service in SERVICES.items()}
+    assert {name for name, needed in profiles.items() if not needed} == {*ROLES, "redis"}
+    assert {profile: {name for name in profiles if profile in profiles[name]} for profile in PROFILES} == PROFILES
     commands = {name: service["command"][:2] for name, service in ROLES.items()}
     assert commands == {name: ["role", name] for name in ("web", "welcome", "upkeep", "beat")}
 
@@ -101,21 +111,24 @@ def test_redis_keeps_its_files_in_a_named_volume():
     assert "redis" in COMPOSE["volumes"]
 
 
-def test_only_the_callback_is_published_and_only_to_this_machine():
+def test_only_nginx_is_open_to_the_world_and_the_rest_to_this_machine_only():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"web": ["127.0.0.1:8000:8000"]}
+    assert published.pop("nginx") == ["443:443"]
+    assert set(published) == {"web", "prometheus", "alertmanager", "grafana", "flower"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert all("outside" in SERVICES[name]["networks"] for name in published)  # an internal network publishes nothing
 
 
 def test_redis_can_reach_nobody_and_be_reached_by_the_roles_only():
     assert SERVICES["redis"]["networks"] == ["inside"]
     assert COMPOSE["networks"]["inside"] == {"internal": True}
-    assert all("inside" in service["networks"] for service in ROLES.values())
+    assert all("inside" in service["networks"] for name, service in SERVICES.items())
 
 
 @each_service
 def test_a_service_comes_back_by_itself_and_has_time_to_drain(service):
     assert service["restart"] == "unless-stopped"
-    assert int(service["stop_grace_period"].removesuffix("s")) >= 30
+    assert int(service["stop_grace_period"].removesuffix("s")) > WINDOW
 
 
 @each_service
@@ -124,6 +137,68 @@ def test_a_service_has_no_privilege_and_cannot_change_its_image(service):
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
+
+
+@each_service
+def test_a_service_is_watched_and_cannot_take_the_machine_with_it(service):
+    assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["pids_limit"] >= 256
+    assert "cpus" not in service  # what is throttled is late
+
+
+@pytest.mark.parametrize("role", ["web", "welcome"])
+def test_who_greets_may_have_a_thread_for_each_greeting_and_each_look_up(role):
+    concurrency = next(int(variable.default) for variable in VARIABLES if variable.name == "WELCOME_CONCURRENCY")
+    assert SERVICES[role]["pids_limit"] >= 2 * 2 * concurrency
+
+
+def test_redis_has_room_to_rewrite_its_log():
+    arguments = SERVICES["redis"]["command"]
+    assert arguments[arguments.index("--maxmemory") + 1] == "1gb"
+    assert SERVICES["redis"]["mem_limit"] == "2g"
+
+
+def test_no_secret_stands_in_the_file():
+    secret = {name: value for service in SERVICES.values() for name, value in service.get("environment", {}).items()
+              if re.search("PASSWORD|AUTH|SECRET|TOKEN|KEY", name)}  # fmt: skip
+    assert secret == {
+        "GF_SECURITY_ADMIN_PASSWORD": "${GRAFANA_PASSWORD:-}", "FLOWER_BASIC_AUTH": "${FLOWER_BASIC_AUTH:-}"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("flower", "FLOWER_BASIC_AUTH"), ("grafana", "GF_SECURITY_ADMIN_PASSWORD")]
+)
+def test_what_shows_customers_does_not_start_without_a_password(name, variable):
+    shell, option, script = SERVICES[name]["entrypoint"]
+    started = script.replace("$$", "$").partition("exec ")[0] + "echo started"
+    told = [
+        subprocess.run([shell, option, started], env={variable: password}, capture_output=True, text=True, check=False)
+        for password in ("", "me:secret")
+    ]
+    assert (told[0].returncode != 0, told[0].stdout, told[1].stdout) == (True, "", "started\n")
+
+
+@each_service
+def test_each_file_that_a_service_reads_is_there_and_it_cannot_change_it(service):
+    folders = [volume.split(":") for volume in service.get("volumes", []) if volume.startswith("./")]
+    assert all(parts[2:] == ["ro"] for parts in folders)
+    yours = {"./config", "./certificates"}
+    assert not [parts[0] for parts in folders if parts[0] not in yours and not (DEPLOY / parts[0]).exists()]
+    named = {volume.split(":")[0] for volume in service.get("volumes", []) if not volume.startswith("./")}
+    assert named <= set(COMPOSE["volumes"])
+
+
+def test_prometheus_and_grafana_find_what_they_are_told_to_read():
+    mounts = dict(volume.split(":")[:2] for name in PROFILES["monitoring"] for volume in SERVICES[name]["volumes"])
+    assert (DEPLOY / "prometheus/prometheus.yaml").exists()
+    assert f"--config.file={mounts['./prometheus']}/prometheus.yaml" in SERVICES["prometheus"]["command"]
+    providers = yaml.safe_load(next((DEPLOY / "grafana/provisioning/dashboards").iterdir()).read_text("utf-8"))
+    assert providers["providers"][0]["options"]["path"] == mounts["./grafana/dashboards"]
+    targets = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text("utf-8"))
+    assert targets["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == ["alertmanager:9093"]
+    assert targets["scrape_configs"][0]["dns_sd_configs"][0]["names"] == ["web"]
 
 
 @each_service
@@ -161,16 +236,31 @@ def test_a_role_that_has_not_begun_yet_is_not_killed(tmp_path):
     assert probe(tmp_path / "alive", kill="exit 77") == 1
 
 
-def test_docker_compose_takes_the_file_without_a_word_and_reads_the_environment_as_written(tmp_path, require_tool):
+@pytest.fixture
+def config(tmp_path, require_tool):
+    """`docker-compose config` with these arguments, in a copy with an environment file. → the finished process"""
+    program = require_tool("docker-compose")
     deploy = shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("environment", "config"))
     example = (deploy / "environment.example").read_text("utf-8")
     (deploy / "environment").write_text(f"{example}\nCONSOLE_PASSWORD=pa$word #'\"1\n", "utf-8")
-    run = subprocess.run(
-        [require_tool("docker-compose"), "config", "--format", "json"],
-        cwd=deploy, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    return lambda *arguments: subprocess.run(
+        [program, *arguments], cwd=deploy, env=environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_docker_compose_takes_the_file_without_a_word_and_reads_the_environment_as_written(config):
+    run = config("config", "--format", "json")
     assert (run.returncode, run.stderr) == (0, "")
     environment = json.loads(run.stdout)["services"]["web"]["environment"]
     assert environment["CONSOLE_PASSWORD"].replace("$$", "$") == "pa$word #'\"1"  # `config` writes a $ as $$
     assert environment["REDIS_URL"] == "redis://redis:6379/0"
     assert environment["WELCOME_WINDOW_S"] == "20"
+
+
+@pytest.mark.parametrize("profile", [*PROFILES, "*"])
+def test_docker_compose_takes_each_profile_without_a_word(config, profile):
+    run = config("--profile", profile, "config", "--services")
+    assert (run.returncode, run.stderr) == (0, "")
+    asked = set().union(*PROFILES.values()) if profile == "*" else PROFILES[profile]
+    assert set(run.stdout.split()) == {*ROLES, "redis"} | asked

@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,49 @@ def test_everything_that_the_build_needs_is_copied():
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     project = pyproject["project"]
-    needed = {"pyproject.toml", "requirements.lock", project["readme"], *project["license-files"], *packages}
+    needed = {
+        "pyproject.toml",
+        "requirements.lock",
+        "requirements-flower.lock",
+        project["readme"],
+        *project["license-files"],
+        *packages,
+    }
     assert set(COPIED) == needed
 
 
 def test_nothing_is_installed_that_the_lock_file_does_not_pin():
     installs = [rest.split(" install ")[1] for name, rest in STEPS if name == "RUN" and " install " in rest]
-    assert installs == ["--require-hashes -r requirements.lock", "--no-deps --no-build-isolation ."]
+    assert installs == [
+        "--require-hashes -r requirements.lock", "--no-deps --no-build-isolation .",
+        "--require-hashes -r requirements-flower.lock",
+    ]  # fmt: skip
+
+
+def test_the_base_is_one_image_for_ever() -> None:
+    stages = [rest.split() for name, rest in STEPS if name == "FROM"]
+    named = {words[2] for words in stages if len(words) == 3}
+    assert {words[0] for words in stages} - named == {"${PYTHON_IMAGE}"}
+    assert stages[-1] == ["role"]  # what is built unless a target is named
+    pinned = next(rest for name, rest in STEPS if name == "ARG")
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", pinned)
+
+
+def test_the_image_says_what_it_is() -> None:
+    labels = dict(re.findall(r"org\.opencontainers\.image\.([a-z.]+)=\"([^\"]+)\"", last("LABEL")))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(labels) == {
+        "title", "description", "version", "revision", "created", "licenses", "base.name"
+    }  # fmt: skip
+    assert (labels["title"], labels["version"]) == (project["name"], project["version"])
+    assert labels["licenses"] == project["license"]
+    assert labels["base.name"] == "${PYTHON_IMAGE}"
+
+
+def test_hadolint_has_nothing_to_say(require_tool: Callable[[str], str]) -> None:
+    command = [require_tool("hadolint"), "--disable-ignore-pragma", ROOT / "deploy/Dockerfile"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, ""), run.stdout
 
 
 def test_the_roles_run_as_nobody_in_particular_and_get_the_signals_themselves():
@@ -89,9 +126,9 @@ def test_the_image_is_healthy_as_long_as_its_process_shows_that_it_works(tmp_pat
     file = tmp_path / "alive"
     file.touch()
     os.utime(file, (time.time() - age,) * 2)
-    script = last("HEALTHCHECK").partition("CMD ")[2]
-    assert "python" not in script
+    command = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+    assert "python" not in command[-1]
     environ = {"PATH": "/usr/bin:/bin", "WELCOME_LIVENESS_FILE": str(file)}
-    asked = subprocess.run(["/bin/sh", "-c", script], env=environ, timeout=60, check=False)
+    asked = subprocess.run(command, env=environ, timeout=60, check=False)
     assert (asked.returncode == 0) is healthy
     assert "WELCOME_LIVENESS_FILE=/dev/shm/" in last("ENV")

@@ -164,7 +164,7 @@ def test_customers_who_come_at_once_are_not_taken_for_an_attack(nginx: Nginx) ->
 def test_the_log_has_neither_signature_nor_echo(nginx: Nginx) -> None:
     query = a_verification(b"1616140317555161061")
     nginx.request("GET", "/callback", params=query)
-    log = nginx.log.parent / "wecom-welcome.log"
+    log = nginx.log.parent / "access.log"
     until(lambda: '"GET /callback" 200' in log.read_text("utf-8"), what="the line")
     assert query["msg_signature"] not in log.read_text("utf-8")
 
