@@ -20,6 +20,7 @@ from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.storage import connections, formats, troubles
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
+from webhook import local_address
 from webhook.callback.crypto import decode_key
 from webhook.errcode_texts import cure_of
 from webhook.reason_texts import describe, media_alarms
@@ -95,16 +96,23 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
 def _callback_url(settings: Settings, app: App) -> Finding:
     path = app.callback_path
     if settings.public_url is None:
+        local = local_address.verified(settings, app)
         cure = Message.of("set WELCOME_PUBLIC_URL to what WeCom reaches, to see it whole")
-        return Finding(CALLBACK, None, f"https://YOUR-HOST{path}", cure)
+        if local is None:
+            return Finding(CALLBACK, None, f"https://YOUR-HOST{path}", cure)
+        return Finding(CALLBACK, None, Message.of("%(url)s verifies, on this machine", url=local), cure)
     url = settings.public_url + path
     try:
         verified = verify(app, url)
     except requests.RequestException as error:
         why = Message.of("%(url)s does not answer from here (%(error)s)", url=url, error=type(error).__name__)
-        return Finding(
-            CALLBACK, None, why, Message.of("start `wecom-welcome up`; look at the proxy, or at WELCOME_PUBLIC_URL")
-        )
+        local = local_address.verified(settings, app)
+        if local is None:
+            cure = Message.of("start `wecom-welcome up`; look at the proxy, or at WELCOME_PUBLIC_URL")
+            return Finding(CALLBACK, None, why, cure)
+        why = Message.of("%(why)s; %(url)s verifies, on this machine", why=why, url=local)
+        cure = Message.of("let the proxy or tunnel lead there; whether WeCom reaches it, only its console can say")
+        return Finding(CALLBACK, None, why, cure)
     if verified is not None:
         cure = Message.of(
             "let the proxy pass path, query and body on unchanged to `role web`, started with these settings"

@@ -18,9 +18,18 @@ EXAMPLE = """\
 example, a slow and faulty WeCom:
   python -m tests.simulator --port 9000 --faults latency_ms=80,jitter_ms=20,busy=0.1,dropped_after=0.03 --seed 7
 
-Then set WECOM_API_BASE=http://127.0.0.1:9000, register the app and add a customer:
-  curl -d '{"corp_id": "ww1", "secret": "s", "token": "t", "encoding_aes_key": "<43 characters>",
+The product beside it: register the app, put its settings and a book into .env, start it, look, add a customer:
+  curl -d '{"corp_id": "ww12", "secret": "s", "token": "t", "encoding_aes_key": "<43 letters and digits>",
             "callback_url": "http://127.0.0.1:8000/callback"}' http://127.0.0.1:9000/simulator/register
+  WECOM_CORP_ID=ww12
+  WECOM_CORP_SECRET=s
+  WECOM_TOKEN=t
+  WECOM_ENCODING_AES_KEY=<the same>
+  WECOM_API_BASE=http://127.0.0.1:9000
+  WELCOME_PUBLIC_URL=http://127.0.0.1:8000
+  WELCOME_BOOK=tests/simulator/demo-book.yaml
+  wecom-welcome up
+  wecom-welcome check
   curl -d '{"user_id": "zhangsan"}' http://127.0.0.1:9000/simulator/add
   curl http://127.0.0.1:9000/simulator/summary
 """
@@ -35,6 +44,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument(
+        "--members",
+        default="zhangsan=张三,lisi=李四",
+        metavar="ID=NAME,…",
+        help="whom each corp has from the start, within the app's range (default %(default)s)",
+    )
     parser.add_argument("--window", type=float, default=20, metavar="S", help="a welcome code's life (default 20)")
     parser.add_argument("--token-life", type=float, default=7200, metavar="S", help="a token's life (default 7200)")
     parser.add_argument(
@@ -54,7 +69,8 @@ async def serve(given: argparse.Namespace) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    world = World(Settings(given.window, given.token_life), given.faults)
+    members = dict(one.partition("=")[::2] for one in given.members.split(",") if one)
+    world = World(Settings(given.window, given.token_life), given.faults, members)
     sender = Sender(world)
     server = Server(world, Control(world, sender))
     port = await server.start(given.host, given.port)

@@ -41,6 +41,7 @@ class StandIn:
         port: int = 0,
     ) -> None:
         self._arguments = [f"--port={port}", f"--window={window_s}", f"--token-life={token_life_s}", "--until-eof"]
+        self._arguments.append("--members=")  # a test says who is there
         self._faults = faults
         self._process: subprocess.Popen[str] | None = None
         self._session = requests.Session()

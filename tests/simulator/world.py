@@ -5,6 +5,7 @@ import os
 import secrets
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -118,8 +119,10 @@ class Corp:
 class World:
     """The whole state of the stand-in."""
 
-    def __init__(self, settings: Settings, faults: Faults) -> None:
+    def __init__(self, settings: Settings, faults: Faults, members: Mapping[str, str] | None = None) -> None:
+        """`members`: whom each corp has from the start, userid → name."""
         self.settings = settings
+        self.members = dict(members or {})
         self.dice = Dice(faults)
         self.limits = RateLimits(faults)
         self.apps: dict[str, App] = {}
@@ -128,7 +131,7 @@ class World:
 
     def reset(self) -> None:
         """Forget everything but apps, settings and faults."""
-        self.corps: dict[str, Corp] = {app.corp_id: Corp() for app in self.apps.values()}
+        self.corps: dict[str, Corp] = {app.corp_id: self._corp() for app in self.apps.values()}
         self.records = Records()
         self.tokens: dict[str, Token] = {}
         self.current: dict[str, Token] = {}  # app → the token that gettoken gives
@@ -145,8 +148,15 @@ class World:
 
     def register(self, app: App) -> None:
         self.apps[app.name] = app
-        self.corps.setdefault(app.corp_id, Corp())
+        if app.corp_id not in self.corps:
+            self.corps[app.corp_id] = self._corp()
         self.current.pop(app.name, None)
+
+    def _corp(self) -> Corp:
+        corp = Corp()
+        for user_id, name in self.members.items():
+            corp.name_member(user_id, name=name)
+        return corp
 
     def corp(self, app: App) -> Corp:
         return self.corps[app.corp_id]

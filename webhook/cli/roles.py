@@ -87,8 +87,10 @@ def _play(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> No
         with stamp.starting():
             from gunicorn import util
 
+            from webhook import local_address
             from webhook.server.web import serve
 
+        local_address.record(config.data_dir, host, port)
         util._setproctitle = _keep_title
         serve(config, host, port, stamp)
         return

@@ -18,7 +18,7 @@ from webhook.delivery_record import reason_text
 
 
 @click.command()
-@click.option("--url", help="The callback URL. Default: WELCOME_PUBLIC_URL, else port 8000 of this machine.")
+@click.option("--url", help="The callback URL. Default: WELCOME_PUBLIC_URL where it answers, else this machine's.")
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="How many customers.")
 @click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.1, 200), help="How many a second.")
 @click.option(
@@ -33,7 +33,8 @@ from webhook.delivery_record import reason_text
 def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:
     """Rehearse: send signed, encrypted add-contact events to a callback URL.
 
-    Everything runs but the send. The outcome is `rehearsed`; rehearsals stay out of the metrics.
+    Everything runs but the send. The outcome is `rehearsed`; rehearsals stay out of the metrics. They go to
+    WELCOME_PUBLIC_URL; where it does not answer from here, to the `up` or `role web` on this machine, which is said.
 
     \b
     Example:  wecom-welcome simulate --count 20 --rate 5 --member zhangsan --state douyin-1
@@ -76,7 +77,25 @@ def simulate(url: str | None, count: int, rate: float, member: str, state: str, 
 
 
 def _callback_url(config: Settings, app: App) -> str:
-    return (config.public_url or "http://127.0.0.1:8000") + app.callback_path
+    """The public one, if it answers; else the local one, and a line that says so."""
+    import requests
+
+    from webhook import local_address
+    from webhook.rehearsal import verify
+
+    here = local_address.recorded(config.data_dir) + app.callback_path
+    if config.public_url is None:
+        return here
+    public = config.public_url + app.callback_path
+    try:
+        answer = verify(app, public)
+        why = None if answer is None else f"{public} {answer}"
+    except requests.RequestException as error:
+        why = f"{public} does not answer from here ({type(error).__name__})"
+    if why is None or local_address.verified(config, app) is None:
+        return public
+    say(f"! {why}; used {here}, on this machine", err=True)
+    return here
 
 
 def _ledger_if_reachable(config: Settings) -> Ledger | None:
