@@ -22,6 +22,7 @@ from tasks.followups.worker import FollowUpHandler, FollowUpWorker
 from tasks.greeting.asking import Asking
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
+from tasks.greeting.outcomes import Outcomes
 from tasks.greeting.slots import Slots
 from tasks.greeting.too_late import TooLate
 from tasks.ledger import celery_message
@@ -51,9 +52,10 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     _import_books(services)
     allow_open_files()
     slots = Slots(settings.concurrency)
-    greeter = make_greeter(services, slots)
+    outcomes = Outcomes()
+    greeter = make_greeter(services, slots, outcomes)
     too_late = TooLate(services.ledger, greeter.give_up)
-    dispatcher = Dispatcher(services.ledger, greeter.greet, slots, too_late, len(settings.apps))
+    dispatcher = Dispatcher(services.ledger, greeter.greet, slots, too_late, len(settings.apps), outcomes)
     watchdog.watch(dispatcher.loop)
     app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
@@ -61,8 +63,8 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, watchdog, on_stop=dispatcher.stop)
 
 
-def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
-    """A greeter; its greetings give back the slot that each has while they wait for a lookup."""
+def make_greeter(services: Services, slots: Slots | None = None, outcomes: Outcomes | None = None) -> Greeter:
+    """A greeter; its greetings give back the slot that each has while they wait for a lookup. outcomes: see Greeter."""
     return Greeter(
         services.ledger,
         services.books,
@@ -70,6 +72,7 @@ def make_greeter(services: Services, slots: Slots | None = None) -> Greeter:
         services.greeting_clients,
         services.queue_pauses,
         services.calls,
+        outcomes=outcomes,
     )
 
 

@@ -1,4 +1,4 @@
-"""The dispatcher: claims due events as long as there are any, and hands each to a thread that greets.
+"""The dispatcher: claims due events as long as there are any, hands each to a thread that greets, and writes outcomes.
 
 A task message starts it, and names no event. So a burst of hundreds of events costs one Celery task, and a lost message
 loses no event: the ledger has them. Whom it claims when more are due than slots are free: `tasks.greeting.admission`.
@@ -17,6 +17,7 @@ from functools import partial
 import redis
 
 from tasks.greeting.admission import Load, Took
+from tasks.greeting.outcomes import Outcomes
 from tasks.greeting.policy import LEAST
 from tasks.greeting.slots import Slots
 from tasks.greeting.threads import ThreadPool
@@ -38,7 +39,8 @@ class Dispatcher:
     """Claims due events and greets them, as many at a time as there are slots.
 
     too_late: who looks for those whose time is over, while all slots go to others; without it, they wait for a slot.
-    apps: how many there are; each has its share of the slots before others have more.
+    apps: how many there are; each has its share of the slots before others have more. outcomes: of greetings, which it
+    writes with its claims.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Dispatcher:
         slots: Slots,
         too_late: TooLate | None = None,
         apps: int = 1,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self._ledger = ledger
         self._greet = greet
         self._slots = slots
         self._too_late = too_late
         self._apps = apps
+        self._outcomes = Outcomes() if outcomes is None else outcomes
         self._load = Load(ledger.window)
         self._threads = ThreadPool("greet", 2 * slots.most)
         self.loop = Loop("the dispatcher", at_rest=True)
@@ -78,14 +82,15 @@ class Dispatcher:
             idle_since = -math.inf  # a message that finds nothing, as the canary, needs no second look
             while not self._stopping.is_set():
                 self.loop.came_round()
-                if self._take(POLL_AGAIN_WITHIN) or self._in_flight:
+                if self._take(POLL_AGAIN_WITHIN) or self._in_flight or self._outcomes:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > LINGER and not self._take(poll_again_within=0):
                     break  # the last poll withdrew the promise: the next event queues a task message
                 self._poll_now.wait(TICK)
                 self._poll_now.clear()
-            while self._in_flight or (self._too_late is not None and self._too_late.busy):
+            while self._in_flight or self._outcomes or (self._too_late is not None and self._too_late.busy):
                 self.loop.came_round()
+                self._write()
                 time.sleep(TICK)
 
     def stop(self) -> None:
@@ -99,11 +104,13 @@ class Dispatcher:
         """Claim due events for the free slots. → whether there were any."""
         free = self._slots.free
         if free == 0:
+            self._write()
             self._look_for_too_late()
             return False
         now = time.monotonic()
         try:
-            taken = self._ledger.take(free, self._admission(now), poll_again_within)
+            with self._outcomes.batch() as settled:
+                taken = self._ledger.take(free, self._admission(now), poll_again_within, settled)
         except redis.RedisError as error:
             log.warning("cannot claim due events: %s", type(error).__name__)
             if self._too_late is not None:
@@ -119,6 +126,12 @@ class Dispatcher:
             self._slots.take()
             self._threads.submit(partial(self._one, claim))
         return bool(taken.claims)
+
+    def _write(self) -> None:
+        """Write outcomes without a claim."""
+        if self._outcomes:
+            with contextlib.suppress(redis.RedisError), self._outcomes.batch() as settled:
+                self._ledger.settle_all(settled)
 
     def _admission(self, now: float) -> Admission:
         admission = self._load.admission(now)

@@ -17,11 +17,12 @@ from tasks.greeting.choice import choose
 from tasks.greeting.course import Course
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.outage import Outage
+from tasks.greeting.outcomes import PATIENCE, Outcomes, report
 from tasks.greeting.policy import Finish, Retry
 from tasks.greeting.ports import Books, Limits, Names, Pauses, Recorder
 from tasks.greeting.refused_media import RefusedMedia
 from tasks.ledger.claims import Claim, Kept, SettledEvent, Settlement
-from tasks.ledger.delivery import LIMITED, MISSED, OVERLOADED, LeftOut, LeftOutBecause, Outcome
+from tasks.ledger.delivery import LIMITED, OVERLOADED, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import WELCOME, Pause
 from tasks.logs import about
 from tasks.rate_limits.limiter import Held
@@ -36,14 +37,14 @@ from tasks.wecom.errors import NoAnswer
 log = logging.getLogger(__name__)
 
 PREPARED = 0.5  # seconds from a claim to its first try; if lookups took longer, the lease is extended first
-PATIENCE = 60.0  # seconds for which writing an outcome is retried while Redis is unavailable
 HELD_LATE = 5.0  # seconds before the end of a window in which greetings were held back: then that is why it is over
 
 
 class Greeter:
     """Greets one customer. Thread-safe. `limits`: by app; an event of another one waits for a limit in its thread.
 
-    alone: without the ledger, so that others may have the same event.
+    alone: without the ledger, so that others may have the same event. outcomes: where they wait to be written; without
+    it, each greeting writes its own.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Greeter:
         pauses: Pauses,
         limits: Mapping[str, Limits] | None = None,
         alone: bool = False,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self._ledger = ledger
         self._books = books
@@ -65,6 +67,7 @@ class Greeter:
         self._refused_media = RefusedMedia(books.ready.refuse)
         self._outage = Outage()
         self._alone = alone
+        self._outcomes = outcomes
 
     def greet(self, claim: Claim) -> Took | None:
         """Process one claimed event to its outcome, inside its window. → how long WeCom took; None: it was not asked.
@@ -284,18 +287,13 @@ class Greeter:
         return policy.code_used_elsewhere(finish) if self._alone else finish
 
     def _settle(self, course: Course, finish: Finish) -> None:
-        """Complete the outcome and write it. The one place where an event is settled."""
+        """Complete the outcome, and write it or leave it to be written. The one place where an event is settled."""
         seconds = course.claim.elapsed()
         one = self._settled(course, finish, self._last_pause() if finish.outcome is Outcome.EXPIRED else None)
-        settlement = one.settlement
-        settle = partial(self._ledger.settle, one.event, settlement, one.counts, one.follow_up)
-        written = self._outage.until_answered(settle, PATIENCE)
-        if written:
-            level = logging.ERROR if settlement.outcome in MISSED else logging.INFO
-            why = f": {settlement.reason}" if settlement.reason else ""
-            log.log(level, "%s after %.3f s%s", settlement.outcome, seconds, why)
-        elif written is None:
-            log.error("%s after %.3f s, but Redis does not accept the outcome", settlement.outcome, seconds)
+        if self._outcomes is not None:
+            self._outcomes.add(one, seconds)
+        else:
+            report(one, seconds, self._outage.until_answered(partial(self._ledger.settle, one), PATIENCE))
 
     def give_up(self, claims: Iterable[Claim], served_since: float) -> Iterator[SettledEvent]:
         """What is to be written of events for which it is too late. See `policy.given_up`."""

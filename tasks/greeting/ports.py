@@ -5,7 +5,7 @@ from typing import Protocol
 
 from tasks.directory.lookup import BUDGET, Lookup
 from tasks.events import ContactAdded
-from tasks.ledger.claims import Claim, Kept, Settlement
+from tasks.ledger.claims import Claim, Kept, SettledEvent
 from tasks.ledger.pauses import Pause
 from tasks.rate_limits.limiter import Held
 from tasks.templates.model import Book
@@ -20,13 +20,7 @@ class Recorder(Protocol):
     def extend_lease(self, claim: Claim, timeout: float) -> bool: ...
     def answered(self, claim: Claim, answers: int, wait: float) -> bool: ...
     def give_back(self, claim: Claim, tries: int, answers: int) -> bool: ...
-    def settle(
-        self,
-        event: ContactAdded,
-        settlement: Settlement,
-        counts: Mapping[str, int] | None = None,
-        follow_up: bool = False,
-    ) -> bool: ...
+    def settle(self, one: SettledEvent) -> bool: ...
     def greeted_sibling(self, event: ContactAdded, received_at: int) -> str | None: ...
 
 

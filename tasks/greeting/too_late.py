@@ -11,7 +11,7 @@ import redis
 from tasks.greeting.outage import Outage
 from tasks.greeting.policy import LEAST
 from tasks.greeting.threads import ThreadPool
-from tasks.ledger.claims import Claim, SettledEvent
+from tasks.ledger.claims import Batch, Claim, SettledEvent
 from tasks.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,12 @@ class TooLate:
 
     def _settle(self, claims: Sequence[Claim]) -> bool:
         """False: Redis did not take it; their leases have ended, and they are found again."""
-        events = list(self._give_up(claims, self._served_since))
-        written = self._outage.until_answered(partial(self._ledger.settle_all, events), PATIENCE)
-        if written is None:
-            log.warning("cannot settle who came too late: Redis does not take it")
-        elif written:
+        batch = Batch(list(self._give_up(claims, self._served_since)))
+        self._outage.until_answered(partial(self._ledger.settle_all, batch), PATIENCE)
+        written = sum(bool(one) for one in batch.written)
+        if written:
             log.error("%s customers had waited for as long as their codes live", written)
-        return written is not None
+        fine = len(batch.written) == len(batch.events) and None not in batch.written
+        if not fine:
+            log.warning("cannot settle who came too late: Redis does not take it")
+        return fine

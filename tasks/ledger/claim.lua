@@ -69,7 +69,7 @@ local function calls_for(fields, place, revision)
   if code == '' or fields[place['rehearsal']] == '1' or not revision or left < tonumber(ARGV[13]) then
     return nil
   end
-  local corp = fields[place['corp_id']]
+  local corp = fields[place['corp_id']] or ''
   if not sends[corp] then
     local calls = calls_of(ARGV[10] .. corp, now, tonumber(ARGV[11]), tonumber(ARGV[12]))
     calls.taken = 0
@@ -93,6 +93,13 @@ local function take(id)
   for i = 1, #fields, 2 do
     place[fields[i]] = i + 1
   end
+  for _, name in ipairs({ 'received_at', 'claims', 'attempts' }) do
+    if not tonumber(fields[place[name] or 0]) then -- a damaged row: the caller says so, and nobody meets it again
+      redis.call('ZREM', KEYS[1], id)
+      result[#result + 1], result[#result + 2], result[#result + 3] = fields, '', ''
+      return true
+    end
+  end
   local owner = { false, false }
   if place['code_owner'] then
     owner = redis.call('HMGET', ARGV[1] .. fields[place['code_owner']], 'app', 'outcome')
@@ -101,7 +108,7 @@ local function take(id)
     redis.call('ZADD', KEYS[1], now + ARGV[6], id)
     return true
   end
-  local revision = redis.call('GET', ARGV[5] .. fields[place['app']])
+  local revision = redis.call('GET', ARGV[5] .. (fields[place['app']] or ''))
   local calls = calls_for(fields, place, revision)
   if calls and calls.taken >= calls.left then
     calls.hold()

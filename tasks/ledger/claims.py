@@ -142,6 +142,18 @@ class SettledEvent:
     follow_up: bool = False
 
 
+@dataclass(slots=True)
+class Batch:
+    """Events that are settled in one exchange with Redis, which fills in what became of each.
+
+    written: whether its outcome was; False: another one was first; None: Redis did not take it. Empty: there was no
+    answer.
+    """
+
+    events: Sequence[SettledEvent] = ()
+    written: Sequence[bool | None] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class FollowUpProgress:
     """How far a follow-up came.

@@ -43,12 +43,13 @@ from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import redis
 from redis.client import Pipeline
 from redis.typing import EncodableT
 
 from tasks.events import ContactAdded
 from tasks.ledger import celery_message, pauses, query, statistics
-from tasks.ledger.claims import LOOKED_AT, Admission, Claim, Kept, SettledEvent, Settlement, Taken
+from tasks.ledger.claims import LOOKED_AT, Admission, Batch, Claim, Kept, SettledEvent, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.ledger.recorded import Recorded
@@ -57,7 +58,7 @@ from tasks.rate_limits.limiter import CALLS_LUA
 from tasks.rate_limits.limits import SEND, Limits
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
-from tasks.storage.connections import Redis, repeatable
+from tasks.storage.connections import Redis, ScriptCall, repeatable, run_scripts
 from tasks.storage.places import BATCH
 
 log = logging.getLogger(__name__)
@@ -141,8 +142,8 @@ class Ledger:
             age = max(0, round((time.time() - one.received_at) * 1000))
             self._accept(*self._to_accept(one.event, max(1, age), one.attempts, one.answers), client=pipe)
             if one.settlement is not None:
-                names, args = self._to_settle(SettledEvent(one.event, one.settlement, one.counts, one.follow_up))
-                self._settle(keys=names, args=args, client=pipe)
+                settled = SettledEvent(one.event, one.settlement, one.counts, one.follow_up)
+                self._settle(*self._to_settle(settled), client=pipe)
 
     def claim(self, most: int, poll_again_within: float = 0.0) -> Sequence[Claim]:
         """Take up to `most` events that are due, oldest first, however late it is; none while the queue is paused.
@@ -151,22 +152,34 @@ class Ledger:
         """
         return self.take(most, _EVERYBODY, poll_again_within).claims
 
-    def take(self, most: int, admission: Admission, poll_again_within: float = 0.0) -> Taken:
-        """As `claim`; when more are due than `most`, those whom `admission` says."""
-        return self._taken(
-            most, admission, "newest_first" if admission.newest_first else "oldest_first", poll_again_within
-        )
+    def take(
+        self, most: int, admission: Admission, poll_again_within: float = 0.0, settled: Batch | None = None
+    ) -> Taken:
+        """As `claim`; when more are due than `most`, those whom `admission` says. Before it, `settled` is written.
+
+        What of it could be written is, whatever becomes of the claim.
+        """
+        order = "newest_first" if admission.newest_first else "oldest_first"
+        return self._taken(most, admission, order, poll_again_within, settled)
 
     def take_too_late(self, most: int, possible: float) -> Sequence[Claim]:
         """Take up to `most` due events that have less than `possible` seconds left, to settle them: no try begins."""
         return self._taken(most, Admission(possible), "too_late").claims
 
-    def _taken(self, most: int, admission: Admission, whom: str, poll_again_within: float = 0.0) -> Taken:
+    def _taken(
+        self,
+        most: int,
+        admission: Admission,
+        whom: str,
+        poll_again_within: float = 0.0,
+        settled: Batch | None = None,
+    ) -> Taken:
         asked_at = time.monotonic()  # before Redis looked at its clock, so that no deadline comes out too late
         left, shares = [int(one * 1000) for one in (self.window, admission.worthwhile)], admission.shares
-        now, waits, passed_over, *rows = self._claim(
-            keys=[keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
-            args=[
+        claim = ScriptCall(
+            self._claim,
+            [keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
+            [
                 keys.event(""),
                 most,
                 int(CLAIM_LEASE * 1000),
@@ -183,6 +196,10 @@ class Ledger:
                 *("" if shares is None else shares.each, LOOKED_AT, *flat(shares.held if shares else {})),
             ],
         )
+        (answer,) = self._exchange(settled or Batch(), claim)
+        if isinstance(answer, redis.RedisError):
+            raise answer
+        now, waits, passed_over, *rows = answer
         claims = []
         for fields, revision, became in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
             row = dict(zip(fields[::2], fields[1::2], strict=True))
@@ -225,27 +242,26 @@ class Ledger:
         counts = {"attempts": tries, "answers": answers, "given_back": claim.given_back + 1}
         return bool(self._extended(claim, None, counts))
 
-    def settle(
-        self,
-        event: ContactAdded,
-        settlement: Settlement,
-        counts: Mapping[str, int] | None = None,
-        follow_up: bool = False,
-    ) -> bool:
-        """Write the outcome, erase the code, add `counts` to the counters. False: another outcome was first.
+    def settle(self, one: SettledEvent) -> bool:
+        """Write the outcome, erase the code, add the counts to the counters. False: another outcome was first."""
+        return bool(self._settle(*self._to_settle(one)))
 
-        follow_up: whether something is to be done after it; entered in the same step.
-        """
-        names, args = self._to_settle(SettledEvent(event, settlement, counts or {}, follow_up))
-        return bool(self._settle(keys=names, args=args))
+    def settle_all(self, batch: Batch) -> None:
+        """As `settle`, each for itself, in one exchange with Redis. Raises ResponseError if it took none of them."""
+        self._exchange(batch)
+        if batch.events and all(written is None for written in batch.written):
+            raise redis.ResponseError("no outcome was accepted")
 
-    def settle_all(self, events: Sequence[SettledEvent]) -> int:
-        """As `settle`, each for itself, in one exchange with Redis. → how many outcomes were written."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for one in events:
-                names, args = self._to_settle(one)
-                self._settle(keys=names, args=args, client=pipe)
-            return sum(pipe.execute())
+    def _exchange(self, batch: Batch, *calls: ScriptCall) -> list[Any]:
+        """Settle the batch, then make the calls, in one exchange. → what the calls return, or their errors."""
+        settles = [ScriptCall(self._settle, *self._to_settle(one)) for one in batch.events]
+        answers = run_scripts(self._redis, [*settles, *calls])
+        for one, answer in zip(batch.events, answers, strict=False):
+            if isinstance(answer, redis.RedisError):
+                log.error("the outcome of %s is not accepted: %s", one.event.id, type(answer).__name__)
+        settled = answers[: len(settles)]
+        batch.written = [None if isinstance(answer, redis.RedisError) else bool(answer) for answer in settled]
+        return answers[len(settles) :]
 
     def requeue(self) -> int:
         """Queue a task message if a due event was not claimed, or the queue was silent. → how many events were not."""

@@ -21,7 +21,7 @@ local outcome = said['outcome']
 local known = call('HMGET', KEYS[1], 'received_at', 'outcome', 'rehearsal', 'app', 'user_id', 'external_user_id', 'state',
   'change', 'template')
 local received_at, before, rehearsal, app, member, customer, channel, change, old_template = unpack(known)
-if not received_at then
+if not tonumber(received_at) then -- forgotten, past its life, or damaged
   call('ZREM', KEYS[2], id)
   return 0
 end
@@ -33,6 +33,14 @@ local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- Add to a count. One that is no number begins anew, or it would stop this script halfway.
+local function increased(key, field, amount)
+  local count = redis.pcall('HINCRBY', key, field, amount)
+  if type(count) == 'number' then return count end
+  call('HSET', key, field, amount)
+  return tonumber(amount)
+end
+
 -- Count an outcome, and what goes with it, under the local day of the receipt. See tasks.ledger.statistics.
 local function tally(amount, outcome, template, rule, variant, cause, latency)
   local at = math.floor(received_at / 1000) + ahead
@@ -41,14 +49,14 @@ local function tally(amount, outcome, template, rule, variant, cause, latency)
     local key, none = prefix .. dimension, outcome
     local field = #value > tonumber(value_most) and none or none .. '|' .. value
     if amount < 0 then
-      call('HINCRBY', key, call('HEXISTS', key, field) == 1 and field or none, amount)
-    elseif call('HINCRBY', key, field, amount) == 1 then -- perhaps a new field
+      increased(key, call('HEXISTS', key, field) == 1 and field or none, amount)
+    elseif increased(key, field, amount) == 1 then -- perhaps a new field
       local size = call('HLEN', key)
       if size == 1 then
         call('EXPIRE', key, tally_life)
       elseif size > tonumber(tally_most) and field ~= none then -- there is no room for it
         call('HDEL', key, field)
-        call('HINCRBY', key, none, amount)
+        increased(key, none, amount)
       end
     end
   end
@@ -106,7 +114,7 @@ end
 
 if not before then
   for i = pairs_end + 2, counters_end, 2 do
-    call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
+    increased(KEYS[3], ARGV[i], ARGV[i + 1])
   end
   if follow_up == '1' then
     call('HSET', KEYS[1], 'follow_state', 'waiting', 'follow_claims', 0, 'follow_attempts', 0, 'follow_next_at', now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tasks.counters import count
 from tasks.events import ContactAdded
 from tasks.greeting.greeter import Greeter
-from tasks.ledger.claims import Claim, Kept, Settlement
+from tasks.ledger.claims import Claim, Kept, SettledEvent
 from tasks.ledger.delivery import GREETED
 from tasks.ledger.recorded import Recorded
 from tasks.lifeboat import entries
@@ -161,13 +161,8 @@ class Greetings:
     def give_back(self, claim: Claim, tries: int, answers: int) -> bool:
         return False  # there is nowhere to wait for the end of a limit but its thread
 
-    def settle(
-        self,
-        event: ContactAdded,
-        settlement: Settlement,
-        counts: Mapping[str, int] | None = None,
-        follow_up: bool = False,
-    ) -> bool:
+    def settle(self, settled: SettledEvent) -> bool:
+        event, settlement = settled.event, settled.settlement
         one = self._in_flight.get(event.id)
         if one is None:
             return False
@@ -175,8 +170,8 @@ class Greetings:
         recorded = replace(
             one.recorded,
             settlement=replace(settlement, lifeboat=True),
-            counts={**(counts or {}), **own},
-            follow_up=follow_up,
+            counts={**settled.counts, **own},
+            follow_up=settled.follow_up,
         )
         try:
             one.journal.append(entries.result(recorded), sync=False)

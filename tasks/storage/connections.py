@@ -13,7 +13,8 @@ What is tried again, once:
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import hiredis
@@ -352,6 +353,55 @@ def repeatable(script: Script) -> Script:
     if isinstance(script.registered_client, Client):
         script.registered_client.repeatable.add(str(script.sha))
     return script
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """A script of `register_script`, and what it is called with."""
+
+    script: Script
+    keys: Sequence[Any]
+    args: Sequence[Any]
+
+    @property
+    def command(self) -> tuple[Any, ...]:
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+
+def run_scripts(client: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    """What each of them returns, or its ResponseError, one after the other in one exchange. Raises other errors.
+
+    A script that the server does not know yet runs after the others; redis-py's pipeline would ask for it first.
+    """
+    retries = client.retries if isinstance(client, Client) else 0
+    answers = _again(lambda: _exchange(client, calls), retries, lambda: False)
+    unknown = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if unknown:  # the new primary has not seen them yet; nothing was done
+        for text in {str(calls[number].script.script) for number in unknown}:
+            client.script_load(text)
+        again = _again(lambda: _exchange(client, [calls[number] for number in unknown]), retries, lambda: False)
+        for number, answer in zip(unknown, again, strict=True):
+            answers[number] = answer
+    return answers
+
+
+def _exchange(client: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    connection: Any = client.connection_pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands([call.command for call in calls]))
+        return [_answer(connection) for _ in calls]
+    except BaseException:  # answers that nobody has read would be taken for those of the next
+        connection.disconnect()
+        raise
+    finally:
+        client.connection_pool.release(connection)
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def _again(step: Callable[[], T], retries: int, may_repeat: Callable[[], bool]) -> T:

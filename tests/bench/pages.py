@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from tasks.ledger import statistics as tallies
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Attempt, Outcome
 from tasks.services import Services, build_services
 from tasks.storage import keys
@@ -140,18 +140,20 @@ def _one_day(services: Services, customers: int) -> list[str]:
         steps = {"started": 3, "chosen": 4, "named": 5, "prepared": 5, "try_1": 6, "token": 6, "answer_1": answered}
         services.ledger.accept(event)
         services.ledger.settle(
-            event,
-            Settlement(
-                Outcome(outcome),
-                errcode=40096 if outcome == "refused" else None,
-                template="default",
-                rule="渠道 1" if channel else "",
-                revision=1,
-                attempts=1,
-                steps=steps,
-                tries=[Attempt()],
-                values={"customer": "王小明", "member": "李敏"},
-            ),
+            SettledEvent(
+                event,
+                Settlement(
+                    Outcome(outcome),
+                    errcode=40096 if outcome == "refused" else None,
+                    template="default",
+                    rule="渠道 1" if channel else "",
+                    revision=1,
+                    attempts=1,
+                    steps=steps,
+                    tries=[Attempt()],
+                    values={"customer": "王小明", "member": "李敏"},
+                ),
+            )
         )
         ids.append(event.id)
     return ids

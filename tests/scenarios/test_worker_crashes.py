@@ -126,7 +126,7 @@ def test_f05_a_worker_that_dies_after_wecoms_ok_leaves_the_customer_greeted_once
     product: Product, wecom: StandIn
 ) -> None:
     record = added(wecom)
-    dies_and_is_replaced(product, wecom, "tasks.ledger.ledger:Ledger.settle@before")
+    dies_and_is_replaced(product, wecom, "tasks.greeting.outcomes:Outcomes.add@after")
     assert_all_greeted(wecom, product)
     assert calls(wecom.record(record)) == [0, 41050]
     row = row_of(product, record)

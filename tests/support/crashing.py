@@ -1,8 +1,8 @@
 """A role that fails at a named point, so that each crash is a deterministic scenario.
 
-    python -m tests.support.crashing tasks.ledger.ledger:Ledger.settle@before:3 -- role welcome
+    python -m tests.support.crashing tasks.ledger.ledger:Ledger.take@before:3 -- role welcome
 
-dies as by kill -9 just before the third call of Ledger.settle; `@after` dies just after the call, `@raises` raises a
+dies as by kill -9 just before the third call of Ledger.take; `@after` dies just after the call, `@raises` raises a
 RuntimeError instead of calling. Without a number it is the first call, with `:*` every one. `~TEXT` counts only calls
 whose arguments show TEXT, such as a member's id. Processes forked from the role share the count. The product has no
 hook for this: the function is wrapped before the role starts.

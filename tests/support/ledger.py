@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
 from tasks.followups.store import FollowUpTask
-from tasks.ledger.claims import Claim, FollowUpProgress, Settlement
+from tasks.ledger.claims import Claim, FollowUpProgress, SettledEvent, Settlement
 from tasks.ledger.delivery import Delivery, FollowUpStatus, Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.rate_limits.limiter import SharedCalls
@@ -67,7 +67,7 @@ def settled(
     event = accepted(ledger, ago=ago, **different)
     if claimed:
         ledger.claim(9)
-    assert ledger.settle(event, settlement, counts, follow_up)
+    assert ledger.settle(SettledEvent(event, settlement, counts or {}, follow_up))
     return event
 
 

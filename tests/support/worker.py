@@ -16,6 +16,7 @@ from tasks.events import ContactAdded
 from tasks.greeting.admission import Took
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
+from tasks.greeting.outcomes import Outcomes
 from tasks.greeting.slots import Slots
 from tasks.greeting.too_late import TooLate
 from tasks.ledger.claims import Claim
@@ -102,9 +103,10 @@ class Worker:
         return str(answer.get("url") or answer["media_id"])
 
     def dispatcher(self, concurrency: int = 8, greet: Callable[[Claim], Took | None] | None = None) -> Dispatcher:
-        slots = Slots(concurrency)
-        greeter = make_greeter(self.services, slots)
-        return Dispatcher(self.ledger, greet or greeter.greet, slots, TooLate(self.ledger, greeter.give_up))
+        slots, outcomes = Slots(concurrency), Outcomes()
+        greeter = make_greeter(self.services, slots, outcomes)
+        too_late = TooLate(self.ledger, greeter.give_up)
+        return Dispatcher(self.ledger, greet or greeter.greet, slots, too_late, outcomes=outcomes)
 
     def aside(self, work: Callable[..., Any], *args: Any) -> threading.Thread:
         """Run `work` in a thread of its own."""
@@ -125,7 +127,9 @@ class Worker:
 @contextlib.contextmanager
 def working(services: Services, concurrency: int = 2) -> Iterator[None]:
     """Greet customers who are added inside of the `with` block."""
-    dispatcher = Dispatcher(services.ledger, make_greeter(services).greet, Slots(concurrency))
+    outcomes = Outcomes()
+    greeter = make_greeter(services, outcomes=outcomes)
+    dispatcher = Dispatcher(services.ledger, greeter.greet, Slots(concurrency), outcomes=outcomes)
     stop = threading.Event()
 
     def work() -> None:

@@ -20,7 +20,7 @@ from tasks.followups.worker import (
     _current_remark,
     after_failure,
 )
-from tasks.ledger.claims import FollowUpProgress, Settlement
+from tasks.ledger.claims import FollowUpProgress, SettledEvent, Settlement
 from tasks.ledger.delivery import FollowUpState, FollowUpStatus, Outcome
 from tasks.messages import translate
 from tasks.state import backup, erasure
@@ -89,7 +89,7 @@ class Slow:
         )
         self.worker.ledger.claim(9)
         settlement = Settlement(Outcome(outcome), template=template, revision=1 if template else 0)
-        self.worker.ledger.settle(event, settlement, follow_up=True)
+        self.worker.ledger.settle(SettledEvent(event, settlement, follow_up=True))
         return event.id
 
     def run(self) -> None:
@@ -201,7 +201,7 @@ def test_nothing_is_entered_for_rehearsals_and_for_templates_without_it(slow: Sl
 def test_the_follow_up_is_entered_with_the_first_outcome_alone(slow: Slow) -> None:
     event = settled(slow.worker.ledger, Settlement(Outcome.UNCONFIRMED), follow_up=True)
     slow.client.delete(keys.FOLLOWUP_DUE)
-    slow.worker.ledger.settle(event, Settlement(Outcome.SENT), follow_up=True)
+    slow.worker.ledger.settle(SettledEvent(event, Settlement(Outcome.SENT), follow_up=True))
     assert slow.client.exists(keys.FOLLOWUP_DUE) == 0
 
 

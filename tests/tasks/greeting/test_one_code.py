@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.events import ContactAdded
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import CODE_LIFE, PUT_OFF, SIBLING
 from tasks.ledger.rows import from_row
@@ -140,7 +140,7 @@ def test_while_the_first_is_under_way_the_second_is_neither_claimed_nor_dropped(
 @pytest.mark.parametrize("outcome", [Outcome.NO_TEMPLATE, Outcome.REFUSED, Outcome.FAILED, Outcome.DEAD])
 def test_a_code_that_the_first_did_not_use_greets_with_the_second(worker: Worker, outcome: Outcome) -> None:
     record, events = two_with_one_code(worker, HALF, FULL)
-    worker.ledger.settle(worker.ledger.claim(1)[0].event, Settlement(outcome))
+    worker.ledger.settle(SettledEvent(worker.ledger.claim(1)[0].event, Settlement(outcome)))
     greet_all(worker)
     assert outcomes(worker, events) == [outcome, "sent"]
     assert sends(worker, record) == [0]
@@ -150,7 +150,7 @@ def test_a_code_that_the_first_did_not_use_greets_with_the_second(worker: Worker
 @pytest.mark.parametrize("outcome", [Outcome.SENT, Outcome.UNCONFIRMED, Outcome.LOST])
 def test_a_code_that_is_used_for_all_we_know_costs_no_second_call(worker: Worker, outcome: Outcome) -> None:
     record, events = two_with_one_code(worker, HALF, FULL)
-    worker.ledger.settle(worker.ledger.claim(1)[0].event, Settlement(outcome))
+    worker.ledger.settle(SettledEvent(worker.ledger.claim(1)[0].event, Settlement(outcome)))
     greet_all(worker)
     assert outcomes(worker, events) == [outcome, "lost"]
     assert sends(worker, record) == []
@@ -178,7 +178,7 @@ def test_a_code_that_is_used_though_nothing_is_known_of_it(worker: Worker, redis
 def test_a_dead_code_is_refused_where_nobody_used_it_for_the_same_two(worker: Worker, different: Any) -> None:
     record, claim = worker.claimed(**different)
     if "ago" in different:
-        worker.ledger.settle(claim.event, SENT)
+        worker.ledger.settle(SettledEvent(claim.event, SENT))
     else:
         worker.greet(claim)
     _, other = worker.claimed(external_user_id=record.external_user_id, welcome_code="dead")

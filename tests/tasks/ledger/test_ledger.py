@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.ledger import celery_message
-from tasks.ledger.claims import Claim, Settlement
+from tasks.ledger.claims import Admission, Batch, Claim, SettledEvent, Settlement
 from tasks.ledger.delivery import OUTCOMES, Attempt, Outcome
 from tasks.ledger.ledger import CLAIM_LEASE, WAITING_MESSAGES, Acceptance, Ledger
 from tasks.reasons import Kind, Reason
@@ -68,7 +68,7 @@ def test_a_re_sent_event_changes_nothing_and_queues_nothing(redis_client: Redis,
 
 def test_an_event_that_is_settled_stays_settled_when_wecom_sends_it_again(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    ledger.settle(claim.event, SENT)
+    ledger.settle(SettledEvent(claim.event, SENT))
     assert not ledger.accept(claim.event)
     assert ledger.claim(10) == []
     assert "welcome_code" not in redis_client.hgetall(keys.event(claim.id))
@@ -78,7 +78,7 @@ def test_the_previous_release_can_read_what_this_one_settles(redis_client: Redis
     """While roles are upgraded one by one, and after a roll-back: it takes `tries` apart into pairs."""
     claim = claimed(ledger)
     tries = (Attempt(Reason.of(Kind.WECOM_ERROR, errcode=-1, errmsg="busy")), Attempt())
-    ledger.settle(claim.event, replace(SENT, tries=tries))
+    ledger.settle(SettledEvent(claim.event, replace(SENT, tries=tries)))
     stored = redis_client.hgetall(keys.event(claim.id))
     assert not {"tries", "without"} & set(stored)
     assert all(isinstance(ms, int) for ms in json.loads(stored["steps"]).values())
@@ -143,13 +143,23 @@ def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(ledger: Ledger)
     assert [claim.id for claim in ledger.claim(9)] == ids[4:]
 
 
-@pytest.mark.parametrize(("field", "value"), [("created_at", "soon"), ("answers", "")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("created_at", "soon"), ("answers", ""), ("received_at", "x"), ("claims", "x"), ("attempts", "")),
+        *((field, None) for field in ("received_at", "claims", "attempts", "answers", "app", "corp_id", "rehearsal")),
+    ],
+)
 def test_an_event_that_cannot_be_read_costs_those_beside_it_nothing(
-    redis_client: Redis, ledger: Ledger, field: str, value: str
+    redis_client: Redis, ledger: Ledger, caplog: pytest.LogCaptureFixture, field: str, value: str | None
 ) -> None:
     unreadable, good = accepted(ledger, external_user_id="wm1"), accepted(ledger, external_user_id="wm2")
-    redis_client.hset(keys.event(unreadable.id), field, value)
+    if value is None:
+        redis_client.hdel(keys.event(unreadable.id), field)
+    else:
+        redis_client.hset(keys.event(unreadable.id), field, value)
     assert [claim.id for claim in ledger.claim(2)] == [good.id]
+    assert caplog.text.count("cannot be read") == 1
 
 
 def test_a_claim_brings_the_event_as_it_was_accepted(ledger: Ledger) -> None:
@@ -288,7 +298,7 @@ def test_a_worker_that_was_overtaken_holds_nothing(redis_client: Redis, ledger: 
 
 def test_a_settled_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
-    ledger.settle(claim.event, SENT)
+    ledger.settle(SettledEvent(claim.event, SENT))
     assert not ledger.begin_try(claim, 2, timeout=1.0)
     assert redis_client.zscore(keys.DUE, claim.id) is None
 
@@ -306,7 +316,7 @@ def test_a_forgotten_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger
 def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     settlement = Settlement(Outcome.REFUSED, answered(41050), 41050, "default", "1", "b", 3, 2, {"try_1": 12})
-    assert ledger.settle(claim.event, settlement)
+    assert ledger.settle(SettledEvent(claim.event, settlement))
     row = redis_client.hgetall(keys.event(claim.id))
     assert "welcome_code" not in row
     assert {
@@ -328,14 +338,14 @@ def test_settling_writes_the_outcome_and_erases_the_code(redis_client: Redis, le
 
 def test_an_outcome_without_errcode_has_none(ledger: Ledger) -> None:
     claim = claimed(ledger)
-    ledger.settle(claim.event, SENT)
+    ledger.settle(SettledEvent(claim.event, SENT))
     assert not {"errcode", "reason"} & set(ledger.fields(claim.id))
 
 
 def test_a_greeting_that_was_confirmed_after_all_keeps_no_trace_of_the_doubt(ledger: Ledger) -> None:
     claim = claimed(ledger)
-    ledger.settle(claim.event, Settlement(Outcome.UNCONFIRMED, in_words("an answer was lost"), 41050))
-    ledger.settle(claim.event, SENT)
+    ledger.settle(SettledEvent(claim.event, Settlement(Outcome.UNCONFIRMED, in_words("an answer was lost"), 41050)))
+    ledger.settle(SettledEvent(claim.event, SENT))
     assert not {"errcode", "reason"} & set(ledger.fields(claim.id))
 
 
@@ -343,37 +353,37 @@ def test_a_greeting_that_was_confirmed_after_all_keeps_no_trace_of_the_doubt(led
 @pytest.mark.parametrize("second", ["sent", "failed", "unconfirmed"])
 def test_the_first_outcome_stays_but_wecoms_ok_replaces_any_other(ledger: Ledger, first: str, second: str) -> None:
     claim = claimed(ledger)
-    assert ledger.settle(claim.event, Settlement(first))
+    assert ledger.settle(SettledEvent(claim.event, Settlement(first)))
     upgrade = second == "sent" and first != "sent"
-    assert ledger.settle(claim.event, Settlement(second)) is upgrade
+    assert ledger.settle(SettledEvent(claim.event, Settlement(second))) is upgrade
     assert ledger.fields(claim.id)["outcome"] == ("sent" if upgrade else first)
 
 
 def test_counts_are_added_once_with_the_outcome(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     for outcome in ("unconfirmed", "failed", "sent", "sent"):
-        ledger.settle(claim.event, Settlement(outcome), {"a": 2, "b": 5})
+        ledger.settle(SettledEvent(claim.event, Settlement(outcome), {"a": 2, "b": 5}))
     assert redis_client.hgetall(keys.COUNTERS) == {"a": "2", "b": "5"}
 
 
 def test_many_at_once_settle_and_count_once(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     with ThreadPoolExecutor(8) as pool:
-        written = list(pool.map(lambda _: ledger.settle(claim.event, SENT, {"n": 1}), range(32)))
+        written = list(pool.map(lambda _: ledger.settle(SettledEvent(claim.event, SENT, {"n": 1})), range(32)))
     assert written.count(True) == 1
     assert redis_client.hgetall(keys.COUNTERS) == {"n": "1"}
 
 
 def test_a_rehearsal_is_in_no_daily_total(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger, rehearsal=True)
-    assert ledger.settle(claim.event, Settlement(Outcome.REHEARSED))
+    assert ledger.settle(SettledEvent(claim.event, Settlement(Outcome.REHEARSED)))
     assert redis_client.keys(keys.tallies("*") + "*") == []
 
 
 def test_settling_a_forgotten_event_brings_nothing_back(redis_client: Redis, ledger: Ledger) -> None:
     claim = claimed(ledger)
     redis_client.delete(keys.event(claim.id))
-    assert not ledger.settle(claim.event, SENT, {"n": 1})
+    assert not ledger.settle(SettledEvent(claim.event, SENT, {"n": 1}))
     assert redis_client.exists(keys.event(claim.id), keys.COUNTERS, keys.DUE) == 0
 
 
@@ -440,6 +450,32 @@ def test_however_long_nobody_comes_few_messages_wait(redis_client: Redis, ledger
 # ------------------------------------------------------------------------------------------------ all of them
 
 
+def test_an_unparsable_count_begins_anew_and_the_outcome_is_whole(redis_client: Redis, ledger: Ledger) -> None:
+    one, other = accepted(ledger, external_user_id="wm1"), accepted(ledger, external_user_id="wm2")
+    redis_client.hset(keys.COUNTERS, "n", "many")
+    ledger.settle(SettledEvent(one, SENT, {"n": 3}, follow_up=True))
+    assert redis_client.hget(keys.COUNTERS, "n") == "3"
+    for name in redis_client.scan_iter(f"{keys.tallies('default')}*"):
+        for field in redis_client.hkeys(name):
+            redis_client.hset(name, field, "many")
+    ledger.settle(SettledEvent(other, SENT, {"n": 3}, follow_up=True))
+    assert redis_client.hget(keys.COUNTERS, "n") == "6"
+    assert redis_client.zcard(keys.FOLLOWUP_DUE) == 2
+    assert {
+        count for name in redis_client.scan_iter(f"{keys.tallies('default')}*") for count in redis_client.hvals(name)
+    } == {"1"}
+
+
+def test_outcomes_are_written_with_a_claim_though_the_server_has_forgotten_the_scripts(
+    redis_client: Redis, ledger: Ledger
+) -> None:
+    ended, new = accepted(ledger, external_user_id="wm1"), accepted(ledger, external_user_id="wm2")
+    redis_client.script_flush()
+    batch = Batch([SettledEvent(ended, SENT), SettledEvent(ended, SENT)])
+    assert [claim.id for claim in ledger.take(9, Admission(0), settled=batch).claims] == [new.id]
+    assert batch.written == [True, False]
+
+
 def test_the_scripts_survive_a_server_that_forgets_them(redis_client: Redis, ledger: Ledger) -> None:
     event = a_contact()
     redis_client.script_flush()
@@ -449,7 +485,7 @@ def test_the_scripts_survive_a_server_that_forgets_them(redis_client: Redis, led
     redis_client.script_flush()
     assert ledger.begin_try(claim, 2, 1.0)
     redis_client.script_flush()
-    assert ledger.settle(event, SENT)
+    assert ledger.settle(SettledEvent(event, SENT))
     redis_client.script_flush()
     assert ledger.requeue() == 0
 

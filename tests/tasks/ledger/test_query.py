@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.ledger import query
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.missed.work_list import WorkList
@@ -157,7 +157,7 @@ def test_who_was_greeted_before_the_outcome_of_an_earlier_event_is_not_missed(
     pair = {"user_id": "lisi", "external_user_id": "wm1"}
     early = accepted(ledger, **pair)
     later = stored(ledger, Settlement(Outcome.SENT), **pair)
-    ledger.settle(early, Settlement(Outcome.FAILED))
+    ledger.settle(SettledEvent(early, Settlement(Outcome.FAILED)))
     assert WorkList(redis_client, "default").page().rows == []
     row = ledger.fields(early.id)
     assert row is not None

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from tasks.events import ContactAdded
 from tasks.ledger import statistics
-from tasks.ledger.claims import Admission, Claim, Settlement
+from tasks.ledger.claims import Admission, Claim, SettledEvent, Settlement
 from tasks.ledger.delivery import GREETED, MISSED, Outcome
 from tasks.ledger.ledger import CLAIM_LEASE, LEFT_BEHIND, WAITING_MESSAGES, Acceptance
 from tasks.state import erasure
@@ -173,7 +173,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for settlement in told:
             outcome = settlement.outcome
             settlement = replace(settlement, attempts=row.attempts if row else 0)
-            written = self.ledger.settle(event, settlement, {"settled": 1})
+            written = self.ledger.settle(SettledEvent(event, settlement, {"settled": 1}))
             if row is None:
                 assert not written
                 continue

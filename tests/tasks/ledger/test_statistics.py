@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks.ledger import statistics
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.storage import keys
@@ -55,7 +55,7 @@ def test_why_it_was_not_sent_is_counted(
 
 def test_an_answer_that_was_thought_lost_is_not_counted_twice(redis_client: Redis, ledger: Ledger) -> None:
     event = settled(ledger, Settlement(Outcome.UNCONFIRMED, in_words("an answer was lost"), 41050, template="t"))
-    ledger.settle(event, Settlement(Outcome.SENT, template="t"))
+    ledger.settle(SettledEvent(event, Settlement(Outcome.SENT, template="t")))
     assert counted(redis_client, "total", "cause") == {("total", "", "sent"): 1}
 
 
@@ -101,7 +101,7 @@ def test_what_had_no_room_is_taken_back_where_it_was_counted(
     monkeypatch.setattr(statistics, "FIELDS_LIMIT", 1)
     settled(ledger, Settlement(Outcome.FAILED), state="first")
     event = settled(ledger, Settlement(Outcome.FAILED), state="second")
-    ledger.settle(event, Settlement(Outcome.SENT))
+    ledger.settle(SettledEvent(event, Settlement(Outcome.SENT)))
     assert counted(redis_client, "channel") == {("channel", "first", "failed"): 1, ("channel", None, "sent"): 1}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.rows import index
@@ -30,7 +30,9 @@ def test_every_index_set_lives_as_long_as_its_youngest_row(redis_client: Redis, 
     for outcome in (Outcome.SENT, Outcome.FAILED):
         settled(ledger, Settlement(outcome, template="t"), claimed=True, state="xhs")
     settled(ledger, Settlement(Outcome.FAILED), external_user_id="wm9")
-    ledger.settle(settled(ledger, Settlement(Outcome.UNCONFIRMED)), Settlement(Outcome.SENT, template="later"))
+    ledger.settle(
+        SettledEvent(settled(ledger, Settlement(Outcome.UNCONFIRMED)), Settlement(Outcome.SENT, template="later"))
+    )
     assert len(sets(redis_client)) > 8
     assert [
         redis_client.ttl(name) for name in sets(redis_client) if not LIFE - 5 <= redis_client.ttl(name) <= LIFE

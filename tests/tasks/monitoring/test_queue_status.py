@@ -1,6 +1,6 @@
 """How the queues stand: what waits, what is under way, how old the oldest is, and whether anybody comes."""
 
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.monitoring.queue_status import SILENT, Queues, Reading
@@ -24,7 +24,7 @@ def test_nothing_is_known_of_workers_that_never_came(redis_client: Redis) -> Non
 def test_what_waits_and_what_is_under_way(redis_client: Redis, ledger: Ledger) -> None:
     events = [accepted(ledger) for _ in range(5)]
     taken = {claim.id for claim in ledger.claim(2)}
-    ledger.settle(next(event for event in events if event.id not in taken), Settlement(Outcome.SENT))
+    ledger.settle(SettledEvent(next(event for event in events if event.id not in taken), Settlement(Outcome.SENT)))
     read = reading(redis_client)
     assert (read.waiting, read.in_flight) == (2, 2)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.services import reachable
 from tasks.storage import embedded, keys
@@ -88,7 +88,9 @@ def test_a_row_of_the_ledger_is_kept_in_one_piece(tmp_path: Path) -> None:
         event, ledger = a_contact(), a_ledger(client)
         ledger.accept(event)
         ledger.settle(
-            event, Settlement(Outcome.FAILED, reason=in_words("no answer " * 20), values={"customer": "王" * 64})
+            SettledEvent(
+                event, Settlement(Outcome.FAILED, reason=in_words("no answer " * 20), values={"customer": "王" * 64})
+            )
         )
         assert client.object("encoding", keys.event(event.id)) == "listpack"
 

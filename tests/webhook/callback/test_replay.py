@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tasks.ledger.claims import Settlement
+from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import CLOCKS_APART
 from tasks.missed.work_list import WorkList
@@ -82,7 +82,7 @@ def test_a_replay_does_not_bring_back_who_was_forgotten(web, redis_client, app, 
     push = a_push(message)
     web.post(push)
     if settle:
-        web.services.ledger.settle(parse("default", message), Settlement(Outcome.EXPIRED))
+        web.services.ledger.settle(SettledEvent(parse("default", message), Settlement(Outcome.EXPIRED)))
     assert erasure.forget(redis_client, "wm-forgotten", app) == 1
     redis_client.delete(keys.QUEUE)
     for again in (push, a_push(message), push):
@@ -114,7 +114,7 @@ def test_a_replay_within_the_days_changes_nothing_of_its_row(web, redis_client):
     push = a_push(message)
     web.post(push)
     ledger = web.services.ledger
-    ledger.settle(event, Settlement(Outcome.EXPIRED))
+    ledger.settle(SettledEvent(event, Settlement(Outcome.EXPIRED)))
     redis_client.zrem(keys.missed("default"), event.id)  # somebody ticked it off
     before = redis_client.hgetall(keys.event(event.id))
     assert web.post(push).status_code == 200

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tasks.followups.store import FollowUps
-from tasks.ledger.claims import FollowUpProgress, Settlement
+from tasks.ledger.claims import FollowUpProgress, SettledEvent, Settlement
 from tasks.ledger.delivery import FollowUpStatus, Outcome
 from tasks.services import build_services
 from tasks.storage import keys
@@ -226,7 +226,7 @@ def test_follow_shows_each_new_delivery_once_when_it_has_its_outcome(ledger, fol
     refused = greeted(ledger, "refused")
     until(lambda: (refused.id, "refused") in lines_of(following), what="the refused one")
     assert waiting.id not in following.output()
-    ledger.settle(waiting, Settlement(Outcome.SENT))
+    ledger.settle(SettledEvent(waiting, Settlement(Outcome.SENT)))
     until(lambda: (waiting.id, "sent") in lines_of(following), what="the one that waited")
     following.signal(signal.SIGINT)
     following.wait()
@@ -240,5 +240,5 @@ def test_follow_shows_the_outcome_of_what_was_still_open_when_it_began(ledger, f
     waiting = accepted(ledger)
     following.start()
     until(lambda: (waiting.id, None) in lines_of(following), what="the list")
-    ledger.settle(waiting, Settlement(Outcome.SENT))
+    ledger.settle(SettledEvent(waiting, Settlement(Outcome.SENT)))
     until(lambda: (waiting.id, "sent") in lines_of(following), what="its outcome")

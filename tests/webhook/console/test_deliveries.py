@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.events import ContactAdded
-from tasks.ledger.claims import FollowUpProgress, Settlement
+from tasks.ledger.claims import FollowUpProgress, SettledEvent, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.services import Services, build_services
 from tasks.settings import read
@@ -183,7 +183,7 @@ def test_new_rows_are_counted_and_do_not_push(browse: Browser, services: Service
     assert " new, show" not in text_of(page)
     for _ in range(3):
         added(services)
-    services.ledger.settle(first, Settlement(Outcome.SENT, steps=STEPS))
+    services.ledger.settle(SettledEvent(first, Settlement(Outcome.SENT, steps=STEPS)))
     again = browse.get(polled[1].replace("&amp;", "&"))
     assert ids(again) == [first.id]
     assert "3 new, show" in text_of(again)
