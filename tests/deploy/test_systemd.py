@@ -1,17 +1,21 @@
 """The units: one template for every role, back within a second, drained before they stop, and shut in."""
 
+import os
 import re
+import shlex
 import shutil
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from tasks.liveness import EVERY, SILENT
+from tasks.storage import keys as keys_of_redis
 from tests.support.builders import ENVIRONMENT
 from tests.support.processes import COMMAND, Process, free_port, refuses_only_its_settings
 
@@ -36,9 +40,12 @@ SERVICE = keys("wecom-welcome@.service")
 def units(tmp_path) -> Path:
     """The units as on a machine where the product is installed: systemd wants its program to be there."""
     copy = shutil.copytree(UNITS, tmp_path / "units")
-    service = copy / "wecom-welcome@.service"
-    service.write_text(service.read_text("utf-8").replace("/opt/wecom-welcome/bin/wecom-welcome", sys.executable))
+    for service in copy.glob("*.service"):
+        service.write_text(service.read_text("utf-8").replace("/opt/wecom-welcome/bin/wecom-welcome", sys.executable))
     return copy
+
+
+BACKUP = keys("wecom-welcome-backup.service")
 
 
 def test_the_target_starts_every_role_once():
@@ -112,9 +119,60 @@ def test_systemd_has_nothing_to_say_about_the_units(role, units, require_tool):
 
 
 @pytest.mark.needs_systemd
-def test_systemd_finds_a_role_well_shut_in(units, require_tool):
+def test_systemd_has_nothing_to_say_about_the_backup(units, require_tool):
+    verify = subprocess.run(
+        [require_tool("systemd-analyze"), "verify", "--man=no",
+         units / "wecom-welcome-backup.service", units / "wecom-welcome-backup.timer"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert (verify.returncode, verify.stdout) == (0, "")
+
+
+@pytest.mark.needs_systemd
+def test_the_backup_runs_each_night_and_after_one_that_was_missed(require_tool):
+    timer = keys("wecom-welcome-backup.timer")
+    calendar = subprocess.run(
+        [require_tool("systemd-analyze"), "calendar", *timer["OnCalendar"]], capture_output=True, text=True, check=True
+    )
+    assert re.search(r"Normalized form: \*-\*-\* \d\d:\d\d:\d\d", calendar.stdout)
+    assert timer["Persistent"] == ["true"]
+
+
+def test_the_backup_is_shut_in_as_a_role_is():
+    text = (UNITS / "wecom-welcome@.service").read_text("utf-8")
+    shut = re.findall(r"^(\w+)=", text[text.index("NoNewPrivileges") : text.index("[Install]")], re.MULTILINE)
+    for key in {*shut, "User", "EnvironmentFile", "WorkingDirectory", "StateDirectoryMode", "UMask"}:
+        assert BACKUP[key] == SERVICE[key], key
+
+
+def test_the_backup_unit_makes_one_for_its_owner_alone_and_deletes_old_ones(redis_url, redis_client, tmp_path):
+    """What the unit runs, as systemd reads it."""
+    redis_client.hset(keys_of_redis.channels("default"), "douyin", "{}")
+    folder = tmp_path / "wecom-welcome-backups"
+    folder.mkdir()
+    for name, days in (("welcome-2026-01-01-034000.zip", 16), ("welcome-2026-01-02-034000.zip", 13), ("mine.zip", 99)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - days * 86400,) * 2)
+    environ = ENVIRONMENT | {"REDIS_URL": redis_url, "PATH": os.environ["PATH"], "BACKUP_KEEP_DAYS": "14"}
+    assert f"BACKUP_KEEP_DAYS={environ['BACKUP_KEEP_DAYS']}" in BACKUP["Environment"]
+    text = (UNITS / "wecom-welcome-backup.service").read_text("utf-8").replace("\\\n", "")
+    for key in ("ExecStart", "ExecStartPost"):
+        (line,) = re.findall(rf"^{key}=(.+)$", text, re.MULTILINE)
+        line = re.sub("%[%S]", lambda found: {"%%": "%", "%S": str(tmp_path)}[found[0]], line)
+        line = line.replace("${BACKUP_KEEP_DAYS}", "14")
+        words = shlex.split(line.replace("/opt/wecom-welcome/bin/wecom-welcome", str(COMMAND)))
+        subprocess.run(words, env=environ, cwd=tmp_path, check=True, timeout=90, umask=0o077)
+    made, *kept = sorted(folder.iterdir(), key=lambda file: -file.stat().st_mtime)
+    assert re.fullmatch(r"welcome-\d{4}-\d\d-\d\d-\d{6}\.zip", made.name)
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert {file.name for file in kept} == {"welcome-2026-01-02-034000.zip", "mine.zip"}
+
+
+@pytest.mark.needs_systemd
+@pytest.mark.parametrize("unit", ["wecom-welcome@.service", "wecom-welcome-backup.service"])
+def test_systemd_finds_a_unit_well_shut_in(unit, units, require_tool):
     security = subprocess.run(
-        [require_tool("systemd-analyze"), "security", "--offline=true", units / "wecom-welcome@.service"],
+        [require_tool("systemd-analyze"), "security", "--offline=true", units / unit],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     exposure = re.search(r"exposure level for \S+: ([0-9.]+)", security.stdout)
