@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tasks.liveness import EVERY, SILENT
 from tasks.storage import keys as keys_of_redis
@@ -104,6 +105,23 @@ def test_a_role_has_time_to_drain_and_is_asked_alone():
 def test_a_role_has_a_user_a_folder_and_an_environment_of_its_own():
     assert SERVICE["User"] == SERVICE["StateDirectory"] == ["wecom-welcome"]
     assert SERVICE["EnvironmentFile"] == ["/etc/wecom-welcome/environment"]
+
+
+@pytest.mark.parametrize("role", INSTANCES)
+def test_a_role_may_take_as_much_of_the_machine_as_with_compose(role):
+    limits = keys(f"wecom-welcome@{role}.service.d/limits.conf")
+    service = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text("utf-8"))["services"][role]
+    assert limits["MemoryMax"] == [service["mem_limit"].upper()]
+    assert limits["TasksMax"] == [str(service.get("pids_limit"))]
+
+
+@pytest.mark.needs_systemd
+def test_systemd_would_have_noticed_a_mistake_in_a_drop_in(units, require_tool):
+    with (units / "wecom-welcome@web.service.d/limits.conf").open("a") as file:
+        file.write("MemoryMaximum=1G\n")
+    command = [require_tool("systemd-analyze"), "verify", "--man=no", units / "wecom-welcome@web.service"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "MemoryMaximum" in run.stderr
 
 
 @pytest.mark.needs_systemd
