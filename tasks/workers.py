@@ -141,14 +141,11 @@ def beat(settings: Settings, stamp: Stamp) -> None:
     services = build_services(settings)
     reaper = Reaper(None, services.each_second, Heartbeat(services.redis, "beat"), watchdog.redis_answered)
     reaper.start()
-    watch = alerts.launch(services)
     scheduler = functools.partial(WatchedScheduler, came_round=watchdog.watch(Loop("the schedule")).came_round)
     try:
         app.Beat(quiet=True, loglevel="WARNING", scheduler_cls=scheduler, max_interval=BEAT_SLEEP).run()
     finally:
         watchdog.drain()
-        if watch is not None:
-            watch.stop()
         reaper.stop()
 
 

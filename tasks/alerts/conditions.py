@@ -169,8 +169,10 @@ def _of_all(reading: Reading, past: Past) -> Iterator[Finding]:
     yield Finding(Alert.WORKERS_SILENT, is_silent, facts=ever, since=since)
     behind = reading.oldest > BEHIND * reading.window and not is_silent  # which says more
     yield Finding(Alert.QUEUE_BEHIND, behind, facts={"waited": round(reading.oldest)})
-    late = [job.name.rpartition(".")[2] for job in reading.jobs if _is_late(job, reading.now, past.watched_from)]
-    yield Finding(Alert.JOB_LATE, bool(late), facts={"jobs": ", ".join(late)})
+    late = [job for job in reading.jobs if _is_late(job, reading.now, past.watched_from)]
+    names = ", ".join(job.name.rpartition(".")[2] for job in late)
+    late_since = min((max(job.fine_at or 0.0, past.watched_from) for job in late), default=None)
+    yield Finding(Alert.JOB_LATE, bool(late), facts={"jobs": names}, since=late_since)
     if reading.memory is not None:
         facts = {"percent": round(100 * reading.memory)}
         yield Finding(Alert.REDIS_MEMORY_HIGH, reading.memory > MEMORY, facts=facts)

@@ -1,7 +1,8 @@
 """The thread of each process that watches for alerts, and sends them to the group robot.
 
-Every process has one, since a scheduled job cannot tell that nobody runs jobs; the one that holds the lease reads and
-tells. A web process also knows, without Redis, that Redis is gone: one of each host tells that. No greeting and no
+Web, welcome and upkeep have one, since a scheduled job cannot tell that nobody runs jobs; beat has not: where roles run
+apart it has no way out. The one that holds the lease reads and tells; one that does not reach the robot leaves that to
+another. A web process also knows, without Redis, that Redis is gone: one of each host tells that. No greeting and no
 callback waits for any of it.
 """
 
@@ -14,7 +15,7 @@ import redis
 
 from tasks.alerts import records
 from tasks.alerts.conditions import PATIENCE, Alert, Finding, Local, judge, judge_locally, remembered
-from tasks.alerts.episode import Episode, Notice, not_sent, sent, step
+from tasks.alerts.episode import RETRY, Episode, Notice, not_sent, sent, step
 from tasks.alerts.reading import Usual, read
 from tasks.alerts.store import Store
 from tasks.alerts.texts import Sender, message
@@ -28,6 +29,7 @@ EVERY = 5.0  # seconds between two rounds
 SHARE = 0.05  # of its time that a reading may take: with thousands of apps there are fewer
 SLOWEST = 60.0  # seconds between two readings at most
 TO_SEND = 10.0  # seconds for a message and its further tries: less than a lease
+TO_END = 3.0  # seconds for which a process waits at its end for a message that is under way
 
 
 class Desk:
@@ -38,8 +40,8 @@ class Desk:
         self._robot = robot
         self._sender = sender
 
-    def follow(self, findings: Iterable[Finding], now: float, known: dict[str, str]) -> None:
-        """Tell what is new. known: the records. Raises what the store raises."""
+    def follow(self, findings: Iterable[Finding], now: float, known: dict[str, str]) -> bool:
+        """Tell what is new. known: the records. Raises what the store raises. → whether all of it was sent."""
         due: dict[tuple[Alert, Notice], list[tuple[Finding, Episode]]] = {}
         changes: dict[str, str | None] = {}
         left = set(records.episodes_in(known))
@@ -55,10 +57,12 @@ class Desk:
         changes.update(dict.fromkeys(left))  # of apps that are no longer configured
         if changes:
             self._store.save(changes)
+        all_sent = True
         for (alert, notice), told in due.items():
             if not self._store.hold():
-                return  # another process has the lease, and tells
+                return True  # another process has the lease, and tells
             arrived = self._send(alert, notice, told, now)
+            all_sent = all_sent and arrived
             self._store.save(
                 {
                     records.name_of(finding): records.text_of(
@@ -67,6 +71,7 @@ class Desk:
                     for finding, episode in told
                 }
             )
+        return all_sent
 
     def _send(self, alert: Alert, notice: Notice, told: list[tuple[Finding, Episode]], now: float) -> bool:
         text = message(alert, notice, [(finding, episode.since) for finding, episode in told], now, self._sender)
@@ -100,6 +105,7 @@ class Watch(threading.Thread):
         self._lifeboat = lifeboat
         self._usual = Usual(services)
         self._read_at = 0.0  # monotonic; before it nothing is read
+        self._abstains_until = 0.0  # monotonic; it did not reach the robot, perhaps another process does
         self._answered_at = time.monotonic()
         self._away = False  # whether Redis did not take a write in the last round
         self._stopping = threading.Event()
@@ -114,6 +120,8 @@ class Watch(threading.Thread):
     def stop(self) -> None:
         """Another process may follow the alerts at once."""
         self._stopping.set()
+        if self.is_alive():
+            self.join(TO_END)  # or a message that is under way would be told again
         self._shared.release()
         if self._own is not None:
             self._own.release()
@@ -123,7 +131,7 @@ class Watch(threading.Thread):
         try:
             if self._own is not None:
                 self._services.queues.probe()
-            if self._shared.hold():
+            if time.monotonic() >= self._abstains_until and self._shared.hold():
                 self._look()
             self._answered_at, self._away = time.monotonic(), False
         except redis.RedisError as error:
@@ -145,4 +153,6 @@ class Watch(threading.Thread):
         findings = list(judge(reading, past, self._usual.of(reading, past)))
         self._shared.save(records.changes_of(before, past))
         self._read_at = time.monotonic() + min((time.monotonic() - began) / SHARE, SLOWEST)
-        self._desk.follow(findings, reading.now, known)
+        if not self._desk.follow(findings, reading.now, known):
+            self._abstains_until = time.monotonic() + RETRY
+            self._shared.release()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tasks.alerts import episode
 from tasks.alerts import reading as readings
 from tasks.alerts import watch as watches
 from tasks.alerts.conditions import Alert, AppReading, Past, Patience, Reading
@@ -138,6 +139,22 @@ def test_a_robot_that_does_not_answer_is_tried_again_and_the_log_has_no_key(
     stored = services.redis.hget(keys.ALERTS, "WorkersSilent|")
     services.redis.hset(keys.ALERTS, "WorkersSilent|", str(stored).replace('"failed_at": 1', '"failed_at": 0.1'))
     make().round()
+    assert titles(wecom, address) == [GONE]
+
+
+def test_a_process_that_does_not_reach_the_robot_leaves_it_to_another(
+    services: Services, make: Make, wecom: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(episode, "RETRY", 0.0)
+    consumed(services, 0)
+    with nobody() as away:
+        shut_in, other = make(f"{away}/cgi-bin/webhook/send?key=k"), make()
+        shut_in.round()
+        watched(services, 60)
+        consumed(services, 60)
+        shut_in.round()
+        shut_in.round()
+        other.round()
     assert titles(wecom, address) == [GONE]
 
 
