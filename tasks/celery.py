@@ -4,23 +4,36 @@
     welcome   greet_due                 role welcome            behind a long task a greeting would miss its window
     upkeep    everything else           role upkeep
 
+`app` is for Celery's own tools, `celery -A tasks inspect …` and Flower: made when it is first asked for, from as few
+settings as they need. The product's processes use `make_app`.
+
 Celery over Redis is not at-least-once, late acks or not: BRPOP removes a message before it is stored as unacked. So
 work is never recorded in a message alone: the ledger has it, and the reaper sends the message again. Acks would gain
 nothing, and they cost: unacked messages of a lost connection stay counted, and kombu then fetches no more.
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
+import click
 from celery import Celery
 from celery.beat import Scheduler
 from celery.worker.consumer import Consumer
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
+from tasks import settings
 from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
-from tasks.storage import connections, keys
+from tasks.monitoring.task_names import FOLLOW_UP, GREET, REMIND
+from tasks.settings import SettingsError
+from tasks.storage import connections, embedded, keys
+
+log = logging.getLogger(__name__)
+
+UNSENT = (GREET, FOLLOW_UP, REMIND)  # tasks that no message asks for: see `tasks.monitoring.task_events`
 
 
 class PromptConsumer(Consumer):
@@ -66,6 +79,7 @@ class WatchedScheduler(Scheduler):
 def make_app(redis_url: str) -> Celery:
     """A Celery app with this Redis as its broker. `tasks.workers` registers its tasks."""
     broker_url, transport_options = connections.broker(redis_url)
+    TRANSPORT_ALIASES.setdefault("unix", connections.TRANSPORT)  # so that `inspect conf` can show such a URL
     app = Celery("wecom-welcome", set_as_current=False)
     app.conf.update(
         broker_url=broker_url,
@@ -76,9 +90,12 @@ def make_app(redis_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,  # a failover must not stop the worker
-        task_queues=[Queue(name, routing_key=name, no_ack=True) for name in (keys.QUEUE, keys.SLOW_QUEUE)],
+        task_queues=[
+            Queue(name, Exchange(name, type="direct"), routing_key=name, no_ack=True)
+            for name in (keys.QUEUE, keys.SLOW_QUEUE)
+        ],
         task_default_queue=keys.SLOW_QUEUE,
-        task_routes={celery_message.TASK: {"queue": keys.QUEUE}},
+        task_routes={name: {"queue": keys.QUEUE} for name in (celery_message.TASK, GREET)},
         task_ignore_result=True,
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.2},
         task_serializer="json",
@@ -86,8 +103,8 @@ def make_app(redis_url: str) -> Celery:
         worker_consumer=f"{__name__}:{PromptConsumer.__name__}",
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
-        worker_send_task_events=False,
-        worker_enable_remote_control=False,
+        worker_send_task_events=False,  # of messages, from the loop that fetches them; see tasks.monitoring.task_events
+        worker_enable_remote_control=False,  # in that loop, too; see tasks.monitoring.remote_control
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a send in flight must finish
         worker_hijack_root_logger=False,
         beat_scheduler=f"{__name__}:{WatchedScheduler.__name__}",
@@ -98,3 +115,49 @@ def make_app(redis_url: str) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+# ------------------------------------------------------------------------------------------------ for Celery's tools
+
+
+def __getattr__(name: str) -> Celery:
+    """`app`. Ends the process with one line for each setting that is wrong."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _app()
+
+
+@functools.cache
+def _app() -> Celery:
+    try:
+        given = settings.load_for_tools()
+    except SettingsError as error:
+        raise SystemExit("\n".join(error.problems)) from None
+    url = given.redis_url or embedded.running_url(given.data_dir)
+    if url is None:
+        raise SystemExit("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
+    if not given.remote_control:
+        log.warning("CELERY_REMOTE_CONTROL=off: the workers neither answer nor send events")
+    app = make_app(url)
+    for task in (*UNSENT, celery_message.TASK, celery_message.SLOW_TASK, *SCHEDULE):
+        register_unsent(app, task)
+    for command, instead in (("worker", "role welcome` and `wecom-welcome role upkeep"), ("beat", "role beat")):
+        app.user_options[command].add(_refusal(f"{command} is not started by Celery; run `wecom-welcome {instead}`"))
+    return app
+
+
+def register_unsent(app: Celery, name: str) -> None:
+    """Register a task that is known by its name, and does nothing if a message asks for it."""
+
+    @app.task(name=name, shared=False)
+    def unsent() -> None:
+        raise NotImplementedError(f"{name} is not done by a message: see deploy/README.md, Celery's own tools")
+
+
+def _refusal(why: str) -> click.Option:
+    """An option that nobody needs to give: it ends the command before anything starts."""
+
+    def refuse(*_: object) -> None:
+        raise click.ClickException(why)
+
+    return click.Option(["--by-celery"], hidden=True, expose_value=False, is_eager=True, callback=refuse)

@@ -23,6 +23,7 @@ from tasks.ledger.pauses import QueuePauses
 from tasks.ledger.verifications import Verifications
 from tasks.media_renewal import media_status
 from tasks.missed.comparison import Comparison
+from tasks.missed.reminders import Observer as ReminderObserver
 from tasks.missed.reminders import Reminders
 from tasks.missed.work_list import WorkList
 from tasks.monitoring.queue_status import Queues
@@ -50,6 +51,7 @@ class Services:
     calls: Mapping[str, SharedCalls]  # by app: of its corp
     counters: Counters
     queues: Queues
+    reminder_observer: ReminderObserver | None = None
 
     def each_second(self) -> None:
         """What a role has to do about once a second: write its counts, close connections that a burst has left."""
@@ -156,7 +158,8 @@ class AppServices:
     @cached_property
     def reminders(self) -> Reminders:
         lookups, zone = self.shared.lookups, self.shared.settings.timezone
-        return Reminders(self.shared.redis, self.settings, self.wecom, self.work_list, lookups, zone)
+        observer = self.shared.reminder_observer
+        return Reminders(self.shared.redis, self.settings, self.wecom, self.work_list, lookups, zone, observer)
 
 
 def reachable(settings: Settings) -> Settings | None:

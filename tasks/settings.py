@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -83,6 +83,16 @@ class Settings:
     lifeboat: bool = True  # where the data directory can be written
     alert_webhook: str | None = field(default=None, repr=False)  # the URL of a group robot: it has its key
     alert_proxy: str | None = field(default=None, repr=False)  # the outbound proxy on the way to it
+    remote_control: bool = True  # workers send events to Celery's tools, and answer them
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """What Celery's own tools need: no secret of WeCom's. Fields are as in Settings."""
+
+    redis_url: str | None = field(repr=False)
+    data_dir: Path
+    remote_control: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WELCOME_DATA_DIR", "./var", Path, "the embedded server's files, and the lifeboat's"),
     Variable(
         "WELCOME_LIFEBOAT", "on", read_as.one_of("on", "off"), "whether the web process greets while Redis is away"
+    ),
+    Variable(
+        "CELERY_REMOTE_CONTROL",
+        "on",
+        read_as.one_of("on", "off"),
+        "whether workers answer Celery's tools, and send them events",
     ),
     Variable("WELCOME_PUBLIC_URL", None, read_as.http_url, "what WeCom reaches, to print the callback URL"),
     Variable("WELCOME_BOOK", None, Path, "a welcome book to import at start if none is stored yet"),
@@ -170,9 +186,28 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     Raises SettingsError with everything that is missing or malformed.
     """
     directory = directory or Path.cwd()
+    given, problems = _given(environ, directory)
+    return read(given, directory, problems)
+
+
+def load_for_tools(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> ToolSettings:
+    """As `load`, of the few variables that Celery's own tools need."""
+    directory = directory or Path.cwd()
+    given, problems = _given(environ, directory)
+    values = _values(given, ("REDIS_URL", "WELCOME_DATA_DIR", "CELERY_REMOTE_CONTROL"), problems)
+    if problems:
+        raise SettingsError(problems)
+    return ToolSettings(
+        redis_url=values["REDIS_URL"],
+        data_dir=directory / values["WELCOME_DATA_DIR"],
+        remote_control=values["CELERY_REMOTE_CONTROL"] == "on",
+    )
+
+
+def _given(environ: Mapping[str, str], directory: Path) -> tuple[Mapping[str, str], list[str]]:
+    """(variables that are set, the problems of `.env`)."""
     stored, problems = _dot_env(directory / ".env")
-    given = {**stored, **environ}
-    return read({name: value for name, value in given.items() if value}, directory, problems)
+    return {name: value for name, value in {**stored, **environ}.items() if value}, problems
 
 
 def unknown(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> list[str]:
@@ -223,14 +258,7 @@ def _line(original: Original) -> int:
 def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -> Settings:
     """As `load`, from a mapping alone. Relative paths start at `directory`. `known`: problems found before."""
     problems = [*known, *setting_names.misspelt(given, NAMES)]
-    values: dict[str, Any] = {}  # name → what its `read` has made of it
-    for variable in VARIABLES:
-        text = given.get(variable.name) or variable.default
-        try:
-            values[variable.name] = None if text is None else variable.read(text)
-        except ValueError as error:
-            problems.append(f"{variable.name} {error}")
-            values[variable.name] = None
+    values = _values(given, NAMES, problems)
     if values["WECOM_PROXY"] is None and not given.get("WECOM_PROXY") and values["WECOM_API_BASE"] is not None:
         values["WECOM_PROXY"] = _proxy_of_environment(values["WECOM_API_BASE"], given, problems)
     alert_proxy = values["WECOM_PROXY"]
@@ -267,7 +295,23 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         lifeboat=values["WELCOME_LIFEBOAT"] == "on",
         alert_webhook=values["ALERT_WEBHOOK"],
         alert_proxy=alert_proxy,
+        remote_control=values["CELERY_REMOTE_CONTROL"] == "on",
     )
+
+
+def _values(given: Mapping[str, str], names: Collection[str], problems: list[str]) -> dict[str, Any]:
+    """Name → what its `read` has made of it; None if that is nothing. What is malformed is added to `problems`."""
+    values: dict[str, Any] = {}
+    for variable in VARIABLES:
+        if variable.name not in names:
+            continue
+        text = given.get(variable.name) or variable.default
+        try:
+            values[variable.name] = None if text is None else variable.read(text)
+        except ValueError as error:
+            problems.append(f"{variable.name} {error}")
+            values[variable.name] = None
+    return values
 
 
 def _proxy_of_environment(api_base: str, given: Mapping[str, str], problems: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 welcome   the 20-second task, in threads          upkeep   the slow queue          beat   the schedule
 """
 
+import contextlib
 import functools
 import logging
 import sys
@@ -10,19 +11,21 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import alerts, upkeep
-from tasks.celery import PromptConsumer, WatchedScheduler, make_app
-from tasks.followups.worker import FollowUpHandler, FollowUpWorker
+from tasks.celery import PromptConsumer, WatchedScheduler, make_app, register_unsent
+from tasks.followups.worker import AT_ONCE, FollowUpHandler, FollowUpWorker
 from tasks.greeting.asking import Asking
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
 from tasks.greeting.outcomes import Outcomes
+from tasks.greeting.ports import Observer
 from tasks.greeting.slots import Slots
 from tasks.greeting.too_late import TooLate
 from tasks.ledger import celery_message
@@ -31,7 +34,12 @@ from tasks.liveness import Loop, Stamp, Watchdog
 from tasks.media_renewal import MediaRenewer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.monitoring.node_name import node_name
+from tasks.monitoring.observers import FollowUpEvents, GreetingEvents, ReminderEvents, job
 from tasks.monitoring.reaper import OFTEN, SELDOM, Reaper
+from tasks.monitoring.remote_control import RemoteControl
+from tasks.monitoring.task_events import TaskEvents
+from tasks.monitoring.task_names import FOLLOW_UP, GREET, REMIND
 from tasks.open_files import allow_open_files
 from tasks.services import Services, build_services, import_books
 from tasks.settings import Settings
@@ -51,19 +59,28 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     services = build_services(settings)
     _import_books(services)
     allow_open_files()
+    app = make_app(str(settings.redis_url))
+    events = _task_events(app, settings, keys.QUEUE)
     slots = Slots(settings.concurrency)
-    outcomes = Outcomes()
-    greeter = make_greeter(services, slots, outcomes)
-    too_late = TooLate(services.ledger, greeter.give_up)
+    observer = GreetingEvents(events) if events is not None else None
+    outcomes = Outcomes(observer)
+    greeter = make_greeter(services, slots, outcomes, observer)
+    too_late = TooLate(services.ledger, greeter.give_up, observer)
     dispatcher = Dispatcher(services.ledger, greeter.greet, slots, too_late, len(settings.apps), outcomes)
     watchdog.watch(dispatcher.loop)
-    app = make_app(str(settings.redis_url))
     app.task(name=celery_message.TASK)(dispatcher.run)
+    register_unsent(app, GREET)
     heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks, slots.most, services.clock_ahead)
-    _work(app, services, keys.QUEUE, WELCOME_THREADS, heartbeat, watchdog, on_stop=dispatcher.stop)
+    role = _Role(keys.QUEUE, WELCOME_THREADS, slots.most, events)
+    _work(app, services, role, heartbeat, watchdog, on_stop=dispatcher.stop)
 
 
-def make_greeter(services: Services, slots: Slots | None = None, outcomes: Outcomes | None = None) -> Greeter:
+def make_greeter(
+    services: Services,
+    slots: Slots | None = None,
+    outcomes: Outcomes | None = None,
+    observer: Observer | None = None,
+) -> Greeter:
     """A greeter; its greetings give back the slot that each has while they wait for a lookup. outcomes: see Greeter."""
     return Greeter(
         services.ledger,
@@ -73,21 +90,27 @@ def make_greeter(services: Services, slots: Slots | None = None, outcomes: Outco
         services.queue_pauses,
         services.calls,
         outcomes=outcomes,
+        observer=observer,
     )
 
 
 def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     """Run the slow queue's tasks, and renew media, until SIGTERM."""
     watchdog = _started_watchdog(stamp)
+    app = make_app(str(settings.redis_url))
+    events = _task_events(app, settings, keys.SLOW_QUEUE)
     services = build_services(settings)
+    if events is not None:
+        services = replace(services, reminder_observer=ReminderEvents(events))
     renewer = MediaRenewer(services.redis, services.books, settings.apps, services.clients)
     renewer.start()
-    app = make_app(str(settings.redis_url))
     running: list[str] = []  # names of scheduled tasks
     for name in jobs.SCHEDULE:
-        _register(app, name, services, running)
-    follow_up_worker = FollowUpWorker(services.follow_ups, make_follow_up_handler(services).do)
+        _register(app, name, services, running, events)
+    follow_up_worker = _follow_up_worker(services, events)
     app.task(name=celery_message.SLOW_TASK)(follow_up_worker.run)
+    for name in (FOLLOW_UP, REMIND):
+        register_unsent(app, name)
     threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()
 
     def stop() -> None:
@@ -97,7 +120,16 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     heartbeat = Heartbeat(
         services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()], skew=services.clock_ahead
     )
-    _work(app, services, keys.SLOW_QUEUE, UPKEEP_THREADS, heartbeat, watchdog, on_stop=stop)
+    role = _Role(keys.SLOW_QUEUE, UPKEEP_THREADS, UPKEEP_THREADS - 1 + AT_ONCE, events)
+    _work(app, services, role, heartbeat, watchdog, on_stop=stop)
+
+
+def _follow_up_worker(services: Services, events: TaskEvents | None) -> FollowUpWorker:
+    handler = make_follow_up_handler(services)
+    if events is None:
+        return FollowUpWorker(services.follow_ups, handler.do)
+    observer = FollowUpEvents(events)
+    return FollowUpWorker(services.follow_ups, observer.watched(replace(handler, observe=observer).do))
 
 
 def make_follow_up_handler(services: Services) -> FollowUpHandler:
@@ -166,24 +198,41 @@ def _import_books(services: Services) -> None:
             return
 
 
-def _register(app: Celery, name: str, services: Services, running: list[str]) -> None:
+def _register(app: Celery, name: str, services: Services, running: list[str], events: TaskEvents | None) -> None:
     work = getattr(upkeep, name.rpartition(".")[2])
 
-    @app.task(name=name)
-    def task() -> None:
+    @app.task(name=name, bind=True)
+    def task(self: Task) -> None:
         running.append(name)
+        shown = contextlib.nullcontext() if events is None else job(events, name, self.request.id)
         try:
-            with jobs.recorded(services.redis, name):
+            with shown, jobs.recorded(services.redis, name):
                 work(services)
         finally:
             running.remove(name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """What is a worker's own. `at_once`: how many tasks it works on, at most, as Celery's tools count them."""
+
+    queue: str
+    threads: int
+    at_once: int
+    events: TaskEvents | None  # None: Celery's tools hear nothing
+
+
+def _task_events(app: Celery, settings: Settings, queue: str) -> TaskEvents | None:
+    """Of a worker under a name of its own; None if Celery's tools are to hear nothing."""
+    if not settings.remote_control:
+        return None
+    return TaskEvents(app, node_name(queue, str(settings.redis_url)), queue)
+
+
 def _work(
     app: Celery,
     services: Services,
-    queue: str,
-    threads: int,
+    role: _Role,
     heartbeat: Heartbeat,
     watchdog: Watchdog,
     on_stop: Callable[[], None],
@@ -196,7 +245,7 @@ def _work(
     signals.worker_shutting_down.connect(_once_aside(stop), weak=False)
     came_round = watchdog.watch(Loop("the consumer")).came_round
     app.conf.worker_consumer = functools.partial(PromptConsumer, came_round=came_round)
-    interval = OFTEN if queue == keys.QUEUE else SELDOM
+    interval = OFTEN if role.queue == keys.QUEUE else SELDOM
     reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered, interval)
     reaper.start()
     make_recovery(services).start()
@@ -205,18 +254,26 @@ def _work(
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets
     worker = app.Worker(
         pool="threads",
-        concurrency=threads,
-        queues=[queue],
-        hostname=f"{queue}@%h",
+        concurrency=role.threads,
+        queues=[role.queue],
+        hostname=role.events.node if role.events is not None else None,
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
         quiet=True,
     )
+    control = None
+    if role.events is not None:
+        role.events.start()
+        control = RemoteControl(app, worker, role.events, role.at_once)
+        control.start()
     worker.start()
     if watch is not None:
         watch.stop()
     reaper.stop()
+    if role.events is not None and control is not None:
+        control.stop()
+        role.events.stop()
     sys.exit(worker.exitcode)
 
 

@@ -108,6 +108,7 @@ class FollowUpHandler:
     clients: Mapping[str, WeComClient]
     counters: Counters
     jitter: Callable[[], float] = field(default=random.random)
+    observe: Callable[[FollowUpTask, FollowUpProgress], None] = field(default=lambda *_: None)  # hears of each try
 
     def do(self, task: FollowUpTask) -> None:
         """One try of one follow-up. Raises nothing."""
@@ -127,6 +128,7 @@ class FollowUpHandler:
                 log.warning("cannot record a follow-up, so it will be done again: %s", type(error).__name__)
                 return
             if recorded:
+                self.observe(task, progress)
                 self._report(task, progress)
 
     def _report(self, task: FollowUpTask, progress: FollowUpProgress) -> None:

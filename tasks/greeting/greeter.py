@@ -19,7 +19,7 @@ from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.outage import Outage
 from tasks.greeting.outcomes import PATIENCE, Outcomes, report
 from tasks.greeting.policy import Finish, Retry
-from tasks.greeting.ports import Books, Limits, Names, Pauses, Recorder
+from tasks.greeting.ports import Books, Limits, Names, Observer, Pauses, Recorder, Unobserved
 from tasks.greeting.refused_media import RefusedMedia
 from tasks.ledger.claims import Claim, Kept, SettledEvent, Settlement
 from tasks.ledger.delivery import LIMITED, OVERLOADED, LeftOut, LeftOutBecause, Outcome
@@ -57,6 +57,7 @@ class Greeter:
         limits: Mapping[str, Limits] | None = None,
         alone: bool = False,
         outcomes: Outcomes | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._ledger = ledger
         self._books = books
@@ -68,6 +69,7 @@ class Greeter:
         self._outage = Outage()
         self._alone = alone
         self._outcomes = outcomes
+        self._observer = observer or Unobserved()
 
     def greet(self, claim: Claim) -> Took | None:
         """Process one claimed event to its outcome, inside its window. → how long WeCom took; None: it was not asked.
@@ -76,12 +78,16 @@ class Greeter:
         """
         with about(event=claim.id, app=claim.event.app):
             course = Course.of(claim)
+            self._observer.begun(claim)
             try:
                 finish = policy.before_greeting(claim) or self._greet(course)
                 if finish is not None:
                     self._settle(course, self._by_sibling(claim, finish))
-            except Exception:  # the edge of a worker's thread: the lease ends, and a worker tries again
+                else:
+                    self._observer.left(claim)
+            except Exception as error:  # the edge of a worker's thread: the lease ends, and a worker tries again
                 log.exception("a greeting ended in an error")
+                self._observer.put_off(claim, type(error).__name__)
                 if not course.begun:  # so the try that the claim has recorded left nothing in doubt
                     with contextlib.suppress(redis.RedisError):
                         self._ledger.answered(claim, claim.answers + 1, 0)
@@ -229,6 +235,7 @@ class Greeter:
             self._ledger.give_back(course.claim, course.number, course.answers)
         except redis.RedisError:
             return False
+        self._observer.put_off(course.claim, "limited")
         return True
 
     def _held(self, claim: Claim) -> Held | None:
@@ -293,7 +300,9 @@ class Greeter:
         if self._outcomes is not None:
             self._outcomes.add(one, seconds)
         else:
-            report(one, seconds, self._outage.until_answered(partial(self._ledger.settle, one), PATIENCE))
+            written = self._outage.until_answered(partial(self._ledger.settle, one), PATIENCE)
+            self._observer.settled(one, written)
+            report(one, seconds, written)
 
     def give_up(self, claims: Iterable[Claim], served_since: float) -> Iterator[SettledEvent]:
         """What is to be written of events for which it is too late. See `policy.given_up`."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tasks.greeting.ports import Observer, Unobserved
 from tasks.ledger.claims import Batch, SettledEvent
 from tasks.ledger.delivery import MISSED
 from tasks.logs import about
@@ -32,7 +33,8 @@ class _Unwritten:
 class Outcomes:
     """Outcomes that are to be written. Any thread adds them; one writes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer = observer or Unobserved()
         self._lock = threading.Lock()
         self._unwritten: list[_Unwritten] = []
         self._count = 0  # with those that are being written
@@ -69,6 +71,7 @@ class Outcomes:
                 if again:
                     self._unwritten.append(replace(waiting, since=now + PAUSE))
             if not again:
+                self._observer.settled(waiting.one, written)
                 report(waiting.one, waiting.seconds, written)
 
 

@@ -56,6 +56,37 @@ class Limits(Protocol):
     def held(self) -> Held | None: ...
 
 
+class Observer(Protocol):
+    """Who hears what becomes of events: see `tasks.monitoring.observers`. Returns at once, raises nothing."""
+
+    def begun(self, claim: Claim) -> None: ...
+
+    def settled(self, one: SettledEvent, written: bool | None) -> None:
+        """It has come to an outcome. `written`: see `tasks.ledger.claims.Batch`."""
+
+    def put_off(self, claim: Claim, why: str) -> None:
+        """It is tried again."""
+
+    def left(self, claim: Claim) -> None:
+        """No more is done about it here."""
+
+
+class Unobserved:
+    """Nobody hears of it."""
+
+    def begun(self, claim: Claim) -> None:
+        pass
+
+    def settled(self, one: SettledEvent, written: bool | None) -> None:
+        pass
+
+    def put_off(self, claim: Claim, why: str) -> None:
+        pass
+
+    def left(self, claim: Claim) -> None:
+        pass
+
+
 class Pauses(Protocol):
     """See `tasks.ledger.pauses.QueuePauses`."""
 

@@ -10,6 +10,7 @@ import redis
 
 from tasks.greeting.outage import Outage
 from tasks.greeting.policy import LEAST
+from tasks.greeting.ports import Observer, Unobserved
 from tasks.greeting.threads import ThreadPool
 from tasks.ledger.claims import Batch, Claim, SettledEvent
 from tasks.ledger.ledger import Ledger
@@ -25,8 +26,14 @@ AWAY = 5.0  # seconds without a poll after which this process was away: a task m
 class TooLate:
     """`give_up`: see `Greeter.give_up`. Its methods are called by one thread, and return at once."""
 
-    def __init__(self, ledger: Ledger, give_up: Callable[[Sequence[Claim], float], Iterable[SettledEvent]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        give_up: Callable[[Sequence[Claim], float], Iterable[SettledEvent]],
+        observer: Observer | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._observer = observer or Unobserved()
         self._give_up = give_up
         self._threads = ThreadPool("too-late", 1)
         self._outage = Outage()
@@ -80,6 +87,8 @@ class TooLate:
         """False: Redis did not take it; their leases have ended, and they are found again."""
         batch = Batch(list(self._give_up(claims, self._served_since)))
         self._outage.until_answered(partial(self._ledger.settle_all, batch), PATIENCE)
+        for one, was in zip(batch.events, batch.written, strict=False):  # no answer: nothing was written
+            self._observer.settled(one, was)
         written = sum(bool(one) for one in batch.written)
         if written:
             log.error("%s customers had waited for as long as their codes live", written)

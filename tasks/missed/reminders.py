@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as clock
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from tasks.directory.lookup import Lookups, known_members
@@ -120,6 +120,13 @@ class Switch:
     since: int
 
 
+class Observer(Protocol):
+    """Who hears of each reminder: see `tasks.monitoring.observers`. Returns at once, raises nothing."""
+
+    def begun(self, row: Delivery) -> None: ...
+    def ended(self, row: Delivery, status: ReminderStatus, reason: Reason | None, tried_again: bool) -> None: ...
+
+
 # ------------------------------------------------------------------------------------------------ decided
 
 
@@ -173,7 +180,14 @@ class Reminders:
     """Tells members of one app. Thread-safe. Methods raise redis.RedisError."""
 
     def __init__(
-        self, client: Redis, app: App, wecom: WeComClient, work_list: WorkList, lookups: Lookups, zone: ZoneInfo
+        self,
+        client: Redis,
+        app: App,
+        wecom: WeComClient,
+        work_list: WorkList,
+        lookups: Lookups,
+        zone: ZoneInfo,
+        observer: Observer | None = None,
     ) -> None:
         self._redis = client
         self._app = app
@@ -181,6 +195,7 @@ class Reminders:
         self._zone = zone
         self._list = work_list
         self._lookups = lookups
+        self._observer = observer
         self._begin = repeatable(client.register_script(_BEGIN))
         self._record = repeatable(client.register_script(_RECORD))
 
@@ -311,6 +326,9 @@ class Reminders:
             "text": {"content": text(customers)},
         }
         status, reason, passes = ReminderStatus.SENT, None, False
+        if self._observer is not None:
+            for row, _ in rows:
+                self._observer.begun(row)
         try:
             if member == "@all" or "|" in member:  # to WeCom, more than one
                 raise InvalidRequest("message/send", "touser", "several", "must be one member")
@@ -330,6 +348,8 @@ class Reminders:
             tried_again |= next_at is not None
             args = [str(status), reason.to_json() if reason else "", "" if next_at is None else next_at]
             self._record(keys=[keys.event(row.id)], args=args)
+            if self._observer is not None:
+                self._observer.ended(row, status, reason, next_at is not None)
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
         return Told(member, len(rows), status, reason, tried_again)

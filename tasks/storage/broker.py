@@ -7,9 +7,13 @@ and a server that is no longer the primary is kept. Here they are the same conne
 from typing import Any
 
 from kombu.transport import redis
+from kombu.utils.json import dumps
 
+from tasks.storage import keys
 from tasks.storage.connections import Pool, SentinelPool, make_pool
 from tasks.storage.redis_url import RedisAddress
+
+REPLY_LIFE = 10_000  # ms
 
 
 class Channel(redis.Channel):
@@ -19,6 +23,7 @@ class Channel(redis.Channel):
     socket_timeout: float  # type: ignore[assignment]
     socket_connect_timeout: float  # type: ignore[assignment]
     from_transport_options = (*redis.Channel.from_transport_options, "address")  # type: ignore[assignment]
+    listeners = 0  # who received the last message of those that go to all who listen, as events do
 
     def _get_pool(self, asynchronous: bool = False) -> Pool | SentinelPool:
         self.keyprefix_fanout = self.keyprefix_fanout.format(db=self.address.db)
@@ -33,6 +38,26 @@ class Channel(redis.Channel):
         if asynchronous:  # those that are polled: kombu is to know when one closes
             pool.on_disconnect = self._disconnected
         return pool
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        """As kombu's own, which gives no life to a reply to `celery inspect`: it would stay if nobody fetches it."""
+        is_reply = queue.endswith(keys.control_reply(""))
+        if is_reply:
+            self._expires[queue] = REPLY_LIFE
+        try:
+            super()._put(queue, message, **kwargs)
+        finally:
+            if is_reply:
+                del self._expires[queue]
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
+        """As kombu's own, which does not look at how many have received it."""
+        if "_publish_batch" in kwargs:
+            super()._put_fanout(exchange, message, routing_key, **kwargs)
+            return
+        topics, text = self._get_publish_topics(exchange, routing_key), dumps(message)
+        with self.conn_or_acquire() as client:
+            self.listeners = sum(client.publish(topic, text) for topic in topics)
 
     def _disconnected(self, connection: Any) -> None:
         if self._registered:
@@ -53,5 +78,9 @@ class Transport(redis.Transport):
     can_parse_url = True  # so that kombu does not: the address is in the options
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
-        """For logs: the URL, which has no password. kombu would look for one port in it, and Sentinels have several."""
-        return uri
+        """For logs: the URL, which has no password. kombu would look for one port in it, and Sentinels have several.
+
+        With the password it is for Flower, which opens a connection of its own to count what waits in the queues.
+        """
+        address = (self.client.transport_options or {}).get("address") if self.client is not None else None
+        return address.kombu_url() if include_password and address is not None else uri

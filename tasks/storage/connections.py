@@ -93,8 +93,10 @@ def connect(url: str, *, timeout: float, retries: int = 1) -> Redis:
 
 def broker(url: str) -> tuple[str, dict[str, Any]]:
     """(broker_url, broker_transport_options) for Celery, with `TRANSPORT`. The URL has no password: people see it."""
-    return str(redis_url.read(url)), {
-        "address": redis_url.read(url),
+    address = redis_url.read(url)
+    named = {"master_name": address.master} if address.master else {}  # for Flower; see `Transport.as_uri`
+    return str(address), named | {
+        "address": address,
         "socket_timeout": 3,
         "socket_connect_timeout": 1,
         "health_check_interval": 5,

@@ -1,7 +1,7 @@
 """Every name that the product uses in Redis, and in one table what each is: type, life, backup, `forget`.
 
 A function makes the name of one of many keys; with "" for its last part it gives what all such names begin with, as
-scripts take it, and with "*" the pattern that finds them. Celery's own keys (`_kombu.binding.*`) are Celery's.
+scripts take it, and with "*" the pattern that finds them. Celery's own keys are there for completeness.
 """
 
 import re
@@ -209,9 +209,13 @@ def session_ended(session_id: str) -> str:
     return f"welcome:session-ended:{session_id}"
 
 
+def control_reply(client: str) -> str:
+    return f"{client}.reply.celery.pidbox"
+
+
 # ------------------------------------------------------------------------------------------------ the table
 
-STRING, HASH, ZSET, LIST = "string", "hash", "zset", "list"  # as TYPE says
+STRING, HASH, ZSET, LIST, SET = "string", "hash", "zset", "list", "set"  # as TYPE says
 
 
 class Backup(Enum):
@@ -257,6 +261,16 @@ TABLE = (
     # the queues and the ledger
     Key(QUEUE, LIST, "Celery's queue of greetings"),
     Key(SLOW_QUEUE, LIST, "Celery's queue of everything else"),
+    Key("_kombu.binding.{exchange}", SET, "Celery's: the queues of an exchange; those of the tools go after an hour"),
+    Key("_kombu.binding_permanent.{exchange}", SET, "Celery's: those of them that stay"),
+    Key("_kombu.binding_deadlines", ZSET, "Celery's: exchange → ms at which its bindings may go"),
+    Key(
+        "unacked_mutex",
+        STRING,
+        "Celery's: held while it looks for unacknowledged messages, of which it has none",
+        "5 minutes",
+    ),
+    Key(control_reply("{client}"), LIST, "Celery's: workers' replies to `celery inspect`", "10 seconds"),
     Key(event("{id}"), HASH, "an event's row", "WELCOME_KEEP_DAYS and 1 day", _LINE, Forget.KEY),
     Key(code_owner("{digest}"), STRING, "digest of a welcome code → the event that brought it first", "7 days"),
     Key(

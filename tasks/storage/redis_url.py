@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes, urlsplit
 
 PORT = 6379
 SOCKET_PATH_LIMIT = 107  # bytes of a unix socket's path; the kernel takes no more
@@ -53,6 +53,15 @@ class RedisAddress:
         where = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         tail = f"{self.master}/{self.db}" if self.master else str(self.db)
         return f"unix://{self.path}?db={self.db}" if self.path else f"{scheme}://{where}/{tail}"
+
+    def kombu_url(self) -> str:
+        """As kombu writes it, with user and password; of several Sentinels the first, without the master's name."""
+        secret = f"{quote(self.username or '', '')}:{quote(self.password, '')}@" if self.password is not None else ""
+        if self.path is not None:
+            return f"redis+socket://{secret}{self.path}?virtual_host={self.db}"
+        host, port = self.hosts[0]
+        scheme = "sentinel" if self.master else "rediss" if self.tls else "redis"
+        return f"{scheme}://{secret}{f'[{host}]' if ':' in host else host}:{port}/{self.db}"
 
 
 def read(url: str) -> RedisAddress:

@@ -63,6 +63,14 @@ def test_greetings_have_a_queue_of_their_own() -> None:
     assert {app.amqp.router.route({}, name)["queue"].name for name in SCHEDULE} == {"upkeep"}
 
 
+def test_each_queue_has_the_exchange_of_its_name() -> None:
+    queues = make_app("redis://127.0.0.1:1/0").amqp.queues
+    assert {name: (queue.exchange.name, queue.routing_key) for name, queue in queues.items()} == {
+        "welcome": ("welcome", "welcome"),
+        "upkeep": ("upkeep", "upkeep"),
+    }
+
+
 def test_no_message_waits_for_an_ack() -> None:
     """Acks that are lost with a connection stay counted, and kombu then asks for no more messages."""
     queues = make_app("redis://127.0.0.1:1/0").conf.task_queues

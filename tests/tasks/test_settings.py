@@ -114,6 +114,7 @@ def test_a_key_with_unused_bits_is_a_key():
 
 MALFORMED = [
     ("WELCOME_LIFEBOAT", "yes", "must be one of on, off"),
+    ("CELERY_REMOTE_CONTROL", "true", "must be one of on, off"),
     ("WECOM_PROXY", "https://u:hunter@proxy:3128", "must begin with http://"),
     ("WECOM_PROXY", "http://u:hunter@proxy:99999", "must be http://host:port"),
     ("WECOM_DOMAIN_VERIFICATION", "0123456789abcdef", "must be the name of WeCom's file"),

@@ -29,6 +29,7 @@ from tasks.workers import make_follow_up_handler
 from tests.simulator.client import StandIn
 from tests.support.books import FILES, SHANGHAI
 from tests.support.console import PASSWORD, Browser
+from tests.support.controlled import controlled
 from tests.support.ledger import settled
 from tests.support.until import until
 from tests.support.worker import Worker
@@ -132,7 +133,7 @@ def here(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
 
 def test_every_key_is_in_the_table_and_every_row_of_the_table_is_met(here: Worker, redis_url: str) -> None:
     with Observer(redis_url) as observer:
-        for act in (books, greetings, follow_ups, the_missed, at_wecom, processes, console):
+        for act in (books, greetings, follow_ups, the_missed, at_wecom, processes, celerys_tools, console):
             act(here)
         time.sleep(0.2)
     assert observer.wrong == set()
@@ -210,6 +211,14 @@ def processes(here: Worker) -> None:
     watch = alerts.make_watch(here.services, GroupRobot(here.wecom.robot()))
     watch.round()
     watch.stop()
+
+
+def celerys_tools(here: Worker) -> None:
+    with controlled(str(here.services.settings.redis_url)) as worker:
+        assert worker.ask("ping")
+        assert worker.takes_a_message()
+        with worker.app.connection() as connection:
+            connection.default_channel.qos.restore_visible()  # as Celery does every ten seconds
 
 
 def console(here: Worker) -> None:

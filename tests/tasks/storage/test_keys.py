@@ -41,7 +41,7 @@ def test_no_other_module_writes_the_name_of_a_key() -> None:
     assert found == []
 
 
-NO_NAMES = {"ALL", "LIMITER", "STRING", "HASH", "ZSET", "LIST"}
+NO_NAMES = {"ALL", "LIMITER", "STRING", "HASH", "ZSET", "LIST", "SET"}
 
 
 def names() -> Iterator[str]:
@@ -56,7 +56,9 @@ def names() -> Iterator[str]:
 def test_every_name_that_can_be_made_is_in_the_table_once() -> None:
     made = sorted(names())
     assert made == sorted(
-        re.sub(r"\{\w+\}", "{}", key.name) for key in TABLE if not key.name.startswith(("wecom:", "LIMITS:"))
+        re.sub(r"\{\w+\}", "{}", key.name)
+        for key in TABLE
+        if not key.name.startswith(("wecom:", "LIMITS:", "_kombu", "unacked_mutex"))
     )
     assert len({key.name for key in TABLE}) == len(TABLE)
 
