@@ -61,6 +61,13 @@ def secret(value: str) -> str:
     return value
 
 
+def app_secret(value: str) -> str:
+    """WeCom's secret of an app, which has no blanks."""
+    if re.search(r"[\s\x00-\x20\x7f]", secret(value)):
+        raise ValueError("has a blank or a control character inside; copy it again from the app's page")
+    return value
+
+
 def long_secret(least: int, why: str) -> Callable[[str], str]:
     """A secret that is not guessed."""
 

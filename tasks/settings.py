@@ -107,7 +107,7 @@ class Variable:
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("WECOM_CORP_ID", None, read_as.corp_id, "企业ID"),
-    Variable("WECOM_CORP_SECRET", None, read_as.secret, "secret of the app listed in 客户联系 → 可调用接口的应用"),
+    Variable("WECOM_CORP_SECRET", None, read_as.app_secret, "secret of the app listed in 客户联系 → 可调用接口的应用"),
     Variable("WECOM_TOKEN", None, read_as.token, "callback Token"),
     Variable("WECOM_ENCODING_AES_KEY", None, read_as.aes_key, "callback EncodingAESKey, 43 characters"),
     Variable("WECOM_AGENT_ID", None, read_as.agent_id, "that app's id, needed only to message members"),
@@ -171,7 +171,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _APP_KEYS: Mapping[str, Callable[[str], str]] = {
     "corp_id": read_as.corp_id,
-    "secret": read_as.secret,
+    "secret": read_as.app_secret,
     "token": read_as.token,
     "encoding_aes_key": read_as.aes_key,
     "agent_id": read_as.agent_id,

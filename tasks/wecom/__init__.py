@@ -1,7 +1,10 @@
 """WeCom's API: `WeComClient` makes the calls; the errors are sorted by what the caller can do about them.
 
-Needs urllib3 and redis, and nothing else of this project: the folder can be copied out under any name.
+Needs urllib3, and redis where processes share the access token; nothing else of this project: the folder can be copied
+out under any name.
 """
+
+import logging
 
 from .calls import DownloadedFile
 from .client import WeComClient
@@ -42,3 +45,5 @@ __all__ = [
     "WeComClient",
     "WeComError",
 ]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # what is logged, and where, is the application's to say

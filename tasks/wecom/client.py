@@ -4,6 +4,7 @@ client.external_contact.send_welcome_msg({...})     a call under WeCom's own nam
 client.external_contact.iter_contact_list()         every entry of a paged call, from the first page to the last
 client.with_deadline(by).external_contact.get(...)  the same calls with an absolute deadline
 client.get("agent/get", {"agentid": 1000002})       any other path
+with WeComClient(…) as client:                      closes its connections at the end
 
 Knows WeCom, and nothing of the product around it.
 """
@@ -14,7 +15,8 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar, overload
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
 from .content_disposition import filename
@@ -27,6 +29,7 @@ from .errors import (
     from_answer,
     from_status,
     is_token_refused,
+    without_frames,
 )
 from .external_contact import ExternalContact
 from .http1 import Response
@@ -77,11 +80,13 @@ class ResourceOf(Generic[R]):
 
 
 class WeComClient(Network):
-    """The calls of one self-built app of one corp. Thread-safe.
+    """The calls of one self-built app of one corp. Thread-safe; one that was made before a fork works in the child too.
 
     `redis` shares the access token with other processes; without it each process fetches its own. `observe` is called
     for every failed call, `limiter` is asked before each. `proxy`: the outbound proxy's URL; without it the API is
-    reached directly, whatever the environment says. Errors: see the module `errors`.
+    reached directly, whatever the environment says. `timeout`: seconds for a call without a deadline; by default 10,
+    and 60 for one that transfers a file. ValueError for an argument that cannot be right. Errors of calls: see the
+    module `errors`.
     """
 
     external_contact = ResourceOf(ExternalContact)
@@ -99,9 +104,12 @@ class WeComClient(Network):
         observe: Observe | None = None,
         proxy: str | None = None,
         limiter: Limiter | None = None,
+        *,
+        timeout: float | None = None,
     ) -> None:
-        self._corp_id = corp_id
-        self._secret = secret
+        self._corp_id = _credential("corp_id", corp_id)
+        self._secret = _credential("secret", secret)
+        self._timeout = _seconds(timeout)
         self.proxy = Proxy.parse(proxy) if proxy else None
         self._transport = Transport(base_url, proxy=self.proxy)
         self._observe = observe or (lambda path, code: None)
@@ -112,6 +120,12 @@ class WeComClient(Network):
 
     def __repr__(self) -> str:
         return f"WeComClient({self._corp_id!r}, …)"  # without the secret
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
 
     @property
     def clock_ahead(self) -> float | None:
@@ -176,13 +190,17 @@ class WeComClient(Network):
         self._transport.close_old()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the connections: its own and its copies', which are the same; not `redis`. Calls that run are finished.
+
+        A call afterwards is a RuntimeError. To close again does nothing.
+        """
         self._transport.close()
 
     @property
     def _client(self) -> Caller:
         return self
 
+    @without_frames
     def _call(
         self,
         verb: str,
@@ -193,7 +211,8 @@ class WeComClient(Network):
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
     ) -> Any:
-        by = time.monotonic() + timeout if self._by is None else self._by
+        self._transport.require_open()
+        by = time.monotonic() + (self._timeout or timeout) if self._by is None else self._by
         token = self.tokens.get(by)
         try:
             answer = self._paced(verb, path, {"access_token": token, **query}, read, by, body, headers)
@@ -250,6 +269,25 @@ class WeComClient(Network):
 
 
 JSON = {"Content-Type": "application/json"}
+
+
+def _credential(name: str, value: object) -> str:
+    """A corp id or a secret. ValueError, which does not quote it, for what cannot be one."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a text, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    if re.search(r"[\s\x00-\x20\x7f]", value):
+        raise ValueError(f"{name} must have neither blanks nor control characters")
+    return value
+
+
+def _seconds(timeout: object) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
+        raise ValueError(f"timeout must be a number of seconds above 0, or None, not {timeout!r}")
+    return float(timeout)
 
 
 def _without_none(fields: Mapping[str, object] | None) -> dict[str, object]:

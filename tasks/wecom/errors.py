@@ -15,16 +15,21 @@
         ├── BadRequest     the request's content                                     → fix the request
         └── Final          the state of things; trying again changes nothing         → give up
 
-Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret, a query or a body. Errors can be
-pickled. Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `check` and the console.
+Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret, a query or a body; tracebacks end
+above the frames that have them. Errors can be pickled.
+Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `check` and the console.
 """
 
+import functools
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Failure(StrEnum):
@@ -85,6 +90,10 @@ class WeComError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """By default an exception is unpickled by calling its class with `args`, which here is the message alone."""
         return _without_init, (type(self), *self.args), self.__dict__
+
+
+class ClientClosed(RuntimeError):
+    """A call of a client that was closed: a mistake in the program, and no WeComError."""
 
 
 class InvalidRequest(WeComError, ValueError):
@@ -287,6 +296,23 @@ def is_token_refused(error: WeComAPIError) -> bool:
     40001 means a wrong secret only where one is sent; elsewhere it is "invalid credential", said of the token.
     """
     return isinstance(error, TokenRefused) or (error.errcode == WRONG_SECRET and error.path != "gettoken")
+
+
+def without_frames(call: Callable[P, R]) -> Callable[P, R]:
+    """A decorator: WeComErrors leave the call without the frames below it and without what was raised there.
+
+    Their local variables have the token, the secret and the request: error trackers record those.
+    """
+
+    @functools.wraps(call)
+    def without(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except WeComError as error:
+            error.__context__ = None
+            raise error.with_traceback(None) from None
+
+    return without
 
 
 def _without_init(kind: type[WeComError], *args: object) -> WeComError:

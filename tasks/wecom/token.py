@@ -26,11 +26,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import redis
-from redis.exceptions import LockError
-from redis.lock import Lock
-
-from .errors import Failure, Misconfigured, NotSent, Unanswered, WeComAPIError, WeComError, from_answer
+from .errors import (
+    ClientClosed,
+    Failure,
+    Misconfigured,
+    NotSent,
+    Unanswered,
+    WeComAPIError,
+    WeComError,
+    from_answer,
+    without_frames,
+)
+from .forking import renew_in_children
 
 log = logging.getLogger(__name__)
 
@@ -86,24 +93,33 @@ class Failed:
 
 
 class TokenStore:
-    """The token of one app. Thread-safe; shared between processes when `redis` is given."""
+    """The token of one app. Thread-safe; shared between processes when `shared`, a client of redis-py's, is given."""
 
     def __init__(self, corp_id: str, secret: str, fetch: Fetch, shared: Any = None) -> None:
         name = hashlib.sha256(f"{corp_id}\0{secret}".encode()).hexdigest()[:24]
         self._key = f"wecom:token:{name}"
         self._fetch = fetch
         self._shared = shared
-        self._lead = None if shared is None else Lock(shared, f"{self._key}:lead", timeout=FETCH + 1, blocking=False)
-        self._lock = threading.Lock()
-        self._ahead = threading.Lock()  # held by the thread that asks for a token ahead of the end of the one in use
+        self._lead, self._no_answer, self._not_held = _lead(shared, f"{self._key}:lead")
+        self._make_locks()
         self._token: Token | None = None
         self._dead: str | None = None  # the last token that WeCom refused; None after the next fetch
         self._accepted: str | None = None  # the last token that WeCom accepted in a call
         self._failed: Failed | None = None
-        self._failing = threading.Lock()
         self._refusal: tuple[float, int, str] | None = None  # its end (monotonic), errcode, errmsg
         self._away_until = 0.0  # (monotonic) Redis is not asked until then
+        renew_in_children(self)
 
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()  # held by the thread that obtains a token
+        self._ahead = threading.Lock()  # held by the thread that asks for a token ahead of the end of the one in use
+        self._failing = threading.Lock()  # held while a failure is entered
+
+    def after_fork(self) -> None:
+        """In the child: a lock may be held by a thread of the parent."""
+        self._make_locks()
+
+    @without_frames
     def get(self, by: float) -> str:
         """A valid token. Raises WeComError if there is none by `by`."""
         token = self._token
@@ -141,6 +157,7 @@ class TokenStore:
             self._failed = None
             self._ask(lambda shared: shared.delete(f"{self._key}:failed"), None)
 
+    @without_frames
     def refresh(self, least: float, by: float) -> float:
         """Fetch a token if fewer than `least` seconds are left, once. → seconds left of the one in use.
 
@@ -243,17 +260,25 @@ class TokenStore:
 
     def _ask_ahead(self) -> None:
         """Fetch a token in the background, unless a thread of this process is doing so."""
-        if self._ahead.acquire(blocking=False):
-            threading.Thread(target=self._fetch_ahead, daemon=True, name="access token").start()
+        ahead = self._ahead
+        if ahead.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._fetch_ahead, args=(ahead,), daemon=True, name="access token").start()
+            except RuntimeError:  # no more threads, or the interpreter ends
+                ahead.release()
 
-    def _fetch_ahead(self) -> None:
+    def _fetch_ahead(self, ahead: threading.Lock) -> None:
         try:
             if not self._pause():
                 self._obtain(time.monotonic() + FETCH, refused=None, least=MARGIN)
         except WeComError as error:
             log.warning("the access token is used to its end, a new one is not to be had yet: %s", error)
+        except ClientClosed:
+            pass
+        except Exception:  # the thread's edge: the caller's `observe`
+            log.exception("the access token was not asked for ahead of its end")
         finally:
-            self._ahead.release()
+            ahead.release()
 
     # --- the pause after a failure ---
 
@@ -311,7 +336,7 @@ class TokenStore:
             return otherwise
         try:
             return question(self._shared)
-        except redis.RedisError as error:
+        except self._no_answer as error:
             log.warning("the access token is not shared at the moment: %s", type(error).__name__)
             self._away_until = time.monotonic() + 1.0
             return otherwise
@@ -342,7 +367,7 @@ class TokenStore:
         lead = self._lead
 
         def release(_: Any) -> None:
-            with contextlib.suppress(LockError):  # it was taken without Redis, or has ended by itself
+            with contextlib.suppress(self._not_held):  # it was taken without Redis, or has ended by itself
                 if lead is not None:
                     lead.release()
 
@@ -362,6 +387,16 @@ class TokenStore:
         if stored:
             errcode, _, errmsg = stored.partition(" ")
             raise from_answer(int(errcode), errmsg, "gettoken")
+
+
+def _lead(shared: Any, name: str) -> tuple[Any, type[Exception], type[Exception]]:
+    """(the lock of the process that fetches, the error of a Redis that does not answer, that of a lock not held)."""
+    if shared is None:
+        return None, OSError, OSError
+    from redis.exceptions import LockError, RedisError  # here: without a shared copy nobody needs the package
+    from redis.lock import Lock
+
+    return Lock(shared, name, timeout=FETCH + 1, blocking=False), RedisError, LockError
 
 
 def _to_data(error: WeComError) -> dict[str, Any]:

@@ -13,7 +13,6 @@ deadline, and an http:// one by its whole URL in the request line.
 
 import contextlib
 import ipaddress
-import logging
 import mimetypes
 import queue
 import re
@@ -28,9 +27,10 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from .errors import Failure, InvalidRequest, NoAnswer, NotSent
+from .errors import ClientClosed, Failure, InvalidRequest, NoAnswer, NotSent
+from .forking import renew_in_children
 from .http1 import BadAnswer, Response, TooLarge, read_answer, request_head
 from .proxy import Proxy
 
@@ -45,6 +45,7 @@ TOGETHER = 64 * 1024  # bytes of a body that are sent in one piece with the head
 REDIRECTS = 3  # that `fetch` follows
 PROXY_HEAD = 32 * 1024  # bytes of a proxy's answer to CONNECT
 PROXY_WANTS_USER = 407
+CLOSED = "this client is closed"
 
 
 class _Deadline(socket.socket):
@@ -96,6 +97,10 @@ class Resolver:
             looking.wait(timeout)
             known = self._known
         return known
+
+    def after_fork(self) -> None:
+        """In the child: the thread that looks up is the parent's."""
+        self._lock, self._looking = threading.Lock(), None
 
     def _look_up(self, done: threading.Event) -> None:
         try:
@@ -229,6 +234,14 @@ class _Unused(queue.LifoQueue[Any]):
             item.close()  # it connects anew
         return item
 
+    def after_fork(self) -> None:
+        """In the child: its own descriptors of these connections are closed, which the parent does not notice."""
+        inherited = [connection for connection in self.queue if connection is not None]
+        queue.LifoQueue.__init__(self, self.maxsize)
+        self.queue.extend([None] * self.maxsize)
+        for connection in inherited:
+            connection.close()
+
     def close_old(self, before: float) -> None:
         """Close those that have been unused since `before`, a time of `time.monotonic`."""
         with self.mutex:
@@ -265,14 +278,13 @@ class Transport:
     """Requests to one base URL over kept-alive connections, shared by threads."""
 
     def __init__(self, base_url: str, connections: int = CONNECTIONS, proxy: Proxy | None = None) -> None:
-        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # its warnings quote the URL, and so the token
-        parts = urlsplit(base_url)
+        parts = _parts(base_url)
         self._prefix = parts.path.rstrip("/")
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         kind = _TLSConnection if parts.scheme == "https" else _Connection
-        resolver = Resolver(proxy.host, proxy.port) if proxy is not None else Resolver(host, port)
-        resolved = type(kind.__name__, (kind,), {"resolver": resolver, "by_proxy": proxy})
+        self._resolver = Resolver(proxy.host, proxy.port) if proxy is not None else Resolver(host, port)
+        resolved = type(kind.__name__, (kind,), {"resolver": self._resolver, "by_proxy": proxy})
         self._proxy = proxy if parts.scheme == "http" else None  # which is told the whole URL
         if parts.scheme == "https":
             context = urllib3.util.ssl_.create_urllib3_context()
@@ -288,6 +300,7 @@ class Transport:
                 self._host = self._host.encode("idna").decode()
         self._origin = f"http://{self._host}" if self._proxy is not None else ""
         self._told: tuple[str, float] = "", 0.0  # the Date of the last answer, and when it came (monotonic)
+        renew_in_children(self)
 
     @property
     def clock_ahead(self) -> float | None:
@@ -348,6 +361,8 @@ class Transport:
                 response: Response = connection.exchange(method, head, body or b"", by, limit)
         except _ProxyError as error:
             raise NotSent(path, error.failure, error.detail) from None
+        except ClosedPoolError:
+            raise ClientClosed(CLOSED) from None
         except (HTTPError, OSError, BadAnswer, TooLarge) as error:
             kind = NoAnswer if connection is not None and connection.sent else NotSent
             raise kind(path, _failure(error)) from None  # the library's own message has the URL, and so the token
@@ -370,7 +385,28 @@ class Transport:
             self._pool.pool.close_old(time.monotonic() - IDLE)
 
     def close(self) -> None:
+        """Close the connections: those without a request at once, the others after it."""
         self._pool.close()
+
+    def require_open(self) -> None:
+        """Raises ClientClosed after `close`."""
+        if self._pool.pool is None:
+            raise ClientClosed(CLOSED)
+
+    def after_fork(self) -> None:
+        """In the child, begin with no connections: the parent goes on to use its own."""
+        self._resolver.after_fork()
+        if isinstance(self._pool.pool, _Unused):
+            self._pool.pool.after_fork()
+
+
+def _parts(base_url: object) -> SplitResult:
+    """ValueError for what is no address of a server; it does not quote a password in it."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(base_url) if isinstance(base_url, str) else None
+        if parts and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    raise ValueError("base_url must be http:// or https:// with a host, and a port from 1 to 65535 if any")
 
 
 def fetch(url: str, *, by: float, limit: int, proxy: Proxy | None = None) -> Response:

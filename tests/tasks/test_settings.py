@@ -153,6 +153,7 @@ MALFORMED = [
     ("WELCOME_KEEP_DAYS", "1.5", "must be a number from 1 to 3650"),
     ("WELCOME_MEDIA_MB", "-1", "must be a number from 1 to 1e+06"),
     ("WELCOME_CONCURRENCY", "513", "must be a number from 1 to 512"),
+    ("WECOM_CORP_SECRET", "two secrets", "has a blank or a control character inside"),
     ("WECOM_CORP_SECRET", "secret\n", "begins or ends with a blank or a line end"),
     ("CONSOLE_PASSWORD", "seven77", "must have at least 8 characters"),
     ("SECRET_KEY", "k" * 15, "must have at least 16 characters"),
