@@ -1,6 +1,5 @@
 """Reads from Redis what the alerts are judged by: fixed keys, a few for each app."""
 
-import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -14,7 +13,8 @@ from tasks.services import Services
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 
-AGAIN = 300.0  # seconds after which what is usual is looked up again
+AGAIN = 1800.0  # seconds: another hour may have passed in silence whenever so many more of Unix time have
+AT_ONCE = 50  # apps whose usual numbers are looked up in one reading
 
 
 def read(services: Services) -> Reading:
@@ -55,23 +55,24 @@ def read(services: Services) -> Reading:
 
 
 class Usual:
-    """How many customers the hours that are silent now bring on other days, by app; read every few minutes at most."""
+    """How many customers the hours that are silent now bring on other days, by app; read twice an hour at most."""
 
     def __init__(self, services: Services) -> None:
         self._redis = services.redis
         self._zone = services.settings.timezone
-        self._known: dict[str, tuple[float, int | None]] = {}  # app → when it was read (monotonic), what it was
+        self._known: dict[str, tuple[int, int | None]] = {}  # app → in which half of an hour it was read, what it was
 
     def of(self, reading: Reading, past: Past) -> Mapping[str, int | None]:
         """Of the apps that have been quiet for long enough. Raises redis.RedisError."""
         since = {name: quiet_since(app, past) for name, app in reading.apps.items()}
         asked = [name for name, begin in since.items() if reading.now - begin >= QUIET]
-        for name in [name for name in self._known if name not in asked]:
+        for name in self._known.keys() - set(asked):
             del self._known[name]
-        for name in asked:
-            if name not in self._known or time.monotonic() - self._known[name][0] >= AGAIN:
-                self._known[name] = time.monotonic(), self._read(name, since[name], reading.now)
-        return {name: self._known[name][1] for name in asked}
+        half = int(reading.now // AGAIN)
+        due = [name for name in asked if name not in self._known or self._known[name][0] != half]
+        for name in due[:AT_ONCE]:
+            self._known[name] = half, self._read(name, since[name], reading.now)
+        return {name: self._known[name][1] for name in asked if name in self._known}
 
     def _read(self, app: str, since: float, now: float) -> int | None:
         today = datetime.fromtimestamp(now, self._zone).date()

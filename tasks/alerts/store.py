@@ -29,8 +29,8 @@ Records = Mapping[str, str]
 
 
 class Store(Protocol):
-    def hold(self) -> bool:
-        """Whether this process is the one that follows the alerts now, and for the next seconds."""
+    def hold(self, seconds: float = LEASE) -> bool:
+        """Whether this process is the one that follows the alerts now, and for so many seconds."""
 
     def load(self) -> dict[str, str]:
         """All records."""
@@ -49,7 +49,8 @@ class RedisStore:
         self._redis = client
         self._lease = Lock(client, keys.ALERTS_LEASE, timeout=LEASE, blocking=False, thread_local=False)
 
-    def hold(self) -> bool:
+    def hold(self, seconds: float = LEASE) -> bool:
+        self._lease.timeout = seconds
         try:
             if self._lease.owned():
                 return bool(self._lease.reacquire())
@@ -83,7 +84,7 @@ class FileStore:
         self._lock_file = folder / "alerts.lock"
         self._lock: int | None = None
 
-    def hold(self) -> bool:
+    def hold(self, seconds: float = LEASE) -> bool:
         if self._lock is not None:
             return True
         opened = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -118,7 +119,7 @@ class Memory:
     def __init__(self) -> None:
         self._records: dict[str, str] = {}
 
-    def hold(self) -> bool:
+    def hold(self, seconds: float = LEASE) -> bool:
         return True
 
     def load(self) -> dict[str, str]:

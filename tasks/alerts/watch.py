@@ -17,7 +17,7 @@ from tasks.alerts import records
 from tasks.alerts.conditions import PATIENCE, Alert, Finding, Local, judge, judge_locally, remembered
 from tasks.alerts.episode import RETRY, Episode, Notice, not_sent, sent, step
 from tasks.alerts.reading import Usual, read
-from tasks.alerts.store import Store
+from tasks.alerts.store import LEASE, Store
 from tasks.alerts.texts import Sender, message
 from tasks.services import Services
 from tasks.wecom import WeComError
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between two rounds
 SHARE = 0.05  # of its time that a reading may take: with thousands of apps there are fewer
 SLOWEST = 60.0  # seconds between two readings at most
+READINGS = 3  # that a lease lasts for at least
 TO_SEND = 10.0  # seconds for a message and its further tries: less than a lease
 TO_END = 3.0  # seconds for which a process waits at its end for a message that is under way
 
@@ -105,6 +106,7 @@ class Watch(threading.Thread):
         self._lifeboat = lifeboat
         self._usual = Usual(services)
         self._read_at = 0.0  # monotonic; before it nothing is read
+        self._took = 0.0  # seconds, the last reading
         self._abstains_until = 0.0  # monotonic; it did not reach the robot, perhaps another process does
         self._answered_at = time.monotonic()
         self._away = False  # whether Redis did not take a write in the last round
@@ -131,7 +133,7 @@ class Watch(threading.Thread):
         try:
             if self._own is not None:
                 self._services.queues.probe()
-            if time.monotonic() >= self._abstains_until and self._shared.hold():
+            if time.monotonic() >= self._abstains_until and self._shared.hold(max(LEASE, READINGS * self._took)):
                 self._look()
             self._answered_at, self._away = time.monotonic(), False
         except redis.RedisError as error:
@@ -152,7 +154,8 @@ class Watch(threading.Thread):
         past = remembered(before, reading)
         findings = list(judge(reading, past, self._usual.of(reading, past)))
         self._shared.save(records.changes_of(before, past))
-        self._read_at = time.monotonic() + min((time.monotonic() - began) / SHARE, SLOWEST)
+        self._took = time.monotonic() - began
+        self._read_at = time.monotonic() + min(self._took / SHARE, SLOWEST)
         if not self._desk.follow(findings, reading.now, known):
             self._abstains_until = time.monotonic() + RETRY
             self._shared.release()

@@ -209,6 +209,10 @@ def test_what_is_usual_is_read_from_the_tallies_of_the_same_hours(
     assert usual.of(quiet, past) == {"default": 2 * (21 + 7)}
     monkeypatch.setattr(readings.statistics, "read", None)  # and it is not read again at once
     assert usual.of(quiet, past) == {"default": 2 * (21 + 7)}
+    monkeypatch.undo()
+    many = {f"app{number}": AppReading(called_at=past.at - 9000) for number in range(readings.AT_ONCE + 5)}
+    assert len(usual.of(replace(quiet, apps=many), past)) == readings.AT_ONCE
+    assert len(usual.of(replace(quiet, apps=many), past)) == len(many)
     lively = replace(quiet, apps={"default": AppReading(called_at=past.at)})
     assert usual.of(lively, past) == {}
 
