@@ -1,9 +1,12 @@
 """Prometheus, Alertmanager and Grafana by their own tools: the metrics of a real scrape, the rules, the dashboard."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +28,10 @@ RUNBOOKS = (ROOT / "deploy/RUNBOOK.md", ROOT / "deploy/RUNBOOK.zh-CN.md")
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
 NAMES = {rule["alert"] for rule in ALERTS}
 OF_PROMETHEUS = {"instance", "job"}  # labels that it gives to what it scrapes
+EQUAL = {"20.0": "20"}  # what Prometheus 3 makes of a bucket's limit
+DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/wecom-welcome.json").read_text("utf-8"))
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+PROVISIONING = ROOT / "deploy/grafana/provisioning"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +132,7 @@ def unknown_to(families: Mapping[str, Metric], expression: str) -> list[str]:
         samples = [sample.labels for sample in families[name].samples if sample.name == name]
         labels |= {label for sample in samples for label in sample}
         for label, values in matchers.items():
-            known = {sample.get(label) for sample in samples}
+            known = {sample.get(label) for sample in samples} | EQUAL.keys()
             wrong += [f"{name}{{{label}={value}}}" for value in values if value not in known and "$" not in value]
     return wrong + sorted(grouped_by(expression) - labels)
 
@@ -227,3 +234,70 @@ def test_inhibitions_name_alerts_that_there_are():
     matchers = [one for rule in rules for side in ("source_matchers", "target_matchers") for one in rule[side]]
     named = [re.split(r"!?=~?", one)[1].strip('"') for one in matchers if one.startswith("alertname")]
     assert {name for names in named for name in names.split("|")} <= NAMES
+
+
+# ------------------------------------------------------------------------------------------------ Grafana
+
+
+def queries(panel: Mapping[str, Any]) -> list[str]:
+    return [target["expr"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_a_panel_asks_only_for_what_a_scrape_has(panel, families):
+    for query in queries(panel):
+        assert not unknown_to(families, query)
+        legends = re.findall(r"{{(\w+)}}", " ".join(target["legendFormat"] for target in panel["targets"]))
+        assert set(legends) <= set().union(*map(grouped_by, queries(panel)))
+
+
+def test_prometheus_understands_every_query(require_tool, tmp_path):
+    spoken = {"$__rate_interval": "5m", "$app": ".*"}
+    rules = []
+    for query in [query for panel in PANELS for query in queries(panel)]:
+        for variable, value in spoken.items():
+            query = query.replace(variable, value)
+        rules.append({"record": f"query:{len(rules)}", "expr": query})
+    (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    of_promtool(require_tool, "check", "rules", tmp_path / "queries.yaml")
+
+
+def test_what_redis_counts_is_shown_once_however_many_instances_there_are():
+    for query in [query for panel in PANELS for query in queries(panel)]:
+        for function in re.findall(rf"(\w+)(?: by \([\w, ]*\))? *\((?:(?:rate|increase)\()?{NAMESPACE}", query):
+            assert function in ("max", "min"), query
+
+
+def test_panels_have_places_of_their_own_and_say_what_they_show():
+    taken: dict[tuple[int, int], str] = {}
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        for spot in product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])):
+            assert taken.setdefault(spot, panel["title"]) == panel["title"]
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert len({panel["title"] for panel in PANELS}) == len(PANELS)
+    assert all(panel["description"] for panel in PANELS)
+
+
+def test_the_dashboard_names_alerts_that_there_are():
+    words = " ".join(panel["description"] for panel in PANELS)
+    named = [name for names in re.findall(r"Runbook: ([\w, ]+)\.", words) for name in names.split(", ")]
+    assert len(named) > 10
+    assert set(named) <= NAMES
+    (annotation,) = DASHBOARD["annotations"]["list"]
+    assert re.findall(r'alertname=~"([^"]+)"', annotation["expr"])[0].split("|") == sorted(NAMES)
+
+
+def test_grafana_is_given_the_data_source_and_the_folder_that_the_dashboard_needs():
+    (source,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yaml").read_text("utf-8"))["datasources"]
+    chosen, _ = DASHBOARD["templating"]["list"]
+    assert (source["uid"], source["name"]) == (chosen["current"]["value"], chosen["current"]["text"])
+    assert {panel["datasource"]["uid"] for panel in PANELS} == {"${datasource}"}
+    (folder,) = yaml.safe_load((PROVISIONING / "dashboards/wecom-welcome.yaml").read_text("utf-8"))["providers"]
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text("utf-8"))["services"]
+    mounts = dict(volume.split(":")[:2] for volume in compose["grafana"]["volumes"])
+    assert mounts["./grafana/dashboards"] == folder["options"]["path"]
+    assert mounts["./grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert source["url"].startswith("http://prometheus:")
+    assert "prometheus" in compose
