@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
@@ -220,6 +221,15 @@ class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
+@cache
+def tls_context() -> ssl.SSLContext:
+    """What all connections of a process trust. To load the certificates takes 30 ms and half a megabyte."""
+    context = urllib3.util.ssl_.create_urllib3_context()
+    context.load_default_certs()
+    context.sslsocket_class = _TLSSocket
+    return context
+
+
 class _Unused(queue.LifoQueue[Any]):
     """A pool's connections without a request, the one used last first. It begins with a None for each possible one."""
 
@@ -287,10 +297,7 @@ class Transport:
         resolved = type(kind.__name__, (kind,), {"resolver": self._resolver, "by_proxy": proxy})
         self._proxy = proxy if parts.scheme == "http" else None  # which is told the whole URL
         if parts.scheme == "https":
-            context = urllib3.util.ssl_.create_urllib3_context()
-            context.load_default_certs()
-            context.sslsocket_class = _TLSSocket
-            self._pool: _Pool | _TLSPool = _TLSPool(host, port, maxsize=connections, ssl_context=context)
+            self._pool: _Pool | _TLSPool = _TLSPool(host, port, maxsize=connections, ssl_context=tls_context())
         else:
             self._pool = _Pool(host, port, maxsize=connections)
         self._pool.ConnectionCls = resolved

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.ledger.ledger import Ledger
 from tasks.storage.connections import Redis
+from tasks.wecom.transport import tls_context
 from tests.simulator.client import StandIn
 from tests.support import certificate
 from tests.support.ledger import a_ledger
@@ -42,10 +43,12 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
     """A server's side of TLS, with a certificate that this process trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    return certificate.server_side(pem)
+    tls_context.cache_clear()
+    yield certificate.server_side(pem)
+    tls_context.cache_clear()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from tasks.wecom import transport
 from tasks.wecom.errors import Failure, InvalidRequest, NoAnswer, NotSent, Unanswered, WeComError
-from tasks.wecom.transport import Resolver, Response, Transport, fetch
+from tasks.wecom.transport import Resolver, Response, Transport, fetch, tls_context
 from tests.support import certificate
 from tests.support.servers import OK, Server, answering, nobody, silent, then, trickle, whole
 from tests.support.until import until
@@ -333,6 +333,13 @@ def test_tls_works_and_its_connections_are_kept(trusted: ssl.SSLContext) -> None
     with Server(answering(whole()), tls=trusted) as server, contextlib.closing(Transport(server.url)) as http:
         assert [ask_again(http).body for _ in range(5)] == [OK] * 5
         assert server.connections == 1
+
+
+def test_the_certificates_are_loaded_once_for_thousands_of_apps() -> None:
+    tls_context.cache_clear()
+    for number in range(100):
+        Transport(f"https://wecom{number}.invalid").close()
+    assert tls_context.cache_info().misses == 1
 
 
 # ------------------------------------------------------------------------------------------------ any other URL
