@@ -116,7 +116,9 @@ class Progress:
 def _part(part: object, coloured: bool) -> str:
     text = escaped(str(part))
     colour = part.colour if isinstance(part, Painted) else None
-    return click.style(text, fg=colour.value, bold=colour is Colour.WRONG) if coloured and colour is not None else text
+    if colour is None or not coloured:
+        return text
+    return click.style(text, fg=colour.value, bold=True if colour is Colour.WRONG else None)
 
 
 def _coloured(stream: IO[Any]) -> bool:

@@ -1,14 +1,18 @@
 """What is printed: what comes from outside ends no line and steers no terminal, in words, errors and JSON."""
 
 import ast
+import io
 import json
+import re
 import sys
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import wcswidth
 
 import webhook.cli
 from tasks.ledger.claims import Settlement
@@ -19,7 +23,7 @@ from tasks.wecom.errors import from_answer
 from tests.support.builders import in_words
 from tests.support.cli import run
 from tests.support.ledger import a_ledger, missed, settled
-from webhook.cli import terminal
+from webhook.cli import terminal as terminal_module
 from webhook.cli.common import CommandFailure
 from webhook.doctor import Finding
 
@@ -166,7 +170,7 @@ def test_what_wecom_refuses_is_told_in_one_line(environ, monkeypatch):
 
 
 def test_a_finding_is_two_lines_at_most(capsys):
-    terminal.say(*Finding(Message.of("clock"), False, FORGED, Message.of("set it")).lines)
+    terminal_module.say(*Finding(Message.of("clock"), False, FORGED, Message.of("set it")).lines)
     assert capsys.readouterr().out.splitlines() == [
         "✗ clock: x\\n11-26 08:00:00  refused      0.100 s  zhangsan  wmFORGED",
         "    → set it",
@@ -180,8 +184,109 @@ def test_each_line_of_a_failure_is_one(capsys):
 
 def test_a_file_is_printed_as_it_is_where_it_is_piped_and_escaped_where_it_is_seen(capsys, monkeypatch):
     book = "version: 1\n# \u202eturned\ttab\n"
-    terminal.say_document(book)
+    terminal_module.say_document(book)
     assert capsys.readouterr().out == book
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    terminal.say_document(book)
+    terminal_module.say_document(book)
     assert capsys.readouterr().out == "version: 1\n# \\u202eturned\ttab\n"
+
+
+# --- colours, columns, progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is printed with these variables, on a terminal or into a pipe; progress goes to stderr, as the rest."""
+
+    def shown(act, *, terminal=True, **variables):
+        for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        stream = Terminal() if terminal else io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stream)
+            patch.setattr(sys, "stderr", stream)
+            act()
+        return stream.getvalue()
+
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "variables", "coloured"),
+    [
+        (True, {"TERM": "xterm"}, True),
+        (True, {}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),  # no-color.org: not an empty string
+        (True, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (False, {"TERM": "xterm"}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+        (False, {"FORCE_COLOR": "0"}, False),
+        (False, {"FORCE_COLOR": ""}, False),
+    ],
+)
+def test_colours_are_for_a_terminal_unless_asked_otherwise(shown, terminal, variables, coloured):
+    line = (terminal_module.Painted("✗", terminal_module.Colour.WRONG), " Redis: x\x1b[2J\n")
+    said = shown(lambda: terminal_module.say(line), terminal=terminal, **variables)
+    plain = "✗ Redis: x\\u001b[2J\\n\n"
+    assert said == (f"\x1b[31m\x1b[1m✗\x1b[0m{plain[1:]}" if coloured else plain)
+
+
+def test_what_would_stop_a_welcome_and_what_became_of_customers_is_coloured(environ, redis_client):
+    settled(a_ledger(redis_client), Settlement(Outcome.REFUSED, errcode=40096))
+    (row,) = run("deliveries", **environ, FORCE_COLOR="1").stdout.splitlines()[1:]
+    assert re.search(r"\x1b\[31m\x1b\[1mrefused +\x1b\[0m  ", row)
+    found = run("check", **environ, FORCE_COLOR="1").stdout
+    for mark, code in (("✓", "32m"), ("!", "33m"), ("✗", "31m\x1b[1m")):
+        assert f"\x1b[{code}{mark}\x1b[0m " in found
+
+
+def test_columns_stand_below_each_other_in_chinese_too():
+    lines = terminal_module.table([["抖音", "a", "x"], ["b", "一二三", "y"], ["👨\u200d👩\u200d👧", "c\n", ""]])
+    assert lines == ["抖音  a       x", "b     一二三  y", "👨\u200d👩\u200d👧    c\\n"]
+    assert terminal_module.padded("张三", 6) + "|" == "张三  |"
+    assert terminal_module.padded("longer than it", 3) == "longer than it"
+
+
+def test_a_row_of_deliveries_is_in_line_with_its_header(environ, redis_client):
+    settled(a_ledger(redis_client), Settlement(Outcome.SENT, template="默认"), user_id="张三", state="抖音")
+    header, row = run("deliveries", **environ).stdout.splitlines()
+    assert wcswidth(row[: row.index("默认")]) == header.index("welcome")
+
+
+def test_progress_is_one_line_of_a_terminal_that_goes_at_the_end(shown, monkeypatch):
+    monkeypatch.setattr(terminal_module.Progress, "_EVERY", 0.0)
+
+    def work():
+        with terminal_module.Progress("restoring") as progress:
+            progress(1, 4)
+            progress(4, 4)
+
+    line = "\r\x1b[Krestoring: "
+    assert shown(work, TERM="xterm") == f"{line}25 % (1 of 4){line}100 % (4 of 4)\r\x1b[K"
+    assert shown(work, TERM="dumb") == ""
+    assert shown(work, terminal=False) == ""
+
+
+def test_progress_of_what_is_quick_is_not_shown(shown):
+    def work():
+        with terminal_module.Progress("restoring") as progress:
+            progress(1, 4)
+
+    assert shown(work, TERM="xterm") == ""
+
+
+def test_a_backup_is_no_text_for_a_terminal_and_goes_into_a_pipe_whole(environ, redis_client, tmp_path):
+    settled(a_ledger(redis_client), Settlement(Outcome.SENT))
+    result = run("backup", "-", **environ)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("stdout: ")
+    assert zipfile.ZipFile(io.BytesIO(result.stdout_bytes)).testzip() is None
