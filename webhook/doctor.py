@@ -19,6 +19,7 @@ from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.storage import connections, formats, troubles
+from tasks.storage.embedded import EmbeddedError
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook import local_address
 from webhook.callback.crypto import decode_key
@@ -79,10 +80,16 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
     yield _callback_url(settings, app)
     decode_key(app.encoding_aes_key)
     yield Finding(Message.of("EncodingAESKey"), True, Message.of("32 bytes"))
-    services = _services(settings)
+    services = None
+    detail = Message.of("no REDIS_URL, and no running `up`")
+    cure = Message.of("start `wecom-welcome up`, or set REDIS_URL")
+    try:
+        services = _services(settings)
+    except EmbeddedError:
+        detail = Message.of("%(folder)s is another user's alone", folder=str(settings.data_dir))
+        cure = Message.of("run this as the user that runs `wecom-welcome up`, or set WELCOME_DATA_DIR")
     if services is None:
-        detail = Message.of("no REDIS_URL, and no running `up`")
-        yield Finding(REDIS, False, detail, Message.of("start `wecom-welcome up`, or set REDIS_URL"))
+        yield Finding(REDIS, False, detail, cure)
         client = WeComClient(app.corp_id, app.secret, settings.api_base, proxy=settings.proxy)
     else:
         yield from _redis(services, services.app(app.name))

@@ -27,9 +27,12 @@ def folder(settings: Settings) -> Path:
 def is_writable(settings: Settings) -> bool:
     """Whether the lifeboat's folder can be written, or made. Writes nothing."""
     place = folder(settings)
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    except PermissionError:  # of a folder above it
+        return False
 
 
 def launch(services: "Services") -> "Lifeboat | None":

@@ -125,9 +125,24 @@ def memory_limit(cgroup: Path = _CGROUP) -> int:
 
 
 def running_url(data_dir: Path) -> str | None:
-    """The URL of the server of a running `up` with this data directory; None: none runs."""
+    """The URL of the server of a running `up` with this data directory; None: none runs.
+
+    Raises EmbeddedError where this user may not look.
+    """
     embedded = Embedded(data_dir)
-    return embedded.url if embedded.socket.exists() else None
+    try:
+        return embedded.url if embedded.socket.exists() else None
+    except OSError:  # PermissionError, mostly
+        raise EmbeddedError(not_yours(data_dir)) from None
+
+
+def not_yours(data_dir: Path) -> str:
+    """What to do where only the user of the running `up` may use its server."""
+    try:
+        owner = data_dir.owner()
+    except (OSError, KeyError):
+        owner = "another user"
+    return f"{data_dir} is {owner}'s alone: run this as the user that runs `wecom-welcome up`, or set WELCOME_DATA_DIR"
 
 
 def _binary() -> tuple[str, str]:

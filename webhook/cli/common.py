@@ -16,6 +16,7 @@ from tasks.books.files import Bundle, load
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import App, Settings
 from tasks.storage import connections, formats, redis_url, troubles
+from tasks.storage.embedded import EmbeddedError, not_yours
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook.cli.terminal import say
@@ -84,7 +85,10 @@ def with_redis(config: Settings) -> Settings:
 
 def found_redis(config: Settings) -> Settings:
     """Settings with a REDIS_URL: the one that is set, or that of a running `up` in the data directory."""
-    found = reachable(config)
+    try:
+        found = reachable(config)
+    except EmbeddedError as error:
+        raise CommandFailure(str(error)) from None
     if found is None:
         raise CommandFailure("no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first")
     return found
@@ -96,6 +100,8 @@ def redis_failure(error: redis.RedisError, config: Settings | None = None) -> Co
     trouble = troubles.of(error)
     if config.redis_url is None and trouble.passes and not troubles.words(error):
         return CommandFailure(f"the embedded server {trouble.fault}; start `wecom-welcome up` with this data directory")
+    if config.redis_url is None and not trouble.passes and not troubles.words(error):  # its socket is shut
+        return CommandFailure(not_yours(config.data_dir))
     where = "the embedded server" if config.redis_url is None else f"Redis at {redis_url.read(config.redis_url)}"
     return CommandFailure(f"{where} {troubles.line(error)}; {trouble.cure}")
 

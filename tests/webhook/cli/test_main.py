@@ -1,5 +1,6 @@
 """The command line: what each command says, on which stream, and with which exit code."""
 
+import errno
 import re
 import signal
 import socket
@@ -266,6 +267,21 @@ def test_up_waits_for_a_redis_that_may_come(answer, monkeypatch):
     with Server(redis_saying(answer or b"")) as server:
         port = server.port if answer else free_port()
         assert run("up", **ENVIRONMENT, REDIS_URL=f"redis://127.0.0.1:{port}").exit_code == 0
+
+
+@pytest.mark.parametrize("command", [["deliveries"], ["role", "welcome"], ["backup", "b.zip"], ["templates", "list"]])
+def test_a_data_directory_that_is_another_users_is_said_so(command, tmp_path, monkeypatch):
+    """Root sees everything: the kernel's answer to another user stands in for one."""
+
+    def shut(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", shut)
+    line = failure(*command, **ENVIRONMENT, WELCOME_DATA_DIR=str(tmp_path / "var"))
+    assert line == (
+        f"{tmp_path}/var is another user's alone: run this as the user that runs `wecom-welcome up`, or set"
+        " WELCOME_DATA_DIR"
+    )
 
 
 def test_up_refuses_a_port_that_is_taken(redis_url):
