@@ -1,6 +1,7 @@
 """The command line: `wecom-welcome`. Each command says in one line on stderr what to do when it fails."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -88,6 +89,8 @@ def main() -> None:
     Example:  wecom-welcome up
     """
     logs.escape_warnings()
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.ERROR)  # a command's own line says what failed, and no warning beside it
 
 
 def _client(app_name: str | None) -> WeComClient:

@@ -42,7 +42,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
     try:
         supervisor.up(config, host, port, lambda line: say(line, err=True), _role_of_up, _stamp(config))
     except supervisor.StartError as error:
-        raise CommandFailure(str(error)) from None
+        raise CommandFailure(*map(str, error.args)) from None
 
 
 @click.command()

@@ -28,6 +28,7 @@ from tasks.settings import Settings
 from tasks.storage import connections, formats
 from tasks.storage.embedded import Embedded
 from webhook.cli.children import FORK, Child
+from webhook.cli.first_start import refusals
 from webhook.cli.parent_death import die_with
 from webhook.cli.server_child import Ping, Remedy, remedy, state_of
 from webhook.cli.shutdown_signal import ShutdownSignal
@@ -41,6 +42,7 @@ AGAIN_AFTER = (0.0, 0.2, 0.5, 1.0)  # seconds before a child that died is starte
 SETTLED = 10.0  # seconds of life after which a child's deaths are forgotten
 STOP_WITHIN = 25.0  # seconds for one stage to drain: longer than a welcome's window
 READY_WITHIN = 20.0  # seconds after which it is said what is missing
+READY_AT_WECOM = 5.0  # seconds for WeCom to say whether it knows the apps
 LOCK_WITHIN = 2.0  # seconds for the server of an `up` that was killed just now to write its last and end
 SERVER_START = 10.0  # seconds for the embedded server to answer; a large append-only file takes its time
 SHARED = (  # what more than one role imports, part of it when it begins to work: imported once, before they are forked
@@ -69,7 +71,7 @@ RunRole = Callable[[str, Settings, str, int, Stamp], None]  # role, settings, ho
 
 
 class StartError(Exception):
-    """The system cannot start. The message says what to do."""
+    """The system cannot start. Each argument is a line that says what to do."""
 
 
 def up(
@@ -93,9 +95,14 @@ def up(
         Child(name, _title(name, host, port), partial(_play, lock, run_role, name, settings, host, port), stage)
         for name, stage in (("web", 0), ("welcome", 1), ("upkeep", 1), ("beat", 0))
     ]
-    announce(f"wecom-welcome is starting on http://{address(host, port)}")
     with stamp.starting():
         _share()
+        wrong = _in_a_child(partial(refusals, settings), within=READY_AT_WECOM)
+    if wrong:
+        if server is not None:
+            _stop([server])
+        raise StartError(*wrong)
+    announce(f"wecom-welcome is starting on http://{address(host, port)}")
     ready = FORK.Process(target=_announce_ready, args=(os.getpid(), lock, host, port, announce), daemon=True)
     try:
         _watch(server, Ping(embedded.socket), roles, ready.start, stamp)
@@ -131,6 +138,27 @@ def _share() -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()
+
+
+def _in_a_child(ask: Callable[[], list[str]], within: float) -> list[str]:
+    """What it returns; nothing if it takes too long. In a child, since it has threads and this process forks."""
+    here, there = multiprocessing.Pipe(duplex=False)
+
+    def answer() -> None:
+        os.setsid()  # Ctrl-C is the supervisor's to act on
+        logging.disable()  # what is found is told once
+        there.send(ask())
+
+    child = FORK.Process(target=answer, daemon=True)
+    child.start()
+    there.close()
+    found: list[str] = []
+    with contextlib.suppress(EOFError):  # it ended without a word
+        found = here.recv() if here.poll(within) else []
+    child.kill()
+    child.join()
+    here.close()
+    return found
 
 
 def _announce_ready(parent: int, lock: IO[str] | None, host: str, port: int, announce: Callable[[str], None]) -> None:
