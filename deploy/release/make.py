@@ -2,6 +2,7 @@
 
     wecom_welcome-1.0.0.tar.gz              the source: what git tracks
     wecom_welcome-1.0.0-py3-none-any.whl    the wheel, built from that source
+    wecom_client-1.0.0-py3-none-any.whl     the WeCom client alone (deploy/client)
     wecom-welcome-1.0.0.cdx.json            SBOM (CycloneDX) of requirements.lock
     wecom-welcome-1.0.0.licenses.md         the licence of each of these
     SHA256SUMS
@@ -59,6 +60,7 @@ def make(source: Path, to: Path) -> list[Path]:
     """A release of the source tree. → its files, in the folder `to`."""
     version = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     _run(BIN / "python", "-m", "build", "--no-isolation", "--outdir", to, source)
+    _run(BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", to, source / "deploy/client")
     named = f"wecom-welcome-{version}"
     _sbom(source, to / f"{named}.cdx.json")
     table = "".join(f"| {row['Name']} | {row['Version']} | {row['License']} |\n" for row in licenses(source / LOCK))

@@ -9,7 +9,7 @@ import json
 import time
 from urllib.parse import parse_qs, urlsplit
 
-from .errors import Busy, Failure, NoAnswer, Unanswered, from_answer
+from .errors import Busy, Failure, NoAnswer, Unanswered, from_answer, from_status, without_frames
 from .proxy import Proxy
 from .transport import Transport
 
@@ -35,6 +35,7 @@ class GroupRobot:
     def __repr__(self) -> str:
         return f"GroupRobot({self.host!r})"
 
+    @without_frames
     def send(self, markdown: str, by: float) -> None:
         """Send a message, cut to LIMIT, by a time of `time.monotonic`. Tried three times where nobody answers.
 
@@ -59,7 +60,7 @@ class GroupRobot:
         with contextlib.closing(Transport(self._origin, connections=1, proxy=self._proxy)) as transport:
             response = transport.post(self._target, body, by=by)
         if response.status != 200:
-            raise NoAnswer(PATH, Failure.HTTP_STATUS, str(response.status))
+            raise from_status(response.status, PATH)
         try:
             answer = json.loads(response.body)
             errcode, errmsg = int(answer.get("errcode", 0)), str(answer.get("errmsg", ""))

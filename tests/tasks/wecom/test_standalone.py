@@ -1,10 +1,9 @@
 """The client without the rest of the project: it needs the standard library and urllib3, and redis to share a token."""
 
 import ast
-import importlib.util
-import json
+import inspect
+import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,46 +11,16 @@ from typing import Any
 import pytest
 
 import tasks.wecom
+from tasks.wecom.client import ResourceOf
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support.alone import NEEDS, alone
+from tests.support.documents import ROOT, Page
+from tests.support.servers import Server, answering, whole
 
 PACKAGE = Path(tasks.wecom.__file__).parent
-NEEDS = ("urllib3", "redis")
-PROGRAM = """
-import importlib, json, pickle, sys
-folder, name, redis_url, *arguments = sys.argv[1:]
-sys.path.append(folder)
-library = importlib.import_module(name)
-shared = importlib.import_module("redis").Redis.from_url(redis_url) if redis_url else None
-with library.WeComClient(*arguments, redis=shared, timeout=20) as client:
-    members = client.external_contact.get_follow_user_list()["follow_user"]
-    is_shared = client.tokens.is_shared()
-    try:
-        client.user.get("nobody")
-    except library.WeComAPIError as error:
-        refused = type(pickle.loads(pickle.dumps(error))).__name__
-loaded = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
-print(json.dumps([members, refused, is_shared, sorted(loaded - {"__main__"})]))
-"""
-
-
-def alone(folder: Path, name: str, needs: tuple[str, ...], redis_url: str, wecom: StandIn, app: App) -> Any:
-    """What PROGRAM prints where nothing can be imported but the package in `folder`, and what it needs."""
-    for need in needs:
-        spec = importlib.util.find_spec(need)
-        assert spec is not None
-        assert spec.origin is not None
-        (folder / need).symlink_to(Path(spec.origin).parent)
-    isolated = [sys.executable, "-I", "-S"]  # neither PYTHONPATH nor site-packages, where this project is installed
-    done = subprocess.run(
-        [*isolated, "-c", PROGRAM, str(folder), name, redis_url, app.corp_id, app.secret, wecom.base_url],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout)
+README = Page(PACKAGE / "README.md")
+TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
 
 
 @pytest.fixture
@@ -87,7 +56,8 @@ def test_the_package_imports_nothing_but_what_it_needs() -> None:
                 assert node not in tree.body or not name.startswith("redis"), f"{path.name} always imports redis"
 
 
-def test_what_users_need_is_in_the_package_itself() -> None:
+def test_what_users_need_is_in_the_package_itself_and_in_its_readme() -> None:
+    named = {span for cells in README.section("Errors").rows() for span in re.findall(r"`(\w+)`", cells[0])}
     exported = {name: getattr(tasks.wecom, name) for name in tasks.wecom.__all__}
     errors = {
         name
@@ -95,3 +65,46 @@ def test_what_users_need_is_in_the_package_itself() -> None:
         if isinstance(value, type) and issubclass(value, tasks.wecom.WeComError)
     }
     assert errors | {"WeComClient", "DownloadedFile", "Failure"} == set(exported)
+    assert named | {"WeComError"} == errors
+    arguments = {cells[0].strip("`"): cells[1] for cells in README.section("In five lines").rows()}
+    signature = inspect.signature(tasks.wecom.WeComClient).parameters
+    assert ["corp_id", "secret", *arguments] == list(signature)
+    resources = {name for name, value in vars(tasks.wecom.WeComClient).items() if isinstance(value, ResourceOf)}
+    shown = re.findall(r"`client\.(\w+)`", " ".join(cells[0] for cells in README.section("Calls").rows()))
+    assert set(shown) == resources
+
+
+def test_the_loggers_that_the_readme_names_are_there() -> None:
+    assert set(re.findall(r"`(tasks\.wecom\.\w+)`", README.section("Logs").text)) == {
+        f"tasks.wecom.{path.stem}" for path in PACKAGE.glob("*.py") if "logging.getLogger(__name__)" in path.read_text()
+    } - {"tasks.wecom.__init__"}
+
+
+@pytest.mark.parametrize("document", [README, Page(ROOT / "deploy/client/README.md")], ids=str)
+def test_what_the_readme_shows_works(
+    document: Page, wecom: StandIn, app: App, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of its snippets, in order, against the stand-in; the distribution's under the name that it has here."""
+    wecom.people(customers={"wmAAAA": {"name": "李四"}})
+    added = wecom.add(external_user_id="wmAAAA", state="fair", push=False)
+    snippets = [code for language, code in document.blocks if language == "python"]
+    assert len(snippets) == document.text.count("```python")
+    names: dict[str, Any] = {"__name__": "snippet"}
+    for code in snippets:
+        given = code.replace('"secret-of-the-app"', f'"{app.secret}", base_url="{wecom.base_url}"')
+        given = given.replace("ww0123456789abcdef", app.corp_id).replace("redis://127.0.0.1:6379", redis_url)
+        exec(compile(given.replace("wecom_client", "tasks.wecom"), str(document), "exec"), names)
+    if document is not README:
+        assert capsys.readouterr().out == "张三\n"
+        return
+    assert capsys.readouterr().out == "李四 fair\n张三\n"
+    assert wecom.summary().token_fetches == {"default": 2}
+    assert names["client"].tokens.is_shared()
+    assert names["greet"](names["client"], added.welcome_code, "hello") == "greeted"
+    used = names["greet"](names["client"], added.welcome_code, "hello")
+    assert used.startswith("Final 41050: ")
+    names["client"].close()
+    with Server(answering(lambda number: TOKEN if number == 1 else whole(b"<html>", "502 Bad Gateway"))) as server:
+        away = tasks.wecom.WeComClient("ww0", "s", server.url)
+        assert names["greet"](away, "code", "hello") == "may be done: http_status, HTTP 502"
+    assert names["greet"](away.apart(), "code", "hello").startswith("try again: the connection ")
