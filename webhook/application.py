@@ -11,7 +11,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.services import Services
-from tasks.settings import DEFAULT_APP
 from webhook import current, health
 from webhook.callback import views
 from webhook.callback.parsing import BODY_LIMIT
@@ -31,10 +30,10 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     current.set_services(app, services)
     current.set_lifeboat(app, lifeboat)
-    reception = app.extensions["callback"] = Reception(services, lifeboat)
+    app.extensions["callback"] = Reception(services, lifeboat)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(health.blueprint)
-    served: WSGIApplication = _Callbacks(app.wsgi_app, reception, settings.apps)
+    served: WSGIApplication = _Registered(app.wsgi_app, settings.apps)
     if settings.console_password:
         from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
@@ -51,24 +50,19 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     return app
 
 
-class _Callbacks:
-    """Serves the callback at the paths that can mean nothing else (`webhook.callback.path`), and its pushes itself."""
+class _Registered:
+    """Serves the callback at the paths that can mean nothing else: see `webhook.callback.path`."""
 
-    def __init__(self, served: "WSGIApplication", reception: Reception, apps: Collection[str]) -> None:
+    def __init__(self, served: "WSGIApplication", apps: Collection[str]) -> None:
         self._served = served
-        self._reception = reception
-        self._names = apps
-        self._apps = {f"/callback/{app}": app for app in apps}  # by path
-        if DEFAULT_APP in apps:
-            self._apps["/callback"] = DEFAULT_APP
+        self._apps = apps
+        self._exact = {"/callback", *(f"/callback/{app}" for app in apps)}
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        app = self._apps.get(path)
-        if app is None and (meant := served_as(path, self._names)) is not None:
-            environ, app = environ | {"PATH_INFO": meant}, self._apps.get(meant)
-        if app is not None and environ["REQUEST_METHOD"] == "POST":
-            return self._reception.serve(app, environ, start_response)
+        if path not in self._exact:
+            meant = served_as(path, self._apps)
+            environ = environ if meant is None else environ | {"PATH_INFO": meant}
         return self._served(environ, start_response)
 
 

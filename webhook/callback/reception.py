@@ -9,7 +9,7 @@
 
 WeCom waits 5 s and sends again up to three times what was not answered 200 (doc 90238).
 
-A push does not go through Flask, which takes more CPU around it than everything here.
+Nothing here knows Flask: `webhook.callback.views` is the border.
 """
 
 import logging
@@ -18,10 +18,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
-
-from werkzeug.wsgi import ClosingIterator, get_input_stream
 
 from tasks.counters import CallbackResult
 from tasks.events import ContactAdded
@@ -37,20 +33,9 @@ from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadab
 from webhook.callback.diagnosis import SIGNED, diagnose, is_proven
 from webhook.reason_texts import describe
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
 log = logging.getLogger(__name__)
 
 DIAGNOSIS_INTERVAL = 1.0  # seconds between two diagnoses for one app: a flood of forgeries costs no more
-
-_STATUS = {  # as Flask writes them: refusals are the same to the last byte
-    200: "200 OK",
-    400: "400 BAD REQUEST",
-    403: "403 FORBIDDEN",
-    413: "413 REQUEST ENTITY TOO LARGE",
-    503: "503 SERVICE UNAVAILABLE",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +61,6 @@ class Reception:
         self._intake = Intake(services.ledger)
         self._counters = services.counters
         self._lifeboat = lifeboat
-
-    def serve(self, app: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """As a WSGI application for the pushes to one app."""
-        body = _read_body(environ)
-        if body is None:
-            answer = Answer(413, b"too large")
-        else:
-            answer = self.receive(app, _query(environ.get("QUERY_STRING", "")), body)
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(answer.body)))]
-        start_response(_STATUS[answer.status], headers)
-        return [answer.body] if answer.afterwards is None else ClosingIterator([answer.body], answer.afterwards)
 
     def receive(self, app: str, query: Mapping[str, str], body: bytes) -> Answer:
         """Accept an event: 200 once it is stored, or if it is of no concern."""
@@ -167,24 +141,6 @@ def opened(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> byt
         raise NotSigned("no ciphertext")
     envelope.check(given, timestamp, nonce, ciphertext)
     return envelope.open(ciphertext)
-
-
-def _query(text: str) -> dict[str, str]:
-    """A query string as WSGI has it → name → its first value."""
-    pairs = parse_qsl(text.encode("latin-1").decode("utf-8", "replace"), keep_blank_values=True)
-    return dict(reversed(pairs))
-
-
-def _read_body(environ: "WSGIEnvironment") -> bytes | None:
-    """The body; None if it is longer than BODY_LIMIT, of which the server reads no more then."""
-    length = environ.get("CONTENT_LENGTH")
-    if length and int(length) > parsing.BODY_LIMIT:
-        return None
-    if length:
-        body: bytes = environ["wsgi.input"].read(int(length))
-        return body
-    body = get_input_stream(environ, max_content_length=parsing.BODY_LIMIT + 1).read()
-    return body if len(body) <= parsing.BODY_LIMIT else None
 
 
 class Diagnoses:

@@ -1,11 +1,12 @@
-"""GET /callback, the file that verifies the domain, and what was sent to a path where nothing is.
+"""GET and POST /callback, the file that verifies the domain, and what was sent to a path where nothing is.
 
-    200  verified                                                                     WeCom is content
+    200  verified (GET); a push: see `webhook.callback.reception`                     WeCom is content
     400  well signed, yet unreadable
     403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
     404  no such app, or another path: the operator is told if it is signed           (WeCom, if the URL is wrong)
+    413  larger than any callback                                                     (not WeCom)
 
-WeCom waits 1 s for the answer to a verification (doc 90930). Pushes: `webhook.callback.reception`.
+WeCom waits 1 s for the answer to a verification (doc 90930).
 """
 
 from collections.abc import Mapping
@@ -30,10 +31,8 @@ blueprint = Blueprint("callback", __name__)
 @blueprint.get("/callback/<app>")
 def verify(app: str = DEFAULT_APP) -> Response:
     """URL verification: answer with the decrypted echo."""
-    reception = _reception()
-    envelope = reception.envelopes.get(app)
-    if envelope is None:
-        abort(404)
+    reception = _reception(app)
+    envelope = reception.envelopes[app]
     query = request.args.to_dict()
     echo = query.get("echostr", "")
     try:
@@ -54,8 +53,8 @@ def verify(app: str = DEFAULT_APP) -> Response:
 @blueprint.post("/callback")
 @blueprint.post("/callback/<app>")
 def receive(app: str = DEFAULT_APP) -> Response:
-    """A push to an app that there is not: those to the others do not come here (`webhook.application`)."""
-    abort(404)
+    """A push of WeCom's."""
+    return _response(_reception(app).receive(app, request.args.to_dict(), _read_body()))
 
 
 @blueprint.get("/WW_verify_<code>.txt")
@@ -72,7 +71,7 @@ def astray(error: NotFound) -> NotFound:
 
     It proves nothing: a captured callback can be sent to any path.
     """
-    reception = _reception()
+    reception: Reception = current_app.extensions["callback"]
     if "msg_signature" in request.args and reception.diagnoses.is_due(""):
         app = _signed_for(reception.envelopes)
         only = next(iter(reception.paths)) if len(reception.paths) == 1 else None
@@ -86,7 +85,7 @@ def astray(error: NotFound) -> NotFound:
 def _signed_for(envelopes: Mapping[str, Envelope]) -> str | None:
     """The app for which this request is signed, at whatever path."""
     try:
-        ciphertext = request.args.get("echostr", "") or parsing.read_ciphertext(request.get_data(cache=False))
+        ciphertext = request.args.get("echostr", "") or parsing.read_ciphertext(_read_body())
     except (parsing.Malformed, HTTPException):
         return None
     signed_for = (app for app, envelope in envelopes.items() if is_signed(envelope, request.args, ciphertext))
@@ -100,6 +99,17 @@ def _response(answer: Answer) -> Response:
     return response
 
 
-def _reception() -> Reception:
+def _reception(app: str) -> Reception:
+    """Where the callbacks of all apps are received. 404 if there is no such app."""
     found: Reception = current_app.extensions["callback"]
+    if app not in found.envelopes:
+        abort(404)
     return found
+
+
+def _read_body() -> bytes:
+    """The body, at most BODY_LIMIT: a longer one is 413, the server has it whole before it asks."""
+    body = request.get_data(cache=False)
+    if request.content_length is None and len(body) >= parsing.BODY_LIMIT:
+        abort(413)  # chunked: what is beyond the limit is cut off without a word
+    return body
