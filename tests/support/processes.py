@@ -71,7 +71,7 @@ class Process:
         self.name = name
         self.log = folder / f"{name}.log"
         self._command = command
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("WECOM_", "WELCOME_"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("WECOM_", "WELCOME_", "ALERT_"))}
         self._environ = inherited | {"PYTHONPATH": str(ROOT)} | dict(environ)  # this very checkout's code
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None

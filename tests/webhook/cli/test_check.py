@@ -277,3 +277,12 @@ def test_the_lifeboat_is_said_to_be_on_off_or_without_a_place(registered, redis_
     journal.append({"event": {}})
     assert said().startswith("! lifeboat: has events that are not in the ledger yet")
     journal.remove()
+
+
+def test_it_says_whether_a_group_is_told_and_sends_nothing(registered, wecom):
+    assert findings(run("check", **registered))["alerts"] == "✓ alerts: go to no group robot: ALERT_WEBHOOK is not set"
+    robot = wecom.robot()
+    result = run("check", **registered, ALERT_WEBHOOK=robot)
+    assert findings(result)["alerts"] == "✓ alerts: go to the group robot at 127.0.0.1"
+    assert wecom.alerts(robot) == []
+    assert "✗ settings: ALERT_WEBHOOK must be" in run("check", **registered, ALERT_WEBHOOK="no-url").stdout
