@@ -17,8 +17,10 @@ from webhook.cli.terminal import padded, say, say_json
 
 
 @click.command()
-@click.option("--since", help="Only what was done since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@click.option("--since", metavar="TIME", help="Only what was done since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
+@click.option(
+    "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first."
+)
 @AS_JSON
 @APP
 def audit(since: str | None, limit: int, as_json: bool, app_name: str | None) -> None:

@@ -45,18 +45,26 @@ NAME = click.argument("name", callback=_words(NAME_LIMIT))
 MEMBER = click.option(
     "--member",
     "members",
+    metavar="USERID",
     multiple=True,
     callback=not_empty,
     help="The userid of a member it leads to; several: again.",
 )
 DEPARTMENT = click.option(
-    "--department", "departments", multiple=True, type=click.IntRange(1), help="A department's id; several: again."
+    "--department",
+    "departments",
+    metavar="ID",
+    multiple=True,
+    type=click.IntRange(1),
+    help="A department's id; several: again.",
 )
 STATE = click.option(
     "--state",
+    metavar="STATE",
     callback=_words(STATE_LIMIT),
     help="What comes with the event, and rules ask for. Default: one is made up.",
 )
+VERIFY = "Whether customers are added without the member's confirmation."
 PNG = click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write the QR code to this file.")
 
 
@@ -91,7 +99,7 @@ def channels() -> None:
 @STATE
 @MEMBER
 @DEPARTMENT
-@click.option("--skip-verify/--no-skip-verify", default=True, show_default=True, help="Whether nobody has to confirm.")
+@click.option("--skip-verify/--no-skip-verify", default=True, show_default=True, help=VERIFY)
 @PNG
 @APP
 @told
@@ -188,10 +196,10 @@ def show(name: str, png: Path | None, as_json: bool, app_name: str | None) -> No
 @channels.command()
 @NAME
 @click.option("--name", "new_name", callback=_words(NAME_LIMIT), help="A new name.")
-@click.option("--state", callback=_words(STATE_LIMIT), help="Another State.")
+@click.option("--state", metavar="STATE", callback=_words(STATE_LIMIT), help="Another State.")
 @MEMBER
 @DEPARTMENT
-@click.option("--skip-verify/--no-skip-verify", default=None, help="Whether nobody has to confirm.")
+@click.option("--skip-verify/--no-skip-verify", default=None, help=VERIFY)
 @APP
 @told
 def update(

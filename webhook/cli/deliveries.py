@@ -28,11 +28,18 @@ COLOURS = {OK: Colour.FINE, WARN: Colour.REMARK, UNKNOWN: Colour.REMARK, BAD: Co
 
 @click.command()
 @click.option(
-    "--outcome", type=click.Choice([*map(str, OUTCOMES), "open"]), help="Only this one; `open`: none yet.", metavar="O"
+    "--outcome",
+    type=click.Choice([*map(str, OUTCOMES), "open"]),
+    help=f"Only this one: {', '.join(map(str, OUTCOMES))}, or `open` for none yet.",
+    metavar="O",
 )
-@click.option("--member", callback=not_empty, help="Only this member's userid.")
-@click.option("--since", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@click.option("--member", metavar="USERID", callback=not_empty, help="Only this member's userid.")
+@click.option(
+    "--since", metavar="TIME", help="Only events received since: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30."
+)
+@click.option(
+    "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first."
+)
 @click.option("--follow", is_flag=True, help="Go on showing new ones as they get their outcome, until Ctrl-C.")
 @AS_JSON
 @click.option("--retry-followup", metavar="ID", help="Have this event's tags and remark done now, instead of a list.")

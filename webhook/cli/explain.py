@@ -26,14 +26,27 @@ NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need no
 
 
 @click.command()
-@click.option("--member", required=True, callback=not_empty, help="The userid of the member who is added.")
-@click.option("--state", default="", help="The channel's State.")
-@click.option("--at", "moment", help="When: 21:30 (today), 2026-11-22T21:30. Default: now.")
+@click.option(
+    "--member", metavar="USERID", required=True, callback=not_empty, help="The userid of the member who is added."
+)
+@click.option("--state", metavar="STATE", default="", help="The channel's State.")
+@click.option("--at", "moment", metavar="TIME", help="When: 21:30 (today), 2026-11-22T21:30. Default: now.")
 @click.option("--customer-type", type=click.Choice(list(CUSTOMER_TYPES.values())), help="Unknown if it is not given.")
-@click.option("--add-way", type=click.IntRange(0), help="How they met, such as 1 for a QR code (doc 92114).")
-@click.option("--customer", default="", help="The customer's name.")
-@click.option("--change", default="add", show_default=True, type=click.Choice(list(CHANGES.values())))
-@click.option("--file", type=click.Path(path_type=Path), help="A book's file, instead of the current book.")
+@click.option(
+    "--add-way", metavar="N", type=click.IntRange(0), help="How they met, such as 1 for a QR code (doc 92114)."
+)
+@click.option("--customer", metavar="NAME", default="", help="The customer's name.")
+@click.option(
+    "--change",
+    metavar="CHANGE",
+    default="add",
+    show_default=True,
+    type=click.Choice(list(CHANGES.values())),
+    help=f"How the customer was added: {', '.join(CHANGES.values())}.",
+)
+@click.option(
+    "--file", type=click.Path(path_type=Path), metavar="FILE", help="A book's file, instead of the current book."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @APP
 def explain(

@@ -87,6 +87,10 @@ def main() -> None:
 
     \b
     Example:  wecom-welcome up
+              wecom-welcome templates import book.yaml
+              wecom-welcome check
+              wecom-welcome simulate
+              wecom-welcome deliveries --since 1d
     """
     logs.escape_warnings()
     if logging.lastResort is not None:

@@ -25,12 +25,14 @@ TURNS = 120  # of at most a minute each, for a comparison that is run here
 
 @click.command()
 @click.option("--done", is_flag=True, help="Those that were ticked off instead.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@click.option(
+    "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first."
+)
 @AS_JSON
 @click.option("--compare", is_flag=True, help="First run the nightly comparison with WeCom's customers, now and here.")
 @APP
 def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str | None) -> None:
-    """Customers who were not greeted, newest first: to be greeted by hand, for their welcome codes have died.
+    """Customers who were not greeted, newest first: to be greeted by hand, since their welcome codes have expired.
 
     WeCom's notifications are not guaranteed, so a comparison every night at 3:00 adds those of whom none came.
 

@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", metavar="PORT", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port."
+)
 @APP
 def up(host: str, port: int, app_name: str | None) -> None:
     """The whole system on one machine, supervised.
@@ -47,8 +49,12 @@ def up(host: str, port: int, app_name: str | None) -> None:
 
 @click.command()
 @click.argument("name", metavar="web|welcome|upkeep|beat", type=click.Choice(["web", "welcome", "upkeep", "beat"]))
-@click.option("--host", default="127.0.0.1", show_default=True, help="web: the address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port.")
+@click.option(
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="web: the address to listen on."
+)
+@click.option(
+    "--port", metavar="PORT", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port."
+)
 @APP
 def role(name: str, host: str, port: int, app_name: str | None) -> None:
     """One role in the foreground: what compose, systemd and Kubernetes start.

@@ -18,17 +18,24 @@ from webhook.delivery_record import reason_text
 
 
 @click.command()
-@click.option("--url", help="The callback URL. Default: WELCOME_PUBLIC_URL where it answers, else this machine's.")
-@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000), help="How many customers.")
-@click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0.1, 200), help="How many a second.")
+@click.option(
+    "--url", metavar="URL", help="The callback URL. Default: WELCOME_PUBLIC_URL where it answers, else this machine's."
+)
+@click.option(
+    "--count", metavar="N", default=1, show_default=True, type=click.IntRange(1, 10_000), help="How many customers."
+)
+@click.option(
+    "--rate", metavar="N", default=1.0, show_default=True, type=click.FloatRange(0.1, 200), help="How many a second."
+)
 @click.option(
     "--member",
+    metavar="USERID",
     default="rehearsal",
     show_default=True,
     callback=not_empty,
     help="The userid of the member who is added.",
 )
-@click.option("--state", default="", help="The channel's State.")
+@click.option("--state", metavar="STATE", default="", help="The channel's State.")
 @APP
 def simulate(url: str | None, count: int, rate: float, member: str, state: str, app_name: str | None) -> None:
     """Rehearse: send signed, encrypted add-contact events to a callback URL.

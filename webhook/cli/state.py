@@ -65,6 +65,9 @@ def backup(file: Path, force: bool, app_name: str | None) -> None:
 def restore(file: Path, force: bool, app_name: str | None) -> None:
     """Put a backup's state in place. Refused where there is state already, unless forced.
 
+    Every value is checked before anything is replaced, and roles may go on running. Events that were unfinished when
+    the backup was made come back as `expired`.
+
     \b
     Example:  wecom-welcome restore welcome-2026-11-22.zip
     """

@@ -29,8 +29,8 @@ PATIENCE = 5.0  # seconds for what is looked up at WeCom
 
 MARKS = {ADDED: "+", EDITED: "~", DELETED: "-", SAME: "=", WAITS: "…", FAILED: "!"}
 
-AUTHOR = click.option("--author", envvar="USER", default="", help="Who changes it. Default: $USER.")
-NOTE = click.option("--note", default="", help="Why, for the history.")
+AUTHOR = click.option("--author", metavar="NAME", envvar="USER", default="", help="Who changes it. Default: $USER.")
+NOTE = click.option("--note", metavar="TEXT", default="", help="Why, for the history.")
 FORCE = click.option("--force", is_flag=True, help="Even if the book has been changed meanwhile.")
 
 
@@ -102,7 +102,7 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 
 @templates.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--revision", type=click.IntRange(1), help="Which; default: the current one.")
+@click.option("--revision", metavar="REV", type=click.IntRange(1), help="Which; default: the current one.")
 @APP
 def export(file: Path | None, revision: int | None, app_name: str | None) -> None:
     """Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
