@@ -26,9 +26,9 @@ def test_a_group_is_told_once_that_workers_or_redis_are_gone_and_once_that_they_
         until(lambda: len(wecom.alerts(robot)) >= number, what=f"message {number}: {words}")
         assert all(word in wecom.alerts(robot)[number - 1] for word in words)
 
-    with Product(tmp_path, wecom, start=["welcome"]) as product:
-        watching(product, robot, "web", "--port", str(product.port)).start()
-        product.wait_for_page("/readyz/intake")
+    product = Product(tmp_path, wecom, start=["web", "welcome"])
+    product.roles["web"] = watching(product, robot, "web", "--port", str(product.port))
+    with product:
         assert wecom.alerts(robot) == []
 
         product.roles["welcome"].freeze()

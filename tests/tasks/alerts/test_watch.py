@@ -1,6 +1,8 @@
 """The thread that watches: on a real Redis, with the stand-in's robot; a test calls its rounds."""
 
+import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +32,8 @@ from tasks.wecom.robot import GroupRobot
 from tests.simulator.client import StandIn
 from tests.support.ledger import settled
 from tests.support.processes import RedisServer
-from tests.support.servers import nobody
+from tests.support.servers import Server, answering, nobody, whole
+from tests.support.until import until
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SENDER = Sender("web-1", ZONE)
@@ -104,6 +107,48 @@ def test_one_of_many_processes_tells_and_after_it_another_which_tells_nothing_tw
     for one in processes[1:]:
         one.round()
     assert titles(wecom, address) == [GONE, BACK]
+
+
+@contextlib.contextmanager
+def slow_robot() -> Iterator[Server]:
+    """A robot that takes its time to answer: meanwhile nobody knows what was told."""
+
+    def slow(_: int) -> bytes:
+        time.sleep(0.4)
+        return whole()
+
+    with Server(answering(slow)) as server:
+        yield server
+
+
+def test_two_processes_at_the_same_moment_tell_once(services: Services, make: Make) -> None:
+    consumed(services, 60)
+    make().round()
+    services.redis.delete(keys.ALERTS_LEASE)
+    watched(services, 60)
+    with slow_robot() as server:
+        threads = [threading.Thread(target=make(f"{server.url}/?key=k").round) for _ in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert len(server.requests) == 1
+
+
+def test_a_process_that_ends_first_says_what_it_told(
+    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "EVERY", 0.01)
+    consumed(services, 60)
+    with slow_robot() as server:
+        ending, other = make(f"{server.url}/?key=k"), make(f"{server.url}/?key=k")
+        ending.round()
+        watched(services, 60)
+        ending.start()
+        until(lambda: server.requests, what="a message under way")
+        ending.stop()
+        other.round()
+        assert len(server.requests) == 1
 
 
 def test_a_process_that_was_killed_is_followed_after_its_lease(
