@@ -64,10 +64,16 @@ class MediaStore:
         """sha256 → size in bytes, of all stored files."""
         return {sha256: int(size) for sha256, size in replies.fields(self._redis.hgetall(keys.MEDIA_SIZES)).items()}
 
-    def put(self, contents: Iterable[bytes], keep: frozenset[str] = frozenset()) -> None:
+    def put(
+        self,
+        contents: Iterable[bytes],
+        keep: frozenset[str] = frozenset(),
+        progress: Callable[[int, int], object] = lambda *_: None,
+    ) -> None:
         """Store what is not stored yet. Raises MediaFull, and stores nothing, when it does not fit.
 
-        Evicts files to make room, but none in `keep` (sha256s): those that current or recent books show.
+        `progress`: told (stored, of how many). Evicts files to make room, but none in `keep` (sha256s): those that
+        current or recent books show.
         """
         new = {hashlib.sha256(content).hexdigest(): content for content in contents}
         stored = self.sizes()
@@ -82,11 +88,12 @@ class MediaStore:
             raise MediaFull(used, self.limit)
         for sha256 in dropped:
             self.drop(sha256)
-        for sha256, content in new.items():
+        for number, (sha256, content) in enumerate(new.items(), 1):
             with self._redis.pipeline() as pipe:
                 pipe.set(keys.media(sha256), content)
                 pipe.hset(keys.MEDIA_SIZES, sha256, len(content))
                 pipe.execute()
+            progress(number, len(new))
 
     def drop(self, sha256: str) -> None:
         """Delete the bytes of a file that nothing shows any more."""

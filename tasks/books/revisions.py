@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tasks.books.files import Bundle
@@ -152,11 +152,13 @@ class BookStore:
         author: str = "",
         note: str = "",
         base: int | None = None,
+        progress: Callable[[int, int], object] = lambda *_: None,
     ) -> int:
         """Store a book as the next revision, with its files. → its number; the current one's when nothing is different.
 
         media: path → bytes for the files that the book shows. base: the revision that the edit started from, 0 for
-        none; None: do not check. Raises BookError, MediaFull or RevisionConflict, and then nothing has changed.
+        none; None: do not check. progress: told (files stored, of how many). Raises BookError, MediaFull or
+        RevisionConflict, and then nothing has changed.
         """
         source = unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
@@ -167,7 +169,7 @@ class BookStore:
             raise RevisionConflict(app, base, current)
         if current and self.revision(app, current).digest == digest:
             return current
-        self.media.put(((media or {})[path] for path in shown), keep=self._shown_lately(shown))
+        self.media.put(((media or {})[path] for path in shown), keep=self._shown_lately(shown), progress=progress)
         about = {
             "author": author,
             "note": note,

@@ -58,7 +58,8 @@ def _what(error: click.UsageError, root: click.Group, command: click.Command) ->
         return f"{_name(error)} is missing."
     if isinstance(error, click.BadParameter) and error.param is not None:
         return _wrong_value(error, error.param)
-    return " ".join(error.format_message().split())
+    said = " ".join(error.format_message().split())
+    return said if said.endswith((".", "?", "!")) else f"{said}."
 
 
 def _wrong_value(error: click.BadParameter, param: click.Parameter) -> str:

@@ -22,7 +22,7 @@ from tasks.wecom import WeComError
 from webhook.cli import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
-from webhook.cli.terminal import Colour, Painted, padded, say, say_document, say_json
+from webhook.cli.terminal import Colour, Painted, Progress, padded, say, say_document, say_json
 from webhook.reason_texts import describe
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
@@ -78,7 +78,8 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
     base = app.shared.books.find(app.name, digest) if digest and not force else None
     before = app.shared.books.current(app.name)
     try:
-        number = app.shared.books.save(app.name, bundle.source, bundle.files, author, note, base)
+        with Progress("files stored") as progress:
+            number = app.shared.books.save(app.name, bundle.source, bundle.files, author, note, base, progress)
     except revisions.RevisionConflict as conflict:
         latest = app.shared.books.revision(app.name, conflict.current)
         raise CommandFailure(

@@ -21,6 +21,14 @@ from wcwidth import wcswidth
 
 from tasks.visible_text import escaped
 
+LIKENESS = "likeness"  # the name of an error handler of codecs
+_LIKE = {
+    "✓": "√+",
+    "✗": "×x",
+    "→": ("->",),
+    "…": ("...",),
+}  # GBK has √ and ×, and no ✓ and ✗: marks must not look the same
+
 
 class Colour(Enum):
     """What a colour says."""
@@ -64,6 +72,24 @@ def say_document(text: str) -> None:
         return
     for line in text.removesuffix("\n").split("\n"):
         click.echo("\t".join(map(escaped, line.split("\t"))))
+
+
+def likeness(error: UnicodeError) -> tuple[str, int]:
+    """What stands on a terminal for characters that its encoding does not have: something like them, else a `?`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wanted = error.object[error.start : error.end]
+    return "".join(_like(one, error.encoding) for one in wanted), error.end
+
+
+def _like(character: str, encoding: str) -> str:
+    for other in _LIKE.get(character, ()):
+        try:
+            other.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        return other
+    return "?"
 
 
 def padded(text: str, width: int) -> str:

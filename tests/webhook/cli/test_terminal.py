@@ -1,6 +1,7 @@
 """What is printed: what comes from outside ends no line and steers no terminal, in words, errors and JSON."""
 
 import ast
+import codecs
 import io
 import json
 import re
@@ -189,6 +190,19 @@ def test_a_file_is_printed_as_it_is_where_it_is_piped_and_escaped_where_it_is_se
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     terminal_module.say_document(book)
     assert capsys.readouterr().out == "version: 1\n# \\u202eturned\ttab\n"
+
+
+# --- encodings
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("gbk", "√ × → … 张 ?"), ("big5", "√ × → … 張 ?"), ("ascii", "+ x -> ... ? ?"), ("latin-1", "+ × -> ... ? ?")],
+)
+def test_right_and_wrong_are_told_apart_on_every_terminal(encoding, shown):
+    codecs.register_error(terminal_module.LIKENESS, terminal_module.likeness)
+    text = "✓ ✗ → … 张 😀" if encoding != "big5" else "✓ ✗ → … 張 😀"
+    assert text.encode(encoding, terminal_module.LIKENESS).decode(encoding) == shown
 
 
 # --- colours, columns, progress
