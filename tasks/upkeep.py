@@ -10,6 +10,7 @@ import logging
 import math
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from tasks import services as build
 from tasks.group_welcomes import FAILED, SAME, WAITS, SyncInProgress
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_AHEAD = 600.0  # seconds before its end at which a token is asked for again, in case WeCom gives a new one by then
 TOKEN_FOLLOWED = 90.0  # seconds before its end, beyond the next run, from which a thread awaits it
+TOKENS_AT_ONCE = 16  # fetched at the same time: one that hangs keeps few others waiting, where there are thousands
 AT_ITS_END = 0.05  # seconds after a token's end at which the next one is fetched
 MEMORY_ALARM = 0.8  # share of Redis' maxmemory
 
@@ -38,8 +40,10 @@ def refresh_tokens(services: Services) -> bool:
     thread: between two tokens nobody is without one for a minute. → whether every app has one that all processes share.
     """
     following = {thread.name for thread in threading.enumerate()}
-    for name, client in services.clients.items():
-        left = _refresh_token(name, client.tokens)
+    clients = services.clients
+    with ThreadPoolExecutor(min(TOKENS_AT_ONCE, len(clients)), thread_name_prefix="tokens") as pool:
+        lefts = pool.map(_refresh_token, clients, (client.tokens for client in clients.values()))
+    for (name, client), left in zip(clients.items(), lefts, strict=True):
         thread = f"token of {name}"
         if left < TOKEN_FOLLOWED and thread not in following:
             threading.Thread(target=_follow, args=(name, client.tokens, left), name=thread, daemon=True).start()

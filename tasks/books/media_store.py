@@ -7,7 +7,7 @@ ReadyMedia    upload → the URL or media id that can be sent now; written by re
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -67,21 +67,22 @@ class MediaStore:
     def put(
         self,
         contents: Iterable[bytes],
-        keep: frozenset[str] = frozenset(),
+        keep: Callable[[], Collection[str]] = frozenset,
         progress: Callable[[int, int], object] = lambda *_: None,
     ) -> None:
         """Store what is not stored yet. Raises MediaFull, and stores nothing, when it does not fit.
 
-        `progress`: told (stored, of how many). Evicts files to make room, but none in `keep` (sha256s): those that
-        current or recent books show.
+        `progress`: told (stored, of how many). Evicts files to make room, but none in `keep()` (sha256s): those that
+        current or recent books show. It is asked where there is no room: it reads the books of all apps.
         """
         new = {hashlib.sha256(content).hexdigest(): content for content in contents}
         stored = self.sizes()
         new = {sha256: content for sha256, content in new.items() if sha256 not in stored}
         used = sum(stored.values()) + sum(map(len, new.values()))
         dropped = []
+        kept = keep() if used > self.limit else ()
         for sha256, size in stored.items():
-            if used > self.limit and sha256 not in keep:
+            if used > self.limit and sha256 not in kept:
                 dropped.append(sha256)
                 used -= size
         if used > self.limit:

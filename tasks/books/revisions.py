@@ -169,7 +169,8 @@ class BookStore:
             raise RevisionConflict(app, base, current)
         if current and self.revision(app, current).digest == digest:
             return current
-        self.media.put(((media or {})[path] for path in shown), keep=self._shown_lately(shown), progress=progress)
+        new = ((media or {})[path] for path in shown)
+        self.media.put(new, keep=lambda: self._shown_lately(shown), progress=progress)
         about = {
             "author": author,
             "note": note,
@@ -202,7 +203,7 @@ class BookStore:
 
     def keep(self, contents: Iterable[bytes]) -> None:
         """Store files that no revision shows yet; the caller has added them to the draft's files. Raises MediaFull."""
-        self.media.put(contents, keep=self._shown_lately({}))
+        self.media.put(contents, keep=lambda: self._shown_lately({}))
 
     def shows(self, sha256: str) -> bool:
         """Whether one of the latest revisions or drafts of any app shows a file."""

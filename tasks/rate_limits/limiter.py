@@ -10,11 +10,13 @@ Without Redis each process counts for itself: a limiter that does not answer sto
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 
 import redis
+from redis.commands.core import Script
 
 from tasks.rate_limits import limits
 from tasks.rate_limits.limits import Calls, Limits
@@ -72,13 +74,9 @@ class SharedCalls:
     def __init__(self, client: Redis, corp_id: str, corp_ids: Collection[str], allowed: Limits) -> None:
         self._redis = client
         self._corp_id = corp_id
-        self._greetings = [keys.calls(limits.SEND, one) for one in sorted(set(corp_ids))]
+        self._greetings = _greetings_of(frozenset(corp_ids))
         self.limits = allowed
-        source = resources.files("tasks.rate_limits")
-        self._take, self._refused, self._lifted, self._status = (
-            client.register_script(CALLS_LUA + source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("take", "refused", "lifted", "status")
-        )
+        self._take, self._refused, self._lifted, self._status = _scripts(client)
         self._held: tuple[float, Held | None] = (0.0, None)  # when it was read (monotonic), and what it was
 
     def take(self, path: str, wanted: int, allowed: Limits) -> tuple[int, float, bool]:
@@ -127,6 +125,21 @@ class SharedCalls:
             held = Held(int(since) / 1000, int(at) / 1000, int(by or 0)) if since and at else None
             self._held = (time.monotonic(), held)
         return held
+
+
+@lru_cache(maxsize=8)  # one for all apps: each with its own would hold the square of their number
+def _greetings_of(corp_ids: frozenset[str]) -> tuple[str, ...]:
+    """The keys of these corps' greetings."""
+    return tuple(keys.calls(limits.SEND, one) for one in sorted(corp_ids))
+
+
+@lru_cache(maxsize=8)
+def _source(name: str) -> str:
+    return CALLS_LUA + resources.files("tasks.rate_limits").joinpath(f"{name}.lua").read_text("utf-8")
+
+
+def _scripts(client: Redis) -> Iterator[Script]:
+    return (client.register_script(_source(name)) for name in ("take", "refused", "lifted", "status"))
 
 
 @dataclass(slots=True)
