@@ -39,7 +39,7 @@ UNSENT = (GREET, FOLLOW_UP, REMIND)  # tasks that no message asks for: see `task
 class PromptConsumer(Consumer):
     """Celery's consumer, but reconnected within a second of Redis' return: stock back-off is fixed at 2, 4, … 30 s.
 
-    `came_round`: called every second by the loop that fetches messages, and at each try to reconnect.
+    `came_round`: called every two seconds by the loop that fetches messages, and at each try to reconnect.
     """
 
     def __init__(self, *args: Any, came_round: Callable[[], None] = lambda: None, **options: Any) -> None:
@@ -48,7 +48,7 @@ class PromptConsumer(Consumer):
 
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
-        hub.call_repeatedly(1.0, self._came_round)
+        hub.call_repeatedly(2.0, self._came_round)
 
     def ensure_connected(self, conn: Any) -> Any:
         connect = functools.partial(conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0)

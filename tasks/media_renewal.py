@@ -35,7 +35,7 @@ from tasks.wecom import WeComClient, WeComError
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 1.0  # seconds between two checks
+INTERVAL = 2.0  # seconds between two checks
 LEASE = 4.0  # seconds after which another process takes over from one that does not renew its lock
 AT_ONCE = 4  # concurrent uploads of one corp, so that one corp's cannot hold up another's
 PATIENCE = 60.0  # seconds for one upload

@@ -53,8 +53,8 @@ class Services:
     queues: Queues
     reminder_observer: ReminderObserver | None = None
 
-    def each_second(self) -> None:
-        """What a role has to do about once a second: write its counts, close connections that a burst has left."""
+    def regularly(self) -> None:
+        """What a role has to do every second or two: write its counts, close connections that a burst has left."""
         self._settling.look()
         self.counters.flush()
         for client in self.clients.values():

@@ -171,7 +171,7 @@ def beat(settings: Settings, stamp: Stamp) -> None:
     app = make_app(str(settings.redis_url))
     signals.setup_logging.connect(_keep_logging, weak=False)
     services = build_services(settings)
-    reaper = Reaper(None, services.each_second, Heartbeat(services.redis, "beat"), watchdog.redis_answered)
+    reaper = Reaper(None, services.regularly, Heartbeat(services.redis, "beat"), watchdog.redis_answered)
     reaper.start()
     scheduler = functools.partial(WatchedScheduler, came_round=watchdog.watch(Loop("the schedule")).came_round)
     try:
@@ -246,7 +246,7 @@ def _work(
     came_round = watchdog.watch(Loop("the consumer")).came_round
     app.conf.worker_consumer = functools.partial(PromptConsumer, came_round=came_round)
     interval = OFTEN if role.queue == keys.QUEUE else SELDOM
-    reaper = Reaper(services.ledger, services.each_second, heartbeat, watchdog.redis_answered, interval)
+    reaper = Reaper(services.ledger, services.regularly, heartbeat, watchdog.redis_answered, interval)
     reaper.start()
     make_recovery(services).start()
     watch = alerts.launch(services)

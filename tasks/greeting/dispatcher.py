@@ -6,7 +6,6 @@ loses no event: the ledger has them. Whom it claims when more are due than slots
 
 import contextlib
 import logging
-import math
 import threading
 import time
 from collections import Counter
@@ -79,13 +78,15 @@ class Dispatcher:
         While it polls, the hand-over queues no message, since the next poll is milliseconds away.
         """
         with self._running, self.loop:  # a second task waits: the first one claims what it would find
-            idle_since = -math.inf  # a message that finds nothing, as the canary, needs no second look
+            if self._stopping.is_set() or not self._take(poll_again_within=0):
+                return  # as for the canary: it promises nothing, so the next event queues a task message
+            idle_since = time.monotonic()
             while not self._stopping.is_set():
                 self.loop.came_round()
                 if self._take(POLL_AGAIN_WITHIN) or self._in_flight or self._outcomes:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > LINGER and not self._take(poll_again_within=0):
-                    break  # the last poll withdrew the promise: the next event queues a task message
+                    break  # the last poll withdrew the promise
                 self._poll_now.wait(TICK)
                 self._poll_now.clear()
             while self._in_flight or self._outcomes or (self._too_late is not None and self._too_late.busy):

@@ -18,8 +18,8 @@ So `due` holds every unfinished event, and one query finds both the new and the 
                                     that one was answered, and moves the end of the lease
     settle   → settled              the first outcome stays (only `sent`, WeCom's own word, replaces another); starts
                                     the follow-up, see tasks.followups.store; updates the missed and the statistics
-    requeue  queues a task message if a due event was not claimed, or a follow-up is due: every worker does so twice a
-                                    second
+    requeue  queues a task message if a due event was not claimed, or a follow-up is due: all processes but beat do so,
+                                    each second or two
 
     Index sets list the rows by outcome, member, channel, template and customer (see tasks.ledger.rows). accept and
     settle add a row; `trim` removes it when its life is over. A reader (tasks.ledger.query) checks each row against

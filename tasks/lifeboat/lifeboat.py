@@ -37,7 +37,7 @@ from tasks.wecom import WeComClient
 log = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks whether what was handed over is greeted, while there is anything
-INTERVAL = 1.0  # seconds between two rounds
+INTERVAL = 2.0  # seconds between two rounds
 REFRESH = 3.0  # seconds between two readings of books and the pause
 REFRESH_ALL = 30.0  # and of what is renewed by others: tokens, media, names
 PATIENCE = 1.5  # seconds since the hand-over in which a worker that has the event will have greeted

@@ -1,6 +1,6 @@
 """The reaper: queues a task message if events are due and no worker polls. One is enough for all.
 
-A thread in every process; twice a second in a worker that greets, and once a second in the others. It also sends the
+A thread in every process; once a second in a worker that greets, and every two seconds in the others. It also sends the
 heartbeat (tasks.monitoring.heartbeat) every two seconds, in beat too.
 """
 
@@ -18,29 +18,29 @@ from tasks.storage import troubles
 
 log = logging.getLogger(__name__)
 
-OFTEN = 0.5  # seconds between two rounds where greetings are made; what a lost message costs, beyond LEFT_BEHIND
-SELDOM = 1.0  # where they are not; what a dead worker costs beyond its lease
+OFTEN = 1.0  # seconds between two rounds where greetings are made; what a lost message costs, beyond LEFT_BEHIND
+SELDOM = 2.0  # where they are not; what a dead worker costs beyond its lease
 
 
 class Reaper(threading.Thread):
     """Runs until the process ends, or `stop`. Without a ledger there is nothing to requeue.
 
-    `each_second` is called about once a second (tasks.services), `answered` after each round in which Redis has
-    answered (tasks.liveness).
+    `regularly` is called after each round (tasks.services), `answered` after each in which Redis has answered
+    (tasks.liveness).
     """
 
     def __init__(
         self,
         ledger: Ledger | None,
-        each_second: Callable[[], None],
+        regularly: Callable[[], None],
         heartbeat: Heartbeat,
         answered: Callable[[], None] = lambda: None,
         interval: float = SELDOM,
     ) -> None:
-        """`interval`: seconds between two rounds; a whole number of them makes a second."""
+        """`interval`: seconds between two rounds; a whole number of them makes BEAT_INTERVAL."""
         super().__init__(name="reaper", daemon=True)
         self._ledger = ledger
-        self._each_second = each_second
+        self._regularly = regularly
         self._heartbeat = heartbeat
         self._answered = answered
         self._interval = interval
@@ -49,13 +49,11 @@ class Reaper(threading.Thread):
 
     def run(self) -> None:
         rounds = 0
-        a_second = round(1.0 / self._interval)
         while not self._stopping.wait(self._interval):
             try:
                 if self._round(rounds):
                     rounds += 1
-                if rounds % a_second == 0:
-                    self._each_second()
+                self._regularly()
             except Exception:  # the thread's edge: without it, lost messages would stay lost, and no heartbeat come
                 log.exception("a round of the reaper ended in an error")
                 rounds += 1
@@ -80,6 +78,6 @@ class Reaper(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
-        self._each_second()
+        self._regularly()
         with contextlib.suppress(redis.RedisError):
             self._heartbeat.deregister()

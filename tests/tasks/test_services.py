@@ -51,7 +51,7 @@ def test_an_app_that_is_not_configured_has_none(services: Services) -> None:
         services.app("nobody")
 
 
-def test_each_second_counts_are_written_and_connections_that_nobody_needs_any_more_closed(
+def test_regularly_counts_are_written_and_connections_that_nobody_needs_any_more_closed(
     redis_url: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Server(answering(whole())) as wecom:
@@ -59,8 +59,8 @@ def test_each_second_counts_are_written_and_connections_that_nobody_needs_any_mo
         transport = services.clients["default"]._transport
         transport.request("GET", "any", by=time.monotonic() + 20)
         services.counters.add("a")
-        services.each_second()
+        services.regularly()
         assert (redis_client.hget(keys.COUNTERS, "a"), wecom.closed) == ("1", 0)
         monkeypatch.setattr("tasks.wecom.transport.IDLE", 0.0)
-        services.each_second()
+        services.regularly()
         until(lambda: wecom.closed == 1)

@@ -129,7 +129,7 @@ def _stamp(config: Settings) -> Stamp:
 def _refuse_wrong_redis(config: Settings) -> None:
     """Raises CommandFailure for a cluster or a later release's state. Whatever else is wrong is waited out.
 
-    The web role greets meanwhile; each role looks again at the state once Redis answers (`Services.each_second`).
+    The web role greets meanwhile; each role looks again at the state once Redis answers (`Services.regularly`).
     """
     with contextlib.suppress(redis.RedisError):
         _look_at_redis(config)

@@ -113,7 +113,7 @@ class _Server(BaseApplication):
         """Called in each worker process, after the fork: connections and threads are its own."""
         services = build_services(self._settings, timeout=TIMEOUT)
         heartbeat = Heartbeat(services.redis, "web", skew=services.clock_ahead)
-        self._reaper = Reaper(services.ledger, services.each_second, heartbeat)
+        self._reaper = Reaper(services.ledger, services.regularly, heartbeat)
         self._reaper.start()
         self._lifeboat = launch(services)
         self._watch = alerts.launch(services, self._lifeboat, is_web=True)
