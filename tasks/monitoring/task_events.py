@@ -33,6 +33,7 @@ BEAT = 2.0  # seconds between two heartbeats, as Celery's
 PACE = 0.2  # seconds between two messages, at least: what happens meanwhile shares one
 BATCH = 300  # events in one message: about 100 kB
 MOST = 5000  # events that wait in memory, about 2 MB; further ones are dropped and counted
+COMING = 5.0  # seconds within which who has asked for a heartbeat listens
 RETRY = 0.5  # seconds between two tries to connect
 LAST_WORDS = 1.0  # seconds that a process waits at its end for what is to be sent
 
@@ -75,7 +76,8 @@ class TaskEvents(threading.Thread):
         self._counting = threading.Lock()
         self._totals: Counter[str] = Counter()
         self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
-        self._heard = False  # whether somebody listened to the last heartbeat
+        self._heard = False  # whether somebody listened to the last heartbeat, or is about to listen
+        self._listener_by = 0.0  # of `time.monotonic`: until when whoever is about to listen has time
         self._dropped = 0
         self._sender: _Sender | None = None
         self._away = False
@@ -132,7 +134,9 @@ class TaskEvents(threading.Thread):
         return self._away
 
     def beat(self) -> None:
-        """Send a heartbeat now: somebody has come to listen."""
+        """Send a heartbeat now, as somebody asks who begins to listen. kombu asks before it subscribes."""
+        self._listener_by = time.monotonic() + COMING
+        self._heard = True
         self._beat_at = 0.0
         self._wake.set()
 
@@ -216,7 +220,8 @@ class TaskEvents(threading.Thread):
         with self._counting:
             processed = self._totals.total()
         if self._sender is not None:
-            self._heard = self._sender.beat(kind, active=len(self._running), processed=processed)
+            heard = self._sender.beat(kind, active=len(self._running), processed=processed)
+            self._heard = heard or time.monotonic() < self._listener_by
 
     def _flush(self, sender: "_Sender") -> None:
         while self._waiting:

@@ -1,0 +1,160 @@
+"""Celery's own tools beside the running system: Flower over HTTP, and `celery -A tasks`, as an operator has them."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tasks.monitoring.task_names import FOLLOW_UP, GREET
+from tests.simulator.client import StandIn
+from tests.support.processes import ROOT, Process, Product, free_port
+from tests.support.until import until
+
+BOOK = """\
+version: 1
+templates:
+  default:
+    text: 您好
+    then: {tags: [来源/新客户]}
+rules:
+  - use: default
+"""
+HOST = socket.gethostname()
+
+
+class Flower:
+    """Flower with nothing but REDIS_URL."""
+
+    def __init__(self, redis_url: str, folder: Path) -> None:
+        self._port = free_port()
+        environ = {"REDIS_URL": redis_url, "FLOWER_UNAUTHENTICATED_API": "true"}
+        command = ["-m", "celery", "-A", "tasks", "flower", f"--port={self._port}", "--address=127.0.0.1"]
+        self.process = Process("flower", [sys.executable, *command], environ, folder)
+
+    def get(self, path: str) -> Any:
+        """JSON; None without an answer."""
+        try:
+            answer = requests.get(f"http://127.0.0.1:{self._port}/api/{path}", timeout=30)
+            return answer.json() if answer.ok else None
+        except requests.ConnectionError:
+            return None
+
+    def post(self, path: str) -> str:
+        return requests.post(f"http://127.0.0.1:{self._port}/api/{path}", timeout=30).text
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        return self.get("tasks") or {}
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("celery"), stand_in, start=["web", "welcome", "upkeep"], book=BOOK) as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+def flower(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
+    flower = Flower(product.redis_url, tmp_path_factory.mktemp("flower"))
+    flower.process.start()
+    try:
+        until(lambda: set(flower.get("workers?refresh=1") or ()) == {f"welcome@{HOST}", f"upkeep@{HOST}"}, every=0.2)
+        yield flower
+    finally:
+        flower.process.kill()
+
+
+def celery(product: Product, *arguments: str) -> str:
+    """The output of `celery -A tasks …`."""
+    run = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+        cwd=product.folder, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "REDIS_URL": product.redis_url},
+        capture_output=True, text=True, timeout=90, check=True,
+    )  # fmt: skip
+    return run.stdout
+
+
+def test_each_greeting_is_a_task_and_whoever_was_missed_a_failure(
+    product: Product, wecom: StandIn, flower: Flower
+) -> None:
+    wecom.register(product.app)
+    product.forget_tokens()
+    greeted = [wecom.add() for _ in range(20)]
+    missed = wecom.add(created_at=int(time.time()) - 600)
+    wecom.wait_until_greeted(20)
+    ids = until(lambda: ids_of(product) if len(ids_of(product)) == 21 else {}, every=0.2)
+    greetings = until(lambda: ended(flower, GREET, 21), every=0.2, what="21 greetings that Flower knows of")
+    for record in greeted:
+        task = greetings[ids[record.external_user_id]]
+        assert (task["state"], task["result"], task["worker"]) == ("SUCCESS", "sent", f"welcome@{HOST}")
+    task = greetings[ids[missed.external_user_id]]
+    assert (task["state"], task["exception"]) == ("FAILURE", "stale('announced_late')")
+    follow_ups = until(lambda: ended(flower, FOLLOW_UP, 21), every=0.2, what="21 follow-ups")
+    assert {one["result"] for one in follow_ups.values()} == {"done"}
+    told = json.dumps(flower.tasks(), ensure_ascii=False)
+    for record in (*greeted, missed):
+        for secret in (record.external_user_id, record.welcome_code, record.user_id, "您好"):
+            assert secret not in told
+
+
+def ids_of(product: Product) -> dict[str, str]:
+    """Customer → id of the event that has its outcome."""
+    return {row["external_user_id"]: row["id"] for row in product.rows() if row["outcome"]}
+
+
+def ended(flower: Flower, name: str, count: int) -> dict[str, dict[str, Any]]:
+    """The tasks of this name; {} until so many have ended."""
+    tasks = {uuid: task for uuid, task in flower.tasks().items() if task["name"] == name}
+    return tasks if sum(task["state"] in ("SUCCESS", "FAILURE") for task in tasks.values()) == count else {}
+
+
+def test_flowers_buttons_stop_nobody(product: Product, wecom: StandIn, flower: Flower) -> None:
+    wecom.register(product.app)
+    product.forget_tokens()
+    flower.post(f"worker/shutdown/welcome@{HOST}")
+    for button in ("worker/pool/shrink/{}?n=1", "worker/queue/cancel-consumer/{}?queue=welcome"):
+        assert "by remote control" in flower.post(button.format(f"welcome@{HOST}"))
+    wecom.add()
+    wecom.wait_until_greeted(1)
+    assert product.roles["welcome"].alive()
+    assert "shutdown was asked for, and refused" in product.roles["welcome"].output()
+
+
+def test_what_is_being_greeted_is_active(product: Product, wecom: StandIn) -> None:
+    wecom.register(product.app)
+    product.forget_tokens()
+    wecom.faults(hang=1, hang_s=8)
+    wecom.add()
+    with product.client() as client:
+        (event,) = until(lambda: client.zrange("welcome:due", 0, -1))
+    told = json.loads(celery(product, "inspect", "active", "--json"))
+    assert [task["id"] for task in told[f"welcome@{HOST}"]] == [event]
+    assert [task["name"] for task in told[f"welcome@{HOST}"]] == [GREET]
+
+
+def test_they_are_back_after_redis_was_gone(product: Product, wecom: StandIn, flower: Flower) -> None:
+    wecom.register(product.app)
+    product.forget_tokens()
+    product.redis.kill()
+    product.redis.start()
+    record = wecom.add()
+    wecom.wait_until_greeted(1)
+    ids = until(lambda: ids_of(product) if record.external_user_id in ids_of(product) else {}, every=0.2)
+    assert ids
+    nodes = {f"welcome@{HOST}", f"upkeep@{HOST}"}
+    until(lambda: set(flower.get("workers?refresh=1") or ()) == nodes, every=0.2, what="both workers")
+
+    def seen() -> bool:
+        later = wecom.add()
+        wecom.wait_until_greeted(1)
+        identity = until(lambda: ids_of(product).get(later.external_user_id), every=0.1)
+        return flower.get(f"task/info/{identity}") is not None
+
+    until(seen, every=0.5, what="a greeting that Flower hears of")
