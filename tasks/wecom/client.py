@@ -132,7 +132,7 @@ class WeComClient(Network):
         """Seconds that this host's clock is ahead of WeCom's, by its last answer; None if there was none."""
         return self._transport.clock_ahead
 
-    def with_deadline(self, by: float, retry_deadline: RetryDeadline | None = None) -> "WeComClient":
+    def with_deadline(self, by: float, retry_deadline: RetryDeadline | None = None) -> Self:
         """The same client with `by`, a time of `time.monotonic`, as the deadline of each of its calls.
 
         A call whose token WeCom refuses is repeated once with a new token, until `by` too, or until the time that
@@ -140,23 +140,30 @@ class WeComClient(Network):
         """
         return self._copy(_by=by, _retry_deadline=retry_deadline)
 
-    def with_limiter(self, limiter: Limiter | None) -> "WeComClient":
+    def with_limiter(self, limiter: Limiter | None) -> Self:
         """The same client, which asks this limiter."""
         return self._copy(_limiter=limiter)
 
-    def unobserved(self) -> "WeComClient":
+    def unobserved(self) -> Self:
         """The same client, which reports its failures to nobody."""
         return self._copy(_observe=lambda path, code: None)
 
-    def apart(self, limiter: Limiter | None = None) -> "WeComClient":
+    def apart(self, limiter: Limiter | None = None) -> Self:
         """The same client with a token of its own, and this limiter: whatever happens to Redis."""
         tokens = TokenStore(self._corp_id, self._secret, self._fetch_token)
         return self._copy(tokens=tokens, _limiter=limiter)
 
-    def _copy(self, **different: Any) -> "WeComClient":
-        copy = object.__new__(WeComClient)
+    def _copy(self, **different: Any) -> Self:
+        copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, **different)
         return copy
+
+    __copy__ = _copy
+
+    def __getstate__(self) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} has a secret, connections and locks: make one in each process instead"
+        )
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Answer:
         """GET a path below /cgi-bin/; parameters that are None are not sent. → WeCom's JSON."""

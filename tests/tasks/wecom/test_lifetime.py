@@ -1,10 +1,13 @@
 """A client from its construction to its end: arguments, time-outs, what is closed, forks, and what it never prints."""
 
+import copy
 import logging
+import pickle
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -138,6 +141,34 @@ def test_a_call_that_runs_while_the_client_is_closed_is_finished() -> None:
             time.sleep(0.01)
         client.close()
         assert call.result(20)["errcode"] == 0
+
+
+# ------------------------------------------------------------------------------------------------ copies
+
+
+class Own(WeComClient):
+    """A client with calls of an application's own."""
+
+    def name_of(self, userid: str) -> str:
+        return str(self.user.get(userid)["name"])
+
+
+def test_a_copy_of_a_client_is_of_its_class_and_shares_connections_and_token(wecom: StandIn) -> None:
+    app = wecom.register(App.random())
+    wecom.people(members={"zhangsan": {"name": "张三"}})
+    with Own(app.corp_id, app.secret, wecom.base_url) as client:
+        copies = [client.with_deadline(time.monotonic() + 20), client.with_limiter(None), client.unobserved()]
+        for one in [client, *copies, copy.copy(client)]:
+            assert one.name_of("zhangsan") == "张三"
+            assert one.tokens is client.tokens
+        assert client.apart().name_of("zhangsan") == "张三"
+    assert wecom.summary().token_fetches == {"default": 2}
+
+
+@pytest.mark.parametrize("act", [pickle.dumps, copy.deepcopy])
+def test_a_client_with_its_secret_goes_to_no_other_process(act: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match=r"^a WeComClient has a secret, connections and locks: make one in each"):
+        act(WeComClient("ww0", "SECRET-1234", URL))
 
 
 # ------------------------------------------------------------------------------------------------ threads and forks
