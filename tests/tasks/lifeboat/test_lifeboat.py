@@ -74,7 +74,7 @@ def test_without_redis_a_customer_is_greeted_and_afterwards_the_ledger_has_it_as
         onboard.wecom.wait_until_greeted(1)
         finished(boat)
         boat.round()
-        assert boat.status() == module.Status(in_use=True, waiting=1, greeted=1)
+        assert boat.status() == module.Status(in_use=True, waiting=1, greeted=1, ready=True)
         time.sleep(0.3)
     boat.round()
     found = row(onboard, event)
