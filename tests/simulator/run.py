@@ -118,7 +118,7 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
         command = [str(UP), "up", "--host", host, "--port", str(port), *further]
         with running(command, environment) as product:
             if wait_until_ready(url, product, stop):
-                introduce(url, wecom.base_url, password)
+                introduce(url, wecom.base_url, password, data)
                 Greetings(wecom, product, stop, robot).watch()
             say("stopping")
     say("stopped")
@@ -202,13 +202,14 @@ def check_alive(product: subprocess.Popen[bytes]) -> None:
         raise Failed(f"`wecom-welcome up` ended with status {product.returncode}; LOG_LEVEL=info tells more")
 
 
-def introduce(url: str, api: str, password: str) -> None:
+def introduce(url: str, api: str, password: str, data: Path) -> None:
     print(f"\n  callback   {url}/callback      where WeCom's stand-in pushes to")
     print(f"  ready?     {url}/readyz")
     print(f"  metrics    {url}/metrics")
     if look(f"{url}/console/").status_code != 404:
         print(f"  console    {url}/console/      password {password}")
-    print(f"  stand-in   {api}/simulator/summary\n", flush=True)
+    print(f"  stand-in   {api}/simulator/summary")
+    print(f"  Celery     WELCOME_DATA_DIR={os.path.relpath(data)} .venv/bin/celery -A tasks status\n", flush=True)
 
 
 class Greetings:
