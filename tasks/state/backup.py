@@ -18,9 +18,12 @@ import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+
+import redis
 
 from tasks.books.media_store import MediaStore
 from tasks.ledger.rows import for_backup, from_row, index
@@ -32,6 +35,12 @@ from tasks.storage.keys import Backup, Forget
 FORMAT = "wecom-welcome backup"
 VERSION = 1
 _BATCH = 500
+_READ = 100  # keys whose values are read at once: some are as large as a book
+_VALUE: Mapping[str, Callable[[Any, str], object]] = {  # type → what asks for the value
+    "string": lambda pipe, key: pipe.get(key),
+    "hash": lambda pipe, key: pipe.hgetall(key),
+    "zset": lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True),
+}
 
 
 Progress: TypeAlias = Callable[[int, int], None]  # (done, of how many)
@@ -163,29 +172,30 @@ def _lines(client: Redis) -> Iterator[dict[str, Any]]:
     numbers = {keys.book(app): number for app, number in _current_books(client).items()}
     for key, number in numbers.items():  # read first: a revision that is saved meanwhile is of no concern
         yield {"key": key, "type": "string", "value": number, "life": None}
-    for key in _keys(client):
-        if key in numbers:
+    wanted = (key for key in _keys(client) if key not in numbers)
+    while some := list(islice(wanted, _READ)):
+        yield from _read_lines(client, some)
+
+
+def _read_lines(client: Redis, wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The lines of some keys, in two round trips. One that is gone meanwhile, or none of ours, has none."""
+    with client.pipeline(transaction=False) as pipe:
+        for key in wanted:
+            pipe.type(key)
+        kinds = pipe.execute()
+        found = [(key, kind) for key, kind in zip(wanted, kinds, strict=True) if kind in _VALUE]
+        for key, kind in found:
+            _VALUE[kind](pipe, key)
+            pipe.pttl(key)
+        answers = iter(pipe.execute(raise_on_error=False))  # another type by now: WRONGTYPE
+    for key, kind in found:
+        value, life = next(answers), next(answers)
+        if isinstance(value, redis.ResponseError) or not value:
             continue
-        line = _line(client, key)
-        if line is not None:
-            yield line
-
-
-def _line(client: Redis, key: str) -> dict[str, Any] | None:
-    kind = client.type(key)
-    if kind == "string":
-        value: Any = client.get(key)
-    elif kind == "hash":
-        value = client.hgetall(key)
-    elif kind == "zset":
-        value = dict(replies.scored(client.zrange(key, 0, -1, withscores=True)))
-    else:  # gone meanwhile, or none of ours
-        return None
-    if not value:
-        return None
-    life = client.pttl(key)
-    line = {"key": key, "type": kind, "value": value, "life": life if life > 0 else None}
-    return _without_secrets(line)
+        if kind == "zset":
+            value = dict(replies.scored(value))
+        line = {"key": key, "type": kind, "value": value, "life": life if life > 0 else None}
+        yield _without_secrets(line)
 
 
 def _without_secrets(line: dict[str, Any]) -> dict[str, Any]:
