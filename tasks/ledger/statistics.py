@@ -23,6 +23,9 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import chain
+
+from redis.client import CaseInsensitiveDict
 
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -60,35 +63,39 @@ def read(
     """The counts of these days; a day without any is empty. One pipelined read. Raises redis.RedisError."""
     found: dict[date, Tallies] = {day: {} for day in days}
     for day, dimension, counts in _read(client, app, days, dimensions):
-        found[day].update(_parsed(dimension, counts, dimensions))
+        found[day].update(_parsed(dimension, dict(counts), dimensions))
     return found
 
 
 def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS) -> Tallies:
     """As `read`, all days as one; much less work where a dimension has many values."""
-    sums: dict[str, dict[str, int]] = {}
+    stored: dict[str, list[_Pairs]] = {}
     for _, dimension, counts in _read(client, app, days, dimensions):
-        total = sums.setdefault(dimension, {})
-        known = total.get
-        for field, count in counts.items():
-            total[field] = known(field, 0) + int(count)
+        stored.setdefault(dimension, []).append(counts)
     found: Tallies = {}
-    for dimension, total in sums.items():
+    for dimension, counted in stored.items():
+        total: Counter[str] = Counter()
+        for (field, count), times in Counter(chain.from_iterable(counted)).items():  # most counts are small: few differ
+            total[field] += int(count) * times
         found.update(_parsed(dimension, total, dimensions))
     return found
 
 
+_Pairs = Iterator[tuple[str, str]]  # (field, how many)
+
+
 def _read(
     client: Redis, app: str, days: Sequence[date], dimensions: Collection[str]
-) -> Iterator[tuple[date, str, dict[str, str]]]:
-    """(day, dimension, field → how many) of what is stored."""
+) -> Iterator[tuple[date, str, _Pairs]]:
+    """(day, dimension, its counts) of what is stored."""
     stored = {"hour" if dimension == "total" else dimension for dimension in dimensions}
     asked = [(day, dimension) for day in days for dimension in stored]
     with client.pipeline(transaction=False) as pipe:
+        pipe.response_callbacks = CaseInsensitiveDict({})  # which would make a dict of each reply
         for day, dimension in asked:
             pipe.hgetall(key(app, day, dimension))
-        for (day, dimension), counts in zip(asked, pipe.execute(), strict=True):
-            yield day, dimension, counts
+        for (day, dimension), reply in zip(asked, pipe.execute(), strict=True):
+            yield day, dimension, zip(reply[::2], reply[1::2], strict=True)
 
 
 def _parsed(dimension: str, counts: Mapping[str, int | str], dimensions: Collection[str]) -> Tallies:

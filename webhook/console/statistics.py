@@ -5,7 +5,7 @@ customers it had.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -99,7 +99,7 @@ blueprint = Blueprint("numbers", __name__)
 def show() -> ResponseReturnValue:
     """The page."""
     form, today = _asked(), current.today()
-    table = None if form.errors else Panels().read(lambda: _table(form))
+    table = None if form.errors else Panels().read(lambda: _table(form, SHOWN))
     page = render_template(
         "numbers/show.html",
         form=form,
@@ -143,13 +143,14 @@ def _asked() -> Asked:
     return form
 
 
-def _table(form: Asked) -> Table:
+def _table(form: Asked, named: int | None = None) -> Table:
+    """`named`: how many rows of members get their names; None: all."""
     client, app, days = current.services().redis, current.app().name, form.days
     dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == form.by.data)
     wanted = {"total", dimension} | ({"latency"} if len(days) <= MOST_OF_OTHERS else set())
     if dimension == "total":
         return _by_day(statistics.read(client, app, days, wanted))
-    return _by_value(statistics.read_sum(client, app, days, wanted), dimension)
+    return _by_value(statistics.read_sum(client, app, days, wanted), dimension, named)
 
 
 def _by_day(days: dict[date, statistics.Tallies]) -> Table:
@@ -158,15 +159,14 @@ def _by_day(days: dict[date, statistics.Tallies]) -> Table:
     return Table(rows[::-1], _sum(whole))
 
 
-def _by_value(whole: statistics.Tallies, dimension: str) -> Table:
-    counts = statistics_summary.counted(whole, dimension)
-    names: dict[str, str] = {}
+def _by_value(whole: statistics.Tallies, dimension: str, named: int | None) -> Table:
+    rows = [Row(value, count) for value, count in statistics_summary.counted(whole, dimension).items()]
+    rows.sort(key=lambda row: (-row.count.added, str(row.value)))
     if dimension == "member":
-        client, app = current.services().redis, current.app().name
-        asked = [value for value in counts if isinstance(value, str)]
-        names = {one: name for one, (name, _) in known_members(client, app, asked).items()}
-    rows = [Row(value, count, name=names.get(str(value), "")) for value, count in counts.items()]
-    return Table(sorted(rows, key=lambda row: (-row.count.added, str(row.value))), _sum(whole))
+        asked = [row.value for row in rows[:named] if isinstance(row.value, str)]
+        names = known_members(current.services().redis, current.app().name, asked)
+        rows[:named] = [replace(row, name=names.get(str(row.value), ("", ""))[0]) for row in rows[:named]]
+    return Table(rows, _sum(whole))
 
 
 def _sum(whole: statistics.Tallies) -> Row:
