@@ -251,10 +251,13 @@ class _Unused(queue.LifoQueue[Any]):
 
     def after_fork(self) -> None:
         """In the child: its own descriptors of these connections are closed, which the parent does not notice."""
-        inherited = [connection for connection in self.queue if connection is not None]
-        queue.LifoQueue.__init__(self, self.maxsize)
+        inherited = self.queue
+        queue.LifoQueue.__init__(self, self.maxsize)  # with locks that nobody holds
+        if len(inherited) == self.maxsize and not any(inherited[-1:]):
+            self.queue = inherited  # without a connection, in use or not: of thousands of apps, most
+            return
         self.queue.extend([None] * self.maxsize)
-        for connection in inherited:
+        for connection in filter(None, inherited):
             connection.close()
 
     def close_old(self, before: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 # what starts something (modules: and whatever of tests/support imports them); what Python reports of it (PEP 578)
 FIXTURES = frozenset({"redis_server", "stand_in", "server", "hurt_server", "_recorded", "require_tool"})
-MODULES = frozenset({"subprocess", "socket", "http.server"})
+MODULES = frozenset({"subprocess", "multiprocessing", "socket", "http.server"})
 OUTSIDE = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "socket.connect"})
 
 

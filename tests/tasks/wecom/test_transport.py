@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -333,6 +334,19 @@ def test_tls_works_and_its_connections_are_kept(trusted: ssl.SSLContext) -> None
     with Server(answering(whole()), tls=trusted) as server, contextlib.closing(Transport(server.url)) as http:
         assert [ask_again(http).body for _ in range(5)] == [OK] * 5
         assert server.connections == 1
+
+
+def test_inside_tls_too_a_forked_child_leaves_the_parents_connection_alone(trusted: ssl.SSLContext) -> None:
+    with Server(answering(whole()), tls=trusted) as server, contextlib.closing(Transport(server.url)) as http:
+        ask_again(http)
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                os._exit(ask_again(http).status != 200)
+            os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+        assert ask_again(http).body == OK
+        assert server.connections == 2
 
 
 def test_the_certificates_are_loaded_once_for_thousands_of_apps() -> None:
