@@ -134,6 +134,18 @@ def test_the_version_stands_in_one_place_and_the_changelog_has_it() -> None:
     assert not named
 
 
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("deploy/Dockerfile", r'image\.version="([^"]+)"'),
+        ("deploy/kubernetes/base/kustomization.yaml", r"newTag: (\S+)"),
+        ("deploy/README.md", r"/opt/wecom-welcome-(\d[\d.]+\d)"),
+    ],
+)
+def test_where_a_page_names_the_version_it_is_this_one(file: str, pattern: str) -> None:
+    assert set(re.findall(pattern, (ROOT / file).read_text("utf-8"))) == {VERSION}
+
+
 def test_no_licence_of_what_is_installed_keeps_it_from_being_passed_on(require_tool: Callable[[str], str]) -> None:
     require_tool("pip-licenses")
     rows = licenses(ROOT / "requirements.lock")
