@@ -314,6 +314,11 @@ def comparison_status(client: Redis, app: str) -> ComparisonStatus:
     )
 
 
+def last_good(stored: str | None) -> float | None:
+    """When the last completed run began, of its stored field `good`; Unix seconds. None: there was none yet. Pure."""
+    return None if stored is None else float(ComparisonRun(**json.loads(stored)).started_at)
+
+
 def _failure(stored: Mapping[str, Any]) -> ComparisonFailure:
     reason = earlier.reason_of_data(stored["reason"], stored.get("errcode")) or Reason.of(Kind.TEXT, text="")
     return ComparisonFailure(stored["at"], reason, stored.get("again_at", 0))

@@ -77,6 +77,11 @@ def of_apps(snapshot: Snapshot) -> Iterator[Metric]:
         "When WeCom last sent an event",
         {app: one.last_callback for app, one in apps},
     )
+    yield _by_app(
+        "comparison_last_success_timestamp_seconds",
+        "When the last completed comparison with WeCom's customers began",
+        {app: one.compared for app, one in apps},
+    )
     images = [(app, per, uploaded, allowed) for app, one in apps for per, (uploaded, allowed) in one.images.items()]
     labels = ("app", "per")
     text = "Permanent images that were uploaded for the app's corp today and this month"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tasks.ledger.pauses import QUEUES, QueuePauses
 from tasks.media_renewal import PER_DAY, PER_MONTH, quota_keys
+from tasks.missed.comparison import last_good
 from tasks.monitoring import heartbeat
 from tasks.monitoring import jobs as scheduled
 from tasks.storage import keys
@@ -21,6 +22,7 @@ class AppSnapshot:
     missed: int  # customers to be greeted by hand
     oldest_missed: float | None  # when the first of them was added
     last_callback: float | None  # when WeCom last sent an event
+    compared: float | None  # when the last completed comparison with WeCom's customers began
     images: Mapping[str, tuple[int, int]]  # day and month → (permanent images uploaded for its corp, allowed)
 
 
@@ -56,9 +58,10 @@ def read(client: Redis, corps: Mapping[str, str]) -> Snapshot:
         for app, corp_id in corps.items():
             pipe.zcard(keys.missed(app))
             pipe.zrange(keys.missed(app), 0, 0, withscores=True)
+            pipe.hget(keys.comparison(app), "good")
             pipe.mget(quota_keys(corp_id))
         time, called, follow_ups, first, *found = pipe.execute()
-    rows = zip(found[::3], found[1::3], found[2::3], strict=True)  # three answers for each app
+    rows = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)  # four answers for each app
     paused = QueuePauses(client).paused()
     return Snapshot(
         apps={app: _app(*row, called.get(app)) for app, row in zip(corps, rows, strict=True)},
@@ -70,11 +73,14 @@ def read(client: Redis, corps: Mapping[str, str]) -> Snapshot:
     )
 
 
-def _app(missed: int, first: list[tuple[str, float]], uploaded: list[str | None], called: str | None) -> AppSnapshot:
+def _app(
+    missed: int, first: list[tuple[str, float]], good: str | None, uploaded: list[str | None], called: str | None
+) -> AppSnapshot:
     day, month = (int(one or 0) for one in uploaded)
     return AppSnapshot(
         missed=missed,
         oldest_missed=first[0][1] / 1000 if first else None,
         last_callback=int(called) / 1000 if called else None,
+        compared=last_good(good),
         images={"day": (day, PER_DAY), "month": (month, PER_MONTH)},
     )

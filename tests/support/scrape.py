@@ -1,10 +1,13 @@
 """What Prometheus reads of an installation in which every metric has a value."""
 
 import contextlib
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from tasks.counters import count
+from tasks.missed.comparison_run import ComparisonRun
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
@@ -50,6 +53,8 @@ def _live(services: Services) -> None:
     services.counters.add(count("api_errors_total", app="default", path="gettoken", code=-1))
     redis.set(keys.CONSUMED, services.ledger.now())
     Heartbeat(redis, "welcome", limit=8, skew=services.clock_ahead).beat()
+    run = ComparisonRun(since=0, until=1, started_at=1, by="")
+    redis.hset(keys.comparison("default"), "good", json.dumps(asdict(run)))
     for job in jobs.SCHEDULE:
         with contextlib.suppress(OSError), jobs.recorded(redis, job):
             raise OSError

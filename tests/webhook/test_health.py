@@ -1,7 +1,10 @@
 """What supervisors, deploys, load balancers and Prometheus are told, and that it is true."""
 
+import contextlib
+import platform
 import time
 from dataclasses import replace
+from importlib import metadata
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,11 +19,13 @@ from tasks.storage import keys
 from tasks.templates.render import needed
 from tasks.wecom import WeComError
 from tests.simulator.world import App
+from tests.support.ailing import full, gone, hanging, read_only
 from tests.support.books import MP4, a_template
 from tests.support.builders import AES_KEY, ENVIRONMENT, in_words, some_settings
 from tests.support.ledger import refused_for_its_limit, settled
 from tests.support.pushes import TOKEN, a_push, an_event, xml
 from tests.support.until import until
+from tests.support.web import Web
 from webhook.doctor import examine
 
 
@@ -216,6 +221,24 @@ def test_an_empty_system_has_metrics_and_what_is_not_known_is_left_out_never_zer
     assert samples[("wecom_welcome_queue_waiting", ())] == 0
     assert ("wecom_welcome_worker_silence_seconds", ()) not in samples
     assert not [name for name, _ in samples if name == "wecom_welcome_token_left_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "is_read"), [(None, True), (gone, False), (hanging, False), (read_only, False), (full, True)]
+)
+def test_metrics_say_whether_redis_takes_events_and_what_is_known_without_it(hurt_server, trouble, is_read):
+    """200 all the same: a scrape that fails looks like a process that is gone."""
+    with contextlib.nullcontext() if trouble is None else trouble(hurt_server):
+        found = metrics(Web(some_settings(REDIS_URL=hurt_server.url)))
+    names = {name for name, _ in found}
+    assert found["wecom_welcome_redis_up", ()] == (trouble is None)
+    assert "wecom_welcome_build_info" in names
+    assert ("wecom_welcome_queue_waiting" in names) is is_read
+
+
+def test_the_release_and_its_python_are_named(web):
+    release, python = metadata.version("wecom-welcome"), platform.python_version()
+    assert metrics(web)["wecom_welcome_build_info", (("python", python), ("version", release))] == 1
 
 
 def test_every_metric_has_the_prefix_and_a_base_unit(web):

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +14,7 @@ from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Acceptance, Ledger
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.media_renewal import quota_keys
+from tasks.missed.comparison_run import ComparisonRun
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.metrics import FROM_ZERO, HELP, exposition
@@ -264,6 +266,14 @@ def test_a_job_has_its_last_success_and_its_last_failure(redis_client: Redis) ->
     samples = exposed(redis_client)
     assert value(samples, "job_last_success_timestamp_seconds", task="trim_ledger") == pytest.approx(time.time(), abs=5)
     assert value(samples, "job_last_failure_timestamp_seconds", task="trim_ledger") is not None
+
+
+def test_when_the_comparison_was_last_completed(redis_client: Redis) -> None:
+    run = ComparisonRun(since=1, until=2, started_at=1_700_000_000, by="")
+    redis_client.hset(keys.comparison("sales"), "good", json.dumps(asdict(run)))
+    samples = exposed(redis_client, APPS)
+    assert value(samples, "comparison_last_success_timestamp_seconds", app="sales") == 1_700_000_000
+    assert value(samples, "comparison_last_success_timestamp_seconds", app="service") is None
 
 
 def test_what_a_scrape_asks_redis_does_not_grow_with_what_it_holds(redis_client: Redis, ledger: Ledger) -> None:

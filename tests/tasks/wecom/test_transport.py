@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,18 @@ def test_a_request_goes_below_cgi_bin_with_its_query_and_its_bytes() -> None:
     assert head.startswith(b"POST /proxy/cgi-bin/a/b?q=%E7%A9%BA+%E6%A0%BC%26%3D&n=1 HTTP/1.1\r\n")
     assert b"\r\nX: y" in head
     assert sent == body
+
+
+def test_a_clock_that_is_set_right_is_seen_without_another_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = format_datetime(datetime.now(UTC) - timedelta(seconds=90), usegmt=True)
+    told = answering(whole(OK, "200 OK", f"Date: {now}"))
+    with Server(told) as server, contextlib.closing(Transport(server.url)) as http:
+        assert http.clock_ahead is None
+        ask_again(http)
+        assert http.clock_ahead == pytest.approx(90, abs=5)
+        wrong = time.time
+        monkeypatch.setattr(time, "time", lambda: wrong() - 90)
+        assert http.clock_ahead == pytest.approx(0, abs=5)
 
 
 def test_connections_are_kept_and_used_again() -> None:
