@@ -10,7 +10,7 @@ from typing import Any
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 
-NEEDS = ("urllib3", "redis")
+NEEDS = ("urllib3", "redis", *(("async_timeout",) if sys.version_info < (3, 11, 3) else ()))  # the last one is redis's
 PROGRAM = """
 import importlib, json, pickle, sys
 folder, name, redis_url, *arguments = sys.argv[1:]
