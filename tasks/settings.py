@@ -187,7 +187,13 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     """
     directory = directory or Path.cwd()
     given, problems = _given(environ, directory)
-    return read(given, directory, problems)
+    try:
+        return read(given, directory, problems)
+    except SettingsError as error:
+        shut = _shut(directory / ".env")
+        if not shut:
+            raise
+        raise SettingsError(shut + error.problems) from None
 
 
 def load_for_tools(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> ToolSettings:
@@ -248,6 +254,17 @@ def _dot_env(file: Path) -> tuple[Mapping[str, str | None], list[str]]:
         if line.error or (line.value is None and line.key is not None and not _NAME.fullmatch(line.key))
     ]
     return {line.key: line.value for line in lines if line.key is not None}, problems
+
+
+def _shut(file: Path) -> list[str]:
+    """A line if this user may not read a file that is there: what is missing may be in it."""
+    try:
+        file.open().close()
+    except PermissionError:
+        return [f"{file} may not be read by this user: run this as its owner, or let this user read it"]
+    except OSError:
+        pass
+    return []
 
 
 def _line(original: Original) -> int:

@@ -550,6 +550,23 @@ def test_the_domains_file_is_named_as_wecom_names_it(value: str):
     assert read(ENVIRONMENT | {"WECOM_DOMAIN_VERIFICATION": value}, HERE).domain_verification == "0123456789abcdef"
 
 
+def test_what_is_missing_may_be_in_a_file_that_is_shut(tmp_path, monkeypatch):
+    """Root reads everything: the kernel's answer to another user stands in for one."""
+    (tmp_path / ".env").write_text("WECOM_CORP_ID=ww1", "utf-8")
+
+    def shut(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", shut)
+    monkeypatch.setattr(Path, "read_text", shut)
+    with pytest.raises(SettingsError) as refused:
+        load({}, tmp_path)
+    first, second, *_ = refused.value.problems
+    assert first == f"{tmp_path}/.env may not be read by this user: run this as its owner, or let this user read it"
+    assert second.startswith("WECOM_CORP_ID is not set")
+    assert load(ENVIRONMENT, tmp_path)  # everything is in the environment
+
+
 # --- names that are none
 
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 
 import click
 import redis
@@ -17,6 +18,8 @@ from webhook.cli.common import APP, CommandFailure, found_redis, named_app, read
 from webhook.cli.terminal import say
 
 log = logging.getLogger(__name__)
+
+LISTEN_WITHIN = 2.0  # seconds for the web role before this one to let go of the port
 
 
 @click.command()
@@ -68,7 +71,9 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
     config = found_redis(settings.load())
     named_app(config, app_name)
     _refuse_wrong_redis(config)
-    if name in ("welcome", "upkeep", "beat"):
+    if name == "web":
+        _refuse_taken_place(config, host, port)
+    else:
         _check_books(config)
     _play(name, config, host, port, _stamp(config))
 
@@ -124,6 +129,17 @@ def _stamp(config: Settings) -> Stamp:
         said = f"WELCOME_LIVENESS_FILE: cannot write {config.liveness_file} ({error.strerror})"
         raise CommandFailure(said) from None
     return Stamp(file, config.notify_socket)
+
+
+def _refuse_taken_place(config: Settings, host: str, port: int) -> None:
+    """Raises CommandFailure if the web role cannot listen, unless one that ends just now lets go of the port."""
+    from webhook.server.addresses import refused_place
+
+    by = time.monotonic() + LISTEN_WITHIN
+    while (taken := refused_place(config, host, port)) is not None:
+        if time.monotonic() > by:
+            raise CommandFailure(taken)
+        time.sleep(0.1)
 
 
 def _refuse_wrong_redis(config: Settings) -> None:

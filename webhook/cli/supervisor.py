@@ -12,7 +12,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -32,7 +31,7 @@ from webhook.cli.first_start import refusals
 from webhook.cli.parent_death import die_with
 from webhook.cli.server_child import Ping, Remedy, remedy, state_of
 from webhook.cli.shutdown_signal import ShutdownSignal
-from webhook.server.addresses import address, bare, loopback
+from webhook.server.addresses import address, loopback, refused_place
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +77,8 @@ def up(
     settings: Settings, host: str, port: int, announce: Callable[[str], None], run_role: RunRole, stamp: Stamp
 ) -> None:
     """Run everything until SIGTERM or SIGINT. `stamp`: of this process. Raises StartError or EmbeddedError."""
-    _refuse_taken_port(host, port)
+    if (taken := refused_place(settings, host, port)) is not None:
+        raise StartError(taken)
     os.environ.pop("NOTIFY_SOCKET", None)  # gunicorn would use it too
     embedded = Embedded(settings.data_dir)
     server = lock = None
@@ -280,15 +280,3 @@ def _wait_for_server(server: Child, embedded: Embedded) -> None:
         _stop([server])
         raise StartError(str(error)) from None
     client.close()
-
-
-def _refuse_taken_port(host: str, port: int) -> None:
-    try:
-        family, *_, bound = socket.getaddrinfo(bare(host), port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(bound)
-    except OSError as error:
-        raise StartError(
-            f"cannot listen on {address(host, port)} ({error.strerror}); choose another with --port"
-        ) from None

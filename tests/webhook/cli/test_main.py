@@ -17,6 +17,7 @@ from tests.support.cli import complaints, failure, run
 from tests.support.processes import COMMAND, free_port
 from tests.support.servers import Server, answering, redis_saying, whole
 from tests.support.until import until
+from webhook.cli import roles
 from webhook.cli.main import main
 
 
@@ -289,6 +290,17 @@ def test_up_refuses_a_port_that_is_taken(redis_url):
         port = taken.getsockname()[1]
         line = failure("up", "--port", str(port), **ENVIRONMENT, REDIS_URL=redis_url)
     assert line == f"cannot listen on 127.0.0.1:{port} (Address already in use); choose another with --port"
+
+
+@pytest.mark.parametrize("command", [["up"], ["role", "web"]])
+@pytest.mark.parametrize("name", ["CONSOLE_BIND", "METRICS_BIND"])
+def test_a_port_of_its_own_that_is_taken_is_named_by_its_setting(command, name, redis_url, monkeypatch):
+    monkeypatch.setattr(roles, "LISTEN_WITHIN", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        given = {"REDIS_URL": redis_url, name: place}
+        line = failure(*command, "--port", str(free_port()), **ENVIRONMENT, **given)
+    assert line == f"cannot listen on {place} (Address already in use); choose another with {name}"
 
 
 @pytest.mark.parametrize("command", [["up"], ["role", "beat"]])
