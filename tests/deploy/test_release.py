@@ -64,6 +64,8 @@ def test_the_source_distribution_holds_what_git_tracks_and_nothing_that_lies_aro
 
     subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
     unpacked = tmp_path / f"wecom_welcome-{VERSION}"
+    (unpacked / "var").mkdir()
+    (unpacked / "var/state").write_text("wmqfasd1e1927831291723123109r")
     assert names_in(built(unpacked, "sdist", tmp_path / "again")) == tracked | {"PKG-INFO"}  # without git
 
 
