@@ -176,8 +176,12 @@ def test_the_rules_mean_the_outcomes_that_the_product_calls_missed():
             assert all(outcomes == expected for outcomes in asked)
 
 
-def test_the_robot_calls_its_alerts_as_the_rules_do():
-    assert {alert.value for alert in Alert} <= NAMES
+def test_the_robot_calls_its_alerts_as_the_rules_do_and_the_runbook_names_them():
+    sent = {alert.value for alert in Alert}
+    assert sent <= NAMES
+    for page, heading in zip(RUNBOOKS, ("Alerts", "告警"), strict=True):
+        introduction = Page(page).section(heading).text.partition("\n|")[0]
+        assert set(re.findall(r"`(\w+)`", introduction)) == sent
 
 
 @contextmanager
