@@ -4,7 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 WAITING := tests/scenarios tests/simulator tests/deploy tests/upgrade  # they start processes, and mostly wait for them
 
-.PHONY: rules run test test-unit install check bench soak release lock clean
+.PHONY: image-test rules run test test-unit install check bench soak release lock clean
 
 run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CONFIG it is the demo
 	@exec $(BIN)/python -m tests.simulator.run
@@ -39,6 +39,9 @@ soak: install         ## the fault scenarios, the long ones too, and what they m
 
 release: install      ## source, wheel, SBOM and licences of the last commit into dist/, reproducibly
 	@$(BIN)/python deploy/release/make.py
+
+image-test: install   ## the image built on a base of Debian's, by buildah and debootstrap, as root; its roles run; arm64
+	@$(BIN)/python -m pytest -m soak -n 2 --dist loadfile tests/image
 
 lock:                 ## needs uv on PATH; writes the lock files anew
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
