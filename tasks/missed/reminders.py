@@ -347,9 +347,9 @@ class Reminders:
             next_at = _next_try(row, number, now) if passes else None
             tried_again |= next_at is not None
             args = [str(status), reason.to_json() if reason else "", "" if next_at is None else next_at]
-            self._record(keys=[keys.event(row.id)], args=args)
             if self._observer is not None:
                 self._observer.ended(row, status, reason, next_at is not None)
+            self._record(keys=[keys.event(row.id)], args=args)
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
         return Told(member, len(rows), status, reason, tried_again)

@@ -21,15 +21,21 @@ def node_name(queue: str, redis_url: str) -> str:
     name = queue
     for number in range(1, MOST):
         name = queue if number == 1 else f"{queue}-{number}"
-        address = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            address.bind(f"\0wecom-welcome/{place}/{name}")
-        except OSError as error:
-            address.close()
+            _held.append(_bound(f"\0wecom-welcome/{place}/{name}"))
+        except OSError as error:  # it has one, or there is no such namespace
             if error.errno == errno.EADDRINUSE:
                 continue
             name = queue
-        else:
-            _held.append(address)
         break
     return str(nodename(name, socket.gethostname()))
+
+
+def _bound(address: str) -> socket.socket:
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        held.bind(address)
+    except OSError:
+        held.close()
+        raise
+    return held

@@ -25,13 +25,11 @@ from kombu.messaging import Producer
 from kombu.pidbox import Node
 from kombu.utils.functional import maybe_list
 
-from tasks.monitoring.task_events import TaskEvents
+from tasks.monitoring.task_events import RETRY, TaskEvents, pause_after
 
 log = logging.getLogger(__name__)
 
 TICK = 2.0  # seconds without a request after which the connection is looked at
-RETRY = 0.5  # seconds between two tries to connect
-
 Handler = Callable[..., Any]
 
 _CELERYS = ("ping", "active_queues", "registered", "conf", "report", "clock")  # answers of Celery's that are true here
@@ -59,20 +57,20 @@ class RemoteControl(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            connection = self._app.connection_for_read()
+            connection, pause = self._app.connection_for_read(), RETRY
             try:
                 connection.ensure_connection(max_retries=1, interval_start=0.0, interval_step=0.0)
                 self._answer(connection)
             except (redis.RedisError, KombuError, OSError) as error:
                 if not self._away:
                     log.warning("remote control has no connection (%s); will keep trying", type(error).__name__)
-                self._away = True
+                self._away, pause = True, pause_after(error)
             except Exception:  # the thread's edge: a new connection is all that may help
                 log.exception("remote control ended in an error")
             finally:
                 with contextlib.suppress(Exception):  # it is of no use any more
                     connection.release()
-            self._stopping.wait(RETRY)
+            self._stopping.wait(pause)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -128,6 +126,7 @@ def handlers(worker: WorkController, events: TaskEvents, at_once: int) -> Mappin
     def stats(*_: Any, **__: Any) -> dict[str, Any]:
         found: dict[str, Any] = worker.stats()
         found["total"] = events.totals()
+        found["task_events"] = {"waiting": events.backlog, "dropped": events.dropped}
         found["pool"] = {**found["pool"], "max-concurrency": at_once}
         broker = found["broker"]  # its options have the password, in a form that no JSON takes
         options = {name: value for name, value in broker["transport_options"].items() if name != "address"}

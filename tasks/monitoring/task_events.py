@@ -35,6 +35,7 @@ BATCH = 300  # events in one message: about 100 kB
 MOST = 5000  # events that wait in memory, about 2 MB; further ones are dropped and counted
 COMING = 5.0  # seconds within which who has asked for a heartbeat listens
 RETRY = 0.5  # seconds between two tries to connect
+REFUSED = 30.0  # seconds after which it is tried again when the server refused it, as for want of a permission
 LAST_WORDS = 1.0  # seconds that a process waits at its end for what is to be sent
 
 
@@ -81,6 +82,7 @@ class TaskEvents(threading.Thread):
         self._dropped = 0
         self._sender: _Sender | None = None
         self._away = False
+        self._pause = RETRY
         self._beat_at = 0.0  # of `time.monotonic`: when the next heartbeat is due
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -187,7 +189,7 @@ class TaskEvents(threading.Thread):
                 self._wake.wait(max(0.0, self._beat_at - time.monotonic()))
             self._wake.clear()
             self._round()
-            self._stopping.wait(RETRY if self._away else PACE)
+            self._stopping.wait(self._pause if self._away else PACE)
         self._round(last=True)
 
     def _round(self, last: bool = False) -> None:
@@ -204,6 +206,7 @@ class TaskEvents(threading.Thread):
         except (redis.RedisError, KombuError, OSError) as error:
             if not self._away:
                 log.warning("task events cannot be sent (%s); will keep trying", type(error).__name__)
+            self._pause = pause_after(error)
             self._close()
         except Exception:  # the thread's edge: greetings go on without events
             log.exception("task events ended in an error")
@@ -237,6 +240,11 @@ class TaskEvents(threading.Thread):
             self._sender.close()
         self._sender = None
         self._away = True
+
+
+def pause_after(error: Exception) -> float:
+    """Seconds until the next try to connect."""
+    return REFUSED if isinstance(error, redis.ResponseError) else RETRY
 
 
 class _Sender:

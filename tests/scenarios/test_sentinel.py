@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tasks.celery import make_app
 from tasks.monitoring import heartbeat
 from tasks.storage import keys
 from tests.simulator.client import StandIn
@@ -29,6 +30,14 @@ RETURN = 15.0  # seconds from the death of the primary to a greeting; 5 are prom
 def all_roles_write(product: Product, since: float) -> bool:
     with product.client() as client:
         return {one.role for one in heartbeat.read(client) if time.time() - one.silence > since} >= set(ROLES)
+
+
+def workers_answer(url: str) -> bool:
+    """Whether `celery inspect ping` finds both workers."""
+    app = make_app(url)
+    with app.connection() as connection:
+        answers = app.control.broadcast("ping", reply=True, limit=2, timeout=2, connection=connection)
+    return {name.partition("@")[0] for answer in answers for name in answer} == {"welcome", "upkeep"}
 
 
 def test_f53_a_failover_of_sentinels_loses_nobody_and_every_role_follows(
@@ -64,6 +73,7 @@ def test_f53_a_failover_of_sentinels_loses_nobody_and_every_role_follows(
             "the lifeboat takes along what it had handed over just before"
         )
         until(lambda: all_roles_write(product, died_at + 0.5), what="a sign of life of every role")
+        until(lambda: workers_answer(servers.url), what="both workers, to Celery's own tools")
         assert pids == {name: role.pid for name, role in product.roles.items() if role.alive()}
 
 

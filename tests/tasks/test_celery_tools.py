@@ -1,5 +1,7 @@
 """`celery -A tasks …`: the app that Celery's own tools find, from as few settings as they need, and what it refuses."""
 
+import errno
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +15,13 @@ from celery.bin.worker import worker
 from click.testing import CliRunner
 
 import tasks.celery
+from tasks.celery import make_app
 from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
 from tasks.monitoring.node_name import node_name
 from tasks.monitoring.task_names import FOLLOW_UP, GREET, REMIND
+from tasks.workers import _task_events
+from tests.support.builders import some_settings
 from tests.support.processes import RedisServer
 
 SETTINGS = ("REDIS_URL", "WELCOME_DATA_DIR", "CELERY_REMOTE_CONTROL")
@@ -109,6 +114,23 @@ def test_importing_it_reads_no_settings_and_the_client_of_wecom_comes_without_ce
         cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_host_without_such_names_gives_all_workers_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert {node_name("welcome", "redis://a"), node_name("welcome", "redis://a")} == {f"welcome@{socket.gethostname()}"}
+
+
+def test_where_it_is_off_nobody_hears_anything() -> None:
+    app = make_app("redis://127.0.0.1:1/0")
+    given = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert _task_events(app, some_settings(**given, CELERY_REMOTE_CONTROL="off"), "welcome") is None
+    on = _task_events(app, some_settings(**given), "welcome")
+    assert on is not None
+    assert on.node.startswith("welcome")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all workers of a host have one name")

@@ -1,5 +1,6 @@
 """Remote control: Celery's own client asks a worker in this process, over a real Redis."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,28 @@ def test_whoever_comes_to_listen_is_told_at_once(worker: Controlled, redis_url: 
         worker.events.succeeded(GREET, "3d" * 16, "sent")
         until(lambda: len(monitor.of("3d" * 16)) == 3)
     assert monitor.state.workers[NODE].alive
+
+
+def test_celery_exporter_finds_what_it_reads(worker: Controlled, redis_url: str) -> None:
+    """danihodovic/celery-exporter: an app with the broker's URL alone; labels by name, queue and exception's class."""
+    with Monitor(redis_url) as monitor:
+        until(lambda: any(event["type"] == "worker-heartbeat" for event in monitor.events))
+        worker.events.failed(GREET, "4c" * 16, "expired('window_over')")
+        until(lambda: len(monitor.of("4c" * 16)) == 3)
+        (beat, *_) = [event for event in monitor.events if event["type"] == "worker-heartbeat"]
+        inspect = monitor.app.control.inspect(timeout=30, limit=1)
+        stats, queues = inspect.stats(), inspect.active_queues()
+        with monitor.app.connection() as connection:
+            assert connection.info()["transport"] == "redis"
+            assert connection.default_channel.client.llen(queues[NODE][0]["name"]) == 0
+    task = monitor.state.tasks["4c" * 16]
+    assert (task.name, task.queue, task.hostname) == (GREET, "welcome", NODE)
+    match = re.match(r"^(\w+)\(", task.exception)
+    assert match is not None
+    assert match[1] == "expired"
+    assert {"hostname", "timestamp", "utcoffset", "active"} <= set(beat)
+    assert stats[NODE]["pool"]["max-concurrency"] == 256
+    assert [one["name"] for one in queues[NODE]] == ["welcome"]
 
 
 def test_a_connection_that_is_cut_is_made_again_and_no_message_waits_for_that(

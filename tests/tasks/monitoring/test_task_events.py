@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
+from kombu.exceptions import OperationalError
 
 from tasks.celery import make_app
 from tasks.monitoring import task_events
-from tasks.monitoring.task_events import TaskEvents
+from tasks.monitoring.task_events import TaskEvents, pause_after
 from tasks.monitoring.task_names import GREET
-from tasks.storage.connections import Redis
+from tasks.storage.connections import NotPrimary, Redis
 from tests.support.monitor import Monitor
 from tests.support.processes import RedisServer
 from tests.support.until import until
@@ -197,3 +199,17 @@ def test_they_come_back_when_redis_does(server: RedisServer, identity: str) -> N
             return bool(monitor.of(identity))
 
         until(again, every=0.1)
+
+
+@pytest.mark.parametrize(
+    ("error", "pause"),
+    [
+        (redis.exceptions.NoPermissionError("NOPERM"), task_events.REFUSED),
+        (redis.ConnectionError(), task_events.RETRY),
+        (redis.TimeoutError(), task_events.RETRY),
+        (NotPrimary("READONLY"), task_events.RETRY),
+        (OperationalError(), task_events.RETRY),
+    ],
+)
+def test_what_is_refused_is_not_tried_again_at_once(error: Exception, pause: float) -> None:
+    assert pause_after(error) == pause
