@@ -23,6 +23,7 @@ Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `che
 import functools
 import ipaddress
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -306,11 +307,13 @@ def without_frames(call: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(call)
     def without(*args: P.args, **kwargs: P.kwargs) -> R:
+        handled = sys.exception()  # by the caller, which calls in an `except` block
         try:
             return call(*args, **kwargs)
         except WeComError as error:
-            error.__context__ = None
-            raise error.with_traceback(None) from None
+            error.__cause__, error.__context__, error.__suppress_context__ = None, handled, False
+            error.__traceback__ = None
+            raise
 
     return without
 

@@ -110,6 +110,18 @@ def test_no_failure_shows_a_secret_to_whoever_records_it(name: str, caplog: pyte
         assert hidden not in told + caplog.text
 
 
+def test_what_the_caller_handles_meanwhile_is_still_told() -> None:
+    with nobody() as url, WeComClient("ww0", SECRET, url) as client:
+        try:
+            client.user.get("zhangsan")
+        except WeComError as error:
+            first = error
+            with pytest.raises(WeComError) as again:
+                client.external_contact.get_follow_user_list()
+    assert list(chain(again.value)) == [again.value, first]
+    assert "During handling of the above exception" in "".join(traceback.format_exception(again.value))
+
+
 def held(one: object, seen: set[int] | None = None) -> Iterator[object]:
     """An object of the package, and each that it holds."""
     seen = set() if seen is None else seen
