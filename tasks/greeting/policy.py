@@ -26,8 +26,8 @@ MANY_REDELIVERIES = 3  # above this, an event whose window is over counts as los
 # three end 12 s after the first began: a hung try leaves time for at least three more. None is longer than the third: a
 # worker that dies in a try is replaced when the try's lease ends.
 TIMEOUTS = (3.0, 4.0, 5.0)  # seconds; the last one repeats
-UNUSABLE_WAIT = 0.1  # seconds after a lost answer: waiting for it has taken long enough
-NOT_SENT_WAIT = (0.2, 0.4, 0.8, 1.0)
+TIMEOUT_WAIT = 0.1  # seconds after an answer that did not come in time: waiting for it has taken long enough
+UNANSWERED_WAIT = (0.2, 0.4, 0.8, 1.0)  # a 502 or a refused connection comes at once
 BUSY_WAIT = (0.2, 0.4, 0.8, 1.6, 2.0)
 RACING_WAIT = (1.0, 2.0, 3.0)  # 41096: while another app's welcome is delivered (doc 92599 names no delay)
 LIMITED_WAIT = (1.0, 2.0)  # 45009: where the event cannot be given back, to wait with everybody else's
@@ -266,7 +266,9 @@ def _wait(error: Exception, number: int) -> float:
         return _pick(LIMITED_WAIT, number)
     if isinstance(error, errors.WeComAPIError):
         return _pick(BUSY_WAIT, number)
-    return UNUSABLE_WAIT if isinstance(error, errors.NoAnswer) else _pick(NOT_SENT_WAIT, number)
+    if isinstance(error, errors.NoAnswer) and error.failure is errors.Failure.ANSWER_TIMEOUT:
+        return TIMEOUT_WAIT
+    return _pick(UNANSWERED_WAIT, number)
 
 
 def _errcode(error: Exception) -> int | None:

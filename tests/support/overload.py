@@ -14,7 +14,7 @@ from itertools import count
 
 from tasks.greeting.admission import Load, Took
 from tasks.greeting.dispatcher import TICK
-from tasks.greeting.policy import LEAST, UNUSABLE_WAIT, try_timeout
+from tasks.greeting.policy import LEAST, TIMEOUT_WAIT, try_timeout
 from tasks.ledger.claims import LOOKED_AT, Admission, Shares, Taken
 from tasks.ledger.ledger import CLAIM_LEASE
 
@@ -162,7 +162,7 @@ class Model:
             tries += 1
             takes = self.api(at, fate.app, self.random)
             answered = takes <= timeout
-            at += takes if answered else timeout + UNUSABLE_WAIT
+            at += takes if answered else timeout + TIMEOUT_WAIT
 
         def end() -> None:
             if worker.life != life:

@@ -209,6 +209,8 @@ def test_what_follows_an_errcode(errcode: int, follows: str) -> None:
         (NotSent(SEND, Failure.CONNECTION_REFUSED), [0.2, 0.4, 0.8, 1.0, 1.0]),
         (from_status(404, SEND), [0.2, 0.4, 0.8, 1.0, 1.0]),
         (NoAnswer(SEND, Failure.ANSWER_TIMEOUT), [0.1, 0.1, 0.1]),
+        (NoAnswer(SEND, Failure.CONNECTION_CUT), [0.2, 0.4, 0.8, 1.0, 1.0]),
+        (from_status(502, SEND), [0.2, 0.4, 0.8, 1.0, 1.0]),
     ],
     ids=lambda value: str(value) if isinstance(value, Exception) else "",
 )
