@@ -27,9 +27,9 @@ from tasks.liveness import Loop
 
 log = logging.getLogger(__name__)
 
-TICK = 0.02  # seconds between two polls, while there is something to do
+TICK = 0.04  # seconds between two polls, while there is something to do
 AT_ONCE = 16  # while customers wait, it polls before the tick when this fraction of the slots is free
-POLL_AGAIN_WITHIN = 0.1  # seconds within which a poll promises the next one: five ticks, since threads can be late
+POLL_AGAIN_WITHIN = 0.2  # seconds within which a poll promises the next one: five ticks, since threads can be late
 LINGER = 0.1  # seconds without anything to do after which the dispatcher ends
 PAUSE = 0.2  # seconds to wait when Redis could not be reached
 
