@@ -8,10 +8,9 @@ from tasks import settings
 from tasks.messages import Message
 from tasks.settings import SettingsError
 from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app
-from webhook.cli.terminal import Colour, Painted, say, say_json
+from webhook.cli.terminal import marked, say, say_json
 
 SETTINGS = Message("settings")
-MARKS = {True: Colour.FINE, False: Colour.WRONG, None: Colour.REMARK}
 
 
 @click.command()
@@ -33,7 +32,7 @@ def check(as_json: bool, app_name: str | None) -> None:
             say_json(records.finding(finding, app))
         else:
             first, *cure = finding.lines
-            say((Painted(first[0], MARKS[finding.fine]), first[1:]), *cure)
+            say(marked(first), *cure)
 
     try:
         config = settings.load()

@@ -19,7 +19,7 @@ from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
 from webhook.cli import records
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, not_empty, one_app, read_book, with_redis
-from webhook.cli.terminal import say, say_json
+from webhook.cli.terminal import marked, say, say_json
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
@@ -82,7 +82,7 @@ def explain(
         say_json(asked | records.explanation(found))
         return
     say(f"{member} is added at {at:%Y-%m-%d %H:%M} ({change}, {f'State {state}' if state else 'no State'}):")
-    say(*found.lines())
+    say(*map(marked, found.lines()))
 
 
 def _app_and_book(config: Settings, app: App, file: Path | None) -> tuple[AppServices, Book]:

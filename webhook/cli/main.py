@@ -1,6 +1,5 @@
 """The command line: `wecom-welcome`. Each command says in one line on stderr what to do when it fails."""
 
-import codecs
 import io
 import logging
 import os
@@ -32,20 +31,17 @@ from webhook.cli.roles import role, up
 from webhook.cli.simulate import simulate
 from webhook.cli.state import backup, forget, restore
 from webhook.cli.templates import templates
-from webhook.cli.terminal import LIKENESS, likeness
 
 
 def _write_anything() -> None:
     """stdout and stderr take every character, whatever the locale (GBK, C).
 
-    On a terminal, what it cannot show becomes something like it, else a `?`. A file or a pipe gets UTF-8: it may be
-    imported again.
+    On a terminal, what it cannot show becomes a `?`. A file or a pipe gets UTF-8: it may be imported again.
     """
-    codecs.register_error(LIKENESS, likeness)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             asked = stream.isatty() or "PYTHONIOENCODING" in os.environ
-            stream.reconfigure(encoding=None if asked else "utf-8", errors=LIKENESS if asked else "replace")
+            stream.reconfigure(encoding=None if asked else "utf-8", errors="replace")
 
 
 class _Group(click.Group):

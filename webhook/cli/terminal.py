@@ -21,13 +21,7 @@ from wcwidth import wcswidth
 
 from tasks.visible_text import escaped
 
-LIKENESS = "likeness"  # the name of an error handler of codecs
-_LIKE = {
-    "✓": "√+",
-    "✗": "×x",
-    "→": ("->",),
-    "…": ("...",),
-}  # GBK has √ and ×, and no ✓ and ✗: marks must not look the same
+_LIKE = {"✓": "√+", "✗": "×x"}  # for terminals without these signs, such as GBK: the marks must not look the same
 
 
 class Colour(Enum):
@@ -39,7 +33,7 @@ class Colour(Enum):
 
 
 class Painted(str):
-    """A part of a line in a colour."""
+    """A part of a line in a colour. A mark that the terminal's encoding lacks becomes one that it has."""
 
     __slots__ = ("colour",)
 
@@ -53,10 +47,17 @@ class Painted(str):
 
 def say(*lines: object, err: bool = False) -> None:
     """Print each as one line, whatever is in it: on stdout, or on stderr with `err`. A tuple is a line of parts."""
-    coloured = _coloured(sys.stderr if err else sys.stdout)
+    stream = sys.stderr if err else sys.stdout
+    coloured = _coloured(stream)
     for line in lines:
         parts = line if isinstance(line, tuple) else (line,)
-        click.echo("".join(_part(one, coloured) for one in parts), err=err, color=coloured)
+        click.echo("".join(_part(one, coloured, stream.encoding) for one in parts), err=err, color=coloured)
+
+
+def marked(line: str) -> tuple[object, ...]:
+    """A line that begins with one of the marks ✓ ✗ !, which has its colour; another as it is."""
+    colour = {"✓": Colour.FINE, "✗": Colour.WRONG, "!": Colour.REMARK}.get(line[:1])
+    return (line,) if colour is None else (Painted(line[0], colour), line[1:])
 
 
 def say_json(value: object, indent: int | None = None) -> None:
@@ -72,24 +73,6 @@ def say_document(text: str) -> None:
         return
     for line in text.removesuffix("\n").split("\n"):
         click.echo("\t".join(map(escaped, line.split("\t"))))
-
-
-def likeness(error: UnicodeError) -> tuple[str, int]:
-    """What stands on a terminal for characters that its encoding does not have: something like them, else a `?`."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    wanted = error.object[error.start : error.end]
-    return "".join(_like(one, error.encoding) for one in wanted), error.end
-
-
-def _like(character: str, encoding: str) -> str:
-    for other in _LIKE.get(character, ()):
-        try:
-            other.encode(encoding)
-        except UnicodeEncodeError:
-            continue
-        return other
-    return "?"
 
 
 def padded(text: str, width: int) -> str:
@@ -139,12 +122,27 @@ class Progress:
         click.echo(f"\r\x1b[K{self._what}: {far}", nl=False, err=True)
 
 
-def _part(part: object, coloured: bool) -> str:
+def _part(part: object, coloured: bool, encoding: str | None) -> str:
     text = escaped(str(part))
-    colour = part.colour if isinstance(part, Painted) else None
-    if colour is None or not coloured:
+    if not isinstance(part, Painted):
         return text
-    return click.style(text, fg=colour.value, bold=True if colour is Colour.WRONG else None)
+    text = "".join(_like(one, encoding or "utf-8") for one in text)
+    if part.colour is None or not coloured:
+        return text
+    styled: str = click.style(text, fg=part.colour.value, bold=True if part.colour is Colour.WRONG else None)
+    return styled
+
+
+def _like(character: str, encoding: str) -> str:
+    """It, or something like it that the encoding has."""
+    others: str = _LIKE.get(character, "")
+    for one in character + others:
+        try:
+            one.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        return one
+    return "?"
 
 
 def _coloured(stream: IO[Any]) -> bool:
