@@ -7,8 +7,8 @@
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers,
 --       ms for which an event is put off, whom ('oldest_first', 'newest_first', 'too_late'), the window (ms), and the ms of it
 --       that must be left for a try to be worth while ('too_late': and with less of which there is none), prefix of the corps'
---       calls, their limits a minute and an hour, ms of the window that must be left for a try to begin, 1 if there
---       are several corps, the slots of each app's share ('' if there is one app), among how many more events it is looked
+--       calls, their limits a minute and an hour, ms of the window that must be left for a try to begin, the calls
+--       of all corps together ('' if there is one corp), the slots of each app's share ('' if there is one app), among how many more events it is looked
 --       for those of other apps, then app, slots that it has, ...
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
 --   then per event: its row before the try as a flat list, with a field `probe` if WeCom refused the calls before it; the
@@ -112,7 +112,7 @@ local function take(id)
   local calls = calls_for(fields, place, revision)
   if calls and calls.taken >= calls.left then
     calls.hold()
-    if ARGV[14] ~= '1' then return false end
+    if ARGV[14] == '' then return false end
     redis.call('ZADD', KEYS[1], now + ARGV[6], id)
     return true
   end
@@ -144,11 +144,14 @@ for _, id in ipairs(ids) do
     break
   end
 end
+local begun = 0
 for _, calls in pairs(sends) do
   if calls.taken > 0 then
     calls.begin(calls.taken)
+    begun = begun + calls.taken
   end
 end
+if begun > 0 and ARGV[14] ~= '' then calls_of(ARGV[14], now, 0, 0).begin(begun) end
 if more then
   result[2], result[3] = 1, redis.call('ZCOUNT', KEYS[1], over, '(' .. worth)
 end

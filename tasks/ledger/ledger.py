@@ -55,7 +55,7 @@ from tasks.ledger.query import Page
 from tasks.ledger.recorded import Recorded
 from tasks.ledger.rows import claim_of, flat, from_row, index, new_row, settled_fields
 from tasks.rate_limits.limiter import CALLS_LUA
-from tasks.rate_limits.limits import SEND, Limits
+from tasks.rate_limits.limits import ALL_CORPS, SEND, Limits
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, ScriptCall, repeatable, run_scripts
@@ -112,7 +112,7 @@ class Ledger:
         self.window = window
         self._timezone = timezone
         self._limits = limits or Limits.of()
-        self._corps = corps
+        self._all_corps = keys.calls(SEND, ALL_CORPS) if corps > 1 else ""
         source = resources.files("tasks.ledger")
         self._accept, self._claim, self._extend, self._settle, self._requeue = (
             client.register_script(before + source.joinpath(f"{name}.lua").read_text("utf-8"))
@@ -192,7 +192,7 @@ class Ledger:
                 self._limits.minute,
                 self._limits.hour,
                 int(LAST_TRY * 1000),
-                int(self._corps > 1),
+                self._all_corps,
                 *("" if shares is None else shares.each, LOOKED_AT, *flat(shares.held if shares else {})),
             ],
         )
@@ -226,7 +226,7 @@ class Ledger:
 
     def begin_try(self, claim: Claim, number: int, timeout: float) -> Kept:
         """Record that try `number` begins; hold the lease for its time-out and a second. Its call counts."""
-        calls = keys.calls(SEND, claim.event.corp_id)
+        calls = [keys.calls(SEND, claim.event.corp_id), *filter(None, [self._all_corps])]
         return _KEPT[self._extended(claim, timeout + 1.0, {"attempts": number}, calls)]
 
     def extend_lease(self, claim: Claim, timeout: float) -> bool:
@@ -371,11 +371,15 @@ class Ledger:
         )
 
     def _extended(
-        self, claim: Claim, lease: float | None, counts: Mapping[str, str | int] | None = None, calls: str = ""
+        self,
+        claim: Claim,
+        lease: float | None,
+        counts: Mapping[str, str | int] | None = None,
+        calls: Iterable[str] = (),
     ) -> int:
         args: list[str | int] = [claim.id, claim.fencing_token, "" if lease is None else int(lease * 1000)]
         args += [self._limits.minute, self._limits.hour, *flat(counts or {})]
-        return int(self._extend(keys=[keys.event(claim.id), keys.DUE, *([calls] if calls else [])], args=args))
+        return int(self._extend(keys=[keys.event(claim.id), keys.DUE, *calls], args=args))
 
     def _to_settle(self, one: SettledEvent) -> tuple[list[str], list[EncodableT]]:
         """KEYS and ARGV of settle.lua."""

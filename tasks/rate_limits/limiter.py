@@ -74,7 +74,8 @@ class SharedCalls:
     def __init__(self, client: Redis, corp_id: str, corp_ids: Collection[str], allowed: Limits) -> None:
         self._redis = client
         self._corp_id = corp_id
-        self._greetings = _greetings_of(frozenset(corp_ids))
+        several = len(set(corp_ids)) > 1  # a thousand keys in each step would keep Redis busy for 6 ms
+        self._greetings = keys.calls(limits.SEND, limits.ALL_CORPS if several else corp_id)
         self.limits = allowed
         self._take, self._refused, self._lifted, self._status = _scripts(client)
         self._held: tuple[float, Held | None] = (0.0, None)  # when it was read (monotonic), and what it was
@@ -82,7 +83,7 @@ class SharedCalls:
     def take(self, path: str, wanted: int, allowed: Limits) -> tuple[int, float, bool]:
         """(permits, seconds until there may be one, whether it is a probe). Raises redis.RedisError."""
         permits, wait, probe = self._take(
-            keys=[keys.calls(path, self._corp_id), keys.ALL_CALLS, *self._greetings],
+            keys=[keys.calls(path, self._corp_id), keys.ALL_CALLS, self._greetings],
             args=[wanted, allowed.minute, allowed.hour, allowed.address_minute, allowed.address_hour],
         )
         return int(permits), int(wait) / 1000, bool(probe)
@@ -125,12 +126,6 @@ class SharedCalls:
             held = Held(int(since) / 1000, int(at) / 1000, int(by or 0)) if since and at else None
             self._held = (time.monotonic(), held)
         return held
-
-
-@lru_cache(maxsize=8)  # one for all apps: each with its own would hold the square of their number
-def _greetings_of(corp_ids: frozenset[str]) -> tuple[str, ...]:
-    """The keys of these corps' greetings."""
-    return tuple(keys.calls(limits.SEND, one) for one in sorted(corp_ids))
 
 
 @lru_cache(maxsize=8)

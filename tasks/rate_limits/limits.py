@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SEND = "externalcontact/send_welcome_msg"
+ALL_CORPS = "all"  # in place of a corp's id: the greetings of all of them, counted where there are several
 
 SECONDS, MINUTES = 63, 61  # buckets that count: 60 and those at both ends; and 2 s on the way to WeCom
 PERCENT = 97  # of WeCom's limits, unless WECOM_LIMIT_PERCENT says otherwise

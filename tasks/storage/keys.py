@@ -335,7 +335,12 @@ TABLE = (
     Key(department_tree("{app}"), STRING, "JSON: department → the one above it", "7 days"),
     Key(members("{app}"), STRING, "JSON: the members that customers can add", "10 minutes"),
     Key(departments("{app}"), STRING, "JSON: the corp's departments", "10 minutes"),
-    Key(calls("{path}", "{corp}"), HASH, "how many calls of an API began lately, and who has to wait", "2 hours"),
+    Key(
+        calls("{path}", "{corp}"),
+        HASH,
+        "how many calls of an API began lately, and who has to wait; of all corps: all",
+        "2 hours",
+    ),
     Key(ALL_CALLS, HASH, "how many calls of all APIs but greetings began lately", "2 hours"),
     # the missed
     Key(comparison("{app}"), HASH, "JSON: the comparison under way, the last good one, what failed", backup=_LINE),

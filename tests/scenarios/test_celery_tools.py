@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tasks.monitoring.task_names import FOLLOW_UP, GREET
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.processes import ROOT, Process, Product, free_port
 from tests.support.until import until
@@ -133,7 +134,7 @@ def test_what_is_being_greeted_is_active(product: Product, wecom: StandIn) -> No
     wecom.faults(hang=1, hang_s=8)
     wecom.add()
     with product.client() as client:
-        (event,) = until(lambda: client.zrange("welcome:due", 0, -1))
+        (event,) = until(lambda: client.zrange(keys.DUE, 0, -1))
     told = json.loads(celery(product, "inspect", "active", "--json"))
     assert [task["id"] for task in told[f"welcome@{HOST}"]] == [event]
     assert [task["name"] for task in told[f"welcome@{HOST}"]] == [GREET]

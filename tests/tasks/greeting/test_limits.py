@@ -17,7 +17,7 @@ from tasks.storage.connections import Redis
 from tasks.wecom.errors import NotSent
 from tests.simulator.client import StandIn
 from tests.simulator.faults import SEND
-from tests.support.ledger import accepted
+from tests.support.ledger import a_ledger, accepted
 from tests.support.until import until
 from tests.support.worker import Worker, working
 from webhook.reason_texts import describe
@@ -194,8 +194,7 @@ def test_who_is_not_greeted_after_all_keeps_nobody_waiting(
 def test_the_customers_of_another_corp_do_not_wait(wecom: StandIn, redis_url: str) -> None:
     worker = Worker.made(wecom, redis_url)
     worker.services.calls["default"].refused(SEND, 45009, probe=False)
-    ledger = worker.ledger
-    ledger._corps = 2
+    ledger = a_ledger(worker.services.redis, corps=2)
     for _ in range(5):
         worker.added()
     record, _ = worker.added(corp_id="wwother")

@@ -9,6 +9,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks.ledger.claims import Kept
 from tasks.rate_limits import limits
 from tasks.rate_limits.limiter import CALLS_LUA, Limiter, SharedCalls
 from tasks.rate_limits.limits import SEND, Calls, Limits
@@ -99,15 +100,40 @@ def test_what_is_no_greeting_leaves_a_part_of_the_limit(redis_client: Redis) -> 
     assert taken(calls, 200, Limits.of(1)) == 20, "a look-up for a greeting has the rest"
 
 
-def test_the_address_limit_counts_every_api_and_the_greetings_of_all_corps(redis_client: Redis) -> None:
+@pytest.mark.parametrize("corps", [{"ww1"}, {"ww1", "ww2"}])
+def test_the_address_limit_counts_every_api_and_the_greetings_of_all_corps(
+    redis_client: Redis, corps: set[str]
+) -> None:
     begin = redis_client.register_script(CALLS_LUA + BEGIN_AT)
     now = int(redis_client.time()[0]) * 1000
-    for corp in ("ww1", "ww2"):
-        assert begin(keys=[keys.calls(SEND, corp)], args=[now, 10_000, 150_000, 90])[0] == 90
-    calls = SharedCalls(redis_client, "ww1", {"ww1", "ww2"}, Limits.of(1))
+    greetings = keys.calls(SEND, limits.ALL_CORPS if len(corps) > 1 else "ww1")
+    assert begin(keys=[greetings], args=[now, 10_000, 150_000, 180])[0] == 180
+    calls = SharedCalls(redis_client, "ww1", corps, Limits.of(1))
     allowed = Limits.of(1)  # 100 of an API, 200 of the address
     assert sum(calls.take("user/get", 1, allowed)[0] for _ in range(9)) == 9
     assert taken(calls, 99, allowed) == 11
+
+
+def test_where_there_are_several_corps_each_greeting_counts_among_those_of_all(redis_client: Redis) -> None:
+    ledger = a_ledger(redis_client, corps=2)
+    redis_client.set(keys.book("default"), 1)
+    for corp in ("ww1", "ww2", "ww2"):
+        accepted(ledger, corp_id=corp)
+    claims = ledger.claim(9)
+    assert ledger.begin_try(claims[0], 2, 1.0) is Kept.YES
+    counted = {corp: int(redis_client.hget(keys.calls(SEND, corp), "s:total") or 0) for corp in ("ww1", "ww2", "all")}
+    assert counted == {"ww1": 2, "ww2": 2, "all": 4}
+
+
+def test_the_step_of_a_call_is_as_large_whatever_number_of_corps_there_is(redis_client: Redis) -> None:
+    def commands(corps: int) -> int:
+        calls = SharedCalls(redis_client, "ww1", {f"ww{n}" for n in range(1, corps + 1)}, Limits.of())
+        calls.take(PATH, 1, Limits.of())
+        before = redis_client.info("stats")["total_commands_processed"]
+        calls.take(PATH, 1, Limits.of())
+        return int(redis_client.info("stats")["total_commands_processed"] - before)
+
+    assert commands(1000) < commands(2) + 100  # which seconds have lapsed meanwhile makes a few of difference
 
 
 def test_calls_of_one_api_do_not_count_for_another_nor_for_another_corp(redis_client: Redis) -> None:
