@@ -110,8 +110,7 @@ def test_f56_an_installation_restored_from_a_backup_under_load_has_lost_nothing_
 
         backup = command(first, "backup", str(tmp_path / "backup.zip"))
         while backup.alive():
-            if not wecom.status()["pushing"]:
-                wecom.load(40, rate=80)
+            wecom.load(20, rate=40)  # which waits for the end of the one before
         assert backup.wait() == 0, backup.output()
         wecom.wait_until_pushed()
         until(lambda: first.unfinished() == 0, every=0.05, what="an outcome for each")
