@@ -139,6 +139,10 @@ def _app() -> Celery:
     if not given.remote_control:
         log.warning("CELERY_REMOTE_CONTROL=off: the workers neither answer nor send events")
     app = make_app(url)
+    tls = app.conf.broker_transport_options["address"].tls
+    if tls is not None:  # for the connection of its own that Flower opens: ours take theirs from the address
+        files = {"ssl_ca_certs": tls.ca_certs, "ssl_certfile": tls.certfile, "ssl_keyfile": tls.keyfile}
+        app.conf.broker_use_ssl = {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **files}
     for task in (*UNSENT, celery_message.TASK, celery_message.SLOW_TASK, *SCHEDULE):
         register_unsent(app, task)
     for command, instead in (("worker", "role welcome` and `wecom-welcome role upkeep"), ("beat", "role beat")):

