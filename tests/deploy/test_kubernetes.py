@@ -168,9 +168,11 @@ def settings_of(base: list[Manifest]) -> dict[str, str]:
 
 
 @each_role
-def test_each_role_has_the_same_settings_and_the_secret_wins(base: list[Manifest], role: str) -> None:
+def test_each_role_has_the_same_settings_and_those_that_the_manifests_rely_on_win(
+    base: list[Manifest], role: str
+) -> None:
     (name,) = of_kind(base, "ConfigMap")
-    sources = [{"configMapRef": {"name": name}}, {"secretRef": {"name": "wecom-welcome"}}]
+    sources = [{"secretRef": {"name": "wecom-welcome"}}, {"configMapRef": {"name": name}}]  # the last one wins
     assert container(base, role)["envFrom"] == sources
 
 
