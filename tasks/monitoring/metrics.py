@@ -5,6 +5,7 @@ or result from the start, at zero: `increase()` sees nothing of one that appears
 """
 
 import platform
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from itertools import product
@@ -43,13 +44,13 @@ FROM_ZERO: Mapping[str, Mapping[str, Sequence[str]]] = {  # counter → its labe
     "lifeboat_total": {"outcome": _OUTCOMES},
 }
 
-Counts = list[tuple[str, dict[str, str], int]]  # (name, labels, value)
+Counts = Mapping[str, Sequence[tuple[dict[str, str], int]]]  # name → (labels, value) of each of its samples
 
 
 def exposition(client: Redis, queues: Queues, of_the_process: Sequence[Metric] = ()) -> bytes:
     """All metrics in Prometheus' text format; `of_the_process`: further ones. Raises redis.RedisError."""
     stored = replies.fields(client.hgetall(keys.COUNTERS))
-    counts = [(*_parse(field), int(value)) for field, value in stored.items()]
+    counts = _by_name(stored)
     apps = tuple(queues.corps)
     now = snapshot.read(client, queues.corps)
     return text(
@@ -90,9 +91,12 @@ class _Ready(Collector):
         return self._metrics
 
 
-def _parse(field: str) -> tuple[str, dict[str, str]]:
-    name, *labels = field.split("|")
-    return name, dict(label.partition("=")[::2] for label in labels)
+def _by_name(stored: Mapping[str, str]) -> Counts:
+    counts: defaultdict[str, list[tuple[dict[str, str], int]]] = defaultdict(list)
+    for field, value in stored.items():
+        name, *labels = field.split("|")
+        counts[name].append((dict(label.partition("=")[::2] for label in labels), int(value)))
+    return counts
 
 
 def _zeros(name: str, apps: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -103,7 +107,7 @@ def _zeros(name: str, apps: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def _counters(counts: Counts, apps: Sequence[str]) -> Iterator[Metric]:
     for name, text in HELP.items():
-        counted = [(labels, value) for other, labels, value in counts if other == name]
+        counted = list(counts.get(name, ()))
         known = {frozenset(labels.items()) for labels, _ in counted}
         rows = counted + [(labels, 0) for labels in _zeros(name, apps) if frozenset(labels.items()) not in known]
         keys = sorted({key for labels, _ in rows for key in labels})
@@ -115,12 +119,14 @@ def _counters(counts: Counts, apps: Sequence[str]) -> Iterator[Metric]:
 
 def _histogram(counts: Counts, apps: Sequence[str]) -> Metric:
     family = HistogramMetricFamily(NAMESPACE + LATENCY, "From receipt of the event to WeCom's ok", labels=["app"])
-    sums = {labels["app"]: value / 1000 for name, labels, value in counts if name == f"{LATENCY}_sum_ms"}
+    sums = {labels["app"]: value / 1000 for labels, value in counts.get(f"{LATENCY}_sum_ms", ())}
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)  # app → limit → how many
+    for labels, value in counts.get(LATENCY, ()):
+        found[labels["app"]][labels["le"]] = value
     for app, total in (dict.fromkeys(apps, 0.0) | sums).items():
-        found = {labels["le"]: v for name, labels, v in counts if name == LATENCY and labels["app"] == app}
         buckets, running = [], 0
         for limit in (*map(str, BUCKETS), "+Inf"):
-            running += found.get(limit, 0)
+            running += found[app].get(limit, 0)
             buckets.append((limit, running))
         family.add_metric([app], buckets=buckets, sum_value=total)
     return family

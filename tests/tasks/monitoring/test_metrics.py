@@ -3,19 +3,19 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks.counters import BUCKETS, CallbackResult, Counters, count, latency
+from tasks.counters import BUCKETS, LATENCY, CallbackResult, Counters, count, latency
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.ledger import Acceptance, Ledger
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.media_renewal import quota_keys
 from tasks.missed.comparison_run import ComparisonRun
-from tasks.monitoring import jobs
+from tasks.monitoring import jobs, metrics
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.metrics import FROM_ZERO, HELP, exposition
 from tasks.monitoring.queue_status import Queues
@@ -287,3 +287,24 @@ def test_what_a_scrape_asks_redis_does_not_grow_with_what_it_holds(redis_client:
         missed(redis_client)
         settled(ledger)
     assert commands() == few
+
+
+class Passes(list[tuple[dict[str, str], int]]):
+    """A counter's samples, which know how often somebody has gone through them."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[tuple[dict[str, str], int]]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_a_scrape_goes_through_the_latencies_as_often_for_many_apps_as_for_one() -> None:
+    def passes(apps: int) -> int:
+        names = [f"app{number}" for number in range(apps)]
+        latencies = Passes(({"app": name, "le": str(limit)}, 1) for name in names for limit in BUCKETS)
+        (*_, last) = metrics._histogram({LATENCY: latencies}, names).samples
+        assert last.labels["app"] == names[-1]
+        return latencies.times
+
+    assert passes(50) == passes(1)
