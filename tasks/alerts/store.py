@@ -10,6 +10,7 @@ A record is a text under a name; `tasks.alerts.records` says what they mean.
 import contextlib
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from redis.typing import EncodableT, FieldT
 
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+
+log = logging.getLogger(__name__)
 
 LEASE = 15.0  # seconds after which another process takes over from one that does not renew its lease
 
@@ -77,17 +80,25 @@ class RedisStore:
 
 
 class FileStore:
-    """`load` of a file that cannot be read is empty; `hold` and `save` raise OSError where the disk takes nothing."""
+    """`load` of a file that cannot be read is empty.
+
+    Where the disk takes nothing, this process keeps the records, and each process of the host may hold them: a full
+    disk keeps the lifeboat from taking customers, and people must hear of that.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "alerts.json"
         self._lock_file = folder / "alerts.lock"
         self._lock: int | None = None
+        self._unwritten: dict[str, str] | None = None  # the records that the disk did not take
 
     def hold(self, seconds: float = LEASE) -> bool:
         if self._lock is not None:
             return True
-        opened = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            opened = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return True
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -97,6 +108,8 @@ class FileStore:
         return True
 
     def load(self) -> dict[str, str]:
+        if self._unwritten is not None:
+            return dict(self._unwritten)
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self._file.read_text("utf-8"))
             if isinstance(found, dict):
@@ -106,8 +119,15 @@ class FileStore:
     def save(self, changes: Mapping[str, str | None]) -> None:
         records = {name: text for name, text in {**self.load(), **changes}.items() if text is not None}
         beside = self._file.with_suffix(".new")
-        beside.write_text(json.dumps(records), "utf-8")
-        beside.replace(self._file)
+        try:
+            beside.write_text(json.dumps(records), "utf-8")
+            beside.replace(self._file)
+        except OSError as error:
+            if self._unwritten is None:
+                log.warning("the course of the alerts cannot be written: %s", error.strerror)
+            self._unwritten = records
+        else:
+            self._unwritten = None
 
     def release(self) -> None:
         if self._lock is not None:

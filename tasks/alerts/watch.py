@@ -129,7 +129,7 @@ class Watch(threading.Thread):
             self._own.release()
 
     def round(self) -> None:
-        """Look, and tell what is new. Raises OSError where the file of a web process cannot be written."""
+        """Look, and tell what is new."""
         try:
             if self._own is not None:
                 self._services.queues.probe()

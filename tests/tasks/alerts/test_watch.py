@@ -315,6 +315,28 @@ def test_without_a_lifeboat_it_tells_that_customers_are_not_taken(
     assert titles(wecom, address) == ["告警：无法受理新客户：Redis 不接收写入，救生艇也不能代替"]
 
 
+@pytest.mark.parametrize("made", ["alerts.new", "alerts.lock", None], ids=["no file", "no lock", "no folder"])
+def test_a_disk_that_takes_nothing_keeps_nobody_from_hearing_of_it(
+    services: Services,
+    wecom: StandIn,
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    made: str | None,
+) -> None:
+    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
+    away = build_services(replace(services.settings, redis_url="redis://127.0.0.1:1"), timeout=0.2)
+    folder = tmp_path / "lifeboat"
+    if made is not None:
+        (folder / made).mkdir(parents=True)  # where a file should be: not even root can write it
+    watch = Watch(away, GroupRobot(address), SENDER, RedisStore(away.redis), FileStore(folder))
+    for _ in range(3):
+        watch.round()
+    assert titles(wecom, address) == ["告警：无法受理新客户：Redis 不接收写入，救生艇也不能代替"]
+    assert caplog.text.count("the course of the alerts cannot be written") == (made != "alerts.lock")
+
+
 def test_a_full_redis_counts_as_gone(own_server: RedisServer, make: Make, services: Services) -> None:
     full = build_services(replace(services.settings, redis_url=own_server.url))
     full.redis.config_set("maxmemory", 1)
