@@ -342,14 +342,14 @@ class Reminders:
             passes = may_pass(error)  # nothing was sent
         if reason is not None and status is ReminderStatus.SENT:
             status = ReminderStatus.FAILED
-        tried_again = False
-        for row, number in rows:
-            next_at = _next_try(row, number, now) if passes else None
-            tried_again |= next_at is not None
-            args = [str(status), reason.to_json() if reason else "", "" if next_at is None else next_at]
-            if self._observer is not None:
+        next_tries = [(row, _next_try(row, number, now) if passes else None) for row, number in rows]
+        if self._observer is not None:
+            for row, next_at in next_tries:  # all of them have ended, even if Redis takes no record
                 self._observer.ended(row, status, reason, next_at is not None)
+        for row, next_at in next_tries:
+            args = [str(status), reason.to_json() if reason else "", "" if next_at is None else next_at]
             self._record(keys=[keys.event(row.id)], args=args)
+        tried_again = any(next_at is not None for _, next_at in next_tries)
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
         return Told(member, len(rows), status, reason, tried_again)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import redis
 
 from tasks.celery import make_app
 from tasks.followups.worker import FollowUpWorker
@@ -160,6 +161,21 @@ def test_a_reminder_that_will_be_sent_again(worker: Worker, events: Kept) -> Non
     worker.wecom.faults(busy=1, paths=("message/send",))
     reminders(services).tell([told], "李敏")
     assert events.of(REMIND, f"{told}-reminder") == ["begun 0", "retried failed('wecom_error', -1)"]
+
+
+def test_reminders_that_cannot_be_recorded_have_ended_all_the_same(
+    worker: Worker, events: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise redis.ConnectionError
+
+    services = replace(worker.services, reminder_observer=ReminderEvents(events))
+    told = [missed(services.redis, ago=600) for _ in range(3)]
+    one = reminders(services)
+    monkeypatch.setattr(one, "_record", refuse)
+    with pytest.raises(redis.ConnectionError):
+        one.tell(told, "李敏")
+    assert [events.of(REMIND, f"{event}-reminder")[-1] for event in told] == ["succeeded sent"] * 3
 
 
 def test_a_job_that_fails_is_a_failure_without_its_words(events: Kept) -> None:
