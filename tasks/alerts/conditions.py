@@ -205,6 +205,6 @@ def _callbacks(name: str, app: AppReading, past: Past, usual: int | None) -> Fin
 
 def judge_locally(local: Local) -> Iterator[Finding]:
     """The findings of one host."""
-    stands_in = local.in_use or (local.away > 0 and local.can_take)
-    yield Finding(Alert.LIFEBOAT_IN_USE, stands_in)
-    yield Finding(Alert.INTAKE_FAILING, local.away > 0 and not stands_in)
+    is_away = local.away > 0
+    yield Finding(Alert.LIFEBOAT_IN_USE, local.in_use or (is_away and local.can_take))
+    yield Finding(Alert.INTAKE_FAILING, is_away and not local.can_take)  # though it may have events of before

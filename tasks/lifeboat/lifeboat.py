@@ -43,6 +43,7 @@ REFRESH_ALL = 30.0  # and of what is renewed by others: tokens, media, names
 PATIENCE = 1.5  # seconds since the hand-over in which a worker that has the event will have greeted
 AT_ONCE = 500  # events at a look
 IN_USE = 10.0  # seconds since the last event for which it counts as in use, when nothing waits
+FULL = 30.0  # seconds after an event that the journal did not take, for which the next is not expected to fare better
 
 
 @dataclass(slots=True)
@@ -97,6 +98,7 @@ class Lifeboat:
         self._coming = 0  # events that are on their way into the own journal
         self._handed_over: dict[str, tuple[ContactAdded, float, float]] = {}  # id → event, its receipt by both clocks
         self._last: float | None = None  # monotonic; when the last event was taken
+        self._full_at: float | None = None  # monotonic; when the journal did not take the last event
         self._waits_for = ""  # why the last round could not go on
         self._refreshed: float | None = None
         self._refreshed_all: float | None = None
@@ -141,6 +143,8 @@ class Lifeboat:
 
     def can_take(self) -> bool:
         """Whether events could be greeted here, if Redis took none."""
+        if self._full_at is not None and time.monotonic() - self._full_at < FULL:
+            return False
         return any(self._known.revision(app) is not None for app in self._clients) and not self._known.is_paused
 
     def status(self) -> Status:
@@ -163,12 +167,14 @@ class Lifeboat:
             self._coming += 1
         try:
             self._own.journal.append(entries.event_taken(recorded))
+            self._full_at = None
             if self._greetings.add(recorded, received, self._own.journal):
                 if not self.is_in_use_here():
                     log.error("Redis takes no events: this process greets by itself")
                 self._last = time.monotonic()
                 self._count(self._own, 1)
         except JournalError as error:
+            self._full_at = time.monotonic()
             log.error("the lifeboat's journal takes no event: %s", error)
             return False
         finally:

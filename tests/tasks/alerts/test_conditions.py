@@ -208,7 +208,8 @@ def test_silence_counts_from_when_somebody_watched():
         (Local(), set()),
         (Local(away=5.0, can_take=True), {Alert.LIFEBOAT_IN_USE}),
         (Local(in_use=True), {Alert.LIFEBOAT_IN_USE}),  # Redis is back, the records are not in it yet
-        (Local(away=5.0, in_use=True), {Alert.LIFEBOAT_IN_USE}),
+        (Local(away=5.0, in_use=True, can_take=True), {Alert.LIFEBOAT_IN_USE}),
+        (Local(away=5.0, in_use=True), {Alert.LIFEBOAT_IN_USE, Alert.INTAKE_FAILING}),  # its disk is full meanwhile
         (Local(away=5.0), {Alert.INTAKE_FAILING}),
     ],
 )

@@ -252,10 +252,24 @@ def test_a_disk_that_is_full_refuses(onboard: Worker, boat: Lifeboat, monkeypatc
         raise JournalError("No space left on device")
 
     record, event = added(onboard)
-    monkeypatch.setattr(boat._own.journal, "append", refuse)
-    assert not boat.take(event)
+    assert boat.can_take()
+    with monkeypatch.context() as full:
+        full.setattr(boat._own.journal, "append", refuse)
+        assert not boat.take(event)
     assert not boat.took(event)
     assert onboard.results(record) == []
+    assert not boat.can_take(), "nor would it take the next one, which load balancers and alerts are told"
+    assert not boat.status().ready
+    assert boat.take(added(onboard)[1])
+    assert boat.can_take(), "there is room again"
+    finished(boat)
+
+
+def test_after_a_while_it_is_tried_whether_the_disk_is_still_full(boat: Lifeboat) -> None:
+    boat._full_at = time.monotonic() - module.FULL / 2
+    assert not boat.can_take()
+    boat._full_at = time.monotonic() - module.FULL - 1
+    assert boat.can_take()
 
 
 def test_what_takes_long_now_counts_as_what_took_long(
