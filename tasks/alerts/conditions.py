@@ -55,7 +55,7 @@ BEHIND = 0.5  # of the window: the oldest has waited so long
 MEMORY = 0.85  # of what Redis may use
 JOB_LEAST, JOB_RUNS = 900.0, 3  # seconds, or so many times the time between two runs, whichever is longer
 QUIET = 3600.0  # seconds without a callback below which nobody asks what is usual
-UNWATCHED = 30.0  # seconds without a reading after which what was before it counts for nothing
+UNWATCHED = 30.0  # seconds without a reading, more than were meant, after which what was before it counts for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,13 @@ class Finding:
     since: float | None = None
 
 
-def remembered(past: Past | None, reading: Reading) -> Past:
-    """What to remember after a reading. Counts that fell are another Redis': they begin anew."""
+def remembered(past: Past | None, reading: Reading, pause: float = 0.0) -> Past:
+    """What to remember after a reading. Counts that fell are another Redis': they begin anew.
+
+    pause: seconds that were left to pass between the last two readings.
+    """
     now = reading.now
-    watched_from = past.watched_from if past is not None and 0 <= now - past.at <= UNWATCHED else now
+    watched_from = past.watched_from if past is not None and 0 <= now - past.at <= pause + UNWATCHED else now
     apps = {
         name: _counts(past.apps.get(name) if past is not None else None, app, now) for name, app in reading.apps.items()
     }

@@ -106,6 +106,7 @@ class Watch(threading.Thread):
         self._lifeboat = lifeboat
         self._usual = Usual(services)
         self._read_at = 0.0  # monotonic; before it nothing is read
+        self._pause = 0.0  # seconds before it without a reading
         self._took = 0.0  # seconds, the last reading
         self._abstains_until = 0.0  # monotonic; it did not reach the robot, perhaps another process does
         self._answered_at = time.monotonic()
@@ -151,11 +152,12 @@ class Watch(threading.Thread):
         reading = read(self._services)
         known = self._shared.load()
         before = records.past_of(known)
-        past = remembered(before, reading)
+        past = remembered(before, reading, self._pause + self._took)
         findings = list(judge(reading, past, self._usual.of(reading, past)))
         self._shared.save(records.changes_of(before, past))
         self._took = time.monotonic() - began
-        self._read_at = time.monotonic() + min(self._took / SHARE, SLOWEST)
+        self._pause = min(self._took / SHARE, SLOWEST)
+        self._read_at = time.monotonic() + self._pause
         if not self._desk.follow(findings, reading.now, known):
             self._abstains_until = time.monotonic() + RETRY
             self._shared.release()

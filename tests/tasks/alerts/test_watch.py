@@ -165,6 +165,25 @@ def test_a_process_that_was_killed_is_followed_after_its_lease(
     assert titles(wecom, address) == [GONE]
 
 
+def test_where_readings_are_slow_and_so_far_apart_it_still_counts_for_how_long_something_lasts(
+    services: Services, make: Make, wecom: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of apps, or a Redis that is far away, a reading takes seconds."""
+    consumed(services, 0)
+    watch = make()
+    monkeypatch.setattr(watches, "SHARE", 1e-9)  # as if it took very long
+    watch.round()
+    assert watch._read_at - time.monotonic() == pytest.approx(watches.SLOWEST, abs=5)
+    stored = past_of(replies.fields(services.redis.hgetall(keys.ALERTS)))
+    assert stored is not None
+    before = stored.at - watches.SLOWEST  # it is a minute later
+    services.redis.hset(keys.ALERTS, "past", f'{{"watched_from": {before}, "at": {before}}}')
+    consumed(services, watches.SLOWEST)
+    watch._read_at = 0.0
+    watch.round()
+    assert titles(wecom, address) == [GONE]
+
+
 def test_a_robot_that_does_not_answer_is_tried_again_and_the_log_has_no_key(
     services: Services, make: Make, wecom: StandIn, address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
