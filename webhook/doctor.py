@@ -327,14 +327,22 @@ def _wecom(client: WeComClient) -> Iterator[Finding]:
     except WeComError as error:
         yield _refused(TOKEN, error)
         return
-    yield Finding(TOKEN, True)
+    refusal = client.tokens.refusal()
+    if refusal is not None:  # the present token may have an hour to go, but nothing comes after it
+        yield _refused(TOKEN, refusal)
+        return
     try:
         members = client.with_deadline(time.monotonic() + PATIENCE).external_contact.get_follow_user_list()[
             "follow_user"
         ]
     except WeComError as error:
+        if client.tokens.refusal() is not None:  # the token had ended early, and there is no other
+            yield _refused(TOKEN, error)
+            return
+        yield Finding(TOKEN, True)
         yield _refused(PERMISSION, error)
         return
+    yield Finding(TOKEN, True)
     yield Finding(PERMISSION, True)
     if members:
         yield Finding(MEMBERS, True, str(len(members)))

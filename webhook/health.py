@@ -53,7 +53,7 @@ def can_greet() -> tuple[Response, int]:
         (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in media_alarms(one))
     return _answer(
         missing,
-        remarks=[*_remarks(services), *map(_said_of, silent), *_limited(reading)],
+        remarks=[*_remarks(services), *_refused(services, reading), *map(_said_of, silent), *_limited(reading)],
         waiting=reading.waiting,
         in_flight=reading.in_flight,
         oldest_seconds=reading.oldest,
@@ -97,6 +97,16 @@ def _remarks(services: Services) -> list[str]:
         left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
         remarks.append(f"the lane {lane} is paused {left}")
     return remarks
+
+
+def _refused(services: Services, reading: Reading) -> list[str]:
+    """For which apps WeCom refuses a new access token, while the one that they have has not ended."""
+    return [
+        f"app {app}: WeCom refuses a new access token ({refusal.errcode}), and the present one ends in {left:.0f} s at "
+        "the latest: see `wecom-welcome check`"
+        for app, left in reading.tokens.items()
+        if left is not None and (refusal := services.clients[app].tokens.refusal()) is not None
+    ]
 
 
 def _limited(reading: Reading) -> list[str]:

@@ -180,6 +180,20 @@ def test_without_a_token_nobody_can_be_greeted(web):
     assert [line.split(":")[0] for line in answer.json["missing"]] == ["app default has no access token"]
 
 
+def test_a_refused_secret_is_named_although_the_present_token_lives(web, wecom):
+    worker_took_a_message(web)
+    token_is_fetched(web, wecom)
+    app = web.services.settings.apps["default"]
+    wecom.register(App(corp_id=app.corp_id, secret="the-new-secret"))
+    tokens = build_services(replace(web.services.settings, api_base=wecom.base_url)).clients["default"].tokens
+    with pytest.raises(WeComError):
+        tokens.renew(tokens.get(time.monotonic() + 5), time.monotonic() + 5)
+    answer = web.get("/readyz")
+    assert answer.status_code == 200
+    (remark,) = [line for line in answer.json["remarks"] if "access token" in line]
+    assert remark.startswith("app default: WeCom refuses a new access token (40001), and the present one ends in ")
+
+
 def test_a_token_that_ended_does_not_count(web, wecom):
     worker_took_a_message(web)
     token_is_fetched(web, wecom, lives=3)

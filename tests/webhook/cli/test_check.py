@@ -15,6 +15,7 @@ from tasks.monitoring import jobs
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
+from tests.simulator.world import App
 from tests.support.cli import run
 from tests.support.ledger import refused_for_its_limit
 from tests.support.outbound_proxy import OutboundProxy
@@ -91,6 +92,17 @@ def test_a_wrong_secret_is_found_with_wecoms_errcode_and_the_cure(registered):
     assert finding.startswith("✗ access token: ")
     assert "40001" in finding
     assert "\n    → " in finding
+
+
+def test_a_secret_that_was_reset_is_found_although_there_is_a_token(registered, wecom):
+    """At once, by the call that WeCom refuses with the old token, and from then on by what is remembered."""
+    assert findings(run("check", **registered))["access token"] == "✓ access token"
+    wecom.register(App(corp_id=registered["WECOM_CORP_ID"], secret="the-new-secret"))
+    wecom.revoke_tokens()
+    for _ in range(2):
+        found = findings(run("check", **registered))
+        assert found["access token"].startswith("✗ access token: 40001")
+        assert "IP allow-list and permission for customer contact" not in found
 
 
 def test_members_out_of_range_stop_a_welcome(registered, wecom):
