@@ -4,7 +4,7 @@
                                                   begins anew within the hour ──▶ AGAIN, and calm for an hour ──▶ OVER
 
 So what comes and goes is told three times in the first hour at most, and once an hour from then on. An episode that is
-over before anybody was told leaves no trace.
+over before anybody was told leaves no trace. A time of the future is of a clock that was wrong: nobody waits for it.
 """
 
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ def _lasts(episode: Episode | None, now: float, patience: Patience, since: float
     if _waits(episode, now):
         return episode, None
     if not episode.told:
-        if now - episode.since < patience.after:
+        if 0 <= now - episode.since < patience.after:
             return episode, None
         return episode, Notice.AGAIN if episode.restless else Notice.BEGAN
     return episode, None if _lately(episode, now) else Notice.LASTS
@@ -85,7 +85,7 @@ def _clear(episode: Episode | None, now: float, patience: Patience) -> tuple[Epi
         episode = replace(episode, clear_since=now)
     since = episode.clear_since or now
     steady = HOUR if episode.restless else patience.steady
-    if now - since < steady or _waits(episode, now):
+    if 0 <= now - since < steady or _waits(episode, now):
         return episode, None
     return (None, None) if now - since > steady + LATE else (episode, Notice.OVER)
 

@@ -106,6 +106,17 @@ def test_a_clock_that_was_ahead_silences_nobody():
     assert step(episode, True, 500.0, Patience())[1] is LASTS
 
 
+def test_a_clock_that_is_set_back_while_it_waits_keeps_nobody_waiting():
+    patience = Patience(after=60, steady=60)
+    waits, nothing = step(None, True, 9000.0, patience)
+    assert (waits, nothing) == (Episode(9000.0), None)
+    assert step(waits, True, 5400.0, patience) == (waits, BEGAN)
+    over, nothing = step(Episode(1.0, told_at=2.0, told=True), False, 9000.0, patience)
+    assert over is not None
+    assert (over.clear_since, nothing) == (9000.0, None)
+    assert step(over, False, 5400.0, patience) == (over, OVER)
+
+
 def test_it_begins_when_the_reading_says():
     episode, notice = step(None, True, 100.0, Patience(after=60), since=30.0)
     assert (episode, notice) == (Episode(since=30.0), BEGAN)
