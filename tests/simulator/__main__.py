@@ -32,6 +32,9 @@ The product beside it: register the app, put its settings and a book into .env, 
   wecom-welcome check
   curl -d '{"user_id": "zhangsan"}' http://127.0.0.1:9000/simulator/add
   curl http://127.0.0.1:9000/simulator/summary
+A group robot for ALERT_WEBHOOK, and what was sent to it:
+  curl -d '{}' http://127.0.0.1:9000/simulator/robot
+  curl http://127.0.0.1:9000/simulator/alerts
 """
 
 

@@ -102,7 +102,7 @@ def _list_option() -> click.Option:
 def _like(name: str, known: Mapping[str, Entry]) -> str:
     near = [path for path in known if path.endswith(f"/{name.rpartition('/')[2]}")]
     near = near or list(filter(None, [nearest(name, known, 0.75)]))
-    return f". Do you mean {' or '.join(near[:3])}?" if near else ""
+    return f". Did you mean {' or '.join(near[:3])}?" if near else ""
 
 
 # ------------------------------------------------------------------------------------------------ a method's command

@@ -62,7 +62,7 @@ STATE = click.option(
     "--state",
     metavar="STATE",
     callback=_words(STATE_LIMIT),
-    help="What comes with the event, and rules ask for. Default: one is made up.",
+    help="What comes with the event, and rules ask for. Default: one is generated.",
 )
 VERIFY = "Whether customers are added without the member's confirmation."
 PNG = click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write the QR code to this file.")

@@ -8,7 +8,7 @@ from tasks import settings
 from tasks.messages import Message
 from tasks.settings import SettingsError
 from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app
-from webhook.cli.terminal import marked, say, say_json
+from webhook.cli.terminal import counted, marked, say, say_json
 
 SETTINGS = Message("settings")
 
@@ -39,7 +39,9 @@ def check(as_json: bool, app_name: str | None) -> None:
     except SettingsError as error:
         for problem in error.problems:
             tell(doctor.Finding(SETTINGS, False, problem))
-        raise CommandFailure(f"{len(error.problems)} settings are missing or malformed; see above") from None
+        number = len(error.problems)
+        verb = "is" if number == 1 else "are"
+        raise CommandFailure(f"{counted(number, 'setting')} {verb} missing or malformed; see above") from None
     tell(doctor.Finding(SETTINGS, True))
     for line in settings.unknown():
         cure = Message("take it away, or correct its name; deploy/README.md lists the settings")

@@ -15,7 +15,7 @@ from tasks.missed.reminders import reminder_status
 from tasks.services import Services, build_services
 from tasks.settings import Settings
 from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app, record, with_redis
-from webhook.cli.terminal import Progress, padded, say, say_json
+from webhook.cli.terminal import Progress, counted, padded, say, say_json
 from webhook.delivery_record import reason_text
 from webhook.outcomes import outcome_text
 from webhook.reason_texts import describe
@@ -45,8 +45,8 @@ def missed(done: bool, limit: int, as_json: bool, compare: bool, app_name: str |
     if compare:
         with Progress("customers compared", at_once=True) as progress:
             run = _compared(services, app.name, progress)
-        said = f"{run.customers} customers of {run.members} members compared: {run.new} new, "
-        say(said + f"{run.found} never announced, {run.left_out} members left out", err=True)
+        said = f"{counted(run.customers, 'customer')} of {counted(run.members, 'member')} compared: {run.new} new, "
+        say(said + f"{run.found} never announced, {counted(run.left_out, 'member')} left out", err=True)
     work = services.app(app.name).work_list
     cursor: str | None = None
     shown = 0

@@ -14,7 +14,7 @@ from tasks.services import Services, build_services
 from tasks.state import backup as storage
 from tasks.state import erasure
 from webhook.cli.common import APP, CommandFailure, named_app, record, with_redis
-from webhook.cli.terminal import Progress, say
+from webhook.cli.terminal import Progress, counted, say
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
 STDOUT = Path("-")
@@ -107,7 +107,7 @@ def forget(external_userid: str, app_name: str | None) -> None:
             "! Redis' append-only file has it until it is rewritten: run BGREWRITEAOF, or have the provider do it",
             err=True,
         )
-    say(f"{erased} rows erased" if erased else "nothing is kept about this customer")
+    say(f"{counted(erased, 'row')} erased" if erased else "nothing is kept about this customer")
 
 
 def _services(app_name: str | None) -> Services:

@@ -22,7 +22,7 @@ from tasks.wecom import WeComError
 from webhook.cli import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
-from webhook.cli.terminal import Colour, Painted, Progress, padded, say, say_document, say_json
+from webhook.cli.terminal import Colour, Painted, Progress, counted, padded, say, say_document, say_json
 from webhook.reason_texts import describe
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
@@ -53,7 +53,7 @@ def validate(file: Path, app_name: str | None) -> None:
     Example:  wecom-welcome templates validate book.yaml
     """
     book, _ = read_book(file)  # the same for every app
-    say(f"{file}: {len(book.templates)} templates, {len(book.rules)} rules, nothing wrong")
+    say(f"{file}: {counted(len(book.templates), 'template')}, {counted(len(book.rules), 'rule')}, nothing wrong")
     _remark(book, None)
 
 
@@ -122,7 +122,7 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
             record(app.shared, Act.EXPORTED, app.name, number=number)
             say_document(source)
             if about.files:
-                say(f"and {len(about.files)} files: `templates export book.zip` has them too", err=True)
+                say(f"and {counted(len(about.files), 'file')}: `templates export book.zip` has them too", err=True)
             return
         if file.suffix == ".zip":
             kept = app.group_sync.kept()
@@ -130,7 +130,9 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
             bundle = replace(app.shared.books.bundle(app.name, number), source=source)
             content = files.to_zip(bundle, files.GroupIDs(app.settings.corp_id, app.name, ids))
         elif about.files:
-            raise CommandFailure(f"this book shows {len(about.files)} files: export it as .zip, such as book.zip")
+            raise CommandFailure(
+                f"this book shows {counted(len(about.files), 'file')}: export it as .zip, such as book.zip"
+            )
         else:
             content = source.encode()
         file.write_bytes(content)
@@ -139,7 +141,7 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(app.shared, Act.EXPORTED, app.name, file.name, number)
-    say(f"{file}: revision {number} of {app.name}, {len(about.files)} files")
+    say(f"{file}: revision {number} of {app.name}, {counted(len(about.files), 'file')}")
 
 
 @templates.command("list")

@@ -54,6 +54,15 @@ def say(*lines: object, err: bool = False) -> None:
         click.echo("".join(_part(one, coloured, stream.encoding) for one in parts), err=err, color=coloured)
 
 
+def counted(number: int, noun: str) -> str:
+    """The number and the noun, in the plural unless there is one.
+
+    >>> counted(1, "rule"), counted(0, "rule")
+    ('1 rule', '0 rules')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def marked(line: str) -> tuple[object, ...]:
     """A line that begins with one of the marks ✓ ✗ !, which has its colour; another as it is."""
     colour = {"✓": Colour.FINE, "✗": Colour.WRONG, "!": Colour.REMARK}.get(line[:1])

@@ -147,7 +147,7 @@ def test_a_wecom_that_is_away_is_one_line(environ: dict[str, str]) -> None:
     ("arguments", "said"),
     [
         (["externalcontact/nothing"], "no such method: externalcontact/nothing; `wecom-welcome api --list` shows all"),
-        (["get_by_user"], "Do you mean externalcontact/batch/get_by_user?"),
+        (["get_by_user"], "Did you mean externalcontact/batch/get_by_user?"),
         (["externalcontact/get"], "Missing option '--external_userid'"),
         (["user/list", "--department_id", "x"], "'x' is not a valid integer"),
         (["externalcontact/send_welcome_msg", "--template", "{"], "not JSON"),

@@ -233,6 +233,12 @@ def test_the_doctor_names_every_setting_that_is_missing():
     assert result.stderr == "wecom-welcome: 4 settings are missing or malformed; see above\n"
 
 
+def test_the_doctor_counts_one_wrong_setting(registered):
+    result = run("check", **registered, WELCOME_BOK="book.yaml")
+    assert result.stdout == "✗ settings: WELCOME_BOK is not a setting; did you mean WELCOME_BOOK?\n"
+    assert result.stderr == "wecom-welcome: 1 setting is missing or malformed; see above\n"
+
+
 def test_the_doctor_leaves_no_trace_among_the_events(registered, redis_client):
     run("check", **registered)
     assert redis_client.keys(keys.event("*")) == []

@@ -43,7 +43,7 @@ def test_a_comparison_can_be_run_by_hand(environ, redis_client, wecom):
     wecom.add(push=False, created_at=int(time.time()) - 3600, external_user_id="wm-lost")
     result = run("missed", "--compare", **environ)
     assert result.exit_code == 0
-    assert "1 customers of 1 members compared: 1 new, 1 never announced, 0 members left out" in result.stderr
+    assert "1 customer of 1 member compared: 1 new, 1 never announced, 0 members left out" in result.stderr
     assert "wm-lost" in result.stdout
     assert "unannounced" in result.stdout
 

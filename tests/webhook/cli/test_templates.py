@@ -250,7 +250,7 @@ def test_an_exported_zip_takes_the_ids_along_and_another_app_does_not_take_them_
 
 def test_a_book_in_order_is_said_to_be_so(tmp_path):
     (tmp_path / "book.yaml").write_text(BOOK, "utf-8")
-    assert cli.run("templates", "validate", "book.yaml").stdout == "book.yaml: 1 templates, 1 rules, nothing wrong\n"
+    assert cli.run("templates", "validate", "book.yaml").stdout == "book.yaml: 1 template, 1 rule, nothing wrong\n"
 
 
 @pytest.mark.parametrize(
