@@ -39,7 +39,7 @@ JOBS = {  # task → what it does
     "tasks.upkeep.watch_memory": lazy_gettext("Watch the memory of Redis"),
     "tasks.upkeep.watch_media": lazy_gettext("Watch media"),
     "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
-    "tasks.upkeep.compare_customers": lazy_gettext("See to the nightly comparison"),
+    "tasks.upkeep.compare_customers": lazy_gettext("Run the nightly comparison when it is due"),
     "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
     "tasks.upkeep.log_commands": lazy_gettext("Log what commands did"),
 }
