@@ -10,6 +10,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tasks import services as build
@@ -39,22 +40,44 @@ def refresh_tokens(services: Services) -> bool:
     Near its end gettoken may give the same one. So a token that ends before the next run is followed at its end, by a
     thread: between two tokens nobody is without one for a minute. → whether every app has one that all processes share.
     """
-    following = {thread.name for thread in threading.enumerate()}
-    clients = services.clients
-    with ThreadPoolExecutor(min(TOKENS_AT_ONCE, len(clients)), thread_name_prefix="tokens") as pool:
-        lefts = pool.map(_refresh_token, clients, (client.tokens for client in clients.values()))
-    for (name, client), left in zip(clients.items(), lefts, strict=True):
-        thread = f"token of {name}"
-        if left < TOKEN_FOLLOWED and thread not in following:
-            threading.Thread(target=_follow, args=(name, client.tokens, left), name=thread, daemon=True).start()
-    return all(client.tokens.is_shared() for client in services.clients.values())
+    tokens = {name: client.tokens for name, client in services.clients.items()}
+    followed = {app for thread in threading.enumerate() if isinstance(thread, _Follower) for app in thread.apps}
+    lefts = _refresh(tokens)
+    ending = {app: left for app, left in lefts.items() if left < TOKEN_FOLLOWED and app not in followed}
+    if ending:
+        _Follower(tokens, ending).start()
+    return all(one.is_shared() for one in tokens.values())
 
 
-def _follow(app: str, tokens: TokenStore, left: float) -> None:
-    """Fetch the next token when this one has ended, until one lasts or none is to be had."""
-    while left < TOKEN_FOLLOWED:
-        time.sleep(left + AT_ITS_END)
-        left = _refresh_token(app, tokens)
+class _Follower(threading.Thread):
+    """Fetches the next token of each app when its own has ended, until one lasts or none is to be had.
+
+    One thread for all that a run has found: thousands that were fetched together end together. `ending`: app → seconds.
+    """
+
+    def __init__(self, tokens: Mapping[str, TokenStore], ending: Mapping[str, float]) -> None:
+        super().__init__(name="tokens at their end", daemon=True)
+        self.apps = tuple(ending)
+        self._tokens = tokens
+        now = time.monotonic()
+        self._ends = {app: now + left for app, left in ending.items()}
+
+    def run(self) -> None:
+        while self._ends:
+            time.sleep(max(0.0, min(self._ends.values()) - time.monotonic()) + AT_ITS_END)
+            now = time.monotonic()
+            ended = [app for app, end in self._ends.items() if end <= now]
+            for app, left in _refresh({app: self._tokens[app] for app in ended}).items():
+                if left < TOKEN_FOLLOWED:
+                    self._ends[app] = time.monotonic() + left
+                else:
+                    del self._ends[app]
+
+
+def _refresh(tokens: Mapping[str, TokenStore]) -> Mapping[str, float]:
+    """App → seconds left; some at a time."""
+    with ThreadPoolExecutor(min(TOKENS_AT_ONCE, len(tokens)), thread_name_prefix="tokens") as pool:
+        return dict(zip(tokens, pool.map(_refresh_token, tokens, tokens.values()), strict=True))
 
 
 def _refresh_token(app: str, tokens: TokenStore) -> float:

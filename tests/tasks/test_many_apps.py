@@ -82,3 +82,29 @@ def test_tokens_are_fetched_side_by_side_so_that_one_app_does_not_hold_up_the_ot
     together = threading.Barrier(4)
     clients = {f"app{n}": SimpleNamespace(tokens=AtOnce(together)) for n in range(4)}
     assert upkeep.refresh_tokens(cast(Services, SimpleNamespace(clients=clients)))
+
+
+class Ending:
+    """A token that ends in half a second; the one after it lasts."""
+
+    def __init__(self) -> None:
+        self.lefts = [0.5, 0.4]
+
+    def refresh(self, ahead: float, by: float) -> float:
+        return self.lefts.pop(0) if self.lefts else 7200.0
+
+    def is_shared(self) -> bool:
+        return True
+
+
+def test_tokens_that_end_together_are_followed_by_one_thread() -> None:
+    """Systemd and containers let this role have 256."""
+    clients = {f"app{n}": SimpleNamespace(tokens=Ending()) for n in range(300)}
+    before = set(threading.enumerate())
+    for _ in range(2):  # by two runs, too
+        assert upkeep.refresh_tokens(cast(Services, SimpleNamespace(clients=clients)))
+        assert len(set(threading.enumerate()) - before) <= 1
+    (follower,) = set(threading.enumerate()) - before
+    follower.join(20)
+    assert not follower.is_alive(), "those that last are left to the schedule"
+    assert not any(client.tokens.lefts for client in clients.values())

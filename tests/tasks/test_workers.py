@@ -57,7 +57,7 @@ def test_a_token_is_followed_at_its_end_although_nobody_calls_and_upkeep_runs_on
     for _ in range(3):  # by several runs, and one thread all the same
         assert upkeep.refresh_tokens(services)
     first = tokens.get(time.monotonic() + 5)
-    followers = [thread for thread in threading.enumerate() if thread.name == "token of default"]
+    followers = [thread for thread in threading.enumerate() if thread.name == "tokens at their end"]
     assert len(followers) == 1
     (key,) = redis_client.keys("wecom:token:*")
     until(lambda: redis_client.hget(key, "value") not in (None, first), what="the next token")
@@ -109,15 +109,15 @@ from tasks import celery, workers
 from tasks import liveness
 from tasks.liveness import Stamp
 from tasks.settings import load
-liveness.TO_COME_ROUND = 1.0
+liveness.TO_COME_ROUND = 3.0  # the consumer comes round every two seconds
 registered = celery.PromptConsumer.register_with_event_loop
 def register(self, hub):
     registered(self, hub)
     if sys.argv[1] == "consumer":
-        hub.call_later(1.0, time.sleep, 600)
+        hub.call_later(2.5, time.sleep, 600)
 celery.PromptConsumer.register_with_event_loop = register
 if sys.argv[1] == "dispatcher":
-    workers.Dispatcher._take = lambda self, _: time.sleep(600)
+    workers.Dispatcher._take = lambda self, poll_again_within: time.sleep(600)
 workers.welcome(load(), Stamp())
 """
 
