@@ -1,12 +1,12 @@
 """Counters, added up in Redis, so that every process counts into one place and a restart keeps them.
 
     count("outcomes_total", app="sales", outcome="sent")     → the name of one counter, as a field of a hash
-    Counters                                                 a process' own counts, written to Redis once a second
+    Counters                                                 a process' own counts, written to Redis every second or two
 
     Redis   welcome:counters        a hash: the name of a counter → its value
             welcome:last-callback   a hash: app → ms of Redis' clock at which WeCom last sent it an event
 
-A process that is killed loses the counts of its last second; outcomes and latencies are counted with the outcome
+A process that is killed loses its last counts; outcomes and latencies are counted with the outcome
 itself, in one step, and lose nothing. `tasks.monitoring.metrics` exports them.
 """
 

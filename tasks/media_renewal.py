@@ -1,8 +1,8 @@
 """Media renewal: uploads the files that welcome books show before a customer is greeted, and again before they expire.
 
-    MediaRenewer  a thread of role upkeep. Every second it compares the current books' files with their records, and
-                  uploads what is missing, refused or old enough. One of several processes does it, holding a lock,
-                  in threads of its own: nothing else waits for an upload
+    MediaRenewer  a thread of role upkeep. Every two seconds it compares the current books' files with their records,
+                  and uploads what is missing, refused or old enough. One of several processes does it, holding a
+                  lock, in threads of its own: nothing else waits for an upload
     media_status  the status of one app's media, for /readyz, /metrics and `check`
 
 An import or a rollback needs to notify nothing: the next check finds it. Images that fit get a permanent URL

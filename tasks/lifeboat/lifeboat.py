@@ -4,7 +4,7 @@
                    or False: it cannot be greeted so, and WeCom is to send it again
     handed_over    it did not fail; if Redis goes before a worker has greeted the customer, the event is taken as well
     a thread       greets, with what was last known, and records the result: see `tasks.lifeboat.greetings`
-    round          once a second: reads from Redis what a greeting needs; takes the journal into the ledger when Redis
+    round          every two seconds: reads from Redis what a greeting needs; takes the journal into the ledger when it
                    is back; takes over the journals of processes that were killed, and greets who waits in them
 
 A welcome code works once, so whoever else greets the same customer greets nobody twice, and no agreement is needed: a
