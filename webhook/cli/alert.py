@@ -11,13 +11,13 @@ from tasks.settings import Settings
 from tasks.storage import connections
 from tasks.wecom import WeComError
 from webhook.alert_texts import not_sent
-from webhook.cli.common import APP, CommandFailure, account, named_app
+from webhook.cli.common import APP_OF_ALL, CommandFailure, account, named_app
 from webhook.cli.terminal import say
 
 
 @click.command()
 @click.option("--test", is_flag=True, required=True, help="Send a test alert now.")
-@APP
+@APP_OF_ALL
 def alert(test: bool, app_name: str | None) -> None:
     """Send a test alert to ALERT_WEBHOOK, the group robot (群机器人) that the system's alerts go to.
 

@@ -33,6 +33,7 @@ def not_empty(_: click.Context, __: click.Parameter, value: Given) -> Given:
 
 
 APP = click.option("--app", "app_name", metavar="NAME", help="Which app, where several are configured.")
+APP_OF_ALL = click.option("--app", "app_name", metavar="NAME", help="Without effect: this is about all apps.")
 
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

@@ -14,7 +14,7 @@ from tasks.books.media_store import MediaFull
 from tasks.liveness import Stamp, open_stamp
 from tasks.settings import Settings
 from tasks.storage import connections, formats, keys, troubles
-from webhook.cli.common import APP, CommandFailure, found_redis, named_app, read_book, redis_failure
+from webhook.cli.common import APP_OF_ALL, CommandFailure, found_redis, named_app, read_book, redis_failure
 from webhook.cli.terminal import say
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ LISTEN_WITHIN = 2.0  # seconds for the web role before this one to let go of the
 @click.option(
     "--port", metavar="PORT", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port."
 )
-@APP
+@APP_OF_ALL
 def up(host: str, port: int, app_name: str | None) -> None:
     """The whole system on one machine, supervised.
 
@@ -58,7 +58,7 @@ def up(host: str, port: int, app_name: str | None) -> None:
 @click.option(
     "--port", metavar="PORT", default=8000, show_default=True, type=click.IntRange(1, 65535), help="web: the port."
 )
-@APP
+@APP_OF_ALL
 def role(name: str, host: str, port: int, app_name: str | None) -> None:
     """One role in the foreground: what compose, systemd and Kubernetes start.
 

@@ -13,7 +13,7 @@ from tasks.lifeboat.journal import has_events
 from tasks.services import Services, build_services
 from tasks.state import backup as storage
 from tasks.state import erasure
-from webhook.cli.common import APP, CommandFailure, named_app, record, with_redis
+from webhook.cli.common import APP, APP_OF_ALL, CommandFailure, named_app, record, with_redis
 from webhook.cli.terminal import Progress, counted, say
 
 PATIENCE = 30.0  # seconds for an answer of Redis: some values are files
@@ -23,7 +23,7 @@ STDOUT = Path("-")
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
-@APP
+@APP_OF_ALL
 def backup(file: Path, force: bool, app_name: str | None) -> None:
     """Write everything that is state to FILE: books with their history and media, the ledger, totals.
 
@@ -61,7 +61,7 @@ def backup(file: Path, force: bool, app_name: str | None) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the state that is there already.")
-@APP
+@APP_OF_ALL
 def restore(file: Path, force: bool, app_name: str | None) -> None:
     """Put a backup's state in place. Refused where there is state already, unless forced.
 

@@ -65,6 +65,11 @@ def test_the_example_of_a_help_is_a_command_that_is_understood(monkeypatch):
             assert run(*example[1].split()).exit_code == 1  # no settings; 2 would be a mistake in the command itself
 
 
+@pytest.mark.parametrize("command", ["up", "role", "alert", "backup", "restore"])
+def test_what_is_about_all_apps_says_that_the_option_app_has_no_effect(command):
+    assert re.search(r"--app NAME +Without effect: this is about all apps\.\n", run(command, "--help").stdout)
+
+
 def help_of(path: tuple[str, ...]) -> str:
     """As on a terminal of COLUMNS; click's own test runner is always 80 wide."""
     context = main.make_context("wecom-welcome", [], resilient_parsing=True)
