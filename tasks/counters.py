@@ -10,6 +10,7 @@ A process that is killed loses its last counts; outcomes and latencies are count
 itself, in one step, and lose nothing. `tasks.monitoring.metrics` exports them.
 """
 
+import contextlib
 import threading
 from collections import Counter
 from enum import StrEnum
@@ -109,8 +110,14 @@ class Counters:
                     pipe.hincrby(keys.COUNTERS, field, amount)
                 for app in called:
                     pipe.hset(keys.LAST_CALLBACK, app, now)
-                pipe.execute()
+                answers = pipe.execute(raise_on_error=False)
         except redis.RedisError:
             with self._lock:
                 self._counts.update(counts)
                 self._called |= called
+            return
+        # One that is no number begins anew, as in settle.lua; the others have been added.
+        damaged = [field for field, answer in zip(counts, answers, strict=False) if isinstance(answer, Exception)]
+        with contextlib.suppress(redis.RedisError):
+            for field in damaged:
+                self._redis.hset(keys.COUNTERS, field, counts[field])

@@ -87,6 +87,17 @@ def test_what_cannot_be_written_is_kept_for_the_next_time(redis_client: Redis) -
     assert redis_client.hgetall(keys.COUNTERS) == {"n": "2"}
 
 
+def test_a_damaged_count_begins_anew_and_adds_nothing_to_the_others_twice(redis_client: Redis) -> None:
+    fine, damaged = (count("api_errors_total", app="default", path="p", code=code) for code in (1, 2))
+    redis_client.hset(keys.COUNTERS, damaged, "not a number")
+    counters = Counters(redis_client)
+    for _ in range(3):
+        counters.add(fine)
+        counters.add(damaged)
+        counters.flush()
+    assert redis_client.hmget(keys.COUNTERS, [fine, damaged]) == ["3", "3"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "bucket"), [(0.0, "0.1"), (0.1, "0.1"), (0.11, "0.25"), (20.0, "20"), (20.01, "+Inf"), (300.0, "+Inf")]
 )
