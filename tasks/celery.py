@@ -14,6 +14,7 @@ nothing, and they cost: unacked messages of a lost connection stay counted, and 
 
 import functools
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,13 +34,14 @@ from tasks.storage import connections, embedded, keys
 
 log = logging.getLogger(__name__)
 
+TO_BEGIN_AGAIN = 0.3  # seconds; Celery calls more than five tries a second an error
 UNSENT = (GREET, FOLLOW_UP, REMIND)  # tasks that no message asks for: see `tasks.monitoring.task_events`
 
 
 class PromptConsumer(Consumer):
     """Celery's consumer, but reconnected within a second of Redis' return: stock back-off is fixed at 2, 4, … 30 s.
 
-    `came_round`: called every two seconds by the loop that fetches messages, and at each try to reconnect.
+    `came_round`: called every two seconds by the loop that fetches messages, and at each try to reconnect or to begin.
     """
 
     def __init__(self, *args: Any, came_round: Callable[[], None] = lambda: None, **options: Any) -> None:
@@ -49,6 +51,19 @@ class PromptConsumer(Consumer):
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
         hub.call_repeatedly(2.0, self._came_round)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Redis answers and takes no message: it is full, or a replica.
+
+        At once, Celery would try again five times in a few milliseconds, then log a traceback and wait a second.
+        """
+        self._came_round()
+        super().on_connection_error_before_connected(exc)
+        time.sleep(TO_BEGIN_AGAIN)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        self._came_round()
+        super().on_connection_error_after_connected(exc)
 
     def ensure_connected(self, conn: Any) -> Any:
         connect = functools.partial(conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0)

@@ -1,5 +1,6 @@
 """The Celery app: the settings on which promises rest, and what they do on a real server."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +10,12 @@ import pytest
 from celery import Celery
 
 from tasks import upkeep
-from tasks.celery import make_app
+from tasks.celery import PromptConsumer, make_app
 from tasks.ledger import celery_message
 from tasks.monitoring.jobs import SCHEDULE
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tests.support.ailing import read_only
 from tests.support.broker import watched
 from tests.support.ledger import a_ledger
 from tests.support.processes import RedisServer
@@ -22,9 +24,12 @@ from tests.support.worker import consuming
 
 
 @contextmanager
-def a_worker(redis_url: str, work: Callable[[], None]) -> Iterator[Celery]:
+def a_worker(
+    redis_url: str, work: Callable[[], None], came_round: Callable[[], None] = lambda: None
+) -> Iterator[Celery]:
     """A worker of the welcome queue in this process, whose task does `work`."""
     app = make_app(redis_url)
+    app.conf.worker_consumer = functools.partial(PromptConsumer, came_round=came_round)
 
     @app.task(name=celery_message.TASK, shared=False)
     def task() -> None:
@@ -126,3 +131,21 @@ def test_a_worker_consumes_within_two_seconds_of_redis_return(server: RedisServe
             client.lpush(keys.QUEUE, celery_message.message("f" * 32))
         until(lambda: woken[-1] > returned)
         assert woken[-1] - returned < 3.6
+
+
+def test_a_worker_whose_redis_takes_no_messages_shows_that_it_tries_and_does_not_flood_the_log(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its loop does not hang; a process that was taken to hang would end."""
+    rounds, woken = [], []
+    with a_worker(server.url, lambda: woken.append(1), came_round=lambda: rounds.append(1)):
+        a_ledger(server.client()).requeue()
+        until(lambda: woken)
+        with read_only(server):
+            rounds.clear()
+            until(lambda: len(rounds) >= 8)
+        woken.clear()
+        with server.client() as client:
+            client.lpush(keys.QUEUE, celery_message.message("f" * 32))
+        until(lambda: woken)
+    assert "Frequent restarts" not in caplog.text
