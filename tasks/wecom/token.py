@@ -164,14 +164,14 @@ class TokenStore:
         Once: a fetch that gave the same token is not repeated for this `least`.
         """
         self._obtain(by, refused=None, least=least)
-        if self._token is not None and self._read() is None:
+        if self._token is not None and self._read() is None and self.refusal() is None:
             self._write(self._token)  # the shared copy was lost, or Redis did not answer when it was to be written
         return self._token.left() if self._token else 0.0
 
     def left(self) -> float | None:
         """Seconds left of the shared token, or else of this process's; None if there is none. Fetches nothing."""
         token = self._read() or self._token
-        return token.left() if token is not None and token.left() > 0 else None
+        return token.left() if token is not None and token.left() > 0 and token.value != self._dead else None
 
     def is_shared(self) -> bool:
         """Whether there is a token for other processes. Fetches nothing."""
@@ -238,6 +238,7 @@ class TokenStore:
             answer = self._fetch(min(by, time.monotonic() + FETCH))
         except Misconfigured as error:
             self._remember(error)
+            self._withdraw(refused)
             raise
         except WeComAPIError as error:
             self._fail(error)
@@ -358,6 +359,12 @@ class TokenStore:
                 pipe.execute()
 
         self._ask(write, None)
+
+    def _withdraw(self, refused: str | None) -> None:
+        """Share a token no longer that WeCom refuses, and gives no other for: its secret was reset."""
+        token = self._read()
+        if token is not None and token.value in (refused, self._dead):
+            self._ask(lambda shared: shared.delete(self._key), None)
 
     def _take_lead(self) -> bool:
         lead = self._lead

@@ -187,7 +187,7 @@ def test_a_refused_secret_is_named_although_the_present_token_lives(web, wecom):
     wecom.register(App(corp_id=app.corp_id, secret="the-new-secret"))
     tokens = build_services(replace(web.services.settings, api_base=wecom.base_url)).clients["default"].tokens
     with pytest.raises(WeComError):
-        tokens.renew(tokens.get(time.monotonic() + 5), time.monotonic() + 5)
+        tokens.refresh(8000, time.monotonic() + 5)
     answer = web.get("/readyz")
     assert answer.status_code == 200
     (remark,) = [line for line in answer.json["remarks"] if "access token" in line]

@@ -370,6 +370,21 @@ def test_a_refusal_expires_and_never_delays_the_right_secret(wecom: StandIn, app
     assert a_client(wecom, app, redis_client).tokens.get(soon())
 
 
+def test_after_a_reset_of_the_secret_no_process_shares_the_token_that_died(
+    wecom: StandIn, app: App, redis_client: Any
+) -> None:
+    client, other = (a_client(wecom, app, redis_client) for _ in range(2))
+    died = client.tokens.get(soon())
+    assert other.tokens.get(soon()) == died
+    wecom.register(App(corp_id=app.corp_id, secret="the-new-secret"))
+    wecom.revoke_tokens()
+    with pytest.raises(Misconfigured):
+        client.user.get("zhangsan")
+    other.tokens.refresh(60, soon())  # what the schedule does
+    assert not client.tokens.is_shared()
+    assert client.tokens.left() is None
+
+
 # ------------------------------------------------------------------------------------------------ failures
 
 ALWAYS = {  # what every gettoken answers
