@@ -3,19 +3,20 @@
 import contextlib
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
 from tasks.monitoring import heartbeat
 from tasks.storage import connections
-from tests.image.conftest import ROOT, Image
 from tests.support.builders import ENVIRONMENT
+from tests.support.image import Image
 from tests.support.processes import ROLES, RedisServer, free_port
 from tests.support.until import until
 
 pytestmark = pytest.mark.soak
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
 SETTINGS = ENVIRONMENT | {"WELCOME_LIVENESS_FILE": "/tmp/alive"}  # chroot has no /dev/shm of its own
 
 

@@ -182,6 +182,15 @@ def test_who_has_seen_enough_of_a_list_hears_no_complaint():
     assert process.returncode == 0
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as a shell's foreground has it: a suite that runs in the background ignores it, and so would a command."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_command_at_once_and_quietly(tmp_path):
     with Server(answering(whole(b"success"))) as server:
         command = [COMMAND, "simulate", "--count", "100", "--url", f"{server.url}/callback"]
