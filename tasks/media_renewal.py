@@ -127,6 +127,11 @@ class MediaStatus:
     starting: bool = False  # the first media was stored so recently that it may still be uploading
 
     @property
+    def troubled(self) -> int:
+        """How many files are not at WeCom, or were not renewed."""
+        return len(self.absent) + len(self.failing)
+
+    @property
     def is_ending(self) -> bool:
         """Whether a media id expires soon that should have been renewed long ago, although no upload failed."""
         return not self.absent and not self.failing and self.left is not None and self.left < ALARM

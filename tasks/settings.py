@@ -218,8 +218,7 @@ def _given(environ: Mapping[str, str], directory: Path) -> tuple[Mapping[str, st
 
 def unknown(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> list[str]:
     """A line for each variable that looks like a setting, and is none that this release has."""
-    stored, _ = _dot_env((directory or Path.cwd()) / ".env")
-    given = {name: value for name, value in {**stored, **environ}.items() if value}
+    given, _ = _given(environ, directory or Path.cwd())
     return setting_names.unknown(given, NAMES)
 
 

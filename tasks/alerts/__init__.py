@@ -51,7 +51,10 @@ def make_watch(
     from tasks.alerts.watch import Watch
 
     def state() -> tuple[bool, bool]:
-        return (False, False) if lifeboat is None else (lifeboat.status().in_use, lifeboat.can_take())
+        if lifeboat is None:
+            return False, False
+        status = lifeboat.status()
+        return status.in_use, status.ready
 
     own: Store | None = None
     if is_web:

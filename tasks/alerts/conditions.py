@@ -173,7 +173,7 @@ def _of_all(reading: Reading, past: Past) -> Iterator[Finding]:
     behind = reading.oldest > BEHIND * reading.window and not is_silent  # which says more
     yield Finding(Alert.QUEUE_BEHIND, behind, facts={"waited": round(reading.oldest)})
     late = [job for job in reading.jobs if _is_late(job, reading.now, past.watched_from)]
-    names = ", ".join(job.name.rpartition(".")[2] for job in late)
+    names = ", ".join(job.short_name for job in late)
     late_since = min((max(job.fine_at or 0.0, past.watched_from) for job in late), default=None)
     yield Finding(Alert.JOB_LATE, bool(late), facts={"jobs": names}, since=late_since)
     if reading.memory is not None:

@@ -40,7 +40,7 @@ def read(services: Services) -> Reading:
             called_at=called_at.get(name),
             has_token=queues.tokens.get(name) is not None,
             refused=refusal.errcode if refusal is not None else None,
-            media=0 if media is None or media.starting else len(media.absent) + len(media.failing),
+            media=0 if media is None or media.starting else media.troubled,
             limit=(calls.errcode or 0) if calls is not None and calls.is_held else None,
         )
     return Reading(

@@ -9,6 +9,7 @@ from functools import partial
 import redis
 
 from tasks.greeting.outage import Outage
+from tasks.greeting.outcomes import PATIENCE
 from tasks.greeting.policy import LEAST
 from tasks.greeting.ports import Observer, Unobserved
 from tasks.greeting.threads import ThreadPool
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 
 EVERY = 0.25  # seconds between two looks for them, while customers wait
 BATCH = 100  # events that are settled in one exchange with Redis
-PATIENCE = 60.0  # seconds for which writing is tried again while Redis is unavailable
 AWAY = 5.0  # seconds without a poll after which this process was away: a task message comes every two seconds
 
 

@@ -3,10 +3,12 @@
 A value that is not known has no sample; it is never zero.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from tasks.monitoring.heartbeat import Process
+from tasks.monitoring.jobs import Job
 from tasks.monitoring.queue_status import Reading
 from tasks.monitoring.snapshot import ROLES, Snapshot
 
@@ -48,7 +50,7 @@ def of_queues(reading: Reading, refused: Mapping[str, bool]) -> Iterator[Metric]
     yield _by_app(
         "media_failing",
         "Files of the welcome book that are not at WeCom, or not renewed",
-        {app: len(one.absent) + len(one.failing) for app, one in media.items()},
+        {app: one.troubled for app, one in media.items()},
     )
     calls = [
         (app, per, number, limit)
@@ -98,27 +100,24 @@ def of_apps(snapshot: Snapshot) -> Iterator[Metric]:
 
 def of_processes(snapshot: Snapshot) -> Iterator[Metric]:
     """Processes, their clocks, and the scheduled jobs."""
-    labels = ("role", "host", "pid")
-    each = [((one.role, one.host, str(one.pid)), one) for one in snapshot.processes]
+
+    def each(name: str, text: str, value: Callable[[Process], float | None]) -> Metric:
+        samples = (((one.role, one.host, str(one.pid)), value(one)) for one in snapshot.processes)
+        return gauge(name, text, ("role", "host", "pid"), samples)
+
+    def each_job(name: str, text: str, value: Callable[[Job], float | None]) -> Metric:
+        return gauge(name, text, ("task",), (((job.short_name,), value(job)) for job in snapshot.jobs))
+
     text = "Processes with a heartbeat within the last seconds"
     yield gauge("processes", text, ("role",), (((role,), snapshot.at_work(role)) for role in ROLES))
-    text = "Since the process' last heartbeat"
-    yield gauge("process_silence_seconds", text, labels, ((values, one.silence) for values, one in each))
-    text = "Greetings or tasks that the process has, at its last heartbeat"
-    yield gauge("process_tasks", text, labels, ((values, one.busy) for values, one in each))
-    text = "How many greetings it may have at once"
-    yield gauge("process_greetings_limit", text, labels, ((values, one.limit) for values, one in each))
-    text = "How far the process' clock is ahead of WeCom's"
-    yield gauge("clock_skew_seconds", text, labels, ((values, one.skew) for values, one in each))
+    yield each("process_silence_seconds", "Since the process' last heartbeat", lambda one: one.silence)
+    yield each("process_tasks", "Greetings or tasks that the process has, at its last heartbeat", lambda one: one.busy)
+    yield each("process_greetings_limit", "How many greetings it may have at once", lambda one: one.limit)
+    yield each("clock_skew_seconds", "How far the process' clock is ahead of WeCom's", lambda one: one.skew)
     yield single("redis_clock_skew_seconds", "How far Redis' clock is ahead of WeCom's", snapshot.redis_skew)
-    task = ("task",)
-    last = [((job.name.removeprefix("tasks.upkeep."),), job) for job in snapshot.jobs]
-    text = "How often the scheduled job runs"
-    yield gauge("job_interval_seconds", text, task, ((name, job.every) for name, job in last))
-    text = "When it last succeeded"
-    yield gauge("job_last_success_timestamp_seconds", text, task, ((name, job.fine_at) for name, job in last))
-    text = "When it last failed"
-    yield gauge("job_last_failure_timestamp_seconds", text, task, ((name, job.failed_at) for name, job in last))
+    yield each_job("job_interval_seconds", "How often the scheduled job runs", lambda job: job.every)
+    yield each_job("job_last_success_timestamp_seconds", "When it last succeeded", lambda job: job.fine_at)
+    yield each_job("job_last_failure_timestamp_seconds", "When it last failed", lambda job: job.failed_at)
 
 
 def _by_app(name: str, text: str, values: Mapping[str, float | None]) -> Metric:

@@ -40,6 +40,11 @@ class Job:
     failed_at: float | None = None  # the last run that did not
 
     @property
+    def short_name(self) -> str:
+        """Without the module: refresh_tokens."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def next_at(self) -> float | None:
         """When it runs next, within a few seconds, if role beat is running."""
         return None if self.at is None else self.at + self.every

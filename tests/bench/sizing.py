@@ -19,6 +19,7 @@ from tasks.rate_limits.limits import SECONDS, Limits
 from tasks.storage import keys
 from tests.bench.measure import CpuMeter, pss, tree
 from tests.simulator.client import StandIn
+from tests.support.books import FOLLOWED_UP
 from tests.support.documents import ROOT, Page
 from tests.support.processes import Product
 from tests.support.until import until
@@ -181,13 +182,6 @@ def _memory(mb: float) -> str:
 
 # ------------------------------------------------------------------------------------------------ measuring
 
-BOOK = """\
-version: 1
-templates:
-  default: {text: "您好{customer}，我是{member}", then: {tags: [来源/新客户], remark: "{customer}"}}
-rules:
-  - use: default
-"""
 COUNT, RATE = 2000, 100
 
 
@@ -196,7 +190,7 @@ def measure() -> Mapping[str, float]:
     with (
         tempfile.TemporaryDirectory() as folder,
         StandIn() as wecom,
-        Product(Path(folder), wecom, book=BOOK, CONSOLE_PASSWORD="let-me-in") as product,
+        Product(Path(folder), wecom, book=FOLLOWED_UP, CONSOLE_PASSWORD="let-me-in") as product,
     ):
         wecom.load(200, rate=RATE)  # what is read, loaded and made once
         wecom.wait_until_greeted(200)

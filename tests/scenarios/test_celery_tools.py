@@ -16,18 +16,11 @@ import requests
 from tasks.monitoring.task_names import FOLLOW_UP, GREET
 from tasks.storage import keys
 from tests.simulator.client import StandIn
+from tests.support.books import a_template
 from tests.support.processes import ROOT, Process, Product, free_port
 from tests.support.until import until
 
-BOOK = """\
-version: 1
-templates:
-  default:
-    text: 您好
-    then: {tags: [来源/新客户]}
-rules:
-  - use: default
-"""
+BOOK = a_template("text: 您好\nthen: {tags: [来源/新客户]}")
 HOST = socket.gethostname()
 
 

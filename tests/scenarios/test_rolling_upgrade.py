@@ -20,17 +20,11 @@ import pytest
 from tasks.storage import formats, keys
 from tests import upgrade
 from tests.simulator.client import StandIn
+from tests.support.books import FOLLOWED_UP
 from tests.support.judge import assert_all_greeted, calls
 from tests.support.processes import Process, Product
 from tests.support.until import until
 
-BOOK = """\
-version: 1
-templates:
-  default: {text: "您好{customer}，我是{member}", then: {tags: [来源/新客户], remark: "{customer}"}}
-rules:
-  - use: default
-"""
 CODE = Path(upgrade.__file__).with_name("code-dee2447.tar.xz")  # see CONTRIBUTING.md, Releases
 COMMAND = ("-c", "from webhook.cli.main import main; main()")
 
@@ -87,7 +81,7 @@ def mixed(tmp_path: Path, wecom: StandIn) -> Iterator[Mixed]:
     with tarfile.open(CODE) as archive:
         archive.extractall(tmp_path / "code", filter="data")
     few = "2"  # greetings in flight: so few that one worker wakes the other
-    with Product(tmp_path, wecom, start=[], book=BOOK, WELCOME_CONCURRENCY=few) as product:
+    with Product(tmp_path, wecom, start=[], book=FOLLOWED_UP, WELCOME_CONCURRENCY=few) as product:
         mixed = Mixed(product, tmp_path / "code")
         for role in mixed.old.values():
             role.start()

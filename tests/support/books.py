@@ -68,6 +68,9 @@ def a_template(body: str) -> str:
     return f"version: 1\ntemplates:\n  default:\n{lines}\nrules:\n  - use: default\n"
 
 
+FOLLOWED_UP = a_template("text: 您好{customer}，我是{member}\nthen: {tags: [来源/新客户], remark: '{customer}'}")
+
+
 def a_rule(when: str, use: str = "one") -> str:
     """A book whose first rule has these conditions, in YAML's short form; else `default`."""
     return (

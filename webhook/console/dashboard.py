@@ -193,7 +193,7 @@ def _at_wecom(reading: Reading, app: str) -> Iterator[ToDo]:
         yield ToDo(BAD, _("There is no access token: nothing can be sent"), _("To Set-up"), "setup.show")
     media = reading.media.get(app)
     if media is not None and media.needs_attention:
-        number = len(media.absent) + len(media.failing) or media.files
+        number = media.troubled or media.files
         what = ngettext(
             "%(num)s file of the welcomes is missing at WeCom, or ends soon",
             "%(num)s files of the welcomes are missing at WeCom, or end soon",
