@@ -76,7 +76,7 @@ def metrics() -> Response:
 
 
 def _takes_writes(services: Services) -> bool:
-    """Whether Redis takes writes. One that is full or read-only can still be read; raises what keeps it from that."""
+    """Whether Redis takes writes. A full one can still be read. Raises for one that is away or a replica."""
     try:
         services.queues.probe()
     except (redis.ConnectionError, redis.TimeoutError):

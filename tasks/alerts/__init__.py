@@ -2,7 +2,7 @@
 
 make_robot(settings)   the robot; None if none is set
 launch(services)       the thread of a process that watches, running; None if no robot is set
-text_of_test(settings) what a test alert says
+send_test(robot, …)    send a test alert
 """
 
 import socket
@@ -28,8 +28,9 @@ def make_robot(settings: Settings) -> GroupRobot | None:
     return GroupRobot(settings.alert_webhook, Proxy.parse(settings.alert_proxy) if settings.alert_proxy else None)
 
 
-def text_of_test(settings: Settings) -> str:
-    return of_test(time.time(), _sender(settings))
+def send_test(robot: GroupRobot, settings: Settings) -> None:
+    """Raises WeComError."""
+    robot.send(of_test(time.time(), _sender(settings)), time.monotonic() + PATIENCE)
 
 
 def launch(services: "Services", lifeboat: "Lifeboat | None" = None, is_web: bool = False) -> "Watch | None":

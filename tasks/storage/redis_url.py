@@ -50,7 +50,7 @@ class RedisAddress:
     def __str__(self) -> str:
         """Without user and password."""
         scheme = "sentinel" if self.master else "unix" if self.path else "rediss" if self.tls else "redis"
-        where = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        where = ",".join(_place(*each) for each in self.hosts)
         tail = f"{self.master}/{self.db}" if self.master else str(self.db)
         return f"unix://{self.path}?db={self.db}" if self.path else f"{scheme}://{where}/{tail}"
 
@@ -59,9 +59,12 @@ class RedisAddress:
         secret = f"{quote(self.username or '', '')}:{quote(self.password, '')}@" if self.password is not None else ""
         if self.path is not None:
             return f"redis+socket://{secret}{self.path}?virtual_host={self.db}"
-        host, port = self.hosts[0]
         scheme = "sentinel" if self.master else "rediss" if self.tls else "redis"
-        return f"{scheme}://{secret}{f'[{host}]' if ':' in host else host}:{port}/{self.db}"
+        return f"{scheme}://{secret}{_place(*self.hosts[0])}/{self.db}"
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def read(url: str) -> RedisAddress:

@@ -27,8 +27,8 @@ from .errors import (
     WeComAPIError,
     WeComError,
     from_answer,
-    from_status,
     is_token_refused,
+    read_answer,
     without_frames,
 )
 from .external_contact import ExternalContact
@@ -39,7 +39,7 @@ from .messages import Messages
 from .network import Network
 from .proxy import Proxy
 from .token import TokenStore
-from .transport import Transport, multipart
+from .transport import JSON, Transport, multipart
 
 log = logging.getLogger(__name__)
 
@@ -275,9 +275,6 @@ class WeComClient(Network):
             raise
 
 
-JSON = {"Content-Type": "application/json"}
-
-
 def _credential(name: str, value: object) -> str:
     """A corp id or a secret. ValueError, which does not quote it, for what cannot be one."""
     if not isinstance(value, str):
@@ -315,14 +312,7 @@ def _json(path: str, response: Response) -> Answer:
 
 def _result(path: str, status: int, body: bytes) -> Answer:
     """WeCom's JSON."""
-    if status != 200:
-        raise from_status(status, path)
-    try:
-        result: Answer = json.loads(body)
-        errcode = int(result.get("errcode", 0))
-    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
-        raise NoAnswer(path, Failure.NOT_JSON) from None
-    errmsg = str(result.get("errmsg", ""))
+    result, errcode, errmsg = read_answer(path, status, body)
     if errcode != 0:
         raise from_answer(errcode, errmsg, path)
     if errmsg not in ("ok", ""):

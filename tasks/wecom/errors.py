@@ -16,12 +16,13 @@
         └── Final          the state of things; trying again changes nothing         → give up
 
 Messages carry the path, the errcode and WeCom's errmsg; never a token, a secret, a query or a body; tracebacks end
-above the frames that have them. Errors can be pickled.
+above the frames that have token and secret. Errors can be pickled.
 Codes: docs 90313, 90455; `CODES` has the meaning and the cure of each, for `check` and the console.
 """
 
 import functools
 import ipaddress
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -282,6 +283,17 @@ def from_answer(errcode: int, errmsg: str, path: str) -> WeComAPIError:
     """The error for an errcode other than 0. One that is not in CODES is Final: an unknown failure is not retried."""
     known = CODES.get(errcode)
     return (known.error if known else Final)(errcode, errmsg, path)
+
+
+def read_answer(path: str, status: int, body: bytes) -> tuple[dict[str, Any], int, str]:
+    """(WeCom's JSON, its errcode, its errmsg) of an answer. Raises Unanswered for what is no answer of WeCom's API."""
+    if status != 200:
+        raise from_status(status, path)
+    try:
+        result: dict[str, Any] = json.loads(body)
+        return result, int(result.get("errcode", 0)), str(result.get("errmsg", ""))
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
+        raise NoAnswer(path, Failure.NOT_JSON) from None
 
 
 def may_pass(error: Exception) -> bool:

@@ -9,12 +9,11 @@ import json
 import time
 from urllib.parse import parse_qs, urlsplit
 
-from .errors import Busy, Failure, NoAnswer, Unanswered, from_answer, from_status, without_frames
+from .errors import Busy, Unanswered, from_answer, read_answer, without_frames
 from .proxy import Proxy
 from .transport import Transport
 
 LIMIT = 4096  # bytes of a markdown message
-PER_MINUTE = 20  # messages that a robot takes
 PATH = "webhook/send"  # what errors name
 TIMEOUT = 5.0  # seconds for one try
 WAITS = (1.0, 3.0)  # seconds before the second and the third try
@@ -59,13 +58,7 @@ class GroupRobot:
         by = min(by, time.monotonic() + TIMEOUT)
         with contextlib.closing(Transport(self._origin, connections=1, proxy=self._proxy)) as transport:
             response = transport.post(self._target, body, by=by)
-        if response.status != 200:
-            raise from_status(response.status, PATH)
-        try:
-            answer = json.loads(response.body)
-            errcode, errmsg = int(answer.get("errcode", 0)), str(answer.get("errmsg", ""))
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise NoAnswer(PATH, Failure.NOT_JSON) from None
+        _, errcode, errmsg = read_answer(PATH, response.status, response.body)
         if errcode != 0:
             raise from_answer(errcode, errmsg.replace(self._key, "…") if self._key else errmsg, PATH)
 

@@ -41,6 +41,7 @@ CONNECTIONS = 1024  # that are kept open between requests, at most: one for each
 IDLE = 30.0  # seconds after which an unused one is closed: longer, and what lies between may have forgotten it silently
 LEAST = 0.05  # seconds: with less time left, nothing is sent
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes; the largest media has 20 MB
+JSON = {"Content-Type": "application/json"}
 JSON_LIMIT = 64 * 1024  # bytes of an answer to `post`
 TOGETHER = 64 * 1024  # bytes of a body that are sent in one piece with the head
 REDIRECTS = 3  # that `fetch` follows
@@ -355,9 +356,7 @@ class Transport:
 
     def post(self, target: str, body: bytes, *, by: float) -> Response:
         """The answer to a POST of JSON to `target`; see `get`."""
-        return self._exchange(
-            "POST", target, self._pool.host, by, body, {"Content-Type": "application/json"}, JSON_LIMIT
-        )
+        return self._exchange("POST", target, self._pool.host, by, body, JSON, JSON_LIMIT)
 
     def _exchange(
         self,

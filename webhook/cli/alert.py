@@ -1,17 +1,12 @@
 """`wecom-welcome alert --test`: whether alerts reach the group."""
 
-import time
-
 import click
 
 from tasks import alerts, settings
-from tasks.audit import Act, AuditTrail, Via
-from tasks.services import reachable
-from tasks.settings import Settings
-from tasks.storage import connections
+from tasks.audit import Act
 from tasks.wecom import WeComError
 from webhook.alert_texts import not_sent
-from webhook.cli.common import APP_OF_ALL, CommandFailure, account, named_app
+from webhook.cli.common import APP_OF_ALL, CommandFailure, named_app, record_if_possible
 from webhook.cli.terminal import say
 
 
@@ -30,17 +25,8 @@ def alert(test: bool, app_name: str | None) -> None:
     if robot is None:
         raise CommandFailure("ALERT_WEBHOOK is not set; set it to the URL of a group robot (群机器人 → Webhook地址)")
     try:
-        robot.send(alerts.text_of_test(config), time.monotonic() + alerts.PATIENCE)
+        alerts.send_test(robot, config)
     except WeComError as error:
         raise CommandFailure(str(not_sent(error, robot.host))) from None
-    _record(config)
+    record_if_possible(config, Act.TESTED_ALERT)
     say(f"The test alert is in the group, sent through {robot.host}.")
-
-
-def _record(config: Settings) -> None:
-    """Put it into the audit trail, where Redis is known. Never raises: the alert is in the group."""
-    found = reachable(config)
-    if found is not None:
-        AuditTrail(connections.connect(str(found.redis_url), timeout=2)).record(
-            Act.TESTED_ALERT, account(), Via.COMMAND
-        )

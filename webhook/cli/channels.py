@@ -262,9 +262,9 @@ def _listed(known: Iterable[Channel], book: Book | None, listed: Sequence[str] |
     """A line for each channel. `listed`: the config_ids that WeCom has; None: it was not asked."""
     rows = []
     for one in known:
-        row = [one.name, one.state, _whom(one), one.config_id, _rule(book, one.state)]
-        gone = listed is not None and one.config_id not in listed
-        rows.append([*row[:-1], row[-1] + ("  (WeCom does not have it any more)" if gone else "")])
+        is_gone = listed is not None and one.config_id not in listed
+        gone = "  (WeCom does not have it any more)" if is_gone else ""
+        rows.append([one.name, one.state, _whom(one), one.config_id, _rule(book, one.state) + gone])
     return table(rows)
 
 

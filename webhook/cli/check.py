@@ -7,6 +7,7 @@ import click
 from tasks import settings
 from tasks.messages import Message
 from tasks.settings import SettingsError
+from webhook.cli import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app
 from webhook.cli.terminal import counted, marked, say, say_json
 
@@ -25,7 +26,6 @@ def check(as_json: bool, app_name: str | None) -> None:
     Example:  wecom-welcome check
     """
     from webhook import doctor
-    from webhook.cli import records
 
     def tell(finding: doctor.Finding, app: str | None = None) -> None:
         if as_json:

@@ -11,7 +11,7 @@ import click
 import redis
 
 from tasks import settings
-from tasks.audit import Act, Via
+from tasks.audit import Act, AuditTrail, Via
 from tasks.books.files import Bundle, load
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import App, Settings
@@ -116,6 +116,15 @@ def connect(app_name: str | None) -> AppServices:
 def record(services: Services, act: Act, app: str = "", target: str = "", number: int | None = None) -> None:
     """Put what a command has done into the audit trail. `app` "": it was about all."""
     services.audit.record(act, account(), Via.COMMAND, app, target, number)
+
+
+def record_if_possible(config: Settings, act: Act, app: str = "", target: str = "") -> None:
+    """As `record`, for a command that needs no Redis: nothing is recorded where none is known. Never raises."""
+    try:
+        shared = connections.connect(str(with_redis(config).redis_url), timeout=2)
+    except CommandFailure:
+        return
+    AuditTrail(shared).record(act, account(), Via.COMMAND, app, target)
 
 
 def account() -> str:

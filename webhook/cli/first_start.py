@@ -12,9 +12,9 @@ from tasks.services import Services, build_services
 from tasks.settings import Settings
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES
+from tasks.wecom.token import REFUSED
 
 WITHIN = 3.0  # seconds for all that is asked
-WRONG = (40001, 40013)  # secret, corp id
 
 
 def refusals(settings: Settings) -> list[str]:
@@ -39,7 +39,7 @@ def _refused(services: Services) -> list[str]:
         try:
             client.tokens.get(by)
         except WeComAPIError as error:
-            if error.errcode not in WRONG:
+            if error.errcode not in REFUSED:
                 return []
             known = CODES[error.errcode]
             lines.append(f"WeCom refuses app {name} ({error.errcode}): {known.meaning}; {known.cure}")

@@ -12,7 +12,7 @@ import click
 import redis
 
 from tasks import logs, settings
-from tasks.audit import Act, AuditTrail, Via
+from tasks.audit import Act
 from tasks.settings import SettingsError
 from tasks.storage import connections
 from tasks.storage.embedded import EmbeddedError
@@ -22,7 +22,7 @@ from webhook.cli.api import Api
 from webhook.cli.audit import audit
 from webhook.cli.channels import channels
 from webhook.cli.check import check
-from webhook.cli.common import CommandFailure, account, one_app, redis_failure, with_redis
+from webhook.cli.common import CommandFailure, one_app, record_if_possible, redis_failure, with_redis
 from webhook.cli.completion import completion
 from webhook.cli.deliveries import deliveries
 from webhook.cli.missed import missed
@@ -111,11 +111,7 @@ def _client(app_name: str | None) -> WeComClient:
 def _called(app_name: str | None, path: str) -> None:
     """Put a call into the audit trail, where Redis is known."""
     config = settings.load()
-    try:
-        shared = connections.connect(str(with_redis(config).redis_url), timeout=2)
-    except CommandFailure:
-        return
-    AuditTrail(shared).record(Act.CALLED_API, account(), Via.COMMAND, one_app(config, app_name).name, path)
+    record_if_possible(config, Act.CALLED_API, one_app(config, app_name).name, path)
 
 
 for command in (

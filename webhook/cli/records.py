@@ -5,7 +5,7 @@ The names and their order are fixed, as for deliveries (webhook.delivery_record)
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.books.revisions import Revision
 from tasks.channels import Channel, Found
@@ -26,7 +26,9 @@ from tasks.templates.model import (
     When,
     source,
 )
-from webhook.doctor import Finding
+
+if TYPE_CHECKING:
+    from webhook.doctor import Finding  # with what it needs, half as many modules again
 
 Record = dict[str, Any]
 
@@ -177,8 +179,8 @@ def foreign_channel(app: str, config_id: str, way: Mapping[str, Any]) -> Record:
 # ------------------------------------------------------------------------------------------------ what `check` finds
 
 
-def finding(one: Finding, app: str | None) -> Record:
-    """`ok` null: a remark, or not known; false: it would stop a welcome. `app` null: it is about none alone."""
+def finding(one: "Finding", app: str | None) -> Record:
+    """`ok` null: a remark, or not known; false: it would stop a welcome. `app` null: it is about the settings."""
     return {
         "app": app,
         "check": str(one.what),

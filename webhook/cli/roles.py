@@ -164,7 +164,7 @@ def _refuse_useless_redis(config: Settings) -> None:
 
 
 def _look_at_redis(config: Settings) -> None:
-    """Says which release's state is there now. Raises CommandFailure for a cluster, and for a later release's state.
+    """Settle the format of what is stored. Raises CommandFailure for a cluster, and for a later release's state.
 
     Raises redis.RedisError for one that takes no write.
     """

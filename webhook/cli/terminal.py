@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import IO, Any
 
 import click
-from wcwidth import wcswidth
 
 from tasks.visible_text import escaped
 
@@ -87,19 +86,21 @@ def say_document(text: str) -> None:
 def padded(text: str, width: int) -> str:
     """A column of so many places on a terminal, where a Chinese character takes two. What is longer stays whole."""
     line = escaped(text)
-    return line + " " * (width - max(0, wcswidth(line)))
+    return line + " " * (width - _places(line))
+
+
+def _places(line: str) -> int:
+    """How many places it takes on a terminal."""
+    from wcwidth import wcswidth  # its tables take a while, and few commands print columns
+
+    return max(0, wcswidth(line))
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines whose columns stand below each other; the last one is as long as it is."""
+    """Lines whose columns stand below each other; the last one is as long as it is. Each row has as many cells."""
     lines = [[escaped(cell) for cell in row] for row in rows]
-    columns = max(map(len, lines), default=0)
-    widths = [
-        max((max(0, wcswidth(line[n])) for line in lines if n < len(line) - 1), default=0) for n in range(columns)
-    ]
-    return [
-        "  ".join([*(padded(cell, widths[n]) for n, cell in enumerate(line[:-1])), line[-1]]).rstrip() for line in lines
-    ]
+    widths = [max(map(_places, column)) for column in list(zip(*lines, strict=True))[:-1]]
+    return ["  ".join([*map(padded, line[:-1], widths), line[-1]]).rstrip() for line in lines]
 
 
 class Progress:

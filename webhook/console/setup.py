@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext, lazy_gettext
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 from flask_limiter import RateLimitExceeded
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
@@ -130,11 +130,11 @@ def try_alert() -> ResponseReturnValue:
         return _to("alerts")
     try:
         with auth.limiter().limit(TEST_ALERTS, key_func=lambda: "alerts"):
-            robot.send(alerts.text_of_test(settings), time.monotonic() + alerts.PATIENCE)
+            alerts.send_test(robot, settings)
     except RateLimitExceeded:
         flash(_("That was 3 test alerts in a minute. Wait a little"))
     except WeComError as error:
-        flash(_("No test alert: %(why)s", why=translate(not_sent(error, robot.host), gettext)), "bad")
+        flash(_("No test alert: %(why)s", why=translate(not_sent(error, robot.host), _)), "bad")
     else:
         current.record(Act.TESTED_ALERT, of_app=False)
         flash(_("The test alert is in the group"))

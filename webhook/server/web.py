@@ -24,7 +24,7 @@ from tasks.monitoring.reaper import Reaper
 from tasks.services import build_services
 from tasks.settings import Settings
 from webhook import create_app
-from webhook.server.addresses import address
+from webhook.server.addresses import places
 from webhook.server.concurrency_limit import ConcurrencyLimit
 from webhook.server.worker import Worker
 
@@ -38,8 +38,7 @@ def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
     """Serve until SIGTERM."""
     with stamp.starting():
         _share(settings)
-    bind = [address(host, port)]
-    bind += sorted({own for own in (settings.metrics_bind, settings.console_bind) if own})
+    bind = list(dict.fromkeys(place for place, _ in places(settings, host, port)))
     _Server(
         settings,
         {

@@ -9,8 +9,9 @@ import pytest
 from tasks.wecom import Limited, Misconfigured, NoAnswer, NotSent, WeComError, robot
 from tasks.wecom.errors import BadRequest
 from tasks.wecom.proxy import Proxy
-from tasks.wecom.robot import LIMIT, PER_MINUTE, GroupRobot, fitted
+from tasks.wecom.robot import LIMIT, GroupRobot, fitted
 from tests.simulator.client import StandIn
+from tests.simulator.robots import PER_MINUTE
 from tests.support.outbound_proxy import OutboundProxy
 from tests.support.servers import Server, answering, nobody, then, whole
 

@@ -2,10 +2,12 @@
 
 import pytest
 
+from tasks.storage.embedded import EmbeddedError
 from tasks.wecom import robot
 from tests.simulator.client import StandIn
 from tests.support.cli import failure, run, said
 from tests.support.servers import nobody
+from webhook.cli import common
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +34,16 @@ def test_it_is_in_the_audit_trail(environ: dict[str, str], wecom: StandIn) -> No
 def test_it_needs_no_redis(environ: dict[str, str], wecom: StandIn) -> None:
     away = {"REDIS_URL": "redis://127.0.0.1:1", "ALERT_WEBHOOK": wecom.robot()}
     assert run("alert", "--test", **environ | away).exit_code == 0
+
+
+def test_it_has_been_sent_also_where_the_data_directory_is_another_users(
+    environ: dict[str, str], wecom: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shut(_: object) -> None:
+        raise EmbeddedError("the data directory is another user's")
+
+    monkeypatch.setattr(common, "reachable", shut)
+    assert run("alert", "--test", **environ | {"ALERT_WEBHOOK": wecom.robot()}).exit_code == 0
 
 
 def test_without_a_robot_it_says_what_to_set(environ: dict[str, str]) -> None:

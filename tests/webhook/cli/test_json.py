@@ -41,7 +41,7 @@ def rows(environ: dict[str, str], wecom: StandIn, tmp_path: Path) -> Rows:
 
 def test_check(rows: Rows) -> None:
     found = rows("check")
-    names = documented("| `app` | the app's name; null for what is about all of them |")
+    names = documented("| `app` | the app for which it was looked at; null for the settings |")
     assert all(list(one) == names for one in found)
     by_name = {one["check"]: one for one in found}
     assert by_name["settings"] == {"app": None, "check": "settings", "ok": True, "detail": None, "cure": None}
