@@ -40,8 +40,9 @@ soak: install         ## the fault scenarios, the long ones too, and what they m
 release: install      ## source, wheel, SBOM and licences of the last commit into dist/, reproducibly
 	@$(BIN)/python deploy/release/make.py
 
-image-test: install   ## the image built on a base of Debian's, by buildah and debootstrap, as root; its roles run; arm64
-	@$(BIN)/python -m pytest -m soak -n 2 --dist loadfile tests/image
+image-test: install   ## the image built on a base of Debian's, by buildah and debootstrap, as root; its roles run; arm64;
+                      ## and a release, made twice: it replaces what is in dist/
+	@$(BIN)/python -m pytest -m soak -n 2 --dist loadfile tests/image tests/deploy/test_release.py
 
 lock:                 ## needs uv on PATH; writes the lock files anew
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
