@@ -3,9 +3,7 @@
 import json
 import re
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from werkzeug.serving import make_server
 
 from tasks.alerts.conditions import Alert
 from tasks.counters import count
@@ -22,14 +19,13 @@ from tasks.ledger.delivery import MISSED
 from tasks.monitoring.gauges import NAMESPACE
 from tasks.monitoring.metrics import FROM_ZERO
 from tests.simulator.client import StandIn
-from tests.support.builders import some_settings
 from tests.support.documents import ROOT, Page
-from tests.support.ledger import settled
+from tests.support.ledger import a_ledger, settled
 from tests.support.processes import RedisServer
 from tests.support.prometheus import Prometheus
 from tests.support.scrape import scrape
 from tests.support.until import until
-from tests.support.web import Web
+from tests.support.web import WebProcess
 
 RULES, ALERTMANAGER = ROOT / "deploy/prometheus/rules.yaml", ROOT / "deploy/prometheus/alertmanager.yaml"
 CASES = (RULES.with_name("rules_test.yaml"), RULES.with_name("rules_slow_test.yaml"))
@@ -184,26 +180,15 @@ def test_the_robot_calls_its_alerts_as_the_rules_do_and_the_runbook_names_them()
         assert set(re.findall(r"`(\w+)`", introduction)) == sent
 
 
-@contextmanager
-def served(web: Web) -> Iterator[int]:
-    """The web side at a port."""
-    server = make_server("127.0.0.1", 0, web.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-
-
-def test_a_prometheus_alerts_on_the_first_customer_who_is_missed(redis_url, tmp_path, require_tool):
+def test_a_prometheus_alerts_on_the_first_customer_who_is_missed(redis_url, redis_client, tmp_path, require_tool):
     """Of a new installation, in which nothing was counted before."""
-    web = Web(some_settings(REDIS_URL=redis_url))
+    program = require_tool("prometheus")
     refused = {"app": "default", "outcome": "refused"}
-    with served(web) as port, Prometheus(require_tool("prometheus"), port, tmp_path) as prometheus:
+    with WebProcess(tmp_path, redis_url) as web, Prometheus(program, web.port, tmp_path) as prometheus:
         known = 'wecom_welcome_outcomes_total{outcome="refused"}'
         until(lambda: prometheus.scrapes(known) >= 2, what="two scrapes")
         assert prometheus.alerts("GreetingsMissed") == []
-        settled(web.services.ledger, counts={count("outcomes_total", **refused): 1})
+        settled(a_ledger(redis_client), counts={count("outcomes_total", **refused): 1})
         until(lambda: prometheus.alerts("GreetingsMissed"), what="the alert")
         assert prometheus.alerts("GreetingsMissed") == [
             refused | {"alertname": "GreetingsMissed", "severity": "ticket"}

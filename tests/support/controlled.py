@@ -1,6 +1,5 @@
 """A worker in this process under remote control, and Celery's own client beside it."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
-from celery.contrib.testing.worker import start_worker
 
 from tasks.celery import make_app, register_unsent
 from tasks.ledger import celery_message
@@ -17,6 +15,7 @@ from tasks.monitoring.task_events import TaskEvents
 from tasks.monitoring.task_names import GREET
 from tasks.storage import keys
 from tests.support.until import until
+from tests.support.worker import consuming
 
 NODE = "welcome@here"
 
@@ -54,19 +53,16 @@ def controlled(redis_url: str) -> Iterator[Controlled]:
 
     register_unsent(app, GREET)
     events = TaskEvents(app, NODE, keys.QUEUE)
-    root = logging.getLogger()
-    level = root.level
-    with start_worker(
-        app, pool="threads", concurrency=2, queues=[keys.QUEUE], hostname=NODE, perform_ping_check=False
-    ) as worker:
-        root.setLevel(level)
+    with consuming(app, keys.QUEUE, NODE) as worker:
         remote = RemoteControl(app, worker, events, 256)
         events.start()
         remote.start()
         one = Controlled(app, events, done)
-        until(lambda: one.ask("ping", timeout=0.5), what="the first answer")
-        yield one
-        remote.stop()
-        events.stop()
-        remote.join(30)
+        try:
+            until(lambda: one.ask("ping", timeout=0.5), what="the first answer")
+            yield one
+        finally:
+            remote.stop()
+            events.stop()
+            remote.join(30)
         assert not remote.is_alive()

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+from celery.utils.nodenames import anon_nodename
 
 from tasks.events import ContactAdded
 from tasks.greeting.admission import Took
@@ -147,10 +148,17 @@ def working(services: Services, concurrency: int = 2) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def consuming(app: Celery, queue: str) -> Iterator[None]:
-    """A Celery worker of one queue in this process, in threads as the product's; logging stays as it is."""
+def consuming(app: Celery, queue: str, hostname: str | None = None) -> Iterator[Any]:
+    """A Celery worker of one queue in this process, in threads as the product's; logging stays as it is. → it"""
     root = logging.getLogger()
     level = root.level
-    with start_worker(app, pool="threads", concurrency=2, queues=[queue], perform_ping_check=False):
+    with start_worker(
+        app,
+        pool="threads",
+        concurrency=2,
+        queues=[queue],
+        hostname=hostname or anon_nodename(),
+        perform_ping_check=False,
+    ) as worker:
         root.setLevel(level)
-        yield
+        yield worker

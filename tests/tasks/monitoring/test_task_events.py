@@ -23,9 +23,11 @@ from tests.support.until import until
 def sending(redis_url: str) -> Iterator[TaskEvents]:
     events = TaskEvents(make_app(redis_url), "welcome@here", "welcome")
     events.start()
-    yield events
-    events.stop()
-    events.join(30)
+    try:
+        yield events
+    finally:
+        events.stop()
+        events.join(30)
     assert not events.is_alive()
 
 
