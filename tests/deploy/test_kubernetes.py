@@ -16,14 +16,13 @@ from jsonschema import Draft202012Validator
 from tasks.liveness import SILENT, TO_START
 from tasks.settings import VARIABLES, read
 from tasks.storage import keys
-from tests.support.builders import ENVIRONMENT
-from tests.support.manifests import DEPLOY, KUBERNETES, RULES, Manifest, kustomize, prometheus_rule
-from tests.support.processes import refuses_only_its_settings
+from tests.support.builders import ENVIRONMENT, some_settings
+from tests.support.documents import DEPLOY
+from tests.support.manifests import KUBERNETES, RULES, Manifest, kustomize, prometheus_rule
+from tests.support.processes import ROLES, refuses_only_its_settings
 from tests.support.web import Web
 
 SCHEMA = Path(__file__).parent / "custom-resources.schema.json"
-ROLES = ("web", "welcome", "upkeep", "beat")
-WINDOW = next(int(variable.default or 0) for variable in VARIABLES if variable.name == "WELCOME_WINDOW_S")
 EXAMPLES = [KUBERNETES / "base/secret.example.yaml", KUBERNETES / "base/ingress.example.yaml"]
 KEDA, OPERATOR = KUBERNETES / "overlays/keda", KUBERNETES / "overlays/prometheus-operator"
 
@@ -116,7 +115,7 @@ def test_a_pod_has_longer_than_the_window_to_stop(base: list[Manifest], role: st
     before = (
         container(base, role).get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
     )
-    assert pod(base, role)["terminationGracePeriodSeconds"] - int(before[1]) > WINDOW
+    assert pod(base, role)["terminationGracePeriodSeconds"] - int(before[1]) > some_settings().window
 
 
 @each_role
@@ -285,8 +284,7 @@ def test_keda_counts_the_events_without_an_outcome(keda: list[Manifest]) -> None
     counted = trigger["metadata"]["listName"]
     assert [key.type for key in keys.TABLE if key.name == counted] == [keys.ZSET]  # KEDA counts it by ZCARD
     assert counted == keys.DUE
-    concurrency = next(int(one.default or 0) for one in VARIABLES if one.name == "WELCOME_CONCURRENCY")
-    assert int(trigger["metadata"]["listLength"]) < concurrency
+    assert int(trigger["metadata"]["listLength"]) < some_settings().concurrency
     assert trigger["authenticationRef"]["name"] in of_kind(keda, "TriggerAuthentication")
 
 

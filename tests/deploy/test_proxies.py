@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.console import PASSWORD
-from tests.support.front import DEPLOY, Caddy, Front, Nginx, write_nginx
+from tests.support.documents import DEPLOY
+from tests.support.front import Caddy, Front, Nginx, write_nginx
 from tests.support.processes import RedisServer, free_port
 from tests.support.pushes import Push, a_push, a_verification
 from tests.support.servers import Server, answering, silent, whole

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from tests.support.image import IMAGE, Image
+from tests.support.processes import where_roomy
 
 ROOT = Path(__file__).parents[2]
 BASE = "localhost/python-base:debian"
-MEMORY, ROOM = Path("/dev/shm"), 6 << 30  # bytes: the tree and four images made of it
+ROOM = 6 << 30  # bytes: the tree and four images made of it
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")  # of this machine, for pip inside
 
 
@@ -27,8 +28,7 @@ def image(require_tool: Callable[[str], str]) -> Iterator[Image]:
     if os.geteuid() != 0:
         pytest.fail("run it as root: debootstrap and chroot need it")
     # in memory where there is room: Debian's installer waits for the disk after each file
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
-    with tempfile.TemporaryDirectory(prefix="wecom-welcome-image-", dir=MEMORY if roomy else None) as made:
+    with tempfile.TemporaryDirectory(prefix="wecom-welcome-image-", dir=where_roomy(ROOM)) as made:
         folder = Path(made)
         storage = ["--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
         buildah = [tools[0], *storage]

@@ -1,7 +1,6 @@
 """F56: a running system is backed up under load; an empty installation, restored from it, goes on where that was."""
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -10,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tasks.books.media_store import MediaStore
-from tasks.services import Services, build_services
-from tasks.settings import read
+from tasks.services import Services
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.keys import Backup
 from tasks.templates.edits import TEMPLATE, SetNamed
 from tests.simulator.client import StandIn
 from tests.support.books import FILES, a_template
-from tests.support.cli import run
+from tests.support.cli import run, said
 from tests.support.console import PASSWORD, Browser, text_of
-from tests.support.processes import COMMAND, Process, Product
+from tests.support.processes import Product
 from tests.support.until import until
 
 BOOK = a_template("text: 您好{customer}\nattachments:\n- image: {file: media/hello.png}\nthen: {remark: '{customer}'}")
@@ -28,20 +26,9 @@ OPERATOR = "李敏"
 PAGES = {"/channels": "展会", "/welcomes/history": "the first", "/welcomes": "未发布的", "/missed?tab=done": OPERATOR}
 
 
-def services(product: Product) -> Services:
-    return build_services(read(product.environ, product.folder))
-
-
-def command(product: Product, *arguments: str) -> Process:
-    """A process of the product's command."""
-    return Process(arguments[0], [sys.executable, str(COMMAND), *arguments], product.environ, product.folder).start()
-
-
 def told(product: Product, *arguments: str) -> list[str]:
     """What a command says, in lines; run in this process."""
-    result = run(*arguments, **product.environ)
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.splitlines()
+    return said(run(*arguments, **product.environ))
 
 
 def state(client: Redis) -> dict[str, Any]:
@@ -77,7 +64,7 @@ def lost(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def furnished(product: Product, wecom: StandIn) -> Services:
     """With everything that a backup is for: a book with media, a draft, a channel, missed customers, ticks, acts."""
-    there = services(product)
+    there = product.services()
     wecom.people(members={"zhangsan": {"name": "张三"}})
     there.books.save("default", BOOK, FILES, author=OPERATOR, note="the first")
     until(lambda: there.redis.exists(keys.ready_media(product.app.corp_id)), every=0.1, what="the media at WeCom")
@@ -108,7 +95,7 @@ def test_f56_an_installation_restored_from_a_backup_under_load_has_lost_nothing_
         quiet, answers = state(before.redis), [told(first, *one) for one in questions]
         assert {key.split(":")[1] for key in quiet} >= {"event", "book", "media", "channel", "audit", "draft", "day"}
 
-        backup = command(first, "backup", str(tmp_path / "backup.zip"))
+        backup = first.command("backup", str(tmp_path / "backup.zip")).start()
         while backup.alive():
             wecom.load(20, rate=40)  # which waits for the end of the one before
         assert backup.wait() == 0, backup.output()
@@ -122,7 +109,7 @@ def test_f56_an_installation_restored_from_a_backup_under_load_has_lost_nothing_
     second.app = replace(first.app, callback_url=second.app.callback_url)
     with second:
         told(second, "restore", str(tmp_path / "backup.zip"))
-        after = services(second)
+        after = second.services()
         assert not lost(quiet, state(after.redis))
         for question, answer in zip(questions, answers, strict=True):
             assert set(answer) <= set(told(second, *question)), question

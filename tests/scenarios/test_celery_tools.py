@@ -22,6 +22,7 @@ from tests.support.until import until
 
 BOOK = a_template("text: 您好\nthen: {tags: [来源/新客户]}")
 HOST = socket.gethostname()
+NODES = {f"welcome@{HOST}", f"upkeep@{HOST}"}
 
 
 class Flower:
@@ -44,22 +45,33 @@ class Flower:
     def post(self, path: str) -> str:
         return requests.post(f"http://127.0.0.1:{self._port}/api/{path}", timeout=30).text
 
+    def knows_both(self) -> bool:
+        """Whether it has heard of each worker, and of no other."""
+        return set(self.get("workers?refresh=1") or ()) == NODES
+
     def tasks(self) -> dict[str, dict[str, Any]]:
         return self.get("tasks") or {}
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
+def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
     with Product(tmp_path_factory.mktemp("celery"), stand_in, start=["web", "welcome", "upkeep"], book=BOOK) as product:
         yield product
 
 
+@pytest.fixture
+def product(shared: Product, wecom: StandIn) -> Product:
+    wecom.register(shared.app)
+    shared.forget_tokens()
+    return shared
+
+
 @pytest.fixture(scope="module")
-def flower(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
-    flower = Flower(product.redis_url, tmp_path_factory.mktemp("flower"))
+def flower(shared: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
+    flower = Flower(shared.redis_url, tmp_path_factory.mktemp("flower"))
     flower.process.start()
     try:
-        until(lambda: set(flower.get("workers?refresh=1") or ()) == {f"welcome@{HOST}", f"upkeep@{HOST}"}, every=0.2)
+        until(flower.knows_both, every=0.2, what="both workers")
         yield flower
     finally:
         flower.process.kill()
@@ -78,8 +90,6 @@ def celery(product: Product, *arguments: str) -> str:
 def test_each_greeting_is_a_task_and_whoever_was_missed_a_failure(
     product: Product, wecom: StandIn, flower: Flower
 ) -> None:
-    wecom.register(product.app)
-    product.forget_tokens()
     greeted = [wecom.add() for _ in range(20)]
     missed = wecom.add(created_at=int(time.time()) - 600)
     wecom.wait_until_greeted(20)
@@ -110,8 +120,6 @@ def ended(flower: Flower, name: str, count: int) -> dict[str, dict[str, Any]]:
 
 
 def test_flowers_buttons_stop_nobody(product: Product, wecom: StandIn, flower: Flower) -> None:
-    wecom.register(product.app)
-    product.forget_tokens()
     flower.post(f"worker/shutdown/welcome@{HOST}")
     for button in ("worker/pool/shrink/{}?n=1", "worker/queue/cancel-consumer/{}?queue=welcome"):
         assert "by remote control" in flower.post(button.format(f"welcome@{HOST}"))
@@ -122,8 +130,6 @@ def test_flowers_buttons_stop_nobody(product: Product, wecom: StandIn, flower: F
 
 
 def test_what_is_being_greeted_is_active(product: Product, wecom: StandIn) -> None:
-    wecom.register(product.app)
-    product.forget_tokens()
     wecom.faults(hang=1, hang_s=8)
     with product.client() as client:
         until(lambda: client.zcard(keys.DUE) == 0, what="the outcomes of those who were added before")
@@ -135,16 +141,13 @@ def test_what_is_being_greeted_is_active(product: Product, wecom: StandIn) -> No
 
 
 def test_they_are_back_after_redis_was_gone(product: Product, wecom: StandIn, flower: Flower) -> None:
-    wecom.register(product.app)
-    product.forget_tokens()
     product.redis.kill()
     product.redis.start()
     record = wecom.add()
     wecom.wait_until_greeted(1)
     ids = until(lambda: ids_of(product) if record.external_user_id in ids_of(product) else {}, every=0.2)
     assert ids
-    nodes = {f"welcome@{HOST}", f"upkeep@{HOST}"}
-    until(lambda: set(flower.get("workers?refresh=1") or ()) == nodes, every=0.2, what="both workers")
+    until(flower.knows_both, every=0.2, what="both workers")
 
     def seen() -> bool:
         later = wecom.add()

@@ -9,8 +9,6 @@ import pytest
 
 from tasks.celery import make_app
 from tasks.media_renewal import media_status
-from tasks.services import Services, build_services
-from tasks.settings import read
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
@@ -41,18 +39,14 @@ def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
     with shared.redis.client() as client:
         for key in [keys.MEDIA_RENEWER, *client.scan_iter(keys.ready_media("*"))]:
             client.delete(key)
-    services(shared).books.save("default", BOOK, FILES)
+    shared.services().books.save("default", BOOK, FILES)
     yield shared
     shared.stop_all_but("web", "welcome")
 
 
-def services(product: Product) -> Services:
-    return build_services(read(product.environ, product.folder))
-
-
 def absent(product: Product) -> dict[str, str]:
     """What cannot be shown now."""
-    installation = services(product)
+    installation = product.services()
     return dict(media_status(installation.books, installation.settings.apps["default"]).absent)
 
 
@@ -99,7 +93,7 @@ def test_media_that_expires_in_the_middle_of_a_run_costs_no_greeting_and_soon_no
 def test_a_rollback_under_load_gives_everybody_one_whole_revision(product: Product, wecom: StandIn) -> None:
     product.roles["upkeep"].start()
     until_ready(product)
-    books = services(product).books
+    books = product.services().books
     first = books.current("default")
     assert first is not None
     books.save("default", OTHER, FILES)
@@ -160,7 +154,7 @@ def test_a_frozen_worker_is_replaced_and_does_no_harm_when_it_comes_back(product
 
 def test_the_group_welcomes_of_a_book_are_made_by_the_slow_queue(product: Product, wecom: StandIn) -> None:
     product.roles["upkeep"].start()
-    books = services(product).books
+    books = product.services().books
     books.save("default", BOOK + "group_welcome:\n  film: {text: 看, video: {file: media/intro.mp4}}\n", FILES)
     until_ready(product)
     make_app(product.redis.url).send_task("tasks.upkeep.sync_group_welcomes")  # as the schedule does every minute

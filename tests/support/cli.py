@@ -1,10 +1,14 @@
-"""The command line, run in this process."""
+"""The command line: its commands, and what they print, run in this process."""
 
+from collections.abc import Iterator
+
+import click
 from click.testing import CliRunner, Result
 
 from tasks.settings import VARIABLES
 from webhook.cli.main import main
 
+Words = tuple[str, ...]
 SECRETS = (
     "WECOM_CORP_SECRET",
     "WECOM_TOKEN",
@@ -13,6 +17,16 @@ SECRETS = (
     "SECRET_KEY",
     "ALERT_WEBHOOK",
 )
+
+
+def all_commands(group: click.Group = main, path: Words = ()) -> Iterator[tuple[Words, click.Command]]:
+    """(its words, it) of each command and each group, that of no words first; without the METHODs of `api`."""
+    yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from all_commands(command, (*path, name))
+        else:
+            yield (*path, name), command
 
 
 def run(*arguments: str, **environ: str) -> Result:

@@ -11,10 +11,9 @@ from types import TracebackType
 import requests
 
 from tests.support import certificate
+from tests.support.documents import DEPLOY
 from tests.support.processes import Process, free_port
 from tests.support.until import until
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 class Front(Process):

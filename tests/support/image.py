@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ IMAGE = "localhost/wecom-welcome:test"
 
 
 class Image:
-    """`inspect`: what it says of itself. `run` and `start` run it as `docker run` would, on the host's network."""
+    """`config`: what it says of itself. `run` and `start` run it as `docker run` would, on the host's network."""
 
     def __init__(self, buildah: list[str], folder: Path) -> None:
         self._buildah = buildah
@@ -26,7 +27,7 @@ class Image:
         assert run.returncode == 0, (run.stdout + run.stderr)[-3000:]
         return run.stdout
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(self.buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
         return config

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+from tests.support.documents import DEPLOY
+
 KUBERNETES = DEPLOY / "kubernetes"
 RULES = KUBERNETES / "overlays/prometheus-operator/prometheusrule.yaml"
 HEAD = """\

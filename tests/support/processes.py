@@ -33,6 +33,7 @@ from tests.support.until import until
 from webhook.cli.parent_death import dying_with_this_process
 
 if TYPE_CHECKING:
+    from tasks.services import Services
     from tests.support.sentinels import Sentinels
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,12 @@ def free_port() -> int:
             return port
 
 
+def where_roomy(size: int) -> Path | None:
+    """Where to make a folder of so many bytes: in memory where they fit; None: the usual place."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > size
+    return MEMORY if roomy else None
+
+
 def memory(owner: object) -> Path:
     """A new folder, in memory where possible, for the files of a server that will be killed by kill -9.
 
@@ -58,8 +65,7 @@ def memory(owner: object) -> Path:
     While a server waits for a slow disk it has not written yet what it has accepted, and dies with it: design.md says
     so, and no scenario is about that.
     """
-    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 48 << 20
-    folder = Path(tempfile.mkdtemp(prefix="ww-", dir=MEMORY if roomy else None))
+    folder = Path(tempfile.mkdtemp(prefix="ww-", dir=where_roomy(48 << 20)))
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)  # also of one that was never started
     return folder
 
@@ -183,7 +189,7 @@ class RedisServer(Process):
     def start(self) -> "RedisServer":
         super().start()
         with connections.connect(self.url, timeout=1, retries=0) as client:
-            until(lambda: _answers(client), what="the Redis server's start")
+            until(lambda: answers(client), what="the Redis server's start")
         return self
 
     def client(self) -> connections.Redis:
@@ -200,7 +206,8 @@ class RedisServer(Process):
             resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def _answers(client: connections.Redis) -> bool:
+def answers(client: connections.Redis) -> bool:
+    """Whether a Redis server or a Sentinel answers."""
     with contextlib.suppress(Exception):
         return bool(client.ping())
     return False
@@ -227,6 +234,17 @@ class Installation:
             "PYTHONPATH": str(ROOT),
             **variables,
         }
+
+    def command(self, *arguments: str) -> Process:
+        """`wecom-welcome` with these arguments and this installation's settings, not started yet."""
+        return Process(arguments[0], [sys.executable, str(COMMAND), *arguments], self.environ, self.folder)
+
+    def services(self) -> "Services":
+        """What its processes work with, in this process."""
+        from tasks.services import build_services
+        from tasks.settings import read
+
+        return build_services(read(self.environ | {"REDIS_URL": self.redis_url}, self.folder))
 
     def client(self) -> connections.Redis:
         """A client of the product's own Redis."""
@@ -277,12 +295,9 @@ class Installation:
 
     def rows(self) -> list[dict[str, Any]]:
         """The ledger's deliveries, as `deliveries --json` has them, newest first."""
-        from tasks.services import build_services
-        from tasks.settings import read
         from webhook.delivery_record import record
 
-        environ = self.environ | {"REDIS_URL": self.redis_url}
-        return [record(row) for row in build_services(read(environ, self.folder)).ledger.deliveries()]
+        return [record(row) for row in self.services().ledger.deliveries()]
 
 
 class Product(Installation):
@@ -394,10 +409,6 @@ class Up(Installation):
         super().__init__(folder, wecom, PLAIN_BOOK, embedded.url, variables)
         self.socket = embedded.socket
         self.supervisor = self.command("up", "--port", str(self.port))
-
-    def command(self, *arguments: str) -> Process:
-        """`wecom-welcome` with these arguments and this installation's settings, not started yet."""
-        return Process(arguments[0], [sys.executable, str(COMMAND), *arguments], self.environ, self.folder)
 
     def __enter__(self) -> "Up":
         self.wecom.register(self.app)

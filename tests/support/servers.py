@@ -18,6 +18,9 @@ def whole(body: bytes = OK, status: str = "200 OK", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+GIVES_TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')  # gettoken's answer
+
+
 class Server:
     """Calls `serve(connection)` for each connection, in a thread. Keeps the requests that `request` read."""
 

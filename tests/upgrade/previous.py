@@ -20,7 +20,7 @@ from tasks.storage import connections
 from tasks.storage.embedded import Embedded
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.processes import COMMAND, ROOT, Process, free_port
+from tests.support.processes import COMMAND, ROOT, Process, answers, free_port
 from tests.support.until import until
 
 HERE = Path(__file__).parent / "db5e3bc"
@@ -85,7 +85,7 @@ class Installation:
         process = Process("server", self.embedded.prepare(), {}, self.folder).start()
         client = connections.connect(self.embedded.url, timeout=5)
         try:
-            until(lambda: _answers(client), what="the embedded server's start")
+            until(lambda: answers(client), what="the embedded server's start")
             yield client
         finally:
             client.close()
@@ -185,9 +185,3 @@ def event_id(row: Mapping[str, str]) -> str:
     """An event's id by the rule of the previous release."""
     names = ("app", "corp_id", "change", "user_id", "external_user_id", "created_at", "welcome_code")
     return hashlib.sha256("\0".join(row[name] for name in names).encode()).hexdigest()[:32]
-
-
-def _answers(client: connections.Redis) -> bool:
-    with contextlib.suppress(Exception):
-        return bool(client.ping())
-    return False

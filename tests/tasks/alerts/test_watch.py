@@ -50,6 +50,18 @@ def address(wecom: StandIn) -> str:
     return wecom.robot()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert is told as soon as it is there."""
+    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
+
+
+@pytest.fixture
+def away(services: Services) -> Services:
+    """The same installation, where Redis does not answer."""
+    return build_services(replace(services.settings, redis_url="redis://127.0.0.1:1"), timeout=0.2)
+
+
 Make = Callable[..., Watch]
 
 
@@ -86,10 +98,10 @@ def titles(wecom: StandIn, address: str) -> list[str]:
 GONE, BACK = "告警：没有进程在发送欢迎语，现在添加的客户收不到", "已恢复：欢迎语进程恢复工作"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_one_of_many_processes_tells_and_after_it_another_which_tells_nothing_twice(
-    services: Services, make: Make, wecom: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
+    services: Services, make: Make, wecom: StandIn, address: str
 ) -> None:
-    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
     consumed(services, 60)
     processes = [make() for _ in range(3)]
     for one in processes:
@@ -284,20 +296,13 @@ def test_what_is_usual_is_read_from_the_tallies_of_the_same_hours(
 # ------------------------------------------------------------------------------------------------ without Redis
 
 
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis", in_memory=True) as server:
-        yield server
-
-
 AWAY, AGAIN = "告警：Redis 不接收写入，由 web 进程自行发送欢迎语（救生艇）", "已恢复：Redis 恢复写入，记录已补上"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_web_process_of_each_host_tells_that_redis_is_gone_without_it(
-    services: Services, wecom: StandIn, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    services: Services, away: Services, wecom: StandIn, address: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
-    away = build_services(replace(services.settings, redis_url="redis://127.0.0.1:1"), timeout=0.2)
     state = [(False, True)]
 
     def process(now: Services) -> Watch:
@@ -323,11 +328,8 @@ def test_a_web_process_of_each_host_tells_that_redis_is_gone_without_it(
     assert titles(wecom, address) == [AWAY, AGAIN]
 
 
-def test_without_a_lifeboat_it_tells_that_customers_are_not_taken(
-    services: Services, wecom: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
-    away = build_services(replace(services.settings, redis_url="redis://127.0.0.1:1"), timeout=0.2)
+@pytest.mark.usefixtures("impatient")
+def test_without_a_lifeboat_it_tells_that_customers_are_not_taken(away: Services, wecom: StandIn, address: str) -> None:
     watch = Watch(away, GroupRobot(address), SENDER, RedisStore(away.redis), Memory())
     watch.round()
     watch.round()
@@ -335,17 +337,15 @@ def test_without_a_lifeboat_it_tells_that_customers_are_not_taken(
 
 
 @pytest.mark.parametrize("made", ["alerts.new", "alerts.lock", None], ids=["no file", "no lock", "no folder"])
+@pytest.mark.usefixtures("impatient")
 def test_a_disk_that_takes_nothing_keeps_nobody_from_hearing_of_it(
-    services: Services,
+    away: Services,
     wecom: StandIn,
     address: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     made: str | None,
 ) -> None:
-    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
-    away = build_services(replace(services.settings, redis_url="redis://127.0.0.1:1"), timeout=0.2)
     folder = tmp_path / "lifeboat"
     if made is not None:
         (folder / made).mkdir(parents=True)  # where a file should be: not even root can write it
@@ -356,19 +356,16 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_hearing_of_it(
     assert caplog.text.count("the course of the alerts cannot be written") == (made != "alerts.lock")
 
 
-def test_a_full_redis_counts_as_gone(own_server: RedisServer, make: Make, services: Services) -> None:
-    full = build_services(replace(services.settings, redis_url=own_server.url))
+def test_a_full_redis_counts_as_gone(server: RedisServer, make: Make, services: Services) -> None:
+    full = build_services(replace(services.settings, redis_url=server.url))
     full.redis.config_set("maxmemory", 1)
     watch = Watch(full, GroupRobot("http://127.0.0.1:1/?key=k"), SENDER, RedisStore(full.redis), Memory())
     watch.round()
     assert watch._away
 
 
-def test_other_roles_say_nothing_of_it(
-    services: Services, wecom: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watches, "PATIENCE", dict.fromkeys(Alert, Patience(0, 0)))
-    away = build_services(replace(services.settings, redis_url="redis://127.0.0.1:1"), timeout=0.2)
+@pytest.mark.usefixtures("impatient")
+def test_other_roles_say_nothing_of_it(away: Services, wecom: StandIn, address: str) -> None:
     Watch(away, GroupRobot(address), SENDER, RedisStore(away.redis)).round()
     assert titles(wecom, address) == []
 

@@ -13,12 +13,6 @@ from tests.support.processes import RedisServer
 from tests.support.worker import Worker
 
 
-@pytest.fixture(scope="module")
-def hurt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("hurt"), in_memory=True) as server:
-        yield server
-
-
 @pytest.fixture
 def server(hurt_server: RedisServer) -> RedisServer:
     with hurt_server.client() as client:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -21,13 +20,11 @@ from tasks.monitoring.task_names import FOLLOW_UP, GREET, REMIND
 from tasks.services import Services
 from tasks.workers import make_follow_up_handler, make_greeter
 from tests.simulator.client import StandIn
-from tests.support.books import SHANGHAI
 from tests.support.builders import PLAIN_BOOK
 from tests.support.ledger import missed, settled
 from tests.support.worker import Worker
 
 FOLLOWED = PLAIN_BOOK.replace('"\nrules', '"\n    then: {tags: [来源/新客户]}\nrules')
-NOON = datetime(2026, 11, 22, 12, 0, tzinfo=SHANGHAI)
 SECRETS = ("zhangsan", "张三", "wm")
 
 

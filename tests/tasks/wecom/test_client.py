@@ -32,9 +32,7 @@ from tasks.wecom.errors import (
 )
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
-from tests.support.servers import OK, Server, answering, nobody, silent, then, whole
-
-TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
+from tests.support.servers import GIVES_TOKEN, OK, Server, answering, nobody, silent, then, whole
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def client_for(server: Server, **different: Any) -> WeComClient:
 
 def answering_calls(*answers: bytes) -> Any:
     """gettoken works; then these answers in turn, the last one repeatedly."""
-    return answering(lambda number: TOKEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
+    return answering(lambda number: GIVES_TOKEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
 
 
 def error_for(body: bytes, status: str = "200 OK") -> Any:
@@ -200,7 +198,7 @@ def test_anything_but_wecoms_json_is_no_answer(body: bytes) -> None:
 def test_an_answer_that_is_cut_within_its_headers_is_no_answer() -> None:
     def cut(server: Server, connection: Any) -> None:
         server.request(connection)
-        connection.sendall(TOKEN if len(server.requests) == 1 else whole()[:40])
+        connection.sendall(GIVES_TOKEN if len(server.requests) == 1 else whole()[:40])
 
     with Server(cut) as server, contextlib.closing(client_for(server)) as client, pytest.raises(NoAnswer):
         client.get("some/path")
@@ -284,7 +282,7 @@ def test_a_deadline_covers_the_call_its_token_and_the_renewal() -> None:
         while True:
             request = server.request(connection)
             time.sleep(0.6)
-            connection.sendall(TOKEN if b"gettoken" in request else whole(b'{"errcode": 42001}'))
+            connection.sendall(GIVES_TOKEN if b"gettoken" in request else whole(b'{"errcode": 42001}'))
 
     with Server(serve) as server, contextlib.closing(client_for(server)) as client:
         began = time.monotonic()
@@ -295,7 +293,7 @@ def test_a_deadline_covers_the_call_its_token_and_the_renewal() -> None:
 
 def test_a_call_repeated_with_a_new_token_may_have_its_own_deadline() -> None:
     by = time.monotonic() + 1.5
-    told = iter([TOKEN, whole(b'{"errcode": 42001}'), TOKEN, whole()])
+    told = iter([GIVES_TOKEN, whole(b'{"errcode": 42001}'), GIVES_TOKEN, whole()])
 
     def serve(server: Server, connection: Any) -> None:
         while True:

@@ -18,9 +18,8 @@ from tasks.wecom.errors import ClientClosed
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.documents import ROOT
-from tests.support.servers import Server, answering, silent, whole
-
-TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
+from tests.support.servers import GIVES_TOKEN, Server, answering, silent, whole
+from tests.support.until import until
 
 
 def answers_after(seconds: float) -> Any:
@@ -29,7 +28,7 @@ def answers_after(seconds: float) -> Any:
     def serve(server: Server, connection: Any) -> None:
         while request := server.request(connection):
             if b"/gettoken?" in request:
-                connection.sendall(TOKEN)
+                connection.sendall(GIVES_TOKEN)
             else:
                 time.sleep(seconds)
                 connection.sendall(whole())
@@ -100,21 +99,18 @@ def test_a_deadline_takes_the_place_of_the_time_out() -> None:
 def test_at_the_end_of_its_block_a_client_has_closed_its_connections_and_not_the_redis_that_it_was_given(
     wecom: StandIn, redis_client: Any
 ) -> None:
-    with Server(answering(lambda number: TOKEN if number == 1 else whole())) as server:
+    with Server(answering(lambda number: GIVES_TOKEN if number == 1 else whole())) as server:
         with WeComClient("ww0", "s", server.url, redis_client) as client:
             client.user.get("zhangsan")
             client.with_deadline(time.monotonic() + 20).user.get("zhangsan")
             assert (server.connections, server.closed) == (1, 0)
-        for _ in range(100):
-            if server.closed:
-                break
-            time.sleep(0.05)
+        until(lambda: server.closed, what="the connection's end")
         assert (server.connections, server.closed) == (1, 1)
     assert redis_client.ping()
 
 
 def test_a_closed_client_says_so_and_may_be_closed_again() -> None:
-    with Server(answering(lambda number: TOKEN if number == 1 else whole())) as server:
+    with Server(answering(lambda number: GIVES_TOKEN if number == 1 else whole())) as server:
         client = WeComClient("ww0", "s", server.url)
         hurried = client.with_deadline(time.monotonic() + 20)
         client.user.get("zhangsan")
@@ -137,8 +133,7 @@ def test_a_call_that_runs_while_the_client_is_closed_is_finished() -> None:
     with Server(answers_after(0.5)) as server, ThreadPoolExecutor(1) as pool:
         client = WeComClient("ww0", "s", server.url)
         call = pool.submit(client.user.get, "zhangsan")
-        while len(server.requests) < 2:
-            time.sleep(0.01)
+        until(lambda: len(server.requests) >= 2, what="the call under way")
         client.close()
         assert call.result(20)["errcode"] == 0
 
@@ -264,8 +259,8 @@ def test_an_application_that_sets_up_no_logging_hears_nothing() -> None:
     remark = whole(b'{"errcode": 0, "errmsg": "Warning: wrong json format"}')
     broken = whole(b'{"errcode": 42001, "errmsg": "access_token expired"}')
     with (
-        Server(answering(lambda number: TOKEN if number == 1 else remark)) as remarking,
-        Server(answering(lambda number: TOKEN if number % 2 else broken)) as refusing,
+        Server(answering(lambda number: GIVES_TOKEN if number == 1 else remark)) as remarking,
+        Server(answering(lambda number: GIVES_TOKEN if number % 2 else broken)) as refusing,
         Server(answering(whole(b'{"errcode": 40001, "errmsg": "invalid credential"}'))) as wrong_secret,
         Server(silent) as hanging,
     ):
@@ -294,7 +289,7 @@ def test_what_fails_ahead_of_a_tokens_end_is_logged_and_not_printed(
 
     busy = whole(b'{"errcode": -1, "errmsg": "busy"}')
     with (
-        Server(answering(lambda number: TOKEN if number == 1 else busy)) as server,
+        Server(answering(lambda number: GIVES_TOKEN if number == 1 else busy)) as server,
         WeComClient("ww0", "s", server.url, observe=observe) as client,
     ):
         client.tokens.get(time.monotonic() + 20)

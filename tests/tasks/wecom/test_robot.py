@@ -15,12 +15,8 @@ from tests.simulator.robots import PER_MINUTE
 from tests.support.outbound_proxy import OutboundProxy
 from tests.support.servers import Server, answering, nobody, then, whole
 
+pytestmark = pytest.mark.usefixtures("hasty_robot")
 KEY = "693a91f6-secret-key"
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(robot, "WAITS", (0.01, 0.02))
 
 
 def soon() -> float:

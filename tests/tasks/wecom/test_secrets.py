@@ -11,23 +11,22 @@ import pytest
 
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.calls import DownloadedFile, FileUpload
-from tests.support.servers import OK, Server, answering, nobody, silent, then, whole
+from tests.support.servers import GIVES_TOKEN, OK, Server, answering, nobody, silent, then, whole
 
 SECRET, TOKEN, CODE, PASSWORD = "SECRET-1234", "TOKEN-1234", "CODE-1234", "PASSWORD-1234"
 HIDDEN = (SECRET, TOKEN, CODE, PASSWORD, "corpsecret", "access_token=", "UEFTU1dPUkQtMTIzNA")
-GIVEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
 MESSAGE = {"welcome_code": "-".join(["CODE", "1234"]), "text": {"content": "x"}}
 
 
 def calls_get(*answers: bytes) -> Any:
     """gettoken works; then these answers in turn, the last one repeatedly."""
-    return answering(lambda number: GIVEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
+    return answering(lambda number: GIVES_TOKEN if number == 1 else answers[min(number - 2, len(answers) - 1)])
 
 
 def token_then(act: Callable[[Any], None]) -> Any:
     def serve(server: Server, connection: Any) -> None:
         while b"/gettoken?" in server.request(connection):
-            connection.sendall(GIVEN)
+            connection.sendall(GIVES_TOKEN)
         act(connection)
 
     return serve

@@ -16,11 +16,10 @@ from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.alone import NEEDS, alone
 from tests.support.documents import ROOT, Page
-from tests.support.servers import Server, answering, whole
+from tests.support.servers import GIVES_TOKEN, Server, answering, whole
 
 PACKAGE = Path(tasks.wecom.__file__).parent
 README = Page(PACKAGE / "README.md")
-TOKEN = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
 
 
 @pytest.fixture
@@ -104,7 +103,9 @@ def test_what_the_readme_shows_works(
     used = names["greet"](names["client"], added.welcome_code, "hello")
     assert used.startswith("Final 41050: ")
     names["client"].close()
-    with Server(answering(lambda number: TOKEN if number == 1 else whole(b"<html>", "502 Bad Gateway"))) as server:
+    with Server(
+        answering(lambda number: GIVES_TOKEN if number == 1 else whole(b"<html>", "502 Bad Gateway"))
+    ) as server:
         away = tasks.wecom.WeComClient("ww0", "s", server.url)
         assert names["greet"](away, "code", "hello") == "may be done: http_status, HTTP 502"
     assert names["greet"](away.apart(), "code", "hello").startswith("try again: the connection ")

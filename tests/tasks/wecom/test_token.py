@@ -19,7 +19,7 @@ from tasks.wecom.token import FETCH, MARGIN, TokenStore
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.processes import RedisServer
-from tests.support.servers import Server, answering, nobody, silent, whole
+from tests.support.servers import GIVES_TOKEN, Server, answering, nobody, silent, whole
 from tests.support.until import until
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -630,8 +630,7 @@ def test_a_refusal_is_remembered_while_redis_is_away(wecom: StandIn, app: App, a
 
 def test_an_unresponsive_redis_delays_nobody_beyond_the_deadline() -> None:
     """It costs one time-out, not one for each thing that is asked of it."""
-    answer = whole(b'{"errcode": 0, "access_token": "TOKEN-1234", "expires_in": 7200}')
-    with Server(silent) as stalled, Server(answering(answer)) as wecom:
+    with Server(silent) as stalled, Server(answering(GIVES_TOKEN)) as wecom:
         shared = connections.connect(f"redis://127.0.0.1:{stalled.port}", timeout=1.0, retries=0)
         client = WeComClient("ww0", "secret", wecom.url, shared)
         by = soon(3.0)

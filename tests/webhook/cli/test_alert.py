@@ -3,16 +3,12 @@
 import pytest
 
 from tasks.storage.embedded import EmbeddedError
-from tasks.wecom import robot
 from tests.simulator.client import StandIn
 from tests.support.cli import failure, run, said
 from tests.support.servers import nobody
 from webhook.cli import common
 
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(robot, "WAITS", (0.01, 0.02))
+pytestmark = pytest.mark.usefixtures("hasty_robot")
 
 
 def test_a_test_alert_comes_to_the_group(environ: dict[str, str], wecom: StandIn) -> None:

@@ -2,18 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from tests.simulator.client import StandIn
 from tests.support import cli
 from tests.support.books import a_folder
 from tests.support.documents import ROOT
-from webhook.cli.main import main
 
 REFERENCE = (ROOT / "webhook/cli/README.md").read_text("utf-8")
 Rows = Callable[..., list[dict[str, Any]]]
@@ -113,22 +111,10 @@ def test_channels_list_and_show(rows: Rows, environ: dict[str, str]) -> None:
     assert rows("channels", "show", "抖音") == [found | {"at_wecom": True}]
 
 
-def listing() -> Iterator[str]:
-    for name, command in main.commands.items():
-        if isinstance(command, click.Group):
-            yield from (f"{name} {below}" for below in command.commands)
-        else:
-            yield name
-
-
 def test_each_command_that_lists_has_json() -> None:
-    found = set()
-    for name in listing():
-        command: click.Command = main
-        for word in name.split():
-            command = command.commands[word]  # type: ignore[attr-defined]
-        if any("--json" in one.opts for one in command.params):
-            found.add(name)
+    found = {
+        " ".join(path) for path, command in cli.all_commands() if any("--json" in one.opts for one in command.params)
+    }
     assert found >= {
         *("check", "deliveries", "missed", "audit", "channels list", "channels show"),
         *("templates list", "templates history", "templates explain", "templates groups"),

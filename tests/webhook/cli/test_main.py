@@ -13,24 +13,14 @@ import click
 import pytest
 
 from tests.support.builders import CORP, ENVIRONMENT
-from tests.support.cli import complaints, failure, run
+from tests.support.cli import all_commands, complaints, failure, run
 from tests.support.processes import COMMAND, free_port
 from tests.support.servers import Server, answering, redis_saying, whole
 from tests.support.until import until
 from webhook.cli import roles
 from webhook.cli.main import main
 
-
-def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from all_commands(command, (*path, name))
-        else:
-            yield (*path, name)
-
-
-COMMANDS = list(all_commands(main))
+COMMANDS = [path for path, _ in all_commands()]
 HERE = {"PYTHONPATH": str(Path(__file__).parents[3])}  # this checkout's code
 
 
@@ -114,10 +104,7 @@ def test_the_version_is_told():
 
 
 def wrongly_typed() -> Iterator[tuple[str, ...]]:
-    for path in COMMANDS:
-        command: click.Command = main
-        for name in path:
-            command = command.commands[name]  # type: ignore[attr-defined]
+    for path, command in all_commands():
         yield (*path, "--no-such-option")
         if isinstance(command, click.Group):
             yield path
