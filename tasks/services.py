@@ -157,9 +157,9 @@ class AppServices:
 
     @cached_property
     def reminders(self) -> Reminders:
-        lookups, zone = self.shared.lookups, self.shared.settings.timezone
-        observer = self.shared.reminder_observer
-        return Reminders(self.shared.redis, self.settings, self.wecom, self.work_list, lookups, zone, observer)
+        shared, zone = self.shared, self.shared.settings.timezone
+        said = (shared.lookups, shared.books, zone, shared.reminder_observer)
+        return Reminders(shared.redis, self.settings, self.wecom, self.work_list, *said)
 
 
 def reachable(settings: Settings) -> Settings | None:

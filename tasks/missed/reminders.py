@@ -12,24 +12,30 @@ A row is marked `sending` before the message is sent, and only if it is still to
 so two operators, or two processes, never remind twice.
 """
 
+import contextlib
 import logging
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from datetime import time as clock
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+import redis
+
+from tasks.books.revisions import BookStore
 from tasks.directory.lookup import Lookups, known_members
 from tasks.ledger.delivery import Delivery, ReminderStatus
+from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.work_list import WorkList, customer_name
 from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
+from tasks.templates.problems import BookError
 from tasks.visible_text import plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, Unanswered, may_pass
@@ -45,6 +51,8 @@ PAUSE = 600  # seconds between two automatic messages to a member: an outage mak
 AT_ONCE = 50  # members told in one run
 NAMES_AT_ONCE = 20  # customers' names asked for in one run
 CALL = 5.0  # seconds for one message
+GREETINGS = 5  # in one message, the newest customers'
+LOOKING = 1.0  # seconds for the names that the greetings of one message lack
 UNSURE_AFTER = 120  # seconds
 DELAYS = (60.0, 300.0, 1800.0, 7200.0, 21600.0)  # seconds between two tries of which nothing left; then it is given up
 NO_VALID_RECEIVER = 81013
@@ -151,6 +159,30 @@ def text(customers: Sequence[tuple[str, str]], total: int | None = None, most: i
     return text(customers[:-1], total, most)
 
 
+def with_greetings(line: str, greetings: Sequence[tuple[str, str]], most: int = BYTES) -> str:
+    """A reminder's line with (name or "", greeting) of each customer to send, in at most `most` bytes.
+
+    Equal greetings stand there once; a greeting that does not fit is left out whole, never cut.
+
+    >>> print(with_greetings("你有 1 位新客户…", [("李雷", "您好李雷！")]))
+    你有 1 位新客户…
+    <BLANKLINE>
+    可以这样说：
+    您好李雷！
+    """
+    names: dict[str, list[str]] = {}
+    for name, greeting in greetings:
+        if greeting.strip():
+            names.setdefault(greeting, []).append(name or "一位客户")
+    told = line
+    for greeting, of in names.items():
+        head = "可以这样说" if len(names) == 1 else f"可以对{'、'.join(of)}这样说"
+        more = f"{told}\n\n{head}：\n{greeting}"
+        if len(more.encode()) <= most:
+            told = more
+    return told
+
+
 def safe_name(name: str) -> str:
     """A name on one line, without characters that reorder or hide the text around it; cut to 32 characters.
 
@@ -186,11 +218,13 @@ class Reminders:
         wecom: WeComClient,
         work_list: WorkList,
         lookups: Lookups,
+        books: BookStore,
         zone: ZoneInfo,
         observer: Observer | None = None,
     ) -> None:
         self._redis = client
         self._app = app
+        self._books = books
         self._wecom = wecom
         self._zone = zone
         self._list = work_list
@@ -319,11 +353,12 @@ class Reminders:
         """Tell a member of these rows, each with the number of its try."""
         here = datetime.fromtimestamp(now / 1000, self._zone)
         customers = [(safe_name(customer_name(row)), local_time(row.received_at, here)) for row, _ in rows]
+        said = with_greetings(text(customers), self._greetings([row for row, _ in rows], by))
         message = {
             "touser": member,
             "msgtype": "text",
             "agentid": int(self._app.agent_id),
-            "text": {"content": text(customers)},
+            "text": {"content": said},
         }
         status, reason, passes = ReminderStatus.SENT, None, False
         if self._observer is not None:
@@ -353,6 +388,19 @@ class Reminders:
         level = logging.INFO if status is ReminderStatus.SENT else logging.WARNING
         log.log(level, "a member was told of %s missed customers: %s %s", len(rows), status, reason or "")
         return Told(member, len(rows), status, reason, tried_again)
+
+    def _greetings(self, rows: Sequence[Delivery], by: float) -> list[tuple[str, str]]:
+        """(name, the text that the book has for this customer) of the first rows; [] where that fails."""
+        until = time.monotonic() + min(LOOKING, (by - time.monotonic()) / 2)
+        found: list[tuple[str, str]] = []
+        with contextlib.suppress(redis.RedisError, BookError):
+            for row in rows[:GREETINGS]:
+                left = max(0.0, until - time.monotonic())
+                welcome = manual_greeting(row, self._app, self._books, self._lookups, self._wecom, left)
+                if welcome is not None:
+                    safe = {**welcome.values, "customer": safe_name(welcome.values.get("customer", ""))}
+                    found.append((safe_name(customer_name(row)), replace(welcome, values=safe).text))
+        return found
 
 
 def _next_try(row: Delivery, number: int, now: int) -> int | None:

@@ -4,6 +4,11 @@
   const wide = document.documentElement;
   if (wide.scrollWidth > wide.clientWidth) faults.push(`wider than the window: ${wide.scrollWidth} > ${wide.clientWidth}`);
   const seen = (one) => one.checkVisibility({visibilityProperty: true, opacityProperty: true}) && one.getClientRects().length;
+  const textRects = (text) => {
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    return [...range.getClientRects()].filter((line) => line.width > 1);
+  };
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const box = walker.currentNode.parentElement;
@@ -11,6 +16,10 @@
     let size = parseFloat(getComputedStyle(box).fontSize);
     const matrix = box.getScreenCTM?.();
     if (matrix) size *= Math.min(Math.hypot(matrix.a, matrix.b), Math.hypot(matrix.c, matrix.d));
+    const lines = [...textRects(walker.currentNode)];
+    if (lines.length > 3 && Math.max(...lines.map((line) => line.width)) < 3.5 * size) {
+      faults.push(`a column narrower than its words (${lines.length} lines): ${walker.currentNode.data.trim().slice(0, 40)}`);
+    }
     if (size < 12) faults.push(`text of ${size} px: ${walker.currentNode.data.trim().slice(0, 40)}`);
   }
   for (const one of document.querySelectorAll('a[href],button,input:not([type=hidden]),select,textarea,summary')) {

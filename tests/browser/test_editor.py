@@ -24,6 +24,7 @@ DOT = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001"
     "a5f645400000000049454e44ae426082".replace(" ", "")
 )
+MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 EDIT = "/welcomes/edit?name=default"
 
 
@@ -226,6 +227,9 @@ def test_two_editors(visit: Visit, drafts: Drafts) -> None:
     row = mine.locator("#clash tbody tr")
     for words in ("mine", "theirs", "您好{customer}"):
         expect(row).to_contain_text(words)
+    for width in (1280, 390, 320):
+        mine.set_viewport_size({"width": width, "height": 900})
+        assert mine.evaluate(MEASURE) == []
     mine.get_by_role("button", name="Use theirs").click()
     assert mine.input_value("#text") == "theirs"
     mine.get_by_role("button", name="Use mine").click()

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tasks.services import Services
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.chromium import Visit
 from tests.support.ledger import missed
@@ -96,6 +97,31 @@ def test_everything_works_without_javascript(
     page.get_by_role("button", name="把所选客户标为已跟进").click()
     page.get_by_role("button", name="撤销").click()
     assert services.app("default").work_list.counts() == (3, 0)
+
+
+def test_a_greeting_is_copied_where_one_is(three: list[str], services: Services, visit: Visit) -> None:
+    page = visit("/missed")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    row = page.get_by_role("listitem").filter(has=page.get_by_label("李雷", exact=True))
+    button = row.get_by_role("link", name="复制欢迎语")
+    button.click()
+    expect(row.get_by_text("✓ 已复制")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "您好李雷，我是张三，很高兴认识您！"
+    row.get_by_text("✓ 已复制").click()  # again, while it still says so
+    expect(button).to_be_visible()  # and then what it always said
+    assert page.url.endswith("/missed")
+
+
+def test_a_greeting_leads_to_its_page_without_a_script_and_where_there_is_none(
+    three: list[str], services: Services, visit: Visit
+) -> None:
+    plain = visit("/missed", script=False)
+    plain.get_by_role("link", name="复制欢迎语").first.click()
+    assert plain.url.endswith("/greeting")
+    services.redis.delete(keys.book("default"))
+    page = visit("/missed")
+    page.get_by_role("link", name="复制欢迎语").first.click()
+    expect(page.get_by_text("没有适用于这位客户的欢迎语")).to_be_visible()
 
 
 def test_the_greeting_is_copied(three: list[str], visit: Visit) -> None:

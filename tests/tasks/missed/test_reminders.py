@@ -24,6 +24,7 @@ from tasks.missed.reminders import (
     reminder_status,
     safe_name,
     text,
+    with_greetings,
 )
 from tasks.missed.work_list import WorkList, customer_name
 from tasks.reasons import Kind, Reason
@@ -82,6 +83,24 @@ def test_a_text_stays_within_what_wecom_takes_whole(count: int) -> None:
     assert (f" 等 {count} 位" in told) == (count > 15)
 
 
+def test_the_text_to_send_stands_below_and_equal_ones_once() -> None:
+    one = with_greetings("你有 1 位", [("李雷", "您好李雷！")])
+    assert one == "你有 1 位\n\n可以这样说：\n您好李雷！"
+    same = with_greetings("你有 2 位", [("李雷", "您好！"), ("", "您好！")])
+    assert same == "你有 2 位\n\n可以这样说：\n您好！"
+    several = with_greetings("你有 3 位", [("李雷", "您好！"), ("韩梅", "嗨"), ("", "您好！")])
+    assert several == "你有 3 位\n\n可以对李雷、一位客户这样说：\n您好！\n\n可以对韩梅这样说：\n嗨"
+
+
+def test_a_greeting_that_does_not_fit_is_left_out_whole() -> None:
+    line = text([("李雷", "10:12"), ("韩梅", "10:05"), ("王芳", "10:01")])
+    told = with_greetings(line, [("李雷", "短"), ("韩梅", "长" * 700), ("王芳", "也短"), ("", " ")])
+    assert told.endswith("可以对李雷这样说：\n短\n\n可以对王芳这样说：\n也短")
+    whole = with_greetings("线", [("李雷", "字" * 674)])  # with 24 bytes around it
+    assert len(whole.encode()) == BYTES - 2
+    assert with_greetings("线", [("李雷", "字" * 675)]) == "线"
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -125,6 +144,22 @@ def test_each_member_gets_one_message_about_their_customers(there: Worker) -> No
     assert {(row.reminder.status, row.reminder.by) for row in work(there).page().rows if row.reminder} == {
         ("sent", "李敏")
     }
+
+
+def test_a_member_gets_the_text_to_send_with_it(there: Worker) -> None:
+    there.publish("version: 1\ntemplates: {default: {text: '您好{customer}，我是{member}'}}\nrules: [{use: default}]\n")
+    ids = [a_miss(there, '<a href="http://evil.example">韩梅</a>'), a_miss(there, "李雷")]
+    reminders(there).tell(ids, "李敏")
+    told = there.wecom.messages()[0]["text"]["content"]
+    assert "可以对李雷这样说：\n您好李雷，我是张三" in told
+    assert "<" not in told
+
+
+def test_a_member_is_told_without_a_text_where_there_is_no_book(there: Worker) -> None:
+    identity = a_miss(there, "李雷")
+    there.services.redis.set(keys.book("default"), 99)
+    assert reminders(there).tell([identity], "李敏").count("sent") == 1
+    assert there.wecom.messages()[0]["text"]["content"].endswith("打开聊天打个招呼吧。")
 
 
 def test_nobody_is_told_twice_of_the_same_customer_unless_asked_to(there: Worker) -> None:

@@ -4,22 +4,42 @@
   const all = (selector, root = document) => root.querySelectorAll(selector);
 
   // Copy buttons: the Clipboard API where there is one (https, localhost), else a selection.
-  const copied = async (text) => {
+  const copy = async (text) => {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
     const box = Object.assign(document.createElement("textarea"), { value: text });
     document.body.append(box);
     box.select();
-    document.execCommand("copy");
+    const copied = document.execCommand("copy");
     box.remove();
+    if (!copied) throw new Error("not copied");
+  };
+  const labels = new WeakMap(); // of a button that says so just now: { label, timer }
+  const copied = (button) => {
+    const before = labels.get(button);
+    clearTimeout(before?.timer);
+    const label = before?.label ?? button.textContent;
+    button.textContent = button.dataset.copied || "✓";
+    labels.set(button, { label, timer: setTimeout(() => { button.textContent = label; labels.delete(button); }, 1500) });
+  };
+  // What a link leads to: the text that the page there offers to copy; undefined when there is none.
+  const offered = async (address) => {
+    const answer = await fetch(address);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    return answer.ok ? page.querySelector("main [data-copy]")?.dataset.copy : undefined;
   };
   const show = (root) => all(".copy[hidden], [data-needs-script][hidden]", root).forEach((one) => { one.hidden = false; });
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
-    await copied(button.dataset.copy);
-    const label = button.textContent;
-    button.textContent = "✓";
-    setTimeout(() => { button.textContent = label; }, 1500);
+    if ("copy" in button.dataset) { await copy(button.dataset.copy); copied(button); return; }
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // in another tab
+    event.preventDefault();
+    try {
+      const text = await offered(button.href);
+      if (!text) throw new Error("nothing to copy");
+      await copy(text);
+      copied(button);
+    } catch { location.assign(button.href); } // the page says why, or offers it to be copied
   });
 
   // A form that asks before it is sent.
