@@ -48,7 +48,7 @@ from redis.client import Pipeline
 from redis.typing import EncodableT
 
 from tasks.events import ContactAdded
-from tasks.ledger import celery_message, pauses, query, statistics
+from tasks.ledger import celery_message, pauses, query, samples, statistics
 from tasks.ledger.claims import LOOKED_AT, Admission, Batch, Claim, Kept, SettledEvent, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
@@ -270,6 +270,7 @@ class Ledger:
                 keys=[
                     *(keys.DUE, keys.QUEUE, keys.CONSUMED),
                     *(keys.FOLLOWUP_DUE, keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN),
+                    *(keys.SAMPLES, keys.EVENTS, keys.COUNTERS),
                 ],
                 args=[
                     *(
@@ -279,6 +280,7 @@ class Ledger:
                         celery_message.message(uuid.uuid4().hex),
                     ),
                     *(int(WAKE_PAUSE * 1000), SLOW_MESSAGES, celery_message.slow_message(uuid.uuid4().hex)),
+                    *(samples.EVERY_MS, samples.KEPT, samples.LIFE, samples.GREETED_SO_FAR, samples.MISSED_SO_FAR),
                 ],
             )
         )
@@ -383,9 +385,9 @@ class Ledger:
 
     def _to_settle(self, one: SettledEvent) -> tuple[list[str], list[EncodableT]]:
         """KEYS and ARGV of settle.lua."""
-        event, settlement, counts = one.event, one.settlement, one.counts
+        event, settlement, counts = one.event, one.settlement, {**one.counts, **samples.so_far(one)}
         fields, app, outcome = settled_fields(settlement), event.app, settlement.outcome
-        latency = statistics.latency(settlement.steps) if outcome is Outcome.SENT else ""
+        latency, pace = statistics.latency(settlement.steps) if outcome is Outcome.SENT else ("", "")
         ahead = datetime.now(self._timezone).utcoffset() or timedelta()
         names = [
             *(keys.event(event.id), keys.DUE, keys.COUNTERS, keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED),
@@ -402,7 +404,7 @@ class Ledger:
             *("1" if holds else "" for holds in (one.follow_up, outcome in MISSED, outcome in GREETED)),
             *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
             *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
-            *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST),
+            *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST, pace),
         ]
 
 

@@ -8,7 +8,7 @@
 --       '1' for an event that is followed up or '', '1' if the outcome is a missed one or '', '1' if it is a greeting
 --       or '', prefix of rows, prefix of the outcomes' indexes, prefix of the templates' indexes, prefix of the app's
 --       tallies, their life (s), most fields in one, most bytes of a value, seconds that local time is ahead of UTC,
---       bucket of the latency or '', a row's life (s)
+--       bucket of the latency or '', a row's life (s), finer bucket of the latency or ''
 -- → 1 written, 0 there was an outcome already, or no row
 local call = redis.call
 local id, said = ARGV[1], {}
@@ -29,7 +29,7 @@ if before and (before == 'sent' or outcome ~= 'sent') then
   return 0
 end
 local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally_life, tally_most, value_most, ahead,
-  bucket, life = unpack(ARGV, counters_end + 1, counters_end + 13)
+  bucket, life, pace = unpack(ARGV, counters_end + 1, counters_end + 14)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -42,7 +42,7 @@ local function increased(key, field, amount)
 end
 
 -- Count an outcome, and what goes with it, under the local day of the receipt. See tasks.ledger.statistics.
-local function tally(amount, outcome, template, rule, variant, cause, latency)
+local function tally(amount, outcome, template, rule, variant, cause, latency, finer)
   local at = math.floor(received_at / 1000) + ahead
   local prefix = tallies .. math.floor(at / 86400) .. ':'
   local function add(dimension, value)
@@ -60,18 +60,20 @@ local function tally(amount, outcome, template, rule, variant, cause, latency)
       end
     end
   end
-  add('hour', string.format('%02d', math.floor(at % 86400 / 3600)))
+  local hour = string.format('%02d', math.floor(at % 86400 / 3600))
+  add('hour', hour)
   add('channel', channel)
   add('member', member)
   add('template', template or '')
   if variant then add('variant', #(rule or '') .. '|' .. (rule or '') .. variant) end
   if outcome ~= 'sent' then add('cause', cause or '') end
   if latency ~= '' then add('latency', latency) end
+  if finer ~= '' then add('pace', hour .. '|' .. finer) end
 end
 
 if before then
   local was = call('HMGET', KEYS[1], 'rule', 'variant', 'errcode', 'cause')
-  if rehearsal ~= '1' then tally(-1, before, old_template, was[1], was[2], was[3] or was[4], '') end
+  if rehearsal ~= '1' then tally(-1, before, old_template, was[1], was[2], was[3] or was[4], '', '') end
   call('ZREM', of_template .. (old_template or ''), id)
   call('ZREM', KEYS[6], id)
   call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'template', 'rule', 'variant', 'greeted_later', 'lifeboat')
@@ -87,7 +89,7 @@ for i = 8, 9 do
 end
 
 if rehearsal ~= '1' then
-  tally(1, outcome, said['template'], said['rule'], said['variant'], said['errcode'] or said['cause'], bucket)
+  tally(1, outcome, said['template'], said['rule'], said['variant'], said['errcode'] or said['cause'], bucket, pace)
   -- A missed customer is to be greeted by hand, unless another event of the same two, received later, was a greeting.
   local function each_other(range, from, to, act)
     for _, other in ipairs(call(range, KEYS[7], from, to, 'LIMIT', 0, 50)) do

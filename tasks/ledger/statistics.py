@@ -16,6 +16,8 @@ FIELDS_LIMIT fields already, is counted without its value: what comes from outsi
     variant     (rule, variant), of rules that have several; in Redis with the rule's length before it
     cause       of all but `sent`: WeCom's errcode, or a word ("paused", "limited", "overloaded"), or ""
     latency     of `sent` that was the answer of a try: ms from receipt, the upper end of one of BUCKETS; "inf"
+    pace        the same by hour: ("00" to "23", the upper end of one of PACES, which are spaced by ratio; "inf");
+                since release 1.1, so a day may have latencies without it
 """
 
 import math
@@ -33,8 +35,9 @@ from tasks.storage.connections import Redis
 LIFE = 400 * 86400  # seconds
 FIELDS_LIMIT = 2000  # of one hash
 VALUE_LIMIT = 600  # bytes; WeCom's own are far shorter, a rule and a variant come to 512 and a bit
-DIMENSIONS = ("total", "hour", "channel", "member", "template", "variant", "cause", "latency")
+DIMENSIONS = ("total", "hour", "channel", "member", "template", "variant", "cause", "latency", "pace")
 BUCKETS = (*range(100, 2000, 100), *range(2000, 5000, 250), *range(5000, 10000, 500), *range(10000, 20001, 1000))  # ms
+PACES = (10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10000, 14000, 20000)  # ms
 
 Value = str | tuple[str, str] | None  # None: of those for which there was no room
 Tallies = dict[tuple[str, Value, str], int]  # (dimension, value, outcome) → how many
@@ -48,13 +51,17 @@ def key(app: str, day: date, dimension: str) -> str:
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-def latency(steps: Mapping[str, int]) -> str:
-    """The bucket of a greeting that was sent: by the time of its last answer; "" if there was none."""
+def latency(steps: Mapping[str, int]) -> tuple[str, str]:
+    """Its buckets, of BUCKETS and PACES: by the time of the last answer of a greeting that was sent; "" without one."""
     answers = [at for name, at in steps.items() if name.startswith("answer_")]
     if not answers:
-        return ""
-    place = bisect_left(BUCKETS, max(answers))
-    return str(BUCKETS[place]) if place < len(BUCKETS) else "inf"
+        return "", ""
+    return _bucket(BUCKETS, max(answers)), _bucket(PACES, max(answers))
+
+
+def _bucket(ends: Sequence[int], at: int) -> str:
+    place = bisect_left(ends, at)
+    return str(ends[place]) if place < len(ends) else "inf"
 
 
 def read(
@@ -113,6 +120,9 @@ def _parsed(dimension: str, counts: Mapping[str, int | str], dimensions: Collect
 
 
 def _value(dimension: str, text: str) -> Value:
+    if dimension == "pace":
+        hour, _, end = text.partition("|")
+        return hour, end
     if dimension != "variant":
         return text
     length, _, names = text.partition("|")

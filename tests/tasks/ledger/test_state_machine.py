@@ -307,7 +307,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 if was.outcome != "sent":
                     cells["cause"] = str(was.errcode or was.cause)
                 elif was.steps:
-                    cells["latency"] = statistics.latency(was.steps)
+                    cells["latency"], finer = statistics.latency(was.steps)
+                    cells["pace"] = (cells["hour"], finer)
                 self.tallies.update({(name, value, was.outcome): amount for name, value in cells.items()})
         row.settled = settlement
 

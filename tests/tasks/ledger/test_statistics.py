@@ -35,6 +35,7 @@ def test_a_greeting_is_counted_in_each_dimension(redis_client: Redis, ledger: Le
         ("template", "t", "sent"): 1,
         ("variant", ("r", "a"), "sent"): 1,
         ("latency", "200", "sent"): 1,
+        ("pace", (hour, "200"), "sent"): 1,
     }
 
 
@@ -119,25 +120,31 @@ def test_a_day_is_the_local_one_of_the_receipt(redis_client: Redis) -> None:
 def test_tallies_outlive_the_rows_and_end_one_day(redis_client: Redis, ledger: Ledger) -> None:
     settled(ledger, Settlement(Outcome.SENT, steps={"answer_1": 5}))
     stored = redis_client.keys(keys.tallies("*") + "*")
-    assert len(stored) == 5
+    assert len(stored) == 6
     assert all(399 * 86400 < redis_client.ttl(key) <= 400 * 86400 for key in stored)
 
 
 @pytest.mark.parametrize(
-    ("steps", "bucket"),
+    ("steps", "bucket", "finer"),
     [
-        ({}, ""),
-        ({"try_1": 3}, ""),
-        ({"answer_1": 0}, "100"),
-        ({"answer_1": 100}, "100"),
-        ({"answer_1": 101}, "200"),
-        ({"answer_1": 3100, "answer_2": 4999}, "5000"),
-        ({"answer_10": 20000, "answer_9": 1}, "20000"),
-        ({"answer_1": 20001}, "inf"),
+        ({}, "", ""),
+        ({"try_1": 3}, "", ""),
+        ({"answer_1": 0}, "100", "10"),
+        ({"answer_1": 21}, "100", "30"),
+        ({"answer_1": 100}, "100", "100"),
+        ({"answer_1": 101}, "200", "200"),
+        ({"answer_1": 3100, "answer_2": 4999}, "5000", "5000"),
+        ({"answer_10": 20000, "answer_9": 1}, "20000", "20000"),
+        ({"answer_1": 20001}, "inf", "inf"),
     ],
 )
-def test_a_latency_has_one_bucket(steps: dict[str, int], bucket: str) -> None:
-    assert statistics.latency(steps) == bucket
+def test_a_latency_has_one_bucket_of_each_kind(steps: dict[str, int], bucket: str, finer: str) -> None:
+    assert statistics.latency(steps) == (bucket, finer)
+
+
+def test_the_ends_of_the_paces_are_ends_of_the_buckets_too_from_a_tenth_of_a_second() -> None:
+    assert {end for end in statistics.PACES if end >= 100} <= set(statistics.BUCKETS)
+    assert 20_000 in statistics.PACES
 
 
 @pytest.mark.parametrize(
