@@ -370,7 +370,7 @@ TABLE = (
         f"LIMITS:LIMITER/{LIMITER}/{{request}}",
         STRING,
         "requests of an address, counted by Flask-Limiter",
-        "15 minutes",
+        "1 minute",
     ),
 )
 

@@ -16,7 +16,7 @@ def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> 
         page.get_by_label("密码").fill(password)
         page.get_by_role("button", name="登录").click()
         if password == "wrong":
-            expect(page.get_by_role("alert")).to_contain_text("还可以试 4 次")
+            expect(page.get_by_role("alert")).to_contain_text("密码不对")
     expect(page.get_by_role("heading", level=1)).to_have_text("发送记录")
     expect(page.get_by_text(NAME)).to_be_visible()
     page.get_by_role("button", name="退出").click()

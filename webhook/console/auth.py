@@ -2,12 +2,11 @@
 
 session    name and password once, then a signed cookie (webhook.console.sessions)
 CSRF       a token in every form; it lives as long as the session, so that nothing typed is lost
-limits     a few wrong passwords per address, and for all addresses together; of a known browser its own alone
+limits     after a few wrong passwords a name at an address waits for seconds, a minute at most: webhook.console.pacing
 headers    scripts, styles, images and frames from this origin only
 """
 
 import functools
-import ipaddress
 import logging
 import threading
 from collections.abc import Callable
@@ -41,14 +40,12 @@ from wtforms.validators import InputRequired, Length
 from tasks.audit import Act
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.console import cookies, current, known_browsers, sessions
+from webhook.console import cookies, current, known_browsers, pacing, sessions
 from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields
 from webhook.console.links import from_elsewhere, here, inside
 
 log = logging.getLogger(__name__)
 
-TRIES, MINUTES = 5, 15  # wrong passwords: from one address or known browser, in so many minutes
-TRIES_OF_ALL = 10  # wrong passwords in a minute, from all browsers that are not known: 14 400 guesses a day
 LONGEST_PASSWORD = 1024
 HASHES, HASH_PATIENCE = 1, 1.0  # passwords compared at once, each 32 MB and 0.1 s of a core; seconds to wait for it
 STRANGERS_LIMIT = 256 << 10  # bytes that are parsed of somebody who is not signed in: a form that was being written
@@ -95,18 +92,20 @@ def guard(app: Flask, services: Services) -> None:
     app.after_request(protect)
     pool: Any = services.redis.connection_pool  # the annotation of Limiter knows of no pool
     limiter = Limiter(
-        _whence,
+        pacing.whence,
         app=app,
         storage_uri="redis://",
         storage_options={"connection_pool": pool},
         key_prefix=keys.LIMITER,
         in_memory_fallback_enabled=True,
         swallow_errors=True,
+        fail_on_first_breach=False,  # the longest wait is told
     )
     stored = functools.cache(functools.partial(generate_password_hash, password))  # 0.1 s: when somebody signs in
     app.extensions["access"] = _Access(password, stored, limiter)
     app.register_blueprint(blueprint)
-    _limit_sign_in(app, limiter)
+    app.view_functions[SIGN_IN] = pacing.paced(app.view_functions[SIGN_IN], limiter)
+    app.register_error_handler(pacing.TooSoon, too_soon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +129,6 @@ def _access() -> _Access:
 def limiter() -> Limiter:
     """The rate limits of this application: `with limiter().limit("1 per minute"):` around what is expensive."""
     return _access().limiter
-
-
-def _limit_sign_in(app: Flask, limiter: Limiter) -> None:
-    """Every application has a limiter of its own, so the limits wrap its view function, not the module's."""
-    view: Any = app.view_functions[SIGN_IN]
-    post: dict[str, Any] = {"methods": ["POST"], "deduct_when": _was_wrong}
-    everybody, is_known = (lambda: "everybody"), (lambda: known_browsers.known() is not None)
-    view = limiter.limit(f"{TRIES_OF_ALL} per minute", key_func=everybody, exempt_when=is_known, **post)(view)
-    view = limiter.limit(f"{TRIES} per {MINUTES} minutes", key_func=_whose, **post)(view)
-    app.view_functions[SIGN_IN] = view
-
-
-def _was_wrong(response: Response) -> bool:
-    return response.status_code == 422
 
 
 # ------------------------------------------------------------------------------------------------ every request
@@ -203,10 +188,15 @@ def sign_in() -> ResponseReturnValue:
         return _page(form, target, repeat, kept), 503
     if not right:
         log.warning("a sign-in was refused: wrong password, from %s", request.remote_addr)
-        own = [one for one in limiter().current_limits if one.limit.get_expiry() == MINUTES * 60]
-        left = min((one.remaining for one in own), default=1) - 1
-        return _page(form, target, repeat, kept, wrong=True, left=left), 422
+        return _page(form, target, repeat, kept, wrong=True, wait=pacing.wait_after_this(limiter())), 422
     return _signed_in(form.name.data, target, kept if repeat else None)
+
+
+def too_soon(early: pacing.TooSoon) -> ResponseReturnValue:
+    """A sign-in before its time: the page says how long it is, and keeps what was typed, but for the password."""
+    target, repeat = inside(request.form.get("next", "")), bool(request.form.get("repeat"))
+    page = _page(SignIn(), target, repeat, kept_fields(KEPT), wait=early.wait)
+    return Response(page, 429, headers={"Retry-After": str(early.wait)})
 
 
 def _is_right(password: str) -> bool | None:
@@ -248,29 +238,12 @@ def _page(
     repeat: bool = False,
     kept: list[tuple[str, str]] | None = None,
     wrong: bool = False,
-    left: int | None = None,
+    wait: int = 0,
 ) -> str:
     form.name.data = form.name.data or unquote(request.cookies.get(_NAME_COOKIE, ""))
     return render_template(
-        "sign_in.html", form=form, target=target, repeat=repeat, kept=kept or [], prefix=KEPT, wrong=wrong, left=left
+        "sign_in.html", form=form, target=target, repeat=repeat, kept=kept or [], prefix=KEPT, wrong=wrong, wait=wait
     )
-
-
-def _whose() -> str:
-    """Under which key wrong passwords are counted."""
-    number = known_browsers.known()
-    return _whence() if number is None else f"browser {number}"
-
-
-def _whence() -> str:
-    """Under which key tries are counted: the address, or of IPv6 its /64, which one customer of a provider has."""
-    try:
-        address = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return request.remote_addr or "unknown"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
 
 
 def _current_page() -> str:

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from limits import parse_many
 from werkzeug.test import TestResponse
 
 from tasks.ledger import intake
@@ -13,8 +14,8 @@ from tests.support.builders import some_settings
 from tests.support.console import COOKIE, NAME, PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
 from webhook import create_app
-from webhook.console import known_browsers, sessions
-from webhook.console.auth import TRIES, TRIES_OF_ALL
+from webhook.console import known_browsers, pacing, sessions
+from webhook.console.pacing import TRIES, TRIES_OF_ADDRESS, TRIES_OF_ALL
 
 
 def is_sign_in(response: TestResponse) -> bool:
@@ -64,17 +65,71 @@ def test_a_wrong_sign_in_says_so_keeps_the_name_and_never_the_password(stranger:
         assert data["name"][:64] in answer.text
 
 
-def test_wrong_passwords_are_counted_for_each_address_and_right_ones_are_not(services: Services) -> None:
+def wait_told(answer: TestResponse) -> int:
+    """Seconds that a page says; 0 if it says none."""
+    found = re.search(r"possible in (\d+) seconds?", text_of(answer))
+    return int(found[1]) if found else 0
+
+
+def test_after_a_few_wrong_passwords_a_name_waits_for_seconds_and_is_told_how_many(services: Services) -> None:
     guesser = Browser(services, REMOTE_ADDR="10.0.0.1")
-    for left in (4, 3, 2, 1, 0):
+    for number in range(TRIES):
         guesser.get("/login")
         answer = guesser.post("/login", {"name": "a", "password": "guess"})
         assert answer.status_code == 422
-        assert (f"{left} more" if left else "That was the last try") in text_of(answer)
-    assert guesser.post("/login", {"name": "a", "password": PASSWORD}).status_code == 429
-    for _ in range(8):
-        other = Browser(services, REMOTE_ADDR="10.0.0.2").sign_in()
-    assert not is_sign_in(other.get("/"))
+        assert bool(wait_told(answer)) is (number == TRIES - 1)
+    assert 1 <= wait_told(answer) <= 10
+    answer = guesser.post("/login", {"name": "a", "password": PASSWORD, "next": "/console/queue"})
+    assert answer.status_code == 429
+    assert 1 <= wait_told(answer) <= 10
+    assert 1 <= int(answer.headers["Retry-After"]) <= 10
+    assert 'value="a"' in answer.text
+    assert 'value="/console/queue"' in answer.text
+    assert PASSWORD not in answer.text
+
+
+def test_colleagues_at_the_same_address_do_not_wait_for_one_who_is_wrong(services: Services) -> None:
+    assert guesses(services, TRIES + 1, "10.0.0.1") == [422] * TRIES + [429]
+    for name in ("b", "c", "A colleague"):
+        assert not is_sign_in(Browser(services, REMOTE_ADDR="10.0.0.1").sign_in(name).get("/"))
+
+
+def test_other_names_do_not_make_an_address_faster(services: Services) -> None:
+    names = [f"n{n}" for n in range(TRIES_OF_ADDRESS + 1)]
+    stranger = Browser(services, REMOTE_ADDR="10.0.0.1")
+    stranger.get("/login")
+    answers = [stranger.post("/login", {"name": name, "password": "guess"}) for name in names]
+    assert [one.status_code for one in answers] == [422] * TRIES_OF_ADDRESS + [429]
+    assert 1 <= wait_told(answers[-1]) <= 60
+    assert guesses(services, 1, "10.0.0.2") == [422]  # so one address leaves others a try
+
+
+@pytest.mark.parametrize("name", ["a ", " A", "a\t"])
+def test_the_same_name_written_in_another_way_is_the_same(services: Services, name: str) -> None:
+    assert guesses(services, TRIES, "10.0.0.1") == [422] * TRIES
+    other = Browser(services, REMOTE_ADDR="10.0.0.1")
+    other.get("/login")
+    assert other.post("/login", {"name": name, "password": PASSWORD}).status_code == 429
+
+
+def test_waits_grow_to_a_minute_and_never_longer() -> None:
+    windows = [one.get_expiry() for one in parse_many(pacing.OF_NAME)]
+    amounts = [one.amount for one in parse_many(pacing.OF_NAME)]
+    assert windows == sorted(set(windows))
+    assert amounts == sorted(set(amounts))
+    assert windows[-1] == 60
+    assert amounts[-1] <= TRIES_OF_ADDRESS < TRIES_OF_ALL <= 10
+
+
+def test_right_passwords_count_for_nothing_and_a_name_is_stored_nowhere(services: Services) -> None:
+    for _ in range(TRIES_OF_ALL + 1):
+        assert not is_sign_in(Browser(services, REMOTE_ADDR="10.0.0.2").sign_in("hunter2").get("/"))
+    stranger = Browser(services, REMOTE_ADDR="10.0.0.3")
+    stranger.get("/login")
+    stranger.post("/login", {"name": "hunter2", "password": "guess"})
+    counted = list(services.redis.scan_iter("LIMITS*"))
+    assert counted
+    assert "hunter2" not in str(counted)
 
 
 def guesses(services: Services, number: int, address: str = "10.1.{n}.1", **environ: str) -> list[int]:

@@ -24,7 +24,7 @@ from tests.support.builders import ENVIRONMENT, some_settings
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.processes import RedisServer
 from webhook import create_app
-from webhook.console import auth, sessions
+from webhook.console import auth, pacing, sessions
 from webhook.server.concurrency_limit import AT_ONCE, ConcurrencyLimit
 
 KEY = "session-signing-key-of-the-test"
@@ -261,7 +261,7 @@ def test_guesses_that_come_all_at_once_are_few(services: Services) -> None:
     for thread in threads:
         thread.join()
     assert len(statuses) == 40
-    assert 1 <= statuses.count(422) <= auth.TRIES + AT_ONCE
+    assert 1 <= statuses.count(422) <= pacing.TRIES + AT_ONCE
     assert set(statuses) <= {422, 429, 503}
 
 
@@ -275,16 +275,16 @@ def test_an_address_is_the_one_that_trusted_proxies_tell(
     told = replace(services, settings=replace(services.settings, trusted_proxies=int(hops)))
     browser = Browser(told)
     browser.get("/login")
-    statuses = [guess(browser, forwarded=forwarded.format(n=n)) for n in range(auth.TRIES + 1)]
-    assert statuses == [422] * auth.TRIES + [last]
+    statuses = [guess(browser, forwarded=forwarded.format(n=n)) for n in range(pacing.TRIES + 1)]
+    assert statuses == [422] * pacing.TRIES + [last]
 
 
 @pytest.mark.parametrize(("address", "last"), [("2001:db8:1:2::{n}", 429), ("2001:db8:1:{n}::1", 422)])
 def test_an_ipv6_network_is_one_address(services: Services, address: str, last: int) -> None:
     browser = Browser(services)
     browser.get("/login")
-    statuses = [guess(browser, address.format(n=n)) for n in range(auth.TRIES + 1)]
-    assert statuses == [422] * auth.TRIES + [last]
+    statuses = [guess(browser, address.format(n=n)) for n in range(pacing.TRIES + 1)]
+    assert statuses == [422] * pacing.TRIES + [last]
 
 
 def test_guesses_are_counted_while_redis_is_away(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_guesses_are_counted_while_redis_is_away(tmp_path: Path) -> None:
         browser = Browser(build_services(settings, timeout=intake.TIMEOUT))
         server.stop()
         browser.get("/login")
-        assert [guess(browser) for _ in range(auth.TRIES + 1)] == [422] * auth.TRIES + [429]
+        assert [guess(browser) for _ in range(pacing.TRIES + 1)] == [422] * pacing.TRIES + [429]
 
 
 def test_what_is_forwarded_opens_no_part_that_has_a_port_of_its_own(services: Services) -> None:
