@@ -1,16 +1,24 @@
-"""Three-way merge of a draft's changes and those published since; clashes are left for a person to decide. Pure."""
+"""Three-way merge of a draft's changes and those published since; clashes are left for a person to decide. Pure.
+
+Rules are merged one by one (tasks.templates.merge_rules): changes of different rules do not clash, and the moves of
+both sides are made. The order is a clash by itself, where the moves contradict each other.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from tasks.templates import merge_rules
 from tasks.templates.edits import GROUP, RULE, SECTION, TEMPLATE, Content, Part, used
 from tasks.templates.yaml_writer import Value, Values, normal
 
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A part that both sides changed differently since the original. None: that side does not have it."""
+    """A part that both sides changed differently since the original. None: that side does not have it.
+
+    A rule is named by its key in merge_rules. Of ORDER each side is the whole list of rules.
+    """
 
     part: Part
     yours: Value | None
@@ -18,7 +26,9 @@ class Clash:
     original: Value | None
 
 
-RULES = Part(RULE, "*")  # all rules together: when both sides changed the list, the intended order is unknown
+RULES = Part(RULE, "*")  # all rules together
+ORDER = Part(RULE, "order")
+_Version: TypeAlias = tuple[Any, str]  # (plain value or None, its digest)
 
 
 def merged(
@@ -29,42 +39,61 @@ def merged(
     `choices`: part → "yours" or "theirs" where a clash was decided. Undecided parts stay theirs in the result.
     A template that was deleted on their side stays if your rules send it.
     """
-    clashes: list[Clash] = []
-    choices = choices or {}
-
-    def pick(part: Part, mine: Any, other: Any, before: Any, same: tuple[bool, bool, bool]) -> Any:
-        unchanged_here, unchanged_there, equal = same
-        if unchanged_here or equal:
-            return other
-        if unchanged_there:
-            return mine
-        if part not in choices:
-            clashes.append(Clash(part, mine, other, before))
-        return mine if choices.get(part) == "yours" else other
-
+    picker = _Picker(choices or {})
     values: Values = {"version": "1"}
     for kind, section in SECTION.items():
         picked: dict[str, Any] = {}
         for name in _in_order(theirs.named(kind), yours.named(kind)):
             part = Part(kind, name)
-            digests = [side.digest(part) for side in (yours, theirs, original)]
-            value = pick(part, yours.part(part), theirs.part(part), original.part(part), _equal(*digests))
+            value = picker.pick(part, *((side.part(part), side.digest(part)) for side in (yours, theirs, original)))
             if value is not None:
                 picked[name] = value
         values[section] = picked
-    ours, other, before = ([side.digest_of(rule) for rule in side.rules] for side in (yours, theirs, original))
-    values["rules"] = pick(RULES, yours.rules, theirs.rules, original.rules, _equal(ours, other, before))
+    values["rules"] = _rules(picker, original, yours, theirs)
     for rule in values["rules"]:
         for name in used(rule):
             for side in (yours, original):
                 if name not in values["templates"] and name in side.named(TEMPLATE):
                     values["templates"][name] = side.named(TEMPLATE)[name]
     changed = {path: one for path, one in yours.files.items() if original.files.get(path) != one}
-    return Content(normal(values), {**yours.files, **theirs.files, **changed}), tuple(clashes)
+    return Content(normal(values), {**yours.files, **theirs.files, **changed}), tuple(picker.clashes)
 
 
-def _equal(yours: Any, theirs: Any, original: Any) -> tuple[bool, bool, bool]:
-    return yours == original, theirs == original, yours == theirs
+class _Picker:
+    """Takes of each part the side that changed it, or the one that was chosen; else the part is a clash."""
+
+    def __init__(self, choices: Mapping[Part, str]) -> None:
+        self.choices = choices
+        self.clashes: list[Clash] = []
+
+    def pick(self, part: Part, yours: _Version, theirs: _Version, original: _Version) -> Any:
+        """The value that stays; theirs while it is undecided."""
+        if yours[1] in (original[1], theirs[1]):
+            return theirs[0]
+        if theirs[1] == original[1]:
+            return yours[0]
+        if part not in self.choices:
+            self.clashes.append(Clash(part, yours[0], theirs[0], original[0]))
+        return yours[0] if self.choices.get(part) == "yours" else theirs[0]
+
+
+def _rules(picker: _Picker, original: Content, yours: Content, theirs: Content) -> list[Any]:
+    """The rules of both sides, in an order that has the moves of both."""
+    mine, other = (merge_rules.keyed(original, side) for side in (yours, theirs))
+    before = dict(zip(merge_rules.own_keys(original), original.rules, strict=True))
+    sides = ((mine, yours), (other, theirs), (before, original))
+    kept: dict[str, Any] = {}
+    for key in _in_order(other, mine):
+        versions = [(rules[key], side.digest_of(rules[key])) if key in rules else (None, "") for rules, side in sides]
+        rule = picker.pick(Part(RULE, key), *versions)
+        if rule is not None:
+            kept[key] = rule
+    began, here, there = ([key for key in rules if key in kept] for rules in (before, mine, other))
+    order = merge_rules.in_order(began, here, there, picker.choices.get(ORDER, ""))
+    if order is None:
+        picker.clashes.append(Clash(ORDER, yours.rules, theirs.rules, original.rules))
+        order = merge_rules.in_order(began, here, there, "theirs")
+    return [kept[key] for key in order or ()]
 
 
 def _in_order(*named: Iterable[str]) -> Iterator[str]:

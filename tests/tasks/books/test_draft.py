@@ -14,6 +14,7 @@ from tasks.storage.connections import Redis
 from tasks.templates.edits import (
     ABSENT,
     GROUP,
+    RULE,
     TEMPLATE,
     AddRule,
     DeleteNamed,
@@ -253,27 +254,38 @@ def test_live_that_moved_on_is_not_overwritten(drafts: Drafts, books: BookStore)
 def test_the_same_part_changed_live_is_chosen_by_part(drafts: Drafts, books: BookStore) -> None:
     opened = drafts.working("sales")
     drafts.change("sales", text("other", "mine", digest(opened, "other")), "li")
-    draft = drafts.change("sales", MoveRule(rule(opened, 0), 1), "li")
+    night = {"name": "night", "when": {"hours": "22:00-08:30"}, "use": "other"}
+    drafts.change("sales", SetRule(rule(opened, 0), night), "li")
+    draft = drafts.change("sales", AddRule({"when": {"state": "x"}, "use": "other"}, 0), "li")
     books.save("sales", BOOK.replace("text: other", "text: imported").replace("21:00", "20:00"))
     with pytest.raises(Behind) as caught:
         drafts.rebase("sales", draft.version, "li")
-    first, rules = caught.value.clashes
+    first, second = caught.value.clashes
     assert (first.part, first.yours, first.theirs, first.original) == (
         Part(TEMPLATE, "other"),
         {"text": "mine"},
         {"text": "imported"},
         {"text": "other"},
     )
-    assert rules.part == RULES
-    based = drafts.rebase("sales", draft.version, "li", {first.part: "yours", RULES: "theirs"})
+    assert second.part == Part(RULE, rule(opened, 0))
+    based = drafts.rebase("sales", draft.version, "li", {first.part: "yours", second.part: "theirs"})
     assert based.book().templates["other"].text == "mine"
-    assert str(based.book().rules[0].when.hours[0]) == "20:00-08:30"
+    assert [str(one.when.hours[0]) for one in based.book().rules if one.name] == ["20:00-08:30"]
+    assert len(based.book().rules) == 3
+
+
+def test_different_rules_changed_on_both_sides_come_together(drafts: Drafts, books: BookStore) -> None:
+    draft = drafts.change("sales", MoveRule(rule(drafts.working("sales"), 0), 1), "li")
+    books.save("sales", BOOK.replace("21:00", "20:00"))
+    based = drafts.rebase("sales", draft.version, "li")
+    assert [one.name for one in based.book().rules] == ["", "night"]
+    assert str(based.book().rules[1].when.hours[0]) == "20:00-08:30"
 
 
 def test_a_template_that_is_gone_live_stays_if_the_draft_sends_it(drafts: Drafts, books: BookStore) -> None:
     draft = drafts.change("sales", AddRule({"when": {"state": "x"}, "use": "other"}), "li")
     books.save("sales", "version: 1\ntemplates: {default: {text: hello}}\nrules: [{use: default}]")
-    based = drafts.rebase("sales", draft.version, "li", {RULES: "yours"})
+    based = drafts.rebase("sales", draft.version, "li")
     assert "other" in based.book().templates
 
 

@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask_babel import gettext as _
 
 from tasks.messages import Message
+from tasks.templates import merge_rules
 from tasks.templates.edits import GROUP, RULE, TEMPLATE, Content, Part, used
 from tasks.templates.merge import changed
 from tasks.templates.yaml_writer import Value
@@ -69,14 +70,23 @@ class Change:
 
 
 def differences(before: Content, after: Content) -> tuple[Change, ...]:
-    """Every part that differs: welcomes, then rules, then group welcomes."""
+    """Every part that differs, with its fields: welcomes, then rules, then group welcomes."""
+    return tuple(detailed(one) for one in outline(before, after))
+
+
+def outline(before: Content, after: Content) -> tuple[Change, ...]:
+    """The same without the fields, which cost time where many parts differ."""
     return (*_named(TEMPLATE, before, after), *_rules(before, after), *_named(GROUP, before, after))
 
 
+def detailed(change: Change) -> Change:
+    """A change with its fields; of a moved rule there are none."""
+    return change if change.what == MOVED else replace(change, fields=fields(change.before, change.after))
+
+
 def count(before: Content, after: Content) -> int:
-    """How many parts differ, without the details."""
-    named = [part for part in changed(before, after) if part.kind != RULE]
-    return len(named) + len(list(_rules(before, after)))
+    """How many parts differ."""
+    return len(outline(before, after))
 
 
 def fields(before: Any, after: Any) -> tuple[FieldChange, ...]:
@@ -147,40 +157,27 @@ def _named(kind: str, before: Content, after: Content) -> Iterator[Change]:
             continue
         old, new = before.part(part), after.part(part)
         what = ADDED if old is None else REMOVED if new is None else CHANGED
-        yield Change(kind, what, part.name, old, new, fields(old, new))
+        yield Change(kind, what, part.name, old, new)
 
 
 def _rules(before: Content, after: Content) -> Iterator[Change]:
-    """Rules by name, or by what they say: those that came, went or changed, and those that stand elsewhere now."""
-    old, new = ({_key(content, rule): rule for rule in content.rules} for content in (before, after))
-    labels = [{_key(c, rule): str(rule.get("name") or n) for n, rule in enumerate(c.rules, 1)} for c in (before, after)]
-    places = [{key: number for number, key in enumerate(keys)} for keys in (old, new)]
-    gone = {places[0][key]: key for key in old if key not in new}
+    """Rules that came, went or changed, and those that stand elsewhere now."""
+    old = dict(zip(merge_rules.own_keys(before), before.rules, strict=True))
+    new = merge_rules.keyed(before, after)
+    labels = [
+        {key: str(rule.get("name") or number) for number, (key, rule) in enumerate(found.items(), 1)}
+        for found in (old, new)
+    ]
     for key, rule in new.items():
-        if key in old:
-            if old[key] != rule:
-                yield Change(RULE, CHANGED, labels[1][key], old[key], rule, fields(old[key], rule))
-        elif (other := gone.pop(places[1][key], None)) is not None:  # another one in the same place
-            yield Change(RULE, CHANGED, labels[1][key], old[other], rule, fields(old[other], rule))
-        else:
-            yield Change(RULE, ADDED, labels[1][key], None, rule, fields(None, rule))
-    for key in gone.values():
-        yield Change(RULE, REMOVED, labels[0][key], old[key], None, fields(old[key], None))
-    stayed = [key for key in old if key in new], [key for key in new if key in old]
-    for key in _moved(*stayed):
+        if key not in old:
+            yield Change(RULE, ADDED, labels[1][key], None, rule)
+        elif old[key] != rule:
+            yield Change(RULE, CHANGED, labels[1][key], old[key], rule)
+    for key, rule in old.items():
+        if key not in new:
+            yield Change(RULE, REMOVED, labels[0][key], rule, None)
+    for key in merge_rules.moved(old, new):
         yield Change(RULE, MOVED, labels[1][key], old[key], new[key])
-
-
-def _moved(before: list[str], after: list[str]) -> list[str]:
-    """Those that stand elsewhere, as few as explain the new order."""
-    kept: set[str] = set()
-    for block in difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
-        kept.update(after[block.b : block.b + block.size])
-    return [key for key in after if key not in kept]
-
-
-def _key(content: Content, rule: Any) -> str:
-    return f"name:{rule['name']}" if rule.get("name") else content.digest_of(rule)
 
 
 def _lines(when: Any) -> str:

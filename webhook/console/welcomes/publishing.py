@@ -15,12 +15,14 @@ from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import directory
 from tasks.messages import Message
-from tasks.templates.edits import TEMPLATE, Part
+from tasks.templates.edits import RULE, TEMPLATE, Content, Part
 from tasks.templates.impact import Hits, compare, hits, shadowed
-from tasks.templates.merge import RULES, Clash
-from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram
+from tasks.templates.merge import ORDER, Clash
+from tasks.templates.merge_rules import keyed, moved, own_keys
+from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram, Rule
 from tasks.templates.problems import BookError
 from tasks.templates.render import needed
+from tasks.templates.yaml_writer import normal
 from webhook.console import current
 from webhook.console.welcomes.differences import differences, fields, flat, part_of
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
@@ -184,14 +186,26 @@ def _label(book: Book, number: int) -> Message:
 
 
 def shown_clash(clash: Clash) -> dict[str, Any]:
-    """A part that both sides changed, for the template; the rules, which are one part, are listed one by one."""
+    """A part that both sides changed, for the template. `rules`: side → the rules that say what it wants."""
     sides = {"yours": clash.yours, "theirs": clash.theirs, "original": clash.original}
-    if clash.part == RULES:
-        rules = {
-            side: [rule_of(one) for one in value] if isinstance(value, list) else [] for side, value in sides.items()
-        }
-        return {"part": clash.part, "rules": rules, "fields": {}}
+    gone = [side for side, value in sides.items() if value is None]
+    if clash.part == ORDER:
+        return {"part": clash.part, "order": {side: _reordered(clash, value) for side, value in sides.items()}}
+    if clash.part.kind == RULE:
+        value = clash.yours or clash.theirs or {}
+        named = value.get("name", "") if isinstance(value, dict) else ""
+        rules = {side: rule_of(one) for side, one in sides.items()}
+        return {"part": clash.part, "rules": rules, "name": named, "gone": gone}
     names = [change.name for change in fields(clash.yours, clash.theirs)]
     texts = {name: {side: flat(value).get(name, "") for side, value in sides.items()} for name in names}
-    gone = [side for side in ("yours", "theirs") if sides[side] is None]
-    return {"part": clash.part, "rules": {}, "fields": texts, "gone": gone, "welcome": clash.part.kind == TEMPLATE}
+    welcome = clash.part.kind == TEMPLATE
+    return {"part": clash.part, "fields": texts, "name": clash.part.name, "gone": gone, "welcome": welcome}
+
+
+def _reordered(clash: Clash, rules: Any) -> list[tuple[int, Rule | None]]:
+    """(number, rule) of the rules that either side moved, in the order of one side."""
+    before, *sides = (Content(normal({"rules": one})) for one in (clash.original, clash.yours, clash.theirs))
+    keys = [list(keyed(before, side)) for side in sides]
+    touched = {key for one in keys for key in moved(own_keys(before), one)}
+    shown = keyed(before, Content(normal({"rules": rules})))
+    return [(number, rule_of(rule)) for number, (key, rule) in enumerate(shown.items(), 1) if key in touched]

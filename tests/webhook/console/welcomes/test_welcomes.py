@@ -12,7 +12,7 @@ from tasks.books.draft_store import Drafts
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
-from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, Part, SetNamed
+from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, MoveRule, Part, SetNamed, SetRule
 from tasks.templates.yaml_composer import BOOK_LIMIT
 from tests.support.books import PNG
 from tests.support.builders import some_settings
@@ -309,6 +309,33 @@ def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
     assert "what was published meanwhile" in text_of(answer)
     texts = {name: one.text for name, one in drafts.working("default").book().templates.items()}
     assert texts == {"default": "你好{customer}", "brochure": "mine", "new": "new"}
+
+
+def test_rules_that_both_sides_changed_are_chosen_one_by_one_and_the_order_apart(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
+    night, _douyin, rest = digests(operator)
+    drafts.change(
+        "default", SetRule(night, {"name": "night", "when": {"hours": "22:00-08:30"}, "use": "brochure"}), "li"
+    )
+    draft = drafts.change("default", MoveRule(rest, -1), "li")
+    source = "version: 1\ntemplates: {default: {text: a}, brochure: {text: b}}\nrules:\n"
+    theirs = '- {name: douyin, when: {state: "douyin-*"}, use: {brochure: 70, default: 30}}\n'
+    theirs += '- {name: night, when: {hours: "20:00-08:30"}, use: brochure}\n- use: default\n'
+    services.books.save("default", source + theirs)
+    page = operator.get("/welcomes/publish")
+    said = text_of(page)
+    assert "2 parts were changed on both sides" in said
+    assert "The order of the rules" in said
+    for hours in ("20:00 – 08:30", "21:00 – 08:30", "22:00 – 08:30"):
+        assert hours in said
+    choices = {f"choice:rule:{night}": "yours", "choice:rule:order": "theirs"}
+    assert "what was published meanwhile" in text_of(
+        operator.post("/welcomes/rebase", {"version": draft.version, **choices})
+    )
+    rules = drafts.working("default").book().rules
+    assert [rule.name for rule in rules] == ["douyin", "night", ""]
+    assert str(rules[1].when.hours[0]) == "22:00-08:30"
 
 
 # ------------------------------------------------------------------------------------------------ history and files
