@@ -8,28 +8,17 @@ from playwright.sync_api import Page
 
 from tasks.services import Services
 from tests.support.chromium import Visit
+from tests.support.console import pages_of
 from tests.support.samples import QUERIES, arguments, fill
 from webhook import create_app
 
-NO_PAGES = frozenset({"static", "language.choose", "revisions.export", "revisions.export_draft"})
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
 
 def addresses(services: Services) -> list[str]:
     """Every page that a GET brings, with sample arguments."""
-    known = arguments(services)
-    console = create_app(services).extensions["console"]
-    with console.test_request_context():
-        adapter = console.create_url_adapter(None) or console.url_map.bind("localhost")
-        rules = [rule for rule in console.url_map.iter_rules() if rule.methods and "GET" in rule.methods]
-        missing = {name for rule in rules for name in rule.arguments} - known.keys() - {"filename"}
-        assert not missing, f"tests/support/samples.py has no value for {missing}"
-        pages = (
-            adapter.build(rule.endpoint, {name: known[name] for name in rule.arguments})
-            for rule in rules
-            if rule.endpoint not in NO_PAGES
-        )
-        return [*sorted(pages), *QUERIES]
+    pages = pages_of(create_app(services).extensions["console"], arguments(services))
+    return [*sorted(pages.values()), *QUERIES]
 
 
 @pytest.mark.timeout(300)

@@ -20,6 +20,7 @@ from webhook.console.queue import Flow
 COOKIE = "welcome-console"
 PASSWORD = "let-me-in"
 NAME = "李敏"
+NO_PAGES = frozenset({"static", "language.choose", "revisions.export", "revisions.export_draft"})  # endpoints
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -88,6 +89,25 @@ def signed_in(console: Flask, name: str, password: str) -> tuple[str, str]:
         sessions.begin(name, sessions.fingerprint(password, console.secret_key or ""))
         token, held = generate_csrf(), dict(session)
     return console.session_interface.get_signing_serializer(console).dumps(held), token  # type: ignore[attr-defined]
+
+
+def pages_of(console: Flask, known: Mapping[str, str]) -> dict[str, str]:
+    """Rule → address of every page that a GET brings. `known`: a value for each argument of an address.
+
+    AssertionError names the arguments that have none.
+    """
+    with console.test_request_context():
+        adapter = console.create_url_adapter(None) or console.url_map.bind("localhost")
+        rules = [
+            rule
+            for rule in console.url_map.iter_rules()
+            if rule.methods and "GET" in rule.methods and rule.endpoint not in NO_PAGES
+        ]
+        missing = {name for rule in rules for name in rule.arguments} - known.keys()
+        assert not missing, f"tests/support/samples.py has no value for {missing}"
+        return {
+            rule.rule: adapter.build(rule.endpoint, {name: known[name] for name in rule.arguments}) for rule in rules
+        }
 
 
 def a_flow(**different: object) -> Flow:
