@@ -17,6 +17,7 @@ from webhook.console import (
     queue,
     setup,
     statistics,
+    system,
 )
 from webhook.console.welcomes import editor, explaining, groups, media, overview, publishing, revisions, rules
 
@@ -38,6 +39,7 @@ SUBJECTS = (
     statistics,
     channels,
     setup,
+    system,
     audit,
 )
 

@@ -38,7 +38,8 @@ PAGES = (  # endpoint, name: the navigation
     ("setup.show", lazy_gettext("Set-up")),
 )
 WITHIN = dict.fromkeys(("rules", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes") | {
-    "audit": "setup"
+    "audit": "setup",
+    "system": "setup",
 }
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages

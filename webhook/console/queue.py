@@ -1,4 +1,4 @@
-"""Queue: whether a customer who is added now will be greeted; processes and jobs; queues are paused here.
+"""Queue: whether a customer who is added now will be greeted; queues are paused here.
 
 Every panel is one read of fixed keys, so its cost does not grow, and each fails independently.
 """
@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext, ngettext
+from flask_babel import ngettext
 
 from tasks.audit import Act
 from tasks.followups.store import FollowUpSummary
@@ -18,7 +18,6 @@ from tasks.ledger import statistics
 from tasks.ledger.delivery import Delivery
 from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause
 from tasks.messages import Message
-from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.queue_status import Reading
 from tasks.rate_limits.limiter import Status
 from tasks.rate_limits.limits import TOO_MANY_AT_ONCE
@@ -32,23 +31,6 @@ DAYS = 7  # of the causes
 SLOW = 5.0  # seconds in the queue that are worth a word
 TOO_MANY = 0.9  # of the window: who waited as long while workers take all they can waits for others
 LISTED = 20  # follow-ups shown
-JOBS = {  # task → what it does
-    "tasks.upkeep.refresh_tokens": lazy_gettext("Renew access tokens"),
-    "tasks.upkeep.import_books": lazy_gettext("Store the first welcomes"),
-    "tasks.upkeep.trim_ledger": lazy_gettext("Erase old records"),
-    "tasks.upkeep.watch_memory": lazy_gettext("Watch the memory of Redis"),
-    "tasks.upkeep.watch_media": lazy_gettext("Watch media"),
-    "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
-    "tasks.upkeep.compare_customers": lazy_gettext("Run the nightly comparison when it is due"),
-    "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
-    "tasks.upkeep.log_commands": lazy_gettext("Log what commands did"),
-}
-ROLES = {  # role → what it does
-    "web": lazy_gettext("Callback and console"),
-    "welcome": lazy_gettext("Sends greetings"),
-    "upkeep": lazy_gettext("Follow-up tasks, media, scheduled jobs"),
-    "beat": lazy_gettext("Keeps the schedule"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +133,7 @@ blueprint = Blueprint("queue", __name__)
 def show() -> str:
     """The page."""
     services, app, panels = current.services(), current.app(), Panels()
-    flow, paused, latency = panels.read(_flow), panels.read(services.queue_pauses.last), panels.read(_latency)
+    flow, paused, latency = panels.read(read_flow), panels.read(services.queue_pauses.last), panels.read(_latency)
     later, days = panels.read(lambda: services.follow_ups.summary(app.name)), panels.read(_days)
     pause = paused.value.get(WELCOME) if paused.value else None
     half = latency.value.half if latency.value else None
@@ -172,15 +154,11 @@ def show() -> str:
         listed=_listed(later.value) if later.value else [],
         causes=causes,
         days=list(days.value or ()),
-        processes=panels.read(lambda: heartbeat.read(services.redis)),
-        jobs=panels.read(lambda: jobs.read(services.redis, jobs.SCHEDULE)),
-        job_names=JOBS,
-        roles=ROLES,
-        refusal=panels.read(app.wecom.tokens.refusal),
     )
 
 
-def _flow() -> Flow:
+def read_flow() -> Flow:
+    """The queue now. Raises redis.RedisError."""
     services = current.services()
     now = services.ledger.now()
     rate = int(services.redis.zcount(keys.EVENTS, now - 60_000, "+inf"))

@@ -1,0 +1,47 @@
+"""System: processes, token, media, limits, scheduled jobs: what an administrator needs, and an operator seldom.
+
+Every panel is one read of fixed keys, so its cost does not grow, and each fails independently.
+"""
+
+from flask import Blueprint, render_template
+from flask_babel import lazy_gettext
+
+from tasks.monitoring import heartbeat, jobs
+from webhook.console import current
+from webhook.console.panels import Panels
+from webhook.console.queue import read_flow
+
+JOBS = {  # task → what it does
+    "tasks.upkeep.refresh_tokens": lazy_gettext("Renew access tokens"),
+    "tasks.upkeep.import_books": lazy_gettext("Store the first welcomes"),
+    "tasks.upkeep.trim_ledger": lazy_gettext("Erase old records"),
+    "tasks.upkeep.watch_memory": lazy_gettext("Watch the memory of Redis"),
+    "tasks.upkeep.watch_media": lazy_gettext("Watch media"),
+    "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
+    "tasks.upkeep.compare_customers": lazy_gettext("Run the nightly comparison when it is due"),
+    "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
+    "tasks.upkeep.log_commands": lazy_gettext("Log what commands did"),
+}
+ROLES = {  # role → what it does
+    "web": lazy_gettext("Callback and console"),
+    "welcome": lazy_gettext("Sends greetings"),
+    "upkeep": lazy_gettext("Follow-up tasks, media, scheduled jobs"),
+    "beat": lazy_gettext("Keeps the schedule"),
+}
+
+blueprint = Blueprint("system", __name__)
+
+
+@blueprint.get("/system")
+def show() -> str:
+    """The page."""
+    services, app, panels = current.services(), current.app(), Panels()
+    return render_template(
+        "system/show.html",
+        flow=panels.read(read_flow),
+        processes=panels.read(lambda: heartbeat.read(services.redis)),
+        jobs=panels.read(lambda: jobs.read(services.redis, jobs.SCHEDULE)),
+        job_names=JOBS,
+        roles=ROLES,
+        refusal=panels.read(app.wecom.tokens.refusal),
+    )
