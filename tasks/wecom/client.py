@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
+from .auth import Auth
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
 from .content_disposition import filename
 from .errors import (
@@ -94,6 +95,7 @@ class WeComClient(Network):
     user = ResourceOf(Members)
     department = ResourceOf(Departments)
     message = ResourceOf(Messages)
+    auth = ResourceOf(Auth)
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from tests.simulator import (
     moments,
     product_albums,
     robots,
+    sign_in,
     tags,
     transfers,
     welcomes,
@@ -119,4 +120,5 @@ ROUTES: dict[str, Route] = {
     **intercept_rules.ROUTES,
     **directory.ROUTES,
     **robots.ROUTES,
+    **sign_in.ROUTES,
 }

@@ -129,6 +129,15 @@ class StandIn:
         people = {"members": members, "customers": customers, "chats": chats, "departments": departments}
         self._post("people", {"app": app, **{kind: fields or {} for kind, fields in people.items()}})
 
+    def sign_in(self, **fields: Any) -> None:
+        """`domains`: registered for 授权登录, none: any. `present`: the member in WeCom's own browser."""
+        self._post("sign_in", fields)
+
+    def code_for(self, who: str, app: str = "default") -> str:
+        """A sign-in's code for a member, as the app's authorize page gives it."""
+        code: str = self._post("sign_in", {"who": who, "app": app})["code"]
+        return code
+
     # -------------------------------------------------------------------------------- what happens
 
     def add(self, **event: Any) -> Record:

@@ -1,5 +1,6 @@
 """The paths below /simulator/, by which tests and benchmarks control the stand-in: one table at the end."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -9,6 +10,7 @@ from tests.simulator.directory import Departments, Outbox
 from tests.simulator.faults import Dice, Faults, RateLimits
 from tests.simulator.group_chats import Chats
 from tests.simulator.sender import Event, Pushing, Sender
+from tests.simulator.sign_in import SignIns
 from tests.simulator.world import App, World
 
 Body = dict[str, Any]
@@ -53,6 +55,14 @@ class Control:
         for id_, fields in body.get("departments", {}).items():
             corp.of(Departments).name(int(id_), **fields)
         return {"members": len(corp.members), "customers": len(corp.customers)}
+
+    async def sign_in(self, body: Body) -> Body:
+        """Sets the registered domains, and who is present; with `who`: → a code for this member, of the app."""
+        signs = self._world.of(SignIns)
+        signs.domains = body.get("domains", signs.domains)
+        signs.present = body.get("present", signs.present)
+        code = signs.code(self._app(body), body["who"], time.time()) if body.get("who") else ""
+        return {"domains": signs.domains, "present": signs.present, "code": code}
 
     async def reset(self, _: Body) -> Body:
         self._sender.reset()
@@ -117,6 +127,7 @@ PATHS: dict[tuple[str, str], Callable[[Control, Body], Awaitable[Any]]] = {
     ("POST", "faults"): Control.faults,
     ("POST", "pushing"): Control.pushing,
     ("POST", "people"): Control.people,
+    ("POST", "sign_in"): Control.sign_in,
     ("POST", "reset"): Control.reset,
     ("POST", "add"): Control.add,
     ("POST", "repeat"): Control.repeat,

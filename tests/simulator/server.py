@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl
 
 from aiohttp import web
 
-from tests.simulator import api
+from tests.simulator import api, sign_in
 from tests.simulator.contact_ways import PICTURES, Ways, picture
 from tests.simulator.control import Control
 from tests.simulator.faults import SEND
@@ -67,6 +67,8 @@ class Server:
                     limits.ended(name)
         if path.startswith(PICTURES):
             return self._picture(path.removeprefix(PICTURES).partition("/")[0])
+        if path in sign_in.PAGES:
+            return _to_browser(sign_in.show(self._world, path, dict(parse_qsl(query)), time.time()))
         if path.startswith(CONTROL):
             return await self._steer(request, path[len(CONTROL) :], {k: v[0] for k, v in parse_qs(query).items()})
         return web.Response(status=404)
@@ -156,6 +158,12 @@ class Server:
         except (TypeError, ValueError) as exc:
             return web.json_response({"error": str(exc)}, status=400)
         return web.Response(body=_encode(answer), headers=JSON)
+
+
+def _to_browser(page: sign_in.Page) -> web.Response:
+    if page.location:
+        return web.Response(status=302, headers={"Location": page.location})
+    return web.Response(text=page.body, content_type="text/html", charset="utf-8")
 
 
 JSON = {"Content-Type": "application/json; charset=UTF-8"}

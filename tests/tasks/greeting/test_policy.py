@@ -176,7 +176,7 @@ ERRCODES = {  # every code that WeCom's table lists for this call (docs 90313, 9
     **dict.fromkeys([41053, 41054, 41055, 41058, 41064, 41065, 41088, 44001, 44004, 45001, 45002], "refused"),
     **dict.fromkeys([48001, 48002, 48005, 48006, 50002, 50003, 50100, 60011, 60020, 60021, 81013], "refused"),
     **dict.fromkeys([84061, 84074, 90207, 90208, 301002, 701008, 40050, 40056, 40068, 40071, 40097, 40100], "refused"),
-    **dict.fromkeys([45029, 46004, 48009, 60123, 81017, 93000, 830002], "refused"),
+    **dict.fromkeys([40029, 45029, 46004, 48009, 50001, 60123, 81017, 93000, 830002], "refused"),
     41063: AGAIN,
     987654: "refused",  # one that nobody has heard of is not repeated
 }

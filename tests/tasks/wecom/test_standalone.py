@@ -100,6 +100,8 @@ def test_what_the_readme_shows_works(
     assert wecom.summary().token_fetches == {"default": 2}
     assert names["client"].tokens.is_shared()
     assert names["greet"](names["client"], added.welcome_code, "hello") == "greeted"
+    assert names["page"].endswith(f"&state={names['state']}")
+    assert names["member"](names["client"], wecom.code_for("zhangsan")) == "zhangsan"
     used = names["greet"](names["client"], added.welcome_code, "hello")
     assert used.startswith("Final 41050: ")
     names["client"].close()
