@@ -1,8 +1,8 @@
 """Media renewal: uploads the files that welcome books show before a customer is greeted, and again before they expire.
 
-    MediaRenewer  a thread of role upkeep. Every two seconds it compares the current books' files with their records,
-                  and uploads what is missing, refused or old enough. One of several processes does it, holding a
-                  lock, in threads of its own: nothing else waits for an upload
+    MediaRenewer  a thread of role upkeep. Every two seconds it compares the files of the current books, and of drafts,
+                  with their records, and uploads what is missing, refused or old enough. One of several processes
+                  does it, holding a lock, in threads of its own: nothing else waits for an upload
     media_status  the status of one app's media, for /readyz, /metrics and `check`
 
 An import or a rollback needs to notify nothing: the next check finds it. Images that fit get a permanent URL
@@ -13,7 +13,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ import redis
 from redis.exceptions import LockError
 from redis.lock import Lock
 
+from tasks.books.draft_media import DraftMedia, missing
 from tasks.books.media_store import Record
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.reasons import Kind, Reason
@@ -30,7 +31,7 @@ from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.templates.model import Media
 from tasks.templates.problems import BookError
-from tasks.templates.render import Upload, needed
+from tasks.templates.render import Upload, needed, stand_in
 from tasks.wecom import WeComClient, WeComError
 
 log = logging.getLogger(__name__)
@@ -72,11 +73,6 @@ def due_at(upload: Upload, record: Record) -> float:
         return float("inf")
     own_point = int(upload.sha256[:8], 16) / 16**8
     return max(record.next_try_at, record.created_at + RENEW - SPREAD * own_point)
-
-
-def stand_in(upload: Upload) -> Upload:
-    """The upload of the media id that is shown as long as an image has no permanent URL."""
-    return Upload(upload.sha256, "image")
 
 
 def due(wanted: Mapping[Upload, Media], records: Mapping[str, Record], now: float) -> Iterator[tuple[Upload, Media]]:
@@ -183,6 +179,7 @@ class MediaRenewer(threading.Thread):
             self._apps.setdefault(app.corp_id, []).append(app.name)
         self._lease = Lock(client, keys.MEDIA_RENEWER, timeout=LEASE, blocking=False, thread_local=False)
         self._renew_at = 0.0  # monotonic; the lock is held for two seconds more
+        self._drafts = DraftMedia(client)
         self._take_quota = client.register_script(_TAKE_QUOTA)
         self._free = {corp_id: threading.Semaphore(AT_ONCE) for corp_id in self._apps}
         self._under_way: set[tuple[str, str]] = set()  # (corp id, an Upload's key)
@@ -214,11 +211,15 @@ class MediaRenewer(threading.Thread):
                 for upload, media in wanted_by(self._books, app).items():
                     wanted.setdefault(upload, media)
                     users.setdefault(upload.sha256, []).append(app)
-            records = self._books.ready.all(corp_id)
             now = time.time()
+            drafted = self._drafts.wanted(apps, now)
+            records = self._books.ready.all(corp_id)
             for upload, media in due(wanted, records, now):
                 self._begin(corp_id, users[upload.sha256], upload, media)
-            self._forget(corp_id, wanted, records, now)
+            for app, shown in drafted.items():  # after what customers get now
+                for upload, media in due(dict(missing(shown, records, wanted, now)), records, now):
+                    self._begin(corp_id, [app], upload, media)
+            self._forget(corp_id, {**wanted, **_joined(drafted.values())}, records, now)
         return True
 
     def _has_lease(self) -> bool:
@@ -289,6 +290,10 @@ class MediaRenewer(threading.Thread):
         kept = {upload.key for one in wanted for upload in (one, stand_in(one))}
         gone = [key for key, one in records.items() if key not in kept and not one.sendable(now)]
         self._books.ready.drop(corp_id, gone)
+
+
+def _joined(many: Iterable[Mapping[Upload, Media]]) -> dict[Upload, Media]:
+    return {upload: media for one in many for upload, media in one.items()}
 
 
 def _sent(client: WeComClient, upload: Upload, media: Media, content: bytes) -> str:

@@ -205,6 +205,11 @@ def uploads(attachment: Attachment) -> tuple[Upload, ...]:
     return (temporary,)
 
 
+def stand_in(upload: Upload) -> Upload:
+    """The upload of the media id that is shown as long as an image has no permanent URL."""
+    return Upload(upload.sha256, "image")
+
+
 def needed(book: Book) -> dict[Upload, Media]:
     """Every upload that a book needs → its file, in the book's order."""
     wanted: dict[Upload, Media] = {}

@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import media_renewal, upkeep
+from tasks.books import draft_media
+from tasks.books.draft import Draft
 from tasks.books.media_store import AT_MOST, AT_MOST_SOON, LIVED, SOON, Record, back_off
-from tasks.media_renewal import ALARM, LIFE, RENEW, MediaRenewer, MediaStatus, due, due_at, media_status, stand_in
+from tasks.media_renewal import ALARM, LIFE, RENEW, MediaRenewer, MediaStatus, due, due_at, media_status
 from tasks.messages import translate
 from tasks.reasons import Kind, Reason
 from tasks.settings import App as Configured
 from tasks.storage import keys
+from tasks.templates.edits import TEMPLATE, AddRule, Part, SetNamed
 from tasks.templates.model import Media
-from tasks.templates.render import Upload
+from tasks.templates.render import Upload, stand_in
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.books import ATTACHED, FILES, MP4, PDF, a_template
@@ -28,6 +31,7 @@ from tests.support.worker import Worker
 from webhook.reason_texts import media_alarms
 
 DAY = 86400.0
+SHOWN = {"image": "hello.png", "video": "intro.mp4", "file": "price.pdf"}
 URL = Upload("0" * 64, "url")
 FILM = Upload("8" * 64, "video")
 A_FILE = Media("a.png", "0" * 64, "PNG", 20)
@@ -188,6 +192,83 @@ def test_what_a_book_shows_is_uploaded_once_images_for_good_and_the_next_custome
     left = stands(here).left
     assert left is not None
     assert LIFE - 5 < left <= LIFE
+
+
+# ------------------------------------------------------------------------------------------------ drafts
+
+
+def drafted(here: Worker) -> Draft:
+    """A draft with an image, a film and a file."""
+    drafts = here.services.drafts
+    for path, content in FILES.items():
+        drafts.hold("default", path.removeprefix("media/"), content)
+    attachments: list[Any] = [{kind: {"file": f"media/{name}"}} for kind, name in SHOWN.items()]
+    return drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "hi", "attachments": attachments}), "a")
+
+
+def ready(here: Worker) -> set[str]:
+    records = here.services.books.ready.all(configured(here).corp_id)
+    return {key for key, record in records.items() if record.sendable(time.time())}
+
+
+def test_a_saved_draft_is_at_wecom_before_it_is_published_and_takes_no_quota(
+    here: Worker, keeper: MediaRenewer
+) -> None:
+    drafted(here)
+    looks_until(keeper, lambda: len(ready(here)) == 3)
+    for _ in range(3):
+        keeper.look()
+    assert uploads(here.wecom) == {"media/upload": 3}  # no permanent image yet
+    here.services.drafts.change("default", AddRule({"use": "new", "name": "all"}, 0), "a")
+    draft = here.services.drafts.working("default")
+    here.services.drafts.publish("default", draft.version, "a")
+    assert here.greeted()[1] == ["image", "video", "file"]  # nobody had time to upload anything
+    looks_until(keeper, lambda: uploads(here.wecom) == {"media/upload": 3, "media/uploadimg": 1})
+
+
+def test_a_draft_that_nobody_saves_or_that_is_discarded_is_not_renewed_for_ever(
+    here: Worker, keeper: MediaRenewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafted(here)
+    looks_until(keeper, lambda: len(ready(here)) == 3)
+    age(here, 2.6 * DAY)
+    looks_until(keeper, lambda: uploads(here.wecom) == {"media/upload": 6})
+    age(here, 2.6 * DAY)
+    monkeypatch.setattr(draft_media, "DRAFT_LIFE", 0.0)
+    keeper.look()
+    monkeypatch.undo()
+    here.services.drafts.discard("default", here.services.drafts.working("default").version)
+    keeper.look()
+    until(lambda: not keeper._under_way)
+    assert uploads(here.wecom) == {"media/upload": 6}
+    age(here, DAY)
+    keeper.look()
+    assert not here.services.books.ready.all(configured(here).corp_id)
+
+
+def test_a_draft_is_read_again_only_when_it_has_changed(here: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts, reader = here.services.drafts, draft_media.DraftMedia(here.services.redis)
+    assert reader.wanted(["default"], time.time()) == {}
+    drafted(here)
+    assert len(reader.wanted(["default"], time.time())["default"]) == 3
+    with monkeypatch.context() as patched:
+        patched.setattr(draft_media, "read", lambda *_: pytest.fail("it is the same draft"))
+        assert len(reader.wanted(["default"], time.time())["default"]) == 3
+    here.services.redis.incr(keys.draft_version("default"))  # counted, and stored in a moment
+    assert len(reader.wanted(["default"], time.time())["default"]) == 3
+    was = drafts.working("default").content.digest(Part(TEMPLATE, "new"))
+    drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "hi"}, was), "a")
+    assert reader.wanted(["default"], time.time()) == {"default": {}}
+
+
+def test_what_is_live_or_there_for_good_is_not_uploaded_for_a_draft() -> None:
+    wanted = {URL: A_FILE, FILM: A_FILE}
+    assert [one for one, _ in draft_media.missing(wanted, {}, {}, now=1)] == [stand_in(URL), FILM]
+    assert [one for one, _ in draft_media.missing(wanted, {}, {URL: A_FILE}, now=1)] == [FILM]
+    assert [one for one, _ in draft_media.missing(wanted, {URL.key: Record("https://a")}, {}, now=1)] == [FILM]
+
+
+# ------------------------------------------------------------------------------------------------ live books
 
 
 def test_a_large_image_and_a_cover_get_ids(here: Worker, keeper: MediaRenewer) -> None:

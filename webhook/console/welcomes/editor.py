@@ -34,6 +34,7 @@ from webhook.console.welcomes import media_status, preview
 from webhook.console.welcomes.editor_buttons import changed, focus, form_of, pick, read_clash, with_clash
 from webhook.console.welcomes.editor_form import AttachmentForm, EditForm, notes
 from webhook.console.welcomes.editor_values import FIELDS, Typed, shown, shown_group, typed, written
+from webhook.console.welcomes.lookups import book_of
 from webhook.console.welcomes.uploads import received
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST
@@ -211,7 +212,8 @@ def _page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, fo
     services, app = current.services(), current.app()
     number = services.books.current(app.name)
     book = services.books.book(app.name, number) if number else None
-    files = services.drafts.files(app.name)
+    files, draft = services.drafts.files(app.name), draft or _working()
+    records = services.books.ready.all(app.settings.corp_id)
     return render_template(
         "welcomes/edit.html",
         form=form,
@@ -227,11 +229,11 @@ def _page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, fo
         field_limit=limits.of_field,
         remark_limit=REMARK,
         nickname=NICKNAME,
-        fresh=media_status.of_files(book, services.books.ready.all(app.settings.corp_id)),
+        fresh=media_status.of_files(book_of(draft), records) | media_status.of_files(book, records),
         most=ATTACHMENTS.most if kind == TEMPLATE else 1,
         placeholders=PLACEHOLDERS,
         address=address,
-        status=_status(Part(kind, name), draft or _working(), number),
+        status=_status(Part(kind, name), draft, number),
         clash=read_clash(form),
         **_preview(kind, form.typed, files),
     )

@@ -24,7 +24,7 @@ from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
 from webhook.console.welcomes.lookups import book_of
-from webhook.console.welcomes.media_status import UNPUBLISHED, Freshness
+from webhook.console.welcomes.media_status import UNSAVED, Freshness
 from webhook.console.welcomes.uploads import received
 
 UPLOAD_LIMIT = LARGEST + (1 << 20)  # bytes of one request
@@ -49,6 +49,11 @@ class Item:
     picture: bool
     users: tuple[tuple[str, str, bool], ...]
     fresh: Freshness
+
+    @property
+    def live(self) -> bool:
+        """Whether customers can get it now."""
+        return any(is_live for _kind, _name, is_live in self.users)
 
 
 blueprint = Blueprint("media", __name__)
@@ -85,7 +90,8 @@ def show() -> str:
 
 def _items(files: Mapping[str, Media], draft: Book | None, live: Book | None) -> list[Item]:
     """Every file with the welcomes that use it; those with problems first, then by name."""
-    fresh = media_status.of_files(live, current.services().books.ready.all(current.app().settings.corp_id))
+    records = current.services().books.ready.all(current.app().settings.corp_id)
+    fresh = media_status.of_files(draft, records) | media_status.of_files(live, records)
     users: dict[str, dict[tuple[str, str], bool]] = {}
     for book, is_live in ((draft, False), (live, True)):
         for path, kind, name in media_status.uses(book) if book is not None else ():
@@ -96,7 +102,7 @@ def _items(files: Mapping[str, Media], draft: Book | None, live: Book | None) ->
             SHORT_NAMES.get(one.kind, one.kind),
             one.kind in SHOWN,
             tuple((*what, is_live) for what, is_live in users.get(path, {}).items()),
-            fresh.get(one.sha256, UNPUBLISHED),
+            fresh.get(one.sha256, UNSAVED),
         )
         for path, one in files.items()
     ]

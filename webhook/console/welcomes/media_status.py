@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tasks.books.media_store import Record
-from tasks.media_renewal import due_at, stand_in
+from tasks.media_renewal import due_at
 from tasks.reasons import Reason
 from tasks.templates.model import Book, Media, source
-from tasks.templates.render import Upload, needed
+from tasks.templates.render import Upload, needed, stand_in
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """`state`: permanent | usable | renewing | failing | absent | unpublished.
+    """`state`: permanent | usable | renewing | failing | absent | unsaved.
 
     failing: it can still be shown, but was not renewed; absent: it would be left out of a welcome now. `left`: seconds
     for which it can be shown, None for good or not at all. `reason` and `next_try_at` (Unix seconds, 0 for none): of
@@ -26,18 +26,23 @@ class Freshness:
     next_try_at: float = 0.0
 
     @property
+    def is_there(self) -> bool:
+        """Whether a welcome can show it now."""
+        return self.state in ("permanent", "usable", "failing") or self.left is not None
+
+    @property
     def tone(self) -> str:
         return {"permanent": "ok", "usable": "ok", "renewing": "plain", "failing": "warn", "absent": "bad"}.get(
             self.state, "plain"
         )
 
 
-UNPUBLISHED = Freshness("unpublished")
-_WORST_FIRST = ("absent", "failing", "renewing", "usable", "permanent", "unpublished")
+UNSAVED = Freshness("unsaved")
+_WORST_FIRST = ("absent", "failing", "renewing", "usable", "permanent", "unsaved")
 
 
 def standing(upload: Upload, records: Mapping[str, Record], now: float) -> Freshness:
-    """The state of one upload that a live book needs. `records`: an Upload's key → its Record."""
+    """The state of one upload that a book needs. `records`: an Upload's key → its Record."""
     first = records.get(upload.key, Record())
     other = records.get(stand_in(upload).key, Record()) if upload.how == "url" else Record()
     shown = next((one for one in (first, other) if one.sendable(now)), None)
@@ -57,7 +62,7 @@ def standing(upload: Upload, records: Mapping[str, Record], now: float) -> Fresh
 
 
 def of_files(book: Book | None, records: Mapping[str, Record], now: float | None = None) -> dict[str, Freshness]:
-    """sha256 → state of every file of a live book: the worst of its uploads."""
+    """sha256 → state of every file of a live book, or of a draft: the worst of its uploads."""
     now = time.time() if now is None else now
     found: dict[str, Freshness] = {}
     for upload in needed(book) if book is not None else ():

@@ -1,5 +1,6 @@
 """Review and publish: what a draft changes, remarks, and who would have been greeted differently."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from flask_babel import gettext as _
 
 from tasks.audit import Act
 from tasks.books.draft import Behind, Draft, DraftError, Moved
+from tasks.books.draft_media import is_kept
 from tasks.books.media_store import MediaFull
 from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import NoRevision
@@ -26,20 +28,24 @@ from tasks.templates.yaml_writer import normal
 from webhook.console import current
 from webhook.console.welcomes.differences import differences, fields, flat, part_of
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
+from webhook.console.welcomes.media_status import standing
 from webhook.console.welcomes.rule_form import rule_of
 from webhook.console.welcomes.vocabulary import vocabulary
+from webhook.reason_texts import describe
 
 SHOWN = 50  # customers with another welcome, on one page
 CHANNELS = 5  # without a rule, in one warning
+FILES = 5  # that WeCom refused, in one warning each
 NOTE_LIMIT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A remark about a draft. tone: ok | warn."""
+    """A remark about a draft. tone: ok | warn. `waits`: it will be another one in moments."""
 
     tone: str
     what: Message
+    waits: bool = False
 
 
 blueprint = Blueprint("publishing", __name__)
@@ -133,7 +139,7 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
 def _remarks(draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
     """Remarks before publishing. A draft is always valid, so its lengths and links are right."""
     yield Remark("ok", Message.of("Lengths, attachments, links and rules are within WeCom's limits"))
-    yield from _media(book)
+    yield from _media(draft, book)
     members = {one for rule in book.rules for one in rule.when.member}
     for number, other in shadowed(book, directory(current.services().redis, draft.app, members)).items():
         labels = {"rule": _label(book, number), "other": _label(book, other)}
@@ -156,16 +162,22 @@ def _remarks(draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
         yield Remark("warn", words)
 
 
-def _media(book: Book) -> Iterator[Remark]:
-    wanted = needed(book)
-    ready = current.services().books.ready.get(current.app().settings.corp_id, wanted)
-    if wanted and len(ready) == len(wanted):
-        yield Remark("ok", Message.of("Media are ready at WeCom: %(n)s of %(m)s", n=len(ready), m=len(wanted)))
-    elif wanted:
+def _media(draft: Draft, book: Book) -> Iterator[Remark]:
+    """Whether its files are at WeCom; and a media id of the author's own, which will not stay."""
+    wanted, now = needed(book), time.time()
+    records = current.services().books.ready.all(current.app().settings.corp_id)
+    states = {upload: standing(upload, records, now) for upload in wanted}
+    refused = {
+        wanted[upload].name: one.reason for upload, one in states.items() if one.state == "absent" and one.reason
+    }
+    there = sum(one.is_there for one in states.values())
+    if there == len(wanted) > 0:
+        yield Remark("ok", Message.of("Media are ready at WeCom: %(n)s of %(m)s", n=there, m=len(wanted)))
+    elif there + len(refused) < len(wanted):
+        yield _on_the_way(draft, there, len(wanted), now)
+    for name, why in [*refused.items()][:FILES]:
         words = Message.of(
-            "Media at WeCom: %(n)s of %(m)s; the rest is uploaded after publishing, and left out until then",
-            n=len(ready),
-            m=len(wanted),
+            "“%(file)s” is not at WeCom: %(why)s. Welcomes would go out without it", file=name, why=describe(why)
         )
         yield Remark("warn", words)
     for one in book.attachments():
@@ -178,6 +190,24 @@ def _media(book: Book) -> Iterator[Remark]:
                 ),
             )
             return
+
+
+def _on_the_way(draft: Draft, there: int, of: int, now: float) -> Remark:
+    if is_kept(draft, now):
+        words = Message.of(
+            "Media at WeCom: %(n)s of %(m)s, the rest is on its way. "
+            "Published now, welcomes go out without it until it is there",
+            n=there,
+            m=of,
+        )
+        return Remark("warn", words, waits=True)
+    words = Message.of(
+        "Media at WeCom: %(n)s of %(m)s; this draft is old, so the rest is uploaded once it is published. "
+        "Welcomes go out without it until then",
+        n=there,
+        m=of,
+    )
+    return Remark("warn", words)
 
 
 def _label(book: Book, number: int) -> Message:

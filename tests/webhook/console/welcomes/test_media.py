@@ -67,6 +67,32 @@ def test_the_library_says_how_it_stands(browse: Browser, services: Services, dra
     assert "1 file is not at WeCom" in text_of(page)
 
 
+def test_a_draft_says_how_its_files_stand_before_it_is_published(
+    browse: Browser, services: Services, drafts: Drafts
+) -> None:
+    corp, ready = services.settings.apps["default"].corp_id, services.books.ready
+    for upload in needed(services.books.book("default", 1)):
+        ready.put(corp, upload, "https://example.com/x", None)
+    media = drafts.hold("default", "poster.jpg", JPG)
+    attachments: list[Any] = [{"image": {"file": media.path}}]
+    drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "hi", "attachments": attachments}), "a")
+    review = browse.get("/welcomes/publish")
+    assert "Media at WeCom: 2 of 3, the rest is on its way" in text_of(review)
+    assert 'hx-select="#checks-list"' in review.text
+    assert "On its way to WeCom" in text_of(browse.get("/welcomes/edit?name=new"))
+    assert "On its way to WeCom" in card(browse.get("/media").text, "poster.jpg")
+    stand_in = Upload(media.sha256, "image")
+    ready.change(corp, stand_in, lambda record: record.failed(in_words("45009: too often"), time.time()))
+    review = browse.get("/welcomes/publish")
+    assert "“poster.jpg” is not at WeCom: 45009: too often. Welcomes would go out without it" in text_of(review)
+    assert "hx-select" not in review.text
+    assert "1 file is not at WeCom" not in text_of(browse.get("/media"))  # no customer misses it yet
+    ready.put(corp, stand_in, "id", time.time() + 3 * DAY)
+    review = browse.get("/welcomes/publish")
+    assert "Media are ready at WeCom: 3 of 3" in text_of(review)
+    assert "hx-select" not in review.text
+
+
 @pytest.mark.parametrize(("record", "state"), [
     (Record(), "renewing"),
     (Record("m", 0, 3 * DAY), "usable"),
