@@ -6,7 +6,7 @@ the second is refused and does not overwrite the first.
 
     welcome:book:APP              the number
     welcome:book:APP:N            the YAML of revision N
-    welcome:book:APP:N:about      JSON: author, note, at, digest, files (path → sha256, kind, size)
+    welcome:book:APP:N:about      JSON: author, note, at, digest, files (path → sha256, kind, size), back_to
 """
 
 import hashlib
@@ -56,7 +56,10 @@ class NoRevision(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A saved book. `at`: ms, 0 if unknown. `author` and `note` are "" when none was given."""
+    """A saved book. `at`: ms, 0 if unknown. `author` and `note` are "" when none was given.
+
+    back_to: the revision that a rollback brought back; 0 for other revisions, and where the previous release saved it.
+    """
 
     app: str
     number: int
@@ -65,6 +68,7 @@ class Revision:
     at: int
     digest: str  # 12 hex digits of SHA-256 over YAML and files
     files: Mapping[str, Media] = field(default_factory=dict)
+    back_to: int = 0
 
 
 class BookStore:
@@ -153,12 +157,13 @@ class BookStore:
         note: str = "",
         base: int | None = None,
         progress: Callable[[int, int], object] = lambda *_: None,
+        back_to: int = 0,
     ) -> int:
         """Store a book as the next revision, with its files. → its number; the current one's when nothing is different.
 
         media: path → bytes for the files that the book shows. base: the revision that the edit started from, 0 for
-        none; None: do not check. progress: told (files stored, of how many). Raises BookError, MediaFull or
-        RevisionConflict, and then nothing has changed.
+        none; None: do not check. progress: told (files stored, of how many). back_to: see Revision. Raises BookError,
+        MediaFull or RevisionConflict, and then nothing has changed.
         """
         source = unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
@@ -177,6 +182,7 @@ class BookStore:
             "at": now_ms(self._redis),
             "digest": digest,
             "files": {path: [one.sha256, one.kind, one.size] for path, one in shown.items()},
+            "back_to": back_to,
         }
         saved, number = self._save(
             keys=[keys.book(app)],
@@ -199,7 +205,8 @@ class BookStore:
     def rollback(self, app: str, number: int, author: str = "", note: str = "", base: int | None = None) -> int:
         """Store an earlier revision again as the next one. → its number. Raises as `save` does, and NoRevision."""
         bundle = self.bundle(app, number)
-        return self.save(app, bundle.source, bundle.files, author, note or f"back to revision {number}", base)
+        note = note or f"back to revision {number}"
+        return self.save(app, bundle.source, bundle.files, author, note, base, back_to=number)
 
     def keep(self, contents: Iterable[bytes]) -> None:
         """Store files that no revision shows yet; the caller has added them to the draft's files. Raises MediaFull."""
@@ -237,6 +244,7 @@ def _revision(app: str, number: int, source: str, about: str | None) -> Revision
         at=stored.get("at", 0),
         digest=stored.get("digest") or digest_of(source, files),
         files=files,
+        back_to=stored.get("back_to", 0),
     )
 
 

@@ -89,6 +89,19 @@ def count(before: Content, after: Content) -> int:
     return len(outline(before, after))
 
 
+def unseen(original: Content, draft: Content, live: Content) -> tuple[Change, ...]:
+    """What went live since a draft began, and is not in it; what the draft deleted is not among them."""
+    return tuple(one for one in outline(draft, live) if one.what == ADDED and not _has(original, one))
+
+
+def _has(content: Content, change: Change) -> bool:
+    if change.kind != RULE:
+        return change.name in content.named(change.kind)
+    after = change.after if isinstance(change.after, dict) else {}
+    name = after.get("name")
+    return any(rule == after or (name and rule.get("name") == name) for rule in content.rules)
+
+
 def fields(before: Any, after: Any) -> tuple[FieldChange, ...]:
     """The fields in which two plain values of a part differ. None: it is not there."""
     old, new = flat(before), flat(after)

@@ -274,8 +274,16 @@ def address(act: str, kind: str, **values: str) -> str:
 
 
 def _missing(kind: str, name: str) -> ResponseReturnValue:
-    """Redirect to the list with a message: an old link may name a deleted welcome."""
-    flash(_("There is no “%(name)s” any more", name=name))
+    """Redirect with a message: an old link may name a deleted welcome, or one that is live and not in the draft."""
+    drafts, app = current.services().drafts, current.app().name
+    live = drafts.live(app)
+    if live.content.part(Part(kind, name)) is None:
+        flash(_("There is no “%(name)s” any more", name=name))
+    elif _working().base == live.base:
+        flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
+    else:
+        flash(_("“%(name)s” is live and not in the draft. Bring the two together to edit it", name=name), "warn")
+        return redirect(url_for("publishing.publish"))
     return redirect(_listed(kind))
 
 

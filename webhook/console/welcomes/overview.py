@@ -3,6 +3,7 @@
 The draft is shown, or what is live if there is none (tasks.books.draft_store).
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from flask_babel import gettext as _
 from tasks.audit import Act
 from tasks.books.draft import Draft, Moved
 from tasks.books.recent import DAYS, recent_adds
+from tasks.books.revisions import Revision
 from tasks.directory.lookup import directory
 from tasks.templates.edits import users
 from tasks.templates.impact import Hits, hits, shadowed
@@ -24,6 +26,19 @@ from webhook.console.welcomes.lookups import book_of, names_of
 from webhook.console.welcomes.vocabulary import vocabulary
 
 LOOKED_AT = 500  # events for the hits on the overview
+UNDO_S = 24 * 3600  # seconds for which a revision is offered to be undone
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A draft beside what is live. `behind`: the live revision, if the draft began from another one; else 0.
+
+    `unseen`: what went live meanwhile and is not in the draft.
+    """
+
+    changes: int
+    behind: int = 0
+    unseen: tuple[differences.Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +75,16 @@ def show() -> str:
     draft = services.drafts.working(app)
     live = services.drafts.live(app) if draft.version else draft
     book = book_of(draft)
+    revision = services.books.revision(app, live.base) if live.base else None
     latest = recent_adds(services.redis, app, current.zone(), LOOKED_AT)
     found = hits(book, latest.contacts) if book else None
     return render_template(
         "welcomes/show.html",
         draft=draft,
         live=live,
-        changes=differences.count(live.content, draft.content) if draft.version else 0,
-        revision=services.books.revision(app, live.base) if live.base else None,
+        leftover=leftover(draft, live),
+        revision=revision,
+        undo=_undoable(revision),
         published=request.args.get("published", type=int),
         rules=_rule_rows(draft, book, found),
         rest=None if book is None else _rest(book, found),
@@ -89,6 +106,22 @@ def discard() -> ResponseReturnValue:
     except Moved:
         flash(_("The draft has changed meanwhile. Look at it again"))
     return redirect(url_for("welcomes.show"))
+
+
+def leftover(draft: Draft, live: Draft) -> Leftover | None:
+    """What the draft has that is not live, and what it lacks; None without a draft."""
+    if not draft.version:
+        return None
+    if draft.base == live.base:
+        return Leftover(differences.count(live.content, draft.content))
+    origin = current.services().drafts.origin(draft)
+    unseen = differences.unseen(origin, draft.content, live.content)
+    return Leftover(differences.count(origin, draft.content), live.base, unseen)
+
+
+def _undoable(revision: Revision | None) -> bool:
+    """Whether a revision was published in the last day, so that it is offered to go back."""
+    return revision is not None and revision.number > 1 and time.time() - revision.at / 1000 < UNDO_S
 
 
 def _rule_rows(draft: Draft, book: Book | None, found: Hits | None) -> list[RuleRow]:

@@ -26,7 +26,7 @@ from tasks.templates.problems import BookError
 from tasks.templates.render import needed
 from tasks.templates.yaml_writer import normal
 from webhook.console import current
-from webhook.console.welcomes.differences import differences, fields, flat, part_of
+from webhook.console.welcomes.differences import differences, fields, flat, part_of, unseen
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.media_status import standing
 from webhook.console.welcomes.rule_form import rule_of
@@ -121,6 +121,7 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
         behind=behind,
         clashes=[shown_clash(clash) for clash in behind[1]] if behind else [],
         chosen=chosen or {},
+        unseen=unseen(drafts.origin(draft), draft.content, live.content) if behind else (),
         changes=differences(drafts.origin(draft) if behind else live.content, draft.content),
         remarks=list(_remarks(draft, book, hits(book, latest.contacts))) if book else [],
         impact=impact,

@@ -11,17 +11,17 @@ from flask_babel import gettext as _
 
 from tasks.audit import Act
 from tasks.books import files, revisions
-from tasks.books.draft import Draft, Moved
+from tasks.books.draft import Behind, Draft, DraftError, Moved
 from tasks.books.files import Bundle, GroupIDs
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, Revision, RevisionConflict
-from tasks.messages import Message
+from tasks.messages import Message, translate
 from tasks.templates.edits import Content
 from tasks.templates.media_kind import MB
 from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import values_of
 from webhook.console import current
-from webhook.console.welcomes.differences import count, differences
+from webhook.console.welcomes.differences import count, differences, outline
 from webhook.console.welcomes.lookups import names_of
 from webhook.console.welcomes.rule_form import rule_of
 from webhook.console.welcomes.vocabulary import vocabulary
@@ -74,8 +74,11 @@ def revision(number: int) -> str:
     rules = [
         rule_of(value) for change in changes or () if change.kind == "rule" for value in (change.before, change.after)
     ]
+    draft = current.services().drafts.get(current.app().name)
     return render_template(
         "welcomes/revision.html",
+        draft=draft,
+        draft_changes=count(current.services().drafts.origin(draft), draft.content) if draft else 0,
         revision=about,
         against=against,
         current=newest,
@@ -105,7 +108,29 @@ def rollback(number: int) -> ResponseReturnValue:
         return redirect(url_for("revisions.revision", number=number))
     current.record(Act.ROLLED_BACK, str(number), made)
     flash(_("Revision %(new)s is live: the same as revision %(old)s", new=made, old=number))
-    return redirect(url_for("revisions.history"))
+    return redirect(_with_draft(request.form.get("draft", ""), request.form.get("version", 0, type=int)))
+
+
+def _with_draft(act: str, version: int) -> str:
+    """Discard a leftover draft, or bring it together with what is live now. → the address of the next page."""
+    drafts, app = current.services().drafts, current.app().name
+    try:
+        if act == "discard":
+            drafts.discard(app, version)
+            current.record(Act.DRAFT_DISCARDED)
+            flash(_("The draft is discarded"))
+        elif act == "rebase":
+            drafts.rebase(app, version, current.operator())
+            flash(_("The draft keeps your changes, on top of what is live now"))
+    except Moved:
+        flash(_("The draft has changed meanwhile. Look at it again"), "warn")
+    except Behind:
+        flash(_("Some of the draft's changes are about what has changed by this. Choose"), "warn")
+        return url_for("publishing.publish")
+    except DraftError as error:
+        flash(translate(error.problems[0].what, _), "bad")
+        return url_for("publishing.publish")
+    return url_for("revisions.history")
 
 
 def _newest() -> int:
@@ -135,7 +160,7 @@ def _parsed(source: str, about: Revision) -> Content | None:
 
 
 def _changes(before: Content | None, after: Content | None) -> tuple[Any, ...] | None:
-    return None if after is None or before is None else differences(before, after)
+    return None if after is None or before is None else outline(before, after)
 
 
 # ------------------------------------------------------------------------------------------------ files

@@ -1,6 +1,7 @@
 """Rules and welcomes in the console: the overview, the form of a rule, publishing, history, files, who gets what."""
 
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from tasks.books.draft_store import Drafts
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
+from tasks.storage import keys
 from tasks.templates.edits import ABSENT, TEMPLATE, AddRule, MoveRule, Part, SetNamed, SetRule
 from tasks.templates.yaml_composer import BOOK_LIMIT
 from tests.support.books import PNG
@@ -336,6 +338,71 @@ def test_rules_that_both_sides_changed_are_chosen_one_by_one_and_the_order_apart
     rules = drafts.working("default").book().rules
     assert [rule.name for rule in rules] == ["douyin", "night", ""]
     assert str(rules[1].when.hours[0]) == "22:00-08:30"
+
+
+# ------------------------------------------------------------------------------------------------ going back
+
+
+@pytest.fixture
+def leftover(services: Services, drafts: Drafts) -> Drafts:
+    """Revision 2 lacks the welcome of revision 1, a draft began from it, and revision 1 comes back."""
+    short = BOOK.replace('  brochure: {text: "欢迎来到{department}"}\n', "").replace("brochure: 70, ", "")
+    services.books.save("default", short.replace("use: brochure", "use: default"))
+    drafts.change("default", SetNamed(TEMPLATE, "new", {"text": "a"}), "li")
+    return drafts
+
+
+def test_a_draft_that_a_rollback_leaves_behind_says_what_it_hides(
+    operator: Browser, services: Services, leftover: Drafts
+) -> None:
+    services.books.rollback("default", 1, "wang")
+    said = text_of(operator.get("/welcomes"))
+    assert "The draft has 1 change that is not published" in said
+    assert "The draft is behind: it began from revision 2, and revision 3 is live" in said
+    assert "Live, but not in the draft: Welcome brochure" in said
+    answer = operator.get("/welcomes/edit?name=brochure")
+    assert "“brochure” is live and not in the draft" in text_of(answer)
+    assert "Live, but not in the draft: Welcome brochure" in text_of(answer)  # the page that brings them together
+
+
+@pytest.mark.parametrize(("act", "welcomes"), [("rebase", ["brochure", "default", "new"]), ("discard", None)])
+def test_a_rollback_takes_the_draft_with_it(
+    operator: Browser, services: Services, leftover: Drafts, act: str, welcomes: list[str] | None
+) -> None:
+    page = operator.get("/welcomes/history/1")
+    assert "There is a draft with 1 change" in text_of(page)
+    draft = leftover.working("default")
+    answer = operator.post("/welcomes/history/1/rollback", {"base": 2, "draft": act, "version": draft.version})
+    assert "Revision 3 is live: the same as revision 1" in text_of(answer)
+    found = leftover.get("default")
+    assert (sorted(found.content.named(TEMPLATE)) if found else None) == welcomes
+
+
+def test_a_rollback_whose_draft_clashes_leads_to_the_choice(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
+    services.books.save("default", BOOK.replace("您好", "你好"))
+    was = drafts.working("default").content.digest(Part(TEMPLATE, "default"))
+    draft = drafts.change("default", SetNamed(TEMPLATE, "default", {"text": "mine"}, was), "li")
+    operator.get("/welcomes/history/1")
+    answer = operator.post("/welcomes/history/1/rollback", {"base": 2, "draft": "rebase", "version": draft.version})
+    said = text_of(answer)
+    assert "1 part was changed on both sides" in said
+    assert services.books.current("default") == 3
+
+
+def test_what_went_back_is_marked_and_each_revision_offers_it(operator: Browser, services: Services) -> None:
+    services.books.save("default", BOOK.replace("您好", "你好"))
+    assert "Undo: back to revision 1" in text_of(operator.get("/welcomes"))  # for a day
+    services.books.rollback("default", 1, "li")
+    page = operator.get("/welcomes/history")
+    assert "Revision 3 Live Back to revision 1" in text_of(page)
+    assert re.findall(r"/history/(\d)#back", page.text) == ["2", "1"]
+    services.redis.set(
+        keys.revision_about("default", 3),
+        json.dumps(json.loads(services.redis.get(keys.revision_about("default", 3))) | {"at": 1}),
+    )
+    assert "Undo" not in text_of(operator.get("/welcomes"))
 
 
 # ------------------------------------------------------------------------------------------------ history and files
