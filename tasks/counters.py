@@ -33,6 +33,7 @@ class CallbackResult(StrEnum):
     DUPLICATE = "duplicate"  # WeCom sent it again
     LIFEBOAT = "lifeboat"  # Redis did not take it: the web process greets by itself
     REHEARSAL = "rehearsal"
+    CHANGED = "changed"  # what became of a contact after the add
     IGNORED = "ignored"  # an event of no concern
     FORGOTTEN = "forgotten"  # replays
     OUTDATED = "outdated"
@@ -53,6 +54,7 @@ _OF_WECOM = frozenset(
         CallbackResult.STORED,
         CallbackResult.DUPLICATE,
         CallbackResult.LIFEBOAT,
+        CallbackResult.CHANGED,
         CallbackResult.IGNORED,
         CallbackResult.UNAVAILABLE,
         CallbackResult.MALFORMED,

@@ -12,6 +12,7 @@ from tasks.audit import AuditTrail
 from tasks.books.draft_store import Drafts
 from tasks.books.files import load
 from tasks.books.revisions import BookStore
+from tasks.changes.store import ContactChanges
 from tasks.channels import Channels
 from tasks.counters import Counters, count
 from tasks.directory.lookup import Lookups
@@ -105,6 +106,10 @@ class Services:
     @cached_property
     def follow_ups(self) -> FollowUps:
         return FollowUps(self.redis)
+
+    @cached_property
+    def contact_changes(self) -> ContactChanges:
+        return ContactChanges(self.redis, self.settings.keep_days, self.settings.timezone)
 
     @cached_property
     def lookups(self) -> Lookups:

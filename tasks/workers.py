@@ -108,7 +108,15 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     for name in jobs.SCHEDULE:
         _register(app, name, services, running, events)
     follow_up_worker = _follow_up_worker(services, events)
-    app.task(name=celery_message.SLOW_TASK)(follow_up_worker.run)
+
+    def due() -> None:
+        try:
+            services.contact_changes.apply_due()
+        except redis.RedisError as error:
+            log.warning("cannot apply what became of contacts: %s", type(error).__name__)
+        follow_up_worker.run()
+
+    app.task(name=celery_message.SLOW_TASK)(due)
     for name in (FOLLOW_UP, REMIND):
         register_unsent(app, name)
     threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()

@@ -127,6 +127,15 @@ class ReminderState:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactChange:
+    """What became of a contact after the add. `change`: of tasks.events.LATER_CHANGES; `at`: Unix seconds, WeCom's."""
+
+    change: str
+    at: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Somebody ticked a missed customer off the work list. `at`: Unix seconds."""
 
@@ -145,7 +154,7 @@ class Delivery:
     how often one gave it back, since no call of WeCom's might begin.
     `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
     kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it. `lifeboat`: it
-    was processed without Redis.
+    was processed without Redis. `changes`: what became of the contact after the add, the earliest first.
     """
 
     id: str
@@ -180,6 +189,7 @@ class Delivery:
     found_ms: int | None = None
     customer_name: str | None = None
     lifeboat: bool = False
+    changes: tuple[ContactChange, ...] = ()
 
     @property
     def event(self) -> ContactAdded:

@@ -8,6 +8,7 @@ thread each is not what a stalled Redis costs.
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import redis
 
@@ -42,19 +43,23 @@ class Intake:
 
     def submit(self, event: ContactAdded) -> Acceptance:
         """True: stored, with its place in the queue, in one step. False: known, or a replay. Raises Unavailable."""
+        return self.keep(lambda: self._ledger.accept(event))
+
+    def keep(self, store: Callable[[], Acceptance]) -> Acceptance:
+        """Store what else WeCom tells, on the same conditions. Raises Unavailable."""
         failed_at = self._failed_at
         if failed_at is None:
-            return self._submit(event, was_there=True)
+            return self._keep(store, was_there=True)
         if time.monotonic() - failed_at < HOLD_OFF or not self._asking.acquire(blocking=False):
             raise Unavailable("Redis did not answer a moment ago")
         try:
-            return self._submit(event, was_there=False)
+            return self._keep(store, was_there=False)
         finally:
             self._asking.release()
 
-    def _submit(self, event: ContactAdded, was_there: bool) -> Acceptance:
+    def _keep(self, store: Callable[[], Acceptance], was_there: bool) -> Acceptance:
         try:
-            stored = self._ledger.accept(event)
+            stored = store()
         except redis.RedisError as error:  # refused, silent, full (-OOM) or read-only: all the same to WeCom
             self._failed_at = time.monotonic()
             raise Unavailable(type(error).__name__, _may_be_stored(error, was_there)) from None

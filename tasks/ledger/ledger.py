@@ -270,7 +270,7 @@ class Ledger:
                 keys=[
                     *(keys.DUE, keys.QUEUE, keys.CONSUMED),
                     *(keys.FOLLOWUP_DUE, keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN),
-                    *(keys.SAMPLES, keys.EVENTS, keys.COUNTERS),
+                    *(keys.SAMPLES, keys.EVENTS, keys.COUNTERS, keys.CHANGES),
                 ],
                 args=[
                     *(

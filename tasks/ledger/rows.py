@@ -19,6 +19,7 @@ from tasks.ledger import earlier
 from tasks.ledger.claims import Claim, FollowUpProgress, Settlement
 from tasks.ledger.delivery import (
     Attempt,
+    ContactChange,
     Delivery,
     FollowUpState,
     FollowUpStatus,
@@ -124,6 +125,7 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         found_ms=_number(row, "found_at"),
         customer_name=row.get("customer_name"),
         lifeboat=row.get("lifeboat") == "1",
+        changes=_changes(row),
     )
 
 
@@ -313,6 +315,11 @@ def _left_out(row: Mapping[str, str], steps: Mapping[str, int]) -> tuple[LeftOut
             for one in json.loads(row["left_out"])
         )
     return earlier.left_out(json.loads(row.get("without") or "[]"), steps)
+
+
+def _changes(row: Mapping[str, str]) -> tuple[ContactChange, ...]:
+    stored = json.loads(row.get("changes") or "[]")
+    return tuple(ContactChange(*one[:3]) for one in sorted(stored, key=lambda one: one[1]))
 
 
 def _follow_up(row: Mapping[str, str]) -> FollowUpState | None:

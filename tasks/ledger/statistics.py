@@ -108,18 +108,27 @@ def _read(
 def _parsed(dimension: str, counts: Mapping[str, int | str], dimensions: Collection[str]) -> Tallies:
     found: Tallies = {}
     for field, number in counts.items():
-        outcome, bar, value = field.partition("|")
+        outcome, bar, text = field.partition("|")
         count = int(number)
         if not count:
             continue
         if dimension in dimensions:
-            found[dimension, _value(dimension, value) if bar else None, outcome] = count
+            found[dimension, value(dimension, text) if bar else None, outcome] = count
         if dimension == "hour" and "total" in dimensions:
             found["total", "", outcome] = found.get(("total", "", outcome), 0) + count
     return found
 
 
-def _value(dimension: str, text: str) -> Value:
+def stored(of: Value) -> str:
+    """A value of a dimension as it stands in a field."""
+    if isinstance(of, tuple):
+        rule, variant = of
+        return f"{len(rule.encode())}|{rule}{variant}"
+    return of or ""
+
+
+def value(dimension: str, text: str) -> Value:
+    """The other way round."""
     if dimension == "pace":
         hour, _, end = text.partition("|")
         return hour, end

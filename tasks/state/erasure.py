@@ -5,6 +5,7 @@ the customer in again from WeCom's own list.
 """
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,11 @@ def _erase_names(client: Redis, external_user_id: str, app: str | None) -> None:
         of, _, rest = field.partition("|")
         if rest.endswith(f"|{external_user_id}") and app in (None, of):
             client.hdel(keys.FOLLOWUP_AWAITED, field)
+    for identity in replies.texts(client.zrange(keys.CHANGES, 0, -1)):
+        change = json.loads(replies.text_or_none(client.get(keys.change(identity))) or "{}")
+        if change.get("external_user_id") == external_user_id and app in (None, change.get("app")):
+            client.set(keys.change(identity), "", keepttl=True)  # so that a replay does not bring it back
+            client.zrem(keys.CHANGES, identity)
 
 
 def _is_of(name: str, external_user_id: str) -> bool:

@@ -28,6 +28,7 @@ ALL_CALLS = "welcome:calls"
 ALERTS, ALERTS_LEASE = "welcome:alerts", "welcome:alerts-lease"
 AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 LAST_CALLBACK = "welcome:last-callback"
+CHANGES = "welcome:changes"
 SAMPLES = "welcome:samples"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
@@ -43,6 +44,10 @@ def code_owner(digest: str) -> str:
 
 def forgotten_event(identity: str) -> str:
     return f"welcome:forgotten-event:{identity}"
+
+
+def change(identity: str) -> str:
+    return f"welcome:change:{identity}"
 
 
 def index(app: str, kind: str, value: str) -> str:
@@ -302,6 +307,8 @@ TABLE = (
     Key(COUNTERS, HASH, "the counters of /metrics", backup=_LINE),
     Key(LAST_CALLBACK, HASH, "app → ms at which WeCom last sent it an event"),
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),
+    Key(CHANGES, ZSET, "change of a contact → ms from which the slow queue may apply it", backup=_LINE),
+    Key(change("{id}"), STRING, "JSON: a change of a contact; empty once it is applied", "WELCOME_KEEP_DAYS", _LINE),
     Key(SAMPLES, LIST, "the queue in the last hour, a sample each 10 seconds, newest first", "2 hours"),
     Key(pause("{queue}"), HASH, "the last pause of a queue: by whom, from when until when"),
     Key(verification("{app}"), HASH, "what was wrong with the last callback that was refused"),

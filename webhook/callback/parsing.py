@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from xml.parsers import expat
 
-from tasks.events import CHANGES, ContactAdded
+from tasks.events import CHANGES, LATER_CHANGES, ContactAdded, ContactChanged
 
 BODY_LIMIT = 512 * 1024
 """Bytes of a body. An added contact has less than 4 kB. The largest event is a group chat's with a list of its members:
@@ -29,6 +29,7 @@ DEPTH_LIMIT = 32
 ELEMENT_LIMIT = 512  # of the outer document, which has three
 ID_LIMIT = 64  # bytes of a userid (doc 90196); external userids, codes and states are shorter than the next
 TEXT_LIMIT = 1024
+DETAIL_LIMIT = 64  # characters of why a contact was removed or not handed over: WeCom's words have 23 at most
 ECHO = "rehearsal-"  # how our own verifications begin: what they bring says nothing of WeCom
 
 
@@ -37,7 +38,9 @@ _ECHO = re.compile(rb"[0-9A-Za-z._~=-]{1,64}")
 _TIME = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?(e\+?[0-9]{1,2})?", re.IGNORECASE)
 _NO_SECONDS = 10**12  # from here on it is milliseconds, or finer
 _OUTER = frozenset({"encrypt"})  # the fields that are read, in lower case
-_INNER = frozenset({*_EXACT, "event", "changetype", "msgtype", "createtime", "state", "rehearsal"})
+_INNER = frozenset(
+    {*_EXACT, "event", "changetype", "msgtype", "createtime", "state", "rehearsal", "source", "failreason"}
+)
 _CHINESE = re.compile(rb"""<\?xml[^>]{0,100}encoding=["'](gbk|gb2312|gb18030|big5)["']""", re.IGNORECASE)
 _BROKEN = "\ufffd"  # what stands for bytes that are no character
 _NO_XML = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -75,7 +78,7 @@ def read_ciphertext(body: bytes) -> str:
     return ciphertext
 
 
-def parse(app: str, plaintext: bytes, pushed_at: int | None = None) -> ContactAdded | Unknown:
+def parse(app: str, plaintext: bytes, pushed_at: int | None = None) -> ContactAdded | ContactChanged | Unknown:
     """The event in a decrypted message. `pushed_at`: the signed timestamp it came with. Raise Malformed."""
     try:
         fields = _fields(plaintext, _INNER)
@@ -106,19 +109,10 @@ def seconds(text: str) -> int | None:
 
 
 def _contact_added(app: str, fields: Mapping[str, str], pushed_at: int | None) -> ContactAdded:
-    for name in ("tousername", "userid", "externaluserid", "createtime"):
-        if not fields.get(name):
-            raise Malformed(f"an added contact without {name}")
-    if any(_BROKEN in fields.get(n, "") or _UNWANTED.search(fields.get(n, "")) for n in _EXACT):
-        raise Malformed("an id or code with a control character, or half a character")
+    created_at = _checked(fields)
     state = _UNWANTED.sub("", fields.get("state", "")).rstrip(_BROKEN)  # which WeCom cuts at 64 bytes (doc 97297)
-    if any(len(text.encode()) > TEXT_LIMIT for text in (state, *(fields.get(n, "") for n in _EXACT))):
-        raise Malformed(f"an id, code or state of more than {TEXT_LIMIT} bytes")
-    if len(fields["userid"].encode()) > ID_LIMIT:
-        raise Malformed(f"a userid of more than {ID_LIMIT} bytes")
-    created_at = seconds(fields["createtime"])
-    if created_at is None:
-        raise Malformed("a CreateTime that is no time")
+    if len(state.encode()) > TEXT_LIMIT:
+        raise Malformed(f"a state of more than {TEXT_LIMIT} bytes")
     return ContactAdded(
         app=app,
         corp_id=fields["tousername"],
@@ -133,10 +127,43 @@ def _contact_added(app: str, fields: Mapping[str, str], pushed_at: int | None) -
     )
 
 
-READERS: dict[tuple[str, str], Callable[[str, Mapping[str, str], int | None], ContactAdded]] = {
+def _contact_changed(app: str, fields: Mapping[str, str], pushed_at: int | None) -> ContactChanged:
+    created_at = _checked(fields)
+    detail = _UNWANTED.sub("", fields.get("source") or fields.get("failreason") or "")
+    return ContactChanged(
+        app=app,
+        corp_id=fields["tousername"],
+        change=fields["changetype"],
+        user_id=fields["userid"],
+        external_user_id=fields["externaluserid"],
+        created_at=created_at,
+        detail=detail[:DETAIL_LIMIT],
+        pushed_at=pushed_at,
+    )
+
+
+def _checked(fields: Mapping[str, str]) -> int:
+    """What is asked of every event of a contact. → its time, Unix seconds. Raises Malformed."""
+    for name in ("tousername", "userid", "externaluserid", "createtime"):
+        if not fields.get(name):
+            raise Malformed(f"an event of a contact without {name}")
+    if any(_BROKEN in fields.get(n, "") or _UNWANTED.search(fields.get(n, "")) for n in _EXACT):
+        raise Malformed("an id or code with a control character, or half a character")
+    if any(len(fields.get(n, "").encode()) > TEXT_LIMIT for n in _EXACT):
+        raise Malformed(f"an id or code of more than {TEXT_LIMIT} bytes")
+    if len(fields["userid"].encode()) > ID_LIMIT:
+        raise Malformed(f"a userid of more than {ID_LIMIT} bytes")
+    created_at = seconds(fields["createtime"])
+    if created_at is None:
+        raise Malformed("a CreateTime that is no time")
+    return created_at
+
+
+Reader = Callable[[str, Mapping[str, str], int | None], ContactAdded | ContactChanged]
+READERS: dict[tuple[str, str], Reader] = {
     # (Event, ChangeType), both: some change types occur under two events (docs 92130, 97299)
-    ("change_external_contact", change): _contact_added
-    for change in CHANGES
+    **{("change_external_contact", change): _contact_added for change in CHANGES},
+    **{("change_external_contact", change): _contact_changed for change in LATER_CHANGES},
 }
 
 

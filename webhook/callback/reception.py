@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tasks.counters import CallbackResult
-from tasks.events import ContactAdded
+from tasks.events import ContactAdded, ContactChanged
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.ledger.ledger import Acceptance
 from tasks.ledger.verifications import Verifications
@@ -59,6 +59,7 @@ class Reception:
         self.paths = {app.name: app.callback_path for app in apps}
         self.diagnoses = Diagnoses(services.verifications, self.envelopes)
         self._intake = Intake(services.ledger)
+        self._changes = services.contact_changes
         self._counters = services.counters
         self._lifeboat = lifeboat
 
@@ -78,6 +79,8 @@ class Reception:
             self.count(app, CallbackResult.MALFORMED)
             log.warning("a signed callback of app %s is not understood: %s", app, error)
             return Answer(400, b"unreadable")
+        if isinstance(event, ContactChanged):
+            return self._accept_change(app, event)
         if not isinstance(event, ContactAdded):
             self.count(app, CallbackResult.IGNORED)
             return SUCCESS
@@ -107,6 +110,18 @@ class Reception:
             log.log(*_BECAME[became])
         if not event.rehearsal and became in _KNOWN and self.diagnoses.refused(app):  # a replay proves nothing
             return Answer(200, b"success", partial(self.diagnoses.clear, app))
+        return SUCCESS
+
+    def _accept_change(self, app: str, event: ContactChanged) -> Answer:
+        with about(event=event.id, app=app):
+            try:
+                became = self._intake.keep(lambda: self._changes.record(event))
+            except Unavailable as error:
+                self.count(app, CallbackResult.UNAVAILABLE)
+                log.error("a change of a contact is not stored, WeCom will send it again: %s", error)
+                return Answer(503, b"not stored")
+            self.count(app, CallbackResult.CHANGED if became is Acceptance.STORED else CallbackResult(became.value))
+            log.log(*_BECAME[became])
         return SUCCESS
 
     def refuse(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.events import ContactAdded
+from tasks.events import BY_TRANSFER, EDITED, LEFT, NOT_TRANSFERRED, REMOVED, ContactAdded, ContactChanged
 from tests.support.builders import CORP
 from tests.support.pushes import an_event, as_json, xml
 from webhook.callback.parsing import (
@@ -289,13 +289,35 @@ def test_the_largest_body_costs_little_time(document):
 
 
 @pytest.mark.parametrize(
+    ("change", "more", "detail"),
+    [
+        (LEFT, {}, ""),
+        (EDITED, {"State": "douyin"}, ""),
+        (REMOVED, {}, ""),
+        (REMOVED, {"Source": BY_TRANSFER}, BY_TRANSFER),
+        (NOT_TRANSFERRED, {"FailReason": "customer_refused"}, "customer_refused"),
+        (NOT_TRANSFERRED, {"FailReason": "x" * 999}, "x" * 64),
+    ],
+)
+def test_what_becomes_of_a_contact_later_is_read(change, more, detail):
+    got = parse("sales", xml(the_event(ChangeType=change, WelcomeCode=None, **more)), 1700000003)
+    assert isinstance(got, ContactChanged)
+    assert (got.change, got.detail, got.created_at, got.pushed_at) == (change, detail, 1700000000, 1700000003)
+    assert (got.user_id, got.external_user_id) == ("zhangsan", "wm1")
+
+
+@pytest.mark.parametrize("without", ["UserID", "ExternalUserID", "CreateTime", "ToUserName"])
+def test_a_change_of_nobody_or_of_no_time_is_malformed(without):
+    with pytest.raises(Malformed):
+        parse("sales", xml(the_event(ChangeType=LEFT, **{without: None})))
+
+
+@pytest.mark.parametrize(
     ("event", "change_type"),
     [
         ("customer_acquisition", "del_follow_user"),
         ("customer_acquisition", "add_external_contact"),
         ("change_external_chat", "add_external_contact"),
-        ("change_external_contact", "edit_external_contact"),
-        ("change_external_contact", "del_follow_user"),
         ("change_external_contact", "ADD_EXTERNAL_CONTACT"),
         ("change_external_contact", "invented_next_year"),
         ("invented_next_year", "add_external_contact"),
