@@ -23,6 +23,7 @@ from tasks.storage.embedded import EmbeddedError
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook import local_address
 from webhook.callback.crypto import decode_key
+from webhook.durations import duration
 from webhook.errcode_texts import cure_of
 from webhook.reason_texts import describe, media_alarms
 from webhook.rehearsal import verify
@@ -70,7 +71,7 @@ MEDIA, GROUPS, REFUSED, LANE = (
 )
 TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
 LIFEBOAT = Message.of("lifeboat")
-PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's limits")
+PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's rate limit")
 ALERTS = Message.of("alerts")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
@@ -222,8 +223,8 @@ def _wecoms_clock(client: WeComClient, services: Services | None) -> Iterator[Fi
     if ahead is None:
         return
     host = (
-        Message.of("this machine's is %(seconds)s s ahead of WeCom's", seconds=f"{ahead:.0f}"),
-        Message.of("this machine's is %(seconds)s s behind WeCom's", seconds=f"{-ahead:.0f}"),
+        Message.of("this machine's is %(time)s ahead of WeCom's", time=duration(abs(ahead))),
+        Message.of("this machine's is %(time)s behind WeCom's", time=duration(abs(ahead))),
     )
     if abs(ahead) > SKEW:
         yield Finding(CLOCK, None, host[ahead < 0], Message.of("run NTP on this machine"))
@@ -236,8 +237,8 @@ def _wecoms_clock(client: WeComClient, services: Services | None) -> Iterator[Fi
     except redis.RedisError:
         return
     server = (
-        Message.of("Redis' is %(seconds)s s ahead of WeCom's", seconds=f"{ahead:.0f}"),
-        Message.of("Redis' is %(seconds)s s behind WeCom's", seconds=f"{-ahead:.0f}"),
+        Message.of("Redis' is %(time)s ahead of WeCom's", time=duration(abs(ahead))),
+        Message.of("Redis' is %(time)s behind WeCom's", time=duration(abs(ahead))),
     )
     if abs(ahead) > SKEW:
         yield Finding(CLOCK, None, server[ahead < 0], Message.of("run NTP on the machine of Redis"))
@@ -245,9 +246,11 @@ def _wecoms_clock(client: WeComClient, services: Services | None) -> Iterator[Fi
 
 def _worker(reading: Reading) -> Finding:
     if reading.consuming:
-        return Finding(WORKER, True, Message.of("took a message %(seconds)s s ago", seconds=f"{reading.silence:.1f}"))
+        return Finding(WORKER, True, Message.of("took a message %(time)s ago", time=duration(reading.silence or 0.0)))
     silence = (
-        Message.of("never") if reading.silence is None else Message.of("last %(n)s s ago", n=f"{reading.silence:.0f}")
+        Message.of("never")
+        if reading.silence is None
+        else Message.of("last %(time)s ago", time=duration(reading.silence))
     )
     detail = Message.of("takes no messages (%(silence)s; at least every %(n)s s)", silence=silence, n=f"{SILENT:.0f}")
     return Finding(WORKER, False, detail, Message.of("start `wecom-welcome up`, or `role welcome` on this Redis"))
@@ -267,14 +270,14 @@ def _schedule(services: Services) -> Finding:
     if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
         cure = Message.of("start `role upkeep` and `role beat`, or `up`")
         return Finding(SCHEDULED, None, Message.of("nothing has run for minutes"), cure)
-    return Finding(SCHEDULED, True, Message.of("ran %(seconds)s s ago", seconds=f"{time.time() - job.fine_at:.0f}"))
+    return Finding(SCHEDULED, True, Message.of("ran %(time)s ago", time=duration(time.time() - job.fine_at)))
 
 
 def _pauses(services: Services) -> Iterator[Finding]:
     for lane, pause in services.queue_pauses.paused().items():
         left = Message.of("until somebody resumes it")
         if pause.left is not None:
-            left = Message.of("for %(seconds)s s more", seconds=f"{pause.left:.0f}")
+            left = Message.of("for %(time)s more", time=duration(pause.left))
         detail = Message.of("%(who)s has paused %(lane)s, %(left)s", who=pause.by, lane=lane, left=left)
         yield Finding(LANE, None, detail, Message.of("resume it on the console's page Queue"))
 
@@ -282,9 +285,9 @@ def _pauses(services: Services) -> Iterator[Finding]:
 def _limits(calls: Status | None) -> Iterator[Finding]:
     if calls is None or not calls.is_held:
         return
-    detail = Message.of("greetings wait: as many were sent as WeCom allows")
+    detail = Message.of("greetings are waiting: WeCom's rate limit is reached")
     if calls.errcode:
-        detail = Message.of("greetings wait: WeCom refuses them (%(errcode)s)", errcode=calls.errcode)
+        detail = Message.of("greetings are waiting: WeCom's rate limit (%(errcode)s)", errcode=calls.errcode)
     yield Finding(LIMITS, None, detail, Message.of("it passes by itself; the page Queue shows how many were sent"))
 
 

@@ -69,7 +69,7 @@ def what_to_do(code: int, reason: Reason | None) -> Message:
     address = _param(reason, "address")
     if address:
         cure = cure_of(code, address)
-    if by is None:
+    if by is None or by == NOBODY:  # the cure says that it passes by itself
         return Message("What to do: %(cure)s.", {"cure": cure})
     return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
 

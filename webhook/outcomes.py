@@ -10,6 +10,7 @@ from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, LeftOutBecause,
 from tasks.messages import Message
 from tasks.reasons import Kind
 from webhook import timeline
+from webhook.durations import duration, seconds
 from webhook.errcode_texts import AUTHOR, SERVER, answered, errcode, errmsg_of, what_to_do
 from webhook.reason_texts import describe
 
@@ -60,47 +61,42 @@ class OutcomeText:
     more: tuple[Message, ...] = ()
 
 
-def seconds(value: float) -> str:
-    """Seconds as people read them: 0.04, 1.4, 31."""
-    return f"{value:.2f}" if value < 0.095 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-
-
-BY_HAND = Message("The welcome code has died, so it cannot be sent again. Ask the member to say hello.")
+BY_HAND = Message("The welcome code has expired; it cannot be sent again. Ask the member to say hello.")
 NO_RECEIPT = Message("WeCom gives no receipt of delivery.")
-LOOK = Message("Ask the member to look into the chat.")
+LOOK = Message("Ask the member to check the chat.")
 
 _LATE = {  # the step that took most of the time → what to say of it, and why
     timeline.QUEUE: (
-        "Not sent: %(took)s s in the queue, and the code lives %(window)s s",
-        "No worker was free: none was running, or all of them were busy.",
+        "Not sent: %(took)s s in the queue; the limit is %(window)s s",
+        "No worker was free: none was running, or all were busy.",
     ),
     timeline.CHOICE: (
-        "Not sent: choosing the welcome took %(took)s s of the %(window)s s",
-        "A rule asks WeCom about the member or the customer, and the answer took long.",
+        "Not sent: choosing the welcome took %(took)s s; the limit is %(window)s s",
+        "A rule looks up the member or the customer at WeCom, which answered slowly.",
     ),
     timeline.NAMES: (
-        "Not sent: looking up names took %(took)s s of the %(window)s s",
-        "WeCom took long to tell the names that the text uses.",
+        "Not sent: looking up names took %(took)s s; the limit is %(window)s s",
+        "The text uses names, and WeCom was slow to give them.",
     ),
     timeline.REDIS: (
-        "Not sent: waiting for Redis took %(took)s s of the %(window)s s",
-        "Redis did not answer. See the server's log.",
+        "Not sent: waiting for Redis took %(took)s s; the limit is %(window)s s",
+        "Redis was not responding. See the server's log.",
     ),
     timeline.TRY: (
-        "Not sent: one try took %(took)s s of the %(window)s s",
+        "Not sent: one try took %(took)s s; the limit is %(window)s s",
         "WeCom answered too slowly.",
     ),
 }
 _OVERLOADED = (
     "Not sent: more customers were added than could be greeted",
-    "For %(took)s s all workers were busy with others. Another worker, or a higher WELCOME_CONCURRENCY, greets more.",
+    "All workers were busy for %(took)s s. Add a worker, or raise WELCOME_CONCURRENCY.",
 )
 _LIMITED = (
-    "Not sent: WeCom's limit on calls held greetings back",
-    "This one waited %(took)s s. Queue shows how many are sent, and how many WeCom allows.",
+    "Not sent: held back by WeCom's rate limit",
+    "It waited %(took)s s. Queue shows the limit, and how many were sent.",
 )
 _LATE_OTHERWISE = (
-    "Not sent: the %(window)s s were over before a try could begin",
+    "Not sent: the limit of %(window)s s was over before the first try",
     "The longest step took %(took)s s.",
 )
 
@@ -128,8 +124,8 @@ def _open(delivery: Delivery, now: float | None, window: float) -> Words:
     if left > 0:
         yield Message("In progress: %(left)s s left", {"left": seconds(left)})
     else:
-        yield Message("Not sent yet, and the %(window)s s are over", {"window": f"{window:g}"})
-        yield Message("No worker has taken it to its end: are the workers running?")
+        yield Message("Not sent yet, and the limit of %(window)s s is over", {"window": f"{window:g}"})
+        yield Message("No worker has finished it. Are the workers running?")
 
 
 def _sent(delivery: Delivery, now: float | None, window: float) -> Words:
@@ -147,12 +143,10 @@ def _sent(delivery: Delivery, now: float | None, window: float) -> Words:
 def _troubles(delivery: Delivery) -> Words:
     """What went wrong on the way to it."""
     if delivery.redeliveries:
-        yield Message(
-            "A worker stopped in the middle and another took over (times: %(n)s).", {"n": delivery.redeliveries}
-        )
+        yield Message("A worker stopped midway and another took over (times: %(n)s).", {"n": delivery.redeliveries})
     if delivery.given_back:
         yield Message(
-            "WeCom's limit on calls held back a try, and it waited with the others (times: %(n)s).",
+            "WeCom's rate limit held it back (times: %(n)s).",
             {"n": delivery.given_back},
         )
     failed = [(bar.number, bar.attempt) for bar in timeline.bars(delivery) if bar.attempt and not bar.attempt.accepted]
@@ -250,11 +244,9 @@ def _late_by(delivery: Delivery) -> float:
 
 
 def _stale(delivery: Delivery, now: float | None, window: float) -> Words:
-    minutes = _late_by(delivery) / 60
-    yield Message(
-        "Not sent: WeCom told %(minutes)s minutes late, when the code had died", {"minutes": f"{minutes:.0f}"}
-    )
-    yield Message("WeCom sends again what this server could not take. Was it, or its proxy, away at that time?")
+    late = {"time": duration(_late_by(delivery))}
+    yield Message("Not sent: WeCom's notification came %(time)s late; the welcome code had expired", late)
+    yield Message("WeCom resends what a server does not accept. Was this one, or its proxy, down?")
     yield BY_HAND
 
 
@@ -264,7 +256,7 @@ def _refused(delivery: Delivery, now: float | None, window: float) -> Words:
         yield Message("Not sent: the app “%(app)s” is not configured any more", {"app": delivery.app})
         yield Message("What to do: %(cure)s (%(who)s).", {"cure": Message("set it up again"), "who": SERVER})
     elif code is None:
-        yield Message("Not sent: WeCom could not accept this message")
+        yield Message("Not sent: the message breaks a limit of WeCom's")
         yield Message("The limit: %(reason)s", {"reason": describe(reason) if reason else "?"})
         cure = Message("change the welcome and publish it")
         yield Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": AUTHOR})
@@ -288,14 +280,14 @@ def _failed(delivery: Delivery, now: float | None, window: float) -> Words:
     if delivery.errcode is not None:
         yield what_to_do(delivery.errcode, delivery.reason)
     else:
-        yield Message("Is the network, or WeCom, down? The Set-up page tries it.")
+        yield Message("Is the network or WeCom down? Check in Set-up.")
     yield from _troubles(delivery)
     yield BY_HAND
 
 
 def _dead(delivery: Delivery, now: float | None, window: float) -> Words:
     yield Message(
-        "Not sent: workers stopped in the middle of it, one after the other (times: %(n)s)",
+        "Not sent: workers stopped midway again and again (times: %(n)s)",
         {"n": delivery.redeliveries},
     )
     yield Message("The server's log says why; look for the event id there.")
@@ -312,8 +304,8 @@ def _rehearsed(delivery: Delivery, now: float | None, window: float) -> Words:
 
 
 def _unannounced(delivery: Delivery, now: float | None, window: float) -> Words:
-    yield Message("Not greeted: WeCom never told of this customer")
-    yield Message("The nightly comparison found the two as contacts. WeCom does not guarantee its notifications.")
+    yield Message("Not greeted: WeCom sent no notification of this customer")
+    yield Message("The nightly comparison found the two as contacts.")
     yield BY_HAND
 
 
@@ -335,8 +327,7 @@ def note(delivery: Delivery) -> Message | None:
         step = Message(STEPS[longest.kind], {"number": longest.number})
         return Message("%(step)s %(took)s s", {"step": step, "took": seconds(longest.took / 1000)})
     if outcome == "stale":
-        minutes = _late_by(delivery) / 60
-        return Message("%(minutes)s minutes late", {"minutes": f"{minutes:.0f}"})
+        return Message("%(time)s late", {"time": duration(_late_by(delivery))})
     if outcome == "lost" and delivery.reason is not None and delivery.reason.kind is Kind.SAME_CODE:
         return Message("the same welcome code as another event")
     if outcome == "no_template":

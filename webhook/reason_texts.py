@@ -11,16 +11,16 @@ from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
 from tasks.reasons import Kind, Reason
 from tasks.wecom.errors import FAILURES, Failure
+from webhook.durations import duration
 
 FAILURE_TEXTS: Mapping[Failure, Message] = {one: Message(words) for one, words in FAILURES.items()}
 _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's parameters for %(name)s
     Kind.INVALID_REQUEST: Message("%(field)s: %(value)s, %(limit)s"),
     Kind.UNEXPECTED: Message("%(error)s"),
-    Kind.WORKERS_DIED: Message("%(redeliveries)s workers died with it"),
-    Kind.ANNOUNCED_LATE: Message("WeCom announced it %(seconds)s s after it happened"),
+    Kind.WORKERS_DIED: Message("a worker stopped midway, %(redeliveries)s times"),
     Kind.NO_WELCOME_CODE: Message("WeCom gave no welcome code"),
     Kind.SAME_CODE: Message("the same welcome code as event %(event)s, and one code is one greeting"),
-    Kind.WORKER_DIED_IN_TRY: Message("a worker died during a try, and the answer with it"),
+    Kind.WORKER_DIED_IN_TRY: Message("a worker stopped during a try, and the answer is lost"),
     Kind.ANSWER_LOST: Message("an answer was lost, and then the window was over"),
     Kind.CODE_USED_AFTER_LOST_ANSWER: Message("an answer was lost, and now WeCom says that the code is used"),
     Kind.CODE_USED_ELSEWHERE: Message("the code was used already, by another process of ours or by another app"),
@@ -36,7 +36,7 @@ _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's para
     Kind.BOOK_UNREADABLE: Message("the welcome book cannot be read: %(problems)s"),
     Kind.AWAITS_FULL_ADD: Message("waits for the full add: %(cause)s"),
     Kind.GIVEN_UP: Message("given up after %(tries)s tries: %(cause)s"),
-    Kind.INTERRUPTED_TOO_OFTEN: Message("worker after worker died with it"),
+    Kind.INTERRUPTED_TOO_OFTEN: Message("workers stopped midway again and again"),
     Kind.MEMBER_NOT_VISIBLE: Message("not in the app's visible range"),
     Kind.MEMBER_NOT_LICENSED: Message("no interface licence"),
     Kind.NO_TIME_LEFT: Message("no time was left: press the button again"),
@@ -153,6 +153,10 @@ def _unanswered(reason: Reason) -> Message:
     return FAILURE_TEXTS[failure]
 
 
+def _announced_late(reason: Reason) -> Message:
+    return Message.of("WeCom's notification came %(time)s late", time=duration(reason.params["seconds"]))
+
+
 def _window_over(reason: Reason) -> Message:
     seconds = f"{reason.params['seconds']:.1f}"
     if reason.params["where"] == "tries":
@@ -204,6 +208,7 @@ _SPECIAL: Mapping[Kind, Callable[[Reason], Message]] = {  # kinds whose words de
     Kind.WECOM_ERROR: _wecom_error,
     Kind.NOT_SENT: _unanswered,
     Kind.NO_ANSWER: _unanswered,
+    Kind.ANNOUNCED_LATE: _announced_late,
     Kind.WINDOW_OVER: _window_over,
     Kind.CALLS_LIMITED: _calls_limited,
     Kind.OVERLOADED: _overloaded,

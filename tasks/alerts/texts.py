@@ -229,7 +229,7 @@ def message(alert: Alert, notice: Notice, told: Sequence[tuple[Finding, float]],
         lines.append("> 一小时内反复出现；之后每小时最多提醒一次，平静一小时后才报恢复")
         english += "; it comes and goes, so the next message is in an hour"
     if not over:
-        lines.append(f"**怎么办**：{words.zh_cure}{_page(words, sender, 0)}。手册：RUNBOOK.zh-CN.md → {alert}")
+        lines.append(f"**处理**：{words.zh_cure}{_page(words, sender, 0)}。手册：RUNBOOK.zh-CN.md → {alert}")
         english += f". To do: {words.en_cure}{_page(words, sender, 1)}. Runbook: {alert}"
     return "\n".join([*lines, f"{english}.", _footer(alert, now, sender)])
 

@@ -219,7 +219,7 @@ CODES: Mapping[int, Code] = {
     41006: Code(BadRequest, "no media id was sent", "give a media id"),
     41009: Code(BadRequest, "no userid was sent", "give a userid"),
     41049: Code(BadRequest, "no welcome code was sent", "see doc 92137"),
-    41050: Code(Final, "the welcome code is used, unknown or older than 20 seconds", "the member greets by hand"),
+    41050: Code(Final, "the welcome code is used, not valid, or older than 20 seconds", "the member greets by hand"),
     41051: Code(Final, "already greeted, or already chatting", "nothing; let only one app greet"),
     41052: Code(Final, "sending is not allowed at this time", "see doc 90313"),
     41053: Code(Final, "the customer has not agreed to the chat archive", "a new code comes with the consent"),

@@ -25,7 +25,7 @@ def test_from_nothing_to_a_green_rehearsal(services: Services, visit: Visit) -> 
     with working(services):
         page.click("text=开始检查")
         expect(page.locator("#flashes")).to_contain_text("检查")
-        expect(page.locator(".finding").filter(has_text="回调地址 URL")).to_contain_text("验证通过", timeout=20_000)
+        expect(page.locator(".finding").filter(has_text="回调 URL")).to_contain_text("验证通过", timeout=20_000)
         page.fill("#member", "zhangsan")
         page.click("button:text-is('演练')")
         expect(page.locator("#flashes")).to_contain_text("没有发送，也不计入数据")

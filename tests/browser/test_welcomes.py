@@ -62,7 +62,7 @@ def test_a_rule_from_its_form_to_the_customer_and_back(
     assert content is not None
     assert content["text"] == RED
 
-    page.click("text=撤销：回到第 2 版")
+    page.click("text=撤销：回滚到第 2 版")
     expect(page.locator("#flashes")).to_contain_text("第 4 版已在线上，内容与第 2 版相同")
     expect(page.locator("tbody tr").first).to_contain_text("规则 来自小红书 删除")
     with working(services):
@@ -124,10 +124,10 @@ def test_what_was_imported_meanwhile_meets_the_draft(
     page = visit("/welcomes/publish")
     expect(page.locator(".verdict.warn")).to_contain_text("第 3 版已经发布")
     expect(page.locator("button:text-is('发布')")).to_have_count(0)
-    page.click("button:text-is('合在一起')")
+    page.click("button:text-is('合并')")
     expect(page.locator("#errors")).to_contain_text("每一处都选定保留哪一份")
     page.check(f"input[value={choice}]")
-    page.click("button:text-is('合在一起')")
+    page.click("button:text-is('合并')")
     if choice == "yours":
         page.click("button:text-is('发布')")
         expect(page.locator(".verdict.ok").first).to_contain_text("已发布第 4 版")

@@ -212,7 +212,7 @@ def test_a_rule_says_what_is_wrong_whom_to_tell_and_where_to_read(rule):
     ("page", "heading", "parts", "page_word", "ticket_word"),
     [
         (RUNBOOKS[0], "Alerts", ("Customers", "Look", "Do"), "page", "ticket"),
-        (RUNBOOKS[1], "告警", ("对客户", "先看", "怎么办"), "立即", "工单"),
+        (RUNBOOKS[1], "告警", ("对客户", "先看", "处理"), "立即", "工单"),
     ],
     ids=["en", "zh"],
 )

@@ -39,10 +39,10 @@ from tests.upgrade.previous import (
 REWORDED: dict[str, dict[str, str]] = {
     "en": {
         "no answer: the answer holds no token": "the answer holds no token",
-        "WeCom never announced the customer": "Not greeted: WeCom never told of this customer",
+        "WeCom never announced the customer": "Not greeted: WeCom sent no notification of this customer",
     },
     "zh_Hans": {  # these were English within Chinese
-        "没有回答：the answer holds no token": "回答里没有 access_token",
+        "无响应：the answer holds no token": "返回里没有 access_token",
         "the host's name has no address": "域名没有地址",
         "msg_signature, timestamp, nonce": "msg_signature、timestamp、nonce",
         " (45009)": "（45009）",

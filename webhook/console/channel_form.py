@@ -104,7 +104,7 @@ def refusal(error: WeComError | ChannelError) -> Refusal:
         why = Message.of("this code was made for one member, and WeCom keeps it so")
         return Refusal(why, Message.of("create another channel"))
     if isinstance(error, NoAnswer):
-        why = Message.of("WeCom did not answer in time, and may have done it all the same")
+        why = Message.of("WeCom did not answer in time; it may have been done")
         return Refusal(why, Message.of("compare with WeCom before you try again"))
     if isinstance(error, NotSent | HTTPRefused):
         return Refusal(
@@ -113,7 +113,7 @@ def refusal(error: WeComError | ChannelError) -> Refusal:
     if not isinstance(error, WeComAPIError):
         return Refusal(Message("%(error)s", {"error": error}), Message.of("see the log"))
     if error.errcode in OF_CONTACT_WAYS:
-        why = Message.of("WeCom does not take this (%(code)s): %(errmsg)s", code=error.errcode, errmsg=error.errmsg)
+        why = Message.of("WeCom does not accept this (%(code)s): %(errmsg)s", code=error.errcode, errmsg=error.errmsg)
         if error.errcode == 41040:
             return Refusal(why, Message.of("look at the app's rights in 客户联系"))
         return Refusal(why, Message.of("correct the field that WeCom names"))

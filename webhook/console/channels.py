@@ -110,7 +110,7 @@ def picture(config_id: str) -> Response:
     channel = _found(config_id)
     content = _fetch(channel)
     if content is None:
-        return Response(_("WeCom does not give the code's image now"), 503, mimetype="text/plain")
+        return Response(_("The code's image cannot be read from WeCom now"), 503, mimetype="text/plain")
     png = sniff(content) == "PNG"
     response = send_file(
         BytesIO(content),
@@ -194,7 +194,7 @@ def create() -> ResponseReturnValue:
         return _refused(form, error), 422
     current.record(Act.CHANNEL_CREATED, channel.name)
     _fetch(channel)
-    flash(_("The channel is made. Print its code, or download it"))
+    flash(_("The channel is created. Print its code, or download it"))
     return _to(channel)
 
 
@@ -224,7 +224,7 @@ def edit(config_id: str) -> ResponseReturnValue:
     except (ChannelError, WeComError) as error:
         return _refused(form, error, channel), 422
     current.record(Act.CHANNEL_CHANGED, changed.name)
-    flash(_("Saved. The code is the same; what is printed goes on working"))
+    flash(_("Saved. The code stays the same; printed ones keep working"))
     return _to(changed)
 
 
@@ -242,9 +242,9 @@ def delete(config_id: str) -> ResponseReturnValue:
         return render_template("channels/delete.html", **page, refused=refusal(error)), 422
     current.record(Act.CHANNEL_DROPPED if here_only else Act.CHANNEL_DELETED, channel.name)
     if here_only:
-        flash(_("“%(name)s” is forgotten here, and WeCom keeps it", name=channel.name))
+        flash(_("“%(name)s” is removed here; WeCom keeps it", name=channel.name))
     else:
-        flash(_("“%(name)s” is deleted: its code leads nowhere", name=channel.name))
+        flash(_("“%(name)s” is deleted: its code no longer works", name=channel.name))
     return redirect(url_for("channels.show"))
 
 

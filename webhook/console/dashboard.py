@@ -63,14 +63,12 @@ def verdict(
     if found.tone != OK or hour is None:
         return found
     if not hour.added:
-        return QueueVerdict(
-            OK, Message.of("Greetings are ready to go out"), Message.of("Nobody was added in the last hour")
-        )
+        return QueueVerdict(OK, Message.of("Ready for new customers"), Message.of("No new customers in the last hour"))
     tone, headline = OK, Message.of("Greetings are going out")
     if hour.missed * 10 > hour.added:
         tone, headline = BAD, Message.of("Many customers were missed in the last hour")
     elif hour.missed:
-        tone, headline = WARN, Message.of("Greetings are going out, but not to everybody")
+        tone, headline = WARN, Message.of("Greetings are going out, but some customers were missed")
     more = Message.of("Last hour: %(added)s new customers, %(sent)s sent", added=hour.added, sent=hour.sent)
     return QueueVerdict(tone, headline, more)
 
@@ -190,7 +188,7 @@ def _things_to_do(flow: Flow | None, paused: Mapping[str, Pause], day: Tallies) 
 def _at_wecom(reading: Reading, app: str) -> Iterator[ToDo]:
     """What is missing at WeCom: the token, files."""
     if reading.tokens.get(app) is None:
-        yield ToDo(BAD, _("There is no access token: nothing can be sent"), _("To Set-up"), "setup.show")
+        yield ToDo(BAD, _("No access token: nothing can be sent"), _("To Set-up"), "setup.show")
     media = reading.media.get(app)
     if media is not None and media.needs_attention:
         number = media.troubled or media.files
@@ -209,7 +207,7 @@ def _bare_channels(day: Tallies) -> Iterator[ToDo]:
         return
     counts = {str(state): count.added for state, count in statistics_summary.counted(day, "channel").items() if state}
     for state, number in without_rule(book, counts)[:CHANNELS]:
-        what = _("No rule names the channel %(state)s (%(n)s adds today)", state=cut(state, 24), n=number)
+        what = _("No rule for the channel %(state)s (%(n)s adds today)", state=cut(state, 24), n=number)
         yield ToDo(WARN, what, _("Add a rule"), "rules.add", {"state": state})
 
 

@@ -23,7 +23,7 @@ from tasks.messages import Message, translate
 from tasks.missed.work_list import customer_name
 from tasks.settings import Settings
 from tasks.storage.places import cursor_of
-from webhook import outcomes, timeline
+from webhook import durations, outcomes, timeline
 from webhook.console import csv_rows, current
 from webhook.console import delivery_detail as in_full
 from webhook.console.delivery_filter import (
@@ -49,7 +49,7 @@ COLUMNS = (
     *(lazy_gettext("Member"), lazy_gettext("Customer id"), lazy_gettext("Channel"), lazy_gettext("Welcome")),
     *(lazy_gettext("Rule"), lazy_gettext("Variant"), lazy_gettext("Revision"), lazy_gettext("Tries")),
     *(lazy_gettext("Interruptions"), lazy_gettext("Error code"), lazy_gettext("Reason"), lazy_gettext("Event id")),
-    lazy_gettext("Outcome, for programs"),
+    lazy_gettext("Outcome code"),
 )
 OPTIONS = 200  # that a field proposes
 CHANGE_WORDS = {
@@ -72,7 +72,7 @@ class Line:
 
 
 blueprint = Blueprint("deliveries", __name__)
-blueprint.app_template_filter("seconds")(lambda ms: outcomes.seconds(ms / 1000))
+blueprint.app_template_filter("seconds")(lambda ms: durations.seconds(ms / 1000))
 blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
 blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
 
@@ -186,7 +186,7 @@ def _by_name(form: Filter, given: Mapping[str, str]) -> ResponseReturnValue:
     if len(same) == 1:
         return redirect(url_for("deliveries.show", **{**given, "member": same[0]}))  # type: ignore[arg-type]
     several = _("Several members have this name: %(ids)s", ids=", ".join(same))
-    form.member.errors = [several if same else _("No member of this name was added lately; write the userid")]
+    form.member.errors = [several if same else _("No member of this name has a recent customer; enter the account")]
     return _refused(form)
 
 
@@ -338,9 +338,9 @@ def again(identity: str) -> ResponseReturnValue:
     row = _found(identity)
     if row.app == current.app().name and current.services().follow_ups.again(identity):
         current.record(Act.FOLLOW_UPS_RETRIED, number=1)
-        flash(_("Tags and remark of this customer are done again within seconds"))
+        flash(_("Tags and remark are retried within seconds"))
     else:
-        flash(_("There is nothing to do again: it is done, or nothing was to be done"))
+        flash(_("Nothing to retry"))
     return redirect(url_for("deliveries.one", identity=identity))
 
 

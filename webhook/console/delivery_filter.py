@@ -123,7 +123,7 @@ def periods(today: date) -> list[tuple[str, dict[str, str]]]:
         (_("Since midnight"), {"since": today.isoformat(), "until": ""}),
         (_("Yesterday"), {"since": yesterday, "until": yesterday}),
         (_("Last 7 days"), {"since": (today - timedelta(days=6)).isoformat(), "until": ""}),
-        (_("All that is kept"), {"since": "", "until": ""}),
+        (_("All"), {"since": "", "until": ""}),
     ]
 
 

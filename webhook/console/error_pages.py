@@ -41,9 +41,9 @@ blueprint = Blueprint("errors", __name__)  # it has no routes
 def open_for_long(_error: CSRFError) -> ResponseReturnValue:
     """The CSRF token has expired with its session."""
     if request.endpoint == SIGN_IN:
-        flash(_("This page was open for long. Sign in again"))
+        flash(_("This page has expired. Sign in again"))
         return redirect(url_for(SIGN_IN))
-    return _kept(403, _("This page was open for long. Press the button again; your text is still here"))
+    return _kept(403, _("This page has expired. Press the button again; your text is kept"))
 
 
 @blueprint.app_errorhandler(NoKey)
@@ -60,9 +60,9 @@ def redis_away(error: Exception) -> ResponseReturnValue:
         return _kept(503, sentence(said))
     lifeboat = current.lifeboat()
     if lifeboat is not None and lifeboat.can_take():
-        until = Message.of("Until it takes events again, the web process greets new customers by itself")
+        until = Message.of("Until it is back, the web process sends greetings itself")
     else:
-        until = Message.of("Until it takes events again, WeCom is told to send its callbacks again")
+        until = Message.of("Until it is back, WeCom is asked to send its callbacks again")
     text = Message.of("Redis %(fault)s: %(cure)s. %(until)s", fault=trouble.fault, cure=trouble.cure, until=until)
     return _failure(503, _("Cannot read the data"), sentence(text), "unknown")
 
@@ -71,8 +71,8 @@ def redis_away(error: Exception) -> ResponseReturnValue:
 def too_often(error: RateLimitExceeded) -> ResponseReturnValue:
     """A rate limit was reached."""
     minutes = max(1, round(error.limit.limit.get_expiry() / 60))
-    text = _("Too many tries. Try again in %(minutes)s minutes", minutes=minutes)
-    return _failure(429, _("Too many tries"), text, "warn")
+    text = _("Too many attempts. Try again in %(minutes)s minutes", minutes=minutes)
+    return _failure(429, _("Too many attempts"), text, "warn")
 
 
 @blueprint.app_errorhandler(RequestEntityTooLarge)
@@ -86,13 +86,13 @@ def too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
 def other(error: HTTPException) -> ResponseReturnValue:
     """Any other HTTP error."""
     if error.code == 404:
-        text = _("There is no such page. A record may have reached the end of the days it is kept")
+        text = _("The address is wrong, or the record is past the days for which it is kept")
         return _failure(404, _("Not found"), text, "plain")
     if error.code is None or error.code < 400:
         return error.get_response()
     if error.code == 405:
         return redirect(url_for("today.show"))
-    return _failure(error.code, _("This did not work"), _("The console did not understand what was sent"))
+    return _failure(error.code, _("This did not work"), _("What was submitted cannot be read"))
 
 
 @blueprint.app_errorhandler(InternalServerError)
@@ -100,7 +100,7 @@ def own_fault(error: InternalServerError) -> ResponseReturnValue:
     """A view raised an unexpected exception."""
     number = secrets.token_hex(4)
     log.error("a page failed (%s)", number, exc_info=error.original_exception or error)
-    text = _("This is a fault of the console. Its number in the log is %(number)s", number=number)
+    text = _("An error of the console. Its number in the log: %(number)s", number=number)
     return _failure(500, _("This did not work"), text)
 
 

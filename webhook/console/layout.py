@@ -26,6 +26,7 @@ from tasks.visible_text import plain
 from webhook.console import current
 from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.links import here
+from webhook.durations import duration
 
 PAGES = (  # endpoint, name: the navigation
     ("today.show", lazy_gettext("Today")),
@@ -114,6 +115,7 @@ def frame(app: Flask, services: Services) -> None:
     app.context_processor(shared)
     app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
     app.jinja_env.filters["cut"] = cut
+    app.jinja_env.filters["duration"] = duration
     app.jinja_env.globals["here"] = here  # what a page polls: request.full_path would leave out where it is mounted
 
 

@@ -24,7 +24,7 @@ from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cau
 from tasks.reasons import Reason
 from webhook.console import current
 from webhook.console.welcomes.preview import bubbles
-from webhook.errcode_texts import errcode, told, who
+from webhook.errcode_texts import NOBODY, errcode, told, who
 from webhook.outcomes import NAMES
 from webhook.reason_texts import describe
 
@@ -32,25 +32,19 @@ TABS = ("todo", "done", "unsure", "no_code")
 UNDO = 600  # seconds for which a page offers to take ticks back
 LATE = {
     UsedUpBy.QUEUE: Message.of(
-        "They waited in the queue for longer than a welcome code lives. Are the workers running? See Queue."
+        "They waited in the queue past the time limit. Check in Queue that the workers are running."
     ),
-    UsedUpBy.OTHERS: Message.of(
-        "More customers were added than could be greeted. Another worker, or a higher WELCOME_CONCURRENCY, greets more."
-    ),
-    UsedUpBy.LIMITS: Message.of(
-        "WeCom's limit on calls held greetings back. Queue shows how many are sent, and how many WeCom allows."
-    ),
-    UsedUpBy.TRIES: Message.of("WeCom, or the way to it, was too slow."),
+    UsedUpBy.OTHERS: Message.of("More customers than could be greeted. Add a worker, or raise WELCOME_CONCURRENCY."),
+    UsedUpBy.LIMITS: Message.of("Held back by WeCom's rate limit. Queue shows the limit, and how many were sent."),
+    UsedUpBy.TRIES: Message.of("WeCom or the network was too slow."),
 }
 CURES = {
     Outcome.NO_TEMPLATE: Message.of("No rule applies to them. Add a welcome for “everything else” and publish it."),
-    Outcome.STALE: Message.of("WeCom told of them too late. Was this server, or its proxy, away at that time?"),
+    Outcome.STALE: Message.of("WeCom's notifications came too late. Was this server or its proxy down?"),
     Outcome.REFUSED: Message.of("WeCom refused the message. Each timeline says why."),
-    Outcome.FAILED: Message.of("WeCom did not answer to the end. Is the network down? The Set-up page tries it."),
-    Outcome.DEAD: Message.of("Workers stopped in the middle, one after the other. The server's log says why."),
-    Outcome.UNANNOUNCED: Message.of(
-        "WeCom never told of them; the nightly comparison found them. Its notifications are not guaranteed."
-    ),
+    Outcome.FAILED: Message.of("WeCom could not be reached. Check the network in Set-up."),
+    Outcome.DEAD: Message.of("Workers stopped midway again and again. See the server's log."),
+    Outcome.UNANNOUNCED: Message.of("WeCom sent no notification; the nightly comparison found them."),
 }
 
 
@@ -77,7 +71,7 @@ def cure_of(cause: MissedCause) -> Sequence[Message]:
         meaning, cure = errcode(cause.errcode)
         by = who(cause.errcode)
         values = {"meaning": meaning, "code": cause.errcode, "cure": cure, "who": by}
-        if by is None:
+        if by is None or by == NOBODY:
             return (Message("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
         return (Message("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
     found = LATE[cause.used_up_by] if cause.used_up_by else CURES.get(cause.outcome)
@@ -311,7 +305,7 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
         if status is ReminderStatus.UNSURE:
             text = _("Perhaps reminded: %(members)s (no answer came)", members=_list(members))
         elif tried_again:
-            text = _("Not reminded yet: %(members)s (%(why)s). It is tried again.", members=_list(members), why=why)
+            text = _("Not reminded yet: %(members)s (%(why)s). It will be retried.", members=_list(members), why=why)
         else:
             text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=why)
         flash(text, "warn")

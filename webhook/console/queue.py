@@ -25,7 +25,8 @@ from tasks.storage import keys
 from webhook.console import current, statistics_summary
 from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
 from webhook.console.panels import Panel, Panels
-from webhook.outcomes import BAD, OK, UNKNOWN, WARN, seconds
+from webhook.durations import duration
+from webhook.outcomes import BAD, OK, UNKNOWN, WARN
 
 DAYS = 7  # of the causes
 SLOW = 5.0  # seconds in the queue that are worth a word
@@ -58,48 +59,49 @@ class QueueVerdict:
 def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: float) -> QueueVerdict:
     """Whether a customer added now will be greeted. `flow` None: not known. `half`: the median, seconds in digits."""
     if flow is None:
-        more = Message.of("Until Redis answers, WeCom is told to send its notifications again")
-        return QueueVerdict(UNKNOWN, Message.of("Cannot read: Redis does not answer"), more)
+        more = Message.of("Until Redis is back, WeCom is asked to send its notifications again")
+        return QueueVerdict(UNKNOWN, Message.of("Cannot read: Redis is not responding"), more)
     reading = flow.reading
     if pause is not None and pause.holds:
-        headline = Message.of("The welcome lane is paused: whoever is added now may miss the greeting")
-        left = seconds(pause.left or 0.0)
+        headline = Message.of("The welcome lane is paused: new customers may miss their greeting")
+        left = duration(pause.left or 0.0)
         return QueueVerdict(
-            BAD, headline, Message.of("%(name)s paused it. It resumes by itself in %(n)s s", name=pause.by, n=left)
+            BAD, headline, Message.of("Paused by %(name)s. It resumes by itself in %(time)s", name=pause.by, time=left)
         )
     if not reading.consuming:
         silence = reading.silence
-        headline = Message.of("Whoever is added now will miss the greeting")
+        headline = Message.of("New customers are not being greeted")
         if silence is None:
             return QueueVerdict(
-                BAD, headline, Message.of("No worker has ever come: start `wecom-welcome up`, or `role welcome`")
+                BAD, headline, Message.of("No worker has started yet: start `wecom-welcome up`, or `role welcome`")
             )
-        return QueueVerdict(BAD, headline, Message.of("No word from the workers for %(n)s s", n=f"{silence:.0f}"))
+        return QueueVerdict(
+            BAD, headline, Message.of("The workers have not responded for %(time)s", time=duration(silence))
+        )
     oldest = reading.oldest or 0.0
     if flow.calls is not None and flow.calls.is_held:
         return _limited(flow.calls, oldest)
     if oldest > window:
         more = Message.of(
-            "%(n)s s in the queue, past the window of %(window)s s", n=f"{oldest:.0f}", window=f"{window:.0f}"
+            "The longest wait is %(time)s; the limit is %(window)s s", time=duration(oldest), window=f"{window:.0f}"
         )
         return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), more)
     if oldest > TOO_MANY * window:
-        headline = Message.of("More customers are added than can be greeted")
+        headline = Message.of("More customers than can be greeted")
         more = Message.of(
-            "The oldest has waited %(n)s s. Another worker, or a higher WELCOME_CONCURRENCY, greets more",
-            n=f"{oldest:.0f}",
+            "The longest wait is %(time)s. Add a worker, or raise WELCOME_CONCURRENCY", time=duration(oldest)
         )
         return QueueVerdict(BAD, headline, more)
     if oldest > SLOW:
-        headline = Message.of("Greetings are slow: the oldest has waited %(n)s s", n=seconds(oldest))
-        return QueueVerdict(WARN, headline, Message.of("After %(n)s s it is too late", n=f"{window:.0f}"))
+        headline = Message.of("Greetings are slow: the longest wait is %(time)s", time=duration(oldest))
+        return QueueVerdict(WARN, headline, Message.of("The limit is %(n)s s", n=f"{window:.0f}"))
     if flow.run.missed >= FAILING:
         more = Message.of("The last %(n)s in a row were missed: %(why)s", n=flow.run.missed, why=flow.run.why)
         return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), more)
     if half is None:
-        return QueueVerdict(OK, Message.of("Workers are ready. Nobody has been greeted today yet"))
+        return QueueVerdict(OK, Message.of("Ready. Nobody has been greeted today yet"))
     return QueueVerdict(
-        OK, Message.of("Whoever is added now is greeted in about %(n)s s", n=seconds(oldest + float(half)))
+        OK, Message.of("New customers are greeted in about %(time)s", time=duration(oldest + float(half)))
     )
 
 
@@ -107,18 +109,20 @@ def _limited(calls: Status, oldest: float) -> QueueVerdict:
     """What is said while WeCom's limits hold greetings back."""
     counts = {"n": f"{calls.minute:,}", "limit": f"{calls.limits.minute:,}"}
     if calls.errcode == TOO_MANY_AT_ONCE:
-        headline = Message.of("Greetings wait: WeCom refuses so many at once (%(errcode)s)", errcode=calls.errcode)
+        headline = Message.of("Greetings are waiting: too many at once for WeCom (%(errcode)s)", errcode=calls.errcode)
         return QueueVerdict(BAD if oldest > SLOW else WARN, headline, Message.of("Fewer are sent at once for a minute"))
     if calls.errcode:
-        headline = Message.of("Greetings wait: WeCom refuses them for its limit (%(errcode)s)", errcode=calls.errcode)
+        headline = Message.of("Greetings are waiting: WeCom's rate limit (%(errcode)s)", errcode=calls.errcode)
         if calls.minute * 2 < calls.limits.minute:
             more = Message(
                 "Only %(n)s of %(limit)s were sent in the last minute: another program may call the same API", counts
             )
         else:
-            more = Message("%(n)s of %(limit)s were sent in the last minute. One call tries for all", counts)
+            more = Message(
+                "%(n)s of %(limit)s were sent in the last minute. One call at a time tests the limit", counts
+            )
         return QueueVerdict(BAD, headline, more)
-    headline = Message.of("Greetings wait: as many were sent as WeCom allows")
+    headline = Message.of("Greetings are waiting: WeCom's rate limit is reached")
     if calls.hour >= calls.limits.hour:
         counts = {"n": f"{calls.hour:,}", "limit": f"{calls.limits.hour:,}"}
         return QueueVerdict(BAD, headline, Message("%(n)s of %(limit)s were sent in the last hour", counts))
@@ -209,7 +213,7 @@ def resume(lane: str) -> ResponseReturnValue:
     resumed = current.services().queue_pauses.resume(lane, current.operator())
     if resumed:
         current.record(Act.RESUMED, lane, of_app=False)
-    flash(_("The lane is resumed") if resumed else _("The lane was not paused any more"))
+    flash(_("The lane is resumed") if resumed else _("The lane had been resumed already"))
     return _back()
 
 
@@ -224,8 +228,8 @@ def retry() -> ResponseReturnValue:
     if done < len(ids):
         flash(
             ngettext(
-                "%(num)s was done meanwhile, and left alone",
-                "%(num)s were done meanwhile, and left alone",
+                "%(num)s was finished meanwhile",
+                "%(num)s were finished meanwhile",
                 len(ids) - done,
             )
         )

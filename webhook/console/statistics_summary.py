@@ -9,8 +9,9 @@ from tasks.ledger import statistics
 from tasks.ledger.delivery import LIMITED, MISSED, OVERLOADED
 from tasks.ledger.statistics import Tallies, Value
 from tasks.messages import Message
+from webhook.durations import seconds
 from webhook.errcode_texts import errcode
-from webhook.outcomes import NAMES, seconds
+from webhook.outcomes import NAMES
 
 COLUMN = 500  # ms: the width of a column in the picture of the latencies
 LONGEST = statistics.BUCKETS[-1]  # ms: what took longer is counted, and not measured
@@ -163,7 +164,7 @@ def _words(outcome: str, value: Value) -> tuple[Message, Message | None]:
     if value == "paused":
         return Message.of("The lane was paused"), None
     if value == LIMITED:
-        return Message.of("WeCom's limit on calls held greetings back"), None
+        return Message.of("Held back by WeCom's rate limit"), None
     if value == OVERLOADED:
         return Message.of("More customers than could be greeted"), None
     if isinstance(value, str) and value.lstrip("-").isdecimal():

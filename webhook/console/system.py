@@ -13,12 +13,12 @@ from webhook.console.queue import read_flow
 
 JOBS = {  # task → what it does
     "tasks.upkeep.refresh_tokens": lazy_gettext("Renew access tokens"),
-    "tasks.upkeep.import_books": lazy_gettext("Store the first welcomes"),
+    "tasks.upkeep.import_books": lazy_gettext("Import the first welcomes"),
     "tasks.upkeep.trim_ledger": lazy_gettext("Erase old records"),
-    "tasks.upkeep.watch_memory": lazy_gettext("Watch the memory of Redis"),
-    "tasks.upkeep.watch_media": lazy_gettext("Watch media"),
-    "tasks.upkeep.sync_group_welcomes": lazy_gettext("Keep group welcomes in step"),
-    "tasks.upkeep.compare_customers": lazy_gettext("Run the nightly comparison when it is due"),
+    "tasks.upkeep.watch_memory": lazy_gettext("Check the memory of Redis"),
+    "tasks.upkeep.watch_media": lazy_gettext("Check media"),
+    "tasks.upkeep.sync_group_welcomes": lazy_gettext("Sync group welcomes"),
+    "tasks.upkeep.compare_customers": lazy_gettext("Nightly comparison"),
     "tasks.upkeep.remind_members": lazy_gettext("Remind members"),
     "tasks.upkeep.log_commands": lazy_gettext("Log what commands did"),
 }
@@ -26,7 +26,7 @@ ROLES = {  # role → what it does
     "web": lazy_gettext("Callback and console"),
     "welcome": lazy_gettext("Sends greetings"),
     "upkeep": lazy_gettext("Follow-up tasks, media, scheduled jobs"),
-    "beat": lazy_gettext("Keeps the schedule"),
+    "beat": lazy_gettext("Schedules the jobs"),
 }
 
 blueprint = Blueprint("system", __name__)

@@ -415,7 +415,7 @@ def test_a_follow_up_that_kills_its_workers_is_given_up(slow: Slow) -> None:
         slow.follow_up.store.claim(9)
         slow.wait(10)
     slow.run()
-    assert slow.why(identity) == "worker after worker died with it"
+    assert slow.why(identity) == "workers stopped midway again and again"
 
 
 def test_an_error_of_ours_is_tried_again_and_its_words_are_not_kept(

@@ -103,15 +103,15 @@ def test_every_page_of_the_console_says_that_it_is_in_use(web, hurt_server, trou
     cookie, _ = signed_in(web.application.extensions["console"], NAME, PASSWORD)
     client.set_cookie(COOKIE, cookie, path="/console")
     client.set_cookie("welcome-language", "en")
-    assert "greets new customers by itself" not in client.get("/console/").get_data(as_text=True)
+    assert "sends greetings itself" not in client.get("/console/").get_data(as_text=True)
     with trouble(hurt_server):
         web.post(a_push())
         until(lambda: not web.lifeboat._greetings._in_flight, what="the result")
         page = client.get("/console/").get_data(as_text=True)
-        assert "this web process greets new customers by itself" in page
-        assert "1 event waits to be entered here" in page
+        assert "this web process sends greetings itself" in page
+        assert "1 event waits to be stored" in page
         client.set_cookie("welcome-language", "zh-Hans")
-        assert "由网页进程自行欢迎新客户" in client.get("/console/").get_data(as_text=True)
+        assert "由网页进程直接发送欢迎语" in client.get("/console/").get_data(as_text=True)
 
 
 def test_without_a_book_it_is_503_as_before(hurt_server, tmp_path):

@@ -173,7 +173,7 @@ def test_a_delivery_on_the_terminal_is_one_line_with_what_an_operator_asks(ledge
     header, line = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
     for part in ("refused", "0.250 s", "zhangsan", event.external_user_id, "douyin-1", event.id):
         assert part in line
-    assert "Not sent: refused by WeCom, the welcome code is used, unknown or older than 20 seconds (41050)" in line
+    assert "Not sent: refused by WeCom, the welcome code is used, not valid, or older than 20 seconds (41050)" in line
     for name, value in {"took": "0.250 s", "customer": event.external_user_id, "event id": event.id}.items():
         place = header.index(name) + (len(name) if name == "took" else 0)
         assert line.index(value) + (len(value) if name == "took" else 0) == place

@@ -331,7 +331,7 @@ def test_the_language_is_the_browsers_until_one_is_chosen(services: Services) ->
 def test_an_unknown_page_says_so(browse: Browser, path: str) -> None:
     answer = browse.get(path)
     assert answer.status_code == 404
-    assert "no such page" in text_of(answer)
+    assert "The address is wrong" in text_of(answer)
 
 
 def test_while_redis_is_away_pages_say_so_and_keep_what_was_typed(tmp_path: object) -> None:

@@ -151,7 +151,7 @@ def test_wecoms_refusal_is_said_in_words_and_what_was_typed_stays(browse, store)
     page = browse.post("/channels/new", typed(chosen=[], further="left"))
     assert page.status_code == 422
     text = text_of(page)
-    assert "Not made: WeCom did not take it" in text
+    assert "Not created: WeCom did not accept it" in text
     assert "the member is not activated (41054)" in text
     assert "the member signs in to WeCom" in text
     assert 'value="left"' in page.text
@@ -189,10 +189,10 @@ def test_a_wecom_that_hangs_is_waited_for_a_moment_only(browse, wecom, monkeypat
     ("error", "why"),
     [
         (NotSent(ADD, Failure.CONNECTION_REFUSED), "WeCom could not be reached, and nothing was changed"),
-        (NoAnswer(ADD, Failure.HTTP_STATUS, "502"), "WeCom did not answer in time, and may have done it all the same"),
+        (NoAnswer(ADD, Failure.HTTP_STATUS, "502"), "WeCom did not answer in time; it may have been done"),
         (from_status(404, ADD), "WeCom could not be reached, and nothing was changed"),
-        (from_answer(41037, "invalid name", ADD), "WeCom does not take this (41037): invalid name"),
-        (from_answer(41040, "invalid app", ADD), "WeCom does not take this (41040): invalid app"),
+        (from_answer(41037, "invalid name", ADD), "WeCom does not accept this (41037): invalid name"),
+        (from_answer(41040, "invalid app", ADD), "WeCom does not accept this (41040): invalid app"),
         (from_answer(60111, "userid not found", ADD), "no such member (60111)"),
         (from_answer(99999, "new", ADD), "WeCom says “new” (99999)"),
         (InvalidRequest(ADD, "remark", "31 characters", "at most 30"), f"{ADD}: remark: 31 characters, at most 30"),
@@ -246,10 +246,10 @@ def test_a_code_of_one_member_keeps_one(browse, store):
 
 def test_deleting_asks_first_and_says_that_printed_codes_die(browse, store):
     address = made(browse)
-    assert "Printed codes die" in text_of(browse.get(f"{address}/delete"))
+    assert "Printed codes stop working" in text_of(browse.get(f"{address}/delete"))
     assert len(store.all()) == 1
     page = browse.post(f"{address}/delete", {"how": "wecom"})
-    assert "“Shop 1” is deleted: its code leads nowhere" in text_of(page)
+    assert "“Shop 1” is deleted: its code no longer works" in text_of(page)
     assert store.all() == {}
     assert browse.get(address).status_code == 404
 
@@ -323,7 +323,10 @@ def test_what_one_side_alone_has_is_listed(browse, services, store):
 
 def test_a_wecom_that_is_away_is_said_on_the_page(browse, wecom):
     wecom.faults(busy=1, paths=("externalcontact/list_contact_way", "externalcontact/customer_acquisition/list_link"))
-    for path, says in (("compare", "WeCom did not tell its codes"), ("links", "WeCom did not tell its links")):
+    for path, says in (
+        ("compare", "The codes cannot be read from WeCom"),
+        ("links", "The links cannot be read from WeCom"),
+    ):
         page = browse.get(f"/channels/{path}")
         assert page.status_code == 200
         assert says in text_of(page)

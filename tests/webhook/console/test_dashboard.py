@@ -19,9 +19,9 @@ CHANNELS = BOOK.replace("rules:\n", "rules:\n  - name: douyin\n    when: {state:
 @pytest.mark.parametrize(
     ("hour", "tone", "says"),
     [
-        (OutcomeCount(), "ok", "ready to go out"),
+        (OutcomeCount(), "ok", "Ready for new customers"),
         (OutcomeCount(added=9, sent=9), "ok", "are going out"),
-        (OutcomeCount(added=90, sent=88, missed=2), "warn", "not to everybody"),
+        (OutcomeCount(added=90, sent=88, missed=2), "warn", "some customers were missed"),
         (OutcomeCount(added=9, sent=7, missed=2), "bad", "Many customers"),
         (None, "ok", "in about 1.4 s"),
     ],
@@ -39,7 +39,7 @@ def test_a_queue_in_trouble_is_said_first() -> None:
 
 def test_whoever_has_no_customer_yet_is_led_through_three_steps(browse: Browser, services: Services) -> None:
     page = text_of(browse.get("/"))
-    assert "No customer yet: three steps" in page
+    assert "No customer yet. Three steps to start" in page
     assert "No welcome is published" in page
     services.books.save("default", BOOK)
     settled(services.ledger, Settlement(Outcome.REHEARSED), rehearsal=True)
@@ -77,8 +77,8 @@ def test_what_wants_doing_is_listed(browse: Browser, services: Services) -> None
         "1 follow-up was given up",
         f"{NAME} has paused the follow-up tasks",
         "The last request to the callback was refused",
-        "There is no access token",
-        "No rule names the channel xhs-11 (1 adds today)",
+        "No access token",
+        "No rule for the channel xhs-11 (1 adds today)",
     ):
         assert says in page
     assert "douyin-7 (" not in page

@@ -115,10 +115,10 @@ def test_each_filter_leaves_what_it_says_and_they_hold_together(browse: Browser,
 def test_what_is_filtered_is_said_and_each_part_can_be_dropped(browse: Browser, services: Services) -> None:
     added(services, "expired", user_id="lisi", values_={"member": "李四"}, state="s1")
     page = browse.get("/deliveries", {"outcome": "missed", "member": "lisi", "channel": "s1"})
-    assert "Shown: Missed Member 李四 × Channel s1 × Clear" in text_of(page)
+    assert "Filtered by: Missed Member 李四 × Channel s1 × Clear" in text_of(page)
     assert 'href="/console/deliveries?outcome=missed&amp;channel=s1"' in page.text
     empty = browse.get("/deliveries", {"outcome": "missed", "member": "nobody"})
-    assert "Nothing matches. Drop “Missed” Drop “Member”" in text_of(empty)
+    assert "No matches. Remove “Missed” Remove “Member”" in text_of(empty)
 
 
 def test_a_member_is_found_by_name_too(browse: Browser, services: Services) -> None:
@@ -130,7 +130,7 @@ def test_a_member_is_found_by_name_too(browse: Browser, services: Services) -> N
     assert page.request.args.to_dict() == {"member": "zhangwei", "outcome": "sent"}
     unknown = browse.get("/deliveries", {"member": "王五"})
     assert unknown.status_code == 422
-    assert "No member of this name was added lately" in text_of(unknown)
+    assert "No member of this name has a recent customer" in text_of(unknown)
     known(services, lisi="张伟")
     assert "Several members have this name: lisi, zhangwei" in text_of(browse.get("/deliveries", {"member": "张伟"}))
 
@@ -273,7 +273,7 @@ def test_the_table_has_the_rows_of_the_filter_and_no_names(browse: Browser, serv
     (row,) = table(browse, channel="s1")
     assert (row["Event id"], row["Outcome"], row["Took (ms)"], row["Channel"]) == (event.id, "Sent", "227", "s1")
     assert row["What happened"] == "Sent 0.2 s after WeCom's notification; accepted by WeCom"
-    assert row["Outcome, for programs"] == "sent"
+    assert row["Outcome code"] == "sent"
     assert "韩梅" not in str(row)
     assert "张伟" not in str(row)
     assert len(table(browse)) == 2
@@ -312,7 +312,7 @@ def test_a_delivery_says_what_happened_and_which_step_took_how_long(
         "Sent: 王芳",
         "Sent 1.4 s after WeCom's notification; accepted by WeCom",
         "Try 1 failed: WeCom is busy (-1). Try 2 was accepted.",
-        "used 1.4 s of 20 s",
+        "1.4 s of 20 s",
         "In the queue 29 ms Choosing the welcome 1 ms Looking up names 63 ms",
         "Try 1 131 ms WeCom is busy (-1) Waiting to try again slowest 1030 ms Try 2 109 ms accepted by WeCom",
         "您好王芳，我是张伟，很高兴认识您！",
@@ -342,11 +342,11 @@ def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
     event = added(services)
     services.redis.hdel(keys.event(event.id), "values", "try_reasons", "left_out", "steps")
     said = text_of(browse.get(f"/e/{event.id}"))
-    assert "The names were not kept with this row" in said
-    assert "No steps were kept" in said
+    assert "The names were not kept" in said
+    assert "No steps were recorded" in said
     assert "Sent; accepted by WeCom" in said
     services.redis.hset(keys.event(event.id), "revision", 99)
-    assert "its revision cannot be read any more" in text_of(browse.get(f"/e/{event.id}"))
+    assert "this revision is no longer kept" in text_of(browse.get(f"/e/{event.id}"))
 
 
 def test_one_in_progress_shows_no_zero_for_what_is_not_known(
@@ -356,8 +356,8 @@ def test_one_in_progress_shows_no_zero_for_what_is_not_known(
     page = browse.get(f"/e/{event.id}")
     said = text_of(page)
     assert "In progress: 20 s left" in said or "In progress: 19" in said
-    assert "Further steps are recorded when it has ended" in said
-    assert "Which welcome it is, is recorded when it has ended." in said
+    assert "The other steps appear once it has ended" in said
+    assert "Shown once it has ended." in said
     assert "data-live" in page.text
 
 
@@ -395,10 +395,10 @@ def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, servi
     said = text_of(browse.get(f"/e/{event.id}"))
     assert "failed: 40003 invalid userid 来源/新客户" in said
     done = browse.post(f"/e/{event.id}/follow-up")
-    assert "done again within seconds" in text_of(done)
+    assert "retried within seconds" in text_of(done)
     assert [one.id for one in followups.claim(9)] == [event.id]
     services.redis.hdel(keys.event(event.id), "follow_state")
-    assert "There is nothing to do again" in text_of(browse.post(f"/e/{event.id}/follow-up"))
+    assert "Nothing to retry" in text_of(browse.post(f"/e/{event.id}/follow-up"))
 
 
 def test_the_message_on_the_page_is_what_wecom_was_sent(wecom: StandIn, redis_url: str) -> None:

@@ -73,7 +73,7 @@ def test_nobody_missed_is_said_and_not_made_up(browse: Browser) -> None:
     assert "Never yet So it is not known whether WeCom told of every customer." in said
     identity = a_miss(browse)
     work(browse).tick([identity], "a", int(time.time() * 1000))
-    assert "The last customer who was missed came today" in text_of(browse.get("/missed"))
+    assert "The last missed customer was added today" in text_of(browse.get("/missed"))
 
 
 def test_names_are_shown_and_never_run(browse: Browser) -> None:
@@ -116,11 +116,11 @@ def test_there_are_four_tabs_and_no_other(browse: Browser) -> None:
     a_miss(browse, outcome="no_code")
     a_miss(browse, outcome="lost")
     assert tab(browse.get("/missed"), "Uncertain") == "Uncertain 1"
-    assert "look into the chat" in text_of(browse.get("/missed", {"tab": "unsure"}))
+    assert "check the chat" in text_of(browse.get("/missed", {"tab": "unsure"}))
     no_code = text_of(browse.get("/missed", {"tab": "no_code"}))
     assert "No welcome code 1 customer" in no_code
     assert "Greeted elsewhere 1 customer" in no_code
-    assert "Nobody has been ticked off yet" in text_of(browse.get("/missed", {"tab": "done"}))
+    assert "Nobody has been followed up yet" in text_of(browse.get("/missed", {"tab": "done"}))
     assert browse.get("/missed", {"tab": "x"}).status_code == 404
 
 

@@ -24,13 +24,13 @@ from webhook.console.queue import Flow, verdict
     ("flow", "pause", "half", "tone", "says"),
     [
         (None, None, None, "unknown", "Cannot read"),
-        (a_flow(), None, None, "ok", "Workers are ready"),
+        (a_flow(), None, None, "ok", "Ready. Nobody has been greeted"),
         (a_flow(oldest=0.3), None, "1.4", "ok", "in about 1.7 s"),
-        (a_flow(oldest=7.0), None, "1.4", "warn", "waited 7.0 s"),
-        (a_flow(oldest=19.0), None, "1.4", "bad", "More customers are added than can be greeted"),
+        (a_flow(oldest=7.0), None, "1.4", "warn", "longest wait is 7.0 s"),
+        (a_flow(oldest=19.0), None, "1.4", "bad", "More customers than can be greeted"),
         (a_flow(oldest=42.0), None, "1.4", "bad", "missing their greeting"),
-        (a_flow(silence=30.0), None, "1.4", "bad", "will miss"),
-        (a_flow(silence=None), None, None, "bad", "will miss"),
+        (a_flow(silence=30.0), None, "1.4", "bad", "not being greeted"),
+        (a_flow(silence=None), None, None, "bad", "not being greeted"),
         (a_flow(), Pause(NAME, 1, 700, 100), "1.4", "bad", "is paused"),
         (a_flow(), Pause(NAME, 1, 90, 100), "1.4", "ok", "in about 1.4 s"),
     ],
@@ -46,13 +46,13 @@ def test_one_sentence_says_whether_the_next_customer_is_greeted(
 @pytest.mark.parametrize(
     ("calls", "oldest", "tone", "says"),
     [
-        (at_the_limit(45009), 0.1, "bad", "(45009) 9,700 of 9,700 were sent in the last minute. One call tries"),
+        (at_the_limit(45009), 0.1, "bad", "(45009) 9,700 of 9,700 were sent in the last minute. One call at a time"),
         (at_the_limit(45009, minute=12), 0.1, "bad", "Only 12 of 9,700 were sent in the last minute: another program"),
-        (at_the_limit(45033, minute=12), 0.1, "warn", "refuses so many at once (45033) Fewer are sent at once"),
-        (at_the_limit(), 1.0, "warn", "as many were sent as WeCom allows 9,700 of 9,700 were sent in the last minute"),
-        (at_the_limit(), 9.0, "bad", "as many were sent as WeCom allows"),
+        (at_the_limit(45033, minute=12), 0.1, "warn", "too many at once for WeCom (45033) Fewer are sent at once"),
+        (at_the_limit(), 1.0, "warn", "WeCom's rate limit is reached 9,700 of 9,700 were sent in the last minute"),
+        (at_the_limit(), 9.0, "bad", "WeCom's rate limit is reached"),
         (at_the_limit(hour=145_500), 1.0, "bad", "145,500 of 145,500 were sent in the last hour"),
-        (replace(at_the_limit(45009), now=2000.0), 0.1, "ok", "ready"),  # the last one was held back long ago
+        (replace(at_the_limit(45009), now=2000.0), 0.1, "ok", "Ready"),  # the last one was held back long ago
     ],
 )
 def test_wecoms_limits_are_named_when_they_hold_greetings_back(
@@ -70,7 +70,7 @@ def test_the_pages_say_that_wecom_refuses_greetings_for_its_limit(browse: Browse
     refused_for_its_limit(services.redis, services.settings.apps["default"].corp_id)
     for page in ("/queue", "/"):
         text = text_of(browse.get(page))
-        assert "Greetings wait: WeCom refuses them for its limit (45009)" in text
+        assert "Greetings are waiting: WeCom's rate limit (45009)" in text
     assert "Refused by WeCom 45009 · 0 of 9,700" in text_of(browse.get("/system"))
 
 
@@ -82,7 +82,7 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
     settled(services.ledger, Settlement(Outcome.REFUSED, in_words("no"), 48002))
     text = text_of(browse.get("/queue"))
     assert "3 Waiting" in text.replace("Waiting 3", "3 Waiting")
-    assert "1 greeting today: half within 1.2 s" in text
+    assert "1 greeting today: median 1.2 s" in text
     assert "Refused by WeCom: the app is not allowed to call (48002)" in text
 
 
@@ -92,8 +92,8 @@ def test_the_limit_that_is_shown_is_the_window_of_the_settings(services: Service
         given = replace(services, settings=replace(services.settings, window=window))
         browse = Browser(given).signed_in()
         page = browse.get("/queue")
-        assert f"s of the {window:g} s" in text_of(page)
-        assert f"s of the {window:g} s" in text_of(browse.get("/"))
+        assert f"the limit is {window:g} s" in text_of(page)
+        assert f"the limit is {window:g} s" in text_of(browse.get("/"))
         assert f'<line class="limit" x1="{x}"' in page.text
         assert "0 5 10 15 20 s" in " ".join(text_of(page).split())
 
@@ -109,7 +109,7 @@ def test_the_welcome_lane_is_paused_and_resumed_with_a_name(browse: Browser, ser
     page = text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
     assert "The lane is resumed" in page
     assert services.queue_pauses.paused() == {}
-    assert "The lane was not paused any more" in text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
+    assert "The lane had been resumed already" in text_of(browse.post(f"/queue/lanes/{WELCOME}/resume"))
 
 
 def test_follow_ups_are_paused_until_somebody_resumes_them(browse: Browser, services: Services) -> None:
@@ -140,7 +140,7 @@ def test_those_shown_are_retried_and_no_others(browse: Browser, services: Servic
     browse.get("/queue")
     page = text_of(browse.post("/queue/follow-ups/retry", {"id": [shown.id, other.id, "nonsense"]}))
     assert "1 follow-up is tried again now" in page
-    assert "2 were done meanwhile, and left alone" in page
+    assert "2 were finished meanwhile" in page
     states = {task.id: services.redis.hget(keys.event(task.id), "follow_state") for task in (shown, later, other)}
     assert states == {shown.id: "waiting", later.id: "failed", other.id: "failed"}
 
@@ -168,7 +168,7 @@ def test_nothing_is_shown_as_zero_when_redis_is_away(
     for path in ("/queue", "/", "/system"):
         asked.clear()
         page = text_of(browse.get(path))
-        assert "Cannot read: Redis does not answer" in page or (path == "/system" and "Redis does not answer" in page)
+        assert "Cannot read: Redis is not responding" in page or (path == "/system" and "Redis does not answer" in page)
         assert not re.search(r"(Waiting|Sent|Missed) 0", page)
         assert len(asked) < 2 * 8, "a read is tried twice, and no more reads wait than there are panels"
 
@@ -200,5 +200,5 @@ def test_a_pause_is_on_the_next_page_already(browse: Browser) -> None:
     assert "The welcome lane is paused" not in text_of(browse.get("/channels"))
     browse.post(f"/queue/lanes/{WELCOME}/pause")
     page = text_of(browse.get("/channels"))
-    assert "The welcome lane is paused: whoever is added now may miss the greeting" in page
+    assert "The welcome lane is paused: new customers may miss their greeting" in page
     assert "Paused" in page

@@ -212,7 +212,7 @@ def test_a_callback_that_does_not_answer_is_shown(browse, services):
     browse.get("/setup")
     text = text_of(browse.post("/setup/rehearsal", {"member": "zhangsan"}))
     assert "does not answer from here (ConnectionError)" in text
-    assert text.count("Not reached") == 5
+    assert text.count("Not started") == 5
 
 
 @pytest.mark.parametrize(

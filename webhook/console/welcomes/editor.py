@@ -282,7 +282,7 @@ def _missing(kind: str, name: str) -> ResponseReturnValue:
     elif _working().base == live.base:
         flash(_("“%(name)s” is deleted in the draft. It stays live until you publish", name=name))
     else:
-        flash(_("“%(name)s” is live and not in the draft. Bring the two together to edit it", name=name), "warn")
+        flash(_("“%(name)s” is live and not in the draft. Merge the two to edit it", name=name), "warn")
         return redirect(url_for("publishing.publish"))
     return redirect(_listed(kind))
 

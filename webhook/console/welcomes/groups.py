@@ -19,9 +19,9 @@ ACTS = {  # what is to be done → tone, in words
     group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),
     group_welcomes.EDITED: ("warn", lazy_gettext("Differs, to be changed at WeCom")),
     group_welcomes.DELETED: ("warn", lazy_gettext("To be deleted at WeCom")),
-    group_welcomes.SAME: ("ok", lazy_gettext("In step")),
+    group_welcomes.SAME: ("ok", lazy_gettext("Synced")),
     group_welcomes.WAITS: ("plain", lazy_gettext("Waits for its media")),
-    group_welcomes.FAILED: ("bad", lazy_gettext("WeCom did not take it")),
+    group_welcomes.FAILED: ("bad", lazy_gettext("WeCom did not accept it")),
 }
 _TO_DO = frozenset({group_welcomes.ADDED, group_welcomes.EDITED, group_welcomes.DELETED})
 
@@ -54,13 +54,13 @@ def bring() -> ResponseReturnValue:
     try:
         done = current.app().group_sync.sync(check=bool(request.form.get("check")))
     except SyncInProgress:
-        flash(_("They are being brought into step already. Try again in a minute"))
+        flash(_("Syncing already. Try again in a minute"))
         return redirect(url_for("groups.show"))
     for step in done:
         if step.act == group_welcomes.FAILED:
             flash(
                 _(
-                    "“%(name)s”: WeCom did not take it: %(reason)s",
+                    "“%(name)s”: WeCom did not accept it: %(reason)s",
                     name=step.name,
                     reason=translate(describe(step.detail), _) if step.detail else "",
                 )
@@ -68,7 +68,7 @@ def bring() -> ResponseReturnValue:
     changed = sum(step.act in _TO_DO for step in done)
     if changed:
         current.record(Act.GROUPS_SYNCED, number=changed)
-        flash(ngettext("%(num)s is changed at WeCom", "%(num)s are changed at WeCom", changed))
+        flash(ngettext("%(num)s synced to WeCom", "%(num)s synced to WeCom", changed))
     elif not any(step.act == group_welcomes.FAILED for step in done):
-        flash(_("Nothing had to be changed"))
+        flash(_("Nothing to sync"))
     return redirect(url_for("groups.show"))

@@ -94,7 +94,7 @@ def rebase() -> ResponseReturnValue:
     except Moved:
         flash(_("The draft has changed meanwhile. Look at it again"))
     except Behind:
-        return _review(chosen=choices, why=Message.of("Choose for each part which one is to stay")), 422
+        return _review(chosen=choices, why=Message.of("Choose which one to keep for each part")), 422
     except DraftError as error:
         return _review(chosen=choices, why=error.problems[0].what), 422
     return redirect(url_for("publishing.publish"))
@@ -145,7 +145,7 @@ def _remarks(draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
     for number, other in shadowed(book, directory(current.services().redis, draft.app, members)).items():
         labels = {"rule": _label(book, number), "other": _label(book, other)}
         yield Remark(
-            "warn", Message.of("Rule %(rule)s is never reached: rule %(other)s holds whenever it does", **labels)
+            "warn", Message.of("Rule %(rule)s is never reached: rule %(other)s always matches first", **labels)
         )
     used = {variant.template for rule in book.rules for variant in rule.variants}
     if all(not rule.when.always for rule in book.rules):

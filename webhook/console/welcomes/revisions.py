@@ -94,7 +94,7 @@ def revision(number: int) -> str:
 def rollback(number: int) -> ResponseReturnValue:
     """Make an earlier revision live again, as a new one."""
     base = request.form.get("base", 0, type=int)
-    note = request.form.get("note", "").strip()[:200] or _("Back to revision %(number)s", number=number)
+    note = request.form.get("note", "").strip()[:200] or _("Rolled back to revision %(number)s", number=number)
     try:
         made = current.services().books.rollback(current.app().name, number, current.operator(), note, base)
     except RevisionConflict as conflict:

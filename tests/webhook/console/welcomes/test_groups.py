@@ -34,12 +34,12 @@ def test_what_differs_is_shown_and_brought_into_step(browse: Browser, services: 
     page = browse.get("/groups")
     assert "2 differ at WeCom" in text_of(page)
     assert text_of(page).count("To be added at WeCom") == 2
-    assert "Bring these 2 into step" in text_of(page)
+    assert "Sync these 2" in text_of(page)
     assert "<b>" not in page.text.partition("<main")[2].partition("</table>")[0].replace("<bdi", "")
     answer = browse.post("/groups/sync")
-    assert "2 are changed at WeCom" in text_of(answer)
-    assert "What is live and what WeCom has are in step" in text_of(answer)
-    assert "Nothing had to be changed" in text_of(browse.post("/groups/sync", {"check": "1"}))
+    assert "2 synced to WeCom" in text_of(answer)
+    assert "WeCom has what is live" in text_of(answer)
+    assert "Nothing to sync" in text_of(browse.post("/groups/sync", {"check": "1"}))
 
 
 def test_a_draft_says_so(browse: Browser, services: Services) -> None:
@@ -52,7 +52,7 @@ def test_a_draft_says_so(browse: Browser, services: Services) -> None:
 def test_two_at_once(browse: Browser, services: Services) -> None:
     browse.get("/groups")
     services.redis.set(keys.group_welcomes_lock("default"), "somebody")
-    assert "being brought into step already" in text_of(browse.post("/groups/sync"))
+    assert "Syncing already" in text_of(browse.post("/groups/sync"))
 
 
 def test_what_wecom_refuses_is_said(browse: Browser, services: Services, wecom: StandIn) -> None:
@@ -60,5 +60,5 @@ def test_what_wecom_refuses_is_said(browse: Browser, services: Services, wecom: 
     wecom.faults(limited=1.0, paths=("externalcontact/group_welcome_template/add",))
     answer = browse.post("/groups/sync")
     wecom.faults()
-    assert "WeCom did not take it" in text_of(answer)
+    assert "WeCom did not accept it" in text_of(answer)
     assert "45009" in text_of(answer)

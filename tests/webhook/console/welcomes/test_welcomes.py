@@ -84,7 +84,7 @@ def test_without_a_book_the_page_says_what_to_do(browse: Browser) -> None:
 def test_a_rule_that_is_never_reached_is_marked(operator: Browser, drafts: Drafts) -> None:
     drafts.change("default", AddRule({"name": "late", "when": {"hours": "22:00-23:00"}, "use": "default"}), "li")
     said = text_of(operator.get("/welcomes"))
-    assert "Never reached Rule 1 holds whenever this one does" in said
+    assert "Never reached Rule 1 always matches first" in said
     assert "The draft has 1 change that is not published" in said
 
 
@@ -271,7 +271,7 @@ def test_a_review_shows_what_changes_and_whom(operator: Browser, services: Servi
     operator.client.set_cookie("welcome-language", "zh_Hans")
     operator.get("/welcomes/history")
     operator.post("/welcomes/history/2/rollback", {"base": 3})
-    assert services.books.revision("default", 4).note == "回到第 2 版"  # in the words of who did it
+    assert services.books.revision("default", 4).note == "回滚到第 2 版"  # in the words of who did it
 
 
 def test_a_draft_that_changed_while_it_was_looked_at_is_not_published(
@@ -301,12 +301,12 @@ def test_an_import_on_the_command_line_is_merged_and_its_conflicts_are_chosen(
     said = text_of(page)
     assert "Revision 2 was published since this draft began" in said
     assert all(words in said for words in ("mine", "imported", "欢迎来到{department}"))
-    assert "To be seen once the two are together" in said  # not the effect of what will not go live like this
+    assert "Shown after the merge" in said  # not the effect of what will not go live like this
     answer = operator.post("/welcomes/publish", {"version": draft.version})
     assert answer.status_code == 409
     answer = operator.post("/welcomes/rebase", {"version": draft.version})
     assert answer.status_code == 422
-    assert "Choose for each part" in text_of(answer)
+    assert "Choose which one to keep for each part" in text_of(answer)
     answer = operator.post("/welcomes/rebase", {"version": draft.version, "choice:template:brochure": "yours"})
     assert "what was published meanwhile" in text_of(answer)
     texts = {name: one.text for name, one in drafts.working("default").book().templates.items()}
@@ -393,10 +393,10 @@ def test_a_rollback_whose_draft_clashes_leads_to_the_choice(
 
 def test_what_went_back_is_marked_and_each_revision_offers_it(operator: Browser, services: Services) -> None:
     services.books.save("default", BOOK.replace("您好", "你好"))
-    assert "Undo: back to revision 1" in text_of(operator.get("/welcomes"))  # for a day
+    assert "Undo: roll back to revision 1" in text_of(operator.get("/welcomes"))  # for a day
     services.books.rollback("default", 1, "li")
     page = operator.get("/welcomes/history")
-    assert "Revision 3 Live Back to revision 1" in text_of(page)
+    assert "Revision 3 Live Rolled back to revision 1" in text_of(page)
     assert re.findall(r"/history/(\d)#back", page.text) == ["2", "1"]
     services.redis.set(
         keys.revision_about("default", 3),
@@ -514,7 +514,7 @@ def test_who_gets_what_and_why(operator: Browser) -> None:
     )
     assert "12:00 is not in 21:00-08:30" in said
     assert "brochure 70 % / default 30 %" in said
-    assert "not looked at any more" in said
+    assert "not checked" in said
     said = text_of(operator.get("/welcomes/explain", {"member": "zhangsan", "at": "2026-11-22T23:00"}))
     assert "This customer gets brochure" in said
 
