@@ -8,6 +8,7 @@ from tests.support.console import NAME, PASSWORD
 
 def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> None:
     page = visit("/", "zh_Hans", 390)
+    page.locator("summary", has_text="账号").click()
     page.get_by_role("button", name="退出").click()
     page.goto(page.url.replace("/login", "/deliveries"))
     for password in ("wrong", PASSWORD):
@@ -18,7 +19,8 @@ def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> 
         if password == "wrong":
             expect(page.get_by_role("alert")).to_contain_text("密码不对")
     expect(page.get_by_role("heading", level=1)).to_have_text("发送记录")
-    expect(page.get_by_text(NAME)).to_be_visible()
+    page.locator("summary", has_text="账号").click()
+    expect(page.locator(".who")).to_contain_text(NAME)
     page.get_by_role("button", name="退出").click()
     page.go_back()
     page.reload()

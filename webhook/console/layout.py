@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -28,15 +28,31 @@ from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.links import here
 from webhook.durations import duration
 
-PAGES = (  # endpoint, name: the navigation
-    ("today.show", lazy_gettext("Today")),
-    ("welcomes.show", lazy_gettext("Welcomes")),
-    ("deliveries.show", lazy_gettext("Deliveries")),
-    ("missed.show", lazy_gettext("Missed")),
-    ("queue.show", lazy_gettext("Queue")),
-    ("numbers.show", lazy_gettext("Numbers")),
-    ("channels.show", lazy_gettext("Channels")),
-    ("setup.show", lazy_gettext("Set-up")),
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of the navigation. The first four stand in a phone's bar, the rest behind its last button."""
+
+    endpoint: str
+    name: Any  # a lazy string
+    icon: str
+    apart: bool = False  # begins another group
+    count: int = 0  # items waiting there
+
+    @property
+    def section(self) -> str:
+        return self.endpoint.split(".", maxsplit=1)[0]
+
+
+PLACES = (
+    Place("today.show", lazy_gettext("Today"), icon="house"),
+    Place("welcomes.show", lazy_gettext("Welcomes"), icon="message-square-heart"),
+    Place("deliveries.show", lazy_gettext("Deliveries"), icon="send"),
+    Place("missed.show", lazy_gettext("Missed"), icon="user-x"),
+    Place("channels.show", lazy_gettext("Channels"), icon="qr-code", apart=True),
+    Place("numbers.show", lazy_gettext("Numbers"), icon="chart-column"),
+    Place("queue.show", lazy_gettext("Queue"), icon="activity", apart=True),
+    Place("setup.show", lazy_gettext("Set-up"), icon="settings"),
 )
 WITHIN = dict.fromkeys(("rules", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes") | {
     "audit": "setup",
@@ -160,9 +176,9 @@ def lifeboat() -> Status | None:
     return status if status is not None and status.in_use else None
 
 
-def navigation() -> list[tuple[str, Any, int]]:
-    """(endpoint, name, items waiting there)."""
-    return [(endpoint, name, _waiting(endpoint)) for endpoint, name in PAGES]
+def navigation() -> list[Place]:
+    """Where to go, and how much waits there."""
+    return [replace(place, count=_waiting(place.endpoint)) for place in PLACES]
 
 
 def _waiting(endpoint: str) -> int:

@@ -42,10 +42,31 @@
     } catch { location.assign(button.href); } // the page says why, or offers it to be copied
   });
 
-  // A form that asks before it is sent.
+  // A form that asks before it is sent; and while it is on its way, its button turns and nothing is sent twice.
   document.addEventListener("submit", (event) => {
     const words = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
-    if (words && !window.confirm(words)) event.preventDefault();
+    if (event.target.dataset.sent || (words && !window.confirm(words))) return event.preventDefault();
+    setTimeout(() => { if (!event.defaultPrevented) lock(event.target, event.submitter); });
+  });
+  const lock = (form, button) => {
+    form.dataset.sent = "1";
+    button?.setAttribute("aria-busy", "true");
+    setTimeout(unlock, 20_000); // stopped, or a file that was downloaded
+  };
+  const unlock = () => {
+    all("form[data-sent]").forEach((one) => { delete one.dataset.sent; });
+    all("button[aria-busy]").forEach((one) => one.removeAttribute("aria-busy"));
+    document.documentElement.classList.remove("going");
+  };
+  window.addEventListener("pageshow", unlock); // back to a page that the browser kept
+
+  // A page that takes long says that it is coming.
+  let download = false;
+  document.addEventListener("click", (event) => { download = Boolean(event.target.closest("a[download]")); });
+  window.addEventListener("beforeunload", () => {
+    if (download) return;
+    document.documentElement.classList.add("going");
+    setTimeout(unlock, 20_000);
   });
 
   // Text that was typed and not saved is not left behind silently.
@@ -53,6 +74,27 @@
   document.addEventListener("input", (event) => { if (event.target.closest("[data-unsaved]")) unsaved = true; });
   document.addEventListener("submit", (event) => { if (!event.defaultPrevented) unsaved = false; });
   window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+
+  // After a form the keyboard goes on where it was: at what is wrong, at the button that was pressed, at what was said.
+  const WAS = "was-sent";
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
+    const was = { at: Date.now(), from: location.pathname, y: scrollY, keep: event.submitter?.dataset.keepFocus ?? "" };
+    sessionStorage.setItem(WAS, JSON.stringify(was));
+  });
+  const goOn = () => {
+    const was = JSON.parse(sessionStorage.getItem(WAS) ?? "null");
+    sessionStorage.removeItem(WAS);
+    const errors = document.getElementById("errors");
+    if (errors) return errors.focus();
+    if (!was || document.querySelector("[autofocus]") || Date.now() - was.at > 30_000 || document.activeElement !== document.body || location.hash) return;
+    const kept = was.keep && document.querySelector(`[data-keep-focus="${CSS.escape(was.keep)}"]:not([disabled])`);
+    const same = was.from === location.pathname;
+    const next = kept || document.querySelector("#flashes .verdict") || document.querySelector("main [role=status], main h1") || document.getElementById("main");
+    if (!next.matches("a, button, input, select, textarea, [tabindex]")) next.tabIndex = -1;
+    if (same && kept) window.scrollTo(0, was.y);
+    next.focus({ preventScroll: same && Boolean(kept) });
+  };
 
   // Tick all of the rows that are shown.
   document.addEventListener("change", (event) => {
@@ -64,10 +106,19 @@
   const KEY = "live-paused";
   let paused = sessionStorage.getItem(KEY) === "1";
   let failures = 0;
-  const say = () => {
+  let updated = Date.now();
+  const age = () => {
+    const state = failures >= 3 ? "failed" : paused ? "off" : "on";
+    const seconds = Math.round((Date.now() - updated) / 1000);
     all("[data-live-state]").forEach((one) => {
-      one.textContent = failures >= 3 ? one.dataset.liveFailed : paused ? one.dataset.liveOff : one.dataset.liveOn;
+      const words = state === "failed" ? one.dataset.liveFailed : state === "off" ? one.dataset.liveOff : one.dataset.liveOn;
+      one.dataset.liveState = state;
+      one.textContent = words.replace("{n}", seconds);
     });
+  };
+  setInterval(age, 1000);
+  const say = () => {
+    age();
     all("[data-live-pause]").forEach((one) => {
       one.hidden = false;
       one.dataset.livePauseWord ||= one.textContent;
@@ -90,11 +141,34 @@
   document.addEventListener("htmx:response:error", failed);
   document.addEventListener("htmx:after:swap", (event) => {
     show(document);
-    if (event.target.closest?.("[data-live]")) failures = 0;
+    if (event.target.closest?.("[data-live]")) {
+      failures = 0;
+      updated = Date.now();
+      mark();
+    }
     say();
+  });
+
+  // Rows that this tab has not shown yet are marked for a moment: rows are what has an id within [data-rows].
+  const seen = `rows:${location.pathname}${location.search}`;
+  const mark = () => {
+    const rows = [...all("[data-rows] [id]")];
+    const known = new Set(JSON.parse(sessionStorage.getItem(seen) ?? "[]"));
+    if (known.size) rows.filter((one) => !known.has(one.id)).forEach((one) => one.classList.add("fresh"));
+    if (rows.length) sessionStorage.setItem(seen, JSON.stringify(rows.map((one) => one.id)));
+  };
+
+  // A menu closes as menus do.
+  document.addEventListener("click", (event) => all("details:is(.menu, .more)[open]").forEach((one) => { if (!one.contains(event.target)) one.open = false; }));
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && event.target.closest?.("details:is(.menu, .more)[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary").focus();
   });
 
   show(document);
   say();
-  document.getElementById("errors")?.focus();
+  mark();
+  goOn();
 })();
