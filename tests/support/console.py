@@ -1,6 +1,7 @@
 """The console as an operator sees it: a browser without JavaScript, and a session without signing in."""
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -81,6 +82,11 @@ def text_of(response: TestResponse) -> str:
     """A page's text, without its markup."""
     body = re.sub(r"(?s)<(script|style|head).*?</\1>", " ", response.text)
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def charts_of(response: TestResponse) -> list[dict[str, Any]]:
+    """The data of a page's charts."""
+    return [json.loads(html.unescape(one)) for one in re.findall(r"data-chart='([^']*)'", response.text)]
 
 
 def signed_in(console: Flask, name: str, password: str) -> tuple[str, str]:

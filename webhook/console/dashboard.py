@@ -115,7 +115,7 @@ def _last_hour() -> OutcomeCount:
 
 
 def _today() -> Tallies:
-    dimensions = ["total", "hour", "latency", "channel"]
+    dimensions = ["total", "hour", "latency", "pace", "channel"]
     found = statistics.read(current.services().redis, current.app().name, [current.today()], dimensions)
     (tallies,) = found.values()
     return tallies

@@ -14,7 +14,7 @@ from flask_babel import ngettext
 
 from tasks.audit import Act
 from tasks.followups.store import FollowUpSummary
-from tasks.ledger import statistics
+from tasks.ledger import samples, statistics
 from tasks.ledger.delivery import Delivery
 from tasks.ledger.pauses import FOLLOW_UPS, MOST, QUEUES, WELCOME, Pause
 from tasks.messages import Message
@@ -22,7 +22,8 @@ from tasks.monitoring.queue_status import Reading
 from tasks.rate_limits.limiter import Status
 from tasks.rate_limits.limits import TOO_MANY_AT_ONCE
 from tasks.storage import keys
-from webhook.console import current, statistics_summary
+from webhook.console import current, figures, last_hour, statistics_summary
+from webhook.console.charts import Chart
 from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
 from webhook.console.panels import Panel, Panels
 from webhook.durations import duration
@@ -153,6 +154,8 @@ def show() -> str:
         FOLLOW_UPS=FOLLOW_UPS,
         minutes=round(MOST / 60),
         latency=latency,
+        took=figures.took(latency.value, services.settings.window) if latency.value else None,
+        hour=panels.read(_last_hour),
         window=services.settings.window,
         later=later,
         listed=_listed(later.value) if later.value else [],
@@ -170,6 +173,23 @@ def read_flow() -> Flow:
     return Flow(reading, rate, failure_streak(services.ledger, app), reading.calls.get(app))
 
 
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    """The queue in the last hour: two charts, and the table that says the same."""
+
+    depth: Chart
+    rates: Chart
+    spans: Sequence[last_hour.Span]
+
+
+def _last_hour() -> LastHour | None:
+    """None if nobody has taken a sample."""
+    taken, zone = samples.read(current.services().redis), current.zone().key
+    if not taken:
+        return None
+    return LastHour(last_hour.depth(taken, zone), last_hour.rates(taken, zone), last_hour.spans(taken))
+
+
 def _days() -> dict[date, statistics.Tallies]:
     """The counts by cause of the last DAYS days."""
     days = [current.today() - timedelta(n) for n in reversed(range(DAYS))]
@@ -178,7 +198,7 @@ def _days() -> dict[date, statistics.Tallies]:
 
 def _latency() -> statistics_summary.Latency | None:
     """Today's latency; None if nothing was sent."""
-    found = statistics.read(current.services().redis, current.app().name, [current.today()], ["latency"])
+    found = statistics.read(current.services().redis, current.app().name, [current.today()], ["latency", "pace"])
     (tallies,) = found.values()
     return statistics_summary.latency(tallies)
 

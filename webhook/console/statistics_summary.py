@@ -1,6 +1,7 @@
 """Tallies as pages show them: how many, how many of them in time, how long it took, and why it did not work. Pure."""
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from webhook.durations import seconds
 from webhook.errcode_texts import errcode
 from webhook.outcomes import NAMES
 
-COLUMN = 500  # ms: the width of a column in the picture of the latencies
-LONGEST = statistics.BUCKETS[-1]  # ms: what took longer is counted, and not measured
+ENDS = statistics.PACES  # ms: of the bars in the picture of the latencies
+FEWEST = ENDS.index(200)  # the first bar ends there at the latest
+LONGEST = ENDS[-1]  # ms: what took longer is counted, and not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,55 +73,50 @@ def _count(outcomes: Mapping[str, int]) -> OutcomeCount:
 class Latency:
     """How long greetings took, from receipt to WeCom's answer.
 
-    columns: how many for each COLUMN up to LONGEST. beyond: how many took longer. table: (from, to in seconds, how
-    many), where there were any; to None: beyond. half, most: seconds within which half and 99 % were sent, slowest: an
-    upper end of the longest; None beyond LONGEST.
+    bars: how many for each span of ENDS, (from, to in ms, how many), from the first one that has any to LONGEST; they
+    are spaced by ratio. beyond: how many took longer. half, most: seconds within which half and 99 % were sent,
+    slowest: an upper end of the longest; None beyond LONGEST.
     """
 
     number: int
-    columns: tuple[int, ...]
+    bars: tuple[tuple[int, int, int], ...]
     beyond: int
-    table: tuple[tuple[float, float | None, int], ...]
     half: str | None
     most: str | None
     slowest: str | None
 
     @property
     def longest(self) -> int:
-        """Seconds at the end of the columns."""
+        """Seconds at the end of the bars."""
         return LONGEST // 1000
+
+    @property
+    def table(self) -> list[tuple[float, float | None, int]]:
+        """(from, to in seconds, how many), where there were any; to None: beyond."""
+        rows: list[tuple[float, float | None, int]] = [(a / 1000, b / 1000, n) for a, b, n in self.bars if n]
+        return [*rows, (LONGEST / 1000, None, self.beyond)] if self.beyond else rows
 
 
 def latency(tallies: Tallies) -> Latency | None:
     """How long greetings took; None where none was sent."""
-    counts = {str(value): number for (of, value, _), number in tallies.items() if of == "latency"}
-    if not counts:
+    spans = statistics.distribution(tallies)
+    if not spans:
         return None
-    columns = [0] * (LONGEST // COLUMN)
-    table: list[tuple[float, float | None, int]] = []
-    start, slowest = 0, None
-    for end in statistics.BUCKETS:
-        here = counts.get(str(end), 0)
-        if here:
-            slowest = end / 1000
-            table.append((start / 1000, slowest, here))
-            first, last = start // COLUMN, max(start // COLUMN, (end - 1) // COLUMN)
-            for column in range(first, last + 1):  # a bucket that is wider is spread evenly
-                share, rest = divmod(here, last + 1 - first)
-                columns[column] += share + (column - first < rest)
-        start = end
-    beyond = counts.get("inf", 0)
-    if beyond:
-        table.append((start / 1000, None, beyond))
-    half, most = statistics.quantile(tallies, 0.5), statistics.quantile(tallies, 0.99)
+    starts = (0, *ENDS[:-1])
+    counts = [0] * len(ENDS)
+    for _start, end, number in spans:
+        if end is not None:
+            counts[bisect_left(ENDS, end)] += number
+    first = next((at for at, number in enumerate(counts) if number), 0)
+    slowest = spans[-1][1]
+    half, most = statistics.quantile_of(spans, 0.5), statistics.quantile_of(spans, 0.99)
     return Latency(
-        number=sum(counts.values()),
-        columns=tuple(columns),
-        beyond=beyond,
-        table=tuple(table),
+        number=sum(number for _, _, number in spans),
+        bars=tuple(zip(starts, ENDS, counts, strict=True))[min(first, FEWEST) :],
+        beyond=sum(number for _, end, number in spans if end is None),
         half=_seconds(half),
         most=_seconds(most),
-        slowest=None if beyond else _seconds(slowest),
+        slowest=None if slowest is None else _seconds(slowest / 1000),
     )
 
 

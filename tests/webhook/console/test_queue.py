@@ -13,7 +13,7 @@ from tasks.rate_limits.limiter import Status
 from tasks.services import Services
 from tasks.storage import keys
 from tests.support.builders import in_words
-from tests.support.console import NAME, Browser, a_flow, at_the_limit, text_of
+from tests.support.console import NAME, Browser, a_flow, at_the_limit, charts_of, text_of
 from tests.support.ledger import a_failed_follow_up, accepted, refused_for_its_limit, settled
 from tests.support.until import until
 from webhook.console.failure_streak import FAILING, failure_streak
@@ -88,14 +88,16 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
 
 def test_the_limit_that_is_shown_is_the_window_of_the_settings(services: Services) -> None:
     settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 1300}))
-    for window, x in ((10.0, "200.0"), (20.0, "400.0"), (60.0, "400.0")):  # the picture ends at 20 s
+    # 13 bars, from 0.1 to 0.2 s, to 14 to 20 s; the first goes from -0.5 to 0.5, and the picture ends at 20 s
+    for window, x in ((10.0, 10.5), (20.0, 12.5), (60.0, 12.5)):
         given = replace(services, settings=replace(services.settings, window=window))
         browse = Browser(given).signed_in()
         page = browse.get("/queue")
         assert f"the limit is {window:g} s" in text_of(page)
         assert f"the limit is {window:g} s" in text_of(browse.get("/"))
-        assert f'<line class="limit" x1="{x}"' in page.text
-        assert "0 5 10 15 20 s" in " ".join(text_of(page).split())
+        (chart,) = [one for one in charts_of(page) if "edges" in one]
+        assert chart["limits"] == [[x, f"{window:g} s"]]
+        assert chart["edges"][-6:] == ["3", "5", "7", "10", "14", "20"]
 
 
 def test_the_welcome_lane_is_paused_and_resumed_with_a_name(browse: Browser, services: Services) -> None:
@@ -152,6 +154,28 @@ def test_the_button_names_how_many_it_retries(browse: Browser, services: Service
     assert "Retry these 2" in text_of(page)
     assert len(re.findall('name="id"', page.text)) == 2
     assert "<b>" not in page.text.replace("&lt;b&gt;", "")
+
+
+def test_one_panel_fails_alone(browse: Browser, services: Services) -> None:
+    """Redis refuses one key: it holds something else than it should."""
+    services.redis.set(keys.SAMPLES, "no list")
+    page = text_of(browse.get("/queue"))
+    assert "Redis answers with an error" in page
+    assert "Welcome lane" in page
+    assert "Time to the greeting" in page
+
+
+def test_the_last_hour_is_drawn_and_stands_in_a_table(browse: Browser, services: Services) -> None:
+    assert "nobody has looked at the queue in the last hour" in text_of(browse.get("/queue"))
+    minutes = [f"{1_700_000_000_000 + 10_000 * n}|{n}|1|2|{2 * n}|0" for n in range(31)]  # from 06:13:20 on
+    services.redis.lpush(keys.SAMPLES, *minutes)
+    page = browse.get("/queue")
+    depth, rates = charts_of(page)
+    assert [one["name"] for one in depth["series"]] == ["Waiting", "In progress"]
+    assert depth["series"][0]["values"] == list(range(31))
+    assert depth["zone"] == "Asia/Shanghai"
+    assert [one["values"][-1] for one in rates["series"]] == [12.0, 12.0, 0.0]
+    assert "06:15 30 1 42 42 0" in " ".join(text_of(page).split())
 
 
 def test_nothing_is_shown_as_zero_when_redis_is_away(
