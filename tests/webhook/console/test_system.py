@@ -26,7 +26,7 @@ def test_a_process_that_says_nothing_is_called_silent(browse: Browser, services:
     ((field, note),) = services.redis.hgetall(keys.PROCESSES).items()
     at, _, about = note.partition("|")
     services.redis.hset(keys.PROCESSES, field, f"{int(at) - 45_000}|{about}")
-    assert "no word for 45 s" in text_of(browse.get("/system"))
+    assert "Not responding for 45 s; it may have stopped" in text_of(browse.get("/system"))
 
 
 def test_one_panel_fails_alone(browse: Browser, services: Services) -> None:
