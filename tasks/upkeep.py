@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tasks import services as build
+from tasks.directory.members import fetch_staff
 from tasks.group_welcomes import FAILED, SAME, WAITS, SyncInProgress
 from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.sweep import sweep
@@ -31,6 +32,7 @@ TOKEN_AHEAD = 600.0  # seconds before its end at which a token is asked for agai
 TOKEN_FOLLOWED = 90.0  # seconds before its end, beyond the next run, from which a thread awaits it
 TOKENS_AT_ONCE = 16  # fetched at the same time: one that hangs keeps few others waiting, where there are thousands
 AT_ITS_END = 0.05  # seconds after a token's end at which the next one is fetched
+STAFF = 30.0  # seconds for the members and departments of one app
 MEMORY_ALARM = 0.8  # share of Redis' maxmemory
 
 
@@ -157,6 +159,7 @@ def remind_members(services: Services) -> None:
             reminders = services.app(name).reminders
             reminders.learn_names(by=time.monotonic() + 10)
             reminders.run()
+            fetch_staff(services.redis, name, services.app(name).wecom.with_deadline(time.monotonic() + STAFF))
 
 
 def log_commands(services: Services) -> None:

@@ -171,12 +171,12 @@ def department_tree(app: str) -> str:
     return f"welcome:tree:{app}"
 
 
-def members(app: str) -> str:
-    return f"welcome:roster:{app}"
+def staff(app: str) -> str:
+    return f"welcome:staff:{app}"
 
 
-def departments(app: str) -> str:
-    return f"welcome:departments:{app}"
+def staff_asked(app: str) -> str:
+    return f"welcome:staff-asked:{app}"
 
 
 def comparison(app: str) -> str:
@@ -342,8 +342,8 @@ TABLE = (
     Key(member("{app}", "{member}"), STRING, "JSON: a member's names and departments", "7 days"),
     Key(department("{app}", "{number}"), STRING, "JSON: a department's name", "7 days"),
     Key(department_tree("{app}"), STRING, "JSON: department → the one above it", "7 days"),
-    Key(members("{app}"), STRING, "JSON: the members that customers can add", "10 minutes"),
-    Key(departments("{app}"), STRING, "JSON: the corp's departments", "10 minutes"),
+    Key(staff("{app}"), STRING, "JSON: the members that customers can add, and the corp's departments", "7 days"),
+    Key(staff_asked("{app}"), STRING, "present while WeCom is asked for them", "3 minutes"),
     Key(
         calls("{path}", "{corp}"),
         HASH,

@@ -11,7 +11,7 @@ import pytest
 
 from tasks import alerts, upkeep
 from tasks.counters import CallbackResult
-from tasks.directory.members import departments, list_members
+from tasks.directory.members import staff
 from tasks.followups.worker import FollowUpWorker
 from tasks.ledger import pauses
 from tasks.ledger.claims import FollowUpProgress, Settlement
@@ -192,8 +192,7 @@ def at_wecom(here: Worker) -> None:
     upkeep.sync_group_welcomes(services)
     channel = app.channels.create("douyin", "", ("zhangsan",), (), True)
     app.channels.picture(channel, time.monotonic() + 5)
-    list_members(services.redis, "default", app.wecom, 5)
-    departments(services.redis, "default", app.wecom, 5)
+    staff(services.redis, "default", app.wecom, 0)
     with suppress(WeComError):
         WeComClient(here.app.corp_id, "wrong", here.wecom.base_url, services.redis).user.get("zhangsan")
     with suppress(WeComError):

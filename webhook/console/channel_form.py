@@ -1,6 +1,5 @@
 """The form of a channel, and why a channel was not made or changed, in words."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
@@ -33,7 +32,9 @@ def _words(text: str) -> list[str]:
 
 
 class ChannelForm(FlaskForm):
-    """A channel as typed. `chosen` and `further`: the members; `was`: the digest of the channel that is edited."""
+    """A channel as typed. Of members and departments some are ticked (`chosen`, `inside`), others typed (`further`,
+    `departments`). `was`: the digest of the channel that is edited.
+    """
 
     name = StringField(
         filters=[_stripped],
@@ -51,6 +52,7 @@ class ChannelForm(FlaskForm):
     )
     chosen = SelectMultipleField(validate_choice=False)
     further = StringField(filters=[_stripped])
+    inside = SelectMultipleField(validate_choice=False)
     departments = StringField(filters=[_stripped])
     skip_verify = BooleanField()
     was = HiddenField()
@@ -61,14 +63,17 @@ class ChannelForm(FlaskForm):
         return tuple(dict.fromkeys([*(self.chosen.data or ()), *_words(self.further.data or "")]))
 
     def department_ids(self) -> tuple[int, ...]:
-        return tuple(int(word) for word in _words(self.departments.data or ""))
+        return tuple(int(word) for word in self._departments())
+
+    def _departments(self) -> list[str]:
+        return list(dict.fromkeys([*(self.inside.data or ()), *_words(self.departments.data or "")]))
 
     def validate_departments(self, field: Field) -> None:
-        if not all(word.isascii() and word.isdigit() and 0 < int(word) < 2**31 for word in _words(field.data)):
+        if not all(word.isascii() and word.isdigit() and 0 < int(word) < 2**31 for word in self._departments()):
             raise ValidationError(_("Departments are numbers, as WeCom's 通讯录 has them"))
 
     def validate_further(self, field: Field) -> None:
-        members, departments = self.members(), _words(self.departments.data or "")
+        members, departments = self.members(), self._departments()
         if not members and not departments:
             raise ValidationError(_("Choose at least one member, or a department"))
         if len(members) > MEMBERS_LIMIT:
@@ -76,12 +81,11 @@ class ChannelForm(FlaskForm):
         if self.of_one and (len(members) != 1 or departments):
             raise ValidationError(_("This code was made for one member, and WeCom keeps it so; create another channel"))
 
-    def fill(self, channel: Channel, known: Collection[str]) -> None:
-        """Show a channel. `known`: the members that can be chosen; the others are typed."""
+    def fill(self, channel: Channel) -> None:
+        """Show a channel."""
         self.name.data, self.state.data, self.was.data = channel.name, channel.state, channel.digest
-        self.chosen.data = [member for member in channel.members if member in known]
-        self.further.data = " ".join(member for member in channel.members if member not in known)
-        self.departments.data = " ".join(str(one) for one in channel.departments)
+        self.chosen.data = list(channel.members)
+        self.inside.data = [str(one) for one in channel.departments]
         self.skip_verify.data = channel.skip_verify
 
 

@@ -30,12 +30,11 @@ from tasks.channels import (
     rule_for,
 )
 from tasks.directory.lookup import known_members
-from tasks.directory.members import list_members
 from tasks.ledger import statistics
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
 from tasks.wecom import WeComError
-from webhook.console import current
+from webhook.console import current, picker
 from webhook.console.channel_form import ChannelForm, refusal
 
 PATIENCE = 4.0  # seconds for everything that one page asks WeCom
@@ -184,6 +183,8 @@ def create() -> ResponseReturnValue:
     if request.method == "GET":
         form.state.data, form.skip_verify.data = f"ch-{secrets.token_hex(4)}", True
         return _form(form)
+    if picker.asked(request.form):
+        return _form(form)
     if not form.validate():
         return _form(form), 422
     try:
@@ -205,7 +206,9 @@ def edit(config_id: str) -> ResponseReturnValue:
     form = ChannelForm()
     form.of_one = channel.type == SINGLE
     if request.method == "GET":
-        form.fill(channel, _members())
+        form.fill(channel)
+        return _form(form, channel)
+    if picker.asked(request.form):
         return _form(form, channel)
     if form.was.data != channel.digest:
         form.was.data = channel.digest
@@ -248,17 +251,23 @@ def delete(config_id: str) -> ResponseReturnValue:
     return redirect(url_for("channels.show"))
 
 
-def _members() -> dict[str, str]:
-    """userid → name of the selectable members."""
-    app = current.app()
-    return list_members(current.services().redis, app.name, app.wecom, PATIENCE)
-
-
 def _form(form: ChannelForm, channel: Channel | None = None, **shown: Any) -> str:
-    members = _members()
-    names = _names(member for member in form.members() if member not in members)
+    people = picker.make(
+        "people",
+        request.form,
+        members="chosen",
+        departments="" if form.of_one else "inside",
+        chosen_members=form.chosen.data or (),
+        chosen_departments=form.inside.data or (),
+    )
+    conflict = shown.get("conflict")
     return render_template(
-        "channels/edit.html", form=form, channel=channel, members=members, names=names, **{"refused": None, **shown}
+        "channels/edit.html",
+        form=form,
+        channel=channel,
+        people=people,
+        names=_names(conflict.members) if conflict else {},
+        **{"refused": None, **shown},
     )
 
 

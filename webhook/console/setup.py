@@ -19,7 +19,6 @@ from tasks.audit import Act
 from tasks.books.revisions import NoRevision
 from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
-from tasks.directory.members import list_members
 from tasks.ledger.delivery import Delivery
 from tasks.ledger.ledger import Ledger
 from tasks.messages import translate
@@ -30,6 +29,7 @@ from webhook.alert_texts import not_sent
 from webhook.console import auth, current, rehearsal_steps
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery_detail import as_sent
+from webhook.console.staff import suggested_members
 from webhook.console.welcomes.preview import Bubble
 from webhook.rehearsal import rehearse
 from webhook.server.addresses import address, loopback
@@ -37,7 +37,6 @@ from webhook.server.addresses import address, loopback
 CHECKS, REHEARSALS = "1 per 10 seconds", "10 per minute"  # of one session
 TEST_ALERTS = "3 per minute"  # of all: the robot takes 20, and alerts are among them
 OUTCOME_WITHIN = 1.5  # seconds for which a request waits for the outcome
-LOOK_UP = 1.0  # seconds for the list of members
 LAST_EVENTS = 20  # rows among which the last real one is looked for
 
 
@@ -173,7 +172,7 @@ def _page(form: Rehearsal) -> str:
         rehearsal=_tone_of_steps(steps),
         preview=_preview(row) if row else None,
         member=_name(kept.member) if kept else "",
-        members=list_members(services.redis, app.name, app.wecom, LOOK_UP),
+        members=suggested_members(),
         states=_states(),
         robot=alerts.make_robot(services.settings),
     )

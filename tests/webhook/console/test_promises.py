@@ -30,7 +30,7 @@ from webhook.server.concurrency_limit import AT_ONCE, ConcurrencyLimit
 KEY = "session-signing-key-of-the-test"
 CODE, ACCESS = "welcome-code-of-an-event", "access-token-of-the-app"
 OPEN_TO_ALL = ("static", "language.choose", "access.sign_in")
-MOMENTARY = ("LIMITS:", "wecom:token:", keys.members(""), keys.departments(""))  # limits, caches of what WeCom tells
+MOMENTARY = ("LIMITS:", "wecom:token:", keys.staff(""), keys.staff_asked(""))  # limits, caches of what WeCom tells
 
 
 @pytest.fixture

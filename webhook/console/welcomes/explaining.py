@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from werkzeug.datastructures import MultiDict
 
-from tasks.directory.members import MOST
 from tasks.events import CHANGES, ContactAdded
 from tasks.messages import Message
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
@@ -18,8 +17,9 @@ from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
 from webhook.console import current
+from webhook.console.staff import PATIENCE, known_staff, suggested_members
 from webhook.console.welcomes import rule_words
-from webhook.console.welcomes.lookups import PATIENCE, book_of, member_names, names_of, selectable_members, states
+from webhook.console.welcomes.lookups import book_of, member_names, names_of, states
 from webhook.console.welcomes.preview import Bubble, bubbles
 from webhook.console.welcomes.rule_words import Condition, Names
 from webhook.console.welcomes.vocabulary import vocabulary
@@ -78,8 +78,9 @@ def explain() -> str:
     answer = None
     if book is not None and asked.member and asked.wrong is None:
         answer = _answer(book, asked)
-    members = selectable_members()
-    name = members.get(asked.member) or member_names([asked.member])[asked.member]
+    members = known_staff().members
+    name = members[asked.member].name if asked.member in members else ""
+    name = name or member_names([asked.member])[asked.member]
     return render_template(
         "welcomes/explain.html",
         asked=asked,
@@ -88,8 +89,8 @@ def explain() -> str:
         revision=shown.base,
         answer=answer,
         member=name or asked.member,
-        unknown_member=bool(members) and len(members) < MOST and asked.member not in members and bool(asked.member),
-        members=members,
+        unknown_member=bool(members) and asked.member not in members and bool(asked.member),
+        members=suggested_members(),
         states=states(),
         types=list(CUSTOMER_TYPES.values()),
     )

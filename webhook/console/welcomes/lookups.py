@@ -1,16 +1,16 @@
 """What pages about rules look up: a draft's book, names, channels. None of it waits long for WeCom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tasks.books.draft import Draft
 from tasks.directory.lookup import known_members
-from tasks.directory.members import Department, departments, list_members
+from tasks.directory.members import Department
 from tasks.templates.model import Book, Rule
 from tasks.templates.problems import BookError
 from webhook.console import current
+from webhook.console.staff import known_staff
 from webhook.console.welcomes.rule_words import Names
 
-PATIENCE = 0.8  # seconds for what WeCom is asked for a page
 STATES = 50  # that a form proposes
 
 
@@ -34,19 +34,7 @@ def names_of(rules: Iterable[Rule]) -> Names:
     rules = list(rules)
     members = {one for rule in rules for one in rule.when.member}
     asked = any(rule.when.department for rule in rules)
-    return Names(member_names(members), named(department_tree()) if asked else {})
-
-
-def selectable_members() -> dict[str, str]:
-    """userid → name of the selectable members."""
-    app = current.app()
-    return list_members(current.services().redis, app.name, app.wecom, PATIENCE)
-
-
-def department_tree() -> dict[int, Department]:
-    """The selectable departments."""
-    app = current.app()
-    return departments(current.services().redis, app.name, app.wecom, PATIENCE)
+    return Names(member_names(members), named(known_staff().departments) if asked else {})
 
 
 def states() -> list[str]:
@@ -55,6 +43,6 @@ def states() -> list[str]:
     return sorted({channel.state for channel in channels if channel.state})[:STATES]
 
 
-def named(tree: dict[int, Department]) -> dict[int, str]:
+def named(tree: Mapping[int, Department]) -> dict[int, str]:
     """Department → name, where it is known."""
     return {one.id: one.name for one in tree.values() if one.name}

@@ -1,6 +1,5 @@
 """The form of one rule, and the order of rules. What is changed is the draft."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -9,11 +8,11 @@ from flask_babel import gettext as _
 
 from tasks.books.draft import Draft, DraftError, EditConflict, Moved
 from tasks.books.recent import DAYS
-from tasks.directory.members import Department
 from tasks.messages import translate
 from tasks.templates.edits import TEMPLATE, AddRule, Edit, MoveRule, SetRule
-from webhook.console import current
-from webhook.console.welcomes.lookups import department_tree, member_names, named, selectable_members, states
+from webhook.console import current, picker
+from webhook.console.staff import known_staff
+from webhook.console.welcomes.lookups import member_names, named, states
 from webhook.console.welcomes.rule_form import BLANK, RuleForm, field_names, rule_of
 from webhook.console.welcomes.rule_words import Names
 from webhook.console.welcomes.vocabulary import vocabulary
@@ -66,6 +65,8 @@ def edit(rule: str) -> ResponseReturnValue:
 def _answer(form: RuleForm, new: bool) -> ResponseReturnValue:
     """Handle any button of the form."""
     act, _colon, where = request.form.get("do", "save").partition(":")
+    if picker.asked(request.form):
+        return _page(form, new)
     if act == "more":
         return _page(form, new, more=where)
     if act == "delete":
@@ -73,7 +74,7 @@ def _answer(form: RuleForm, new: bool) -> ResponseReturnValue:
     value = form.value()
     if form.wrong:
         return _page(form, new), 422
-    change: Edit = AddRule(value) if new or act == "add" else SetRule(form.was, value)
+    change: Edit = AddRule(value) if new or act == "add" or not form.was else SetRule(form.was, value)
     return _save(form, change, new, _("The rule is saved in the draft. It applies once it is published"))
 
 
@@ -93,20 +94,24 @@ def _save(form: RuleForm, change: Edit, new: bool, done: str) -> ResponseReturnV
 
 
 def _page(form: RuleForm, new: bool, more: str = "", conflict: EditConflict | None = None) -> str:
-    draft, tree = _working(), department_tree()
+    draft = _working()
+    members, departments = form.lists.get("member", []), form.lists.get("department", [])
+    pickers = {
+        "member": picker.make("member", request.form, members="member", chosen_members=members),
+        "department": picker.make("department", request.form, departments="department", chosen_departments=departments),
+    }
     return render_template(
         "welcomes/rule.html",
         form=form,
         new=new,
-        rows={kind: _rows(form, kind, more) for kind in ("member", "state", "hours", "dates", "use")},
+        rows={kind: _rows(form, kind, more) for kind in ("state", "hours", "dates", "use")},
         more=more,
         clash=None if conflict is None else _clash(form, draft, conflict),
         fields=field_names(),
-        members=selectable_members(),
-        departments=_with_unknown(tree, form.lists.get("department", [])),
+        pickers=pickers,
         states=states(),
         templates=list(draft.content.named(TEMPLATE)),
-        names=Names(member_names(form.lists.get("member", [])), named(tree)),
+        names=Names(member_names(members), named(known_staff().departments)),
         days=DAYS,
     )
 
@@ -126,12 +131,6 @@ def _clash(form: RuleForm, draft: Draft, conflict: EditConflict) -> dict[str, An
         "original": rule_of(conflict.original),
         "was": draft.content.digest_of(theirs) if theirs else "",
     }
-
-
-def _with_unknown(tree: dict[int, Department], chosen: Iterable[str]) -> list[Department]:
-    """The selectable departments, and those in the rule that WeCom does not know."""
-    unknown = [Department(int(one), "", 0) for one in chosen if one.isdecimal() and int(one) not in tree]
-    return [*tree.values(), *unknown]
 
 
 def _same_name(draft: Draft, original: Any) -> Any:

@@ -1,0 +1,67 @@
+"""Journeys: members and departments chosen from the tree and by a search, with JavaScript and without."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tasks.services import Services
+from tests.simulator.client import StandIn
+from tests.support.chromium import Visit
+
+
+@pytest.fixture(autouse=True)
+def _people(services: Services, wecom: StandIn) -> None:
+    crowd = {f"m{number:03d}": {"name": f"王{number}", "department": [4]} for number in range(60)}
+    wecom.people(
+        members={
+            **crowd,
+            "zhangwei": {"name": "张伟", "department": [3]},
+            "zengxue": {"name": "曾雪", "department": [3, 4]},
+        },
+        departments={3: {"name": "华东区", "parentid": 1}, 4: {"name": "上海组", "parentid": 3}},
+    )
+
+
+@pytest.mark.parametrize(("script", "width"), [(True, 1280), (False, 390)])
+def test_a_rule_for_members_and_a_department(services: Services, visit: Visit, script: bool, width: int) -> None:
+    page = visit("/welcomes/rules/new", width=width, script=script)
+    page.locator("#condition-member > summary").click()
+    box = page.locator("#condition-member")
+    box.locator("[type=search]").fill("zw")
+    if not script:
+        box.locator("text=搜索").click()
+    box.locator(".pane label", has_text="张伟").click()
+    box.locator("[type=search]").fill("zengx")
+    box.locator("[type=search]").press("Enter")  # searches, and does not save the rule
+    box.locator(".pane label", has_text="曾雪").click()
+    if script:
+        expect(box.locator(".picked li")).to_have_text(["张伟 zhangwei 华东区", "曾雪 zengxue 华东区 上海组"])
+        expect(box.locator(".picked input:checked")).to_have_count(2)
+
+    page.locator("#condition-department > summary").click()
+    tree = page.locator("#condition-department .pane")
+    expect(tree).to_contain_text("62 位成员")
+    tree.locator("summary", has_text="华东区").click()
+    tree.locator("label", has_text="上海组").click()
+
+    page.select_option("select[name=template]", "default")
+    page.fill("#name", "华东")
+    page.click(".actions >> text=保存草稿")
+    expect(page.locator("#flashes")).to_contain_text("规则已保存到草稿")
+    rule = next(one for one in services.drafts.working("default").content.rules if one.get("name") == "华东")
+    assert rule["when"] == {"member": ["zhangwei", "zengxue"], "department": "4"}
+
+
+def test_a_chip_is_taken_back_by_the_keyboard(visit: Visit) -> None:
+    page = visit("/channels/new")
+    page.locator(".pane summary", has_text="华东区").click()
+    page.locator(".pane label", has_text="张伟").click()
+    page.locator(".pane label", has_text="曾雪").first.click()
+    chips = page.locator(".picked li")
+    expect(chips).to_have_count(2)
+    chips.nth(1).locator("input").focus()
+    page.keyboard.press("Space")
+    expect(chips).to_have_count(1)
+    expect(chips.nth(0).locator("input")).to_be_focused()
+    expect(page.locator(".pane label", has_text="曾雪").first.locator("input")).not_to_be_checked()
+    page.keyboard.press("Space")
+    expect(page.locator("#find-people")).to_be_focused()
