@@ -77,6 +77,8 @@ def send_welcome_msg(call: Call) -> Fields:
     record = call.record = records.by_code.get(told.welcome_code)
     if record is None or record.app != call.app.name:
         raise Refused(41050, "invalid welcome_code")
+    if not call.corp.members.get(record.user_id, {}).get("licensed", True):
+        raise Refused(701008, "no license")
     started = record.pushed_at
     if record.spent_at is not None or started is None or call.now - started > world.settings.window_s:
         raise Refused(41050, "invalid welcome_code")

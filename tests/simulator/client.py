@@ -138,6 +138,10 @@ class StandIn:
         code: str = self._post("sign_in", {"who": who, "app": app})["code"]
         return code
 
+    def acquaint(self, contacts: list[dict[str, Any]], app: str = "default") -> None:
+        """Make contacts without an event, at any time: `user_id`, `external_user_id`, `created_at`, `state` of each."""
+        self._post("acquaint", {"app": app, "contacts": contacts})
+
     # -------------------------------------------------------------------------------- what happens
 
     def add(self, **event: Any) -> Record:

@@ -9,6 +9,7 @@ from tests.simulator import robots
 from tests.simulator.directory import Departments, Outbox
 from tests.simulator.faults import Dice, Faults, RateLimits
 from tests.simulator.group_chats import Chats
+from tests.simulator.records import Record
 from tests.simulator.sender import Event, Pushing, Sender
 from tests.simulator.sign_in import SignIns
 from tests.simulator.world import App, World
@@ -63,6 +64,16 @@ class Control:
         signs.present = body.get("present", signs.present)
         code = signs.code(self._app(body), body["who"], time.time()) if body.get("who") else ""
         return {"domains": signs.domains, "present": signs.present, "code": code}
+
+    async def acquaint(self, body: Body) -> Body:
+        """Members and customers become contacts, at any time, without an event: neither pushed nor recorded."""
+        app = self._app(body)
+        for contact in body["contacts"]:
+            at = contact["created_at"]
+            values = {"id": 0, "app": app.name, "corp_id": app.corp_id, "change": "add_external_contact"}
+            values |= {"welcome_code": "", "state": "", "planned_at": at}
+            self._world.corp(app).meet(Record(**values | contact))
+        return {"contacts": len(body["contacts"])}
 
     async def reset(self, _: Body) -> Body:
         self._sender.reset()
@@ -128,6 +139,7 @@ PATHS: dict[tuple[str, str], Callable[[Control, Body], Awaitable[Any]]] = {
     ("POST", "pushing"): Control.pushing,
     ("POST", "people"): Control.people,
     ("POST", "sign_in"): Control.sign_in,
+    ("POST", "acquaint"): Control.acquaint,
     ("POST", "reset"): Control.reset,
     ("POST", "add"): Control.add,
     ("POST", "repeat"): Control.repeat,

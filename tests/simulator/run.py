@@ -1,14 +1,12 @@
 """`make run`: starts the product as it is configured, or the demo without a configuration.
 
-The demo is the whole product with a simulated WeCom. Customers are added through the real, encrypted callback, and each
-greeting is a line on the terminal, and so is each alert to its group robot. It leaves nothing behind: its data
-directory is temporary.
+The demo is the whole product with a simulated WeCom, in a small company that has worked with it for thirty days (see
+tests.simulator.demo). Customers are added through the real, encrypted callback, and each greeting is a line on the
+terminal, and so is each alert to its group robot. It leaves nothing behind: its data directory is temporary.
 """
 
 import argparse
 import os
-import random
-import re
 import secrets
 import shutil
 import signal
@@ -25,40 +23,16 @@ import requests
 from dotenv import dotenv_values
 
 from tests.simulator.client import StandIn
-from tests.simulator.faults import Faults
-from tests.simulator.records import Record
+from tests.simulator.demo.company import BOOK
+from tests.simulator.demo.live import USUAL, WINDOW_S, Greetings
 from tests.simulator.world import App
 from webhook.cli.parent_death import dying_with_this_process
 from webhook.cli.shutdown_signal import ShutdownSignal
 
 UP = Path(sys.executable).with_name("wecom-welcome")
-BOOK = Path(__file__).with_name("demo-book.yaml")
 READY_S = 30
 DRAIN_S = 30
-WINDOW_S = 20
-EVERY_S = (2.0, 5.0)  # between two times that customers are added
-
-FAMILIES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
-GIVEN = [
-    "芳",
-    "娜",
-    "静",
-    "强",
-    "磊",
-    "洋",
-    "艳",
-    "杰",
-    "涛",
-    "明",
-    "秀英",
-    "建华",
-    "小红",
-    "志强",
-    "文静",
-    "雨桐",
-    "子涵",
-]
-MEMBERS = {"zhangwei": "张伟", "lina": "李娜", "wangqiang": "王强", "liuyang": "刘洋"}
+KEEP_DAYS = "35"  # the days of the company's past, and some more
 
 
 class Failed(Exception):
@@ -98,9 +72,8 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     password = secrets.token_urlsafe(9)
     say("starting; Ctrl-C stops everything")
-    with StandIn(Faults(latency_ms=80, jitter_ms=20), window_s=WINDOW_S) as wecom, data_directory() as data:
+    with StandIn(USUAL, window_s=WINDOW_S) as wecom, data_directory() as data:
         app = wecom.register(App.random(callback_url=f"{url}/callback", corp_id=f"ww{secrets.token_hex(6)}demo"))
-        wecom.people(members={user_id: {"name": name} for user_id, name in MEMBERS.items()})
         robot = wecom.robot()
         environment = {
             **os.environ,
@@ -113,15 +86,29 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
             "WELCOME_PUBLIC_URL": url,
             "CONSOLE_PASSWORD": password,
             "ALERT_WEBHOOK": robot,
-            "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning",
+            "WELCOME_KEEP_DAYS": os.environ.get("WELCOME_KEEP_DAYS") or KEEP_DAYS,
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "error",
         }
+        _furnish(environment, wecom)
         command = [str(UP), "up", "--host", host, "--port", str(port), *further]
         with running(command, environment) as product:
             if wait_until_ready(url, product, stop):
                 introduce(url, wecom.base_url, password, data)
-                Greetings(wecom, product, stop, robot).watch()
+                Greetings(wecom, robot, say).watch(lambda seconds: _stopped(product, stop, seconds))
             say("stopping")
     say("stopped")
+
+
+def _furnish(environment: dict[str, str], wecom: StandIn) -> None:
+    """Give the data directory its past. Failed if it, or a setting, cannot be used."""
+    from tasks.settings import SettingsError  # here: half a second, in which a wrong option is said already
+    from tasks.storage.embedded import EmbeddedError
+    from tests.simulator.demo.installation import furnish
+
+    try:
+        furnish(environment, wecom, Path.cwd())
+    except (EmbeddedError, SettingsError) as error:
+        raise Failed(str(error)) from None
 
 
 def port_number(text: str) -> int:
@@ -191,6 +178,12 @@ def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: ShutdownS
     return False
 
 
+def _stopped(product: subprocess.Popen[bytes], stop: ShutdownSignal, seconds: float) -> bool:
+    """Wait so long, unless the demo is to stop: then true. Failed if the product has ended."""
+    check_alive(product)
+    return stop.wait(seconds)
+
+
 def look(url: str) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False  # no proxy between here and loopback
@@ -210,56 +203,6 @@ def introduce(url: str, api: str, password: str, data: Path) -> None:
         print(f"  console    {url}/console/      password {password}")
     print(f"  stand-in   {api}/simulator/summary")
     print(f"  Celery     WELCOME_DATA_DIR={os.path.relpath(data)} .venv/bin/celery -A tasks status\n", flush=True)
-
-
-class Greetings:
-    """Adds customers every few seconds, and prints each one's outcome, and what the group robot is told."""
-
-    def __init__(self, wecom: StandIn, product: subprocess.Popen[bytes], stop: ShutdownSignal, robot: str) -> None:
-        self._wecom, self._product, self._stop, self._robot = wecom, product, stop, robot
-        self._alerts = 0  # that were printed
-        self._waiting: dict[int, str] = {}  # record → the customer's name
-
-    def watch(self) -> None:
-        add_at = time.monotonic()
-        while not self._stop.wait(0.1):
-            check_alive(self._product)
-            if time.monotonic() >= add_at:
-                for _ in range(random.randint(1, 3)):
-                    self._add()
-                add_at = time.monotonic() + random.uniform(*EVERY_S)
-                self._tell_alerts()
-            if self._waiting:
-                for record in self._wecom.records(from_id=min(self._waiting)):
-                    self._tell(record)
-
-    def _add(self) -> None:
-        name = random.choice(FAMILIES) + random.choice(GIVEN)
-        customer = "wm" + secrets.token_urlsafe(22)
-        self._wecom.people(customers={customer: {"name": name}})
-        record = self._wecom.add(user_id=random.choice(list(MEMBERS)), external_user_id=customer)
-        self._waiting[record.id] = name
-
-    def _tell_alerts(self) -> None:
-        told = self._wecom.alerts(self._robot)
-        for message in told[self._alerts :]:
-            title = re.sub(r"<[^>]*>|^### ", "", message.partition("\n")[0])
-            say(f"alert to the group: {title}")
-        self._alerts = len(told)
-
-    def _tell(self, record: Record) -> None:
-        if record.id not in self._waiting:
-            return
-        who = f"{self._waiting[record.id]} for {MEMBERS[record.user_id]}"
-        if record.greeted_after is not None:
-            say(f"greeted {who} in {record.greeted_after:.2f} s: {record.content['text']}")
-        elif time.time() - record.planned_at > WINDOW_S:
-            accepted = "the callback accepted it" if record.accepted_at else "the callback never answered 200"
-            tries = ", ".join(str(send.result) for send in record.sends) or "none"
-            say(f"MISSED  {who}: not within {WINDOW_S} s; {accepted}; send_welcome_msg: {tries}")
-        else:
-            return
-        del self._waiting[record.id]
 
 
 def say(text: str) -> None:

@@ -1,16 +1,29 @@
 """`make run`: the product for a real app, or the demo, and clear words when it cannot start."""
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tasks.services import build_services
 from tests.simulator.client import ROOT
+from tests.simulator.demo.installation import server
+from tests.support.builders import some_settings
 from tests.support.until import until
+
+GREETED = re.compile(r"greeted \S+ for \S+ in \d+\.\d\d s: ")
+
+
+def has_greeted(told: Path, number: int) -> bool:
+    return len(GREETED.findall(told.read_text())) >= number
 
 
 def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -85,3 +98,32 @@ def test_the_demo_ends_with_the_product_and_leaves_nothing_behind(tmp_path: Path
     assert ended.returncode == 1
     assert "ended with status 1" in ended.stderr
     assert list((tmp_path / "var").iterdir()) == []
+
+
+@pytest.mark.timeout(180)
+def test_it_greets_and_stops_and_a_second_time_has_the_same_past(tmp_path: Path, free_port: int) -> None:
+    environment = {**os.environ, "WECOM_CORP_ID": "", "WELCOME_CONFIG": "", "PYTHONPATH": str(ROOT)}
+    environment["WELCOME_DATA_DIR"] = str(tmp_path / "data")
+    for turn in ("first", "second"):
+        told = tmp_path / turn
+        with (
+            told.open("w") as out,
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.simulator.run", "--port", str(free_port)],
+                cwd=tmp_path,
+                env=environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            ) as demo,
+        ):
+            try:
+                until(partial(has_greeted, told, 6), 90, what="six greetings")
+            finally:
+                demo.send_signal(signal.SIGINT)
+            assert demo.wait(60) == 0, told.read_text()
+        assert told.read_text().endswith("stopped\n")
+        assert "Traceback" not in told.read_text()
+    settings = some_settings(tmp_path, WELCOME_DATA_DIR=str(tmp_path / "data"))
+    with server(settings.data_dir) as url:
+        rows = build_services(replace(settings, redis_url=url)).ledger.count("default")
+    assert 7_000 < sum(rows.values()) < 10_000

@@ -1,0 +1,106 @@
+"""An installation with the company's past: what its pages show, and that it is lived through once."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.ledger import statistics
+from tasks.ledger.delivery import Outcome
+from tasks.missed.comparison import comparison_status
+from tasks.services import Services, build_services
+from tasks.settings import read
+from tasks.storage import connections
+from tests.simulator.client import StandIn
+from tests.simulator.demo.company import CHANNELS
+from tests.simulator.demo.history import DAYS
+from tests.simulator.demo.installation import live_through
+from tests.simulator.world import App
+from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.processes import RedisServer
+
+
+@pytest.fixture(scope="module")
+def installed(
+    redis_server: RedisServer, stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Services]:
+    """Lived through once for all of these tests, which change nothing. It is nine in the evening of yesterday."""
+    stand_in.pristine()
+    with connections.connect(redis_server.url, timeout=5) as client:
+        client.flushall()
+    app = stand_in.register(App.random())
+    variables = app.environment(stand_in.base_url) | {
+        "REDIS_URL": redis_server.url,
+        "CONSOLE_PASSWORD": PASSWORD,
+        "WELCOME_KEEP_DAYS": "35",
+    }
+    services = build_services(read(variables, Path(tmp_path_factory.mktemp("demo"))), timeout=30)
+    live_through(services, stand_in, evening(services))
+    yield services
+    for client in services.clients.values():
+        client.close()
+    services.redis.close()
+    stand_in.pristine()
+
+
+def evening(services: Services) -> float:
+    now = datetime.fromtimestamp(time.time(), services.settings.timezone) - timedelta(1)
+    return now.replace(hour=21, minute=0, second=0, microsecond=0).timestamp()
+
+
+def totals(services: Services) -> dict[str, int]:
+    today = datetime.fromtimestamp(evening(services), services.settings.timezone).date()
+    days = [today - timedelta(n) for n in range(-1, DAYS)]
+    found = statistics.added(statistics.read(services.redis, "default", days, ["total"]).values())
+    return {outcome: count for (_, _, outcome), count in found.items()}
+
+
+def test_the_totals_are_those_of_the_rows_day_by_day(installed: Services) -> None:
+    zone = installed.settings.timezone
+    rows = list(installed.ledger.deliveries())
+    assert totals(installed) == Counter(str(row.outcome) for row in rows)
+    by_day = Counter(datetime.fromtimestamp(row.received_at, zone).date() for row in rows)
+    counted = statistics.read(installed.redis, "default", list(by_day), ["total"])
+    assert {day: sum(one.values()) for day, one in counted.items()} == by_day
+    assert len(by_day) == DAYS
+
+
+def test_a_second_start_adds_nothing(installed: Services, stand_in: StandIn) -> None:
+    before, missed = totals(installed), installed.app("default").work_list.counts()
+    live_through(installed, stand_in, evening(installed))
+    assert (totals(installed), installed.app("default").work_list.counts()) == (before, missed)
+    assert list(installed.app("default").channels.all()) == sorted(CHANNELS)
+
+
+def test_customers_were_missed_for_different_reasons_and_those_of_earlier_days_are_dealt_with(
+    installed: Services,
+) -> None:
+    rows = list(installed.app("default").work_list.since(0))
+    assert {row.outcome for row in rows} >= {Outcome.REFUSED, Outcome.EXPIRED, Outcome.FAILED, Outcome.UNANNOUNCED}
+    assert len(rows) < 25
+    assert installed.app("default").work_list.counts()[1] > 40
+    good = comparison_status(installed.redis, "default").good
+    assert good is not None
+    assert (good.found, good.left_out) == (1, 1)
+
+
+def test_each_page_shows_something_worth_showing(installed: Services) -> None:
+    browser = Browser(installed, language="zh_Hans").signed_in()
+    words = {
+        "/": ["未送达"],
+        "/welcomes": ["抖音一对一", "夜间客服", "门店台卡"],
+        "/deliveries": ["张伟", "抖音新人礼"],
+        "/missed": ["701008", "朱"],
+        "/numbers?by=variant": ["抖音新人礼", "抖音一对一"],
+        "/channels": list(CHANNELS),
+        "/groups": ["会员群"],
+        "/media": ["gift.png", "store.mp4", "cover.png"],
+        "/welcomes/history": ["门店欢迎语加探店视频", "抖音试两种开场"],
+        "/audit": ["李敏"],
+    }
+    for path, wanted in words.items():
+        shown = text_of(browser.get(path))
+        assert [word for word in wanted if word not in shown] == [], path
