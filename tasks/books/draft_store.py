@@ -32,7 +32,8 @@ from tasks.templates.edits import ABSENT, Content, Edit, Part, SetNamed, Stale
 from tasks.templates.merge import Clash, changed, merged
 from tasks.templates.model import Media
 from tasks.templates.problems import BookError
-from tasks.templates.yaml_writer import Value, normal, rewritten, values_of
+from tasks.templates.yaml_patch import rewritten
+from tasks.templates.yaml_writer import Value, normal, values_of
 
 WAS_KEPT = 7 * 24 * 3600  # seconds for which a form may stay open and a conflict still shows the original
 HELD = 7 * 24 * 3600 * 1000  # ms for which an uploaded file is kept without being shown
@@ -230,7 +231,7 @@ class Drafts:
         except BookError as error:
             raise DraftError(error.problems) from None
         live = self.live(before.app)
-        if live.base == before.base and not any(changed(live.content, Content(content.values, shown))):
+        if live.base == before.base and not any(changed(live.content, Content(values_of(source), shown))):
             done = not before.version or self._put(None, before.version, before.app)
             return live if done else None
         draft = self._stamped(replace(before, source=source, files=shown), author)

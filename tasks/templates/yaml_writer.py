@@ -1,13 +1,10 @@
-"""Reads a book's YAML as plain values, and writes changed values back into that YAML. Pure.
+"""Reads a book's YAML as plain values, and writes values as YAML. Pure.
 
-Plain values are what the author wrote, uninterpreted: texts, lists and mappings. Items that a change does not touch
-keep their lines, with the comments above them and the author's quoting.
+Plain values are what the author wrote, uninterpreted: texts, lists and mappings. See `yaml_patch` for values that are
+written into an author's own lines.
 """
 
-import json
-import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -19,7 +16,7 @@ Value: TypeAlias = str | list["Value"] | dict[str, "Value"]
 Values: TypeAlias = dict[str, Any]  # a book's: version, templates, rules, group_welcome
 
 _YAML_ENDS = frozenset("\x85\u2028\u2029")  # that YAML takes for ends of a line
-_NUMBERS = ("use", "department", "add_way", "version")  # keys below which digits are written without quotes
+NUMBERS = ("use", "department", "add_way", "version")  # keys below which digits are written without quotes
 
 
 @lru_cache(maxsize=64)  # a page reads the same book several times, and YAML is slow: 2 ms for each kB
@@ -58,125 +55,10 @@ def node_of(value: Value) -> yaml.Node:
     return yaml.ScalarNode("", value)
 
 
-def rewritten(source: str, values: Values) -> str:
-    """The YAML of `values`, with the lines of `source` for what has not changed. Falls back to `dumped`."""
-    try:
-        text = "".join(_rewritten(source, values))
-        if _same(values_of(text), values):
-            return text
-    except _NotInBlocks:
-        pass
-    return dumped(values)
-
-
 def dumped(values: Values) -> str:
     """The YAML of a book's values, without comments."""
     shown = {key: value for key, value in values.items() if value or key != "group_welcome"}
-    return _dump(shown)
-
-
-# ------------------------------------------------------------------------------------------------ the lines of a source
-
-
-class _NotInBlocks(Exception):
-    """A source whose sections are not in block style, such as `rules: [{use: default}]`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """Lines of a source that belong to one item: from the end of the one before it to its own last line."""
-
-    name: str  # of a mapping's item; "" in a list
-    value: Value
-    above: str  # comments and blank lines
-    text: str
-
-
-def _rewritten(source: str, values: Values) -> Iterator[str]:
-    root = compose(source)
-    lines = [line if line.endswith("\n") else line + "\n" for line in source.splitlines(keepends=True)]
-    at = 0
-    left = dict(values)
-    for key, node in _block(root):
-        end = _end(lines, node, key)
-        section = str(key.value)
-        new = left.pop(section, None)
-        if section == "version" or new == plain(node):
-            yield "".join(lines[at:end])
-        elif new:
-            header = _place(key)[0]
-            yield "".join(lines[at:header])
-            yield from _items(lines, header, node, new)
-        at = end
-    for section, new in left.items():
-        if new:
-            yield _dump({section: new})
-    yield "".join(lines[at:])
-
-
-def _items(lines: list[str], start: int, node: yaml.Node, new: Any) -> Iterator[str]:
-    """The items of a section: unchanged ones as they were written, the others formatted."""
-    chunks = list(_chunks(lines, start, node))
-    column = int(node.start_mark.column)
-    for name, value in new.items() if isinstance(new, dict) else (("", item) for item in new):
-        known = next((one for one in chunks if one.name == name and _same(one.value, value)), None)
-        if known is not None:
-            chunks.remove(known)
-            yield known.above + known.text
-        else:
-            yield next((one.above for one in chunks if name and one.name == name), "")
-            yield textwrap.indent(_dump({name: value} if name or isinstance(new, dict) else [value]), " " * column)
-
-
-def _chunks(lines: list[str], start: int, node: yaml.Node) -> Iterator[_Chunk]:
-    at = start
-    for key, item in _block(node):
-        first = key if key is not None else item
-        line, column = first.start_mark.line, first.start_mark.column
-        before = lines[line][:column].strip()
-        if line < at or before != ("" if key is not None else "-"):
-            raise _NotInBlocks
-        end = _end(lines, item, first)
-        name = "" if key is None else str(key.value)
-        yield _Chunk(name, plain(item), "".join(lines[at:line]), "".join(lines[line:end]))
-        at = end
-
-
-def _block(node: yaml.Node) -> Iterator[tuple[Any, yaml.Node]]:
-    """(key or None, value) of a mapping or list that is written in block style."""
-    if not isinstance(node, yaml.MappingNode | yaml.SequenceNode) or node.flow_style is not False:
-        raise _NotInBlocks
-    yield from node.value if isinstance(node, yaml.MappingNode) else ((None, item) for item in node.value)
-
-
-def _end(lines: list[str], node: yaml.Node, otherwise: yaml.Node) -> int:
-    """The line after a node's last one. Blank lines below it belong to what follows."""
-    end = _last_line(node, otherwise) + 1
-    while end > 1 and not lines[end - 1].strip():
-        end -= 1
-    return end
-
-
-def _last_line(node: yaml.Node, otherwise: yaml.Node) -> int:
-    """The line on which a node ends, counted from 0; of a block it is where its last item does."""
-    while isinstance(node, yaml.CollectionNode) and node.flow_style is False and node.value:
-        last = node.value[-1]
-        node, otherwise = (last[1], last[0]) if isinstance(last, tuple) else (last, node)
-    mark = node.end_mark
-    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">") and mark.column == 0:
-        return int(mark.line) - 1  # a block text ends before the line that follows it
-    if isinstance(node, yaml.ScalarNode) and not node.style and not node.value:  # nothing is written
-        return int(otherwise.end_mark.line)
-    return int(mark.line)
-
-
-def _place(node: yaml.Node) -> tuple[int, int]:
-    return int(node.start_mark.line) + 1, int(node.start_mark.column) + 1
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal, and in the same order."""
-    return json.dumps(one) == json.dumps(other)
+    return dump(shown)
 
 
 def _unix(value: Any) -> Any:
@@ -201,25 +83,47 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _YAML_ENDS.intersection(text) else "|" if "\n" in text else None
+    ends_blank = text == "\n" or text.endswith("\n\n")  # as a block it would take in blank lines that follow it
+    style = '"' if ends_blank or _YAML_ENDS.intersection(text) else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)
 
 
-def _dump(values: Any) -> str:
-    text = yaml.dump(_numbered(values), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1_000_000)
-    # after a text that ends in blank lines PyYAML writes the document's end, which has no place within a book
-    return text.removesuffix("...\n") if text.endswith("\n...\n") else text
+def dump(values: Any, key: str = "") -> str:
+    """The YAML of any value. `key`: below which it stands, for whether its digits are numbers."""
+    return str(yaml.dump(_numbered(values, key), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1_000_000))
+
+
+def scalar(text: str, style: str | None, key: str = "", in_flow: bool = False) -> str:
+    """A text on one line, in the quotes of `style` if it can be. `in_flow`: between brackets or braces, or a key."""
+    style = '"' if in_flow and "\n" in text else style
+    if style is None and isinstance(_numbered(text, key), int):
+        return text
+    tag = "tag:yaml.org,2002:str"
+    pair = [(yaml.ScalarNode(tag, "k"), yaml.ScalarNode(tag, text, style=style))]
+    node = yaml.MappingNode("tag:yaml.org,2002:map", pair, flow_style=in_flow)
+    written = str(yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=1_000_000))
+    return written[4:-2] if in_flow else written[3:-1]
+
+
+def in_flow(value: Value, key: str = "") -> str:
+    """A value on one line, as it stands between brackets or braces."""
+    if isinstance(value, str):
+        return scalar(value, None, key, in_flow=True)
+    if isinstance(value, list):
+        return f"[{', '.join(in_flow(one, key) for one in value)}]"
+    below = ((name, one, key if key in NUMBERS else name) for name, one in value.items())
+    return f"{{{', '.join(f'{scalar(name, None, in_flow=True)}: {in_flow(one, own)}' for name, one, own in below)}}}"
 
 
 def _numbered(value: Any, key: str = "") -> Any:
     """Digits as numbers where a book has numbers, so that they need no quotes."""
     if isinstance(value, dict):
-        return {name: _numbered(one, key if key in _NUMBERS else name) for name, one in value.items()}
+        return {name: _numbered(one, key if key in NUMBERS else name) for name, one in value.items()}
     if isinstance(value, list):
         return [_numbered(one, key) for one in value]
     return (
-        int(value) if key in _NUMBERS and value.isdecimal() and value.isascii() and str(int(value)) == value else value
+        int(value) if key in NUMBERS and value.isdecimal() and value.isascii() and str(int(value)) == value else value
     )

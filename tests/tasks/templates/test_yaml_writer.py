@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.templates.yaml_writer import dumped, node_of, normal, plain, rewritten, values_of
+from tasks.templates.yaml_patch import rewritten
+from tasks.templates.yaml_writer import dumped, node_of, normal, plain, values_of
 from tests.support.books import the_example
 
 WITH_COMMENTS = """\
