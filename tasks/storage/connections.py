@@ -35,7 +35,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
-from tasks.storage import redis_url
+from tasks.storage import circuit_breaker, redis_url
 from tasks.storage.redis_url import RedisAddress
 
 Redis: TypeAlias = redis.Redis  # its replies come as text: see tasks.storage.replies
@@ -131,6 +131,7 @@ class _FollowsPrimary(AbstractConnection):
             super().connect()
         except redis.RedisError as error:
             error.unsent = True  # type: ignore[attr-defined]
+            circuit_breaker.note(error)
             raise
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -147,6 +148,9 @@ class _FollowsPrimary(AbstractConnection):
             if self.pool is not None and self.moves == self.pool.moves:
                 self.pool.drop()
             raise _not_primary(error)(str(error)) from None
+        except redis.TimeoutError as error:
+            circuit_breaker.note(error)
+            raise
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
         super().disconnect(*args, **kwargs)
@@ -209,9 +213,11 @@ class _DropsAll(ConnectionPool):
     places: threading.Semaphore | None = None  # of connections that may be in use at once; None: no bound
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
+        circuit_breaker.check()
         if self.places is not None and not self.places.acquire(timeout=self.connection_kwargs["socket_timeout"]):
             error = MaxConnectionsError("no connection became free")
             error.unsent = True  # type: ignore[attr-defined]
+            circuit_breaker.note(error)
             raise error
         return super().get_connection(*args, **options)  # which calls `release` if it fails
 

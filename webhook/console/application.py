@@ -1,8 +1,12 @@
 """The console's application: `create_console` is wiring, nothing else."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
 from tasks.services import Services
+from tasks.storage.circuit_breaker import CircuitBreaker
 from webhook.console import (
     audit,
     auth,
@@ -21,6 +25,9 @@ from webhook.console import (
     system,
 )
 from webhook.console.welcomes import editor, explaining, groups, media, overview, publishing, revisions, rules
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -58,4 +65,18 @@ def create_console(services: Services) -> Flask:
     app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject.blueprint)
+    breaker = app.extensions["breaker"] = CircuitBreaker()
+    app.wsgi_app = _Breaking(app.wsgi_app, breaker)  # type: ignore[method-assign]
     return app
+
+
+class _Breaking:
+    """Serves requests that wait for a silent Redis once, all together, and not for each of their reads."""
+
+    def __init__(self, served: "WSGIApplication", breaker: CircuitBreaker) -> None:
+        self._served = served
+        self._breaker = breaker
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        with self._breaker.around():
+            return self._served(environ, start_response)
