@@ -10,7 +10,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -22,7 +22,8 @@ from tasks import audit
 from tasks.audit import Act, Entry, Via
 from tasks.books.files import beside, gather
 from tasks.events import ContactAdded
-from tasks.ledger.delivery import Delivery, Outcome
+from tasks.ledger import samples
+from tasks.ledger.delivery import MISSED, Delivery, Outcome
 from tasks.missed.comparison import comparison_status
 from tasks.missed.comparison_run import last_due
 from tasks.missed.work_list import customer_name
@@ -33,8 +34,9 @@ from tasks.storage.embedded import Embedded
 from tasks.templates.conditions import DEPARTMENTS as DEPARTMENTS_FACT
 from tests.simulator.client import StandIn
 from tests.simulator.demo.company import APP, BOOK, CHANNELS, DEPARTMENTS, MEMBERS, OPERATORS, REVISIONS
-from tests.simulator.demo.history import Stored, history
+from tests.simulator.demo.history import Stored, history, leaving
 from tests.support import past
+from tests.support.past import Past
 from tests.support.people import full_name
 from webhook.cli.parent_death import dying_with_this_process
 
@@ -78,7 +80,10 @@ def live_through(services: Services, wecom: StandIn, now: float | None = None) -
         return
     _look_up(services)
     books = _books(services, at)
-    past.write(services, history(at, services.settings.apps[APP].corp_id, books))
+    customers = list(history(at, services.settings.apps[APP].corp_id, books))
+    past.write(services, customers)
+    _let_leave(services, customers, at)
+    _sample(services, customers, at)
     _name_missed(services)
     _introduce(services, wecom, at)
     _compare(services, wecom, at)
@@ -163,6 +168,37 @@ def _audited(services: Services, at: float, act: Act, who: str, number: int | No
     """An act of the past, as the trail has it."""
     entry = Entry(at, f"{round(at):010x}0", who, act, Via.CONSOLE, APP, number=number, address="10.0.0.8")
     services.redis.zadd(keys.AUDIT, {audit._to_json(entry): round(at * 1000)})
+
+
+def _let_leave(services: Services, customers: Sequence[Past], now: datetime) -> None:
+    """Those who have deleted the member again."""
+    for one in customers:
+        if (change := leaving(one, now)) is not None:
+            services.contact_changes.record(change)
+    services.contact_changes.apply_due()
+    services.redis.delete(keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN)  # the message that would have woken a worker
+
+
+def _sample(services: Services, customers: Sequence[Past], now: datetime) -> None:
+    """The queue in the last hour, as it is looked at each ten seconds: nobody waited."""
+    end = round(now.timestamp() * 1000)
+    times = range(end - (samples.KEPT - 1) * samples.EVERY_MS, end + 1, samples.EVERY_MS)
+    hour = [one for one in customers if one.received_at * 1000 > times[0]]
+    greeted, missed = (
+        int(so_far or 0)
+        for so_far in services.redis.hmget(keys.COUNTERS, [samples.GREETED_SO_FAR, samples.MISSED_SO_FAR])
+    )
+    lines = []
+    for at in times:
+        later = [one for one in hour if one.received_at * 1000 > at]
+        added = sum(at - samples.EVERY_MS < one.received_at * 1000 <= at for one in hour)
+        then = [
+            so_far - sum(one.settlement.outcome in outcomes for one in later)
+            for so_far, outcomes in ((greeted, (Outcome.SENT,)), (missed, MISSED))
+        ]
+        lines.append("|".join(map(str, (at, 0, 0, added, *then))))
+    services.redis.lpush(keys.SAMPLES, *lines)
+    services.redis.expire(keys.SAMPLES, samples.LIFE)
 
 
 def _name_missed(services: Services) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ledger import statistics
+from tasks.changes import losses
+from tasks.ledger import samples, statistics
 from tasks.ledger.delivery import Outcome
 from tasks.missed.comparison import comparison_status
 from tasks.services import Services, build_services
@@ -66,6 +67,23 @@ def test_the_totals_are_those_of_the_rows_day_by_day(installed: Services) -> Non
     counted = statistics.read(installed.redis, "default", list(by_day), ["total"])
     assert {day: sum(one.values()) for day, one in counted.items()} == by_day
     assert len(by_day) == DAYS
+
+
+def test_some_have_left_again_and_more_of_one_variant_than_of_the_other(installed: Services) -> None:
+    today = datetime.fromtimestamp(evening(installed), installed.settings.timezone).date()
+    days = [today - timedelta(n) for n in range(DAYS)]
+    found = losses.read(installed.redis, "default", days).values()
+    left = Counter({kind: sum(sum(one.get(kind, {}).values()) for one in found) for kind in set().union(*found)})
+    assert 0.02 < left["total", ""] / totals(installed)["sent"] < 0.1
+    assert left["variant", ("抖音", "抖音新人礼")] > left["variant", ("抖音", "抖音一对一")] > 0
+
+
+def test_the_last_hour_of_the_queue_adds_up(installed: Services) -> None:
+    hour = samples.read(installed.redis)
+    rows = installed.ledger.deliveries(since=round(hour[0].at * 1000) + 1, until=round(hour[-1].at * 1000))
+    outcomes = [row.outcome for row in rows]
+    assert sum(one.added or 0 for one in hour) == len(outcomes) > 0
+    assert sum(one.greeted or 0 for one in hour) == outcomes.count(Outcome.SENT)
 
 
 def test_a_second_start_adds_nothing(installed: Services, stand_in: StandIn) -> None:
