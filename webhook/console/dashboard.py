@@ -18,11 +18,11 @@ from tasks.monitoring.queue_status import Reading
 from tasks.templates.model import Book
 from webhook import timeline
 from webhook.console import current, statistics_summary
-from webhook.console.failure_streak import failure_streak
 from webhook.console.layout import cut
 from webhook.console.panels import Panels
 from webhook.console.queue import Flow, QueueVerdict
 from webhook.console.queue import verdict as of_the_queue
+from webhook.console.recent_failures import recent_failures
 from webhook.console.statistics_summary import OutcomeCount
 from webhook.outcomes import BAD, OK, WARN
 
@@ -104,7 +104,7 @@ def show() -> str:
 def _flow() -> Flow:
     services, app = current.services(), current.app().name
     reading = services.queues.read()
-    return Flow(reading, 0, failure_streak(services.ledger, app), reading.calls.get(app))
+    return Flow(reading, 0, recent_failures(services.ledger, app), reading.calls.get(app))
 
 
 def _last_hour() -> OutcomeCount:

@@ -24,8 +24,8 @@ from tasks.rate_limits.limits import TOO_MANY
 from tasks.services import Services
 from tasks.visible_text import plain
 from webhook.console import current
-from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.links import here
+from webhook.console.recent_failures import recent_failures
 from webhook.durations import duration
 
 
@@ -96,11 +96,12 @@ class Pulse:
     def _look(self) -> State:
         try:
             reading = self._services.queues.read()
-            missed = max(failure_streak(self._services.ledger, name).missed for name in self._services.settings.apps)
+            apps = self._services.settings.apps
+            failing = any(recent_failures(self._services.ledger, name).message is not None for name in apps)
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
         refused = any(one.is_held and one.errcode == TOO_MANY for one in reading.calls.values())
-        if not reading.consuming or (reading.oldest or 0) > SLOW or missed >= FAILING or refused:
+        if not reading.consuming or (reading.oldest or 0) > SLOW or failing or refused:
             return State("bad", lazy_gettext("Trouble"))
         return State("ok", lazy_gettext("All well"))
 

@@ -24,8 +24,8 @@ from tasks.rate_limits.limits import TOO_MANY_AT_ONCE
 from tasks.storage import keys
 from webhook.console import current, figures, last_hour, statistics_summary
 from webhook.console.charts import Chart
-from webhook.console.failure_streak import FAILING, NONE, FailureStreak, failure_streak
 from webhook.console.panels import Panel, Panels
+from webhook.console.recent_failures import NONE, RecentFailures, recent_failures
 from webhook.durations import duration
 from webhook.outcomes import BAD, OK, UNKNOWN, WARN
 
@@ -37,14 +37,14 @@ LISTED = 20  # follow-ups shown
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The welcome queue. `rate`: customers added in the last minute, of all apps. `run`: the newest outcomes.
+    """The welcome queue. `rate`: customers added in the last minute, of all apps. `failures`: of the newest.
 
     calls: greetings of the app's corp, against WeCom's limits.
     """
 
     reading: Reading
     rate: int
-    run: FailureStreak = NONE
+    failures: RecentFailures = NONE
     calls: Status | None = None
 
 
@@ -96,9 +96,9 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
     if oldest > SLOW:
         headline = Message.of("Greetings are slow: the longest wait is %(time)s", time=duration(oldest))
         return QueueVerdict(WARN, headline, Message.of("The limit is %(n)s s", n=f"{window:.0f}"))
-    if flow.run.missed >= FAILING:
-        more = Message.of("The last %(n)s in a row were missed: %(why)s", n=flow.run.missed, why=flow.run.why)
-        return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), more)
+    failing = flow.failures.message
+    if failing is not None:
+        return QueueVerdict(BAD, Message.of("New customers are missing their greeting"), failing)
     if half is None:
         return QueueVerdict(OK, Message.of("Ready. Nobody has been greeted today yet"))
     return QueueVerdict(
@@ -170,7 +170,7 @@ def read_flow() -> Flow:
     now = services.ledger.now()
     rate = int(services.redis.zcount(keys.EVENTS, now - 60_000, "+inf"))
     reading, app = services.queues.read(), current.app().name
-    return Flow(reading, rate, failure_streak(services.ledger, app), reading.calls.get(app))
+    return Flow(reading, rate, recent_failures(services.ledger, app), reading.calls.get(app))
 
 
 @dataclass(frozen=True, slots=True)

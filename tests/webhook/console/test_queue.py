@@ -16,8 +16,8 @@ from tests.support.builders import in_words
 from tests.support.console import NAME, Browser, a_flow, at_the_limit, charts_of, text_of
 from tests.support.ledger import a_failed_follow_up, accepted, refused_for_its_limit, settled
 from tests.support.until import until
-from webhook.console.failure_streak import FAILING, failure_streak
 from webhook.console.queue import Flow, verdict
+from webhook.console.recent_failures import recent_failures
 
 
 @pytest.mark.parametrize(
@@ -205,19 +205,40 @@ def come(services: Services, *outcomes: str) -> None:
 
 def test_while_wecom_takes_nothing_no_page_says_that_all_is_well(browse: Browser, services: Services) -> None:
     services.redis.set(keys.CONSUMED, services.ledger.now())
-    come(services, "sent", *["failed"] * FAILING)
+    come(services, "sent", *["failed"] * 3)
     page = text_of(browse.get("/queue"))
     assert "New customers are missing their greeting" in page
-    assert f"The last {FAILING} in a row were missed: WeCom is busy (-1)" in page
+    assert "The last 3 in a row were missed: WeCom is busy (-1)" in page
     assert "Trouble" in page
     assert "All well" not in page
     assert "it is tried again" not in page  # a code that has died is not
 
 
-@pytest.mark.parametrize("outcomes", [["failed"] * 9 + ["sent"], ["sent", "failed", "failed"], ["stale"] * 9, []])
+def test_when_every_second_one_fails_no_page_says_that_all_is_well(browse: Browser, services: Services) -> None:
+    services.redis.set(keys.CONSUMED, services.ledger.now())
+    come(services, *["failed", "sent"] * 3)
+    page = text_of(browse.get("/queue"))
+    assert (
+        "New customers are missing their greeting 3 of the last 6 were missed; the latest: WeCom is busy (-1)" in page
+    )
+    assert "Trouble" in page
+    assert "All well" not in page
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [*["failed"] * 9, *["sent"] * 12],  # long ago
+        ["sent", "failed", "failed"],
+        ["failed", "sent", "failed", "sent"],  # of four
+        [*["failed", "sent", "sent"] * 6],
+        ["stale"] * 9,
+        [],
+    ],
+)
 def test_a_few_or_earlier_ones_are_no_trouble_now(services: Services, outcomes: list[str]) -> None:
     come(services, *outcomes)
-    assert failure_streak(services.ledger, "default").missed < FAILING
+    assert recent_failures(services.ledger, "default").message is None
 
 
 def test_a_pause_is_on_the_next_page_already(browse: Browser) -> None:
