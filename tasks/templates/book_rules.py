@@ -11,6 +11,18 @@ from tasks.templates.conditions import CUSTOMER_TYPES
 from tasks.templates.model import ALWAYS, Rule, Template, Variant, When
 from tasks.templates.problems import did_you_mean
 from tasks.templates.yaml_nodes import Nodes, T, line_of
+from tasks.templates.yaml_writer import Value, node_of
+
+
+def rule_from(value: Value) -> Rule | None:
+    """A rule given as a plain value, whatever templates there are; None if it is no rule."""
+    root = node_of([value])
+    nodes = Nodes(root)
+    uses = value.get("use", "") if isinstance(value, dict) else ""
+    names = [uses] if isinstance(uses, str) else [str(one) for one in uses]
+    templates = {name: Template(name, "") for name in names if name}
+    (rule,) = RuleReader(nodes, templates).listed(root)
+    return None if nodes.problems else rule
 
 
 class RuleReader:

@@ -46,6 +46,17 @@ class Directory:
                     return True
         return False if all(one in self.parents for one in own) else None
 
+    def all_of(self, user_id: str) -> frozenset[int] | None:
+        """Every department that `contains` a member; None when that is not known of each."""
+        own = self.members.get(user_id)
+        if own is None or self.parents is None or any(one not in self.parents for one in own):
+            return None
+        found = set(own)
+        for one in own:
+            while (one := self.parents.get(one, 0)) and one not in found:
+                found.add(one)
+        return frozenset(found)
+
 
 NOBODY_KNOWN = Directory(MappingProxyType({}))
 

@@ -1,7 +1,7 @@
 """What a draft would change for recent customers, and which of its rules are never reached. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -61,6 +61,12 @@ def compare(before: Book | None, after: Book, contacts: Iterable[tuple[str, Cont
     return Impact(total, tuple(different), unknown)
 
 
+def unnamed_states(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Counter[str]:
+    """State that no rule has a condition for → how many (id, contact) were added with it."""
+    asked = _Rules(book)
+    return Counter(one.state for _, one in contacts if one.state and not asked.names(one.state))
+
+
 def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
     """Count which rule of a book each (id, contact) gets."""
     total = unknown = 0
@@ -79,44 +85,81 @@ def hits(book: Book, contacts: Iterable[tuple[str, Contact]]) -> Hits:
     return Hits(total, rules, unknown, states)
 
 
+class _Rule:
+    """A rule, prepared for many contacts."""
+
+    def __init__(self, number: int, when: When) -> None:
+        self.number, self.when = number, when
+        self.members = frozenset(one.lower() for one in when.member)
+        self.states = frozenset(one for one in when.state if not _WILD & set(one))
+        self.patterns = [one for one in when.state if _WILD & set(one)]
+
+    def is_open_to(self, state: str) -> bool:
+        """Whether its condition for the State holds, or it has none."""
+        return not self.when.state or state in self.states or any(fnmatchcase(state, one) for one in self.patterns)
+
+
 class _Rules:
-    """The rules of a book, prepared for many contacts. None as the book: no rules."""
+    """The rules of a book, by member and by State: most rules are not for a contact. None as the book: no rules."""
 
     def __init__(self, book: Book | None) -> None:
-        self._rules = [
-            (number, rule.when, {one for one in rule.when.state if not _WILD & set(one)}, rule.when.state)
-            for number, rule in enumerate(book.rules if book else (), 1)
-        ]
-        self._open: dict[str, list[tuple[int, When]]] = {}  # State → rules that it may match, by number
+        self._of_members: dict[str, list[_Rule]] = {}
+        self._of_states: dict[str, list[_Rule]] = {}
+        self._others: list[_Rule] = []  # for all members, and for more than single States
+        self._states: set[str] = set()
+        self._patterns: set[str] = set()
+        for number, rule in enumerate(book.rules if book else (), 1):
+            one = _Rule(number, rule.when)
+            self._states |= one.states
+            self._patterns.update(one.patterns)
+            single = one.states if one.states and not one.patterns else ()
+            index = self._of_members if one.members else self._of_states
+            for value in one.members or single:
+                index.setdefault(value, []).append(one)
+            if not one.members and not single:
+                self._others.append(one)
+        self._open: dict[str, list[_Rule]] = {}  # State → rules for all members that are open to it, in order
+        self._departments: dict[tuple[str, int], frozenset[int] | None] = {}
 
     def winner(self, contact: Contact) -> int | None:
         """The number of the rule that a contact gets; 0: none. None: it depends on an unknown fact."""
-        for number, when in self._open_to(contact.state):
+        departments = self._departments_of(contact)
+        for one in self._open_to(contact):
+            if one.when.department and departments is not None and departments.isdisjoint(one.when.department):
+                continue
             known = True
-            for verdict in judge(when, contact):
+            for verdict in judge(one.when, contact):
                 if verdict.holds is False:
                     break
                 known = known and verdict.holds is not None
             else:
-                return number if known else None
+                return one.number if known else None
         return 0
 
     def names(self, state: str) -> bool:
         """Whether a rule has a condition for this State, and it holds."""
-        return any(when.state for _, when in self._open_to(state))
+        return state in self._states or any(fnmatchcase(state, one) for one in self._patterns)
 
-    def _open_to(self, state: str) -> list[tuple[int, When]]:
-        """The rules that a State may match, cached: States are few and rules many."""
+    def _open_to(self, contact: Contact) -> list[_Rule]:
+        """The rules that are open to a contact's State and member, in their order."""
+        state = contact.state
         found = self._open.get(state)
         if found is None:
-            found = self._open[state] = [
-                (number, when)
-                for number, when, plain, patterns in self._rules
-                if not patterns
-                or state in plain
-                or (len(plain) < len(patterns) and any(fnmatchcase(state, one) for one in patterns))
-            ]
-        return found
+            found = [*self._of_states.get(state, ()), *(one for one in self._others if one.is_open_to(state))]
+            self._open[state] = found = _in_order(found)
+        own = [one for one in self._of_members.get(contact.user_id.lower(), ()) if one.is_open_to(state)]
+        return _in_order([*own, *found]) if own else found
+
+    def _departments_of(self, contact: Contact) -> frozenset[int] | None:
+        """The departments that a member is in or below; None where that is not wholly known."""
+        key = contact.user_id, id(contact.directory)
+        if key not in self._departments:
+            self._departments[key] = contact.directory.all_of(contact.user_id)
+        return self._departments[key]
+
+
+def _in_order(rules: list[_Rule]) -> list[_Rule]:
+    return sorted(rules, key=lambda one: one.number)
 
 
 def _choice(book: Book | None, number: int, contact: Contact) -> Choice | None:
@@ -143,12 +186,27 @@ def shadowed(book: Book, directory: Directory = NOBODY_KNOWN) -> dict[int, int]:
     Finds only what can be proven from pairs of rules; a rule that is not in it may still be unreachable.
     """
     found = {}
-    for number, rule in enumerate(book.rules, 1):
-        for earlier, other in enumerate(book.rules[: number - 1], 1):
-            if covers(other.when, rule.when, directory):
-                found[number] = earlier
+    for number, when, earlier in _candidates(book):
+        for other in earlier:
+            if covers(other.when, when, directory):
+                found[number] = other.number
                 break
     return found
+
+
+def _candidates(book: Book) -> Iterator[tuple[int, When, list[_Rule]]]:
+    """(number, conditions, the earlier rules that may hold whenever it does, in order) of each rule."""
+    among: dict[str, list[_Rule]] = {}  # rules for single States or members, by each of these
+    wide: list[_Rule] = []
+    for number, rule in enumerate(book.rules, 1):
+        when, one = rule.when, _Rule(number, rule.when)
+        asked = [*when.state[:1], *(f"member:{user_id.lower()}" for user_id in when.member[:1])]
+        yield number, when, _in_order([*wide, *(other for value in asked for other in among.get(value, ()))])
+        single = one.states if one.states and not one.patterns else {f"member:{user_id}" for user_id in one.members}
+        for value in single:
+            among.setdefault(value, []).append(one)
+        if not single:
+            wide.append(one)
 
 
 def covers(wide: When, narrow: When, directory: Directory = NOBODY_KNOWN) -> bool:
@@ -192,9 +250,13 @@ def _below(department: int, top: int, directory: Directory) -> bool:
 
 def _pattern(wide: tuple[str, ...], narrow: str) -> bool:
     """Whether every State that `narrow` matches is certainly matched by one of the wide patterns."""
+    if narrow in wide:
+        return True
     plain = not _WILD & set(narrow)
     for pattern in wide:
-        if pattern == narrow or (plain and fnmatchcase(narrow, pattern)):
+        if not _WILD & set(pattern):
+            continue
+        if plain and fnmatchcase(narrow, pattern):
             return True
         beginning = pattern[:-1]
         if pattern.endswith("*") and not _WILD & set(beginning) and narrow.startswith(beginning):

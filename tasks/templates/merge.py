@@ -79,8 +79,7 @@ class _Picker:
 
 def _rules(picker: _Picker, original: Content, yours: Content, theirs: Content) -> list[Any]:
     """The rules of both sides, in an order that has the moves of both."""
-    mine, other = (merge_rules.keyed(original, side) for side in (yours, theirs))
-    before = dict(zip(merge_rules.own_keys(original), original.rules, strict=True))
+    before, mine, other = merge_rules.keyed(original, yours, theirs)
     sides = ((mine, yours), (other, theirs), (before, original))
     kept: dict[str, Any] = {}
     for key in _in_order(other, mine):
@@ -103,9 +102,12 @@ def _in_order(*named: Iterable[str]) -> Iterator[str]:
 
 def changed(before: Content, after: Content) -> Iterator[Part]:
     """The parts that differ; RULES once when any rule or their order does."""
+    replaced = any(after.files.get(path, one) != one for path, one in before.files.items())  # bytes below the same path
     for kind in (TEMPLATE, GROUP):
-        for name in _in_order(before.named(kind), after.named(kind)):
-            if before.digest(Part(kind, name)) != after.digest(Part(kind, name)):
-                yield Part(kind, name)
-    if [before.digest_of(rule) for rule in before.rules] != [after.digest_of(rule) for rule in after.rules]:
+        old, new = before.named(kind), after.named(kind)
+        for name in _in_order(old, new):
+            part = Part(kind, name)
+            if old.get(name) != new.get(name) or (replaced and before.digest(part) != after.digest(part)):
+                yield part
+    if before.rules != after.rules:
         yield RULES

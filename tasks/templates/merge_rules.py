@@ -13,23 +13,24 @@ from typing import Any
 from tasks.templates.edits import Content
 
 
-def keyed(original: Content, side: Content) -> dict[str, Any]:
-    """Key → rule of a side, in its order. A rule of the original has its digest as its key, a new one begins with +."""
-    keys = own_keys(original)
-    found = _matched(original, side)
-    new: dict[str, Any] = {}
-    for rule, number in zip(side.rules, found, strict=True):
-        key = keys[number] if number is not None else f"+{rule.get('name') or side.digest_of(rule)}"
-        new[_free(key, new)] = rule
-    return new
+def keyed(original: Content, *sides: Content) -> list[dict[str, Any]]:
+    """Key → rule of the original and of each side, in their order.
 
-
-def own_keys(content: Content) -> list[str]:
-    """The keys of the rules that two sides began from."""
-    keys: dict[str, None] = {}
-    for rule in content.rules:
-        keys[_free(content.digest_of(rule), keys)] = None
-    return list(keys)
+    A rule of the original has its digest as its key; the key of a new one begins with +.
+    """
+    digests = [original.digest_of(rule) for rule in original.rules]
+    before: dict[str, Any] = {}
+    for digest, rule in zip(digests, original.rules, strict=True):
+        before[_free(digest, before)] = rule
+    keys, lists = list(before), [before]
+    for side in sides:
+        own = [side.digest_of(rule) for rule in side.rules]
+        found: dict[str, Any] = {}
+        for rule, digest, number in zip(side.rules, own, _matched(original, digests, side, own), strict=True):
+            key = keys[number] if number is not None else f"+{rule.get('name') or digest}"
+            found[_free(key, found)] = rule
+        lists.append(found)
+    return lists
 
 
 def in_order(before: Sequence[str], yours: Sequence[str], theirs: Sequence[str], side: str = "") -> list[str] | None:
@@ -57,17 +58,16 @@ def moved(before: Iterable[str], after: Iterable[str]) -> list[str]:
 # ------------------------------------------------------------------------------------------------ matching
 
 
-def _matched(original: Content, side: Content) -> list[int | None]:
-    """For each rule of a side the number of the original's rule that it is; None for a new one."""
-    found: list[int | None] = [None] * len(side.rules)
+def _matched(original: Content, before: list[str], side: Content, after: list[str]) -> list[int | None]:
+    """For each rule of a side the number of the original's rule that it is; None for a new one. With their digests."""
+    found: list[int | None] = [None] * len(after)
     left = dict(enumerate(original.rules))
-    for same in (Content.digest_of, _name):
+    for old, new in ((before, after), (_names(original), _names(side))):
         waiting: dict[str, list[int]] = {}
-        for number, rule in left.items():
-            waiting.setdefault(same(original, rule), []).append(number)
-        for at, rule in enumerate(side.rules):
-            known = same(side, rule) if found[at] is None else ""
-            if known and waiting.get(known):
+        for number in left:
+            waiting.setdefault(old[number], []).append(number)
+        for at, known in enumerate(new):
+            if found[at] is None and known and waiting.get(known):
                 found[at] = number = waiting[known].pop(0)
                 del left[number]
     for at, rule in enumerate(side.rules):
@@ -79,8 +79,8 @@ def _matched(original: Content, side: Content) -> list[int | None]:
     return found
 
 
-def _name(_content: Content, rule: Any) -> str:
-    return str(rule.get("name", ""))
+def _names(content: Content) -> list[str]:
+    return [str(rule.get("name", "")) for rule in content.rules]
 
 
 def _beside(found: list[int | None], at: int) -> Iterable[int]:

@@ -49,7 +49,7 @@ def test_a_rule_from_its_form_to_the_customer_and_back(
 
     page.click("text=查看并发布")
     expect(page.locator(".effect")).to_have_text("过去 7 天的 3 位新客户里，2 位会收到不同的欢迎语")
-    page.locator("main summary").click()
+    page.locator("[aria-labelledby=impact] summary").click()
     expect(page.locator("tbody tr")).to_have_count(2)
     page.fill("#note", "活动上线")
     page.click("button:text-is('发布')")

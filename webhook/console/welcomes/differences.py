@@ -175,8 +175,9 @@ def _named(kind: str, before: Content, after: Content) -> Iterator[Change]:
 
 def _rules(before: Content, after: Content) -> Iterator[Change]:
     """Rules that came, went or changed, and those that stand elsewhere now."""
-    old = dict(zip(merge_rules.own_keys(before), before.rules, strict=True))
-    new = merge_rules.keyed(before, after)
+    if before.rules == after.rules:
+        return
+    old, new = merge_rules.keyed(before, after)
     labels = [
         {key: str(rule.get("name") or number) for number, (key, rule) in enumerate(found.items(), 1)}
         for found in (old, new)

@@ -1,7 +1,8 @@
 """Review and publish: what a draft changes, remarks, and who would have been greeted differently."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,23 +19,25 @@ from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import directory
 from tasks.messages import Message
 from tasks.templates.edits import RULE, TEMPLATE, Content, Part
-from tasks.templates.impact import Hits, compare, hits, shadowed
+from tasks.templates.impact import compare, shadowed, unnamed_states
 from tasks.templates.merge import ORDER, Clash
-from tasks.templates.merge_rules import keyed, moved, own_keys
+from tasks.templates.merge_rules import keyed, moved
 from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram, Rule
 from tasks.templates.problems import BookError
 from tasks.templates.render import needed
 from tasks.templates.yaml_writer import normal
 from webhook.console import current
-from webhook.console.welcomes.differences import differences, fields, flat, part_of, unseen
+from webhook.console.welcomes.change_groups import grouped
+from webhook.console.welcomes.differences import fields, flat, outline, part_of, unseen
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.media_status import standing
-from webhook.console.welcomes.rule_form import rule_of
+from webhook.console.welcomes.rule_form import rule_of, rules_in
 from webhook.console.welcomes.vocabulary import vocabulary
 from webhook.reason_texts import describe
 
 SHOWN = 50  # customers with another welcome, on one page
 CHANNELS = 5  # without a rule, in one warning
+NAMED = 5  # rules or welcomes of which one thing is to be said
 FILES = 5  # that WeCom refused, in one warning each
 NOTE_LIMIT = 200  # characters
 
@@ -112,18 +115,22 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
     latest = recent_adds(services.redis, app, current.zone())
     impact = compare(before, book, latest.contacts) if book and not behind else None  # not what would go live
     shown = impact.different[:SHOWN] if impact else ()
-    rules = [*(book.rules if book else ()), *(before.rules if before else ())]
+    origin = drafts.origin(draft) if behind else live.content
+    changes = outline(origin, draft.content)
+    groups = grouped(changes, request.args)
+    clashes = [shown_clash(clash) for clash in behind[1]] if behind else []
     return render_template(
         "welcomes/publish.html",
         draft=draft,
         live=live,
         revision=services.books.revision(app, live.base) if live.base else None,
         behind=behind,
-        clashes=[shown_clash(clash) for clash in behind[1]] if behind else [],
+        clashes=clashes,
         chosen=chosen or {},
-        unseen=unseen(drafts.origin(draft), draft.content, live.content) if behind else (),
-        changes=differences(drafts.origin(draft) if behind else live.content, draft.content),
-        remarks=list(_remarks(draft, book, hits(book, latest.contacts))) if book else [],
+        unseen=unseen(origin, draft.content, live.content) if behind else (),
+        changes=len(changes),
+        groups=groups,
+        remarks=list(_remarks(draft, book, unnamed_states(book, latest.contacts))) if book else [],
         impact=impact,
         rows=shown,
         members=member_names({one.contact.user_id for one in shown}),
@@ -133,27 +140,40 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
         note=note,
         why=why,
         rule_of=rule_of,
-        names=names_of(rules),
+        names=names_of([*rules_in(groups), *_clashing(clashes)]),
     )
 
 
-def _remarks(draft: Draft, book: Book, found: Hits) -> Iterator[Remark]:
+def _clashing(clashes: Iterable[Mapping[str, Any]]) -> Iterator[Rule]:
+    """The rules in clashes as `shown_clash` has them."""
+    for clash in clashes:
+        for side in ("yours", "theirs", "original"):
+            moved_rules = [rule for _number, rule in clash.get("order", {}).get(side, ())]
+            yield from (rule for rule in (*moved_rules, clash.get("rules", {}).get(side)) if rule is not None)
+
+
+def _remarks(draft: Draft, book: Book, states: Counter[str]) -> Iterator[Remark]:
     """Remarks before publishing. A draft is always valid, so its lengths and links are right."""
     yield Remark("ok", Message.of("Lengths, attachments, links and rules are within WeCom's limits"))
     yield from _media(draft, book)
     members = {one for rule in book.rules for one in rule.when.member}
-    for number, other in shadowed(book, directory(current.services().redis, draft.app, members)).items():
+    hidden = shadowed(book, directory(current.services().redis, draft.app, members))
+    for number, other in list(hidden.items())[:NAMED]:
         labels = {"rule": _label(book, number), "other": _label(book, other)}
         yield Remark(
             "warn", Message.of("Rule %(rule)s is never reached: rule %(other)s always matches first", **labels)
         )
+    if len(hidden) > NAMED:
+        yield Remark("warn", Message.of("%(n)s more rules are never reached", n=len(hidden) - NAMED))
     used = {variant.template for rule in book.rules for variant in rule.variants}
     if all(not rule.when.always for rule in book.rules):
         used.add(DEFAULT)
-    for name in book.templates:
-        if name not in used:
-            yield Remark("warn", Message.of("Welcome “%(name)s” is used by no rule", name=name))
-    for state, count in found.states.most_common(CHANNELS):
+    unused = [name for name in book.templates if name not in used]
+    for name in unused[:NAMED]:
+        yield Remark("warn", Message.of("Welcome “%(name)s” is used by no rule", name=name))
+    if len(unused) > NAMED:
+        yield Remark("warn", Message.of("%(n)s more welcomes are used by no rule", n=len(unused) - NAMED))
+    for state, count in states.most_common(CHANNELS):
         words = Message.of(
             "Channel %(state)s has no rule of its own; %(count)s new customers came through it in %(days)s days",
             state=state,
@@ -236,7 +256,6 @@ def shown_clash(clash: Clash) -> dict[str, Any]:
 def _reordered(clash: Clash, rules: Any) -> list[tuple[int, Rule | None]]:
     """(number, rule) of the rules that either side moved, in the order of one side."""
     before, *sides = (Content(normal({"rules": one})) for one in (clash.original, clash.yours, clash.theirs))
-    keys = [list(keyed(before, side)) for side in sides]
-    touched = {key for one in keys for key in moved(own_keys(before), one)}
-    shown = keyed(before, Content(normal({"rules": rules})))
+    began, *others, shown = keyed(before, *sides, Content(normal({"rules": rules})))
+    touched = {key for one in others for key in moved(began, one)}
     return [(number, rule_of(rule)) for number, (key, rule) in enumerate(shown.items(), 1) if key in touched]

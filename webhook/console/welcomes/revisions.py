@@ -21,9 +21,10 @@ from tasks.templates.media_kind import MB
 from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import values_of
 from webhook.console import current
-from webhook.console.welcomes.differences import count, differences, outline
+from webhook.console.welcomes.change_groups import grouped
+from webhook.console.welcomes.differences import count, outline
 from webhook.console.welcomes.lookups import names_of
-from webhook.console.welcomes.rule_form import rule_of
+from webhook.console.welcomes.rule_form import rule_of, rules_in
 from webhook.console.welcomes.vocabulary import vocabulary
 
 PAGE = 10  # revisions on one page: each is compared with the one before it
@@ -70,10 +71,8 @@ def revision(number: int) -> str:
     if stored is None or after is None:
         abort(404)
     source, about = stored
-    changes = differences(before, after) if before is not None else None
-    rules = [
-        rule_of(value) for change in changes or () if change.kind == "rule" for value in (change.before, change.after)
-    ]
+    changes = outline(before, after) if before is not None else None
+    groups = grouped(changes or (), request.args)
     draft = current.services().drafts.get(current.app().name)
     return render_template(
         "welcomes/revision.html",
@@ -83,10 +82,11 @@ def revision(number: int) -> str:
         against=against,
         current=newest,
         changes=changes,
+        groups=groups,
         back=count(_content(newest) or after, after) if newest != number else 0,
         source=source,
         rule_of=rule_of,
-        names=names_of([rule for rule in rules if rule]),
+        names=names_of(rules_in(groups)),
     )
 
 

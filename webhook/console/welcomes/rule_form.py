@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
 from tasks.messages import Message, reason
-from tasks.templates import book as book_file
 from tasks.templates import scalars
+from tasks.templates.book_rules import rule_from
 from tasks.templates.conditions import WEEKDAYS
-from tasks.templates.edits import used
+from tasks.templates.edits import RULE, used
 from tasks.templates.model import Rule
-from tasks.templates.problems import BookError, Problem
-from tasks.templates.yaml_writer import Value, dumped, normal
+from tasks.templates.problems import Problem
+from tasks.templates.yaml_writer import Value
+from webhook.console.welcomes.change_groups import ChangeGroup
 
 BLANK = 1  # empty rows below those that are filled
 MOST_ROWS = 50  # of a list in one form
@@ -141,21 +141,16 @@ class RuleForm:
         return [f"{100 * weight / total:.0f}" if total and len(weights) > 1 else "" for weight in weights]
 
 
-@lru_cache(maxsize=256)
-def _rule(source: str) -> Rule | None:
-    try:
-        return book_file.read(source).rules[0]
-    except BookError:
-        return None
-
-
 def rule_of(value: Any) -> Rule | None:
     """A rule's plain value as a book reads it; None if it is none."""
-    if not isinstance(value, dict):
-        return None
-    templates = {name: {"text": "-"} for name in used(value)}
-    rest = {"use": next(iter(templates), "-")}
-    return _rule(dumped(normal({"templates": templates, "rules": [value, rest]})))
+    return rule_from(value) if isinstance(value, dict) else None
+
+
+def rules_in(groups: Iterable[ChangeGroup]) -> list[Rule]:
+    """The rules that changes show, before and after."""
+    changes = [one for group in groups for one in group.shown if one.kind == RULE]
+    found = (rule_of(value) for one in changes for value in (one.before, one.after))
+    return [rule for rule in found if rule is not None]
 
 
 def _listed(value: Any) -> list[str]:

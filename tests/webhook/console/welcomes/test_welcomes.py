@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.books.draft_store import Drafts
+from tasks.books.files import Bundle
 from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
@@ -338,6 +339,24 @@ def test_rules_that_both_sides_changed_are_chosen_one_by_one_and_the_order_apart
     rules = drafts.working("default").book().rules
     assert [rule.name for rule in rules] == ["douyin", "night", ""]
     assert str(rules[1].when.hours[0]) == "22:00-08:30"
+
+
+def test_many_changes_are_summed_up_and_paged_below_the_button(operator: Browser, drafts: Drafts) -> None:
+    more = "".join(f"  t{number:02d}: {{text: hello}}\n" for number in range(25))
+    rules = "".join(f"  - {{name: r{number:02d}, when: {{state: s{number}}}, use: t00}}\n" for number in range(30))
+    source = BOOK.replace("rules:\n", more + "rules:\n" + rules).replace("您好", "你好")
+    drafts.replace("default", Bundle(source), "li", 0)
+    page = operator.get("/welcomes/publish")
+    said = text_of(page)
+    assert "Changes 56 parts" in said
+    assert "Welcomes 1 changed · 25 new" in said
+    assert "Rules 30 new" in said
+    assert "t20" not in said  # nothing in full before it is asked for
+    assert said.index("Publish From the next customer on") < said.index("Changes 56 parts")
+    said = text_of(operator.get("/welcomes/publish?rule=2"))
+    assert "21 to 30 of 30" in said
+    assert ("r19" in said, "r20" in said, "t20" in said) == (False, True, False)
+    assert "19 more welcomes are used by no rule" in said
 
 
 # ------------------------------------------------------------------------------------------------ going back
