@@ -1,6 +1,7 @@
-"""Every page of the console, in both languages, wide and narrow, with and without JavaScript."""
+"""Every page of the console, in both languages and colour schemes, wide and narrow, with and without JavaScript."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,6 +13,7 @@ from tests.support.console import pages_of
 from tests.support.samples import QUERIES, arguments, fill
 from webhook import create_app
 
+Scheme = Literal["light", "dark"]
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
 
@@ -23,19 +25,22 @@ def addresses(services: Services) -> list[str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("language", "width", "script", "axe"),
+    ("language", "width", "script", "scheme", "axe"),
     [
-        ("zh_Hans", 1280, True, True),
-        ("en", 1280, True, False),
-        ("zh_Hans", 390, True, False),
-        ("en", 320, True, True),
-        ("zh_Hans", 320, False, False),
-        ("en", 390, False, False),
+        ("zh_Hans", 1280, True, "light", True),
+        ("en", 1280, True, "dark", False),
+        ("zh_Hans", 390, True, "light", False),
+        ("en", 320, True, "dark", True),
+        ("zh_Hans", 320, False, "dark", False),
+        ("en", 390, False, "light", False),
     ],
 )
-def test_every_page(services: Services, visit: Visit, language: str, width: int, script: bool, axe: bool) -> None:
+def test_every_page(
+    services: Services, visit: Visit, language: str, width: int, script: bool, scheme: Scheme, axe: bool
+) -> None:
     fill(services)
     page = visit("/", language, width, script)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # a colour on its way is no colour
     base = page.url.rstrip("/")
     foreign: list[str] = []
     page.on(

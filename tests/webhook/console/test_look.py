@@ -9,7 +9,10 @@ import pytest
 from tests.support.icons import CONSOLE, LICENCE, SPRITE, drawn, named
 
 CSS = (CONSOLE / "static" / "console.css").read_text("utf-8")
-STYLES = sorted((CONSOLE / "static").glob("*.css"), key=str)
+SHEETS = [
+    sheet for sheet in (CONSOLE / "static").glob("*.css") if sheet.name != "console.css" and ".min." not in sheet.name
+]
+RAW = re.compile(r"#[0-9a-fA-F]{3,8}\b(?=[;, )])|\b(?:rgba?|hsla?)\(")
 LIGHT, DARK = (
     dict(re.findall(r"(--[a-z0-9-]+): (#[0-9a-f]{3,6});", block))
     for block in re.findall(r":root \{\n(.*?)\n {2,4}\}", CSS, re.DOTALL)[:2]
@@ -113,6 +116,12 @@ def test_series_are_told_apart(colours: dict[str, str], eyes: tuple[Three, ...])
 
 def test_the_dark_scheme_has_every_colour_of_the_light_one():
     assert LIGHT.keys() == DARK.keys()
+
+
+def test_a_page_of_its_own_colours_has_none():
+    """A colour that is no token is not measured, and stays as it is in the dark: as a phone and a QR code do."""
+    raw = {sheet.name: RAW.findall(sheet.read_text("utf-8")) for sheet in SHEETS}
+    assert {name: found for name, found in raw.items() if found and name != "phone.css"} == {"setup.css": ["#fff"] * 2}
 
 
 def test_every_icon_that_is_named_is_drawn_and_no_other():
