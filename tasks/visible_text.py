@@ -7,6 +7,7 @@ Unicode: chapter 23 (special areas and format characters), UAX 9 (bidirectional)
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
 
 _BLANK = frozenset(  # letters, symbols and marks by their category, that show nothing; spaces are found by isspace
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\U00016fe4\U0001d159"
@@ -50,6 +51,32 @@ def trimmed(text: str) -> str:
     while end > start and (_is_blank(text[end - 1]) or _joins_nothing(text, end - 1)):
         end -= 1
     return text[start:end] if any(_shows(one) for one in text[start:end]) else ""
+
+
+def head(text: str, most: int, size: Callable[[str], int] = len) -> str:
+    """The beginning of a text, of at most `most` by `size`, without half of what a reader takes for one character.
+
+    Emoji that are joined, flags, tones of skin, marks and their letters stay whole (UAX 29). Only where the first of
+    them is larger than `most` by itself, it is cut.
+
+    >>> head("👨\u200d👩\u200d👧李四", 6), head("👨\u200d👩\u200d👧李四", 3) == "👨\u200d👩"
+    ('👨\u200d👩\u200d👧李', True)
+    """
+    if size(text) <= most:
+        return text
+    from wcwidth import iter_graphemes  # few processes cut anything, and it takes 5 ms
+
+    return _filled(iter_graphemes(text), most, size) or _filled(text, most, size)
+
+
+def _filled(pieces: Iterable[str], most: int, size: Callable[[str], int]) -> str:
+    kept, room = [], most
+    for piece in pieces:
+        room -= size(piece)
+        if room < 0:
+            break
+        kept.append(piece)
+    return "".join(kept)
 
 
 def shows(text: str) -> bool:

@@ -36,7 +36,7 @@ from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
 from tasks.templates.problems import BookError
-from tasks.visible_text import plain, trimmed
+from tasks.visible_text import head, plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, InvalidRequest, Limited, NoAnswer, Unanswered, may_pass
 from tasks.wecom.members import is_same_member
@@ -188,7 +188,7 @@ def safe_name(name: str) -> str:
 
     A text message shows `<a href>` as a link (doc 90236), and customers choose their names.
     """
-    return trimmed(plain(name).replace("<", "＜").replace(">", "＞")[:32])
+    return trimmed(head(plain(name).replace("<", "＜").replace(">", "＞"), 32))
 
 
 def local_time(at: float, now: datetime) -> str:

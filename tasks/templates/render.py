@@ -30,7 +30,7 @@ from tasks.templates.model import (
     source,
 )
 from tasks.templates.problems import did_you_mean
-from tasks.visible_text import plain, trimmed
+from tasks.visible_text import head, plain, trimmed
 from tasks.wecom.message_limits import REMARK
 
 CUSTOMER_CHARACTERS = 32
@@ -130,8 +130,8 @@ def cut(name: str, value: str) -> str:
     """
     value = plain(value)
     if name == "customer":
-        return trimmed(value[:CUSTOMER_CHARACTERS])
-    return trimmed(value.encode()[:VALUE_BYTES].decode(errors="ignore"))
+        return trimmed(head(value, CUSTOMER_CHARACTERS))
+    return trimmed(head(value, VALUE_BYTES, lambda text: len(text.encode())))
 
 
 def longest(text: str) -> int:
@@ -164,7 +164,7 @@ def looks_like_placeholder(text: str) -> str | None:
 
 def remark(template: Template, values: Mapping[str, str]) -> str:
     """A template's remark, cut to WeCom's 20 characters; "" when there is none, or nothing of it shows. Doc 92115."""
-    return trimmed(fill(template.then.remark, values).strip()[: REMARK.most])
+    return trimmed(head(fill(template.then.remark, values).strip(), REMARK.most))
 
 
 # ------------------------------------------------------------------------------------------------ attachments

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.visible_text import plain, shows, trimmed
+from tasks.visible_text import head, plain, shows, trimmed
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u206a\u206f"
 
@@ -138,3 +138,33 @@ def test_a_cut_name_shows_something_or_is_none(name: str, at: int) -> None:
     kept = trimmed(plain(name)[:at])
     assert kept == "" or shows(kept)
     assert trimmed(kept) == kept
+
+
+# ------------------------------------------------------------------------------------------------ what is cut
+
+WHOLE = (  # what a reader takes for one character
+    *("a", "李", "😀", "é", "e\u0301", "한", "각", "नि", " ", "\u3000"),
+    *("👨\u200d👩\u200d👧\u200d👦", "🇨🇳", "👍🏽", "❤\ufe0f", "1\ufe0f\u20e3", "👩🏿\u200d🚀"),
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+)
+
+
+@given(st.lists(st.sampled_from(WHOLE), max_size=20), st.integers(1, 60))
+def test_a_text_is_cut_between_characters_as_readers_see_them(pieces: list[str], most: int) -> None:
+    kept, whole = head("".join(pieces), most), ""
+    for piece in pieces:
+        if len(whole + piece) > most:
+            break
+        whole += piece
+    assert kept == whole or (whole == "" and pieces and kept == pieces[0][:most])
+
+
+@given(st.text(max_size=80), st.integers(0, 40))
+def test_what_is_cut_fits_and_is_the_beginning(text: str, most: int) -> None:
+    assert len(head(text, most)) <= most
+    assert text.startswith(head(text, most))
+    assert len(head(text, most, lambda part: len(part.encode("utf-8", "replace"))).encode("utf-8", "replace")) <= most
+
+
+def test_a_letter_with_more_marks_than_there_is_room_for_keeps_the_first_ones() -> None:
+    assert head("e" + "\u0301" * 4000, 32) == "e" + "\u0301" * 31

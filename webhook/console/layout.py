@@ -1,6 +1,7 @@
 """What all pages share: the selected app, navigation, the system's state, times in words."""
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from tasks.ledger.pauses import WELCOME, Pause
 from tasks.lifeboat.lifeboat import Status
 from tasks.rate_limits.limits import TOO_MANY
 from tasks.services import Services
-from tasks.visible_text import plain
+from tasks.visible_text import head, plain
 from webhook.console import current
 from webhook.console.links import here
 from webhook.console.recent_failures import recent_failures
@@ -59,6 +60,7 @@ WITHIN = dict.fromkeys(("rules", "editor", "media", "groups", "publishing", "rev
     "system": "setup",
 }
 SLOW = 5.0  # seconds in the queue from which something is wrong
+_LINE_ENDS = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+|\t")
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages
 
 
@@ -214,9 +216,12 @@ def _in_words(at: datetime, today: date) -> str:
 
 
 def cut(text: str, most: int = 40) -> str:
-    """A name for lists: without what turns or hides its neighbours, shortened with … if it is long."""
-    clean = plain(text)
-    return clean if len(clean) <= most else clean[: most - 1] + "…"
+    """A text for lists, on one line: without what turns or hides its neighbours, shortened with … if it is long.
+
+    An end of a line is a blank; blanks inside, full-width ones too, stay as they are.
+    """
+    clean = plain(_LINE_ENDS.sub(" ", text))
+    return clean if len(clean) <= most else head(clean, most - 1).rstrip() + "…"
 
 
 def _versions(folder: Path) -> dict[str, str]:

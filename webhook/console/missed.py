@@ -23,6 +23,7 @@ from tasks.missed.reminders import Report, reminder_status
 from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
 from webhook.console import current
+from webhook.console.layout import cut
 from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
 from webhook.outcomes import NAMES
@@ -314,5 +315,5 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
 
 def _list(names: Sequence[str], most: int = 5) -> str:
     """Some names, and how many more."""
-    shown = str(_(", ")).join(name[:40] for name in names[:most])
+    shown = str(_(", ")).join(cut(name) for name in names[:most])
     return shown if len(names) <= most else str(_("%(names)s and %(n)s more", names=shown, n=len(names) - most))

@@ -109,11 +109,14 @@ def test_a_name_that_shows_nothing_gives_the_fallback_and_no_remark(name: str) -
     assert remark(Template("default", "x", then=FollowUp(remark="{customer|客户}")), values) == "客户"
 
 
-def test_a_name_that_is_cut_leaves_no_joiner_behind() -> None:
-    assert cut("customer", "x" * 30 + "👩\u200d👧") == "x" * 30 + "👩"
-    assert remark(
-        Template("default", "x", then=FollowUp(remark="{customer}")), {"customer": "x" * 18 + "👩\u200d👧"}
-    ) == ("x" * 18 + "👩")
+def test_a_name_is_cut_before_joined_emoji_and_not_inside_of_them() -> None:
+    assert cut("customer", "x" * 30 + "👩\u200d👧") == "x" * 30
+    assert cut("customer", "x" * 29 + "👩\u200d👧") == "x" * 29 + "👩\u200d👧"
+    assert cut("member", "x" * 60 + "🇨🇳") == "x" * 60
+    assert (
+        remark(Template("default", "x", then=FollowUp(remark="{customer}")), {"customer": "x" * 18 + "👩\u200d👧"})
+        == "x" * 18
+    )
 
 
 def test_a_blank_beginning_takes_no_room_from_the_name() -> None:
