@@ -113,6 +113,120 @@ def test_a_chip_writes_at_the_end_or_where_the_caret_is(visit: Visit) -> None:
     assert page.input_value("#text") == "{time}" + before[2:] + "{date}"
 
 
+CHIPS = """() => [...document.querySelectorAll(".word-chip")].map((chip) => ({
+    shown: chip.dataset.label, box: chip.getBoundingClientRect().toJSON() }))"""
+
+
+def chips(page: Page) -> list[str]:
+    return [chip["shown"] for chip in page.evaluate(CHIPS)]
+
+
+def choose(page: Page, number: int) -> None:
+    """Press on a chip, which lies over the text."""
+    box = page.evaluate(CHIPS)[number]["box"]
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def test_placeholders_are_chips_with_their_names(visit: Visit) -> None:
+    page = visit(EDIT)
+    page.fill("#text", "{customer|朋友}您好，{{不是}} {custmer} {date}，我是{member}")
+    assert chips(page) == ["客户昵称 | 朋友", "日期", "成员姓名"]
+    choose(page, 0)
+    panel = page.locator("#fallback")
+    expect(panel).to_contain_text("客户昵称")
+    page.fill("#fallback-words", "尊敬的客户")
+    assert page.input_value("#text").startswith("{customer|尊敬的客户}您好")
+    expect(page.locator(".sample-nameless .phone-text")).to_contain_text("尊敬的客户您好")
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_be_focused()
+    expect(panel).to_be_hidden()
+    page.keyboard.type("！")
+    assert page.input_value("#text").startswith("{customer|尊敬的客户}！您好")
+    choose(page, 1)
+    expect(panel.get_by_label("没有")).to_be_hidden()  # a date is always known
+    panel.get_by_role("button", name="移除").click()
+    assert chips(page) == ["客户昵称 | 尊敬的客户", "成员姓名"]
+    page.keyboard.press("Control+z")
+    assert chips(page) == ["客户昵称 | 尊敬的客户", "日期", "成员姓名"]
+
+
+def test_a_chip_is_one_thing_to_the_keyboard(visit: Visit) -> None:
+    page = visit(EDIT, language="en")
+    page.fill("#text", "a{customer}b")
+    page.locator("#text").evaluate("text => text.setSelectionRange(0, 0)")
+    where = "[document.querySelector('#text').selectionStart, document.querySelector('#text').selectionEnd]"
+    for key, place in [("Right", [1, 1]), ("Right", [1, 11]), ("Right", [11, 11]), ("Left", [1, 11]), ("Left", [1, 1])]:
+        page.keyboard.press(f"Arrow{key}")
+        page.wait_for_function(f"place => JSON.stringify({where}) === JSON.stringify(place)", arg=place)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#fallback")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator("#fallback-words")).to_be_focused()
+    page.keyboard.type("you")
+    page.keyboard.press("Escape")
+    assert page.input_value("#text") == "a{customer|you}b"
+    page.keyboard.press("Backspace")
+    assert page.input_value("#text") == "ab"
+    page.keyboard.press("Control+z")
+    assert page.input_value("#text") == "a{customer|you}b"
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Delete")
+    assert page.input_value("#text") == "ab"
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_chips_lie_where_the_words_are(visit: Visit, width: int) -> None:
+    """Whatever is written around them, beside a scroll bar too: what lies under a chip's middle is its placeholder."""
+    page = visit(EDIT, width=width)
+    lines = ["您好{customer|朋友}，欢迎来到{department}！🌸" * 3, "  a b  c {member}", "", "{state}" * 9, "长" * 50] * 6
+    page.fill("#text", "\n".join(lines))
+    assert len(chips(page)) == 6 * 16
+    tall = "text => text.scrollHeight > text.clientHeight && text.clientWidth < text.offsetWidth"
+    for top in (0, 10_000):
+        page.locator("#text").evaluate("(text, top) => { text.scrollTop = top; }", top)
+        box = page.locator("#text").bounding_box()
+        assert box
+        seen = [
+            one
+            for one in page.evaluate(CHIPS)
+            if one["shown"] and box["y"] + 8 < one["box"]["y"] < box["y"] + box["height"] - 40
+        ]
+        for one in (seen[0], seen[-1]):
+            middle = (one["box"]["x"] + one["box"]["width"] / 2, one["box"]["y"] + one["box"]["height"] / 2)
+            page.mouse.click(*middle)
+            picked = page.locator("#text").evaluate("text => text.value.slice(text.selectionStart, text.selectionEnd)")
+            names = {
+                "客户昵称 | 朋友": "{customer|朋友}",
+                "部门": "{department}",
+                "成员姓名": "{member}",
+                "渠道": "{state}",
+            }
+            assert picked == names[one["shown"]]
+            page.keyboard.press("Escape")
+    assert page.locator("#text").evaluate(tall) or width == 1280
+
+
+def test_an_input_method_writes_between_chips(visit: Visit, drafts: Drafts) -> None:
+    page = visit(EDIT)
+    page.fill("#text", "{customer}{member}")
+    page.locator("#text").evaluate("text => text.setSelectionRange(10, 10)")
+    typing = page.context.new_cdp_session(page)
+    typing.send("Input.imeSetComposition", {"text": "nihao", "selectionStart": 5, "selectionEnd": 5})
+    assert page.input_value("#text") == "{customer}nihao{member}"
+    first, second = (one["box"] for one in page.evaluate(CHIPS))
+    assert second["x"] > first["x"] + first["width"] + 20  # it makes room while one types
+    typing.send("Input.insertText", {"text": "你好"})
+    assert page.input_value("#text") == "{customer}你好{member}"
+    page.keyboard.press("Backspace")
+    assert page.input_value("#text") == "{customer}你{member}"
+    page.click("[data-as-written]")
+    expect(page.locator(".words-mirror")).to_be_hidden()
+    page.click(".editor-bar .primary")
+    saved(page)
+    assert value(drafts)["text"] == "{customer}你{member}"
+
+
 def test_a_slow_preview_never_replaces_a_newer_one(visit: Visit) -> None:
     page = visit(EDIT)
     held: list[Route] = []
