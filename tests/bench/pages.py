@@ -55,7 +55,7 @@ def lists(today: date) -> Mapping[str, str]:
 
 
 def measure() -> list[PageCost]:
-    """The cost of each page, in some three minutes. Raises SystemDidNotRun."""
+    """The cost of each page, in some two minutes. Raises SystemDidNotRun."""
     little, much = costs(LITTLE), costs(MUCH)
     return [PageCost(title, little[title], much[title]) for title in little]
 
