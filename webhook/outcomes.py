@@ -39,6 +39,11 @@ TONES: Mapping[str, str] = {
     "no_code": WARN,
     "rehearsed": PLAIN,
 }  # the rest, MISSED: BAD
+_ANSWERED: Mapping[int, str] = {  # `failed`: WeCom's errcode to the end → its name; it was reached
+    -1: "WeCom busy",
+    45009: "Rate limit",
+    45033: "Rate limit",
+}
 STEPS: Mapping[str, str] = {  # kind of a timeline's bar → its name
     timeline.QUEUE: "In the queue",
     timeline.CHOICE: "Choosing the welcome",
@@ -99,6 +104,13 @@ _LATE_OTHERWISE = (
     "Not sent: the limit of %(window)s s was over before the first try",
     "The longest step took %(took)s s.",
 )
+
+
+def name(outcome: str | None, errcode: int | None = None) -> str:
+    """The name of an outcome for people; None: in progress. errcode: WeCom's, for an outcome that it had a part in."""
+    if outcome == "failed" and errcode is not None:
+        return _ANSWERED.get(errcode, "Refused by WeCom")
+    return NAMES.get(outcome or "open", str(outcome))
 
 
 def outcome_text(delivery: Delivery, window: float, now: float | None = None) -> OutcomeText:
@@ -273,13 +285,16 @@ def _refused(delivery: Delivery, now: float | None, window: float) -> Words:
 
 
 def _failed(delivery: Delivery, now: float | None, window: float) -> Words:
-    values = {"window": f"{window:g}", "n": delivery.attempts}
-    yield Message("Not sent: WeCom could not be reached within %(window)s s (tries: %(n)s)", values)
-    for attempt in delivery.tries[-1:]:
-        yield Message("The last try: %(why)s.", {"why": answered(attempt)})
-    if delivery.errcode is not None:
-        yield what_to_do(delivery.errcode, delivery.reason)
+    values: dict[str, object] = {"window": f"{window:g}", "n": delivery.attempts}
+    code = delivery.errcode
+    if code is not None:  # WeCom was reached, and took it to the last try for no
+        values |= {"why": errcode(code, errmsg_of(delivery.reason))[0], "code": code}
+        yield Message("Not sent within %(window)s s: %(why)s (%(code)s), tries: %(n)s", values)
+        yield what_to_do(code, delivery.reason)
     else:
+        yield Message("Not sent: WeCom could not be reached within %(window)s s (tries: %(n)s)", values)
+        for attempt in delivery.tries[-1:]:
+            yield Message("The last try: %(why)s.", {"why": answered(attempt)})
         yield Message("Is the network or WeCom down? Check in Set-up.")
     yield from _troubles(delivery)
     yield BY_HAND

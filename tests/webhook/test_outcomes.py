@@ -145,6 +145,11 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
         "The last try: no answer in time.",
     ),
     (became("failed", errcode=45009, reason=answered(45009, "x"), attempts=3), "bad", "it recovers by itself"),
+    (
+        became("failed", errcode=45009, reason=answered(45009, "x"), attempts=3),
+        "bad",
+        "Not sent within 20 s: too many calls (45009), tries: 3",
+    ),
     (became("dead", claims=5), "bad", "stopped midway again and again (times: 4)"),
     (became("rehearsed", steps={"started": 3, "prepared": 180}), "plain", "everything but the send, in 0.2 s"),
     (became("rehearsed"), "plain", "Nothing was sent"),

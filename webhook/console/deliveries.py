@@ -73,7 +73,7 @@ class Line:
 
 blueprint = Blueprint("deliveries", __name__)
 blueprint.app_template_filter("seconds")(lambda ms: durations.seconds(ms / 1000))
-blueprint.app_template_global("outcome_name")(lambda outcome: _(NAMES.get(outcome or "open", str(outcome))))
+blueprint.app_template_global("outcome_name")(lambda outcome, errcode=None: _(outcomes.name(outcome, errcode)))
 blueprint.app_template_global("outcome_tone")(lambda outcome: TONES.get(outcome or "open", BAD))
 
 
@@ -297,7 +297,7 @@ def _cells(row: Delivery, settings: Settings) -> list[object]:
     numbers = (row.revision, row.attempts, row.redeliveries, row.errcode)
     return [
         at.strftime("%Y-%m-%d %H:%M:%S"),
-        _(NAMES.get(row.outcome or "open", str(row.outcome))),
+        _(outcomes.name(row.outcome, row.errcode)),
         translate(outcomes.outcome_text(row, settings.window).headline, _),
         "" if took is None else took,
         *(row.user_id, row.external_user_id, row.state, row.template, row.rule, row.variant),

@@ -22,11 +22,11 @@ from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.reminders import Report, reminder_status
 from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
+from webhook import outcomes
 from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
-from webhook.outcomes import NAMES
 from webhook.reason_texts import describe
 
 TABS = ("todo", "done", "unsure", "no_code")
@@ -257,7 +257,7 @@ def _tabs(todo: int, done: int, became: dict[str, int]) -> list[tuple[str, str, 
 def _groups(rows: Sequence[Delivery]) -> list[Group]:
     return [
         Group(
-            name=_(NAMES.get(cause.outcome, cause.outcome)),
+            name=_(outcomes.name(cause.outcome, cause.errcode)),
             cure=" ".join(translate(one, _) for one in cure_of(cause)),
             rows=members,
         )

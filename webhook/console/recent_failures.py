@@ -7,7 +7,7 @@ from itertools import takewhile
 from tasks.ledger.delivery import GREETED, MISSED, Delivery
 from tasks.ledger.ledger import Ledger
 from tasks.messages import Message
-from webhook.outcomes import NAMES, note
+from webhook.outcomes import name, note
 
 IN_A_ROW = 3  # missed in a row from which something is wrong
 SHARE, OF = 0.5, 6  # missed of the newest from which something is wrong, where there are so many
@@ -52,4 +52,4 @@ def judged(rows: Sequence[Delivery]) -> RecentFailures:
         return RecentFailures(looked=len(rows))
     in_a_row = len(list(takewhile(lambda one: one.outcome in MISSED, rows)))
     latest = missed[0]
-    return RecentFailures(in_a_row, len(missed), len(rows), note(latest) or Message(NAMES[latest.outcome or "open"]))
+    return RecentFailures(in_a_row, len(missed), len(rows), note(latest) or Message(name(latest.outcome)))

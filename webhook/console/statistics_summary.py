@@ -10,9 +10,9 @@ from tasks.ledger import statistics
 from tasks.ledger.delivery import LIMITED, MISSED, OVERLOADED
 from tasks.ledger.statistics import Tallies, Value
 from tasks.messages import Message
+from webhook import outcomes
 from webhook.durations import seconds
 from webhook.errcode_texts import errcode
-from webhook.outcomes import NAMES
 
 ENDS = statistics.PACES  # ms: of the bars in the picture of the latencies
 FEWEST = ENDS.index(200)  # the first bar ends there at the latest
@@ -157,14 +157,15 @@ def causes(days: Iterable[Tallies]) -> list[OutcomeCause]:
 
 
 def _words(outcome: str, value: Value) -> tuple[Message, Message | None]:
-    name = Message(NAMES.get(outcome, outcome))
+    code = int(value) if isinstance(value, str) and value.lstrip("-").isdecimal() else None
+    name = Message(outcomes.name(outcome, code))
     if value == "paused":
         return Message.of("The lane was paused"), None
     if value == LIMITED:
         return Message.of("Held back by WeCom's rate limit"), None
     if value == OVERLOADED:
         return Message.of("More customers than could be greeted"), None
-    if isinstance(value, str) and value.lstrip("-").isdecimal():
-        meaning, cure = errcode(int(value))
-        return Message.of("%(what)s: %(why)s (%(code)s)", what=name, why=meaning, code=value), cure
+    if code is not None:
+        meaning, cure = errcode(code)
+        return Message.of("%(what)s: %(why)s (%(code)s)", what=name, why=meaning, code=code), cure
     return name, None
