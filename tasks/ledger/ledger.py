@@ -48,7 +48,7 @@ from redis.client import Pipeline
 from redis.typing import EncodableT
 
 from tasks.events import ContactAdded
-from tasks.ledger import celery_message, pauses, query, samples, statistics
+from tasks.ledger import by_name, celery_message, pauses, query, samples, statistics
 from tasks.ledger.claims import LOOKED_AT, Admission, Batch, Claim, Kept, SettledEvent, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
@@ -312,19 +312,22 @@ class Ledger:
         before: str | None = None,
         after: str | None = None,
         limit: int = 50,
+        named: by_name.Named | None = None,
     ) -> Page:
         """Up to `limit` rows of an app, newest first, for which all that is given holds.
 
         outcome: any of these, "" for those that have none yet. state, template: "" for those without. since, until: ms
         of receipt, both included. before, after: a cursor of another page. Bounded work: see `Page.whole`. Rows that
-        were stored before there were index sets come only where nothing but a time is asked for. Raises ValueError
-        for what is no cursor.
+        were stored before there were index sets come only where nothing but a time is asked for. named: whose customer
+        is meant; `after` does not count then. Raises ValueError for what is no cursor.
         """
         given = {"user_id": user_id, "external_user_id": external_user_id, "state": state, "template": template}
         fields: dict[str, Collection[str]] = {name: (value,) for name, value in given.items() if value is not None}
         if outcome is not None:
             fields["outcome"] = outcome
         wanted = query.Wanted(app, fields, since or 0, until)
+        if named is not None:
+            return by_name.page(self._redis, wanted, named, before, limit)
         return query.page(self._redis, query.keys_for(self._redis, wanted), wanted, before, after, limit)
 
     def count(self, app: str, since: int = 0, until: int | None = None) -> dict[str, int]:

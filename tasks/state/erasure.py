@@ -18,6 +18,7 @@ from tasks.ledger.query import of_customer
 from tasks.ledger.rows import erase, index
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.keys import Forget
 
 _BATCH = 500
 
@@ -33,6 +34,10 @@ def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
         _remember(client, [one.id for one in found])
         erased += erase(client, found)
     _erase_names(client, external_user_id, app)
+    for key in keys.TABLE:
+        if key.forget is Forget.ALL:
+            for name in list(client.scan_iter(match=re.sub(r"{\w+}", "*", key.name), count=1000)):
+                client.delete(name)
     return erased
 
 

@@ -211,6 +211,10 @@ def rehearsal(app: str) -> str:
     return f"welcome:rehearsal:{app}"
 
 
+def name_search(token: str) -> str:
+    return f"welcome:name-search:{token}"
+
+
 def session_ended(session_id: str) -> str:
     return f"welcome:session-ended:{session_id}"
 
@@ -239,6 +243,7 @@ class Forget(Enum):
     KEY = "the key goes"
     ID = "the row's id goes from the set"
     INDEX = "the row's id goes from the sets of the row's values, one of which is the customer's id"
+    ALL = "all of this kind go with `forget`: which of them are about the customer is not known"
     PAIR = "the field of app, member and customer goes"
 
 
@@ -369,6 +374,13 @@ TABLE = (
     Key(checkup("{app}"), STRING, "JSON: the last check-up"),
     Key(checkup_running("{app}"), STRING, "Unix seconds at which the one that runs began", "1 minute"),
     Key(rehearsal("{app}"), STRING, "JSON: the last rehearsal", "7 days"),
+    Key(
+        name_search("{token}"),
+        STRING,
+        "a customer's name that an operator looks for: an address has the token in its place",
+        "30 minutes",
+        forget=Forget.ALL,
+    ),
     Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
     Key(AUDIT, ZSET, "JSON of who did what → ms: the audit trail", "400 days", _LINE),
     Key(AUDIT_LOGGED, STRING, "ms up to which acts of commands have been logged"),

@@ -226,6 +226,8 @@ def console(here: Worker) -> None:
     browse.get("/login")
     browse.post("/login", {"name": "李敏", "password": "wrong"})
     browse.sign_in()
+    browse.get("/deliveries")
+    browse.post("/deliveries/search", {"text": "王芳"})
     browse.post("/logout")
     Checkup(services).begin(services.settings.apps["default"])
     kept: dict[str, Any] = {

@@ -22,9 +22,9 @@ from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.work_list import customer_name
 from tasks.settings import Settings
-from tasks.storage.places import cursor_of
+from tasks.storage.places import cursor_of, place_of
 from webhook import durations, outcomes, timeline
-from webhook.console import csv_rows, current
+from webhook.console import csv_rows, current, name_search, picker
 from webhook.console import delivery_detail as in_full
 from webhook.console.delivery_filter import (
     ALL_MISSED,
@@ -37,6 +37,8 @@ from webhook.console.delivery_filter import (
     kind_of,
     periods,
 )
+from webhook.console.search import Search
+from webhook.console.staff import known_staff
 from webhook.delivery_record import reason_text
 from webhook.outcomes import BAD, NAMES, TONES
 
@@ -52,6 +54,7 @@ COLUMNS = (
     lazy_gettext("Outcome code"),
 )
 OPTIONS = 200  # that a field proposes
+CHOICES = 12  # members among whom one is chosen
 CHANGE_WORDS = {
     "add": lazy_gettext("added a member"),
     "half_add": lazy_gettext("added without approval"),
@@ -83,6 +86,11 @@ def short(identity: str) -> str:
     return identity if len(identity) <= 14 else f"{identity[:4]}…{identity[-6:]}"
 
 
+def drop(given: Mapping[str, str], name: str) -> dict[str, str]:
+    """A filter without one of its fields."""
+    return {key: value for key, value in given.items() if key != name}
+
+
 @blueprint.context_processor
 def words() -> dict[str, Any]:
     """Names for the templates of this blueprint."""
@@ -93,7 +101,7 @@ def words() -> dict[str, Any]:
         "outcome_words": lambda outcome: dict(TABS).get(outcome) or _(NAMES[outcome]),
         "change_words": lambda change: CHANGE_WORDS.get(change, change),
         "kind_of": kind_of,
-        "drop": lambda given, name: {key: value for key, value in given.items() if key != name},
+        "drop": drop,
         "change": lambda given, **changed: {key: value for key, value in {**given, **changed}.items() if value},
     }
 
@@ -108,14 +116,18 @@ def show() -> ResponseReturnValue:
     if not form.validate():
         return _refused(form)
     given = form.given()
-    if not given.get("member", "").isascii():
-        return _by_name(form, given)
+    if "member" in given and (several := _members_called(given["member"])) is not None:
+        return _by_name(form, given, several)
+    name = _name_of(given)
+    if name is None:
+        flash(_("A search for a name ends after 30 minutes. Enter the name again"), "warn")
+        return redirect(url_for("deliveries.show", **drop(given, "name")))  # type: ignore[arg-type]
     app, ledger = current.app().name, current.services().ledger
     if "q" in given and (row := ledger.delivery(given["q"])) and row.app == app:
         return redirect(url_for("deliveries.one", identity=row.id))
     query, cursors = form.query(current.zone()), Cursors.of_request()
     try:
-        page, new = _read(query, cursors)
+        page, new = _read(query, cursors, name)
     except ValueError:  # no cursor of ours
         return redirect(url_for("deliveries.show", **given))  # type: ignore[arg-type]
     others = given.keys() - {"outcome", "since", "until"}
@@ -127,6 +139,8 @@ def show() -> ResponseReturnValue:
         form=form,
         given=given,
         page=page,
+        name=name,
+        searched_to=place_of(page.older)[0] / 1000 if page.older and not page.whole else None,
         lines=lines,
         counts=counts,
         missed=sorted(ALL_MISSED & counts.keys(), key=lambda one: (-counts[one], one)),
@@ -161,9 +175,12 @@ class Cursors:
         return not self.before and not self.after
 
 
-def _read(query: Mapping[str, Any], cursors: Cursors) -> tuple[Page, Page]:
+def _read(query: Mapping[str, Any], cursors: Cursors, name: str) -> tuple[Page, Page]:
     """(the page, the rows that arrived since it was first shown). ValueError for an invalid cursor."""
     ledger, app = current.services().ledger, current.app().name
+    if name:
+        named = name_search.named(name)
+        return ledger.page(app, **query, before=cursors.before, limit=ROWS, named=named), Page([])
     if cursors.seen is None:
         return ledger.page(app, **query, before=cursors.before, after=cursors.after, limit=ROWS), Page([])
     page = ledger.page(app, **query, before=f"{cursors.seen}~", limit=ROWS)
@@ -171,32 +188,74 @@ def _read(query: Mapping[str, Any], cursors: Cursors) -> tuple[Page, Page]:
     return Page(page.rows, page.older, None, page.whole), new
 
 
-def _refused(form: Filter) -> ResponseReturnValue:
-    """The page with the form's errors."""
+def _name_of(given: Mapping[str, str]) -> str | None:
+    """The name that is looked for; "" for none, None if the search has ended."""
+    return name_search.kept(current.services().redis, given["name"]) if "name" in given else ""
+
+
+@blueprint.post("/deliveries/search")
+def search() -> ResponseReturnValue:
+    """What was typed into the search: an id, or a customer's name. Redirects to an address that has no name in it."""
+    text = request.form.get("text", "").strip()[:LONGEST]
+    form = Filter(request.form)
+    given = {name: value for name, value in form.given().items() if name not in ("q", "name")}
+    app, services = current.app().name, current.services()
+    if not text:
+        return redirect(url_for("deliveries.show", **given))  # type: ignore[arg-type]
+    if text.isascii() and (row := services.ledger.delivery(text)) and row.app == app:
+        return redirect(url_for("deliveries.one", identity=row.id))
+    if text.isascii() and services.ledger.page(app, external_user_id=text, limit=1).rows:
+        return redirect(url_for("deliveries.show", **given, q=text))  # type: ignore[arg-type]
+    return redirect(url_for("deliveries.show", **given, name=name_search.keep(services.redis, text)))  # type: ignore[arg-type]
+
+
+def _refused(form: Filter, choices: Mapping[str, tuple[str, str]] | None = None) -> ResponseReturnValue:
+    """The page with the form's errors. choices: address → (name, userid) of members to choose from."""
     nothing: dict[str, Any] = {"counts": {}, "missed": [], "members": {}, "channels": [], "templates": []}
     given = {name: value for name, value in form.given().items() if not form[name].errors}
     return render_template(
-        "deliveries/list.html", form=form, given=given, page=None, periods=periods(current.today()), **nothing
+        "deliveries/list.html",
+        form=form,
+        given=drop(given, "name"),
+        page=None,
+        choices=choices or {},
+        periods=periods(current.today()),
+        **nothing,
     ), 422
 
 
-def _by_name(form: Filter, given: Mapping[str, str]) -> ResponseReturnValue:
-    """The member was entered by name: redirect if it is unique, otherwise list the userids."""
-    same = _called(given["member"])
-    if len(same) == 1:
-        return redirect(url_for("deliveries.show", **{**given, "member": same[0]}))  # type: ignore[arg-type]
-    several = _("Several members have this name: %(ids)s", ids=", ".join(same))
-    form.member.errors = [several if same else _("No member of this name has a recent customer; enter the account")]
-    return _refused(form)
+def _by_name(form: Filter, given: Mapping[str, str], called: Sequence[str]) -> ResponseReturnValue:
+    """The member was entered by name: redirect if it is unique, otherwise list those who are called so."""
+    if len(called) == 1:
+        return redirect(url_for("deliveries.show", **{**given, "member": called[0]}))  # type: ignore[arg-type]
+    nobody = _("No member of this name has a recent customer; enter the account")
+    several = _("Several members have this name: %(ids)s", ids=", ".join(called))
+    form.member.errors = [several if called else nobody]
+    names = picker.names(called)
+    links = {url_for("deliveries.show", **{**given, "member": one}): (names[one], one) for one in called}  # type: ignore[arg-type]
+    return _refused(form, links)
 
 
-def _called(name: str) -> list[str]:
-    """The userids of members of this name, among those added in the last week. A userid is ASCII, doc 90195."""
+def _members_called(text: str) -> list[str] | None:
+    """The userids of some members whom a search finds; None if it is a userid itself. A userid is ASCII, doc 90195."""
+    if text.isascii() and current.services().ledger.page(current.app().name, user_id=text, limit=1).rows:
+        return None
+    known = known_staff().members
+    wanted = Search(text)
+    found = [one.id for one in known.values() if wanted.finds(one.name, one.id)]
+    if text in known or (text.isascii() and not found):
+        return None
+    found.sort(key=lambda one: (len(known[one].name), known[one].name, one))
+    return (found or _added_lately(text))[:CHOICES]
+
+
+def _added_lately(name: str) -> list[str]:
+    """The userids of members of this name, among those added in the last week."""
     client, app, today = current.services().redis, current.app().name, current.today()
     days = statistics.read(client, app, [today - timedelta(days=ago) for ago in range(7)], ("member",))
     ids = {value for counts in days.values() for _dimension, value, _outcome in counts if isinstance(value, str)}
     names = lookup.known_members(client, app, ids)
-    return sorted(one for one, (known, _department) in names.items() if known == name)[:9]
+    return sorted(one for one, (known, _department) in names.items() if known == name)
 
 
 def _options(today: date, lines: Sequence[Line]) -> dict[str, Any]:
@@ -256,6 +315,8 @@ def table() -> ResponseReturnValue:
     form = Filter(request.args)
     if not form.validate():
         return _refused(form)
+    if "name" in form.given():
+        abort(404)  # a file has no names, and is not searched by one
     rows = _all_rows(form.query(current.zone()))
     name = f"deliveries-{current.today().isoformat()}.csv"
     current.record(Act.EXPORTED, name)
@@ -317,7 +378,7 @@ def one(identity: str) -> ResponseReturnValue:
     if row.app != app and row.app in services.settings.apps:  # log lines name no app
         return redirect(url_for("deliveries.one", identity=identity, app=row.app))
     form = Filter(request.args)
-    given = form.given() if form.validate() else {}
+    given = drop(form.given(), "name") if form.validate() else {}
     query = form.query(current.zone()) if given else {}
     place = _place(row)
     newer = ledger.page(app, **query, after=place, limit=1).rows

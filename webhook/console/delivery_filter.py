@@ -34,6 +34,7 @@ FIELD_WORDS = {
     "since": lazy_gettext("Since"),
     "until": lazy_gettext("Until"),
     "q": lazy_gettext("Customer id"),
+    "name": lazy_gettext("Customer"),
 }
 LONGEST = 256  # characters of a value that is asked for
 _DATE = len("2026-11-22")
@@ -57,6 +58,7 @@ class Filter(FlaskForm):
     since = StringField()
     until = StringField()
     q = StringField(validators=[Length(max=LONGEST)])
+    name = StringField(validators=[Length(max=LONGEST)])  # the token of a name that is looked for
 
     def validate_since(self, field: StringField) -> None:
         _moment(field.data)

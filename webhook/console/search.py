@@ -47,6 +47,18 @@ class Search:
         known = [folded(text) for text in texts if text]
         return all(any(self._in(word, text) for text in known) for word in self.words)
 
+    def hint(self) -> tuple[str, str]:
+        """(a word, characters): what is found has the word, one of these, or something neither ASCII nor Chinese."""
+        word = max(self.words, key=len, default="")
+        if not _SPELLING.fullmatch(self._spelled.get(word, "")):
+            return word, ""
+        first = word[0]
+        if not first.isascii():
+            return word, first
+        return word, first + "".join(
+            {one for syllable, those in _table() if syllable.startswith(first) for one in those}
+        )
+
     def _in(self, word: str, text: str) -> bool:
         if word in text:
             return True

@@ -87,5 +87,6 @@ def test_a_key_is_found_by_its_name(name: str, key: str | None) -> None:
 
 def test_what_names_a_customer_and_is_kept_is_erased() -> None:
     of_events = {key.name for key in TABLE if "event →" in key.meaning or "→ event" in key.meaning}
-    assert {key.name for key in TABLE if key.forget is not Forget.NO} == of_events | {keys.event("{id}")}
+    named = {keys.event("{id}"), keys.name_search("{token}")}
+    assert {key.name for key in TABLE if key.forget is not Forget.NO} == of_events | named
     assert {key.name for key in TABLE if key.backup is Backup.FILE} == {keys.media("{sha256}")}
