@@ -24,11 +24,12 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain
 
 from redis.client import CaseInsensitiveDict
 
+from tasks.ledger.delivery import OUTCOMES
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 
@@ -86,6 +87,39 @@ def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collecti
             total[field] += int(count) * times
         found.update(_parsed(dimension, total, dimensions))
     return found
+
+
+def read_values(
+    client: Redis, app: str, days: Sequence[date], dimension: str, values: Sequence[Value]
+) -> dict[date, Tallies]:
+    """As `read`, these values of a dimension alone. Whatever there is beside them costs nothing."""
+    asked = [(of, str(outcome)) for of in values for outcome in OUTCOMES]
+    fields = [f"{outcome}|{stored(of)}" for of, outcome in asked]
+    if not fields:
+        return {day: {} for day in days}
+    with client.pipeline(transaction=False) as pipe:
+        for day in days:
+            pipe.hmget(key(app, day, dimension), fields)
+        replies = pipe.execute()
+    return {
+        day: {(dimension, *cell): int(count) for cell, count in zip(asked, reply, strict=True) if count}
+        for day, reply in zip(days, replies, strict=True)
+    }
+
+
+def read_known(
+    client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS
+) -> dict[date, Tallies | None]:
+    """As `read`; None for a day of which nothing is known: neither it nor the week before it has any count.
+
+    So a day before the first customer, or past the counts' life, is not taken for a day without customers.
+    """
+    found = read(client, app, days, dimensions)
+    with client.pipeline(transaction=False) as pipe:
+        for day in days:
+            pipe.exists(*(key(app, day - timedelta(ago), "hour") for ago in range(8)))
+        known = pipe.execute()
+    return {day: tallies if counted else None for (day, tallies), counted in zip(found.items(), known, strict=True)}
 
 
 _Pairs = Iterator[tuple[str, str]]  # (field, how many)
@@ -172,6 +206,22 @@ def distribution(tallies: Tallies) -> Spans:
             found.append((start, end, count))
         start = end
     return [*found, (start, None, counts["inf"])] if counts["inf"] else found
+
+
+def distribution_of_hour(tallies: Tallies, hour: str) -> Spans:
+    """As `distribution`, of an hour ("00" to "23") of one day, from what is counted by hour."""
+    counts = {
+        value[1]: count
+        for (dimension, value, _), count in tallies.items()
+        if dimension == "pace" and isinstance(value, tuple) and value[0] == hour
+    }
+    ends: list[int | None] = [*PACES, None]
+    starts = (0, *PACES)
+    return [
+        (start, end, counts[text])
+        for start, end in zip(starts, ends, strict=True)
+        if (text := "inf" if end is None else str(end)) in counts
+    ]
 
 
 def quantile(tallies: Tallies, part: float) -> float | None:

@@ -5,7 +5,6 @@ Every panel is one read of fixed keys, so its cost does not grow, and each fails
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -24,12 +23,11 @@ from tasks.rate_limits.limits import TOO_MANY_AT_ONCE
 from tasks.storage import keys
 from webhook.console import current, figures, last_hour, statistics_summary
 from webhook.console.charts import Chart
-from webhook.console.panels import Panel, Panels
+from webhook.console.panels import Panels
 from webhook.console.recent_failures import NONE, RecentFailures, recent_failures
 from webhook.durations import duration
 from webhook.outcomes import BAD, OK, UNKNOWN, WARN
 
-DAYS = 7  # of the causes
 SLOW = 5.0  # seconds in the queue that are worth a word
 TOO_MANY = 0.9  # of the window: who waited as long while workers take all they can waits for others
 LISTED = 20  # follow-ups shown
@@ -139,12 +137,9 @@ def show() -> str:
     """The page."""
     services, app, panels = current.services(), current.app(), Panels()
     flow, paused, latency = panels.read(read_flow), panels.read(services.queue_pauses.last), panels.read(_latency)
-    later, days = panels.read(lambda: services.follow_ups.summary(app.name)), panels.read(_days)
+    later = panels.read(lambda: services.follow_ups.summary(app.name))
     pause = paused.value.get(WELCOME) if paused.value else None
     half = latency.value.half if latency.value else None
-    causes: Panel[list[statistics_summary.OutcomeCause]] = Panel(
-        statistics_summary.causes(days.value.values()) if days.value else None, days.why
-    )
     return render_template(
         "queue/show.html",
         verdict=verdict(flow.value, pause, half, services.settings.window),
@@ -159,8 +154,6 @@ def show() -> str:
         window=services.settings.window,
         later=later,
         listed=_listed(later.value) if later.value else [],
-        causes=causes,
-        days=list(days.value or ()),
     )
 
 
@@ -188,12 +181,6 @@ def _last_hour() -> LastHour | None:
     if not taken:
         return None
     return LastHour(last_hour.depth(taken, zone), last_hour.rates(taken, zone), last_hour.spans(taken))
-
-
-def _days() -> dict[date, statistics.Tallies]:
-    """The counts by cause of the last DAYS days."""
-    days = [current.today() - timedelta(n) for n in reversed(range(DAYS))]
-    return statistics.read(current.services().redis, current.app().name, days, ["cause"])
 
 
 def _latency() -> statistics_summary.Latency | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
@@ -21,8 +21,12 @@ from tasks.audit import Act
 from tasks.directory.lookup import known_members
 from tasks.ledger import statistics
 from tasks.ledger.statistics import Value
-from webhook.console import csv_rows, current, statistics_summary
+from webhook.console import csv_rows, current, statistics_charts, statistics_summary
+from webhook.console.charts import Chart
+from webhook.console.delivery_filter import LONGEST
+from webhook.console.figures import MOST_LINES
 from webhook.console.panels import Panels
+from webhook.console.statistics_charts import Comparison, Pictures, dimensions
 from webhook.console.statistics_summary import OutcomeCount
 
 DIMENSIONS = (  # value of `by`, name, dimension of the tallies
@@ -35,8 +39,7 @@ DIMENSIONS = (  # value of `by`, name, dimension of the tallies
 MOST_DAYS = {"day": 400}  # of a range; the tallies of the other dimensions have many fields a day
 MOST_OF_OTHERS = 92
 PERIOD = 7  # days that are shown first
-SHOWN = 100  # rows; the rest is in the table to take away
-ENOUGH = 200  # adds of each variant before they can be compared
+SHOWN, SHOWN_AT_MOST = 30, 100  # rows; the rest is in the table to take away
 COLUMNS = ("added", "sent", "on_time", "missed", "unconfirmed", "no_code", "lost")
 
 
@@ -78,6 +81,7 @@ class Row:
     count: OutcomeCount
     half: str | None = None
     name: str = ""  # of a member, where it is known
+    most: str | None = None  # seconds within which 99 % were sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +103,21 @@ blueprint = Blueprint("numbers", __name__)
 def show() -> ResponseReturnValue:
     """The page."""
     form, today = _asked(), current.today()
-    table = None if form.errors else Panels().read(lambda: _table(form, SHOWN))
+    view = None if form.errors else Panels().read(lambda: _view(form))
     page = render_template(
         "numbers/show.html",
         form=form,
         dimensions=DIMENSIONS,
-        table=table,
-        today=today,
-        shown=SHOWN,
-        enough=ENOUGH,
-        comparisons=_compared(table.value) if table and table.value and form.by.data == "variant" else {},
+        view=view,
+        table=view.value.table if view and view.value else None,
+        shown=SHOWN_AT_MOST if request.args.get("all") else SHOWN,
+        at_most=SHOWN_AT_MOST,
+        enough=statistics_charts.ENOUGH,
+        sparks=statistics_charts.SPARKS,
+        window=current.services().settings.window,
         periods=_periods(today),
         given={field.name: field.data for field in form},
+        behind=lambda row, outcome=None: _behind(form, row, outcome),
     )
     return (page, 422) if form.errors else page
 
@@ -143,6 +150,31 @@ def _asked() -> Asked:
     return form
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """The table, and what is drawn over it: `pictures` by day, `channels` by channel, `compared` by variant."""
+
+    table: Table
+    pictures: Pictures | None = None
+    channels: Chart | None = None
+    compared: Sequence[Comparison] = ()
+
+
+def _view(form: Asked) -> View:
+    by = form.by.data
+    if by == "day":
+        days = statistics.read(current.services().redis, current.app().name, form.days, dimensions(form.days))
+        return View(_by_day(days), statistics_charts.pictures(days))
+    table = _table(form, SHOWN_AT_MOST)
+    if by == "channel":
+        busiest = [str(row.value) for row in table.rows if row.value][:MOST_LINES]
+        return View(table, channels=statistics_charts.channels(form.days, busiest) if len(form.days) > 1 else None)
+    if by == "variant":
+        counts = {row.value: row.count for row in table.rows if isinstance(row.value, tuple)}
+        return View(table, compared=statistics_charts.comparisons(counts))
+    return View(table)
+
+
 def _table(form: Asked, named: int | None = None) -> Table:
     """`named`: how many rows of members get their names; None: all."""
     client, app, days = current.services().redis, current.app().name, form.days
@@ -154,9 +186,13 @@ def _table(form: Asked, named: int | None = None) -> Table:
 
 
 def _by_day(days: dict[date, statistics.Tallies]) -> Table:
-    whole = statistics.added(days.values())
-    rows = [Row(day, statistics_summary.total(one), statistics_summary.half_within(one)) for day, one in days.items()]
-    return Table(rows[::-1], _sum(whole))
+    rows = [_row(day, one) for day, one in days.items()]
+    return Table(rows[::-1], _row("", statistics.added(days.values())))
+
+
+def _row(value: date | Value, tallies: statistics.Tallies) -> Row:
+    count, latency = statistics_summary.total(tallies), statistics_summary.latency(tallies)
+    return Row(value, count, latency.half if latency else None, most=latency.most if latency else None)
 
 
 def _by_value(whole: statistics.Tallies, dimension: str, named: int | None) -> Table:
@@ -166,20 +202,7 @@ def _by_value(whole: statistics.Tallies, dimension: str, named: int | None) -> T
         asked = [row.value for row in rows[:named] if isinstance(row.value, str)]
         names = known_members(current.services().redis, current.app().name, asked)
         rows[:named] = [replace(row, name=names.get(str(row.value), ("", ""))[0]) for row in rows[:named]]
-    return Table(rows, _sum(whole))
-
-
-def _sum(whole: statistics.Tallies) -> Row:
-    return Row("", statistics_summary.total(whole), statistics_summary.half_within(whole))
-
-
-def _compared(table: Table) -> dict[str, bool]:
-    """Rule → whether each of its variants has had enough customers to compare them."""
-    rules: dict[str, bool] = {}
-    for row in table.rows:
-        rule = row.value[0] if isinstance(row.value, tuple) else ""
-        rules[rule] = rules.get(rule, True) and row.count.added >= ENOUGH
-    return rules
+    return Table(rows, _row("", whole))
 
 
 def _cells(row: Row, by: str) -> Iterator[Any]:
@@ -195,11 +218,30 @@ def _cells(row: Row, by: str) -> Iterator[Any]:
     yield row.half or ""
 
 
+_FILTERS = {"channel": "channel", "member": "member", "welcome": "welcome"}  # value of `by` → field of the deliveries
+
+
+def _behind(form: Asked, row: Row, outcome: str | None) -> str:
+    """The URL of the deliveries of a row; "" where their list cannot be asked for them, or has lost them."""
+    if not row.count.added:
+        return ""
+    if isinstance(row.value, date):
+        return statistics_charts.deliveries(row.value, outcome=outcome)
+    field = _FILTERS.get(form.by.data or "")
+    if field is None or not isinstance(row.value, str) or not row.value or len(row.value) > LONGEST:
+        return ""
+    if not statistics_charts.deliveries(form.days[0]):
+        return ""
+    asked = {field: row.value, "since": form.since.data, "until": form.until.data, "outcome": outcome}
+    return url_for("deliveries.show", **asked)
+
+
 def _periods(today: date) -> list[tuple[str, dict[str, str]]]:
     """(name, query) of common periods."""
     first = today.replace(day=1)
     last = first - timedelta(1)
     spans = [
+        (_("Today"), today, today),
         (_("Last 7 days"), today - timedelta(6), today),
         (_("Last 30 days"), today - timedelta(29), today),
         (_("This month"), first, today),

@@ -102,11 +102,13 @@ def latency(tallies: Tallies) -> Latency | None:
     spans = statistics.distribution(tallies)
     if not spans:
         return None
-    starts = (0, *ENDS[:-1])
+    starts = [0, *ENDS[:-1]]
     counts = [0] * len(ENDS)
-    for _start, end, number in spans:
+    for start, end, number in spans:
         if end is not None:
-            counts[bisect_left(ENDS, end)] += number
+            at = bisect_left(ENDS, end)
+            counts[at] += number
+            starts[at] = min(starts[at], start)  # the first one is wider where nothing narrower is known
     first = next((at for at, number in enumerate(counts) if number), 0)
     slowest = spans[-1][1]
     half, most = statistics.quantile_of(spans, 0.5), statistics.quantile_of(spans, 0.99)
@@ -134,8 +136,9 @@ def _seconds(value: float | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCause:
-    """Why customers were missed. `days`: how many on each day, in the order of the days."""
+    """Why customers were missed: an outcome, and more. `days`: how many on each day, in the order of the days."""
 
+    outcome: str
     what: Message
     cure: Message | None
     days: tuple[int, ...]
@@ -150,7 +153,7 @@ def causes(days: Iterable[Tallies]) -> list[OutcomeCause]:
     listed = list(days)
     keys = {(outcome, value) for one in listed for (of, value, outcome) in one if of == "cause" and outcome in MISSED}
     found = [
-        OutcomeCause(*_words(outcome, value), tuple(one.get(("cause", value, outcome), 0) for one in listed))
+        OutcomeCause(outcome, *_words(outcome, value), tuple(one.get(("cause", value, outcome), 0) for one in listed))
         for outcome, value in keys
     ]
     return sorted(found, key=lambda cause: (-cause.number, str(cause.what)))

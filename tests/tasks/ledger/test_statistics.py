@@ -187,3 +187,28 @@ def test_several_days_are_read_as_one(redis_client: Redis, ledger: Ledger) -> No
 
 def test_a_day_without_customers_is_empty(redis_client: Redis) -> None:
     assert statistics.read(redis_client, "default", [date(2026, 1, 1)]) == {date(2026, 1, 1): {}}
+
+
+def test_a_day_without_customers_is_known_if_there_were_some_the_week_before(
+    redis_client: Redis, ledger: Ledger
+) -> None:
+    settled(ledger)
+    today = datetime.now(ZONE).date()
+    days = [today - timedelta(1), today, today + timedelta(7), today + timedelta(8)]
+    found = statistics.read_known(redis_client, "default", days, ["total"])
+    assert list(found.values()) == [None, {("total", "", "sent"): 1}, {}, None]
+
+
+def test_some_values_are_read_alone(redis_client: Redis, ledger: Ledger) -> None:
+    for state in ("a|b", "a|b", "c", "d"):
+        settled(ledger, state=state)
+    settled(ledger, Settlement(Outcome.EXPIRED, rule="r", variant="v"), state="c")
+    today = datetime.now(ZONE).date()
+    days = [today - timedelta(1), today]
+    assert statistics.read_values(redis_client, "default", days, "channel", ["a|b", "c", "none"]) == {
+        days[0]: {},
+        today: {("channel", "a|b", "sent"): 2, ("channel", "c", "sent"): 1, ("channel", "c", "expired"): 1},
+    }
+    found = statistics.read_values(redis_client, "default", [today], "variant", [("r", "v")])
+    assert found == {today: {("variant", ("r", "v"), "expired"): 1}}
+    assert statistics.read_values(redis_client, "default", [today], "channel", []) == {today: {}}

@@ -12,7 +12,6 @@ from tasks.ledger.pauses import FOLLOW_UPS, WELCOME, Pause
 from tasks.rate_limits.limiter import Status
 from tasks.services import Services
 from tasks.storage import keys
-from tests.support.builders import in_words
 from tests.support.console import NAME, Browser, a_flow, at_the_limit, charts_of, text_of
 from tests.support.ledger import a_failed_follow_up, accepted, refused_for_its_limit, settled
 from tests.support.until import until
@@ -79,11 +78,9 @@ def test_what_is_there_is_shown(browse: Browser, services: Services) -> None:
     for _ in range(3):
         accepted(services.ledger)
     settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 1300}))
-    settled(services.ledger, Settlement(Outcome.REFUSED, in_words("no"), 48002))
     text = text_of(browse.get("/queue"))
     assert "3 Waiting" in text.replace("Waiting 3", "3 Waiting")
     assert "1 greeting today: median 1.2 s" in text
-    assert "Refused by WeCom: the app is not allowed to call (48002)" in text
 
 
 def test_the_limit_that_is_shown_is_the_window_of_the_settings(services: Services) -> None:

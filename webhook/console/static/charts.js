@@ -69,8 +69,10 @@
         ? { ...foot, space: 36, splits: () => chart.edges.map((_, at) => at - 0.5), values: (u) => thinned(u, chart.edges) }
         : { ...foot, space: 56, incrs: [1, 2, 3, 5, 7, 14, 28, 56, 91], values: (_, splits) => splits.map(label) };
     const most = (low, high) => [0, Math.max(high || 0, 1) * 1.08];
-    const whole = chart.limits && !chart.edges ? chart.limits[0][0] * 1.6 : 0;
-    const decades = (low, high) => [low > 0 ? 10 ** Math.floor(Math.log10(Math.min(low, 1))) : 0.1, Math.max(high || 1, whole)];
+    const above = chart.limits && !chart.edges ? chart.limits[0][0] * 1.6 : 0;
+    const decades = (low, high) => [low > 0 ? 10 ** Math.floor(Math.log10(Math.min(low, 1))) : 0.1, Math.max(high || 1, above)];
+    const tens = (u) => [0.01, 0.1, 1, 10, 100].filter((at) => at >= u.scales.y.min && at <= u.scales.y.max);
+    const upright = { ...axis, size: 48, ...(chart.log ? { splits: tens } : {}) };
     return {
       width: box.clientWidth,
       height: box.classList.contains("low") ? HEIGHTS.low : HEIGHTS.whole,
@@ -80,10 +82,10 @@
       select: { show: true },
       legend: { live: true, markers: { width: 0, fill: (_, at) => shade.of(chart.series[order[at - 1]].color) } },
       scales: {
-        x: over === "time" ? { time: true } : { time: false, range: () => [-0.5, count - 0.5] },
+        x: { time: over === "time", range: () => drawn.get(box)?.span || whole(chart) },
         y: chart.log ? { distr: 3, range: (_, low, high) => decades(low, high) } : { range: (_, low, high) => most(low, high) },
       },
-      axes: [x, { ...axis, size: 48, values: (_, splits) => splits.map((at) => at === null || (!chart.log && !Number.isInteger(at) && chart.unit !== "%" && at > 1) ? "" : digits(at) + (chart.unit ? ` ${chart.unit}` : "")) }],
+      axes: [x, { ...upright, values: (_, splits) => splits.map((at) => at === null || (!chart.log && !Number.isInteger(at) && chart.unit !== "%" && at > 1) ? "" : digits(at) + (chart.unit ? ` ${chart.unit}` : "")) }],
       series: [
         { label: " ", value: (_, at) => at === null ? "" : over === "time" ? clock(at) : chart.labels[at] ?? "" },
         ...order.map((at) => {
@@ -101,6 +103,8 @@
       hooks: { draw: [limitLines(chart, shade)], setSelect: [(u) => zoomTo(box, chart, u)] },
     };
   };
+
+  const whole = (chart) => chart.times ? [chart.times[0], chart.times.at(-1)] : [-0.5, chart.labels.length - 0.5];
 
   const columns = (chart) => {
     const values = chart.stacked ? stack(chart.series).reverse() : chart.series.map((one) => one.values);
@@ -120,8 +124,7 @@
     const held = drawn.get(box);
     held.span = span;
     const { chart, u } = held;
-    const whole = chart.times ? [chart.times[0], chart.times.at(-1)] : [-0.5, chart.labels.length - 0.5];
-    const [min, max] = span || whole;
+    const [min, max] = span || whole(chart);
     u.setScale("x", { min, max });
     zoomed(box);
   };
