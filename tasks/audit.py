@@ -61,6 +61,8 @@ class Act(StrEnum):
     FORGOT = "forgot"
     CALLED_API = "called_api"
     TESTED_ALERT = "tested_alert"
+    FORWARD_RETRIED = "forward_retried"
+    FORWARDED_AGAIN = "forwarded_again"
 
 
 class Via(StrEnum):

@@ -18,6 +18,7 @@ from tasks.counters import Counters, count
 from tasks.directory.lookup import Lookups
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.store import FollowUps
+from tasks.forwards.store import Forwards
 from tasks.group_welcomes import GroupSync
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import QueuePauses
@@ -109,7 +110,12 @@ class Services:
 
     @cached_property
     def contact_changes(self) -> ContactChanges:
-        return ContactChanges(self.redis, self.settings.keep_days, self.settings.timezone)
+        settings = self.settings
+        return ContactChanges(self.redis, settings.keep_days, settings.timezone, settings.forwarding)
+
+    @cached_property
+    def forwards(self) -> Forwards:
+        return Forwards(self.redis, self.settings.apps, self.ledger)
 
     @cached_property
     def lookups(self) -> Lookups:
@@ -189,7 +195,9 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
     return Services(
         settings=settings,
         redis=client,
-        ledger=Ledger(client, settings.keep_days, settings.window, settings.timezone, limits, len(corps)),
+        ledger=Ledger(
+            *(client, settings.keep_days, settings.window, settings.timezone, limits, len(corps), settings.forwarding)
+        ),
         books=books,
         clients=clients,
         calls=calls,

@@ -143,6 +143,37 @@ def aes_key(value: str) -> str:
     return value
 
 
+def signing_secret(value: str) -> bytes:
+    """The key of a secret of Standard Webhooks: Base64, with or without whsec_."""
+    try:
+        key = base64.b64decode(secret(value).removeprefix("whsec_"), validate=True)
+        if not 16 <= len(key) <= 64:
+            raise ValueError
+    except ValueError:  # binascii.Error is one
+        raise ValueError("must be whsec_ and the Base64 of 16 to 64 random bytes; openssl rand -base64 32") from None
+    return key
+
+
+def forward_url(value: str) -> str:
+    """Where events are forwarded to: over TLS, or on this machine."""
+    try:
+        parts = urlsplit(_url(value, "http", "https"))
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise ValueError
+        if "@" in parts.netloc or parts.fragment or not re.fullmatch(r"[!-~]+", value):
+            raise ValueError
+    except ValueError:  # its message might quote a token in the query
+        raise ValueError("must be https://host/path (http:// on this machine), without user, password or #") from None
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def proxy(value: str) -> str:
     Proxy.parse(value)
     return value

@@ -6,21 +6,24 @@ An empty variable counts as unset, and a misspelt name is said with the nearest 
 `.env`, with an empty one too. No secret has a default.
 """
 
+import hashlib
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv.parser import Original, parse_stream
 
 from tasks import setting_names
 from tasks import setting_values as read_as
+from tasks.events import CHANGES, LATER_CHANGES
 from tasks.rate_limits import limits
 from tasks.spelling import nearest
 from tasks.wecom.proxy import url_for
@@ -37,6 +40,31 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Another system of the corp's, to which events are passed on. `key`: signs them.
+
+    names, ids: whether it gets customers' and members' names, and the ids of corp, member and customer. private:
+    whether it may be in a private network.
+    """
+
+    url: str = field(repr=False)  # its query may hold a token
+    key: bytes = field(repr=False)
+    changes: frozenset[str]  # of FORWARDED
+    names: bool = False
+    ids: bool = True
+    private: bool = False
+
+    @property
+    def id(self) -> str:
+        """12 hex digits, of the URL."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:12]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """One self-built app of one corp. `agent_id` is "" unless members are to be messaged; `book`: to import."""
 
@@ -47,6 +75,7 @@ class App:
     encoding_aes_key: str = field(repr=False)
     agent_id: str = ""
     book: Path | None = None
+    forwards: tuple[Forward, ...] = ()
 
     @property
     def callback_path(self) -> str:
@@ -84,6 +113,11 @@ class Settings:
     alert_webhook: str | None = field(default=None, repr=False)  # the URL of a group robot: it has its key
     alert_proxy: str | None = field(default=None, repr=False)  # the outbound proxy on the way to it
     remote_control: bool = True  # workers send events to Celery's tools, and answer them
+
+    @property
+    def forwarding(self) -> frozenset[str]:
+        """The apps whose events are passed on to other systems."""
+        return frozenset(name for name, app in self.apps.items() if app.forwards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +212,10 @@ _APP_KEYS: Mapping[str, Callable[[str], str]] = {
     "book": str,
 }
 _APP_OPTIONAL = ("agent_id", "book")
+_FORWARD = "forward"  # the one key of an app that is no text: an array of tables
+FORWARDED = (*CHANGES.values(), *LATER_CHANGES)  # what a target can ask for
+_FORWARD_FLAGS = {"names": False, "ids": True, "private": False}
+_FORWARD_KEYS = ("url", "secret", "changes", *_FORWARD_FLAGS)
 
 
 def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> Settings:
@@ -395,11 +433,7 @@ def _apps_of_file(file: Path, default_book: Path | None, problems: list[str]) ->
         if not isinstance(table, dict):
             problems.append(f"{at} is not a table")
             continue
-        unknown = [key for key in table if key not in _APP_KEYS]
-        for key in unknown:
-            meant = nearest(key, _APP_KEYS)
-            near = f"; did you mean {meant}?" if meant else ""
-            problems.append(f"{at}.{key} is not a setting; there are {', '.join(_APP_KEYS)}{near}")
+        problems.extend(_unknown_keys(at, table, (*_APP_KEYS, _FORWARD)))
         fields: dict[str, str] = {}
         for key, reader in _APP_KEYS.items():
             value = table.get(key, "")
@@ -413,5 +447,43 @@ def _apps_of_file(file: Path, default_book: Path | None, problems: list[str]) ->
                 problems.append(f"{at}.{key} {error}")
         if all(key in fields for key in _APP_KEYS if key not in _APP_OPTIONAL):
             book = file.parent / fields.pop("book") if "book" in fields else default_book
-            apps[name] = App(name=name, book=book, **fields)
+            forwards = _forwards(at, table.get(_FORWARD, []), problems)
+            apps[name] = App(name=name, book=book, forwards=forwards, **fields)
     return apps
+
+
+def _unknown_keys(at: str, table: Mapping[str, object], known: Sequence[str]) -> Iterator[str]:
+    for key in table:
+        if key not in known:
+            meant = nearest(key, known)
+            near = f"; did you mean {meant}?" if meant else ""
+            yield f"{at}.{key} is not a setting; there are {', '.join(known)}{near}"
+
+
+def _forwards(app: str, tables: object, problems: list[str]) -> tuple[Forward, ...]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        problems.append(f"{app}.{_FORWARD} is not an array of tables: write [[{app.partition(': ')[2]}.{_FORWARD}]]")
+        return ()
+    forwards = []
+    for number, table in enumerate(tables, 1):
+        at = f"{app}.{_FORWARD} {number}"
+        before = len(problems)
+        problems.extend(_unknown_keys(at, table, _FORWARD_KEYS))
+        flags = {name: table.get(name, default) for name, default in _FORWARD_FLAGS.items()}
+        wrong = [name for name, flag in flags.items() if not isinstance(flag, bool)]
+        problems.extend(f"{at}.{name} must be true or false" for name in wrong)
+        values: dict[str, Any] = {}
+        for key, reader in (("url", read_as.forward_url), ("key", read_as.signing_secret)):
+            name = "secret" if key == "key" else key
+            try:
+                values[key] = reader(str(table.get(name, "")))
+            except ValueError as error:
+                problems.append(f"{at}.{name} {error}" if table.get(name) else f"{at}.{name} is not set")
+        changes = table.get("changes", list(FORWARDED))
+        if not isinstance(changes, list) or not changes or not all(one in FORWARDED for one in changes):
+            problems.append(f"{at}.changes must be a list of some of {', '.join(FORWARDED)}")
+        if len(problems) == before:
+            forwards.append(Forward(changes=frozenset(changes), **values, **flags))
+    urls = [one.url for one in forwards]
+    problems.extend(f"{app}.{_FORWARD}: two targets have the same url" for _ in range(len(urls) != len(set(urls))))
+    return tuple(forwards)

@@ -21,6 +21,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from tasks import alerts, upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app, register_unsent
 from tasks.followups.worker import AT_ONCE, FollowUpHandler, FollowUpWorker
+from tasks.forwards.forwarder import Forwarder
 from tasks.greeting.asking import Asking
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.greeter import Greeter
@@ -119,11 +120,15 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     app.task(name=celery_message.SLOW_TASK)(due)
     for name in (FOLLOW_UP, REMIND):
         register_unsent(app, name)
+    forwarder = Forwarder(services.forwards, settings.apps, services.counters)
+    if forwarder.has_targets:
+        forwarder.start()
     threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()
 
     def stop() -> None:
         renewer.stop()
         follow_up_worker.stop()
+        forwarder.stop()
 
     heartbeat = Heartbeat(
         services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()], skew=services.clock_ahead

@@ -35,6 +35,8 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.FORGOT: Message("Erased a customer: %(number)s rows"),
     Act.CALLED_API: Message("Called %(target)s of WeCom's API"),
     Act.TESTED_ALERT: Message("Sent a test alert"),
+    Act.FORWARD_RETRIED: Message("Retried the forwarded event %(target)s"),
+    Act.FORWARDED_AGAIN: Message("Forwarded %(number)s events once more"),
 }
 _WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}
 _IMPORTED = Message("Published revision %(number)s from %(target)s")

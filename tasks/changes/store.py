@@ -12,7 +12,7 @@ A change whose add is not settled yet waits for it: a greeting is never looked a
 import json
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib import resources
@@ -41,8 +41,10 @@ PATIENCE = 600  # seconds from the change after which an add that is not settled
 class ContactChanges:
     """The changes in one Redis. Thread-safe. Methods raise redis.RedisError."""
 
-    def __init__(self, client: Redis, keep_days: int, timezone: ZoneInfo) -> None:
+    def __init__(self, client: Redis, keep_days: int, timezone: ZoneInfo, forwarding: Collection[str] = ()) -> None:
+        """`forwarding`: apps whose events other systems get."""
         self._redis = client
+        self._forwarding = forwarding
         self._life = keep_days * 86_400
         self._timezone = timezone
         source = resources.files("tasks.changes")
@@ -55,7 +57,7 @@ class ContactChanges:
         """Store a change, unless it is there already, or a replay."""
         text = json.dumps({name: value for name, value in asdict(event).items() if name not in ("id", "pushed_at")})
         stored = self._record(
-            keys=[keys.change(event.id), keys.CHANGES, keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN],
+            keys=[keys.change(event.id), keys.CHANGES, keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN, keys.FORWARD_NEW],
             args=[
                 event.id,
                 text,
@@ -64,6 +66,7 @@ class ContactChanges:
                 SLOW_MESSAGES,
                 celery_message.slow_message(uuid.uuid4().hex),
                 int(WAKE_PAUSE * 1000),
+                "1" if event.app in self._forwarding else "",
             ],
         )
         return {1: Acceptance.STORED, 0: Acceptance.DUPLICATE}.get(stored, Acceptance.OUTDATED)

@@ -106,11 +106,14 @@ class Ledger:
         timezone: ZoneInfo,
         limits: Limits | None = None,
         corps: int = 1,
+        forwarding: Collection[str] = (),
     ) -> None:
+        """`corps`: how many there are; `forwarding`: apps whose events other systems get (tasks.forwards)."""
         self._redis = client
         self._life = keep_days * 86400
         self.window = window
         self._timezone = timezone
+        self._forwarding = forwarding
         self._limits = limits or Limits.of()
         self._all_corps = keys.calls(SEND, ALL_CORPS) if corps > 1 else ""
         source = resources.files("tasks.ledger")
@@ -397,6 +400,7 @@ class Ledger:
             keys.missed(app),
             index(app, "external_user_id", event.external_user_id),
             *(index(app, "outcome", outcome), index(app, "template", settlement.template)),
+            keys.FORWARD_NEW,
         ]
         return names, [
             event.id,
@@ -408,6 +412,7 @@ class Ledger:
             *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
             *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
             *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST, pace),
+            "1" if app in self._forwarding else "",
         ]
 
 

@@ -246,6 +246,11 @@ def pair(app: str, user_id: str, external_user_id: str) -> str:
     return "|".join((app, user_id, external_user_id))
 
 
+def customer_line(app: str, external_user_id: str) -> str:
+    """The last part of keys.forward_line: a digest, so that the name tells nobody who it is."""
+    return hashlib.sha256(f"{app}\0{external_user_id}".encode()).hexdigest()[:24]
+
+
 def index(app: str, field: str, value: str) -> str:
     """The key of the index set of an app's rows with this value in this field. `field`: one of INDEXED."""
     if len(value.encode()) > _VALUE_LIMIT:

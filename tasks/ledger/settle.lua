@@ -3,12 +3,13 @@
 -- In the same step: the index sets, the missed customers, the day's tallies, the follow-up; and a full add hastens what
 -- waits for it.
 -- KEYS  row, due, counters, due of follow-ups, follow-ups that await a full add, missed, the customer's events,
---       index of this outcome, index of this template
+--       index of this outcome, index of this template, what is to be forwarded
 -- ARGV  id, number of pairs n, n × (field, value) of the row, number of counts m, m × (field of `counters`, amount),
 --       '1' for an event that is followed up or '', '1' if the outcome is a missed one or '', '1' if it is a greeting
 --       or '', prefix of rows, prefix of the outcomes' indexes, prefix of the templates' indexes, prefix of the app's
 --       tallies, their life (s), most fields in one, most bytes of a value, seconds that local time is ahead of UTC,
---       bucket of the latency or '', a row's life (s), finer bucket of the latency or ''
+--       bucket of the latency or '', a row's life (s), finer bucket of the latency or '', '1' if the app
+--       forwards events or ''
 -- → 1 written, 0 there was an outcome already, or no row
 local call = redis.call
 local id, said = ARGV[1], {}
@@ -29,7 +30,7 @@ if before and (before == 'sent' or outcome ~= 'sent') then
   return 0
 end
 local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally_life, tally_most, value_most, ahead,
-  bucket, life, pace = unpack(ARGV, counters_end + 1, counters_end + 14)
+  bucket, life, pace, forwards = unpack(ARGV, counters_end + 1, counters_end + 15)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -115,6 +116,7 @@ if rehearsal ~= '1' then
 end
 
 if not before then
+  if forwards == '1' and rehearsal ~= '1' then call('RPUSH', KEYS[10], 'event:' .. id) end
   for i = pairs_end + 2, counters_end, 2 do
     increased(KEYS[3], ARGV[i], ARGV[i + 1])
   end

@@ -29,6 +29,7 @@ ALERTS, ALERTS_LEASE = "welcome:alerts", "welcome:alerts-lease"
 AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 LAST_CALLBACK = "welcome:last-callback"
 CHANGES = "welcome:changes"
+FORWARD_NEW = "welcome:forward-new"
 SAMPLES = "welcome:samples"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
@@ -48,6 +49,26 @@ def forgotten_event(identity: str) -> str:
 
 def change(identity: str) -> str:
     return f"welcome:change:{identity}"
+
+
+def forward_entry(app: str, target: str, identity: str) -> str:
+    return f"welcome:forward-entry:{app}:{target}:{identity}"
+
+
+def forward_line(app: str, target: str, customer: str) -> str:
+    return f"welcome:forward-line:{app}:{target}:{customer}"
+
+
+def forward_due(app: str, target: str) -> str:
+    return f"welcome:forward-due:{app}:{target}"
+
+
+def forward_target(app: str, target: str) -> str:
+    return f"welcome:forward-target:{app}:{target}"
+
+
+def forward_parked(app: str) -> str:
+    return f"welcome:forward-parked:{app}"
 
 
 def index(app: str, kind: str, value: str) -> str:
@@ -314,6 +335,13 @@ TABLE = (
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),
     Key(CHANGES, ZSET, "change of a contact → ms from which the slow queue may apply it", backup=_LINE),
     Key(change("{id}"), STRING, "JSON: a change of a contact; empty once it is applied", "WELCOME_KEEP_DAYS", _LINE),
+    # events passed on to other systems: see tasks.forwards.store
+    Key(FORWARD_NEW, LIST, "what is to be forwarded: event:ID or change:JSON", backup=_LINE),
+    Key(forward_entry("{app}", "{target}", "{id}"), HASH, "an event on its way to a target", "8 days", _LINE),
+    Key(forward_line("{app}", "{target}", "{line}"), LIST, "a customer's events, the oldest first", "8 days", _LINE),
+    Key(forward_due("{app}", "{target}"), ZSET, "line → ms from which its first event may be tried", "8 days", _LINE),
+    Key(forward_target("{app}", "{target}"), HASH, "how a target is, and how many events it has had", backup=_LINE),
+    Key(forward_parked("{app}"), ZSET, "entry → ms at which it was given up", backup=_LINE),
     Key(SAMPLES, LIST, "the queue in the last hour, a sample each 10 seconds, newest first", "2 hours"),
     Key(pause("{queue}"), HASH, "the last pause of a queue: by whom, from when until when"),
     Key(verification("{app}"), HASH, "what was wrong with the last callback that was refused"),

@@ -38,6 +38,7 @@ class Failure(StrEnum):
     """What came instead of an answer. The values are stored and compared; the words are for people."""
 
     NO_ADDRESS = "no_address"
+    ADDRESS_NOT_ALLOWED = "address_not_allowed"
     CONNECTION_REFUSED = "connection_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     ANSWER_TIMEOUT = "answer_timeout"
@@ -60,6 +61,7 @@ class Failure(StrEnum):
 
 FAILURES: Mapping[Failure, str] = {
     Failure.NO_ADDRESS: "the host's name has no address",
+    Failure.ADDRESS_NOT_ALLOWED: "the host's name has no address that may be reached",
     Failure.CONNECTION_REFUSED: "the connection is refused",
     Failure.CONNECT_TIMEOUT: "no connection in time",
     Failure.ANSWER_TIMEOUT: "no answer in time",

@@ -20,7 +20,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
@@ -76,10 +76,14 @@ class _TLSSocket(_Deadline, ssl.SSLSocket):
 
 
 class Resolver:
-    """The addresses of one host: looked up in a thread, and kept while later look-ups fail. Thread-safe."""
+    """The addresses of one host: looked up in a thread, and kept while later look-ups fail. Thread-safe.
 
-    def __init__(self, host: str, port: int) -> None:
+    `permits`: whether an IP address may be connected to; None: each may.
+    """
+
+    def __init__(self, host: str, port: int, permits: Callable[[str], bool] | None = None) -> None:
         self._host, self._port = host, port
+        self._permits = permits
         self._lock = threading.Lock()
         self._known: list[tuple[int, Any]] = []
         self._until = 0.0
@@ -98,7 +102,14 @@ class Resolver:
         if not known and looking is not None:
             looking.wait(timeout)
             known = self._known
-        return known
+        return known if self._permits is None else self._permitted(known)
+
+    def _permitted(self, known: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+        permits = self._permits or (lambda _: True)
+        permitted = [(family, address) for family, address in known if permits(address[0])]
+        if known and not permitted:
+            raise AddressNotAllowed
+        return permitted
 
     def after_fork(self) -> None:
         """In the child: the thread that looks up is the parent's."""
@@ -115,6 +126,10 @@ class Resolver:
             self._until = time.monotonic() + (ADDRESSES_AGE if found else 1.0)
             self._looking = None
         done.set()
+
+
+class AddressNotAllowed(HTTPError):
+    """A host has addresses, and none that may be connected to."""
 
 
 class _ProxyError(HTTPError):
@@ -296,13 +311,20 @@ def _borrowed(pool: urllib3.HTTPConnectionPool) -> Iterator[Any]:
 class Transport:
     """Requests to one base URL over kept-alive connections, shared by threads."""
 
-    def __init__(self, base_url: str, connections: int = CONNECTIONS, proxy: Proxy | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        connections: int = CONNECTIONS,
+        proxy: Proxy | None = None,
+        permits: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`permits`: see Resolver; without a proxy, which resolves by itself."""
         parts = _parts(base_url)
         self._prefix = parts.path.rstrip("/")
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         kind = _TLSConnection if parts.scheme == "https" else _Connection
-        self._resolver = Resolver(proxy.host, proxy.port) if proxy is not None else Resolver(host, port)
+        self._resolver = Resolver(proxy.host, proxy.port) if proxy is not None else Resolver(host, port, permits)
         resolved = type(kind.__name__, (kind,), {"resolver": self._resolver, "by_proxy": proxy})
         self._proxy = proxy if parts.scheme == "http" else None  # which is told the whole URL
         if parts.scheme == "https":
@@ -354,9 +376,9 @@ class Transport:
         """
         return self._exchange("GET", target, self._pool.host, by, limit=limit)
 
-    def post(self, target: str, body: bytes, *, by: float) -> Response:
+    def post(self, target: str, body: bytes, *, by: float, headers: Mapping[str, str] = JSON) -> Response:
         """The answer to a POST of JSON to `target`; see `get`."""
-        return self._exchange("POST", target, self._pool.host, by, body, JSON, JSON_LIMIT)
+        return self._exchange("POST", target, self._pool.host, by, body, headers, JSON_LIMIT)
 
     def _exchange(
         self,
@@ -458,6 +480,8 @@ def multipart(name: str, filename: str, content: bytes) -> tuple[bytes, str]:
 
 
 def _failure(error: Exception) -> Failure:
+    if isinstance(error, AddressNotAllowed):
+        return Failure.ADDRESS_NOT_ALLOWED
     if isinstance(error, NameResolutionError):
         return Failure.NO_ADDRESS
     if isinstance(error, NewConnectionError):  # to urllib3 it is a ConnectTimeoutError too

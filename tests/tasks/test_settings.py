@@ -394,7 +394,7 @@ def test_a_file_and_a_variable_of_one_app_are_an_error(tmp_path, name):
             f"[apps.sales]\n{table(tokne='x')}",
             [
                 "apps.sales.tokne is not a setting; there are corp_id, secret, token, encoding_aes_key,"
-                " agent_id, book; did you mean token?"
+                " agent_id, book, forward; did you mean token?"
             ],
         ),
         (f"[apps.sales]\n{table(token='a-b')}", ["apps.sales.token must be 1 to 32 letters and digits"]),
@@ -411,6 +411,71 @@ def test_what_is_wrong_with_the_file_is_said_all_at_once(tmp_path, content, wron
     for problem, part in zip(problems, wrong, strict=True):
         assert problem.startswith("WELCOME_CONFIG: ")
         assert part in problem
+
+
+def forward(**different: str) -> str:
+    """An app, and a table of what it forwards; "" leaves a key out. Values are TOML."""
+    plain = {"url": '"https://crm.example.com/hook?token=hunter"', "secret": f'"whsec_{"QUJD" * 8}"'}
+    lines = "".join(f"{key} = {value}\n" for key, value in (plain | different).items() if value)
+    return f"[apps.sales]\n{table()}[[apps.sales.forward]]\n{lines}"
+
+
+def test_what_is_forwarded_is_read(tmp_path):
+    (app,) = read(config(tmp_path, forward(changes='["add", "del_follow_user"]', names="true")), tmp_path).apps.values()
+    (target,) = app.forwards
+    assert (target.url, target.key) == ("https://crm.example.com/hook?token=hunter", b"ABC" * 8)
+    assert (target.changes, target.names, target.ids) == ({"add", "del_follow_user"}, True, True)
+    assert (target.private, target.host) == (False, "crm.example.com")
+    assert "hunter" not in repr(app)
+    assert "ABC" not in repr(app)
+
+
+def test_without_a_choice_all_changes_are_forwarded(tmp_path):
+    (app,) = read(config(tmp_path, forward()), tmp_path).apps.values()
+    assert len(app.forwards[0].changes) == 7
+
+
+@pytest.mark.parametrize(
+    ("different", "wrong"),
+    [
+        ({"url": ""}, "apps.sales.forward 1.url is not set"),
+        ({"secret": ""}, "apps.sales.forward 1.secret is not set"),
+        ({"url": '"http://crm.example.com"'}, "apps.sales.forward 1.url must be https://host/path"),
+        ({"url": '"ftp://crm.example.com"'}, "apps.sales.forward 1.url must be https://host/path"),
+        ({"url": '"https://hunter:hunter@crm.example.com"'}, "apps.sales.forward 1.url must be https://host/path"),
+        ({"url": '"https://crm.example.com/#x"'}, "apps.sales.forward 1.url must be https://host/path"),
+        ({"secret": '"hunter"'}, "apps.sales.forward 1.secret must be whsec_ and the Base64"),
+        ({"secret": '"whsec_aHVudGVy"'}, "apps.sales.forward 1.secret must be whsec_ and the Base64"),
+        ({"changes": "[]"}, "apps.sales.forward 1.changes must be a list of some of add, half_add"),
+        ({"changes": '["added"]'}, "apps.sales.forward 1.changes must be a list of some of add, half_add"),
+        ({"changes": '"add"'}, "apps.sales.forward 1.changes must be a list of some of add, half_add"),
+        ({"changes": "[{}]"}, "apps.sales.forward 1.changes must be a list of some of add, half_add"),
+        ({"names": '"yes"'}, "apps.sales.forward 1.names must be true or false"),
+        ({"private": "1"}, "apps.sales.forward 1.private must be true or false"),
+        ({"secrets": '"x"'}, "apps.sales.forward 1.secrets is not a setting; there are url, secret"),
+    ],
+)
+def test_what_is_wrong_with_a_forward_is_said(tmp_path, different, wrong):
+    (problem,) = problems_of(config(tmp_path, forward(**different)), tmp_path)
+    assert problem.startswith(f"WELCOME_CONFIG: {wrong}")
+    assert "hunter" not in problem
+
+
+@pytest.mark.parametrize("content", ["forward = 1", 'forward = ["x"]', "[apps.sales.forward]"])
+def test_a_forward_that_is_no_array_of_tables_is_said(tmp_path, content):
+    (problem,) = problems_of(config(tmp_path, f"[apps.sales]\n{table()}{content}"), tmp_path)
+    assert problem.endswith("apps.sales.forward is not an array of tables: write [[apps.sales.forward]]")
+
+
+def test_a_target_that_is_there_twice_is_said(tmp_path):
+    twice = forward() + "[[apps.sales.forward]]" + forward().partition("[[apps.sales.forward]]")[2]
+    (problem,) = problems_of(config(tmp_path, twice), tmp_path)
+    assert problem == "WELCOME_CONFIG: apps.sales.forward: two targets have the same url"
+
+
+def test_http_is_taken_on_this_machine(tmp_path):
+    for url in ("http://127.0.0.1:8080/hook", "http://localhost/hook", "http://[::1]:1/"):
+        assert read(config(tmp_path, forward(url=f'"{url}"')), tmp_path).apps["sales"].forwards[0].url == url
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -25,6 +25,7 @@ from webhook.cli.check import check
 from webhook.cli.common import CommandFailure, one_app, record_if_possible, redis_failure, with_redis
 from webhook.cli.completion import completion
 from webhook.cli.deliveries import deliveries
+from webhook.cli.forwards import forwards
 from webhook.cli.missed import missed
 from webhook.cli.misuse import misuse
 from webhook.cli.roles import role, up
@@ -121,6 +122,7 @@ for command in (
     simulate,
     deliveries,
     missed,
+    forwards,
     templates,
     channels,
     backup,

@@ -1,0 +1,26 @@
+"""To which addresses events may be forwarded: to public ones, unless the target's setting allows others. Pure.
+
+A name is resolved once for a connection, and what it resolves to is judged, not the name: one that points into the
+corp's own network reaches nothing there (SSRF).
+"""
+
+import ipaddress
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet. False for what is no address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])  # without the zone of a link-local one
+    except ValueError:
+        return False
+    inner = None if isinstance(found, ipaddress.IPv4Address) else _inner(found)
+    return found.is_global and not found.is_multicast and (inner is None or is_public(str(inner)))
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)

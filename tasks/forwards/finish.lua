@@ -1,0 +1,46 @@
+-- Record what became of a try: delivered, to be tried again, or given up and kept to be looked at.
+-- KEYS  the entry, the customer's line, the target's due lines, what is known of the target, the app's parked events
+-- ARGV  fencing token, 'delivered', 'later' or 'parked', delay (ms), why as JSON, '1' if the target itself is unwell,
+--       least and most of its rest (ms), life of a parked one (s), line
+-- → 1 recorded, 0 the claim is another one's by now
+local call = redis.call
+if call('HGET', KEYS[1], 'tries') ~= ARGV[1] then
+  return 0
+end
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[2] == 'delivered' then
+  call('DEL', KEYS[1])
+  call('HINCRBY', KEYS[4], 'delivered', 1)
+  call('HSET', KEYS[4], 'delivered_at', now)
+  call('HDEL', KEYS[4], 'failures', 'rests_until', 'probed_until', 'why')
+else
+  call('HSET', KEYS[1], 'why', ARGV[4], 'tried_at', now)
+  if ARGV[5] == '1' then
+    if tonumber(call('HGET', KEYS[4], 'rests_until') or 0) <= now then -- else it failed beside another one
+      local failures = call('HINCRBY', KEYS[4], 'failures', 1)
+      local rest = math.min(ARGV[6] * 2 ^ (failures - 1), math.max(ARGV[6], ARGV[7])) -- twice as long each time
+      call('HSET', KEYS[4], 'rests_until', now + math.floor(rest))
+    end
+    call('HSET', KEYS[4], 'why', ARGV[4])
+    call('HDEL', KEYS[4], 'probed_until')
+  end
+end
+if ARGV[2] == 'later' then
+  call('ZADD', KEYS[3], now + ARGV[3], ARGV[9])
+  call('HSET', KEYS[1], 'next_at', now + ARGV[3])
+  return 1
+end
+call('LREM', KEYS[2], 1, KEYS[1])
+if ARGV[2] == 'parked' then
+  call('HSET', KEYS[1], 'parked_at', now)
+  call('ZADD', KEYS[5], now, KEYS[1])
+  call('EXPIRE', KEYS[1], ARGV[8])
+  call('HINCRBY', KEYS[4], 'parked', 1)
+end
+if call('LLEN', KEYS[2]) > 0 then
+  call('ZADD', KEYS[3], now, ARGV[9])
+else
+  call('ZREM', KEYS[3], ARGV[9])
+end
+return 1

@@ -1,0 +1,269 @@
+"""Events on their way to a target, in Redis: at least once, in order for each customer.
+
+    settle.lua, record.lua                  name each event of an app that forwards, in the step that stores it
+    route      the event → a body for each target that wants it, at the end of the customer's line there    route.lua
+    claim      the first event of each due line, under a lease                                              claim.lua
+    finish     delivered; or tried again later; or parked, after a day                                      finish.lua
+
+    Redis   welcome:forward-new                 a list of what is to be routed: "event:ID", "change:JSON"
+            welcome:forward-entry:APP:TARGET:ID a hash: an event on its way to a target
+            welcome:forward-line:APP:TARGET:C   a list: entries of one customer, by a digest, the oldest first
+            welcome:forward-due:APP:TARGET      a sorted set: line → ms from which its first event may be tried
+            welcome:forward-target:APP:TARGET   a hash: how the target is
+            welcome:forward-parked:APP          a sorted set: entry → ms at which it was given up
+
+A target that cannot be reached is tried with one event at a time, with growing rests, and costs the others nothing.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from tasks.events import ContactChanged
+from tasks.forwards import payload
+from tasks.ledger.ledger import Ledger
+from tasks.ledger.rows import customer_line
+from tasks.reasons import Reason
+from tasks.settings import App, Forward
+from tasks.storage import keys, replies
+from tasks.storage.connections import Redis
+
+log = logging.getLogger(__name__)
+
+DAY = 86_400.0  # seconds for which an event is tried
+DELAYS = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0)  # seconds between two tries; then the last
+LEASE = 20.0  # seconds: a try's time-out, and some
+REST, LONGEST_REST = 2.0, 30.0  # seconds for which a target rests that cannot be reached: twice as long each time
+LIFE = 8 * 86_400  # seconds for which an event on its way, or parked, is kept
+AT_ONCE = 100  # events routed in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event on its way to a target. `tries`: begun, this one included, and the fencing token of a claim.
+
+    at: when it was routed; next_at: of its next try, parked_at: when it was given up; Unix seconds.
+    """
+
+    id: str  # of the event
+    app: str
+    target: str
+    change: str
+    line: str
+    body: bytes
+    at: float
+    tries: int
+    why: Reason | None = None  # of the last failure
+    next_at: float | None = None
+    parked_at: float | None = None
+    too_old: bool = False  # to be tried again
+
+    @property
+    def key(self) -> str:
+        return keys.forward_entry(self.app, self.target, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """How a target is. `failures`: in a row, of reaching it; `delivered_at`: Unix seconds."""
+
+    waiting: int  # customers with an event on its way
+    failures: int = 0
+    why: Reason | None = None
+    delivered: int = 0
+    parked: int = 0
+    delivered_at: float | None = None
+
+
+class Forwards:
+    """The events on their way. Thread-safe. Methods raise redis.RedisError."""
+
+    def __init__(self, client: Redis, apps: Mapping[str, App], ledger: Ledger) -> None:
+        self._redis = client
+        self._apps = apps
+        self._ledger = ledger
+        source = resources.files("tasks.forwards")
+        self._route, self._claim, self._finish = (
+            client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
+            for name in ("route", "claim", "finish")
+        )
+
+    def route(self) -> int:
+        """Give each event that is to be forwarded to its targets. → how many events."""
+        routed = 0
+        while items := replies.texts(self._redis.lrange(keys.FORWARD_NEW, 0, AT_ONCE - 1)):
+            routed += sum(self._route_one(item) for item in items)
+        return routed
+
+    def _route_one(self, item: str) -> int:
+        kind, _, rest = item.partition(":")
+        names, bodies, line = [keys.FORWARD_NEW], list[str | bytes](), ""
+        for one in self._bodies(kind, rest):
+            line = one.line
+            names += [one.key, keys.forward_line(one.app, one.target, line), keys.forward_due(one.app, one.target)]
+            bodies += [one.app, one.target, one.change, one.body]
+        return int(self._route(keys=names, args=[item, LIFE, line, *bodies]))
+
+    def _bodies(self, kind: str, rest: str) -> Iterator[Entry]:
+        if kind == "event":
+            delivery = self._ledger.delivery(rest)
+            if delivery is None or delivery.rehearsal:
+                return
+            for target in self._targets(delivery.app, delivery.change):
+                line = customer_line(delivery.app, delivery.external_user_id)
+                body = payload.of_add(delivery, target)
+                yield Entry(delivery.id, delivery.app, target.id, delivery.change, line, body, 0, 0)
+            return
+        try:
+            event = ContactChanged(**json.loads(rest))
+        except (ValueError, TypeError):  # of another release
+            log.error("a change of a contact cannot be forwarded: it is not understood")
+            return
+        for target in self._targets(event.app, event.change):
+            line, body = customer_line(event.app, event.external_user_id), payload.of_change(event, target)
+            yield Entry(event.id, event.app, target.id, event.change, line, body, 0, 0)
+
+    def _targets(self, app: str, change: str) -> list[Forward]:
+        known = self._apps.get(app)
+        return [] if known is None else [target for target in known.forwards if change in target.changes]
+
+    def claim(self, app: str, target: str, most: int) -> list[Entry]:
+        """The first events of up to `most` due lines of a target, under a lease of LEASE seconds."""
+        flat = self._claim(
+            keys=[keys.forward_due(app, target), keys.forward_target(app, target)],
+            args=[keys.forward_line(app, target, ""), most, int(LEASE * 1000), int(DAY * 1000)],
+        )
+        return [
+            _entry(key, dict(zip(fields[::2], fields[1::2], strict=True)), old == "1")
+            for key, old, fields in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        ]
+
+    def delivered(self, entry: Entry) -> bool:
+        """False: another process has claimed it since."""
+        return self._finished(entry, "delivered")
+
+    def failed(self, entry: Entry, why: Reason, unwell: bool, wait: float = 0.0) -> bool:
+        """Try it again later, after `wait` seconds at least. → as `delivered`.
+
+        unwell: the target cannot be reached, or says so itself: it rests, too.
+        """
+        delay = max(wait, DELAYS[min(entry.tries, len(DELAYS)) - 1])
+        return self._finished(entry, "later", delay, why, unwell, max(REST, wait))
+
+    def parked(self, entry: Entry) -> bool:
+        """Give an event up that is too old, and keep it to be looked at."""
+        return self._finished(entry, "parked", why=entry.why)
+
+    def _finished(
+        self,
+        entry: Entry,
+        how: str,
+        delay: float = 0.0,
+        why: Reason | None = None,
+        unwell: bool = False,
+        rest: float = REST,
+    ) -> bool:
+        return bool(
+            self._finish(
+                keys=[
+                    entry.key,
+                    keys.forward_line(entry.app, entry.target, entry.line),
+                    keys.forward_due(entry.app, entry.target),
+                    keys.forward_target(entry.app, entry.target),
+                    keys.forward_parked(entry.app),
+                ],
+                args=[
+                    *(entry.tries, how, int(delay * 1000), why.to_json() if why else ""),
+                    *("1" if unwell else "", int(rest * 1000), int(LONGEST_REST * 1000), LIFE, entry.line),
+                ],
+            )
+        )
+
+    def status(self, app: str) -> dict[str, TargetStatus]:
+        """Target → how it is; of those in the settings."""
+        targets = [target.id for target in self._apps[app].forwards]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for target in targets:
+                pipe.zcard(keys.forward_due(app, target))
+                pipe.hgetall(keys.forward_target(app, target))
+            found = pipe.execute()
+        return {
+            target: _status(waiting, known)
+            for target, waiting, known in zip(targets, found[::2], found[1::2], strict=True)
+        }
+
+    def listed(self, app: str, most: int) -> list[Entry]:
+        """The parked events, newest first, then those that failed and are tried again: up to `most` of each."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrevrange(keys.forward_parked(app), 0, most - 1)
+            for target in self._apps[app].forwards:
+                pipe.zrange(keys.forward_due(app, target.id), 0, most - 1)
+            parked, *lines = pipe.execute()
+            for target, due in zip(self._apps[app].forwards, lines, strict=True):
+                for line in due:
+                    pipe.lindex(keys.forward_line(app, target.id, line), 0)
+            heads = [key for key in pipe.execute() if key]
+            for key in (*parked, *heads):
+                pipe.hgetall(key)
+            rows = pipe.execute()
+        found = [_entry(key, row) for key, row in zip((*parked, *heads), rows, strict=True) if row]
+        return [one for one in found if one.parked_at is not None or one.why is not None]
+
+    def retry(self, app: str, identity: str) -> int:
+        """Put the parked events of this id at the end of their lines. → how many there were, one for a target."""
+        retried = 0
+        for target in self._apps[app].forwards:
+            key = keys.forward_entry(app, target.id, identity)
+            row = replies.fields(self._redis.hgetall(key))
+            if row and self._redis.zrem(keys.forward_parked(app), key):
+                entry = _entry(key, row)
+                now = self._ledger.now()
+                with self._redis.pipeline() as pipe:
+                    pipe.hset(key, mapping={"at": now, "tries": 0})
+                    pipe.hdel(key, "why", "parked_at", "next_at")
+                    pipe.expire(key, LIFE)
+                    pipe.rpush(keys.forward_line(app, target.id, entry.line), key)
+                    pipe.expire(keys.forward_line(app, target.id, entry.line), LIFE)
+                    pipe.zadd(keys.forward_due(app, target.id), {entry.line: now}, nx=True)
+                    pipe.execute()
+                retried += 1
+        return retried
+
+    def replay(self, app: str, since: int, until: int) -> int:
+        """Forward the adds received from `since` to `until` (ms) once more, under the same ids. → how many."""
+        sent = 0
+        for delivery in self._ledger.deliveries(since, until):
+            if delivery.app == app and delivery.outcome is not None and not delivery.rehearsal:
+                self._redis.rpush(keys.FORWARD_NEW, f"event:{delivery.id}")
+                sent += 1
+        return sent
+
+
+def _entry(key: str, row: Mapping[str, str], too_old: bool = False) -> Entry:
+    return Entry(
+        id=key.rpartition(":")[2],
+        app=row["app"],
+        target=row["target"],
+        change=row["change"],
+        line=row["line"],
+        body=row["body"].encode(),
+        at=int(row["at"]) / 1000,
+        tries=int(row["tries"]),
+        why=Reason.from_json(row.get("why")),
+        next_at=int(row["next_at"]) / 1000 if row.get("next_at") else None,
+        parked_at=int(row["parked_at"]) / 1000 if row.get("parked_at") else None,
+        too_old=too_old,
+    )
+
+
+def _status(waiting: int, known: Mapping[str, str]) -> TargetStatus:
+    return TargetStatus(
+        waiting=waiting,
+        failures=int(known.get("failures") or 0),
+        why=Reason.from_json(known.get("why")),
+        delivered=int(known.get("delivered") or 0),
+        parked=int(known.get("parked") or 0),
+        delivered_at=int(known["delivered_at"]) / 1000 if known.get("delivered_at") else None,
+    )

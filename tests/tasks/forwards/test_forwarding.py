@@ -1,0 +1,266 @@
+"""From the ledger to the target: whole, in order, at least once; and what becomes of what cannot be delivered."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tasks.events import LEFT, ContactAdded, ContactChanged
+from tasks.forwards import store as store_module
+from tasks.forwards.forwarder import Forwarder, judge
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
+from tasks.services import Services
+from tasks.state.erasure import forget
+from tasks.storage import keys
+from tasks.wecom.http1 import Response
+from tests.support.ledger import settled
+from tests.support.receiver import Receiver
+from tests.support.until import until
+from tests.tasks.forwards.conftest import an_installation
+
+SENT = Settlement(Outcome.SENT, template="hello", rule="all", values={"customer": "王芳"})
+
+
+@contextmanager
+def running(services: Services) -> Iterator[Forwarder]:
+    forwarder = Forwarder(services.forwards, services.settings.apps, services.counters)
+    forwarder.start()
+    try:
+        yield forwarder
+    finally:
+        forwarder.stop()
+
+
+@pytest.fixture
+def services(redis_url: str, tmp_path: Path, receives: Receiver) -> Services:
+    return an_installation(redis_url, tmp_path, ("sales", receives.url, ""))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "DELAYS", (0.05,))
+    monkeypatch.setattr(store_module, "REST", 0.05)
+    monkeypatch.setattr(store_module, "LONGEST_REST", 0.1)
+
+
+def added(services: Services, settlement: Settlement = SENT, **different: object) -> ContactAdded:
+    return settled(services.ledger, settlement, app="sales", **different)
+
+
+def left(services: Services, event: ContactAdded, after: int = 5) -> ContactChanged:
+    change = ContactChanged(
+        "sales", event.corp_id, LEFT, event.user_id, event.external_user_id, event.created_at + after
+    )
+    services.contact_changes.record(change)
+    return change
+
+
+def test_an_add_and_what_became_of_it_arrive_signed_and_in_order(services: Services, receives: Receiver) -> None:
+    event = added(services, state="douyin", welcome_code="CODE-1")
+    change = left(services, event)
+    with running(services):
+        until(lambda: len(receives.got) == 2)
+    assert receives.ids == [event.id, change.id]
+    add, gone = (body for _, body in receives.got)
+    assert add["type"] == "contact.add"
+    assert add["data"] == {
+        "id": event.id,
+        "app": "sales",
+        "corp_id": event.corp_id,
+        "user_id": event.user_id,
+        "external_user_id": event.external_user_id,
+        "state": "douyin",
+        "outcome": "sent",
+        "errcode": None,
+        "template": "hello",
+        "rule": "all",
+        "variant": None,
+        "attempts": 0,
+    }
+    assert (gone["type"], gone["data"]["id"]) == ("contact.del_follow_user", change.id)
+    assert "CODE-1" not in json.dumps(receives.got)
+
+
+def test_names_and_ids_are_there_as_the_setting_says(redis_url: str, tmp_path: Path, receives: Receiver) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", receives.url, "names = true\nids = false"))
+    added(services)
+    with running(services):
+        until(lambda: receives.got)
+    (_, body) = receives.got[0]
+    assert body["data"]["names"] == {"customer": "王芳"}
+    assert not {"user_id", "external_user_id", "corp_id"} & set(body["data"])
+
+
+def test_a_target_gets_the_changes_that_it_asks_for(redis_url: str, tmp_path: Path, receives: Receiver) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", receives.url, 'changes = ["del_follow_user"]'))
+    change = left(services, added(services))
+    with running(services):
+        until(lambda: receives.got)
+    assert receives.ids == [change.id]
+
+
+def test_rehearsals_and_events_of_other_apps_are_not_forwarded(services: Services, receives: Receiver) -> None:
+    added(services, Settlement(Outcome.REHEARSED), rehearsal=True)
+    settled(services.ledger, SENT, app="default")
+    assert services.forwards.route() == 0
+    assert services.redis.llen(keys.FORWARD_NEW) == 0
+
+
+@pytest.mark.usefixtures("hasty")
+def test_what_is_refused_is_sent_again_and_later_events_of_the_customer_wait(
+    services: Services, receives: Receiver
+) -> None:
+    receives.answer = 500
+    first = added(services)
+    second = left(services, first)
+    with running(services):
+        until(lambda: receives.refused >= 3)
+        (status,) = services.forwards.status("sales").values()
+        assert (status.failures > 0, str(status.why)) == (True, str(status.why))
+        receives.answer = 204
+        until(lambda: len(receives.got) == 2)
+    assert receives.ids == [first.id, second.id]
+    (status,) = services.forwards.status("sales").values()
+    assert (status.failures, status.waiting, status.delivered) == (0, 0, 2)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_dead_target_slows_no_living_one(redis_url: str, tmp_path: Path, receives: Receiver, other: Receiver) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", receives.url, ""), ("sales", other.url, ""))
+    receives.slow = 0.5
+    receives.answer = 503
+    events = [added(services) for _ in range(30)]
+    with running(services):
+        until(lambda: len(other.got) == 30)
+    assert set(other.ids) == {event.id for event in events}
+    assert receives.refused < 10  # one at a time while it is unwell
+
+
+def test_an_event_is_given_up_after_a_day_and_can_be_tried_again(
+    services: Services, receives: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = added(services)
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    services.redis.hincrby(keys.forward_entry("sales", target, event.id), "at", -86_401_000)
+    with running(services):
+        until(lambda: services.forwards.status("sales")[target].parked == 1)
+        (parked,) = services.forwards.listed("sales", 10)
+        assert (parked.id, parked.parked_at is not None) == (event.id, True)
+        assert services.forwards.retry("sales", event.id) == 1
+        until(lambda: receives.got)
+    assert receives.ids == [event.id]
+    assert services.forwards.listed("sales", 10) == []
+    assert services.forwards.retry("sales", event.id) == 0
+
+
+def test_one_that_died_with_its_process_is_sent_by_the_next(
+    services: Services, receives: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "LEASE", 0.05)
+    event = added(services)
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    (claimed,) = services.forwards.claim("sales", target, 9)
+    with running(services):
+        until(lambda: receives.got)
+    assert receives.ids == [event.id]
+    assert not services.forwards.delivered(claimed)  # the first one's word counts no longer
+
+
+def test_a_period_is_forwarded_once_more_under_the_same_ids(services: Services, receives: Receiver) -> None:
+    events = [added(services) for _ in range(3)]
+    with running(services):
+        until(lambda: len(receives.got) == 3)
+        now = services.ledger.now()
+        assert services.forwards.replay("sales", now - 60_000, now) == 3
+        until(lambda: len(receives.got) == 6)
+    assert sorted(receives.ids) == sorted(2 * [event.id for event in events])
+
+
+def test_nothing_of_who_is_forgotten_is_on_its_way(services: Services, receives: Receiver) -> None:
+    gone, stays = added(services, external_user_id="wm-gone"), added(services)
+    services.forwards.route()
+    left(services, gone)
+    left(services, stays)
+    forget(services.redis, "wm-gone")
+    with running(services):
+        until(lambda: len(receives.got) == 2)
+        time.sleep(0.1)
+    assert {body["data"]["external_user_id"] for _, body in receives.got} == {stays.external_user_id}
+    ways = (keys.forward_entry("sales", "*", "*"), keys.forward_line("sales", "*", "*"), keys.FORWARD_NEW)
+    assert [key for way in ways for key in services.redis.scan_iter(way)] == []
+
+
+def test_a_redirect_is_not_followed(services: Services, receives: Receiver, other: Receiver) -> None:
+    receives.answer, receives.headers = 302, {"Location": other.url}
+    added(services)
+    with running(services):
+        until(lambda: receives.refused)
+        time.sleep(0.1)
+    assert (other.got, other.refused) == ([], 0)
+
+
+def test_an_address_that_is_not_public_is_not_reached(redis_url: str, tmp_path: Path) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", "https://127.0.0.1:1/hook", ""))
+    added(services)
+    with running(services):
+        until(lambda: next(iter(services.forwards.status("sales").values())).failures)
+    (status,) = services.forwards.status("sales").values()
+    assert status.why is not None
+    assert status.why.params["failure"] == "address_not_allowed"
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("status", "headers", "delivered", "unwell", "wait"),
+    [
+        (200, {}, True, False, 0),
+        (204, {}, True, False, 0),
+        (301, {}, False, False, 0),
+        (400, {}, False, False, 0),
+        (410, {}, False, False, 0),
+        (429, {"retry-after": "120"}, False, True, 120),
+        (503, {"retry-after": "Thu, 26 Nov 2026 00:01:00 GMT"}, False, True, 60),
+        (503, {"retry-after": "9999999"}, False, True, 3600),
+        (503, {"retry-after": "junk"}, False, True, 0),
+        (500, {"retry-after": "-5"}, False, True, 0),
+    ],
+)
+def test_each_answer_is_judged(
+    status: int, headers: dict[str, str], delivered: bool, unwell: bool, wait: float
+) -> None:
+    why, sick, asked = judge(Response(status, headers, b"", True), 1795651200.0)
+    assert (why is None, sick, asked) == (delivered, unwell, wait)
+
+
+def test_a_line_is_not_kept_up_by_one_that_is_past_its_life(services: Services, receives: Receiver) -> None:
+    event = added(services, external_user_id="wm1")
+    later = left(services, event)
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    services.redis.delete(keys.forward_entry("sales", target, event.id))
+    with running(services):
+        until(lambda: receives.got)
+    assert receives.ids == [later.id]
+
+
+def test_one_of_another_release_stops_none_beside_it(services: Services, receives: Receiver) -> None:
+    services.redis.rpush(keys.FORWARD_NEW, 'change:{"of": "a later release"}', "something:else", "event:gone")
+    event = added(services)
+    with running(services):
+        until(lambda: receives.got)
+    assert receives.ids == [event.id]
+
+
+def test_the_order_holds_for_each_customer_beside_others(services: Services, receives: Receiver) -> None:
+    pairs = [(event := added(services), left(services, event, 1), left(services, event, 2)) for _ in range(20)]
+    with running(services):
+        until(lambda: len(receives.got) == 60)
+    for line in pairs:
+        places = [receives.ids.index(one.id) for one in line]
+        assert places == sorted(places)
