@@ -11,7 +11,9 @@ from itertools import islice
 from typing import TypeVar
 
 from tasks.events import ContactAdded
+from tasks.followups.worker import DELAYS
 from tasks.ledger.claims import FollowUpProgress, Settlement
+from tasks.ledger.delivery import FollowUpStatus
 from tasks.ledger.recorded import Recorded
 from tasks.ledger.rows import progress_fields
 from tasks.services import Services
@@ -25,7 +27,7 @@ T = TypeVar("T")
 class Past:
     """A customer who was added at `received_at` (Unix seconds), and what became of it.
 
-    follow_up: how far it came, a second later; None: there was nothing to do.
+    follow_up: how far it came, a second later, or when it was given up; None: there was nothing to do.
     """
 
     event: ContactAdded
@@ -43,6 +45,8 @@ def write(services: Services, past: Iterable[Past]) -> int:
             for one in some:
                 if one.follow_up is not None:
                     pipe.hset(keys.event(one.event.id), mapping=_follow_up(one, one.follow_up))
+                    if one.follow_up.status is FollowUpStatus.FAILED:
+                        pipe.zadd(keys.followup_failed(one.event.app), {one.event.id: round(one.received_at * 1000)})
             pipe.execute()
         written += len(some)
     services.redis.delete(keys.QUEUE)  # the messages that would have woken workers then
@@ -62,8 +66,10 @@ def _recorded(one: Past) -> Recorded:
 
 
 def _follow_up(one: Past, progress: FollowUpProgress) -> dict[str, str | int]:
-    """As record.lua writes it after one try."""
-    at = round((one.received_at + 1) * 1000)
-    return {"follow_state": str(progress.status), "follow_claims": 1, "follow_attempts": 1, "follow_at": at} | (
+    """As record.lua writes it after one try, or after the last of them."""
+    given_up = progress.status is FollowUpStatus.FAILED
+    tries, took = (len(DELAYS) + 1, sum(DELAYS)) if given_up else (1, 1)
+    at = round((one.received_at + took) * 1000)
+    return {"follow_state": str(progress.status), "follow_claims": tries, "follow_attempts": tries, "follow_at": at} | (
         progress_fields(progress)
     )

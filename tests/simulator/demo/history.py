@@ -36,6 +36,11 @@ ORDINARY = {"sent": 9625, "no_code": 200, "lost": 90, "unconfirmed": 40, "refuse
 LEAVING, LEAVING_ELSE = {"抖音新人礼": 0.12, "抖音一对一": 0.075}, 0.05  # part of a variant's customers, in the end
 REFUSED = Reason.of(Kind.WECOM_ERROR, errcode=41054, errmsg="user not activated")
 NO_LICENCE = Reason.of(Kind.WECOM_ERROR, errcode=701008, errmsg="no license")
+GIVEN_UP = (1, 30)  # days ago, and which of that day's: the one whose follow-up was given up
+NOT_TAGGED = FollowUpProgress(
+    FollowUpStatus.FAILED,
+    Reason.of(Kind.GIVEN_UP, tries=7, cause=Reason.of(Kind.WECOM_ERROR, errcode=84061, errmsg="not external contact")),
+)
 BUSY = Reason.of(Kind.WECOM_ERROR, errcode=-1, errmsg="system busy")
 BAD_GATEWAY = Reason.of(Kind.NO_ANSWER, failure="http_status", detail="502")
 
@@ -74,7 +79,8 @@ def _day(day: date, ago: int, corp_id: str, books: Sequence[Stored], now: dateti
         drawn = _Draws(chance)
         at = datetime.combine(day, time(drawn.hour), now.tzinfo) + timedelta(seconds=drawn.second)
         if at <= now:
-            yield _customer(drawn, ago * 1000 + n, at, corp_id, _live(books, at), now)
+            one = _customer(drawn, ago * 1000 + n, at, corp_id, _live(books, at), now)
+            yield replace(one, follow_up=NOT_TAGGED) if (ago, n) == GIVEN_UP and one.follow_up else one
 
 
 class _Draws:

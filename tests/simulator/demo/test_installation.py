@@ -105,6 +105,12 @@ def test_customers_were_missed_for_different_reasons_and_those_of_earlier_days_a
     assert (good.found, good.left_out) == (1, 1)
 
 
+def test_one_follow_up_was_given_up(installed: Services) -> None:
+    summary = installed.follow_ups.summary("default")
+    assert (summary.failures, [one.follow_up.attempts for one in summary.failed if one.follow_up]) == (1, [7])
+    assert (summary.waiting, summary.retried) == (0, [])
+
+
 def test_each_page_shows_something_worth_showing(installed: Services) -> None:
     browser = Browser(installed, language="zh_Hans").signed_in()
     words = {
