@@ -11,6 +11,7 @@ from functools import cached_property
 from tasks.audit import AuditTrail
 from tasks.books.draft_store import Drafts
 from tasks.books.files import load
+from tasks.books.labels import Labels
 from tasks.books.revisions import BookStore
 from tasks.changes.store import ContactChanges
 from tasks.channels import Channels
@@ -132,6 +133,10 @@ class Services:
     @cached_property
     def drafts(self) -> Drafts:
         return Drafts(self.redis, self.books)
+
+    @cached_property
+    def labels(self) -> Labels:
+        return Labels(self.redis)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the second is refused and does not overwrite the first.
 
     welcome:book:APP              the number
     welcome:book:APP:N            the YAML of revision N
+    welcome:changed:APP           template → ms at which its last change went live; since release 1.1
     welcome:book:APP:N:about      JSON: author, note, at, digest, files (path → sha256, kind, size), back_to
 """
 
@@ -16,6 +17,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from redis.typing import EncodableT, FieldT
+
 from tasks.books.files import Bundle
 from tasks.books.media_store import MediaStore, ReadyMedia, described
 from tasks.storage import keys, replies
@@ -24,6 +27,7 @@ from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import MB
 from tasks.templates.model import Book, Media
+from tasks.templates.problems import BookError
 
 MEDIA_MB = 512
 SHOWN_LATELY = 20  # latest revisions of each app whose files are not evicted when media is full
@@ -167,7 +171,8 @@ class BookStore:
         """
         source = unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
-        shown = book_file.read(source, book_file.among(files)).media()
+        book = book_file.read(source, book_file.among(files))
+        shown = book.media()
         digest = digest_of(source, shown)
         current = self.current(app) or 0
         if base is not None and base != current:
@@ -176,10 +181,11 @@ class BookStore:
             return current
         new = ((media or {})[path] for path in shown)
         self.media.put(new, keep=lambda: self._shown_lately(shown), progress=progress)
+        at = now_ms(self._redis)
         about = {
             "author": author,
             "note": note,
-            "at": now_ms(self._redis),
+            "at": at,
             "digest": digest,
             "files": {path: [one.sha256, one.kind, one.size] for path, one in shown.items()},
             "back_to": back_to,
@@ -192,7 +198,26 @@ class BookStore:
             raise RevisionConflict(app, -1 if base is None else base, int(number))
         if shown:
             self._redis.set(keys.first_media(app), now_ms(self._redis), nx=True)
+        self._record_changes(app, current, book, at)
         return int(number)
+
+    def changed(self, app: str) -> dict[str, int]:
+        """Template → ms at which its last change went live; without those of which that is not known."""
+        return {name: int(at) for name, at in replies.fields(self._redis.hgetall(keys.changed_welcomes(app))).items()}
+
+    def _record_changes(self, app: str, before: int, book: Book, at: int) -> None:
+        """Record when the templates of a book that differ from the revision before it went live."""
+        try:
+            old = self.book(app, before).templates if before else {}
+        except (NoRevision, BookError):
+            old = {}
+        new = book.templates.items()
+        changed: dict[FieldT, EncodableT] = {name: at for name, template in new if old.get(name) != template}
+        if changed:
+            self._redis.hset(keys.changed_welcomes(app), mapping=changed)
+        gone = [name for name in old if name not in book.templates]
+        if gone:
+            self._redis.hdel(keys.changed_welcomes(app), *gone)
 
     def import_first(self, app: str, source: str, media: Mapping[str, bytes] | None = None) -> bool:
         """Store a book as revision 1 unless the app has one. Raises BookError or MediaFull. → whether it was stored."""

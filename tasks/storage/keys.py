@@ -124,6 +124,14 @@ def first_media(app: str) -> str:
     return f"welcome:first-media:{app}"
 
 
+def labels(app: str) -> str:
+    return f"welcome:labels:{app}"
+
+
+def changed_welcomes(app: str) -> str:
+    return f"welcome:changed:{app}"
+
+
 def draft(app: str) -> str:
     return f"welcome:draft:{app}"
 
@@ -350,6 +358,8 @@ TABLE = (
     Key(revision("{app}", "{number}"), STRING, "the YAML of a revision", backup=_LINE),
     Key(revision_about("{app}", "{number}"), STRING, "JSON: who saved it, when, and its files", backup=_LINE),
     Key(first_media("{app}"), STRING, "ms at which the app's first book with files was stored"),
+    Key(labels("{app}"), SET, "JSON of [label, name of a welcome]", backup=_LINE),
+    Key(changed_welcomes("{app}"), HASH, "name of a welcome → ms at which a change of it went live", backup=_LINE),
     Key(draft("{app}"), STRING, "JSON: the draft of the book", backup=_LINE),
     Key(draft_version("{app}"), STRING, "the last version number given to a draft", backup=_LINE),
     Key(draft_was("{app}", "{digest}"), STRING, "JSON: a part before an edit, to show in a conflict", "7 days"),

@@ -228,7 +228,83 @@ class MoveRule:
         return values
 
 
-Edit: TypeAlias = SetNamed | DeleteNamed | AddRule | SetRule | MoveRule
+@dataclass(frozen=True, slots=True)
+class PlaceRule:
+    """Move a rule right above another one, or right below it. `beside`: the other one's digest. Raises Stale."""
+
+    was: str
+    beside: str
+    below: bool = False
+
+    @property
+    def part(self) -> Part:
+        return Part(RULE, self.was)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        number, other = _number(content, self.was), _number(content, self.beside)
+        rule = values["rules"].pop(number)
+        values["rules"].insert(other - (number < other) + self.below, rule)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRules:
+    """Move rules, in their order, to an index from 0. Those that are not there any more are left out."""
+
+    was: tuple[str, ...]
+    at: int
+
+    @property
+    def part(self) -> Part:
+        return Part(RULE, ABSENT)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        chosen = [content.digest_of(rule) in self.was for rule in content.rules]
+        moving = [rule for rule, is_chosen in zip(values["rules"], chosen, strict=True) if is_chosen]
+        staying = [rule for rule, is_chosen in zip(values["rules"], chosen, strict=True) if not is_chosen]
+        values["rules"] = [*staying[: self.at], *moving, *staying[self.at :]]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRules:
+    """Delete rules. Those that are not there any more, or were changed, are left out."""
+
+    was: tuple[str, ...]
+
+    @property
+    def part(self) -> Part:
+        return Part(RULE, ABSENT)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        values["rules"] = [rule for rule in values["rules"] if content.digest_of(rule) not in self.was]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteUnused:
+    """Delete templates of those names that nobody gets; those that are in use by now are left out."""
+
+    names: tuple[str, ...]
+
+    @property
+    def part(self) -> Part:
+        return Part(TEMPLATE, ABSENT)
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        for name in set(self.names) & set(values["templates"]):
+            if users(content.values, name) == ((), False):
+                del values["templates"][name]
+        return values
+
+
+Edit: TypeAlias = (
+    SetNamed | DeleteNamed | AddRule | SetRule | MoveRule | PlaceRule | MoveRules | DeleteRules | DeleteUnused
+)
 
 
 def users(values: Values, template: str) -> tuple[tuple[str, ...], bool]:

@@ -104,7 +104,7 @@ def test_two_editors_of_one_rule(drafts: Drafts, visit: Visit) -> None:
     )
     mine, theirs = visit(address), visit(address, as_="王五")
     for page, member in ((theirs, "lisi"), (mine, "wangwu")):
-        page.locator("input[name=member]").first.fill(member)
+        page.locator(".typed input[name=member]").fill(member)
         page.click(".actions >> text=保存草稿")
     clash = mine.locator("#clash")
     expect(clash).to_contain_text(re.compile("刚刚改过"))
@@ -147,3 +147,43 @@ def test_who_gets_what_is_an_address(drafts: Drafts, visit: Visit) -> None:
     expect(page.locator(".phone-text")).to_have_text(RED)
     other = visit(page.url.partition("/console")[2], "en", as_="王五")
     expect(other.locator(".verdict.ok")).to_contain_text("This customer gets 小红书")
+
+
+def test_rules_are_moved_by_pointer_and_by_keyboard_and_the_focus_stays(drafts: Drafts, visit: Visit) -> None:
+    for number in range(4):
+        drafts.change(
+            "default", AddRule({"name": f"r{number}", "when": {"state": f"s{number}"}, "use": "小红书"}), "李敏"
+        )
+
+    def order() -> list[str]:
+        return [rule.get("name", "") for rule in drafts.working("default").content.rules]
+
+    before = order()
+    page = visit("/welcomes")
+    rows = page.locator("[data-rule]")
+    third, handle = rows.nth(2).bounding_box(), rows.nth(0).locator("[data-drag]").bounding_box()
+    assert third is not None
+    assert handle is not None
+    page.mouse.move(handle["x"] + 5, handle["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + 5, third["y"] + third["height"] - 5, steps=8)
+    page.mouse.up()
+    expect(page.locator("#flashes")).to_contain_text("移动规则")
+    assert order() == [before[1], before[2], before[0], *before[3:]]
+    expect(page.locator("[data-rule]").nth(2)).to_be_focused()
+
+    page.locator("[data-rule]").nth(2).locator("[data-drag]").press("Enter")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert order() == before
+    with page.expect_navigation():
+        page.locator("[data-rule]").nth(1).get_by_role("button", name="下移").press("Enter")
+    assert order() == [before[0], before[2], before[1], *before[3:]]
+    assert page.evaluate("document.activeElement.value").startswith("down:")
+
+    page.locator("[data-rule]").nth(0).locator("[data-drag]").press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-rule]").nth(0)).to_contain_text(before[0])

@@ -150,6 +150,7 @@ def books(here: Worker) -> None:
     was = drafts.working("default").content.digest(Part(TEMPLATE, "far"))
     drafts.change("default", SetNamed(TEMPLATE, "far", {"text": "你好"}, was), "李敏")
     drafts.hold("default", "b.png", FILES["media/cover.png"])
+    services.labels.add("default", ["far"], "label")
 
 
 def greetings(here: Worker) -> None:

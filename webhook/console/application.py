@@ -24,7 +24,17 @@ from webhook.console import (
     statistics,
     system,
 )
-from webhook.console.welcomes import editor, explaining, groups, media, overview, publishing, revisions, rules
+from webhook.console.welcomes import (
+    editor,
+    explaining,
+    groups,
+    media,
+    overview,
+    publishing,
+    revisions,
+    rules,
+    selection,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,6 +45,7 @@ SUBJECTS = (
     dashboard,
     overview,
     rules,
+    selection,
     editor,
     media,
     groups,

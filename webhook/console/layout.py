@@ -55,7 +55,9 @@ PLACES = (
     Place("queue.show", lazy_gettext("Queue"), icon="activity", apart=True),
     Place("setup.show", lazy_gettext("Set-up"), icon="settings"),
 )
-WITHIN = dict.fromkeys(("rules", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes") | {
+WITHIN = dict.fromkeys(
+    ("rules", "selection", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes"
+) | {
     "audit": "setup",
     "system": "setup",
 }

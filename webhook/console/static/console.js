@@ -87,8 +87,14 @@
     sessionStorage.removeItem(WAS);
     const errors = document.getElementById("errors");
     if (errors) return errors.focus();
-    if (!was || document.querySelector("[autofocus]") || Date.now() - was.at > 30_000 || document.activeElement !== document.body || location.hash) return;
+    if (!was || document.querySelector("[autofocus]") || Date.now() - was.at > 30_000) return;
     const kept = was.keep && document.querySelector(`[data-keep-focus="${CSS.escape(was.keep)}"]:not([disabled])`);
+    if (location.hash && kept) { // the button goes on, not what the address names
+      history.replaceState(null, "", location.pathname + location.search);
+      window.scrollTo(0, was.y);
+      return kept.focus();
+    }
+    if (document.activeElement !== document.body || location.hash) return;
     const same = was.from === location.pathname;
     const next = kept || document.querySelector("#flashes .verdict") || document.querySelector("main [role=status], main h1") || document.getElementById("main");
     if (!next.matches("a, button, input, select, textarea, [tabindex]")) next.tabIndex = -1;

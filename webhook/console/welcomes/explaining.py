@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from werkzeug.datastructures import MultiDict
 
+from tasks.directory.lookup import Lookup
 from tasks.events import CHANGES, ContactAdded
 from tasks.messages import Message
 from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why_not
@@ -96,7 +97,12 @@ def explain() -> str:
     )
 
 
-def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
+def contact_of(book: Book, asked: Question) -> Contact:
+    """The customer of a question, with what rules ask of the member."""
+    return _looked_up(book, asked)[0]
+
+
+def _looked_up(book: Book, asked: Question) -> tuple[Contact, Lookup]:
     services, app = current.services(), current.app()
     at = asked.at or datetime.fromtimestamp(time.time(), current.zone())
     event = ContactAdded(
@@ -104,8 +110,12 @@ def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
     )
     by = time.monotonic() + PATIENCE
     lookup = services.lookups.about(app.wecom, event, int(at.timestamp() * 1000), by, PATIENCE)
-    contact = lookup.contact(needs(book) & {DEPARTMENTS})
-    contact = replace(contact, customer_type=asked.customer_type or None, add_way=asked.add_way)
+    contact = lookup.contact(needs(book) & {DEPARTMENTS} if asked.member else frozenset())
+    return replace(contact, customer_type=asked.customer_type or None, add_way=asked.add_way), lookup
+
+
+def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
+    contact, lookup = _looked_up(book, asked)
     steps = way(book, contact, names_of(book.rules))
     won = next((step.rule for step in steps if step.fate == WON), None)
     shares = rule_words.shares(won) if won else [(DEFAULT, 100)] if DEFAULT in book.templates else []
@@ -116,7 +126,7 @@ def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
         GreetingPreview(name, percent, bubbles(book.templates[name], values)) for name, percent in shares if percent
     ]
     return {
-        "at": at.timestamp(),
+        "at": contact.at.timestamp(),
         "steps": steps,
         "won": won,
         "greetings": greetings,

@@ -4,7 +4,6 @@ The draft is shown, or what is live if there is none (tasks.books.draft_store).
 """
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -15,15 +14,16 @@ from tasks.audit import Act
 from tasks.books.draft import Draft, Moved
 from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import Revision
-from tasks.directory.lookup import directory
-from tasks.templates.edits import users
-from tasks.templates.impact import Hits, hits, shadowed
-from tasks.templates.model import MSGTYPES, Book, Rule
-from tasks.templates.model import Template as Welcome
+from tasks.templates.impact import Hits, hits
+from tasks.templates.model import Book
 from webhook.console import current
-from webhook.console.welcomes import differences, rule_words
-from webhook.console.welcomes.lookups import book_of, names_of
+from webhook.console.paging import address
+from webhook.console.staff import suggested_members
+from webhook.console.welcomes import differences
+from webhook.console.welcomes.lookups import book_of, states
+from webhook.console.welcomes.rule_list import rule_list
 from webhook.console.welcomes.vocabulary import vocabulary
+from webhook.console.welcomes.welcome_list import welcome_list
 
 LOOKED_AT = 500  # events for the hits on the overview
 UNDO_S = 24 * 3600  # seconds for which a revision is offered to be undone
@@ -39,29 +39,6 @@ class Leftover:
     changes: int
     behind: int = 0
     unseen: tuple[differences.Change, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RuleRow:
-    """One rule in the overview. `hits` None: not known. `hidden_by`: the rule that shadows it, 0 for none."""
-
-    number: int
-    digest: str
-    rule: Rule
-    conditions: tuple[rule_words.Condition, ...]
-    shares: list[tuple[str, int]]
-    hits: int | None
-    hidden_by: int
-
-
-@dataclass(frozen=True, slots=True)
-class WelcomeRow:
-    """One welcome in the overview. `rules`: numbers; `rest`: it is the default for those whom no rule matches."""
-
-    welcome: Welcome
-    kinds: tuple[str, ...]
-    rules: tuple[int, ...]
-    rest: bool
 
 
 blueprint = Blueprint("welcomes", __name__)
@@ -86,11 +63,14 @@ def show() -> str:
         revision=revision,
         undo=_undoable(revision),
         published=request.args.get("published", type=int),
-        rules=_rule_rows(draft, book, found),
+        rules=None if book is None else rule_list(draft, book, found),
         rest=None if book is None else _rest(book, found),
-        welcomes=[] if book is None else list(_welcome_rows(draft, book)),
+        welcomes=None if book is None else welcome_list(draft, book),
+        members=suggested_members(),
+        states=states(),
         hits=found,
         days=DAYS,
+        address=address,
         complete=latest.complete,
         since=latest.since / 1000,
     )
@@ -124,36 +104,6 @@ def _undoable(revision: Revision | None) -> bool:
     return revision is not None and revision.number > 1 and time.time() - revision.at / 1000 < UNDO_S
 
 
-def _rule_rows(draft: Draft, book: Book | None, found: Hits | None) -> list[RuleRow]:
-    if book is None:
-        return []
-    names = names_of(book.rules)
-    members = {one for rule in book.rules for one in rule.when.member}
-    hidden = shadowed(book, directory(current.services().redis, draft.app, members))
-    content = draft.content
-    return [
-        RuleRow(
-            number,
-            content.digest_of(value),
-            rule,
-            rule_words.conditions(rule.when, names),
-            rule_words.shares(rule),
-            None if found is None else found.rules[number],
-            hidden.get(number, 0),
-        )
-        for number, (rule, value) in enumerate(zip(book.rules, content.rules, strict=True), 1)
-    ]
-
-
 def _rest(book: Book, found: Hits | None) -> int | None:
     """How many no rule matched; None if a rule always matches."""
     return None if any(rule.when.always for rule in book.rules) else found.rules[0] if found else 0
-
-
-def _welcome_rows(draft: Draft, book: Book) -> Iterable[WelcomeRow]:
-    for name, welcome in book.templates.items():
-        numbers = tuple(
-            number for number, rule in enumerate(book.rules, 1) if name in {one.template for one in rule.variants}
-        )
-        kinds = tuple(MSGTYPES[type(one)] for one in welcome.attachments)
-        yield WelcomeRow(welcome, kinds, numbers, users(draft.content.values, name)[1])

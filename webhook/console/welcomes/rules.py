@@ -9,11 +9,13 @@ from flask_babel import gettext as _
 from tasks.books.draft import Draft, DraftError, EditConflict, Moved
 from tasks.books.recent import DAYS
 from tasks.messages import translate
-from tasks.templates.edits import TEMPLATE, AddRule, Edit, MoveRule, SetRule
+from tasks.templates.edits import RULE, TEMPLATE, AddRule, Edit, MoveRule, Part, PlaceRule, SetRule
+from tasks.templates.yaml_writer import Value
 from webhook.console import current, picker
 from webhook.console.staff import known_staff
 from webhook.console.welcomes.lookups import member_names, named, states
 from webhook.console.welcomes.rule_form import BLANK, RuleForm, field_names, rule_of
+from webhook.console.welcomes.rule_list import PAGE
 from webhook.console.welcomes.rule_words import Names
 from webhook.console.welcomes.vocabulary import vocabulary
 
@@ -23,17 +25,31 @@ blueprint.context_processor(vocabulary)
 
 @blueprint.post("/welcomes/rules/move")
 def move() -> ResponseReturnValue:
-    """Move a rule one place up or down."""
-    places = 1 if request.form.get("to") == "down" else -1
-    edit = MoveRule(request.form.get("rule", ""), places)
+    """Move a rule one place up or down, or right above or below another one."""
+    to, _colon, rule = request.form.get("move", "").partition(":")
+    rule, to = rule or request.form.get("rule", ""), to or request.form.get("to", "")
+    beside = request.form.get("beside", "")
+    edit: Edit = MoveRule(rule, 1 if to == "down" else -1)
+    if beside:
+        edit = PlaceRule(rule, beside, below=to == "below")
     try:
-        current.services().drafts.change(current.app().name, edit, current.operator())
-        flash(_("The rule is moved in the draft"))
+        draft = current.services().drafts.change(current.app().name, edit, current.operator())
     except (EditConflict, Moved):
         flash(_("The rule has changed meanwhile. Look at it again"))
+        return redirect(url_for("welcomes.show", _anchor="rules"))
     except DraftError as error:
         flash(translate(error.problems[0].what, _))
-    return redirect(url_for("welcomes.show", _anchor="rules"))
+        return redirect(url_for("welcomes.show", _anchor="rules"))
+    flash(_("The rule is moved in the draft"))
+    return redirect(place(draft, draft.content.part(Part(RULE, rule)) or {}))
+
+
+def place(draft: Draft, value: Value) -> str:
+    """The address of a rule in the list."""
+    content = draft.content
+    digest = content.digest_of(value)
+    at = next((n for n, rule in enumerate(content.rules) if content.digest_of(rule) == digest), 0)
+    return url_for("welcomes.show", rules=at // PAGE + 1 if at >= PAGE else None, _anchor=f"rule-{digest}")
 
 
 @blueprint.route("/welcomes/rules/new", methods=["GET", "POST"])
@@ -80,7 +96,7 @@ def _answer(form: RuleForm, new: bool) -> ResponseReturnValue:
 
 def _save(form: RuleForm, change: Edit, new: bool, done: str) -> ResponseReturnValue:
     try:
-        current.services().drafts.change(current.app().name, change, current.operator())
+        draft = current.services().drafts.change(current.app().name, change, current.operator())
     except EditConflict as conflict:
         return _page(form, new, conflict=conflict), 409
     except DraftError as error:
@@ -90,7 +106,8 @@ def _save(form: RuleForm, change: Edit, new: bool, done: str) -> ResponseReturnV
         flash(_("Somebody else saved in the same moment. Press the button again"))
         return _page(form, new), 409
     flash(done)
-    return redirect(url_for("welcomes.show", _anchor="rules"))
+    saved = getattr(change, "rule", None)
+    return redirect(url_for("welcomes.show", _anchor="rules") if saved is None else place(draft, saved))
 
 
 def _page(form: RuleForm, new: bool, more: str = "", conflict: EditConflict | None = None) -> str:

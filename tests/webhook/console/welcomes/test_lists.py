@@ -1,0 +1,216 @@
+"""The page Welcomes with many rules and welcomes: search, pages, labels, one act for many, who would get this."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tasks.books.draft_store import Drafts
+from tasks.books.labels import LONGEST, Labels, TooMany, cleaned
+from tasks.ledger.claims import Settlement
+from tasks.ledger.delivery import Outcome
+from tasks.services import Services
+from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tests.support.console import Browser, text_of
+from tests.support.ledger import settled
+
+RULES = 45
+BOOK = (
+    "version: 1\ntemplates:\n  default: {text: 您好}\n"
+    + "".join(f"  门店{n:02d}: {{text: 欢迎光临{n}号店}}\n" for n in range(45))
+    + "  春季: {text: unused}\nrules:\n"
+    + "".join(f"  - {{name: r{n:02d}, when: {{state: ch-{n}}}, use: 门店{n:02d}}}\n" for n in range(RULES - 2))
+    + "  - {name: vip, when: {member: zhangsan}, use: 门店44}\n  - use: default\n"
+)
+
+
+@pytest.fixture
+def drafts(services: Services) -> Drafts:
+    services.books.save("default", BOOK)
+    return services.drafts
+
+
+@pytest.fixture
+def operator(drafts: Drafts, browse: Browser) -> Browser:
+    return browse
+
+
+def rules(page: Any) -> list[int]:
+    """The numbers of the rules that are shown."""
+    return [int(one) for one in re.findall(r'data-number="(\d+)"', page.text)]
+
+
+def welcomes(page: Any) -> list[str]:
+    return re.findall(r'name="welcome" value="([^"]+)"', page.text)
+
+
+def digests(drafts: Drafts, *names: str) -> list[str]:
+    content = drafts.working("default").content
+    return [content.digest_of(rule) for rule in content.rules if rule.get("name") in names]
+
+
+def order(drafts: Drafts) -> list[str]:
+    return [rule.get("name", "") for rule in drafts.working("default").content.rules]
+
+
+def test_lists_have_pages(operator: Browser) -> None:
+    page = operator.get("/welcomes")
+    assert (rules(page), len(welcomes(page))) == (list(range(1, 21)), 20)
+    assert "1 to 20 of 45" in text_of(page)
+    page = operator.get("/welcomes?rules=3&page=3")
+    assert (rules(page), welcomes(page)[-1]) == (list(range(41, 46)), "春季")
+    assert rules(operator.get("/welcomes?rules=99")) == list(range(41, 46))
+
+
+@pytest.mark.parametrize(
+    ("search", "shown", "names"),
+    [
+        ("ch-7", [8], []),
+        ("r31", [32], []),
+        ("md 12", [13], ["门店12"]),  # pinyin initials
+        ("zhangsan", [44], []),
+        ("17号店", [], ["门店17"]),
+        ("十一", [], ["春季"]),  # its label
+        ("nothing like it", [], []),
+    ],
+)
+def test_a_search_finds_rules_and_welcomes(
+    operator: Browser, services: Services, search: str, shown: list[int], names: list[str]
+) -> None:
+    services.labels.add("default", ["春季"], "十一活动")
+    page = operator.get("/welcomes", {"q": search})
+    assert (rules(page), welcomes(page)) == (shown, names)
+    assert "data-order" not in page.text or len(shown) == RULES  # neighbours are not all there, so nothing is dragged
+
+
+def test_the_rules_of_one_welcome(operator: Browser) -> None:
+    assert rules(operator.get("/welcomes", {"use": "门店44"})) == [44]
+
+
+@pytest.mark.parametrize(
+    ("asked", "winner", "page"),
+    [({"state": "ch-30"}, 31, 2), ({"member": "zhangsan"}, 44, 3), ({"member": "lisi", "state": "x"}, 45, 3)],
+)
+def test_who_would_get_this_marks_the_rule_on_its_page(
+    operator: Browser, asked: dict[str, str], winner: int, page: int
+) -> None:
+    answer = operator.get("/welcomes", asked)
+    assert f"Rule {winner} wins" in text_of(answer)
+    assert rules(answer)[0] == (page - 1) * 20 + 1
+    won = re.findall(r'fate-won"[^>]*data-number="(\d+)"', answer.text)
+    assert won == [str(winner)]
+    assert "the State" in text_of(answer) or "there is no State" in text_of(answer)  # why the others lost
+    assert rules(operator.get("/welcomes", asked | {"rules": "1"}))[0] == 1
+
+
+def test_a_time_that_is_none_is_said_where_it_was_typed(operator: Browser) -> None:
+    assert "A time looks like" in text_of(operator.get("/welcomes", {"member": "a", "at": "soon"}))
+
+
+def test_sorting_by_adds_name_and_change(operator: Browser, services: Services, drafts: Drafts) -> None:
+    settled(services.ledger, Settlement(Outcome.SENT, template="门店30"))
+    assert welcomes(operator.get("/welcomes?sort=adds"))[0] == "门店30"
+    assert welcomes(operator.get("/welcomes?sort=name"))[0] == "default"
+    assert welcomes(operator.get("/welcomes?sort=unused"))[0] in ("门店43", "春季")
+    was = drafts.working("default").content.digest(Part(TEMPLATE, "门店20"))
+    drafts.change("default", SetNamed(TEMPLATE, "门店20", {"text": "new"}, was), "li")
+    assert welcomes(operator.get("/welcomes?sort=changed"))[0] == "门店20"
+
+
+# ------------------------------------------------------------------------------------------------ one act for many
+
+
+def test_rules_are_moved_to_a_place(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes")
+    answer = operator.post("/welcomes/rules/select", {"rule": digests(drafts, "r03", "r40"), "do": "move", "to": "2"})
+    assert "2 rules are moved in the draft" in text_of(answer)
+    assert order(drafts)[:4] == ["r00", "r03", "r40", "r01"]
+    answer = operator.post("/welcomes/rules/select", {"rule": digests(drafts, "r00"), "do": "move", "to": "99"})
+    assert "a number from 1 to 45" in text_of(answer)
+    answer = operator.post("/welcomes/rules/select", {"rule": digests(drafts, "r00"), "do": "move", "to": "45"})
+    assert (order(drafts)[-1], rules(answer)) == ("r00", list(range(41, 46)))  # its page is shown
+
+
+def test_rules_that_changed_meanwhile_are_left(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes")
+    gone = [*digests(drafts, "r01", "r02"), "0" * 16]
+    said = text_of(operator.post("/welcomes/rules/select", {"rule": gone, "do": "delete"}))
+    assert "2 rules are deleted in the draft" in said
+    assert "1 had changed meanwhile and was left as it is" in said
+    assert order(drafts)[:2] == ["r00", "r03"]
+    assert "Tick the rules first" in text_of(operator.post("/welcomes/rules/select", {"do": "delete"}))
+
+
+def test_a_rule_is_placed_beside_another(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes")
+    one, other = digests(drafts, "r00", "r05")
+    operator.post("/welcomes/rules/move", {"move": f"above:{one}", "beside": other})
+    assert order(drafts)[3:6] == ["r04", "r00", "r05"]
+    operator.post("/welcomes/rules/move", {"move": f"below:{other}", "beside": one})
+    assert order(drafts)[3:6] == ["r04", "r00", "r05"]
+    operator.post("/welcomes/rules/move", {"move": f"below:{one}", "beside": other})
+    assert order(drafts)[3:6] == ["r04", "r05", "r00"]
+    answer = operator.post("/welcomes/rules/move", {"move": f"below:{one}", "beside": "0" * 16})
+    assert "changed meanwhile" in text_of(answer)
+
+
+def test_all_rules_at_once_are_not_deleted(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes")
+    content = drafts.working("default").content
+    every = [content.digest_of(rule) for rule in content.rules]
+    answer = operator.post("/welcomes/rules/select", {"rule": every, "do": "delete"})
+    assert "At least one rule has to stay" in text_of(answer)
+    assert len(order(drafts)) == RULES
+
+
+def test_labels_find_welcomes_and_are_no_part_of_the_book(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
+    operator.get("/welcomes")
+    chosen = {"welcome": ["门店01", "门店02", "no such welcome"], "label": "  华东 区 ", "do": "label"}
+    assert "2 welcomes have the label “华东 区”" in text_of(operator.post("/welcomes/select", chosen))
+    assert drafts.get("default") is None
+    page = operator.get("/welcomes", {"label": "华东 区"})
+    assert welcomes(page) == ["门店01", "门店02"]
+    assert "without a label 45" in text_of(page)
+    services.books.save("default", BOOK.replace("您好", "你好"))
+    services.books.rollback("default", 1)
+    assert services.labels.all("default")["门店01"] == ("华东 区",)
+    answer = operator.post("/welcomes/select", {"welcome": ["门店01"], "label": "华东 区", "do": "unlabel"})
+    assert "is taken off" in text_of(answer)
+    assert list(services.labels.all("default")) == ["门店02"]
+    assert "Type the label first" in text_of(operator.post("/welcomes/select", {"welcome": ["门店01"], "do": "label"}))
+
+
+def test_of_many_welcomes_those_that_no_rule_sends_are_deleted(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes")
+    answer = operator.post("/welcomes/select", {"welcome": ["春季", "门店43", "门店01"], "do": "delete"})
+    said = text_of(answer)
+    assert "2 welcomes are deleted in the draft" in said
+    assert "1 is in use and stays" in said
+    assert {"春季", "门店43", "门店01"} & set(drafts.working("default").content.named(TEMPLATE)) == {"门店01"}
+
+
+def test_an_act_goes_back_to_the_list_as_it_was(operator: Browser) -> None:
+    operator.get("/welcomes")
+    back = "/console/welcomes?page=2"
+    answer = operator.post("/welcomes/select", {"do": "label", "back": back}, follow_redirects=False)
+    assert answer.location == f"{back}#welcomes"
+    answer = operator.post("/welcomes/select", {"do": "label", "back": "https://evil.example"}, follow_redirects=False)
+    assert "evil" not in answer.location
+
+
+# ------------------------------------------------------------------------------------------------ labels
+
+
+def test_labels_are_cleaned_counted_and_follow_a_name(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cleaned(" a\n\u202eb ") == "a b"
+    assert len(cleaned("a" * 100)) == LONGEST
+    labels = Labels(services.redis)
+    labels.add("default", ["old"], "x")
+    labels.follow("default", "old", "new")
+    assert labels.all("default") == {"old": ("x",), "new": ("x",)}
+    assert labels.all("other") == {}
+    monkeypatch.setattr("tasks.books.labels.MOST", 2)
+    with pytest.raises(TooMany):
+        labels.add("default", ["third"], "x")
