@@ -63,6 +63,7 @@ class Act(StrEnum):
     TESTED_ALERT = "tested_alert"
     FORWARD_RETRIED = "forward_retried"
     FORWARDED_AGAIN = "forwarded_again"
+    TRIED_WELCOME = "tried_welcome"
 
 
 class Via(StrEnum):

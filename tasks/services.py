@@ -37,6 +37,7 @@ from tasks.storage import connections
 from tasks.storage.connections import Redis
 from tasks.storage.embedded import running_url
 from tasks.storage.formats import Settling
+from tasks.trials import Trials
 from tasks.wecom import WeComClient
 
 TIMEOUT = 2.0  # seconds for an answer of Redis, in workers and commands
@@ -170,6 +171,10 @@ class AppServices:
     def comparison(self) -> Comparison:
         life, zone = self.shared.settings.keep_days * 86400, self.shared.settings.timezone
         return Comparison(self.shared.redis, self.settings, self.wecom, self.work_list, life, zone)
+
+    @cached_property
+    def trials(self) -> Trials:
+        return Trials(self.settings, self.wecom, self.shared.books.media, self.shared.books.ready)
 
     @cached_property
     def reminders(self) -> Reminders:

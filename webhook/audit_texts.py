@@ -37,6 +37,7 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.TESTED_ALERT: Message("Sent a test alert"),
     Act.FORWARD_RETRIED: Message("Retried the forwarded event %(target)s"),
     Act.FORWARDED_AGAIN: Message("Forwarded %(number)s events once more"),
+    Act.TRIED_WELCOME: Message("Sent a test of the welcome %(target)s"),
 }
 _WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}
 _IMPORTED = Message("Published revision %(number)s from %(target)s")

@@ -368,7 +368,7 @@ class Reminders:
             if member == "@all" or "|" in member:  # to WeCom, more than one
                 raise InvalidRequest("message/send", "touser", "several", "must be one member")
             answer = self._wecom.with_deadline(min(by, time.monotonic() + CALL)).message.send(message)
-            reason = _not_delivered(member, answer)
+            reason = not_delivered(member, answer)
         except NoAnswer as error:
             status, reason = ReminderStatus.UNSURE, Reason.from_error(error)
         except WeComError as error:
@@ -411,7 +411,7 @@ def _next_try(row: Delivery, number: int, now: int) -> int | None:
     return at if at < max(row.received_ms, row.found_ms or 0) + WITHIN * 1000 else None
 
 
-def _not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:
+def not_delivered(member: str, answer: Mapping[str, Any]) -> Reason | None:
     """Why the message does not reach the member although WeCom accepted it; None: it does."""
     if _names(answer.get("invaliduser"), member):
         return Reason.of(Kind.MEMBER_NOT_VISIBLE)

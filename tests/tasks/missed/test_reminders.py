@@ -18,9 +18,9 @@ from tasks.missed.reminders import (
     PAUSE,
     SETTLED,
     Reminders,
-    _not_delivered,
     is_quiet,
     local_time,
+    not_delivered,
     reminder_status,
     safe_name,
     text,
@@ -508,5 +508,5 @@ def test_names_are_learned_for_people_to_read(there: Worker) -> None:
     ],
 )
 def test_a_member_who_is_not_reached_is_named_in_whatever_case(answer: dict[str, Any], kind: Kind | None) -> None:
-    reason = _not_delivered("zhangsan", answer)
+    reason = not_delivered("zhangsan", answer)
     assert (reason.kind if reason else None) == kind

@@ -25,12 +25,12 @@ from tasks.templates.book_attachments import USES
 from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, Named, NameTaken, Part, SetNamed, StillUsed, users
 from tasks.templates.media_kind import LARGEST, MB, too_large
 from tasks.templates.model import Media
-from tasks.templates.render import PLACEHOLDERS
+from tasks.templates.render import PLACEHOLDERS, fill
 from tasks.templates.texts import NICKNAME
 from tasks.wecom.message_limits import ATTACHMENTS, PERMANENT_IMAGE_MOST, REMARK
 from webhook.console import current
 from webhook.console.language import sentence
-from webhook.console.welcomes import media_status, preview
+from webhook.console.welcomes import media_status, preview, trying
 from webhook.console.welcomes.editor_buttons import changed, focus, form_of, pick, read_clash, with_clash
 from webhook.console.welcomes.editor_form import AttachmentForm, EditForm, notes
 from webhook.console.welcomes.editor_values import FIELDS, Typed, shown, shown_group, typed, written
@@ -99,6 +99,8 @@ def _answer(kind: Named, name: str) -> ResponseReturnValue:
     act, _colon, argument = request.form.get("do", "save").partition(":")
     if act in ("save", "publish", "explain"):
         return _save(kind, name, form, act)
+    if act == "try":
+        return _try(kind, name, form)
     if act != "preview":
         form = changed(form, act, argument, ATTACHMENTS.most if kind == TEMPLATE else 1)
     return _page(kind, name, form, focus=focus(form, act, argument))
@@ -130,6 +132,24 @@ def _save(kind: Named, name: str, form: EditForm, act: str) -> ResponseReturnVal
         flash(_("The draft is saved. Customers get it once it is published"))
         return redirect(_after(kind, data["name"], act))
     return _page(kind, name, form), 422
+
+
+def _try(kind: Named, name: str, form: EditForm) -> ResponseReturnValue:
+    """Send the welcome as it stands in the form to a member, as a test; nothing is saved."""
+    services, app = current.services(), current.app()
+    files = services.drafts.files(app.name)
+    if not form.check(files, kind):
+        return _page(kind, name, form), 422
+    data, member = form.typed, trying.member()
+    values = preview.samples(datetime.fromtimestamp(time.time(), current.zone()))["ordinary"]
+    if kind == GROUP:
+        group = shown_group(data, files)
+        text, attachments = group.text.replace(NICKNAME, values["customer"]), [group.item] if group.item else []
+    else:
+        template = shown(data, files)
+        text, attachments = fill(template.text, values), list(template.attachments)
+    outcome = trying.send(member, data["name"], text, attachments)
+    return _page(kind, name, form, focus="try", tried=outcome), outcome.status
 
 
 def _after(kind: Named, name: str, act: str) -> str:
@@ -208,7 +228,14 @@ def _preview(kind: Named, data: Typed, files: Mapping[str, Media]) -> dict[str, 
     }
 
 
-def _page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, focus: str = "") -> str:
+def _page(
+    kind: Named,
+    name: str,
+    form: EditForm,
+    draft: Draft | None = None,
+    focus: str = "",
+    tried: trying.Outcome | None = None,
+) -> str:
     services, app = current.services(), current.app()
     number = services.books.current(app.name)
     book = services.books.book(app.name, number) if number else None
@@ -235,6 +262,8 @@ def _page(kind: Named, name: str, form: EditForm, draft: Draft | None = None, fo
         address=address,
         status=_status(Part(kind, name), draft, number),
         clash=read_clash(form),
+        trial=trying.offered(),
+        tried=tried,
         **_preview(kind, form.typed, files),
     )
 
