@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from flask import Blueprint, render_template
@@ -17,7 +18,8 @@ from tasks.messages import Message
 from tasks.monitoring.queue_status import Reading
 from tasks.templates.model import Book
 from webhook import timeline
-from webhook.console import current, statistics_summary
+from webhook.console import current, statistics_summary, usual
+from webhook.console.heat import Hours
 from webhook.console.layout import cut
 from webhook.console.panels import Panels
 from webhook.console.queue import Flow, QueueVerdict
@@ -81,7 +83,7 @@ def show() -> str:
     """The page. Each panel fails independently."""
     services, app, panels = current.services(), current.app(), Panels()
     flow, paused, hour = panels.read(_flow), panels.read(services.queue_pauses.last), panels.read(_last_hour)
-    day = panels.read(_today)
+    day, before = panels.read(_today), panels.read(_before)
     pause = paused.value.get(WELCOME) if paused.value else None
     half = statistics_summary.half_within(day.value) if day.value else None
     window = services.settings.window
@@ -95,6 +97,9 @@ def show() -> str:
         count=statistics_summary.total(day.value) if day.value is not None else None,
         day=day,
         hours=_hours(day.value) if day.value else None,
+        usual=usual.usual(before.value or (), datetime.now(current.zone())),
+        usually=usual.by_hour(before.value or ()),
+        change=usual.change,
         open=panels.read(lambda: services.ledger.count(app.name)[""]),
         latest=panels.read(_latest),
         day_of_page=current.today(),
@@ -119,6 +124,11 @@ def _today() -> Tallies:
     found = statistics.read(current.services().redis, current.app().name, [current.today()], dimensions)
     (tallies,) = found.values()
     return tallies
+
+
+def _before() -> list[Hours | None]:
+    """The same weekday of the last weeks."""
+    return usual.read(current.services().redis, current.app().name, current.today())
 
 
 @dataclass(frozen=True, slots=True)

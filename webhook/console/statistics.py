@@ -39,7 +39,7 @@ DIMENSIONS = (  # value of `by`, name, dimension of the tallies
 MOST_DAYS = {"day": 400}  # of a range; the tallies of the other dimensions have many fields a day
 MOST_OF_OTHERS = 92
 PERIOD = 7  # days that are shown first
-SHOWN, SHOWN_AT_MOST = 30, 100  # rows; the rest is in the table to take away
+SHOWN, SHOWN_AT_MOST = 31, 100  # rows; the rest is in the table to take away
 COLUMNS = ("added", "sent", "on_time", "missed", "unconfirmed", "no_code", "lost")
 
 

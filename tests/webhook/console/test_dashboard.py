@@ -1,7 +1,10 @@
 """The front page: whether greetings go out, what is to be done, today's numbers and the latest ten."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
+from tasks.ledger import statistics
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.pauses import FOLLOW_UPS
@@ -95,3 +98,21 @@ def test_another_app_has_its_own_day(browse: Browser, services: Services) -> Non
 )
 def test_a_channel_without_a_rule_counts_where_rules_name_channels(source: str, bare: list[tuple[str, int]]) -> None:
     assert without_rule(book.read(source), {"": 50, "douyin-1": 3, "Douyin-1": 2, "xhs": 9}) == bare
+
+
+def test_today_is_compared_with_the_same_weekday_until_this_time(browse: Browser, services: Services) -> None:
+    settled(services.ledger)
+    assert "What is usual is unknown until there is this weekday of an earlier week" in text_of(browse.get("/"))
+    today = datetime.now(services.settings.timezone).date()
+    for weeks, number in ((1, 5), (2, 8), (3, 11)):  # all in the first hour, which is over, or not: then a part
+        key = statistics.key("default", today - timedelta(weeks=weeks), "hour")
+        services.redis.hset(key, mapping={"sent|00": number * 60, "expired|00": 6, "sent|23": 9000})
+    page = text_of(browse.get("/"))
+    if datetime.now(services.settings.timezone).hour not in (0, 23):
+        assert "New customers 1 usually 486 -100 %" in page
+        assert "Sent 1 usually 480 -100 %" in page
+        assert "On-time rate 100.0 % usually 98.8 %" in page
+        assert "Missed 0 usually 6 -100 %" in page
+        assert "Uncertain 0 usually 0" in page
+    assert "of the last 3 weeks known" in page
+    assert "00:00–01:00 0 486" in page or "00:00–01:00 1 486" in page

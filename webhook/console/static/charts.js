@@ -76,7 +76,7 @@
     return {
       width: box.clientWidth,
       height: box.classList.contains("low") ? HEIGHTS.low : HEIGHTS.whole,
-      padding: [12, 8, 0, 0],
+      padding: [12, 20, 0, 0],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), chart.zone || "UTC"),
       cursor: { drag: { x: true, y: false, setScale: false }, y: false, points: { show: chart.series.some((one) => one.kind !== "bar") } },
       select: { show: true },
