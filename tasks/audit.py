@@ -64,12 +64,17 @@ class Act(StrEnum):
     FORWARD_RETRIED = "forward_retried"
     FORWARDED_AGAIN = "forwarded_again"
     TRIED_WELCOME = "tried_welcome"
+    ROLE_GIVEN = "role_given"
+    ROLE_TAKEN = "role_taken"
+    SESSION_ENDED = "session_ended"
+    LOOKED = "looked"
 
 
 class Via(StrEnum):
     """Where it was done."""
 
-    CONSOLE = "console"
+    CONSOLE = "console"  # with the password: under whatever name was typed
+    WECOM = "wecom"  # in the console, by the member who signed in with WeCom
     COMMAND = "command"
 
 

@@ -30,6 +30,9 @@ from tasks.missed.reminders import Observer as ReminderObserver
 from tasks.missed.reminders import Reminders
 from tasks.missed.work_list import WorkList
 from tasks.monitoring.queue_status import Queues
+from tasks.people.grants import Grants
+from tasks.people.members import Members
+from tasks.people.sign_ins import SignIns
 from tasks.rate_limits.limiter import Limiter, SharedCalls
 from tasks.rate_limits.limits import BACKGROUND, SEND, Limits
 from tasks.settings import App, Settings
@@ -130,6 +133,18 @@ class Services:
     @cached_property
     def audit(self) -> AuditTrail:
         return AuditTrail(self.redis)
+
+    @cached_property
+    def grants(self) -> Grants:
+        return Grants(self.redis)
+
+    @cached_property
+    def members(self) -> Members:
+        return Members(self.redis)
+
+    @cached_property
+    def sign_ins(self) -> SignIns:
+        return SignIns(self.redis)
 
     @cached_property
     def drafts(self) -> Drafts:

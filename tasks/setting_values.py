@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
+from tasks.people.roles import Admin
 from tasks.storage import redis_url as redis_address
 from tasks.wecom.proxy import Proxy
 
@@ -185,6 +186,17 @@ def domain_verification(value: str) -> str:
     if not value.startswith("WW_verify_") or not re.fullmatch(r"[A-Za-z0-9]{1,64}", code):
         raise ValueError("must be the name of WeCom's file, such as WW_verify_0123456789abcdef")
     return code
+
+
+def admins(value: str) -> tuple[Admin, ...]:
+    """zhangsan,lisi; of one of several corps wwcorp/zhangsan."""
+    found = []
+    for one in value.split(","):
+        corp, slash, userid = one.strip().rpartition("/")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", userid) or (slash and not corp):
+            raise ValueError("must be userids with commas between them, such as zhangsan,lisi")
+        found.append(Admin(userid, corp_id(corp) if corp else ""))
+    return tuple(found)
 
 
 def agent_id(value: str) -> str:

@@ -24,6 +24,7 @@ from dotenv.parser import Original, parse_stream
 from tasks import setting_names
 from tasks import setting_values as read_as
 from tasks.events import CHANGES, LATER_CHANGES
+from tasks.people.roles import Admin
 from tasks.rate_limits import limits
 from tasks.spelling import nearest
 from tasks.wecom.proxy import url_for
@@ -112,12 +113,18 @@ class Settings:
     lifeboat: bool = True  # where the data directory can be written
     alert_webhook: str | None = field(default=None, repr=False)  # the URL of a group robot: it has its key
     alert_proxy: str | None = field(default=None, repr=False)  # the outbound proxy on the way to it
+    console_admins: tuple[Admin, ...] = ()  # who are admins of the console, whatever is given there
     remote_control: bool = True  # workers send events to Celery's tools, and answer them
 
     @property
     def forwarding(self) -> frozenset[str]:
         """The apps whose events are passed on to other systems."""
         return frozenset(name for name, app in self.apps.items() if app.forwards)
+
+    @property
+    def has_console(self) -> bool:
+        """Whether there is a way to sign in to it."""
+        return bool(self.console_password or self.console_admins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,13 @@ VARIABLES: tuple[Variable, ...] = (
         "CONSOLE_PASSWORD",
         None,
         read_as.long_secret(8, "a shorter one is guessed"),
-        "operators' password; unset: no console",
+        "operators' password; unset: no console, or with CONSOLE_ADMINS a sign-in with WeCom alone",
+    ),
+    Variable(
+        "CONSOLE_ADMINS",
+        None,
+        read_as.admins,
+        "userids of the console's admins, who sign in with WeCom: zhangsan,lisi; with several corps corp id/userid",
     ),
     Variable("CONSOLE_BIND", None, read_as.bind, "host:port of the console's own; unset: with the callback"),
     Variable("METRICS_BIND", None, read_as.bind, "host:port of the metrics' own; unset: with the callback"),
@@ -319,6 +332,7 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
     if not given.get("WECOM_PROXY") and values["ALERT_WEBHOOK"] is not None:
         alert_proxy = _proxy_of_environment(values["ALERT_WEBHOOK"], given, problems)
     apps = _apps(given, values, directory, problems)
+    problems += _admins(values["CONSOLE_ADMINS"] or (), apps)
     problems = list(dict.fromkeys(problems))
     if problems:
         raise SettingsError(problems)
@@ -336,6 +350,7 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         limit_percent=values["WECOM_LIMIT_PERCENT"],
         web_processes=values["WEB_CONCURRENCY"],
         console_password=values["CONSOLE_PASSWORD"],
+        console_admins=values["CONSOLE_ADMINS"] or (),
         console_bind=values["CONSOLE_BIND"],
         metrics_bind=values["METRICS_BIND"],
         trusted_proxies=values["TRUSTED_PROXIES"],
@@ -351,6 +366,18 @@ def read(given: Mapping[str, str], directory: Path, known: Sequence[str] = ()) -
         alert_proxy=alert_proxy,
         remote_control=values["CELERY_REMOTE_CONTROL"] == "on",
     )
+
+
+def _admins(admins: Sequence[Admin], apps: Mapping[str, App]) -> Iterator[str]:
+    """What keeps those whom CONSOLE_ADMINS names from signing in: nobody else would notice."""
+    corps = {app.corp_id for app in apps.values()}
+    for one in admins if apps else ():
+        if not one.corp_id and len(corps) > 1:
+            yield f"CONSOLE_ADMINS names {one.userid} without a corp, and there are several: write corp id/userid"
+        elif one.corp_id and one.corp_id not in corps:
+            yield f"CONSOLE_ADMINS names the corp {one.corp_id}, which no app is of"
+        elif not any(app.agent_id for app in apps.values() if one.corp_id in ("", app.corp_id)):
+            yield "CONSOLE_ADMINS is set, and WECOM_AGENT_ID (agent_id) is not: that is how they sign in"
 
 
 def _values(given: Mapping[str, str], names: Collection[str], problems: list[str]) -> dict[str, Any]:

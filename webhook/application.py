@@ -34,14 +34,14 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     app.register_blueprint(views.blueprint)
     app.register_blueprint(health.blueprint)
     served: WSGIApplication = _Registered(app.wsgi_app, settings.apps)
-    if settings.console_password:
+    if settings.has_console:
         from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
         app.extensions["console"] = create_console(services)
         current.set_lifeboat(app.extensions["console"], lifeboat)
         served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
     else:
-        log.info("no CONSOLE_PASSWORD: the console is off")
+        log.info("neither CONSOLE_PASSWORD nor CONSOLE_ADMINS: the console is off")
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         served = ProxyFix(served, x_for=hops, x_proto=hops, x_host=hops)

@@ -38,6 +38,10 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.FORWARD_RETRIED: Message("Retried the forwarded event %(target)s"),
     Act.FORWARDED_AGAIN: Message("Forwarded %(number)s events once more"),
     Act.TRIED_WELCOME: Message("Sent a test of the welcome %(target)s"),
+    Act.ROLE_GIVEN: Message("Gave a role: %(target)s"),
+    Act.ROLE_TAKEN: Message("Took a role away: %(target)s"),
+    Act.SESSION_ENDED: Message("Ended the session of %(target)s"),
+    Act.LOOKED: Message("Looked at the customer of the delivery %(target)s"),
 }
 _WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}
 _IMPORTED = Message("Published revision %(number)s from %(target)s")

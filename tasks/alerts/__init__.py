@@ -64,5 +64,5 @@ def make_watch(
 
 
 def _sender(settings: Settings) -> Sender:
-    known = settings.public_url and settings.console_password and not settings.console_bind
+    known = settings.public_url and settings.has_console and not settings.console_bind
     return Sender(socket.gethostname(), settings.timezone, f"{settings.public_url}/console" if known else None)

@@ -30,6 +30,7 @@ AUDIT, AUDIT_LOGGED = "welcome:audit", "welcome:audit-logged"
 LAST_CALLBACK = "welcome:last-callback"
 CHANGES = "welcome:changes"
 FORWARD_NEW = "welcome:forward-new"
+PEOPLE, SESSIONS = "welcome:people", "welcome:sessions"
 SAMPLES = "welcome:samples"
 ALL = "welcome:*"  # the pattern of all but the queues and those of tasks.wecom
 LIMITER = "welcome:limit"  # Flask-Limiter puts it into the names that it makes
@@ -244,6 +245,22 @@ def name_search(token: str) -> str:
     return f"welcome:name-search:{token}"
 
 
+def session(session_id: str) -> str:
+    return f"welcome:session:{session_id}"
+
+
+def sign_in_used(state: str) -> str:
+    return f"welcome:sign-in-used:{state}"
+
+
+def person(corp_id: str, user_id: str) -> str:
+    return f"welcome:person:{corp_id}:{user_id}"
+
+
+def person_asked(corp_id: str, user_id: str) -> str:
+    return f"welcome:person-asked:{corp_id}:{user_id}"
+
+
 def session_ended(session_id: str) -> str:
     return f"welcome:session-ended:{session_id}"
 
@@ -422,6 +439,12 @@ TABLE = (
     Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
     Key(AUDIT, ZSET, "JSON of who did what → ms: the audit trail", "400 days", _LINE),
     Key(AUDIT_LOGGED, STRING, "ms up to which acts of commands have been logged"),
+    Key(PEOPLE, HASH, "corp|kind|id → JSON: the role that was given to a member or department", backup=_LINE),
+    Key(person("{corp}", "{member}"), STRING, "JSON: a member who has signed in, as WeCom tells it", "7 days"),
+    Key(person_asked("{corp}", "{member}"), STRING, "held while WeCom is asked about a member", "10 seconds"),
+    Key(sign_in_used("{state}"), STRING, "the state of a sign-in with WeCom that came back", "15 minutes"),
+    Key(SESSIONS, ZSET, "session → ms of its last use"),
+    Key(session("{session}"), HASH, "an open session: whose, from where, on what", "7 days"),
     Key(session_ended("{session}"), STRING, "a signed-out session: copies of its cookie are refused", "7 days"),
     Key(
         f"LIMITS:LIMITER/{LIMITER}/{{request}}",

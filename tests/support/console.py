@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask, session
 from flask_wtf.csrf import generate_csrf
@@ -14,6 +15,7 @@ from tasks.monitoring.queue_status import Reading
 from tasks.rate_limits.limiter import Held, Status
 from tasks.rate_limits.limits import Limits
 from tasks.services import Services
+from tests.simulator.client import StandIn
 from webhook import create_app
 from webhook.console import sessions
 from webhook.console.queue import Flow
@@ -21,7 +23,7 @@ from webhook.console.queue import Flow
 COOKIE = "welcome-console"
 PASSWORD = "let-me-in"
 NAME = "李敏"
-NO_PAGES = frozenset({"static", "language.choose", "revisions.export", "revisions.export_draft"})  # endpoints
+NO_PAGES = frozenset({"static", "wecom.start", "language.choose", "revisions.export", "revisions.export_draft"})
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -47,6 +49,13 @@ class Browser:
         cookie, self.token = signed_in(self.console, name, PASSWORD)
         self.client.set_cookie(COOKIE, cookie, path="/")
         return self
+
+    def sign_in_with_wecom(self, wecom: StandIn, userid: str, target: str = "") -> TestResponse:
+        """As a member does it. → the page that it ends on."""
+        begun = self.get("/login/wecom/start/default", {"next": target} if target else None, follow_redirects=False)
+        asked = parse_qs(urlsplit(begun.location).query)
+        code, back = wecom.code_for(userid), urlsplit(asked["redirect_uri"][0]).path.removeprefix("/console")
+        return self.get(back, {"code": code, "state": asked["state"][0]})
 
     def get(self, path: str, query: Mapping[str, Any] | None = None, **options: Any) -> TestResponse:
         """A page below /console."""

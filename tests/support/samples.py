@@ -189,6 +189,7 @@ def arguments(services: Services) -> dict[str, str]:
     drafts = services.drafts.working("default")
     identity = next(row.id for row in services.ledger.deliveries() if row.outcome)
     return {
+        "app_name": "default",
         "code": "zh_Hans",
         "identity": identity,
         "name": "default",

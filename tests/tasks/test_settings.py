@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import setting_names
+from tasks.people.roles import Admin
 from tasks.settings import NAMES, VARIABLES, App, Settings, SettingsError, exposed, load, read, unknown
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT, some_settings
 
@@ -169,6 +170,7 @@ MALFORMED = [
     ("METRICS_BIND", "localhost:http", "must be host:port"),
     ("ALERT_WEBHOOK", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send", "must be the group robot's whole URL"),
     ("ALERT_WEBHOOK", "693a91f6-7xxx", "must be the group robot's whole URL"),
+    ("CONSOLE_ADMINS", "zhang san", "must be userids with commas between them"),
     ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error"),
     ("LOG_FORMAT", "xml", "must be one of text, json"),
 ]
@@ -210,6 +212,11 @@ SUBTLE = [
         "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=钥匙",
         "must be the group robot's whole URL",
     ),
+    ("CONSOLE_ADMINS", "zhangsan,,lisi", "must be userids"),
+    ("CONSOLE_ADMINS", "/zhangsan", "must be userids"),
+    ("CONSOLE_ADMINS", "*", "must be userids"),
+    ("CONSOLE_ADMINS", "张三", "must be userids"),
+    ("CONSOLE_ADMINS", "ww1;/zhangsan", "must be the 企业ID"),
     ("WECOM_AGENT_ID", "²", "must be the app's AgentId, a number"),
 ]
 
@@ -226,6 +233,38 @@ def test_a_malformed_value_is_refused_by_name_with_what_it_should_be(name, value
 def test_every_variable_that_can_be_malformed_is_in_the_table():
     takes_anything = {"WELCOME_CONFIG", "WELCOME_DATA_DIR", "WELCOME_BOOK", "WELCOME_LIVENESS_FILE"}
     assert {row[0] for row in MALFORMED} | takes_anything == {variable.name for variable in VARIABLES}
+
+
+def test_the_admins_of_the_console_are_members_who_can_sign_in(tmp_path):
+    settings = some_settings(CONSOLE_ADMINS="zhangsan, Li.Si@x", WECOM_AGENT_ID="1000002")
+    assert settings.console_admins == (Admin("zhangsan"), Admin("Li.Si@x"))
+    assert settings.has_console
+    assert some_settings(CONSOLE_PASSWORD="hunter-password").has_console
+    assert not some_settings().has_console
+    (problem,) = problems_of(ENVIRONMENT | {"CONSOLE_ADMINS": "zhangsan"})
+    assert "WECOM_AGENT_ID" in problem
+
+
+@pytest.mark.parametrize(
+    ("admins", "problem"),
+    [
+        ("wwcorpone/zhangsan", None),
+        ("zhangsan", "without a corp"),  # there may be one in each
+        ("wwelsewhere/zhangsan", "which no app is of"),
+        ("wwcorptwo/zhangsan", "WECOM_AGENT_ID (agent_id) is not"),
+    ],
+)
+def test_an_admin_is_of_one_of_several_corps(tmp_path, admins, problem):
+    app = f'secret = "s"\ntoken = "t"\nencoding_aes_key = "{AES_KEY}"\n'
+    one, two = '[apps.one]\ncorp_id = "wwcorpone"\nagent_id = "1000002"\n', '[apps.two]\ncorp_id = "wwcorptwo"\n'
+    (tmp_path / "apps.toml").write_text(f"{one}{app}{two}{app}")
+    given = {"WELCOME_CONFIG": "apps.toml", "CONSOLE_ADMINS": admins}
+    if problem is None:
+        assert read(given, tmp_path).console_admins == (Admin("zhangsan", "wwcorpone"),)
+        return
+    with pytest.raises(SettingsError) as refused:
+        read(given, tmp_path)
+    assert problem in str(refused.value)
 
 
 def test_all_that_is_wrong_is_reported_at_once():

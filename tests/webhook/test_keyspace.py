@@ -19,6 +19,8 @@ from tasks.ledger.delivery import FollowUpStatus, Outcome
 from tasks.media_renewal import MediaRenewer, media_status
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.people import roles
+from tasks.people.roles import Grant
 from tasks.reasons import Kind, Reason
 from tasks.state import erasure
 from tasks.storage import connections, formats, keys
@@ -230,6 +232,11 @@ def console(here: Worker) -> None:
     browse.get("/deliveries")
     browse.post("/deliveries/search", {"text": "王芳"})
     browse.post("/logout")
+    services.grants.give(Grant(here.app.corp_id, roles.Kind.MEMBER, "zhangsan", roles.Role.VIEWER))
+    here.wecom.people(members={"zhangsan": {"name": "张三"}})
+    browse.sign_in_with_wecom(here.wecom, "zhangsan")
+    services.redis.delete(keys.person(here.app.corp_id, "zhangsan"))
+    browse.get("/")  # WeCom is asked again
     Checkup(services).begin(services.settings.apps["default"])
     kept: dict[str, Any] = {
         "event": "1f",

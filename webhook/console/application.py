@@ -18,11 +18,14 @@ from webhook.console import (
     language,
     layout,
     missed,
+    open_sessions,
+    people,
     picker,
     queue,
     setup,
     statistics,
     system,
+    wecom,
 )
 from webhook.console.welcomes import (
     editor,
@@ -61,11 +64,14 @@ SUBJECTS = (
     setup,
     system,
     audit,
+    people,
+    open_sessions,
+    wecom,
 )
 
 
 def create_console(services: Services) -> Flask:
-    """The console on these services. Needs `settings.console_password`."""
+    """The console on these services. Needs `settings.has_console`."""
     app = Flask("webhook.console", template_folder="pages")
     app.config.update(MAX_CONTENT_LENGTH=FORM_LIMIT, MAX_FORM_MEMORY_SIZE=FORM_LIMIT, SEND_FILE_MAX_AGE_DEFAULT=A_YEAR)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -1,6 +1,7 @@
 """Authentication: the sign-in, and the checks that every request of the console passes before its view.
 
-session    name and password once, then a signed cookie (webhook.console.sessions)
+session    with WeCom (wecom.py) or with name and password, then a signed cookie (sessions.py)
+role       each route asks for one (access.py), which is looked at here and nowhere else
 CSRF       a token in every form; it lives as long as the session, so that nothing typed is lost
 limits     after a few wrong passwords a name at an address waits for seconds, a minute at most: webhook.console.pacing
 headers    scripts, styles, images and frames from this origin only
@@ -37,11 +38,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from tasks.audit import Act
+from tasks.audit import Act, Via
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.console import cookies, current, known_browsers, pacing, sessions
-from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields
+from webhook.console import access, cookies, current, known_browsers, pacing, permitted_forms, sessions, wecom
+from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields, not_allowed
 from webhook.console.links import from_elsewhere, here, inside
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ LONGEST_PASSWORD = 1024
 HASHES, HASH_PATIENCE = 1, 1.0  # passwords compared at once, each 32 MB and 0.1 s of a core; seconds to wait for it
 STRANGERS_LIMIT = 256 << 10  # bytes that are parsed of somebody who is not signed in: a form that was being written
 KEPT = "kept:"  # + name of a field that was typed before the sign-in
-OPEN = frozenset({SIGN_IN, "language.choose", "static"})
+KEYLESS = frozenset({"language.choose", "static"})  # they need no session
 HEADERS = Secure(
     csp=ContentSecurityPolicy()
     .default_src("'none'")
@@ -82,8 +83,8 @@ def guard(app: Flask, services: Services) -> None:
     """Put an application behind the sign-in."""
     settings = services.settings
     password = settings.console_password
-    if not password:
-        raise ValueError("there is no console without CONSOLE_PASSWORD")
+    if not settings.has_console:
+        raise ValueError("there is no console without CONSOLE_PASSWORD or CONSOLE_ADMINS")
     app.secret_key = settings.secret_key
     app.session_interface = sessions.Sessions(services.redis)
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_PATH="/", WTF_CSRF_TIME_LIMIT=None)
@@ -101,24 +102,26 @@ def guard(app: Flask, services: Services) -> None:
         swallow_errors=True,
         fail_on_first_breach=False,  # the longest wait is told
     )
-    stored = functools.cache(functools.partial(generate_password_hash, password))  # 0.1 s: when somebody signs in
-    app.extensions["access"] = _Access(password, stored, limiter)
+    stored = functools.cache(lambda: generate_password_hash(password or ""))  # 0.1 s: when somebody signs in
+    app.extensions["access"] = _Access(password, stored)
     app.register_blueprint(blueprint)
+    pacing.set_limiter(app, limiter)
     app.view_functions[SIGN_IN] = pacing.paced(app.view_functions[SIGN_IN], limiter)
     app.register_error_handler(pacing.TooSoon, too_soon)
+    app.jinja_env.add_extension(permitted_forms.PermittedForms)
+    app.jinja_env.globals.update(may=may, who_may=who_may)
 
 
 @dataclass(frozen=True, slots=True)
 class _Access:
     """What one application checks a sign-in with. `stored`: the password's hash, computed when it is first needed."""
 
-    password: str = field(repr=False)
+    password: str | None = field(repr=False)
     stored: Callable[[], str] = field(repr=False)
-    limiter: Limiter
 
-    def mark(self) -> str:
-        """What a session keeps of the password."""
-        return sessions.fingerprint(self.password, current_app.secret_key or b"")
+    def mark(self) -> str | None:
+        """What a session keeps of the password; None: there is none to sign in with."""
+        return sessions.fingerprint(self.password, current_app.secret_key or b"") if self.password else None
 
 
 def _access() -> _Access:
@@ -126,9 +129,7 @@ def _access() -> _Access:
     return found
 
 
-def limiter() -> Limiter:
-    """The rate limits of this application: `with limiter().limit("1 per minute"):` around what is expensive."""
-    return _access().limiter
+limiter = pacing.limiter
 
 
 # ------------------------------------------------------------------------------------------------ every request
@@ -136,26 +137,49 @@ def limiter() -> Limiter:
 
 def enter() -> ResponseReturnValue | None:
     """Authenticate a request; an answer means that it does not reach its view."""
-    access = _access()
     if request.method not in ("GET", "HEAD", "OPTIONS") and from_elsewhere():
         abort(403)  # before its fields are read: the page would offer to send them again, with our token
     fetched = "HX-Request" in request.headers  # by the page itself
-    key = current_app.secret_key
-    client = current.services().redis
-    g.operator = sessions.operator(client, access.mark(), acting=not fetched) if key else None
-    if g.operator is None:
+    key, static = current_app.secret_key, request.endpoint == "static"
+    person = sessions.operator(current.services(), _access().mark(), not fetched) if key and not static else None
+    current.set_person(person)
+    if person is None:
         request.max_content_length = STRANGERS_LIMIT  # whatever the view would take
-    if not key and (request.endpoint == SIGN_IN or request.endpoint not in OPEN):
+    if not key and request.endpoint not in KEYLESS:
         raise NoKey
-    if request.endpoint in OPEN or g.operator is not None:
+    if request.endpoint in access.OPEN:
         return None
+    if person is not None:
+        return _within_role(person, fetched)
     if fetched and request.method == "POST":
         return Response(status=401)  # the preview of a form that is being written: what is typed stays there
     if fetched:  # never a sign-in inside a page
         return Response(status=401, headers={"HX-Redirect": url_for(SIGN_IN, next=inside(_current_page()))})
     if request.method == "POST":
         return _page(SignIn(formdata=None), here(), repeat=True, kept=kept_fields()), 401
-    return redirect(url_for(SIGN_IN, next=here()))
+    return redirect(wecom.silent_start(here()) or url_for(SIGN_IN, next=here()))
+
+
+def _within_role(person: sessions.Operator, fetched: bool) -> ResponseReturnValue | None:
+    """None if the person's role is enough for this request."""
+    least = access.least(request.endpoint, request.method)
+    if least is None or person.role >= least:
+        return None
+    if person.unread is not None:
+        raise person.unread  # it may be enough: what was typed is kept
+    log.warning("%s, a %s, asked for what needs a %s: %s", person.who, person.role.word, least.word, request.endpoint)
+    return Response(status=403) if fetched else not_allowed(least, person.role)
+
+
+def may(endpoint: str, method: str = "POST") -> bool:
+    """Whether who is signed in may send a form to a route, or with GET look at it."""
+    least = access.least(endpoint, method)
+    return least is None or (g.person is not None and g.person.role >= least)
+
+
+def who_may(endpoint: str) -> str:
+    """The role that a form to a route asks for, in words."""
+    return str(_("This needs the role %(role)s", role=access.WORDS[access.least(endpoint, "POST") or access.VIEWER]))
 
 
 def protect(response: Response) -> Response:
@@ -175,6 +199,8 @@ def protect(response: Response) -> Response:
 @blueprint.route("/login", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
     """Sign in, and go on with the form that was interrupted by it, if any."""
+    if request.method == "POST" and _access().password is None:
+        abort(404)
     form = SignIn()
     target = inside(request.values.get("next", ""))
     repeat, kept = bool(request.form.get("repeat")), kept_fields(KEPT)
@@ -211,9 +237,10 @@ def _is_right(password: str) -> bool | None:
 
 def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> ResponseReturnValue:
     """Begin a session and redirect to the target; `kept`: the fields of an interrupted form, to be sent again."""
-    sessions.begin(name, _access().mark())
-    g.operator = name
-    current.record(Act.SIGNED_IN, of_app=False)
+    mark = _access().mark()
+    if mark is None:
+        abort(404)
+    current.session_begun(sessions.Operator(name, name, access.ADMIN, Via.CONSOLE, sessions.begin(name, mark)))
     response: BaseResponse = redirect(target)
     if kept is not None:
         response = Response(render_template("kept.html", action=target, fields=kept, reason=_("You are signed in")))
@@ -225,7 +252,7 @@ def _signed_in(name: str, target: str, kept: list[tuple[str, str]] | None) -> Re
 def sign_out() -> ResponseReturnValue:
     """End the session, also for copies of its cookie."""
     current.record(Act.SIGNED_OUT, of_app=False)
-    sessions.end(current.services().redis)
+    sessions.end(current.services())
     flash(_("You are signed out"))
     response = redirect(url_for(SIGN_IN))
     response.headers["Clear-Site-Data"] = '"cache"'  # pages that the browser keeps for its back button
@@ -242,7 +269,16 @@ def _page(
 ) -> str:
     form.name.data = form.name.data or unquote(request.cookies.get(_NAME_COOKIE, ""))
     return render_template(
-        "sign_in.html", form=form, target=target, repeat=repeat, kept=kept or [], prefix=KEPT, wrong=wrong, wait=wait
+        "sign_in.html",
+        form=form,
+        target=target,
+        repeat=repeat,
+        kept=kept or [],
+        prefix=KEPT,
+        wrong=wrong,
+        wait=wait,
+        with_password=_access().password is not None,
+        with_wecom=wecom.offered(),
     )
 
 

@@ -5,14 +5,16 @@ from zoneinfo import ZoneInfo
 
 from flask import g, request
 
-from tasks.audit import Act, Via
+from tasks.audit import Act
 from tasks.books.revisions import NoRevision
 from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
+from webhook.console import sessions
+from webhook.console.sessions import Operator
 from webhook.current import lifeboat, services, set_services
 
-__all__ = ["app", "lifeboat", "live_book", "operator", "record", "services", "set_services", "today", "zone"]
+__all__ = ["app", "lifeboat", "live_book", "operator", "person", "record", "services", "set_services", "today", "zone"]
 
 
 def app() -> AppServices:
@@ -21,14 +23,33 @@ def app() -> AppServices:
 
 
 def operator() -> str:
-    """The name under which somebody is signed in."""
+    """Who is signed in, for people: the name that was typed, or a member's name and userid."""
     return str(g.operator)
+
+
+def person() -> Operator:
+    """Who is signed in."""
+    found: Operator = g.person
+    return found
+
+
+def set_person(found: Operator | None) -> None:
+    """Set who is signed in, for the rest of this request."""
+    g.person, g.operator = found, None if found is None else found.label
+
+
+def session_begun(found: Operator) -> None:
+    """A session has just begun: put it into the list of open ones, and into the audit trail."""
+    set_person(found)
+    sessions.note(services(), found)
+    record(Act.SIGNED_IN, of_app=False)
 
 
 def record(act: Act, target: str = "", number: int | None = None, of_app: bool = True) -> None:
     """Put an act of the operator into the audit trail. `of_app`: it was about the page's app alone."""
     name = app().name if of_app else ""
-    services().audit.record(act, operator(), Via.CONSOLE, name, target, number, request.remote_addr or "")
+    who = person()
+    services().audit.record(act, who.who, who.via, name, target, number, request.remote_addr or "")
 
 
 def zone() -> ZoneInfo:

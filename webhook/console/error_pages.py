@@ -12,8 +12,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from tasks.messages import Message
+from tasks.people.roles import Role
 from tasks.storage import troubles
-from webhook.console import current
+from webhook.console import access, current
 from webhook.console.language import sentence
 from webhook.console.links import here
 
@@ -102,6 +103,18 @@ def own_fault(error: InternalServerError) -> ResponseReturnValue:
     log.error("a page failed (%s)", number, exc_info=error.original_exception or error)
     text = _("An error of the console. Its number in the log: %(number)s", number=number)
     return _failure(500, _("This did not work"), text)
+
+
+def not_allowed(least: Role, own: Role) -> ResponseReturnValue:
+    """A request that needs a higher role. What was typed can be copied."""
+    text = _(
+        "This needs the role %(least)s, and yours is %(own)s. An admin gives roles on the page People",
+        least=access.WORDS[least],
+        own=access.WORDS[own],
+    )
+    if request.method == "POST" and kept_fields():
+        return _kept(403, text)
+    return _failure(403, _("Not for your role"), text, "warn")
 
 
 def _failure(status: int, title: str, text: str, tone: str = "bad") -> tuple[str, int]:

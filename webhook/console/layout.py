@@ -59,6 +59,8 @@ WITHIN = dict.fromkeys(
     ("rules", "selection", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes"
 ) | {
     "audit": "setup",
+    "people": "setup",
+    "sessions": "setup",
     "system": "setup",
 }
 SLOW = 5.0  # seconds in the queue from which something is wrong
@@ -154,7 +156,7 @@ def keep_app(endpoint: str, values: dict[str, Any]) -> None:
     """Keep the selected app in every URL."""
     if endpoint == "static":
         values.setdefault("v", _layout().versions.get(values.get("filename", ""), ""))
-    elif "app" in g and g.app.name != _layout().first_app and endpoint not in ("access.sign_in", "access.sign_out"):
+    elif "app" in g and g.app.name != _layout().first_app and not endpoint.startswith(("access.", "wecom.")):
         values.setdefault("app", g.app.name)
 
 

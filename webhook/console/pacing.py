@@ -8,12 +8,13 @@ known browser        its own alone, wherever it is: others' wrong passwords clos
 A right password counts for nothing.
 """
 
+import functools
 import hashlib
 import ipaddress
 import time
 from typing import Any
 
-from flask import Response, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
 
 from webhook.console import known_browsers
@@ -21,6 +22,17 @@ from webhook.console import known_browsers
 TRIES = 5  # wrong passwords before the first wait
 TRIES_OF_ADDRESS, TRIES_OF_ALL = 8, 10  # in a minute
 OF_NAME = f"{TRIES} per 10 seconds; {TRIES + 1} per 20 seconds; {TRIES + 2} per 40 seconds; {TRIES + 3} per minute"
+
+
+def set_limiter(app: Flask, limiter: Limiter) -> None:
+    """Give an application its rate limits."""
+    app.extensions["pacing"] = limiter
+
+
+def limiter() -> Limiter:
+    """The rate limits of this application: `with limiter().limit("1 per minute"):` around what is expensive."""
+    found: Limiter = current_app.extensions["pacing"]
+    return found
 
 
 class TooSoon(Exception):
@@ -42,6 +54,7 @@ def paced(view: Any, limiter: Limiter) -> Any:
     ):
         view = limiter.limit(limit, key_func=whose, exempt_when=exempt, **post)(view)
 
+    @functools.wraps(view)
     def within(**arguments: Any) -> Any:
         try:
             return view(**arguments)

@@ -60,7 +60,7 @@ def serve(settings: Settings, host: str, port: int, stamp: Stamp) -> None:
 def _share(settings: Settings) -> None:
     """Import before the fork what every web process needs: they share it, and one that is replaced is back at once."""
     importlib.import_module("webhook.application")
-    if settings.console_password:
+    if settings.has_console:
         importlib.import_module("webhook.console.application")
     gc.collect()
     gc.freeze()  # the collector would write to every shared page
