@@ -113,13 +113,25 @@ def name(outcome: str | None, errcode: int | None = None) -> str:
     return NAMES.get(outcome or "open", str(outcome))
 
 
-def outcome_text(delivery: Delivery, window: float, now: float | None = None) -> OutcomeText:
+def waited_for_a_worker(delivery: Delivery) -> bool:
+    """Whether it was too late because no worker took it in time, though not for too many others."""
+    longest = max(timeline.bars(delivery), key=lambda bar: bar.took, default=None)
+    in_queue = longest is not None and longest.kind == timeline.QUEUE and not delivery.redeliveries
+    return delivery.outcome is Outcome.EXPIRED and in_queue and not delivery.cause
+
+
+def outcome_text(
+    delivery: Delivery, window: float, now: float | None = None, no_worker: Message | None = None
+) -> OutcomeText:
     """What became of one delivery.
 
-    window: seconds for which a welcome code is valid. now: Unix seconds, for one that is in progress.
+    window: seconds for which a welcome code is valid. now: Unix seconds, for one that is in progress. no_worker: when
+    nobody worked, for one that `waited_for_a_worker`.
     """
     outcome = delivery.outcome or "open"
     headline, *more = _SAYS.get(outcome, _unheard_of)(delivery, now, window)
+    if no_worker is not None:
+        more = [no_worker if one.msgid == _LATE[timeline.QUEUE][1] else one for one in more]
     tone = TONES.get(outcome, BAD)
     if outcome == "sent" and delivery.left_out:
         tone = WARN

@@ -3,13 +3,14 @@
 -- An event whose welcome code another one owns is put off until the owner has its outcome.
 -- An event that can still be greeted is left where it is while no call of WeCom's may begin for its corp (calls.lua, which
 -- stands before this text). Where there are several corps it is put off, so that those of the others are found.
--- KEYS  due, polling_until, consumed, the queue's pause
+-- KEYS  due, polling_until, consumed, the queue's pause, the times without a worker
 -- ARGV  prefix of rows, most, lease (ms), attending for (ms; 0: no longer), prefix of the books' revision numbers,
 --       ms for which an event is put off, whom ('oldest_first', 'newest_first', 'too_late'), the window (ms), and the ms of it
 --       that must be left for a try to be worth while ('too_late': and with less of which there is none), prefix of the corps'
 --       calls, their limits a minute and an hour, ms of the window that must be left for a try to begin, the calls
 --       of all corps together ('' if there is one corp), the slots of each app's share ('' if there is one app), among how many more events it is looked
---       for those of other apps, then app, slots that it has, ...
+--       for those of other apps, ms without a message taken from which it is a time without a worker, how many of these are
+--       kept, then app, slots that it has, ...
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
 --   then per event: its row before the try as a flat list, with a field `probe` if WeCom refused the calls before it; the
 --   number of its app's book ('' if there is none); what became of the owner of its code ('' if it owns the code itself,
@@ -24,7 +25,7 @@ local worth = over + ARGV[9]
 local share = tonumber(ARGV[15])
 local function shared(ids)
   local held, first, last = {}, {}, {}
-  for i = 17, #ARGV, 2 do
+  for i = 19, #ARGV, 2 do
     held[ARGV[i]] = tonumber(ARGV[i + 1])
   end
   for _, id in ipairs(ids) do
@@ -162,5 +163,10 @@ if tonumber(ARGV[4]) > 0 and taken < most then
 else
   redis.call('DEL', KEYS[2])
 end
-redis.call('SET', KEYS[3], now) -- proof that a message went through the queue and a worker took it
+-- Proof that a message went through the queue and a worker took it; and how long none had.
+local before = tonumber(redis.call('SET', KEYS[3], now, 'GET') or now)
+if before and now - before > tonumber(ARGV[17]) then
+  redis.call('ZADD', KEYS[5], now, string.format('%d:%d', before, now))
+  redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[18])
+end
 return result

@@ -48,7 +48,7 @@ from redis.client import Pipeline
 from redis.typing import EncodableT
 
 from tasks.events import ContactAdded
-from tasks.ledger import by_name, celery_message, pauses, query, samples, statistics
+from tasks.ledger import by_name, celery_message, idle, pauses, query, samples, statistics
 from tasks.ledger.claims import LOOKED_AT, Admission, Batch, Claim, Kept, SettledEvent, Taken
 from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
 from tasks.ledger.query import Page
@@ -181,7 +181,7 @@ class Ledger:
         left, shares = [int(one * 1000) for one in (self.window, admission.worthwhile)], admission.shares
         claim = ScriptCall(
             self._claim,
-            [keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME)],
+            [keys.DUE, keys.POLLING_UNTIL, keys.CONSUMED, keys.pause(pauses.WELCOME), keys.IDLE],
             [
                 keys.event(""),
                 most,
@@ -196,7 +196,9 @@ class Ledger:
                 self._limits.hour,
                 int(LAST_TRY * 1000),
                 self._all_corps,
-                *("" if shares is None else shares.each, LOOKED_AT, *flat(shares.held if shares else {})),
+                *("" if shares is None else shares.each, LOOKED_AT),
+                *(int(idle.LEAST * 1000), idle.IDLE_KEPT),
+                *flat(shares.held if shares else {}),
             ],
         )
         (answer,) = self._exchange(settled or Batch(), claim)

@@ -18,6 +18,7 @@ FOLLOWUP_DUE, FOLLOWUP_AWAITED, FOLLOWUP_WOKEN = (
     "welcome:followup:woken",
 )
 POLLING_UNTIL, CONSUMED, COUNTERS = "welcome:attended", "welcome:consumed", "welcome:counters"
+IDLE = "welcome:idle"
 MEDIA_SIZES, MEDIA_RENEWER = "welcome:media", "welcome:keeper"
 FORGOTTEN = "welcome:forgotten"
 PROCESSES, PROBE = "welcome:processes", "welcome:probe"
@@ -355,6 +356,7 @@ TABLE = (
     Key(FOLLOWUP_WOKEN, STRING, "present while a wake-up message was queued within the last second", "1 second"),
     Key(POLLING_UNTIL, STRING, "ms until which a worker polls without being woken", "1 second"),
     Key(CONSUMED, STRING, "ms at which a worker last took a message"),
+    Key(IDLE, ZSET, "since:until (ms) of a time without one → its end, the latest 100"),
     Key(COUNTERS, HASH, "the counters of /metrics", backup=_LINE),
     Key(LAST_CALLBACK, HASH, "app → ms at which WeCom last sent it an event"),
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),

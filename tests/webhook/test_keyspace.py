@@ -156,6 +156,7 @@ def books(here: Worker) -> None:
 
 
 def greetings(here: Worker) -> None:
+    here.services.redis.set(keys.CONSUMED, here.ledger.now() - 60_000)  # nobody worked for a minute
     here.added(state="xhs")
     here.dispatcher().run()
     here.ledger.requeue()

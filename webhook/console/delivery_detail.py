@@ -17,6 +17,7 @@ from tasks.templates.problems import BookError
 from tasks.templates.render import fill, wanted
 from webhook import errcode_texts, outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
+from webhook.idle_texts import why_no_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
     book = _book(services, row)
     bars = timeline.bars(row)
     took = timeline.took(row)
+    no_worker = why_no_worker(services.redis, row, window, services.settings.timezone)
     return {
         "row": row,
-        "verdict": outcomes.outcome_text(row, window, now),
+        "verdict": outcomes.outcome_text(row, window, now, no_worker),
         "member": used.get("member") or known[0],
         "department": used.get("department") or known[1],
         "bars": bars,

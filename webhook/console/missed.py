@@ -16,6 +16,7 @@ from flask_babel import ngettext
 from tasks.audit import Act
 from tasks.directory.lookup import known_members
 from tasks.ledger.delivery import MISSED, Delivery, Outcome, ReminderStatus
+from tasks.ledger.idle import idle_period
 from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.manual_greeting import manual_greeting
@@ -27,6 +28,7 @@ from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
+from webhook.idle_texts import no_worker
 from webhook.reason_texts import describe
 
 TABS = ("todo", "done", "unsure", "no_code")
@@ -258,11 +260,20 @@ def _groups(rows: Sequence[Delivery]) -> list[Group]:
     return [
         Group(
             name=_(outcomes.name(cause.outcome, cause.errcode)),
-            cure=" ".join(translate(one, _) for one in cure_of(cause)),
+            cure=" ".join(translate(one, _) for one in (*_idle(cause, members), *cure_of(cause))),
             rows=members,
         )
         for cause, members in by_cause(rows).items()
     ]
+
+
+def _idle(cause: MissedCause, rows: Sequence[Delivery]) -> Sequence[Message]:
+    """When nobody worked, for the newest of those who waited for a worker."""
+    if cause.used_up_by is not UsedUpBy.QUEUE:
+        return ()
+    settings, newest = current.services().settings, max(rows, key=lambda row: row.received_at)
+    found = idle_period(current.services().redis, newest.received_at, settings.window)
+    return () if found is None else (no_worker(found, settings.timezone),)
 
 
 def _why_not(reason: Reason | None) -> str:

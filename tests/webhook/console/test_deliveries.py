@@ -14,6 +14,7 @@ import pytest
 from tasks.events import ContactAdded
 from tasks.ledger.claims import FollowUpProgress, SettledEvent, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
+from tasks.reasons import Kind, Reason
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
@@ -334,6 +335,19 @@ def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Brows
     assert "Left out: attachment 1" in said
     assert "Rule 小红书 : there is no State" in said
     assert "Rule 2 → default" in said
+
+
+def test_who_waited_for_a_worker_is_told_when_there_was_none(browse: Browser, services: Services) -> None:
+    late = Settlement(
+        Outcome.EXPIRED, Reason.of(Kind.WINDOW_OVER, where="queue", seconds=31.0), steps={"started": 31000}
+    )
+    one = settled(services.ledger, late).id
+    assert "No worker was free: none was running, or all were busy." in text_of(browse.get(f"/e/{one}"))
+    now = services.ledger.now()
+    services.redis.zadd(keys.IDLE, {f"{now - 1000}:{now + 30000}": now + 30000})
+    said = text_of(browse.get(f"/e/{one}"))
+    assert re.search(r"No worker was running from (\d\d-\d\d )?\d\d:\d\d:\d\d to (\d\d-\d\d )?\d\d:\d\d:\d\d\.", said)
+    assert "No worker was free" not in said
 
 
 def test_a_row_of_an_earlier_release_says_what_it_does_not_know(
