@@ -155,10 +155,10 @@
     say();
   });
 
-  // Rows that this tab has not shown yet are marked for a moment: rows are what has an id within [data-rows].
+  // Rows that this tab has not shown yet are marked for a moment: rows are what has an id in [data-rows].
   const seen = `rows:${location.pathname}${location.search}`;
   const mark = () => {
-    const rows = [...all("[data-rows] [id]")];
+    const rows = [...all("[data-rows] > [id]")];
     const known = new Set(JSON.parse(sessionStorage.getItem(seen) ?? "[]"));
     if (known.size) rows.filter((one) => !known.has(one.id)).forEach((one) => one.classList.add("fresh"));
     if (rows.length) sessionStorage.setItem(seen, JSON.stringify(rows.map((one) => one.id)));
