@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.people.roles import Admin
 from tasks.storage import redis_url as redis_address
+from tasks.storage.keys import QUEUE, SLOW_QUEUE
 from tasks.wecom.proxy import Proxy
 
 
@@ -165,6 +166,30 @@ def forward_url(value: str) -> str:
             raise ValueError
     except ValueError:  # its message might quote a token in the query
         raise ValueError("must be https://host/path (http:// on this machine), without user, password or #") from None
+    return value
+
+
+def task_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.]{0,199}", value, re.ASCII):
+        raise ValueError("must be the name of a Celery task, such as crm.tasks.greeted")
+    return value
+
+
+def queue_name(value: str) -> str:
+    """Of a queue that is not ours."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value) or value in (QUEUE, SLOW_QUEUE):
+        raise ValueError(f"must be a Celery queue's name, and neither {QUEUE} nor {SLOW_QUEUE}, which are ours")
+    return value
+
+
+def broker_url(value: str) -> str:
+    """Of a Celery broker, by a transport that kombu knows."""
+    from kombu.transport import TRANSPORT_ALIASES  # here, since few installations need it
+
+    scheme, _, rest = value.partition("://")
+    known = scheme.partition("+")[0] in TRANSPORT_ALIASES and scheme != "unix"
+    if not known or not re.fullmatch(r"[!-~]+", rest):
+        raise ValueError("must be a Celery broker's URL, such as amqp://user:password@host:5672//")
     return value
 
 

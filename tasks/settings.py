@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -66,6 +66,37 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskTarget:
+    """A task of the corp's own Celery app, which gets each added customer once it is settled.
+
+    `broker`: the URL of its own; "": ours.
+    """
+
+    name: str
+    queue: str
+    broker: str = field(default="", repr=False)
+    names: ClassVar[bool] = False
+    ids: ClassVar[bool] = True
+
+    @property
+    def changes(self) -> frozenset[str]:
+        return frozenset(CHANGES.values())
+
+    @property
+    def id(self) -> str:
+        """12 hex digits, of what it is."""
+        return hashlib.sha256(f"{self.name}\0{self.queue}\0{self.broker}".encode()).hexdigest()[:12]
+
+    @property
+    def host(self) -> str:
+        """What stands for it where people read it."""
+        return self.name
+
+
+Target = Forward | TaskTarget
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """One self-built app of one corp. `agent_id` is "" unless members are to be messaged; `book`: to import."""
 
@@ -76,7 +107,7 @@ class App:
     encoding_aes_key: str = field(repr=False)
     agent_id: str = ""
     book: Path | None = None
-    forwards: tuple[Forward, ...] = ()
+    forwards: tuple[Target, ...] = ()
 
     @property
     def callback_path(self) -> str:
@@ -223,8 +254,12 @@ _APP_KEYS: Mapping[str, Callable[[str], str]] = {
     "encoding_aes_key": read_as.aes_key,
     "agent_id": read_as.agent_id,
     "book": str,
+    "on_settled": read_as.task_name,
+    "on_settled_queue": read_as.queue_name,
+    "on_settled_broker": read_as.broker_url,
 }
-_APP_OPTIONAL = ("agent_id", "book")
+_APP_OPTIONAL = ("agent_id", "book", "on_settled", "on_settled_queue", "on_settled_broker")
+ON_SETTLED_QUEUE = "on-settled"
 _FORWARD = "forward"  # the one key of an app that is no text: an array of tables
 FORWARDED = (*CHANGES.values(), *LATER_CHANGES)  # what a target can ask for
 _FORWARD_FLAGS = {"names": False, "ids": True, "private": False}
@@ -474,9 +509,20 @@ def _apps_of_file(file: Path, default_book: Path | None, problems: list[str]) ->
                 problems.append(f"{at}.{key} {error}")
         if all(key in fields for key in _APP_KEYS if key not in _APP_OPTIONAL):
             book = file.parent / fields.pop("book") if "book" in fields else default_book
-            forwards = _forwards(at, table.get(_FORWARD, []), problems)
+            forwards: tuple[Target, ...] = _forwards(at, table.get(_FORWARD, []), problems)
+            forwards += _on_settled(at, fields, problems)
             apps[name] = App(name=name, book=book, forwards=forwards, **fields)
     return apps
+
+
+def _on_settled(at: str, fields: dict[str, str], problems: list[str]) -> tuple[TaskTarget, ...]:
+    """What an app's settings say of a task of the corp's own; they are taken out of `fields`."""
+    name, queue, broker = (fields.pop(f"on_settled{part}", "") for part in ("", "_queue", "_broker"))
+    if name:
+        return (TaskTarget(name, queue or ON_SETTLED_QUEUE, broker),)
+    if queue or broker:
+        problems.append(f"{at}.on_settled is not set: it names the task that the rest is about")
+    return ()
 
 
 def _unknown_keys(at: str, table: Mapping[str, object], known: Sequence[str]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     app.task(name=celery_message.SLOW_TASK)(due)
     for name in (FOLLOW_UP, REMIND):
         register_unsent(app, name)
-    forwarder = Forwarder(services.forwards, settings.apps, services.counters)
+    forwarder = Forwarder(services.forwards, settings.apps, services.counters, app)
     if forwarder.has_targets:
         forwarder.start()
     threading.Thread(target=_first_tokens, args=(services,), name="tokens", daemon=True).start()

@@ -14,12 +14,12 @@ from typing import Any
 
 from tasks.events import ContactChanged
 from tasks.ledger.delivery import Delivery
-from tasks.settings import Forward
+from tasks.settings import Target
 
 IDS = ("corp_id", "user_id", "external_user_id")
 
 
-def of_add(delivery: Delivery, to: Forward) -> bytes:
+def of_add(delivery: Delivery, to: Target) -> bytes:
     """An added contact, with what became of it."""
     data = {
         "id": delivery.id,
@@ -39,7 +39,7 @@ def of_add(delivery: Delivery, to: Forward) -> bytes:
     return _body(delivery.change, delivery.created_at, data, names, to)
 
 
-def of_change(event: ContactChanged, to: Forward) -> bytes:
+def of_change(event: ContactChanged, to: Target) -> bytes:
     """What became of a contact later."""
     data = {
         "id": event.id,
@@ -52,7 +52,7 @@ def of_change(event: ContactChanged, to: Forward) -> bytes:
     return _body(event.change, event.created_at, data, {}, to)
 
 
-def _body(change: str, at: int, data: Mapping[str, Any], names: Mapping[str, str], to: Forward) -> bytes:
+def _body(change: str, at: int, data: Mapping[str, Any], names: Mapping[str, str], to: Target) -> bytes:
     shown = {name: value for name, value in data.items() if to.ids or name not in IDS}
     if to.names and names:
         shown["names"] = dict(names)

@@ -26,7 +26,7 @@ from tasks.forwards import payload
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.rows import customer_line
 from tasks.reasons import Reason
-from tasks.settings import App, Forward
+from tasks.settings import App, Target
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
@@ -125,7 +125,7 @@ class Forwards:
             line, body = customer_line(event.app, event.external_user_id), payload.of_change(event, target)
             yield Entry(event.id, event.app, target.id, event.change, line, body, 0, 0)
 
-    def _targets(self, app: str, change: str) -> list[Forward]:
+    def _targets(self, app: str, change: str) -> list[Target]:
         known = self._apps.get(app)
         return [] if known is None else [target for target in known.forwards if change in target.changes]
 

@@ -433,7 +433,7 @@ def test_a_file_and_a_variable_of_one_app_are_an_error(tmp_path, name):
             f"[apps.sales]\n{table(tokne='x')}",
             [
                 "apps.sales.tokne is not a setting; there are corp_id, secret, token, encoding_aes_key,"
-                " agent_id, book, forward; did you mean token?"
+                " agent_id, book, on_settled, on_settled_queue, on_settled_broker, forward; did you mean token?"
             ],
         ),
         (f"[apps.sales]\n{table(token='a-b')}", ["apps.sales.token must be 1 to 32 letters and digits"]),
@@ -467,6 +467,31 @@ def test_what_is_forwarded_is_read(tmp_path):
     assert (target.private, target.host) == (False, "crm.example.com")
     assert "hunter" not in repr(app)
     assert "ABC" not in repr(app)
+
+
+def test_a_task_of_the_corps_own_is_read(tmp_path):
+    more = {"on_settled": "crm.greeted", "on_settled_broker": "amqp://crm:hunter@10.0.0.5//"}
+    (app,) = read(config(tmp_path, f"[apps.sales]\n{table(**more)}"), tmp_path).apps.values()
+    (target,) = app.forwards
+    assert (target.name, target.queue, target.broker) == ("crm.greeted", "on-settled", more["on_settled_broker"])
+    assert target.changes == {"add", "half_add", "audit_approved"}
+    assert "hunter" not in repr(app)
+
+
+@pytest.mark.parametrize(
+    ("different", "wrong"),
+    [
+        ({"on_settled": "crm greeted"}, "apps.sales.on_settled must be the name of a Celery task"),
+        ({"on_settled": "t", "on_settled_queue": "welcome"}, "apps.sales.on_settled_queue must be a Celery queue's"),
+        ({"on_settled": "t", "on_settled_broker": "hunter"}, "apps.sales.on_settled_broker must be a Celery broker's"),
+        ({"on_settled": "t", "on_settled_broker": "unix:///s"}, "apps.sales.on_settled_broker must be a Celery"),
+        ({"on_settled_queue": "theirs"}, "apps.sales.on_settled is not set"),
+    ],
+)
+def test_what_is_wrong_with_a_task_of_the_corps_own_is_said(tmp_path, different, wrong):
+    (problem,) = problems_of(config(tmp_path, f"[apps.sales]\n{table(**different)}"), tmp_path)
+    assert problem.startswith(f"WELCOME_CONFIG: {wrong}")
+    assert "hunter" not in problem
 
 
 def test_without_a_choice_all_changes_are_forwarded(tmp_path):

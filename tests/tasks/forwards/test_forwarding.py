@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.celery import make_app
 from tasks.events import LEFT, ContactAdded, ContactChanged
 from tasks.forwards import store as store_module
-from tasks.forwards.forwarder import Forwarder, judge
+from tasks.forwards.forwarder import Forwarder
+from tasks.forwards.senders import judge
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.services import Services
@@ -27,7 +29,12 @@ SENT = Settlement(Outcome.SENT, template="hello", rule="all", values={"customer"
 
 @contextmanager
 def running(services: Services) -> Iterator[Forwarder]:
-    forwarder = Forwarder(services.forwards, services.settings.apps, services.counters)
+    forwarder = Forwarder(
+        services.forwards,
+        services.settings.apps,
+        services.counters,
+        make_app(str(services.settings.redis_url)),
+    )
     forwarder.start()
     try:
         yield forwarder

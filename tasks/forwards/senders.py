@@ -1,0 +1,126 @@
+"""How an event gets to a target: over HTTPS, signed; or as a task of the corp's own Celery app.
+
+A sender tells why an event was not delivered (None: it was), whether that speaks of the target as a whole, and how many
+seconds it asks to wait.
+"""
+
+import contextlib
+import json
+import time
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from tasks.forwards.addresses import is_public
+from tasks.forwards.signature import headers
+from tasks.forwards.store import Entry
+from tasks.reasons import Reason
+from tasks.settings import Forward, TaskTarget
+from tasks.wecom.errors import Failure, NotSent, Unanswered
+from tasks.wecom.http1 import Response
+from tasks.wecom.transport import Transport
+
+Sent = tuple[Reason | None, bool, float]
+TIMEOUT = 10.0  # seconds for one send
+MOST_WAIT = 3600.0  # seconds that a target may ask for with Retry-After
+UNWELL = (408, 429, 500, 502, 503, 504)  # statuses that speak of the target, not of the event
+
+
+def judge(response: Response, now: float) -> tuple[Reason | None, bool, float]:
+    """(why it is not delivered, None if it is; whether the target is unwell; seconds that it asks to wait). Pure."""
+    if 200 <= response.status < 300:
+        return None, False, 0.0
+    error = Unanswered("forward", Failure.HTTP_STATUS, str(response.status))
+    return (
+        Reason.from_error(error),
+        response.status in UNWELL,
+        _retry_after(response.headers.get("retry-after", ""), now),
+    )
+
+
+def _retry_after(text: str, now: float) -> float:
+    text = text.strip()
+    if text.isdigit() and len(text) < 9:
+        return min(float(text), MOST_WAIT)
+    with contextlib.suppress(ValueError, OverflowError):
+        return min(max(0.0, parsedate_to_datetime(text).timestamp() - now), MOST_WAIT)
+    return 0.0
+
+
+class Sender(Protocol):
+    """Of one target. Thread-safe."""
+
+    def send(self, entry: Entry) -> Sent:
+        """Deliver an event. Raises nothing that the target or the way to it does."""
+
+    def close(self) -> None:
+        """Let the connections go."""
+
+
+class HTTPSender:
+    """Over connections that are kept open. No redirect is followed; of an answer 64 kB are read at most."""
+
+    def __init__(self, target: Forward, connections: int) -> None:
+        parts = urlsplit(target.url)
+        allowed = target.private or parts.scheme == "http"  # the latter is on this machine
+        origin, permits = f"{parts.scheme}://{parts.netloc}", None if allowed else is_public
+        self._transport = Transport(origin, connections=connections, permits=permits)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._key = target.key
+
+    def send(self, entry: Entry) -> Sent:
+        signed = headers(self._key, entry.id, int(time.time()), entry.body)
+        try:
+            response = self._transport.post(self._path, entry.body, by=time.monotonic() + TIMEOUT, headers=signed)
+        except (NotSent, Unanswered) as error:
+            return Reason.from_error(error), True, 0.0
+        return judge(response, time.time())
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class TaskSender:
+    """As a message for a task of this name, with the event as its one argument and the event's id as its own.
+
+    `app`: a Celery app on the broker that the task's workers take their messages from.
+    """
+
+    def __init__(self, target: TaskTarget, app: Celery) -> None:
+        self._target = target
+        self._app = app
+
+    def send(self, entry: Entry) -> Sent:
+        event = json.loads(entry.body)
+        try:
+            self._app.send_task(
+                self._target.name,
+                (event,),
+                task_id=entry.id,
+                queue=self._target.queue,
+                argsrepr="(…)",  # which monitors show: it names a customer
+                retry=False,
+                ignore_result=True,
+            )
+        except (KombuError, OSError) as error:
+            return Reason.from_error(error), True, 0.0
+        return None, False, 0.0
+
+    def close(self) -> None:
+        self._app.close()
+
+
+def broker(url: str) -> Celery:
+    """A Celery app that sends to another broker than ours, and waits for none for long."""
+    app = Celery("wecom-welcome", broker=url, set_as_current=False)
+    app.conf.update(
+        broker_connection_timeout=2,
+        broker_pool_acquire_timeout=2,
+        broker_transport_options={"socket_timeout": 2, "socket_connect_timeout": 2, "max_retries": 0},
+        task_serializer="json",
+        accept_content=["json"],
+    )
+    return app
