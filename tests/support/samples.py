@@ -47,6 +47,8 @@ QUERIES = [
         for query in NAMED
     ),
     "/welcomes/new?copy=default",
+    "/welcomes/new?example=retail.shop.zh",
+    "/welcomes/examples?texts=en",
     "/welcomes/explain?"
     + urlencode({"member": NASTY[3], "state": NASTY[0], "at": "2026-11-22T23:00", "book": "draft"}),
     "/welcomes/history/2?with=0",

@@ -29,6 +29,7 @@ from webhook.console import (
 )
 from webhook.console.welcomes import (
     editor,
+    examples,
     explaining,
     groups,
     media,
@@ -50,6 +51,7 @@ SUBJECTS = (
     rules,
     selection,
     editor,
+    examples,
     media,
     groups,
     publishing,

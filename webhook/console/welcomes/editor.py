@@ -34,6 +34,7 @@ from webhook.console.welcomes import media_status, preview, trying
 from webhook.console.welcomes.editor_buttons import changed, focus, form_of, pick, read_clash, with_clash
 from webhook.console.welcomes.editor_form import AttachmentForm, EditForm, notes
 from webhook.console.welcomes.editor_values import FIELDS, Typed, shown, shown_group, typed, written
+from webhook.console.welcomes.examples import example
 from webhook.console.welcomes.lookups import book_of
 from webhook.console.welcomes.uploads import received
 
@@ -64,12 +65,15 @@ def take_files(endpoint: str | None, _values: Any) -> None:
 @blueprint.route("/welcomes/new", endpoint="new", methods=["GET", "POST"])
 @blueprint.route("/groups/new", endpoint="new_group", methods=["GET", "POST"])
 def new() -> ResponseReturnValue:
-    """An empty form, or a copy of another welcome."""
+    """An empty form, a copy of another welcome, or an example."""
     kind, draft = _kind(), _working()
     if request.method == "POST":
         return _answer(kind, "")
     model = draft.content.part(Part(kind, request.args.get("copy", "")))
     data = typed("", model) if isinstance(model, dict) else typed("", {})
+    start = example(request.args.get("example", "")) if kind == TEMPLATE else None
+    if start is not None:
+        data |= {"name": start.name, "text": start.text}
     return _page(kind, "", form_of(data), draft)
 
 
