@@ -3,12 +3,16 @@
   "use strict";
   const form = document.getElementById("rule");
   const say = () => {
-    const rows = [...form.querySelectorAll("[data-use]")];
-    const weights = rows.map((row) => row.querySelector("select").value ? parseInt(row.querySelector("[name=weight]").value, 10) || 0 : 0);
-    const total = weights.reduce((sum, one) => sum + one, 0);
-    rows.forEach((row, number) => {
-      const percent = row.querySelector("[data-percent]");
-      if (percent) percent.textContent = total && weights[number] ? percent.dataset.percent.replace("{n}", Math.round(100 * weights[number] / total)) : "";
+    const rows = [...form.querySelectorAll("[data-use]")].map((row) => ({
+      chosen: row.querySelector("select").value,
+      weight: row.querySelector("[name=weight]").value.trim(),
+      words: row.querySelector("[data-percent]"),
+    }));
+    const whole = rows.every((row) => row.chosen && /^\d+$/.test(row.weight));
+    const total = rows.reduce((sum, row) => sum + (parseInt(row.weight, 10) || 0), 0);
+    rows.filter((row) => row.words).forEach(({ chosen, weight, words }) => {
+      const percent = whole && total ? words.dataset.percent.replace("{n}", Math.round(100 * weight / total)) : "";
+      words.textContent = percent || (chosen && weight ? "" : words.dataset.incomplete);
     });
     form.querySelectorAll("[data-next-day]").forEach((words) => {
       const [first, last] = [...words.parentElement.querySelectorAll("input")].map((one) => one.value);

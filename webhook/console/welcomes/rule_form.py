@@ -1,7 +1,7 @@
 """The form of one rule: what a book has for it → fields, and back. Every row of a list is a field of the same name."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -21,6 +21,8 @@ MOST_ROWS = 50  # of a list in one form
 LISTS = ("member", "department", "state", "weekdays", "customer_type", "add_way", "change")
 _PAIRS = {"hours": ("hours_from", "hours_to"), "dates": ("dates_from", "dates_to")}
 MIDNIGHT = "24:00"
+HALF = "50"
+_WEIGHT = scalars.number(Message.of("a weight"), 0, 1_000_000)
 
 
 @dataclass
@@ -59,13 +61,14 @@ class RuleForm:
             first, second = (rows(name) for name in _PAIRS[kind])
             return [pair for pair in zip(first, second, strict=False) if any(pair)]
 
-        uses = zip(rows("template"), rows("weight"), strict=False)
+        uses = list(zip(rows("template"), rows("weight"), strict=False))
+        several = len(uses) > 1  # else the weight is a hidden field
         return cls(
             name=form.get("name", "").strip(),
             lists={kind: [one for one in rows(kind) if one] for kind in LISTS},
             hours=pairs("hours"),
             dates=pairs("dates"),
-            use=[(template, weight) for template, weight in uses if template],
+            use=[(template, weight) for template, weight in uses if template or (several and weight)],
             was=form.get("was", ""),
         )
 
@@ -98,18 +101,22 @@ class RuleForm:
         if not self.use:
             self.wrong_at("use", Message.of("Choose the welcome that is sent"))
             return ""
-        if len(self.use) == 1:
+        if len(self.use) == 1 and self.use[0][0]:
             return self.use[0][0]
+        for template, weight in self.use:
+            if not template:
+                self.wrong_at("use", Message.of("Choose the welcome whose weight is %(weight)s", weight=weight))
+            elif not weight:
+                self.wrong_at("use", Message.of("Give the welcome “%(name)s” a weight", name=template))
         if len({template for template, _ in self.use}) < len(self.use):
             self.wrong_at("use", Message.of("A welcome is chosen twice; choose each once, with its weight"))
         if not self.name:
             self.wrong_at(
                 "name", Message.of("A rule that sends several welcomes needs a name: its results are counted under it")
             )
-        self._checked(
-            "use", [weight or "0" for _, weight in self.use], scalars.number(Message.of("a weight"), 0, 1_000_000)
-        )
-        return {template: weight or "0" for template, weight in self.use}
+        self._checked("use", [weight for _, weight in self.use if weight], _WEIGHT)
+        uses: dict[str, Value] = dict(self.use)
+        return uses
 
     def _checked(self, kind: str, texts: list[str], read: Any) -> list[str]:
         for text in texts:
@@ -135,10 +142,23 @@ class RuleForm:
                 self.wrong_at(str(below[0]), problem.what)
 
     def percents(self) -> list[str]:
-        """Of each row of `use`, what its weight comes to; "" where that cannot be said."""
+        """Of each row of `use`, what its weight comes to; "" while a row is not complete."""
         weights = [int(weight) if weight.isdecimal() and weight.isascii() else 0 for _, weight in self.use]
         total = sum(weights)
-        return [f"{100 * weight / total:.0f}" if total and len(weights) > 1 else "" for weight in weights]
+        whole = len(weights) > 1 and total and all(template and weight for template, weight in self.use)
+        return [f"{100 * weight / total:.0f}" if whole else "" for weight in weights]
+
+    def with_variant(self) -> "RuleForm":
+        """The form with one more row of `use`: the second has half of the customers."""
+        if len(self.use) > 1:
+            return replace(self, use=[*self.use, ("", "")])
+        template, weight = (*self.use, ("", ""))[0]
+        half = weight if weight not in ("", "1") else HALF
+        return replace(self, use=[(template, half), ("", HALF)])
+
+    def without_variant(self, number: int) -> "RuleForm":
+        """The form without a row of `use`, from 0."""
+        return replace(self, use=[one for at, one in enumerate(self.use) if at != number])
 
 
 def rule_of(value: Any) -> Rule | None:

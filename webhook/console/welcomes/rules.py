@@ -84,7 +84,9 @@ def _answer(form: RuleForm, new: bool) -> ResponseReturnValue:
     if picker.asked(request.form):
         return _page(form, new)
     if act == "more":
-        return _page(form, new, more=where)
+        return _page(form.with_variant() if where == "use" else form, new, more=where)
+    if act == "drop":
+        return _page(form.without_variant(int(where) if where.isdecimal() and where.isascii() else -1), new, more="use")
     if act == "delete":
         return _save(form, SetRule(form.was, None), new, _("The rule is deleted in the draft"))
     value = form.value()
@@ -160,5 +162,5 @@ def _rows(form: RuleForm, kind: str, more: str) -> list[Any]:
     """The rows of a list, and empty ones after them."""
     pair = kind in ("hours", "dates", "use")
     filled: list[Any] = list(getattr(form, kind) if pair else form.lists.get(kind, []))
-    blank = 3 if kind == more else 0 if kind == "use" and filled else BLANK
+    blank = 0 if kind == "use" and filled else 3 if kind == more and kind != "use" else BLANK
     return filled + [("", "") if pair else ""] * blank

@@ -184,8 +184,47 @@ def test_more_rows_keep_what_was_typed(operator: Browser) -> None:
     answer = operator.post("/welcomes/rules/new", a_rule(state=["one"], do="more:state"))
     assert answer.text.count('name="state"') == 4
     assert 'value="one"' in answer.text
+
+
+def test_a_second_welcome_opens_two_rows_and_asks_for_the_name(operator: Browser) -> None:
+    operator.get("/welcomes/rules/new")
     answer = operator.post("/welcomes/rules/new", a_rule(do="more:use"))
-    assert answer.text.count('name="template"') == 4
+    assert re.findall(r'name="weight" value="(\d*)"', answer.text) == ["50", "50"]
+    assert re.search(r'id="name"[^>]* required', answer.text)
+    assert "100 %" not in text_of(answer)
+    three = {"template": ["brochure", "default"], "weight": ["70", "30"]}
+    answer = operator.post("/welcomes/rules/new", a_rule(**three, do="more:use"))
+    assert re.findall(r'name="weight" value="(\d*)"', answer.text) == ["70", "30", ""]
+    answer = operator.post("/welcomes/rules/new", a_rule(**three, do="drop:0"))
+    assert answer.text.count('name="template"') == 1
+    assert re.search(r'<option value="default" selected', answer.text)
+    assert not re.search(r'id="name"[^>]* required', answer.text)
+
+
+@pytest.mark.parametrize(
+    ("templates", "weights", "words"),
+    [
+        (["brochure", ""], ["70", "30"], "Choose the welcome whose weight is 30"),
+        (["brochure", "default"], ["70", ""], "Give the welcome “default” a weight"),
+        (["", ""], ["50", "50"], "Choose the welcome whose weight is 50"),
+    ],
+)
+def test_a_half_filled_pair_is_refused_and_never_taken_for_all(
+    operator: Browser, drafts: Drafts, templates: list[str], weights: list[str], words: str
+) -> None:
+    operator.get("/welcomes/rules/new")
+    answer = operator.post("/welcomes/rules/new", a_rule(name="n", template=templates, weight=weights))
+    assert answer.status_code == 422
+    assert words in text_of(answer)
+    assert "not complete" in text_of(answer)
+    assert not re.search(r"\b(100|70) %", text_of(answer))
+    assert drafts.get("default") is None
+
+
+def test_an_empty_second_row_is_none(operator: Browser, drafts: Drafts) -> None:
+    operator.get("/welcomes/rules/new")
+    operator.post("/welcomes/rules/new", a_rule(state=["x"], template=["brochure", ""], weight=["50", ""]))
+    assert drafts.working("default").content.rules[2] == {"when": {"state": "x"}, "use": "brochure"}
 
 
 def test_two_editors_of_one_rule_both_see_what_there_is(operator: Browser, services: Services, drafts: Drafts) -> None:
