@@ -15,9 +15,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -43,7 +45,7 @@ PAGES = {
     "delivery": "/deliveries?outcome=unconfirmed",  # and there the first one: it took two tries
     "missed": "/missed",
     "queue": "/queue",
-    "numbers": "/numbers",
+    "numbers": "/numbers?since={month_ago}&until={today}",
     "channels": "/channels",
 }
 OF_SHEET = ("today", "welcomes", "numbers", "queue")
@@ -131,7 +133,8 @@ def signed_in(browser: Browser, running: Demo, language: str, size: tuple[int, i
 def photograph(context: BrowserContext, running: Demo, name: str) -> Image.Image:
     """A page of PAGES as it is first seen."""
     page: Page = context.new_page()
-    page.goto(running.url + PAGES[name])
+    today = datetime.now(ZoneInfo("Asia/Shanghai")).date()  # the demo's zone, unless it is told another
+    page.goto(running.url + PAGES[name].format(today=today, month_ago=today - timedelta(days=29)))
     if name == "delivery":
         page.locator("main a[href*='/console/e/']").first.click()
     page.wait_for_load_state("networkidle")
