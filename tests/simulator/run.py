@@ -23,7 +23,7 @@ import requests
 from dotenv import dotenv_values
 
 from tests.simulator.client import StandIn
-from tests.simulator.demo.company import BOOK
+from tests.simulator.demo.company import ADMIN, BOOK
 from tests.simulator.demo.live import USUAL, WINDOW_S, Greetings
 from tests.simulator.world import App
 from webhook.cli.parent_death import dying_with_this_process
@@ -85,6 +85,7 @@ def demo(host: str, port: int, further: list[str], stop: ShutdownSignal) -> None
             "WECOM_AGENT_ID": app.agent_id,
             "WELCOME_PUBLIC_URL": url,
             "CONSOLE_PASSWORD": password,
+            "CONSOLE_ADMINS": ADMIN,
             "ALERT_WEBHOOK": robot,
             "WELCOME_KEEP_DAYS": os.environ.get("WELCOME_KEEP_DAYS") or KEEP_DAYS,
             "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "error",
@@ -201,6 +202,7 @@ def introduce(url: str, api: str, password: str, data: Path) -> None:
     print(f"  metrics    {url}/metrics")
     if look(f"{url}/console/").status_code != 404:
         print(f"  console    {url}/console/      password {password}")
+        print("                                              or with WeCom, as one of the company's members")
     print(f"  stand-in   {api}/simulator/summary")
     print(f"  Celery     WELCOME_DATA_DIR={os.path.relpath(data)} .venv/bin/celery -A tasks status\n", flush=True)
 

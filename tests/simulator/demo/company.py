@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.people.roles import Kind, Role
 from tasks.templates.conditions import Directory
 
 APP = "default"
@@ -30,7 +31,13 @@ MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "sunli": {"name": "孙丽", "department": [6], "position": "设计师"},
 }
 UNLICENSED, UNLICENSED_FROM = "zhoujie", 13  # o'clock today: his licence has ended
-OPERATORS = ("李敏", "张伟")  # who use the console
+OPERATORS = ("陈静", "张伟")  # who use the console most
+ADMIN = "zhangwei"  # of the console; the others' roles there:
+ROLES = (
+    (Kind.MEMBER, "chenjing", Role.PUBLISHER),
+    (Kind.DEPARTMENT, "6", Role.EDITOR),
+    (Kind.DEPARTMENT, "2", Role.VIEWER),
+)
 DIRECTORY = Directory(
     {member: frozenset(fields["department"]) for member, fields in MEMBERS.items()},
     {number: fields["parentid"] for number, fields in DEPARTMENTS.items()},
@@ -89,9 +96,9 @@ REVISIONS = (
     ),
     Edit(
         17,
-        "李敏",
+        "陈静",
         "抖音试两种开场，各一半",
         (("      - video: {file: media/store.mp4}\n", ""),),
     ),
-    Edit(6, "李敏", "门店欢迎语加探店视频"),
+    Edit(6, "张伟", "门店欢迎语加探店视频"),
 )

@@ -27,13 +27,14 @@ from tasks.ledger.delivery import MISSED, Delivery, Outcome
 from tasks.missed.comparison import comparison_status
 from tasks.missed.comparison_run import last_due
 from tasks.missed.work_list import customer_name
+from tasks.people.roles import Grant, Kind
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import keys
 from tasks.storage.embedded import Embedded
 from tasks.templates.conditions import DEPARTMENTS as DEPARTMENTS_FACT
 from tests.simulator.client import StandIn
-from tests.simulator.demo.company import APP, BOOK, CHANNELS, DEPARTMENTS, MEMBERS, OPERATORS, REVISIONS
+from tests.simulator.demo.company import APP, BOOK, CHANNELS, DEPARTMENTS, MEMBERS, OPERATORS, REVISIONS, ROLES
 from tests.simulator.demo.history import Stored, history, leaving
 from tests.support import past
 from tests.support.past import Past
@@ -74,6 +75,7 @@ def live_through(services: Services, wecom: StandIn, now: float | None = None) -
     """
     at = datetime.fromtimestamp(time.time() if now is None else now, services.settings.timezone)
     people(wecom)
+    _give_roles(services)
     if services.redis.zcard(keys.EVENTS):
         _introduce(services, wecom, at)
         _make_channels_again(services)
@@ -128,6 +130,14 @@ def _wait_for(embedded: Embedded, server: subprocess.Popen[bytes]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ what has happened
+
+
+def _give_roles(services: Services) -> None:
+    """Of the console, to members and departments of this stand-in's corp."""
+    corp_id = services.settings.apps[APP].corp_id
+    for kind, one, role in ROLES:
+        name = str(MEMBERS[one]["name"] if kind is Kind.MEMBER else DEPARTMENTS[int(one)]["name"])
+        services.grants.give(Grant(corp_id, kind, one, role, name, OPERATORS[1]))
 
 
 def _books(services: Services, now: datetime) -> list[Stored]:

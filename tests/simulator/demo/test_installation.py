@@ -123,7 +123,8 @@ def test_each_page_shows_something_worth_showing(installed: Services) -> None:
         "/groups": ["会员群"],
         "/media": ["gift.png", "store.mp4", "cover.png"],
         "/welcomes/history": ["门店欢迎语加探店视频", "抖音试两种开场"],
-        "/audit": ["李敏"],
+        "/audit": ["陈静", "张伟"],
+        "/people": ["陈静", "设计部"],
     }
     for path, wanted in words.items():
         shown = text_of(browser.get(path))
