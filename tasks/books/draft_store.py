@@ -131,6 +131,15 @@ class Drafts:
                 return saved
         raise Moved(self.get(app))
 
+    def try_out(self, app: str, edit: Edit) -> None:
+        """Raise what `change` would raise for this edit now, except EditConflict; nothing changes."""
+        draft = self.working(app)
+        content = Content(draft.content.values, {**self._held(app), **draft.files})
+        try:
+            book_file.read(rewritten(draft.source, normal(edit.apply(content))), book_file.among(content.files))
+        except BookError as error:
+            raise DraftError(error.problems) from None
+
     def behind(self, draft: Draft) -> tuple[int, tuple[Clash, ...]] | None:
         """(the live revision, parts that both changed) when a draft did not begin from the live revision; else None."""
         live = self.live(draft.app)

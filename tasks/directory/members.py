@@ -100,6 +100,12 @@ def staff(client: Redis, app: str, wecom: WeComClient, patience: float) -> Staff
     return _with_cached_names(client, app, _staff(kept or _Listed()))
 
 
+def department_names(client: Redis, app: str) -> dict[int, str]:
+    """Department → its name, as far as they are kept. Does not call WeCom. Raises redis.RedisError."""
+    kept = _kept(client, app)
+    return {identity: name for identity, name, _ in kept.departments if name} if kept else {}
+
+
 def fetch_staff(client: Redis, app: str, wecom: WeComClient) -> bool:
     """Finish what a page began and could not wait for. → whether something was to do. Raises redis.RedisError."""
     if not client.exists(keys.staff_asked(app)):

@@ -192,6 +192,24 @@ class AddRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AddRuleWithTemplate:
+    """Write a new template, and insert the rule that sends it, as AddRule does. Raises NameTaken."""
+
+    name: str
+    value: Value
+    rule: Value
+    at: int | None = None
+
+    @property
+    def part(self) -> Part:
+        return Part(TEMPLATE, self.name)
+
+    def apply(self, content: Content) -> Values:
+        written = SetNamed("template", self.name, self.value).apply(content)
+        return AddRule(self.rule, self.at).apply(Content(written, content.files))
+
+
+@dataclass(frozen=True, slots=True)
 class SetRule:
     """Replace a rule, wherever it is by now; None deletes it. Raises Stale."""
 
@@ -303,7 +321,16 @@ class DeleteUnused:
 
 
 Edit: TypeAlias = (
-    SetNamed | DeleteNamed | AddRule | SetRule | MoveRule | PlaceRule | MoveRules | DeleteRules | DeleteUnused
+    SetNamed
+    | DeleteNamed
+    | AddRule
+    | AddRuleWithTemplate
+    | SetRule
+    | MoveRule
+    | PlaceRule
+    | MoveRules
+    | DeleteRules
+    | DeleteUnused
 )
 
 

@@ -65,3 +65,28 @@ def test_a_chip_is_taken_back_by_the_keyboard(visit: Visit) -> None:
     expect(page.locator(".pane label", has_text="曾雪").first.locator("input")).not_to_be_checked()
     page.keyboard.press("Space")
     expect(page.locator("#find-people")).to_be_focused()
+
+
+@pytest.mark.parametrize(("script", "width"), [(True, 1280), (False, 390)])
+def test_a_channel_with_its_rule_and_welcome_in_one_form(
+    services: Services, visit: Visit, script: bool, width: int
+) -> None:
+    page = visit("/channels", width=width, script=script)
+    page.click("main >> text=创建第一个渠道")
+    page.fill("#name", "抖音直播")
+    page.locator("#state").focus()
+    if script:
+        expect(page.locator("#proposal")).to_contain_text("douyinzhibo")
+    page.locator(".pane summary", has_text="华东区").click()
+    if not script:
+        page.locator(".pane button:visible", has_text="查看").click()
+    page.locator(".pane label", has_text="张伟").click()
+    if not script:
+        page.locator("input[name=welcome][value=new]").check()
+    page.fill("#text", "您好{customer|朋友}，欢迎来到直播间！")
+    page.click(".actions >> text=创建渠道")
+    expect(page.locator(".verdict.warn")).to_contain_text("发布后客户才会收到")
+    page.click(".verdict >> text=查看并发布")
+    expect(page.locator("main")).to_contain_text("欢迎来到直播间")
+    (channel,) = services.app("default").channels.all().values()
+    assert (channel.state, channel.members) == ("douyinzhibo", ("zhangwei",))

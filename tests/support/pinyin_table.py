@@ -12,13 +12,17 @@ FILE = Path(webhook.console.__file__).parent / "pinyin.txt"
 
 
 def table() -> str:
-    """A line per syllable: the syllable without its tone, and the characters that can be read so."""
-    characters: defaultdict[str, list[str]] = defaultdict(list)
+    """A line per syllable: the syllable without its tone, the characters that are mostly read so, those that can be."""
+    mostly: defaultdict[str, list[str]] = defaultdict(list)
+    also: defaultdict[str, list[str]] = defaultdict(list)
     for code, readings in sorted(pinyin_dict.items()):
         if code <= 0xFFFF:
-            for syllable in {one for reading in readings.split(",") for one in _typed(reading)}:
-                characters[syllable].append(chr(code))
-    return "".join(f"{syllable} {''.join(characters[syllable])}\n" for syllable in sorted(characters))
+            typed = list(dict.fromkeys(one for reading in readings.split(",") for one in _typed(reading)))
+            mostly[typed[0]].append(chr(code))
+            for syllable in typed[1:]:
+                also[syllable].append(chr(code))
+    syllables = sorted(mostly.keys() | also.keys())
+    return "".join(f"{one} {''.join(mostly[one])} {''.join(also[one])}\n" for one in syllables)
 
 
 def _typed(reading: str) -> list[str]:

@@ -13,6 +13,7 @@ from tasks.messages import Message
 from tasks.visible_text import plain
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import HTTPRefused, NoAnswer, NotSent
+from webhook.console.channel_welcome import WelcomeFields, check_template, check_text
 from webhook.errcode_texts import errcode
 
 MEMBERS_LIMIT = 100  # of one code, doc 92572
@@ -87,6 +88,16 @@ class ChannelForm(FlaskForm):
         self.chosen.data = list(channel.members)
         self.inside.data = [str(one) for one in channel.departments]
         self.skip_verify.data = channel.skip_verify
+
+
+class NewChannelForm(WelcomeFields, ChannelForm):
+    """A channel that is to be created, and what its customers get."""
+
+    def validate_template(self, field: StringField) -> None:
+        check_template(self, field)
+
+    def validate_text(self, field: StringField) -> None:
+        check_text(self, field)
 
 
 # ------------------------------------------------------------------------------------------------ refusals

@@ -3,7 +3,6 @@
 WeCom is called only where a page says so, for PATIENCE seconds at most; its errors are shown in words, never as a 500.
 """
 
-import secrets
 import threading
 import time
 from collections import Counter
@@ -20,7 +19,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from tasks.audit import Act
+from tasks.books.draft import DraftError, EditConflict, Moved
 from tasks.channels import (
+    NAME_LIMIT,
     SINGLE,
     Channel,
     ChannelError,
@@ -30,12 +31,19 @@ from tasks.channels import (
     rule_for,
 )
 from tasks.directory.lookup import known_members
+from tasks.directory.members import department_names
 from tasks.ledger import statistics
+from tasks.messages import translate
+from tasks.templates.edits import TEMPLATE
 from tasks.templates.media_kind import sniff
 from tasks.templates.model import Book
+from tasks.templates.problems import BookError
+from tasks.visible_text import plain
 from tasks.wecom import WeComError
-from webhook.console import current, picker
-from webhook.console.channel_form import ChannelForm, refusal
+from webhook.console import channel_welcome, current, picker
+from webhook.console.channel_form import ChannelForm, NewChannelForm, refusal
+from webhook.console.channel_welcome import KNOWN, NEW, WelcomeFields, WelcomeForm, proposed_state
+from webhook.console.search import Search
 
 PATIENCE = 4.0  # seconds for everything that one page asks WeCom
 PICTURE_PATIENCE = 2.0  # seconds for a code's image
@@ -49,26 +57,34 @@ blueprint = Blueprint("channels", __name__)
 _fetching = threading.BoundedSemaphore(PICTURES_AT_ONCE)
 
 
+@blueprint.context_processor
+def words() -> dict[str, Any]:
+    """Names for the templates of this blueprint."""
+    return {"department_names": lambda: department_names(current.services().redis, current.app().name)}
+
+
 # ------------------------------------------------------------------------------------------------ the list and its rows
 
 
 @blueprint.get("/channels")
 def show() -> str:
-    """The channels that match the search, newest first."""
+    """The channels that match the search."""
     wanted, after, store = request.args.get("q", "").strip(), request.args.get("after", ""), _store()
     try:
         known, trouble = list(store.all().values()), None
     except ChannelError as error:
         known, trouble = [], refusal(error)
     names = _names(one for channel in known for one in channel.members)
-    matching = [one for one in known if _matches(one, wanted.lower(), names)]
-    matching.sort(key=lambda one: (-one.at, one.name))
+    search, order, adds = Search(wanted), request.args.get("sort", ""), _adds()
+    matching = _ordered((one for one in known if _matches(one, search, names)), order, adds)
     place = next((number for number, one in enumerate(matching, 1) if one.config_id == after), 0)
     rows, further = matching[place : place + ROWS], len(matching) > place + ROWS
     book = current.live_book()
     return render_template(
         "channels/show.html",
         wanted=wanted,
+        order=order if order in ("name", "adds") else "",
+        found=len(matching),
         any=bool(known),
         trouble=trouble,
         rows=rows,
@@ -76,7 +92,7 @@ def show() -> str:
         later=place > 0,
         names=names,
         rules={one.state: _rule(book, one.state) for one in rows},
-        adds=_adds(),
+        adds=adds,
         pictures=store.kept_pictures(rows),
     )
 
@@ -90,6 +106,7 @@ def one(config_id: str) -> str:
         channel=channel,
         names=_names(channel.members),
         rule=_rule(current.live_book(), channel.state),
+        coming=_coming(channel.state),
         adds=_adds().get(channel.state, 0),
     )
 
@@ -168,9 +185,28 @@ def _rule(book: Book | None, state: str) -> Found | None:
     return None if book is None else rule_for(book, state)
 
 
-def _matches(channel: Channel, wanted: str, names: Mapping[str, str]) -> bool:
-    texts = (channel.name, channel.state, *channel.members, *(names[one] for one in channel.members))
-    return any(wanted in text.lower() for text in texts)
+def _coming(state: str) -> Found | None:
+    """The rule that the State gets with the draft, if it has none yet that is live."""
+    draft = current.services().drafts.get(current.app().name)
+    live = _rule(current.live_book(), state)
+    try:
+        found = None if draft is None else rule_for(draft.book(), state)
+    except BookError:
+        return None
+    return found if found != live else None
+
+
+def _matches(channel: Channel, wanted: Search, names: Mapping[str, str]) -> bool:
+    return wanted.finds(channel.name, channel.state, *channel.members, *(names[one] for one in channel.members))
+
+
+def _ordered(channels: Iterable[Channel], order: str, adds: Mapping[str, int]) -> list[Channel]:
+    """By name, by adds, or the newest first."""
+    if order == "name":
+        return sorted(channels, key=lambda one: one.name)
+    if order == "adds":
+        return sorted(channels, key=lambda one: (-adds.get(one.state, 0), one.name))
+    return sorted(channels, key=lambda one: (-one.at, one.name))
 
 
 # ------------------------------------------------------------------------------------------------ create, edit, delete
@@ -178,25 +214,105 @@ def _matches(channel: Channel, wanted: str, names: Mapping[str, str]) -> bool:
 
 @blueprint.route("/channels/new", methods=["GET", "POST"])
 def create() -> ResponseReturnValue:
-    """Create a channel."""
-    form = ChannelForm()
+    """Create a channel, and put what its customers get into the draft."""
+    form = NewChannelForm()
     if request.method == "GET":
-        form.state.data, form.skip_verify.data = f"ch-{secrets.token_hex(4)}", True
+        form.skip_verify.data = True
         return _form(form)
     if picker.asked(request.form):
         return _form(form)
+    if not form.state.data and form.name.data:
+        form.state.data = _proposal(form.name.data)
     if not form.validate():
         return _form(form), 422
-    try:
+    try:  # before WeCom makes a code: what is wrong with the welcome is said first
+        _try_welcome(form, form.name.data, form.state.data)
         channel = _store().create(
             form.name.data, form.state.data, form.members(), form.department_ids(), form.skip_verify.data
         )
+    except ValueError as error:
+        _wrong_welcome(form, error)
+        return _form(form), 422
     except (ChannelError, WeComError) as error:
         return _refused(form, error), 422
     current.record(Act.CHANNEL_CREATED, channel.name)
     _fetch(channel)
+    try:
+        _change_welcome(form, channel)
+    except (ValueError, EditConflict, Moved) as error:  # the code is there; what was typed goes on to its own form
+        _wrong_welcome(form, error)
+        flash(_("The channel is created, but its welcome is not saved yet"), "warn")
+        return _welcome_page(form, channel), 409
     flash(_("The channel is created. Print its code, or download it"))
     return _to(channel)
+
+
+@blueprint.post("/channels/proposal")
+def proposal() -> str:
+    """The State that a name would get, while it is typed."""
+    name = plain(request.form.get("name", ""))[:NAME_LIMIT]
+    return render_template("channels/proposal.html", state=_proposal(name) if name else "")
+
+
+@blueprint.route("/channels/<config_id>/welcome", methods=["GET", "POST"])
+def welcome(config_id: str) -> ResponseReturnValue:
+    """What the customers of a channel get, which is there already."""
+    channel = _found(config_id)
+    form = WelcomeForm()
+    if request.method == "GET":
+        form.welcome.data = KNOWN
+        return _welcome_page(form, channel)
+    if not form.validate():
+        return _welcome_page(form, channel), 422
+    try:
+        _change_welcome(form, channel)
+    except (ValueError, EditConflict, Moved) as error:
+        _wrong_welcome(form, error)
+        return _welcome_page(form, channel), 422
+    flash(_("The rule is saved in the draft. It applies once it is published"))
+    return _to(channel)
+
+
+def _proposal(name: str) -> str:
+    try:
+        taken = {channel.state for channel in _store().all().values()}
+    except ChannelError:
+        taken = set()
+    return proposed_state(name, taken)
+
+
+def _try_welcome(form: WelcomeFields, name: str, state: str) -> None:
+    """ValueError: the draft would not be a book with it."""
+    drafts, app = current.services().drafts, current.app().name
+    edit = channel_welcome.edit(form, name, state, drafts.working(app).content)
+    if edit is not None:
+        drafts.try_out(app, edit)
+
+
+def _change_welcome(form: WelcomeFields, channel: Channel) -> None:
+    """Put it into the draft. ValueError, EditConflict or Moved if it cannot be now."""
+    drafts, app = current.services().drafts, current.app().name
+    edit = channel_welcome.edit(form, channel.name, channel.state, drafts.working(app).content)
+    if edit is not None:
+        drafts.change(app, edit, current.operator())
+
+
+def _wrong_welcome(form: WelcomeFields, error: Exception) -> None:
+    """Say at its field why the welcome was not saved."""
+    field = form.text if form.welcome.data == NEW else form.template
+    if isinstance(error, DraftError):
+        field.errors = [translate(problem.what, _) for problem in error.problems]
+    else:
+        field.errors = [_("Somebody else saved in the same moment. Press the button again")]
+
+
+def _welcome_page(form: WelcomeFields, channel: Channel) -> str:
+    return render_template("channels/welcome.html", form=form, channel=channel, templates=_templates())
+
+
+def _templates() -> list[str]:
+    """The names of the draft's welcomes."""
+    return list(current.services().drafts.working(current.app().name).content.named(TEMPLATE))
 
 
 @blueprint.route("/channels/<config_id>/edit", methods=["GET", "POST"])
@@ -266,6 +382,7 @@ def _form(form: ChannelForm, channel: Channel | None = None, **shown: Any) -> st
         form=form,
         channel=channel,
         people=people,
+        templates=[] if channel else _templates(),
         names=_names(conflict.members) if conflict else {},
         **{"refused": None, **shown},
     )

@@ -4,14 +4,15 @@ A search is words; each must be found in one of the texts of an entry. A word wi
 the pinyin of the text: any beginning of each syllable, one syllable after the other, so 张伟 is found by zw, zhangw,
 zhwei and zhangwei. Characters with several readings are found by each of them, so 曾 and 单 are found as surnames too.
 
-`pinyin.txt` has a line per syllable: the characters of the Basic Multilingual Plane that can be read so, from the data
-of pypinyin (MIT License). The package itself takes 12 to 60 MB of a process, this table 0.2.
+`pinyin.txt` has a line per syllable: the characters of the Basic Multilingual Plane that are mostly read so, and those
+that can be, from the data of pypinyin (MIT License). The package itself takes 12 to 60 MB of a process, this table 0.2.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
 from importlib import resources
+from itertools import groupby
 
 NAME = 64  # characters of a text that is searched by pinyin; in a longer one some initials are always found
 LONGEST = 100  # characters of a search that count
@@ -108,8 +109,34 @@ def _readings(piece: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[tuple[str, str], ...]:
-    """(syllable, the characters that can be read so)."""
+def _lines() -> tuple[tuple[str, str, str], ...]:
+    """(syllable, the characters that are mostly read so, those that can be)."""
     text = resources.files(__package__).joinpath("pinyin.txt").read_text(encoding="utf-8")
     lines = (line.split(" ") for line in text.splitlines())
-    return tuple((syllable, characters) for syllable, characters in lines)
+    return tuple((syllable, mostly, also) for syllable, mostly, also in lines)
+
+
+@lru_cache(maxsize=1)
+def _table() -> tuple[tuple[str, str], ...]:
+    """(syllable, the characters that can be read so)."""
+    return tuple((syllable, mostly + also) for syllable, mostly, also in _lines())
+
+
+def slug(text: str, longest: int) -> str:
+    """A text as lower-case letters, digits and hyphens: Chinese in pinyin, in initials where that is too long.
+
+    >>> slug("抖音 Live 1", 30), slug("抖音 Live 1", 10), slug("🎉", 30)
+    ('douyin-live-1', 'dy-live-1', '')
+    """
+    words: list[list[str]] = []
+    for word in folded(text).split():
+        for chinese, run in groupby(_PIECES.findall(word), key=lambda piece: not piece.isascii()):
+            words.append([_mostly(piece) if chinese else piece for piece in run])
+    whole = "-".join("".join(word) for word in words)
+    if len(whole) > longest:
+        whole = "-".join("".join(one[:1] for one in word) if len(word) > 1 else word[0] for word in words)
+    return whole[:longest].strip("-")
+
+
+def _mostly(character: str) -> str:
+    return next((syllable for syllable, mostly, _ in _lines() if character in mostly), "")

@@ -114,9 +114,16 @@ def test_a_channel_is_made_and_its_picture_is_served_by_us(browse, services, sto
     assert saved == 'attachment; filename="Shop 1.png"'
 
 
-def test_a_state_is_made_up_that_nobody_has(browse):
-    found = [re.search(r'name="state"[^>]*value="(ch-[0-9a-f]{8})"', browse.get("/channels/new").text) for _ in "12"]
-    assert len({one[1] for one in found}) == 2
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("抖音直播", "douyinzhibo"), ("VIP 张伟", "vip-zhangwei"), ("🎉", "ch-[0-9a-f]{8}"), ("taken", "taken-2")],
+)
+def test_a_state_that_can_be_read_and_that_nobody_has_is_made_of_the_name(browse, store, name, state):
+    store.create("Other", "taken", ("lisi",), (), True)
+    browse.get("/channels/new")
+    assert re.search(f"becomes {state}", text_of(browse.post("/channels/proposal", {"name": name})))
+    made(browse, name=name, state="")
+    assert re.fullmatch(state, store.get(name).state)
 
 
 def test_members_can_be_chosen_by_name(browse, services):
@@ -129,7 +136,6 @@ def test_members_can_be_chosen_by_name(browse, services):
     [
         ({"name": " "}, "Enter a name"),
         ({"name": "n" * 31}, "The name has more than 30 characters"),
-        ({"state": ""}, "Enter a State"),
         ({"state": "s" * 31}, "The State has more than 30 characters"),
         ({"chosen": []}, "Choose at least one member, or a department"),
         ({"departments": "3 x"}, "Departments are numbers"),
