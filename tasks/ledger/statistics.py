@@ -82,9 +82,9 @@ def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collecti
         stored.setdefault(dimension, []).append(counts)
     found: Tallies = {}
     for dimension, counted in stored.items():
-        total: Counter[str] = Counter()
-        for (field, count), times in Counter(chain.from_iterable(counted)).items():  # most counts are small: few differ
-            total[field] += int(count) * times
+        total: dict[str, int] = {}
+        for field, count in chain.from_iterable(counted):
+            total[field] = total.get(field, 0) + int(count)
         found.update(_parsed(dimension, total, dimensions))
     return found
 

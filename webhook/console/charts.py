@@ -4,6 +4,7 @@ A chart is JSON in an attribute; its colours are the tokens --series-N of the st
 reader's colour scheme. Whoever has no JavaScript, or cannot see, has the table.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,8 @@ class Chart:
     days: Sequence[str] = ()
 
     def data(self) -> dict[str, Any]:
-        """What charts.js reads; what is empty is left out."""
+        """What charts.js reads; what is empty is left out. `start`: of all URLs that are not empty."""
+        start = os.path.commonprefix([url for url in self.urls if url])[:-1]  # noqa: RUF071 - of text; never a whole URL
         given = {
             "series": [_without_empty(self._series(one)) for one in self.series],
             "labels": list(self.labels),
@@ -59,7 +61,8 @@ class Chart:
             **{name: getattr(self, name) for name in ("zone", "stacked", "unit", "log", "page")},
             "edges": list(self.edges),
             "limits": [list(one) for one in self.limits],
-            "urls": list(self.urls) if any(self.urls) else [],
+            "start": start if any(self.urls) else "",
+            "urls": [url[len(start) :] for url in self.urls] if any(self.urls) else [],
             "days": list(self.days),
         }
         return _without_empty(given)

@@ -164,7 +164,8 @@ def _view(form: Asked) -> View:
     by = form.by.data
     if by == "day":
         days = statistics.read(current.services().redis, current.app().name, form.days, dimensions(form.days))
-        return View(_by_day(days), statistics_charts.pictures(days))
+        table = _by_day(days)
+        return View(table, statistics_charts.pictures(days, [row.count for row in reversed(table.rows)]))
     table = _table(form, SHOWN_AT_MOST)
     if by == "channel":
         busiest = [str(row.value) for row in table.rows if row.value][:MOST_LINES]

@@ -54,10 +54,10 @@ class Pictures:
     hours: bool  # the outcomes and times are by the hour of one day
 
 
-def pictures(days: Mapping[date, Tallies]) -> Pictures:
-    """Raises redis.RedisError, for the weeks before are read here."""
+def pictures(days: Mapping[date, Tallies], totals: Sequence[OutcomeCount]) -> Pictures:
+    """`totals`: of each day. Raises redis.RedisError, for the weeks before are read here."""
     in_full, one_day = len(days) <= IN_FULL, len(days) == 1
-    outcomes, times = _by_hour(*next(iter(days.items()))) if one_day else _by_day(days)
+    outcomes, times = _by_hour(*next(iter(days.items()))) if one_day else _by_day(days, totals)
     return Pictures(
         outcomes=outcomes,
         times=times if in_full else None,
@@ -72,14 +72,13 @@ def _window() -> float:
     return current.services().settings.window
 
 
-def _by_day(days: Mapping[date, Tallies]) -> tuple[Chart, Chart]:
+def _by_day(days: Mapping[date, Tallies], totals: Sequence[OutcomeCount]) -> tuple[Chart, Chart]:
     labels = [f"{day:%m-%d}" for day in days]
     urls, page = [deliveries(day) for day in days], url_for("numbers.show", by="day")
     asked = [day.isoformat() for day in days]
-    counts = [statistics_summary.total(one) for one in days.values()]
     spans = [statistics.distribution(one) for one in days.values()]
     return (
-        figures.outcomes(counts, labels, urls, page, asked),
+        figures.outcomes(totals, labels, urls, page, asked),
         figures.times(spans, _window(), labels, urls, page, asked),
     )
 

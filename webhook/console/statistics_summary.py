@@ -2,8 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.ledger import statistics
@@ -43,27 +42,29 @@ class OutcomeCount:
 
 def counted(tallies: Tallies, dimension: str) -> dict[Value, OutcomeCount]:
     """Value of a dimension → its counts."""
-    outcomes: dict[Value, Counter[str]] = {}
+    found: dict[Value, list[int]] = {}
     for (of, value, outcome), number in tallies.items():
         if of == dimension:
-            outcomes.setdefault(value, Counter())[outcome] += number
-    return {value: _count(found) for value, found in outcomes.items()}
+            counts = found.get(value)
+            if counts is None:
+                counts = found[value] = [0] * len(OutcomeCount.__slots__)
+            counts[0] += number
+            if (slot := _SLOTS.get(outcome)) is not None:
+                counts[slot] += number
+    return {value: OutcomeCount(*counts) for value, counts in found.items()}
+
+
+_SLOTS = {  # outcome → its place in an OutcomeCount, of which the first counts all
+    outcome: place
+    for place, name in enumerate(OutcomeCount.__slots__)
+    if name != "added"
+    for outcome in (map(str, MISSED) if name == "missed" else (name,))
+}
 
 
 def total(tallies: Tallies) -> OutcomeCount:
     """The counts of all."""
     return counted(tallies, "total").get("", OutcomeCount())
-
-
-def _count(outcomes: Mapping[str, int]) -> OutcomeCount:
-    return OutcomeCount(
-        added=sum(outcomes.values()),
-        sent=outcomes.get("sent", 0),
-        missed=sum(number for outcome, number in outcomes.items() if outcome in MISSED),
-        unconfirmed=outcomes.get("unconfirmed", 0),
-        no_code=outcomes.get("no_code", 0),
-        lost=outcomes.get("lost", 0),
-    )
 
 
 # ------------------------------------------------------------------------------------------------ how long it took

@@ -156,8 +156,8 @@
       if (!chart.urls || Math.abs(event.clientX - from) > HEAD) return;
       const at = u.posToIdx(event.offsetX);
       const to = chart.urls[at];
-      if (!to || !chart.series.some((one) => one.values[at])) return;
-      const page = new URL(to, location.href);
+      if (to === undefined || to === "" || !chart.series.some((one) => one.values[at])) return;
+      const page = new URL((chart.start || "") + to, location.href);
       const height = u.posToVal(event.offsetY, "y");
       const tops = chart.stacked ? stack(chart.series).map((one) => one[at]) : [];
       const hit = chart.series[tops.findIndex((top, one) => height <= top && chart.series[one].values[at])];
