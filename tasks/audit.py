@@ -68,6 +68,7 @@ class Act(StrEnum):
     ROLE_TAKEN = "role_taken"
     SESSION_ENDED = "session_ended"
     LOOKED = "looked"
+    LOOKED_AT_MANY = "looked_at_many"
 
 
 class Via(StrEnum):

@@ -42,6 +42,7 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.ROLE_TAKEN: Message("Took a role away: %(target)s"),
     Act.SESSION_ENDED: Message("Ended the session of %(target)s"),
     Act.LOOKED: Message("Looked at the customer of the delivery %(target)s"),
+    Act.LOOKED_AT_MANY: Message("Looked at more than %(number)s customers in an hour"),
 }
 _WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}
 _IMPORTED = Message("Published revision %(number)s from %(target)s")

@@ -254,6 +254,14 @@ def sign_in_used(state: str) -> str:
     return f"welcome:sign-in-used:{state}"
 
 
+def looked(app: str, digest: str) -> str:
+    return f"welcome:looked:{app}:{digest}"
+
+
+def looks(digest: str) -> str:
+    return f"welcome:looks:{digest}"
+
+
 def person(corp_id: str, user_id: str) -> str:
     return f"welcome:person:{corp_id}:{user_id}"
 
@@ -445,6 +453,8 @@ TABLE = (
     Key(person("{corp}", "{member}"), STRING, "JSON: a member who has signed in, as WeCom tells it", "7 days"),
     Key(person_asked("{corp}", "{member}"), STRING, "held while WeCom is asked about a member", "10 seconds"),
     Key(sign_in_used("{state}"), STRING, "the state of a sign-in with WeCom that came back", "15 minutes"),
+    Key(looked("{app}", "{digest}"), STRING, "present when a look at a delivery is in the audit trail", "1 hour"),
+    Key(looks("{digest}"), STRING, "how many deliveries somebody looked at in an hour", "1 hour"),
     Key(SESSIONS, ZSET, "session → ms of its last use"),
     Key(session("{session}"), HASH, "an open session: whose, from where, on what", "7 days"),
     Key(session_ended("{session}"), STRING, "a signed-out session: copies of its cookie are refused", "7 days"),

@@ -238,6 +238,7 @@ def console(here: Worker) -> None:
     browse.sign_in_with_wecom(here.wecom, "zhangsan")
     services.redis.delete(keys.person(here.app.corp_id, "zhangsan"))
     browse.get("/")  # WeCom is asked again
+    browse.get(f"/e/{next(services.ledger.deliveries()).id}")
     Checkup(services).begin(services.settings.apps["default"])
     kept: dict[str, Any] = {
         "event": "1f",

@@ -377,6 +377,7 @@ def one(identity: str) -> ResponseReturnValue:
     app, ledger = current.app().name, services.ledger
     if row.app != app and row.app in services.settings.apps:  # log lines name no app
         return redirect(url_for("deliveries.one", identity=identity, app=row.app))
+    current.looked_at(identity)
     form = Filter(request.args)
     given = drop(form.given(), "name") if form.validate() else {}
     query = form.query(current.zone()) if given else {}

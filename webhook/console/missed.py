@@ -149,6 +149,7 @@ def greeting(identity: str) -> str:
     rows = app.work_list.rows([identity])
     if not rows:
         abort(404)
+    current.looked_at(identity)
     welcome = manual_greeting(rows[0], app.settings, services.books, services.lookups, app.wecom)
     shown = bubbles(welcome.template, welcome.values) if welcome else []
     return render_template(

@@ -36,12 +36,9 @@ def _permitted(found: re.Match[str]) -> str:
         return found[0]
     if not _FIELDS.search(body):
         return f"{{% if may({endpoint}) %}}{found[0]}{{% endif %}}"
-    before = (
-        f'{{% if not may({endpoint}) %}}<p class="hint">'
-        f"{{{{ who_may({endpoint}) }}}}</p>"
-        '<fieldset class="not-yours" disabled>{% endif %}'
-    )
-    return f"<form{tag}>{before}{body}{{% if not may({endpoint}) %}}</fieldset>{{% endif %}}</form>"
+    said = f'{{% if not may({endpoint}) %}}<p class="hint">{{{{ who_may({endpoint}) }}}}</p>{{% endif %}}'
+    before = f'{{% if not may({endpoint}) %}}<fieldset class="not-yours" disabled>{{% endif %}}'
+    return f"{said}<form{tag}>{before}{body}{{% if not may({endpoint}) %}}</fieldset>{{% endif %}}</form>"
 
 
 def _absolute(endpoint: str) -> str:

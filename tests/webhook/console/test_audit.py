@@ -12,6 +12,7 @@ from tests.support.books import PNG
 from tests.support.console import Browser, text_of
 from tests.support.ledger import missed
 from webhook.audit_texts import describe
+from webhook.console import current
 
 BOOK = """\
 version: 1
@@ -173,3 +174,29 @@ def test_every_act_has_its_words(act: str) -> None:
     words = str(describe(Entry(1.0, "1", "who", act, "console", target="thing", number=7)))
     assert words
     assert "%" not in words
+
+
+def test_a_look_at_a_customer_is_recorded_once_an_hour_for_each_person(services: Services) -> None:
+    one, two = (missed(services.redis, "expired", external_user_id=f"wm-secret{n}") for n in range(2))
+    first, second = Browser(services).signed_in("李敏"), Browser(services).signed_in("王芳")
+    for browser in (first, first, second):
+        browser.get(f"/e/{one}")
+        browser.get(f"/missed/{one}/greeting")
+    first.get(f"/e/{two}")
+    first.get("/e/nobody")
+    told = [(one.who, one.act, one.target) for one in services.audit.entries()][::-1]
+    assert told == [("李敏", "looked", one), ("王芳", "looked", one), ("李敏", "looked", two)]
+    assert "wm-secret" not in str(list(services.audit.entries()))
+
+
+def test_nobody_drives_others_acts_out_of_the_trail_by_looking(
+    browse: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "LOOKS", 2)
+    for number in range(5):
+        browse.get(f"/e/{missed(browse.services.redis, 'expired', external_user_id=f'wm{number}')}")
+    assert [(act, number) for act, _target, number in done(browse)] == [
+        ("looked", None),
+        ("looked", None),
+        ("looked_at_many", 2),
+    ]
