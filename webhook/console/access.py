@@ -50,6 +50,7 @@ NEEDS: Mapping[str, Needs] = {
     "system.show": _LOOK,
     "numbers.show": _LOOK,
     "numbers.file": _LOOK,
+    "losses.show": _LOOK,
     "channels.show": _LOOK,
     "channels.one": _LOOK,
     "channels.sheet": _LOOK,

@@ -15,7 +15,7 @@ from tasks.templates.conditions import Contact, why_not
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from tasks.templates.render import fill, wanted
-from webhook import errcode_texts, outcomes, timeline
+from webhook import change_texts, errcode_texts, outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
 from webhook.idle_texts import why_no_worker
 
@@ -49,6 +49,7 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
         "sentence": Message,
         "took": took,
         "window": window,
+        "changes": [(one.at, change_texts.describe(one)) for one in row.changes],
         "left": max(0.0, row.received_at + window - now),
         "message": as_sent(book, row) if book else None,
         "passed_over": list(passed_over(book, row, services)) if book else [],
