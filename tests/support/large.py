@@ -39,6 +39,7 @@ REGIONS, CITIES, SHOPS = 8, 5, 4  # cities of a region, shops of a city
 SHOP_NAMES = ("人民路店", "中山路店", "万达店", "高铁站店")
 CITY_NAMES = ("甲城", "乙城", "丙城", "丁城", "戊城")
 SHARES = {"sent": 920, "unconfirmed": 20, "lost": 20, "no_code": 20, "expired": 8, "refused": 6, "failed": 6}
+LABELS = 40  # of welcomes, each on some
 BY_HOUR = (1, 1, 0, 0, 0, 0, 1, 2, 4, 6, 8, 9, 9, 7, 7, 7, 7, 7, 8, 9, 10, 9, 6, 3)
 REASONS = {
     Outcome.EXPIRED: Reason.of(Kind.WINDOW_OVER, where="queue", seconds=20.4),
@@ -71,6 +72,9 @@ def fill(services: Services, size: Size = LARGE) -> None:
     """A live book, a draft with a change, names, channels and deliveries, the latest just now."""
     services.books.import_first(APP, book(size), {IMAGE: PNG})
     services.drafts.change(APP, AddRule({"when": {"state": "new-*"}, "use": template_name(1)}), full_name(0))
+    for number in range(LABELS):
+        names = [template_name(one) for one in range(size.templates) if one % LABELS == number]
+        services.labels.add(APP, names, f"{CITY_NAMES[number % CITIES]} {number + 1:02d}")
     _names(services, size)
     _channels(services, size)
     past.write(services, deliveries(services, size))

@@ -73,6 +73,12 @@ CHANNELS: Mapping[str, tuple[str, tuple[str, ...], tuple[int, ...]]] = {  # name
     "门店台卡": ("store-card", (), (2,)),
 }
 
+LABELS: Mapping[str, tuple[str, ...]] = {  # of welcomes
+    "线上": ("抖音新人礼", "抖音一对一", "小红书笔记"),
+    "门店": ("门店到访",),
+    "售后": ("客服", "客服夜间"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:

@@ -154,13 +154,20 @@ def _follow_up(choice: Choice, drawn: _Draws) -> FollowUpProgress | None:
 # ------------------------------------------------------------------------------------------------ what became of them
 
 
+def down(now: datetime) -> list[tuple[datetime, datetime]]:
+    """When nobody worked: from, until."""
+    days = {bad_day(now.date()): (DOWN_FROM, DOWN_UNTIL), last(RESTART_UNTIL, now): (RESTART_FROM, RESTART_UNTIL)}
+    return [
+        (datetime.combine(day, since, now.tzinfo), datetime.combine(day, until, now.tzinfo))
+        for day, (since, until) in days.items()
+    ]
+
+
 def _settlement(drawn: _Draws, at: datetime, now: datetime) -> Settlement:
     clock, day, today = at.time(), at.date(), now.date()
-    down = {bad_day(today): (DOWN_FROM, DOWN_UNTIL), last(RESTART_UNTIL, now): (RESTART_FROM, RESTART_UNTIL)}
-    since, until = down.get(day, (time.max, time.max))
-    if since <= clock < until:
-        waited = (datetime.combine(day, until, at.tzinfo) - at).total_seconds()
-        return _expired(max(waited, 20.1))
+    for since, until in down(now):
+        if since <= at < until:
+            return _expired(max((until - at).total_seconds(), 20.1))
     if day == last(CUT_UNTIL, now) and CUT_FROM <= clock < CUT_UNTIL and drawn.again < 0.5:
         return _failed(drawn)
     if drawn.member == UNLICENSED and day == today and at.hour >= UNLICENSED_FROM:

@@ -34,8 +34,8 @@ from tasks.storage import keys
 from tasks.storage.embedded import Embedded
 from tasks.templates.conditions import DEPARTMENTS as DEPARTMENTS_FACT
 from tests.simulator.client import StandIn
-from tests.simulator.demo.company import APP, BOOK, CHANNELS, DEPARTMENTS, MEMBERS, OPERATORS, REVISIONS, ROLES
-from tests.simulator.demo.history import Stored, history, leaving
+from tests.simulator.demo.company import APP, BOOK, CHANNELS, DEPARTMENTS, LABELS, MEMBERS, OPERATORS, REVISIONS, ROLES
+from tests.simulator.demo.history import Stored, down, history, leaving
 from tests.support import past
 from tests.support.past import Past
 from tests.support.people import full_name
@@ -84,6 +84,10 @@ def live_through(services: Services, wecom: StandIn, now: float | None = None) -
     books = _books(services, at)
     customers = list(history(at, services.settings.apps[APP].corp_id, books))
     past.write(services, customers)
+    for label, names in LABELS.items():
+        services.labels.add(APP, names, label)
+    for since, until in ((round(one.timestamp() * 1000) for one in period) for period in down(at)):
+        services.redis.zadd(keys.IDLE, {f"{since}:{until}": until})
     _let_leave(services, customers, at)
     _sample(services, customers, at)
     _name_missed(services)

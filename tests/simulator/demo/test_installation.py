@@ -17,7 +17,7 @@ from tasks.settings import read
 from tasks.storage import connections
 from tests.simulator.client import StandIn
 from tests.simulator.demo.company import CHANNELS
-from tests.simulator.demo.history import DAYS
+from tests.simulator.demo.history import DAYS, down
 from tests.simulator.demo.installation import live_through
 from tests.simulator.world import App
 from tests.support.console import PASSWORD, Browser, text_of
@@ -103,6 +103,14 @@ def test_customers_were_missed_for_different_reasons_and_those_of_earlier_days_a
     good = comparison_status(installed.redis, "default").good
     assert good is not None
     assert (good.found, good.left_out) == (1, 1)
+
+
+def test_the_bad_day_can_be_understood(installed: Services) -> None:
+    """Whoever looks at one who was missed then is told from when to when nobody worked."""
+    since, until = down(datetime.fromtimestamp(evening(installed), installed.settings.timezone))[0]
+    page = installed.ledger.page("default", outcome=frozenset({"expired"}), until=round(until.timestamp() * 1000))
+    shown = text_of(Browser(installed, language="zh_Hans").signed_in().get(f"/e/{page.rows[0].id}"))
+    assert (page.rows[0].received_at > since.timestamp(), "20:02" in shown, "20:41" in shown) == (True, True, True)
 
 
 def test_one_follow_up_was_given_up(installed: Services) -> None:
