@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
 from tasks.audit import Act, Via
+from tasks.books.labels import cleaned
 from tasks.channels import Channel
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
@@ -51,6 +52,9 @@ QUERIES = [
     "/welcomes/examples?texts=en",
     "/welcomes/explain?"
     + urlencode({"member": NASTY[3], "state": NASTY[0], "at": "2026-11-22T23:00", "book": "draft"}),
+    "/welcomes?" + urlencode({"member": NASTY[3], "state": NASTY[0], "sort": "changed"}),
+    "/welcomes?" + urlencode({"q": HOSTILE, "label": "-"}),
+    "/welcomes/publish?template=1&rule=1&group_welcome=1",
     "/welcomes/history/2?with=0",
     "/welcomes?published=2",
 ]
@@ -122,6 +126,8 @@ def fill_draft(services: Services) -> None:
         SetNamed("group_welcome", "default", {"text": "a" * 2900}),
     ):
         drafts.change("default", edit, NASTY[3])
+    for nasty in NASTY:
+        services.labels.add("default", [HOSTILE], cleaned(nasty))
 
 
 def fill_rules(services: Services) -> None:

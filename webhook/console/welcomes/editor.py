@@ -133,6 +133,8 @@ def _save(kind: Named, name: str, form: EditForm, act: str) -> ResponseReturnVal
     except Moved:
         form.was.errors = [_("Somebody else saved in the same moment. Press the button again")]
     else:
+        if kind == TEMPLATE and was and name != data["name"]:
+            current.services().labels.follow(app, name, data["name"])
         flash(_("The draft is saved. Customers get it once it is published"))
         return redirect(_after(kind, data["name"], act))
     return _page(kind, name, form), 422

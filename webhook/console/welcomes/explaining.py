@@ -27,6 +27,7 @@ from webhook.console.welcomes.vocabulary import vocabulary
 
 LOST, WON, UNSEEN = "lost", "won", "unseen"  # what became of a rule
 LONGEST = 128  # characters of a State or userid
+FOLDED = 20  # rules above which those that did not win are folded
 SAMPLE = "王芳"  # the customer of a preview
 
 
@@ -89,6 +90,7 @@ def explain() -> str:
         book=book,
         revision=shown.base,
         answer=answer,
+        folded=FOLDED,
         member=name or asked.member,
         unknown_member=bool(members) and asked.member not in members and bool(asked.member),
         members=suggested_members(),

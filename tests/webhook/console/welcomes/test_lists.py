@@ -182,6 +182,15 @@ def test_labels_find_welcomes_and_are_no_part_of_the_book(
     assert "Type the label first" in text_of(operator.post("/welcomes/select", {"welcome": ["门店01"], "do": "label"}))
 
 
+def test_a_welcome_keeps_its_labels_under_a_new_name(operator: Browser, services: Services, drafts: Drafts) -> None:
+    services.labels.add("default", ["门店01"], "华东")
+    operator.get("/welcomes/edit", {"name": "门店01"})
+    was = drafts.working("default").content.digest(Part(TEMPLATE, "门店01"))
+    sent = {"was": was, "do": "save", "name": "一号店", "text": "hello", "tags": "", "remark": ""}
+    operator.post("/welcomes/edit?name=门店01", sent)
+    assert welcomes(operator.get("/welcomes?label=华东")) == ["一号店"]
+
+
 def test_of_many_welcomes_those_that_no_rule_sends_are_deleted(operator: Browser, drafts: Drafts) -> None:
     operator.get("/welcomes")
     answer = operator.post("/welcomes/select", {"welcome": ["春季", "门店43", "门店01"], "do": "delete"})
@@ -214,3 +223,11 @@ def test_labels_are_cleaned_counted_and_follow_a_name(services: Services, monkey
     monkeypatch.setattr("tasks.books.labels.MOST", 2)
     with pytest.raises(TooMany):
         labels.add("default", ["third"], "x")
+
+
+def test_the_reasons_of_many_rules_are_folded_below_the_answer(operator: Browser) -> None:
+    said = text_of(operator.get("/welcomes/explain?member=lisi&state=ch-30"))
+    assert said.index("Rule 31 r30 holds") < said.index("Why 30 earlier rules do not match") < said.index("Rule 1 r00")
+    assert said.index("14 later rules are not checked") < said.index("Rule 32 r31")
+    nobody = text_of(operator.get("/welcomes/explain?member=lisi&state=x"))
+    assert "Why 44 earlier rules do not match" in nobody
