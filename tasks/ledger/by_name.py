@@ -80,12 +80,15 @@ class Named:
     characters: str = ""
 
 
-def page(client: Redis, wanted: Wanted, named: Named, before: str | None, limit: int) -> Page:
+def page(
+    client: Redis, wanted: Wanted, named: Named, before: str | None, limit: int, listed: str | None = None
+) -> Page:
     """Up to `limit` of the rows that are wanted and whose customer is meant, newest first, older than `before`.
 
-    Page.newer is None. Raises ValueError for what is no cursor, redis.RedisError.
+    listed: the key of a set; only what it lists is searched. Page.newer is None. Raises ValueError for what is no
+    cursor, redis.RedisError.
     """
-    sets = keys_for(client, wanted)
+    sets = [listed] if listed else keys_for(client, wanted)
     key = sets[0] if len(sets) == 1 else keys.EVENTS
     scan = _Scan(client, key, wanted, named, None if before is None else place_of(before))
     found: list[Place] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
-from tasks.ledger import query
+from tasks.ledger import by_name, query
 from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, Outcome
 from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.query import Page
@@ -118,8 +118,16 @@ class WorkList:
             todo, done = pipe.execute()
         return todo, done
 
-    def page(self, done: bool = False, before: str | None = None, limit: int = PAGE) -> Page:
-        """A page of what is to do, or of what is done. `before`: a page's `older`. ValueError for another cursor."""
+    def page(
+        self, done: bool = False, before: str | None = None, limit: int = PAGE, named: by_name.Named | None = None
+    ) -> Page:
+        """A page of what is to do, or of what is done. `before`: a page's `older`. ValueError for another cursor.
+
+        named: whose customer is meant.
+        """
+        if named is not None:
+            listed = self._done if done else self._todo
+            return by_name.page(self._redis, query.Wanted(self._app, {}), named, before, limit, listed)
         bound = None if before is None else place_of(before)
         walked = walk(self._redis, self._done if done else self._todo, bound=bound, batch=limit + 1)
         places = list(islice(walked, limit + 1))

@@ -24,8 +24,9 @@ from tasks.missed.reminders import Report, reminder_status
 from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
 from webhook import outcomes
-from webhook.console import current
+from webhook.console import current, name_search
 from webhook.console.layout import cut
+from webhook.console.search import LONGEST
 from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
 from webhook.idle_texts import no_worker
@@ -91,8 +92,13 @@ def show() -> ResponseReturnValue:
     before = request.args.get("before") or None
     if tab not in TABS:
         abort(404)
+    token = request.args.get("name", "")
+    name = name_search.kept(current.services().redis, token) if token else ""
+    if name is None:
+        flash(_("A search for a name ends after 30 minutes. Enter the name again"), "warn")
+        return _back(tab=tab)
     try:
-        page = _page(tab, before)
+        page = _page(tab, before, name)
     except ValueError:  # no cursor of ours
         return _back(tab=tab)
     app = current.app()
@@ -106,6 +112,8 @@ def show() -> ResponseReturnValue:
         groups=_groups(page.rows) if tab == "todo" else [],
         page=page,
         before=before,
+        name=name,
+        token=token,
         members=_names(page.rows),
         told_of=lambda row: reminder_status(row, now),
         why_not=_why_not,
@@ -120,11 +128,19 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _page(tab: str, before: str | None) -> Page:
+@blueprint.post("/missed/search")
+def search() -> ResponseReturnValue:
+    """A search for a customer's name, by an address that does not hold it."""
+    text, tab = request.form.get("text", "").strip()[:LONGEST], request.form.get("tab", "")
+    token = name_search.keep(current.services().redis, text) if text else None
+    return _back(tab=tab if tab in TABS else None, name=token)
+
+
+def _page(tab: str, before: str | None, name: str) -> Page:
     """A page of a list. ValueError for an invalid cursor."""
     app = current.app()
     if tab in ("todo", "done"):
-        return app.work_list.page(tab == "done", before)
+        return app.work_list.page(tab == "done", before, named=name_search.named(name) if name else None)
     if tab == "no_code":
         return Page(())
     return current.services().ledger.page(app.name, outcome=frozenset({"unconfirmed"}), before=before, limit=PAGE)

@@ -207,3 +207,19 @@ def test_a_hint_is_in_everything_that_a_search_finds() -> None:
     assert {"张", "z"} <= set(characters)
     assert "伟" not in characters
     assert Search("张w").hint() == ("张w", "张")
+
+
+def test_the_missed_are_searched_too(browse: Browser, services: Services) -> None:
+    work = services.app("default").work_list
+    for name in ("李雷", "韩梅梅"):
+        work.name(settled(services.ledger, Settlement(Outcome.FAILED)).id, name)
+    browse.get("/missed")
+    page = browse.post("/missed/search", {"text": "hmm", "tab": "todo"})
+    assert "韩梅梅" in page.text
+    assert "李雷" not in page.text
+    assert set(page.request.args) == {"tab", "name"}
+    assert "Nobody of this name" in text_of(browse.post("/missed/search", {"text": "张伟"}))
+    assert "李雷" in browse.post("/missed/search", {"text": " "}).text
+    assert "ends after 30 minutes" in text_of(browse.get("/missed?name=0123456789abcdef"))
+    work.tick([row.id for row in work.page().rows], "李敏", services.ledger.now())
+    assert "李雷" in browse.post("/missed/search", {"text": "ll", "tab": "done"}).text

@@ -14,6 +14,12 @@
     }
     const held = document.querySelector("#missed [data-held]");
     if (held) held.hidden = !now.length;
+    document.querySelectorAll("#missed [data-check-group]").forEach((group) => {
+      const own = [...group.closest(".cause").querySelectorAll('input[name="id"]')];
+      const count = own.filter((box) => box.checked).length;
+      group.checked = count === own.length;
+      group.indeterminate = count > 0 && count < own.length;
+    });
     const all = document.querySelector("#missed [data-check-all]");
     if (all) {
       all.checked = now.length > 0 && now.length === boxes().length;
@@ -29,6 +35,10 @@
   document.addEventListener("htmx:after:swap", () => {
     boxes().forEach((box) => { box.checked = kept.has(box.value); });
     say();
+  });
+  document.addEventListener("change", (event) => { // one box for all who were missed for one cause
+    const cause = event.target.matches("[data-check-group]") && event.target.closest(".cause");
+    if (cause) cause.querySelectorAll('input[name="id"]').forEach((box) => { box.checked = event.target.checked; });
   });
   document.addEventListener("change", () => setTimeout(say));
   say();
