@@ -36,6 +36,7 @@ NEEDS: Mapping[str, Needs] = {
     "media.show": _LOOK,
     "media.content": _LOOK,
     "groups.show": _LOOK,
+    "examples.show": _LOOK,
     "explaining.explain": _LOOK,
     "revisions.history": _LOOK,
     "revisions.revision": _LOOK,
@@ -89,6 +90,8 @@ NEEDS: Mapping[str, Needs] = {
     "editor.delete_group": _EDIT,
     "revisions.import_book": _EDIT,
     "channels.create": _EDIT,
+    "channels.proposal": Needs(do=EDITOR),
+    "channels.welcome": _EDIT,
     "channels.edit": _EDIT,
     "channels.delete": _EDIT,
     # publishing

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.audit import Act
+from tasks.people.roles import Grant, Kind, Role
 from tasks.services import Services
 from tasks.templates.edits import GROUP
 from tests.simulator.client import StandIn
@@ -50,6 +51,18 @@ def test_what_is_typed_comes_to_the_member_and_is_not_saved(send: Any, services:
     assert services.drafts.get("default") is None
     (entry,) = [one for one in services.audit.entries() if one.act == Act.TRIED_WELCOME]
     assert entry.target == "default"
+
+
+def test_who_has_signed_in_with_wecom_gets_it_whatever_the_form_says(services: Services, wecom: StandIn) -> None:
+    corp = services.settings.apps["default"].corp_id
+    services.grants.give(Grant(corp, Kind.MEMBER, "lisi", Role.EDITOR))
+    wecom.people(members={"lisi": {"name": "李四"}})
+    browser = Browser(services)
+    browser.sign_in_with_wecom(wecom, "lisi")
+    assert "Send to me" in text_of(browser.get("/welcomes/edit?name=default"))
+    sent = fields(services.drafts, "default", do="try", to="zhangsan")
+    assert "Sent to lisi: 1 message" in text_of(browser.post("/welcomes/edit?name=default", sent))
+    assert {tuple(one["members"]) for one in wecom.messages()} == {("lisi",)}
 
 
 def test_a_group_welcome_can_be_tried_too(send: Any, wecom: StandIn) -> None:
