@@ -154,7 +154,8 @@ class Delivery:
     how often one gave it back, since no call of WeCom's might begin.
     `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
     kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it. `lifeboat`: it
-    was processed without Redis. `changes`: what became of the contact after the add, the earliest first.
+    was processed without Redis. `changes`: what became of the contact after the add, the
+    earliest first. `added_again`: an earlier event of the two, after which the customer left; "" if none is known.
     """
 
     id: str
@@ -190,6 +191,7 @@ class Delivery:
     customer_name: str | None = None
     lifeboat: bool = False
     changes: tuple[ContactChange, ...] = ()
+    added_again: str = ""
 
     @property
     def event(self) -> ContactAdded:

@@ -126,6 +126,7 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         customer_name=row.get("customer_name"),
         lifeboat=row.get("lifeboat") == "1",
         changes=_changes(row),
+        added_again=row.get("added_again", ""),
     )
 
 

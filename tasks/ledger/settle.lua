@@ -94,8 +94,19 @@ if rehearsal ~= '1' then
   -- A missed customer is to be greeted by hand, unless another event of the same two, received later, was a greeting.
   local function each_other(range, from, to, act)
     for _, other in ipairs(call(range, KEYS[7], from, to, 'LIMIT', 0, 50)) do
-      local row = call('HMGET', rows .. other, 'user_id', 'outcome', 'rehearsal')
-      if other ~= id and row[1] == member and row[3] ~= '1' then act(other, row[2]) end
+      local row = call('HMGET', rows .. other, 'user_id', 'outcome', 'rehearsal', 'lost_at')
+      if other ~= id and row[1] == member and row[3] ~= '1' then act(other, row[2], row[4]) end
+    end
+  end
+  if not before and call('ZCARD', KEYS[7]) > 1 then -- has this customer left this member before?
+    local again
+    each_other('ZREVRANGEBYSCORE', received_at, '-inf', function(other, _, lost)
+      if lost and not again then again = other end
+    end)
+    if again then
+      call('HSET', KEYS[1], 'added_again', again)
+      local key = tallies .. math.floor((math.floor(received_at / 1000) + ahead) / 86400) .. ':again'
+      if increased(key, 'added', 1) == 1 then call('EXPIRE', key, tally_life) end
     end
   end
   if missed == '1' then

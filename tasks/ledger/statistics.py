@@ -16,6 +16,8 @@ FIELDS_LIMIT fields already, is counted without its value: what comes from outsi
     variant     (rule, variant), of rules that have several; in Redis with the rule's length before it
     cause       of all but `sent`: WeCom's errcode, or a word ("paused", "limited", "overloaded"), or ""
     latency     of `sent` that was the answer of a try: ms from receipt, the upper end of one of BUCKETS; "inf"
+    again       None, as the outcome "added": of customers who had left the member before, whatever became of them;
+                since release 1.1
     pace        the same by hour: ("00" to "23", the upper end of one of PACES, which are spaced by ratio; "inf");
                 since release 1.1, so a day may have latencies without it
 """

@@ -92,10 +92,13 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class View:
+    """`again`: adds of customers who had left before, within these days."""
+
     rows: Sequence[Row]
     total: Row
     chart: Chart
     compared: Sequence[Compared]
+    again: int
 
 
 blueprint = Blueprint("losses", __name__)
@@ -133,7 +136,7 @@ def _view(back: int, by: str) -> View:
     client, app, today = current.services().redis, current.app().name, current.today()
     days = [today - timedelta(n) for n in range(back)]
     dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == by)
-    greeted = statistics.read(client, app, days, {"total", dimension})
+    greeted = statistics.read(client, app, days, {"total", "again", dimension})
     lost = losses.read(client, app, days)
     rows = [row(greeted, lost, dimension, value, today) for value in _values(greeted, dimension)]
     rows.sort(key=lambda one: (-one.greeted, str(one.value)))
@@ -141,7 +144,8 @@ def _view(back: int, by: str) -> View:
     if by == "member":
         names = known_members(client, app, [one.value for one in rows[:SHOWN] if isinstance(one.value, str)])
         rows[:SHOWN] = [replace(one, name=names.get(str(one.value), ("", ""))[0]) for one in rows[:SHOWN]]
-    return View(rows, row(greeted, lost, "total", "", today), _chart(rows), compared)
+    again = sum(tallies.get(("again", None, "added"), 0) for tallies in greeted.values())
+    return View(rows, row(greeted, lost, "total", "", today), _chart(rows), compared, again)
 
 
 def _values(greeted: Mapping[date, Tallies], dimension: str) -> set[Value]:

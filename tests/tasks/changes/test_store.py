@@ -9,6 +9,7 @@ import pytest
 from tasks.changes import losses
 from tasks.changes.store import PUT_OFF, ContactChanges
 from tasks.events import BY_TRANSFER, EDITED, LEFT, REMOVED, ContactAdded, ContactChanged
+from tasks.ledger import statistics
 from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import ContactChange, Outcome
 from tasks.ledger.ledger import Acceptance, Ledger
@@ -193,3 +194,19 @@ def test_nothing_of_who_is_forgotten_is_left(redis_client: Redis, changes: Conta
 
 def a_stranger(number: int) -> ContactAdded:
     return ContactAdded("default", "ww1", "add", "zhangsan", f"wm-stranger-{number}", int(time.time()))
+
+
+def test_who_comes_back_is_told_from_a_new_customer(
+    redis_client: Redis, ledger: Ledger, changes: ContactChanges
+) -> None:
+    pair = {"user_id": "zhangsan", "external_user_id": "wm-again"}
+    first = settled(ledger, SENT, created_at=int(time.time()) - 100, **pair)
+    twice = settled(ledger, SENT, created_at=int(time.time()) - 90, **pair)  # a half add, and then the whole
+    changes.record(change_of(twice, after=10))
+    changes.apply_due()
+    back = settled(ledger, Settlement(Outcome.EXPIRED), created_at=int(time.time()) - 50, **pair)
+    other = settled(ledger, SENT, user_id="lisi", external_user_id="wm-again")
+    rows = {one.id: ledger.delivery(one.id) for one in (first, twice, back, other)}
+    assert [row.added_again for row in rows.values() if row is not None] == ["", "", twice.id, ""]
+    (tallies,) = statistics.read(redis_client, "default", [datetime.now(ZONE).date()], ("again",)).values()
+    assert tallies == {("again", None, "added"): 1}
