@@ -346,6 +346,17 @@ class Ledger:
                 pipe.zcount(index(app, "outcome", outcome), since, "+inf" if until is None else until)
             return dict(zip(outcomes, pipe.execute(), strict=True))
 
+    def counts(self, apps: Sequence[str], outcomes: Collection[str], since: int = 0) -> dict[str, dict[str, int]]:
+        """App → outcome → how many, as `count`, of these outcomes and several apps in one exchange."""
+        asked = [(app, outcome) for app in apps for outcome in outcomes]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for app, outcome in asked:
+                pipe.zcount(index(app, "outcome", outcome), since, "+inf")
+            found: dict[str, dict[str, int]] = {app: {} for app in apps}
+            for (app, outcome), number in zip(asked, pipe.execute() if asked else [], strict=True):
+                found[app][outcome] = number
+        return found
+
     def deliveries(self, since: int = 0, until: int | None = None, batch: int = BATCH) -> Iterator[Delivery]:
         """Events received from `since` to `until` (ms), newest first. Reads `batch` rows at a time."""
         return query.listed(self._redis, keys.EVENTS, since, until, batch)

@@ -77,6 +77,15 @@ def read(
     return found
 
 
+def read_totals(client: Redis, apps: Sequence[str], day: date) -> dict[str, Tallies]:
+    """App → how many became what on a day, in one exchange. Raises redis.RedisError."""
+    with client.pipeline(transaction=False) as pipe:
+        for app in apps:
+            pipe.hgetall(key(app, day, "hour"))
+        stored = pipe.execute() if apps else []
+    return {app: _parsed("hour", counts, {"total"}) for app, counts in zip(apps, stored, strict=True)}
+
+
 def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS) -> Tallies:
     """As `read`, all days as one; much less work where a dimension has many values."""
     stored: dict[str, list[_Pairs]] = {}

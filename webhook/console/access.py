@@ -32,6 +32,7 @@ NEEDS: Mapping[str, Needs] = {
     "sessions.end": Needs(do=VIEWER),  # of others: an admin's, see the view
     # looking
     "today.show": _LOOK,
+    "apps.show": _LOOK,
     "welcomes.show": _LOOK,
     "media.show": _LOOK,
     "media.content": _LOOK,

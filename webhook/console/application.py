@@ -8,6 +8,7 @@ from flask import Flask
 from tasks.services import Services
 from tasks.storage.circuit_breaker import CircuitBreaker
 from webhook.console import (
+    apps,
     audit,
     auth,
     channels,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
 SUBJECTS = (
+    apps,
     dashboard,
     overview,
     rules,

@@ -10,11 +10,12 @@ from datetime import date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import redis
-from flask import Flask, abort, current_app, g, request
+from flask import Flask, Response, abort, current_app, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from markupsafe import Markup
@@ -24,9 +25,9 @@ from tasks.lifeboat.lifeboat import Status
 from tasks.rate_limits.limits import TOO_MANY
 from tasks.services import Services
 from tasks.visible_text import head, plain
-from webhook.console import current
+from webhook.console import cookies, current
 from webhook.console.links import here
-from webhook.console.recent_failures import recent_failures
+from webhook.console.recent_failures import any_failing
 from webhook.durations import duration
 
 
@@ -65,6 +66,8 @@ WITHIN = dict.fromkeys(
 }
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _LINE_ENDS = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+|\t")
+CHOSEN = 8  # apps that the switcher offers; the others are searched
+_CHOSEN = "welcome-apps"  # cookie: those that this browser looked at
 _FRESH = 2.0  # seconds for which a reading of the state serves all pages
 
 
@@ -102,8 +105,7 @@ class Pulse:
     def _look(self) -> State:
         try:
             reading = self._services.queues.read()
-            apps = self._services.settings.apps
-            failing = any(recent_failures(self._services.ledger, name).message is not None for name in apps)
+            failing = any_failing(self._services.ledger, list(self._services.settings.apps))
         except redis.RedisError:
             return State("unknown", lazy_gettext("Cannot read"))
         refused = any(one.is_held and one.errcode == TOO_MANY for one in reading.calls.values())
@@ -134,6 +136,7 @@ def frame(app: Flask, services: Services) -> None:
         versions=_versions(Path(str(app.static_folder))),
     )
     app.before_request(choose_app)
+    app.after_request(remember_app)
     app.url_defaults(keep_app)
     app.context_processor(shared)
     app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
@@ -142,21 +145,43 @@ def frame(app: Flask, services: Services) -> None:
     app.jinja_env.globals["here"] = here  # what a page polls: request.full_path would leave out where it is mounted
 
 
-def choose_app() -> None:
-    """Set `g.app`, the settings of the app that the address names, or of the first."""
+def choose_app() -> ResponseReturnValue | None:
+    """Set `g.app`, the settings of the app that the address names, or of the first. → a redirect, or None."""
     g.began = time.perf_counter()
     apps = current.services().settings.apps
     name = request.args.get("app", _layout().first_app)
     if name not in apps:
         abort(404)
     g.app = apps[name]
+    if request.endpoint == "today.show" and "app" not in request.args and "HX-Request" not in request.headers:
+        last = next(iter(chosen_apps()), name)  # the address alone leads to where somebody was last
+        if last != name:
+            return redirect(url_for("today.show", app=last))
+    return None
+
+
+def chosen_apps() -> list[str]:
+    """The apps that this browser looked at, the latest first."""
+    apps = current.services().settings.apps
+    return [name for name in unquote(request.cookies.get(_CHOSEN, "")).split("|") if name in apps]
+
+
+def remember_app(response: Response) -> Response:
+    """Put the app of a page first among those that the browser looked at."""
+    several = len(current.services().settings.apps) > 1
+    if several and "app" in g and "app" in request.args and response.mimetype == "text/html":
+        before = chosen_apps()
+        if before[:1] != [g.app.name]:
+            names = [g.app.name, *(name for name in before if name != g.app.name)][:CHOSEN]
+            cookies.keep(response, _CHOSEN, quote("|".join(names)))
+    return response
 
 
 def keep_app(endpoint: str, values: dict[str, Any]) -> None:
     """Keep the selected app in every URL."""
     if endpoint == "static":
         values.setdefault("v", _layout().versions.get(values.get("filename", ""), ""))
-    elif "app" in g and g.app.name != _layout().first_app and not endpoint.startswith(("access.", "wecom.")):
+    elif "app" in g and len(current.services().settings.apps) > 1 and not endpoint.startswith(("access.", "wecom.")):
         values.setdefault("app", g.app.name)
 
 
@@ -170,10 +195,19 @@ def shared() -> dict[str, Any]:
         "section": WITHIN.get(request.blueprint or "", request.blueprint),
         "demo": layout.demo,
         "apps": list(settings.apps),
+        "apps_at_hand": apps_at_hand,
         "version": layout.release,
         "zone": settings.timezone.key,
         "milliseconds": lambda: round((time.perf_counter() - g.began) * 1000) if "began" in g else None,
     }
+
+
+def apps_at_hand() -> list[str]:
+    """The apps that the switcher offers: all, or those that were looked at lately, the page's first."""
+    apps = list(current.services().settings.apps)
+    if len(apps) <= CHOSEN:
+        return apps
+    return list(dict.fromkeys([g.app.name, *chosen_apps(), *apps]))[:CHOSEN]
 
 
 def lifeboat() -> Status | None:

@@ -13,7 +13,7 @@ IN_A_ROW = 3  # missed in a row from which something is wrong
 SHARE, OF = 0.5, 6  # missed of the newest from which something is wrong, where there are so many
 _LOOKED = 20
 _WITHIN = 600_000  # ms: what was missed before says nothing about now
-_TELLING = (MISSED - {"stale"}) | GREETED  # `stale` is of an earlier trouble: WeCom told of it minutes late
+TELLING = (MISSED - {"stale"}) | GREETED  # `stale` is of an earlier trouble: WeCom told of it minutes late
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,15 @@ NONE = RecentFailures()
 
 def recent_failures(ledger: Ledger, app: str) -> RecentFailures:
     """Of an app's newest deliveries that were settled in the last ten minutes. Raises redis.RedisError."""
-    rows = ledger.page(app, outcome=frozenset(_TELLING), since=ledger.now() - _WITHIN, limit=_LOOKED).rows
+    rows = ledger.page(app, outcome=frozenset(TELLING), since=ledger.now() - _WITHIN, limit=_LOOKED).rows
     return judged(rows)
+
+
+def any_failing(ledger: Ledger, apps: Sequence[str]) -> bool:
+    """Whether greetings fail in any of these apps. One exchange, and more for those alone that have missed somebody."""
+    counts = ledger.counts(apps, sorted(TELLING - GREETED), ledger.now() - _WITHIN)
+    suspects = [app for app, missed in counts.items() if sum(missed.values()) >= IN_A_ROW]
+    return any(recent_failures(ledger, app).message is not None for app in suspects)
 
 
 def judged(rows: Sequence[Delivery]) -> RecentFailures:
