@@ -76,7 +76,8 @@ def addresses(services: Services, browser: Browser) -> Mapping[str, str]:
     """Title → address of each page; that of a page without a query is its address without what it is about."""
     today = datetime.now(services.settings.timezone).date()
     pages = pages_of(browser.console, samples.arguments(services))
-    named = {"/welcomes/edit": "/welcomes/edit?" + urlencode({"name": large.template_name(1)})}
+    name = urlencode({"name": large.template_name(1)})
+    named = {page: f"{page}?{name}" for page in ("/welcomes/edit", "/welcomes/delete")}
     return {title: named.get(title, path) for title, path in pages.items()} | lists(today)
 
 
