@@ -251,7 +251,7 @@ def create() -> ResponseReturnValue:
 def proposal() -> str:
     """The State that a name would get, while it is typed."""
     name = plain(request.form.get("name", ""))[:NAME_LIMIT]
-    return render_template("channels/proposal.html", state=_proposal(name) if name else "")
+    return render_template("channels/proposal.html", proposed=_proposal(name) if name else "")
 
 
 @blueprint.route("/channels/<config_id>/welcome", methods=["GET", "POST"])

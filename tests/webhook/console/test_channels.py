@@ -120,7 +120,7 @@ def test_a_channel_is_made_and_its_picture_is_served_by_us(browse, services, sto
 )
 def test_a_state_that_can_be_read_and_that_nobody_has_is_made_of_the_name(browse, store, name, state):
     store.create("Other", "taken", ("lisi",), (), True)
-    browse.get("/channels/new")
+    assert "Left empty, it is made from the name" in text_of(browse.get("/channels/new"))
     assert re.search(f"becomes {state}", text_of(browse.post("/channels/proposal", {"name": name})))
     made(browse, name=name, state="")
     assert re.fullmatch(state, store.get(name).state)
