@@ -69,6 +69,11 @@ class Act(StrEnum):
     SESSION_ENDED = "session_ended"
     LOOKED = "looked"
     LOOKED_AT_MANY = "looked_at_many"
+    SECOND_PERSON_ON = "second_person_on"
+    SECOND_PERSON_OFF = "second_person_off"
+    APPROVAL_ASKED = "approval_asked"
+    APPROVED = "approved"
+    DECLINED = "declined"
 
 
 class Via(StrEnum):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tasks.audit import AuditTrail
+from tasks.books.approvals import Approvals
 from tasks.books.draft_store import Drafts
 from tasks.books.files import load
 from tasks.books.labels import Labels
@@ -133,6 +134,10 @@ class Services:
     @cached_property
     def audit(self) -> AuditTrail:
         return AuditTrail(self.redis)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        return Approvals(self.redis)
 
     @cached_property
     def grants(self) -> Grants:

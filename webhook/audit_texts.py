@@ -42,6 +42,11 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.ROLE_TAKEN: Message("Took a role away: %(target)s"),
     Act.SESSION_ENDED: Message("Ended the session of %(target)s"),
     Act.LOOKED: Message("Looked at the customer of the delivery %(target)s"),
+    Act.SECOND_PERSON_ON: Message("Switched publishing by a second person on"),
+    Act.SECOND_PERSON_OFF: Message("Switched publishing by a second person off"),
+    Act.APPROVAL_ASKED: Message("Asked for an approval of the draft"),
+    Act.APPROVED: Message("Approved the draft of %(target)s, and published revision %(number)s"),
+    Act.DECLINED: Message("Declined the draft of %(target)s"),
     Act.LOOKED_AT_MANY: Message("Looked at more than %(number)s customers in an hour"),
 }
 _WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}

@@ -18,6 +18,7 @@ class Draft:
     """A book that is being edited. `version` 0: nothing was changed yet, and this is the live book.
 
     `base`: the revision that it began from, 0 for none. `at`: ms. `touched`: part → (who changed it last, at).
+    `by`: all who have saved it.
     """
 
     app: str
@@ -28,6 +29,12 @@ class Draft:
     author: str = ""
     at: int = 0
     touched: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+
+    @property
+    def authors(self) -> list[str]:
+        """All who have changed it. Of a draft of an earlier release: the last of each part."""
+        return list(dict.fromkeys([*self.by, *(who for who, _ in self.touched.values()), self.author]))
 
     @property
     def content(self) -> Content:
@@ -85,7 +92,7 @@ def written(draft: Draft) -> str:
     """A draft as stored JSON."""
     files = {path: [one.sha256, one.kind, one.size] for path, one in draft.files.items()}
     stored = {"source": draft.source, "files": files, "base": draft.base, "version": draft.version}
-    stored |= {"author": draft.author, "at": draft.at, "touched": draft.touched}
+    stored |= {"author": draft.author, "at": draft.at, "touched": draft.touched, "by": draft.by}
     return json.dumps(stored, ensure_ascii=False)
 
 
@@ -94,4 +101,7 @@ def read(app: str, stored: str) -> Draft:
     found = json.loads(stored)
     files = {path: Media(path, *one) for path, one in found["files"].items()}
     touched = {part: (author, at) for part, (author, at) in found["touched"].items()}
-    return Draft(app, found["source"], files, found["base"], found["version"], found["author"], found["at"], touched)
+    by = tuple(found.get("by", ()))
+    return Draft(
+        app, found["source"], files, found["base"], found["version"], found["author"], found["at"], touched, by
+    )

@@ -251,9 +251,9 @@ class Drafts:
         return draft if self._put(draft, before.version) else None
 
     def _stamped(self, draft: Draft, author: str) -> Draft:
-        return replace(
-            draft, version=int(self._redis.incr(keys.draft_version(draft.app))), author=author, at=now_ms(self._redis)
-        )
+        version, at = int(self._redis.incr(keys.draft_version(draft.app))), now_ms(self._redis)
+        before = draft.by if draft.version else ()  # what is live has none
+        return replace(draft, version=version, author=author, at=at, by=tuple(dict.fromkeys((*before, author))))
 
     def _put(self, draft: Draft | None, version: int, app: str = "") -> bool:
         """Replace the draft of that version, or delete it for None. → whether it was still that version."""

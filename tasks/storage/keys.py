@@ -254,6 +254,10 @@ def sign_in_used(state: str) -> str:
     return f"welcome:sign-in-used:{state}"
 
 
+def approval(app: str) -> str:
+    return f"welcome:approval:{app}"
+
+
 def looked(app: str, digest: str) -> str:
     return f"welcome:looked:{app}:{digest}"
 
@@ -391,6 +395,7 @@ TABLE = (
     Key(draft_version("{app}"), STRING, "the last version number given to a draft", backup=_LINE),
     Key(draft_was("{app}", "{digest}"), STRING, "JSON: a part before an edit, to show in a conflict", "7 days"),
     Key(draft_files("{app}"), HASH, "path → JSON of a file that is shown or was uploaded lately", backup=_LINE),
+    Key(approval("{app}"), HASH, "JSON: publishing by a second person: since when, what is asked for", backup=_LINE),
     Key(media("{sha256}"), STRING, "a file's bytes", backup=Backup.FILE),
     Key(MEDIA_SIZES, HASH, "sha256 → bytes, as a number", backup=_LINE),
     Key(ready_media("{corp}"), HASH, "upload → JSON of its media id or URL, for every app of the corp", backup=_LINE),

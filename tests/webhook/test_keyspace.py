@@ -239,6 +239,7 @@ def console(here: Worker) -> None:
     services.redis.delete(keys.person(here.app.corp_id, "zhangsan"))
     browse.get("/")  # WeCom is asked again
     browse.get(f"/e/{next(services.ledger.deliveries()).id}")
+    services.approvals.switch("default", True, "zhangsan", "张三")
     Checkup(services).begin(services.settings.apps["default"])
     kept: dict[str, Any] = {
         "event": "1f",

@@ -92,6 +92,7 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
     if ids is not None and (ids.corp_id, ids.app) == (app.settings.corp_id, app.name):
         own = {name: one for name, one in ids.template_ids.items() if name in book.group_welcomes}
         app.group_sync.adopt(own)
+    _warn_of_approvals(app, number != before)
     if number != before:
         record(app.shared, Act.PUBLISHED, app.name, _signed(file.name, author), number)
     if number == before:
@@ -246,6 +247,7 @@ def rollback(revision: int, author: str, note: str, app_name: str | None) -> Non
         number = app.shared.books.rollback(app.name, revision, author, note, before)
     except (revisions.NoRevision, revisions.RevisionConflict) as error:
         raise CommandFailure(f"{error}; `templates history` shows which there are") from None
+    _warn_of_approvals(app, number != before)
     if number != before:
         record(app.shared, Act.ROLLED_BACK, app.name, str(revision), number)
     if number == before:
@@ -290,6 +292,12 @@ def groups(dry_run: bool, as_json: bool, app_name: str | None) -> None:
     failed = [step.name for step in steps if step.act == FAILED]
     if failed:
         raise CommandFailure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")
+
+
+def _warn_of_approvals(app: AppServices, changed: bool) -> None:
+    """Whoever works on this machine goes around the second person, which is said and stands in the audit trail."""
+    if changed and app.shared.approvals.switched_on(app.name) is not None:
+        say(f"! {app.name}: in the console a second person publishes; this went around it", err=True)
 
 
 def _signed(name: str, author: str) -> str:

@@ -47,6 +47,7 @@ NEEDS: Mapping[str, Needs] = {
     "deliveries.one": _LOOK,
     "deliveries.search": Needs(do=VIEWER),
     "missed.show": _LOOK,
+    "missed.search": Needs(do=VIEWER),
     "missed.greeting": _LOOK,
     "queue.show": _LOOK,
     "system.show": _LOOK,
@@ -90,12 +91,15 @@ NEEDS: Mapping[str, Needs] = {
     "editor.delete": _EDIT,
     "editor.delete_group": _EDIT,
     "revisions.import_book": _EDIT,
-    "channels.create": _EDIT,
     "channels.proposal": Needs(do=EDITOR),
     "channels.welcome": _EDIT,
+    "channels.create": _EDIT,
     "channels.edit": _EDIT,
     "channels.delete": _EDIT,
+    "approvals.ask": Needs(do=EDITOR),
     # publishing
+    "approvals.approve": Needs(do=PUBLISHER),
+    "approvals.decline": Needs(do=PUBLISHER),
     "publishing.publish": Needs(see=VIEWER, do=PUBLISHER),
     "revisions.rollback": Needs(do=PUBLISHER),
     "groups.bring": Needs(do=PUBLISHER),
@@ -108,6 +112,7 @@ NEEDS: Mapping[str, Needs] = {
     "people.show": Needs(see=ADMIN),
     "people.give": Needs(do=ADMIN),
     "people.take": Needs(do=ADMIN),
+    "approvals.switch": Needs(do=ADMIN),
 }
 WORDS: Mapping[Role, Any] = {
     VIEWER: lazy_gettext("viewer"),

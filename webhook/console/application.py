@@ -30,6 +30,7 @@ from webhook.console import (
     wecom,
 )
 from webhook.console.welcomes import (
+    approvals,
     editor,
     examples,
     explaining,
@@ -58,6 +59,7 @@ SUBJECTS = (
     media,
     groups,
     publishing,
+    approvals,
     revisions,
     explaining,
     deliveries,

@@ -57,7 +57,8 @@ PLACES = (
     Place("setup.show", lazy_gettext("Set-up"), icon="settings"),
 )
 WITHIN = dict.fromkeys(
-    ("rules", "selection", "editor", "media", "groups", "publishing", "revisions", "explaining"), "welcomes"
+    ("rules", "selection", "editor", "media", "groups", "publishing", "approvals", "revisions", "explaining"),
+    "welcomes",
 ) | {
     "audit": "setup",
     "people": "setup",

@@ -116,6 +116,7 @@ def _page(wrong: Wrong | None = None) -> str:
         "ways_in": wecom.offered(),
         "has_agent": bool(current.app().settings.agent_id),
         "with_password": bool(services.settings.console_password),
+        "second": services.approvals.switched_on(current.app().name),
         "wrong": wrong,
         "typed": request.form,
     }

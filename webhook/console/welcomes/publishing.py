@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from tasks.audit import Act
+from tasks.books.approvals import digest
 from tasks.books.draft import Behind, Draft, DraftError, Moved
 from tasks.books.draft_media import is_kept
 from tasks.books.media_store import MediaFull
@@ -27,6 +28,7 @@ from tasks.templates.problems import BookError
 from tasks.templates.render import needed
 from tasks.templates.yaml_writer import normal
 from webhook.console import current
+from webhook.console.welcomes import approvals
 from webhook.console.welcomes.change_groups import grouped
 from webhook.console.welcomes.differences import fields, flat, outline, part_of, unseen
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
@@ -63,6 +65,8 @@ def publish() -> ResponseReturnValue:
     note = request.form.get("note", "").strip()
     if len(note) > NOTE_LIMIT:
         return _review(note, Message.of("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
+    if current.services().approvals.switched_on(current.app().name) is not None:
+        return _review(note, Message.of("A second person publishes here: ask for an approval")), 409
     drafts, version = current.services().drafts, request.form.get("version", 0, type=int)
     try:
         number = drafts.publish(current.app().name, version, current.operator(), note)
@@ -122,6 +126,8 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
     return render_template(
         "welcomes/publish.html",
         draft=draft,
+        approval=approvals.of(draft),
+        content=digest(draft),
         live=live,
         revision=services.books.revision(app, live.base) if live.base else None,
         behind=behind,
