@@ -262,7 +262,8 @@ def _page(
         field_limit=limits.of_field,
         remark_limit=REMARK,
         nickname=NICKNAME,
-        fresh=media_status.of_files(book_of(draft), records) | media_status.of_files(book, records),
+        fresh=media_status.of_files(book_of(draft) if draft.version else None, records)
+        | media_status.of_files(book, records),
         most=ATTACHMENTS.most if kind == TEMPLATE else 1,
         placeholders=PLACEHOLDERS,
         address=address,
