@@ -39,6 +39,8 @@ class Act(StrEnum):
     ROLLED_BACK = "rolled_back"
     DRAFT_REPLACED = "draft_replaced"
     DRAFT_DISCARDED = "draft_discarded"
+    LABELLED = "labelled"
+    UNLABELLED = "unlabelled"
     GROUPS_SYNCED = "groups_synced"
     CHANNEL_CREATED = "channel_created"
     CHANNEL_CHANGED = "channel_changed"

@@ -13,6 +13,8 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.ROLLED_BACK: Message("Rolled back to revision %(target)s, as revision %(number)s"),
     Act.DRAFT_REPLACED: Message("Replaced the draft by the file %(target)s"),
     Act.DRAFT_DISCARDED: Message("Discarded the draft"),
+    Act.LABELLED: Message("Put the label %(target)s on %(number)s welcomes"),
+    Act.UNLABELLED: Message("Took the label %(target)s off %(number)s welcomes"),
     Act.GROUPS_SYNCED: Message("Synced %(number)s group welcomes to WeCom"),
     Act.CHANNEL_CREATED: Message("Created the channel %(target)s"),
     Act.CHANNEL_CHANGED: Message("Changed the channel %(target)s"),

@@ -29,7 +29,7 @@ from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Content, Edit, Part, SetNamed, Stale
-from tasks.templates.merge import Clash, changed, merged
+from tasks.templates.merge import Clash, TakeBack, changed, merged
 from tasks.templates.model import Media
 from tasks.templates.problems import BookError
 from tasks.templates.yaml_patch import rewritten
@@ -113,14 +113,15 @@ class Drafts:
             self._books.media.drop(media.sha256)
         return True
 
-    def change(self, app: str, edit: Edit, author: str) -> Draft:
+    def change(self, app: str, edit: Edit | TakeBack, author: str) -> Draft:
         """Make an edit. → the draft with it. Raises EditConflict, DraftError, edits.NameTaken or edits.StillUsed.
 
         A file that the edit shows must be in `files`, or have been given to `hold`.
         """
         for _ in range(_TRIES):
             draft = self.working(app)
-            content = Content(draft.content.values, {**self._held(app), **draft.files})
+            known = edit.live.files if isinstance(edit, TakeBack) else {}
+            content = Content(draft.content.values, {**known, **self._held(app), **draft.files})
             try:
                 values = edit.apply(content)
             except Stale as stale:
@@ -229,7 +230,7 @@ class Drafts:
         source, revision = self._books.stored(app, number)
         return Content(values_of(source), revision.files)
 
-    def _saved(self, before: Draft, content: Content, author: str, edit: Edit | None) -> Draft | None:
+    def _saved(self, before: Draft, content: Content, author: str, edit: Edit | TakeBack | None) -> Draft | None:
         """Store the draft with this content; content equal to the live book removes the draft. None: changed meanwhile.
 
         Raises DraftError when the content is not a valid book.
@@ -260,7 +261,7 @@ class Drafts:
         stored = "" if draft is None else written(draft)
         return bool(self._swap(keys=[keys.draft(draft.app if draft else app)], args=[str(version), stored]))
 
-    def _conflict(self, draft: Draft, stale: Stale, edit: Edit) -> EditConflict:
+    def _conflict(self, draft: Draft, stale: Stale, edit: Edit | TakeBack) -> EditConflict:
         was = getattr(edit, "was", ABSENT)
         yours = getattr(edit, "value", getattr(edit, "rule", None))
         original = self._original(draft.app, stale.part, was)
@@ -281,7 +282,7 @@ class Drafts:
                 return content.part(part)
         return None
 
-    def _remember(self, app: str, content: Content, edit: Edit) -> None:
+    def _remember(self, app: str, content: Content, edit: Edit | TakeBack) -> None:
         """Record what an edit is about to replace."""
         value = content.part(edit.part)
         if value is not None:

@@ -4,6 +4,7 @@ Rules are merged one by one (tasks.templates.merge_rules): changes of different 
 both sides are made. The order is a clash by itself, where the moves contradict each other.
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -111,3 +112,41 @@ def changed(before: Content, after: Content) -> Iterator[Part]:
                 yield part
     if before.rules != after.rules:
         yield RULES
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """An edit that makes one part what it is live. A rule is named by its key in merge_rules, and keeps its place.
+
+    `place`: the rule goes back to its place instead. Nothing changes where the part is as it is live.
+    """
+
+    live: Content
+    part: Part
+    place: bool = False
+
+    def apply(self, content: Content) -> Values:
+        values = copy.deepcopy(content.values)
+        if self.part.kind == RULE:
+            values["rules"] = copy.deepcopy(self._rules(content))
+            return values
+        named = values.get(SECTION.get(self.part.kind, ""), {})  # of a form that is forged nothing
+        value = self.live.part(self.part)
+        if value is None:
+            named.pop(self.part.name, None)
+        else:
+            named[self.part.name] = copy.deepcopy(value)
+        return values
+
+    def _rules(self, content: Content) -> list[Any]:
+        before, now = merge_rules.keyed(self.live, content)
+        key = self.part.name
+        if key not in before:
+            return [rule for one, rule in now.items() if one != key]
+        rules = now | {key: now[key] if self.place and key in now else before[key]}
+        order = list(now)
+        if self.place or key not in now:
+            order = merge_rules.inserted(
+                [one for one in now if one != key], [one for one in before if one in now or one == key]
+            )
+        return [rules[one] for one in order if one in rules]

@@ -44,7 +44,7 @@ def in_order(before: Sequence[str], yours: Sequence[str], theirs: Sequence[str],
     common = mine if side == "yours" else other if side == "theirs" else _both_moved(before, mine, other)
     if common is None:
         return None
-    return _with(_with(common, theirs), yours)
+    return inserted(inserted(common, theirs), yours)
 
 
 def moved(before: Iterable[str], after: Iterable[str]) -> list[str]:
@@ -122,7 +122,7 @@ def _both_moved(before: Sequence[str], mine: list[str], other: list[str]) -> lis
     return sorted(other, key=above.__getitem__) if sorted(above.values()) == list(range(len(other))) else None
 
 
-def _with(keys: list[str], side: Sequence[str]) -> list[str]:
+def inserted(keys: list[str], side: Sequence[str]) -> list[str]:
     """The keys, and those of a side that are not among them, each below the one that it follows there."""
     found, known = list(keys), set(keys)
     above: str | None = None

@@ -68,6 +68,7 @@ NEEDS: Mapping[str, Needs] = {
     "deliveries.again": Needs(do=EDITOR),
     "welcomes.discard": Needs(do=EDITOR),
     "publishing.rebase": Needs(do=EDITOR),
+    "publishing.take_back": Needs(do=EDITOR),
     "rules.move": Needs(do=EDITOR),
     "selection.rules": Needs(do=EDITOR),
     "selection.welcomes": Needs(do=EDITOR),

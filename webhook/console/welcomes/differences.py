@@ -58,7 +58,8 @@ class FieldChange:
 class Change:
     """`kind` of a part: template | rule | group_welcome. `what`: added | removed | changed | moved.
 
-    `name`: of the part; of a rule its label. `before`, `after`: plain values, None where it is not there.
+    `name`: of the part; of a rule its label, and `key` is its key in merge_rules. `before`, `after`: plain values, None
+    where it is not there.
     """
 
     kind: str
@@ -67,6 +68,11 @@ class Change:
     before: Value | None
     after: Value | None
     fields: tuple[FieldChange, ...] = ()
+    key: str = ""
+
+    @property
+    def part(self) -> Part:
+        return Part(self.kind, self.key or self.name)
 
 
 def differences(before: Content, after: Content) -> tuple[Change, ...]:
@@ -184,14 +190,14 @@ def _rules(before: Content, after: Content) -> Iterator[Change]:
     ]
     for key, rule in new.items():
         if key not in old:
-            yield Change(RULE, ADDED, labels[1][key], None, rule)
+            yield Change(RULE, ADDED, labels[1][key], None, rule, key=key)
         elif old[key] != rule:
-            yield Change(RULE, CHANGED, labels[1][key], old[key], rule)
+            yield Change(RULE, CHANGED, labels[1][key], old[key], rule, key=key)
     for key, rule in old.items():
         if key not in new:
-            yield Change(RULE, REMOVED, labels[0][key], rule, None)
+            yield Change(RULE, REMOVED, labels[0][key], rule, None, key=key)
     for key in merge_rules.moved(old, new):
-        yield Change(RULE, MOVED, labels[1][key], old[key], new[key])
+        yield Change(RULE, MOVED, labels[1][key], old[key], new[key], key=key)
 
 
 def _lines(when: Any) -> str:

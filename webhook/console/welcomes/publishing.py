@@ -18,19 +18,20 @@ from tasks.books.media_store import MediaFull
 from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import NoRevision
 from tasks.directory.lookup import directory
-from tasks.messages import Message
+from tasks.messages import Message, translate
 from tasks.templates.edits import RULE, TEMPLATE, Content, Part
 from tasks.templates.impact import compare, shadowed, unnamed_states
-from tasks.templates.merge import ORDER, Clash
+from tasks.templates.merge import ORDER, Clash, TakeBack
 from tasks.templates.merge_rules import keyed, moved
 from tasks.templates.model import DEFAULT, Book, Link, MediaID, MiniProgram, Rule
 from tasks.templates.problems import BookError
 from tasks.templates.render import needed
 from tasks.templates.yaml_writer import normal
 from webhook.console import current
+from webhook.console.links import inside
 from webhook.console.welcomes import approvals
 from webhook.console.welcomes.change_groups import grouped
-from webhook.console.welcomes.differences import fields, flat, outline, part_of, unseen
+from webhook.console.welcomes.differences import MOVED, fields, flat, outline, part_of, unseen
 from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.media_status import standing
 from webhook.console.welcomes.rule_form import rule_of, rules_in
@@ -105,6 +106,28 @@ def rebase() -> ResponseReturnValue:
     except DraftError as error:
         return _review(chosen=choices, why=error.problems[0].what), 422
     return redirect(url_for("publishing.publish"))
+
+
+@blueprint.post("/welcomes/take-back")
+def take_back() -> ResponseReturnValue:
+    """Make one part of the draft what it is live, so that the rest can be published without it."""
+    drafts, app = current.services().drafts, current.app().name
+    live, draft = drafts.live(app), drafts.get(app)
+    back = request.form.get("back", "")
+    what, _bar, named = request.form.get("change", "").partition("|")
+    try:
+        if draft is None or draft.base != live.base or draft.version != request.form.get("version", 0, type=int):
+            raise Moved(draft)
+        edit = TakeBack(live.content, part_of(named), place=what == MOVED)
+        draft = drafts.change(app, edit, current.operator())
+        flash(_("The change is taken back. It is no longer in the draft"))
+    except Moved:
+        flash(_("The draft has changed meanwhile. Look at it again"), "warn")
+    except DraftError as error:
+        flash(translate(error.problems[0].what, _), "bad")
+    if draft is None or not draft.version:
+        return redirect(url_for("welcomes.show"))
+    return redirect(f"{inside(back) if back else url_for('publishing.publish')}#changes")
 
 
 def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, str] | None = None) -> str:

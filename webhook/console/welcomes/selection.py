@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from tasks.audit import Act
 from tasks.books.draft import Draft, DraftError, EditConflict, Moved
 from tasks.books.labels import TooMany, cleaned
 from tasks.messages import translate
@@ -93,6 +94,7 @@ def _label(names: Sequence[str], off: bool) -> None:
         flash(_("Type the label first"), "warn")
     elif off:
         services.labels.remove(app, names, label)
+        current.record(Act.UNLABELLED, label, len(names))
         flash(_("The label “%(label)s” is taken off", label=label))
     else:
         try:
@@ -100,6 +102,7 @@ def _label(names: Sequence[str], off: bool) -> None:
         except TooMany:
             flash(_("There are too many labels. Take some off first"), "bad")
             return
+        current.record(Act.LABELLED, label, len(names))
         flash(
             ngettext(
                 "%(num)s welcome has the label “%(label)s”",

@@ -1,5 +1,6 @@
 """Rules and welcomes in the console: the overview, the form of a rule, publishing, history, files, who gets what."""
 
+import html
 import io
 import json
 import re
@@ -396,6 +397,43 @@ def test_many_changes_are_summed_up_and_paged_below_the_button(operator: Browser
     assert "21 to 30 of 30" in said
     assert ("r19" in said, "r20" in said, "t20" in said) == (False, True, False)
     assert "19 more welcomes are used by no rule" in said
+
+
+def test_changes_are_taken_back_one_by_one_and_the_rest_stays(operator: Browser, drafts: Drafts) -> None:
+    night, douyin, rest = digests(operator)
+    live = drafts.live("default")
+    was = live.content.digest(Part(TEMPLATE, "default"))
+    for edit in (
+        SetNamed(TEMPLATE, "default", {"text": "changed"}, was),
+        SetNamed(TEMPLATE, "new", {"text": "a"}),
+        SetRule(night, {"name": "night", "when": {"hours": "22:00-08:30"}, "use": "brochure"}),
+        AddRule({"name": "added", "when": {"state": "x"}, "use": "new"}, 0),
+        MoveRule(rest, -1),
+    ):
+        drafts.change("default", edit, "li")
+
+    def take_back(words: str) -> str:
+        page = operator.get("/welcomes/publish")
+        offered = re.findall(r'name="change" value="([^"]*)"', page.text)
+        chosen = next(one for one in offered if words in one)
+        version = drafts.working("default").version
+        return text_of(operator.post("/welcomes/take-back", {"change": html.unescape(chosen), "version": version}))
+
+    assert "no template is called new" in take_back("added|template:new")  # a rule of the draft sends it
+    assert "The change is taken back" in take_back("added|rule")
+    take_back("added|template:new")
+    take_back("changed|template:default")
+    take_back("moved|rule")
+    content = drafts.working("default").content
+    assert content.named(TEMPLATE) == live.content.named(TEMPLATE)
+    assert content.rules[1:] == live.content.rules[1:]
+    assert content.rules[0]["when"] == {"hours": "22:00-08:30"}
+    drafts.change("default", SetRule(douyin, None), "li")
+    take_back("removed|rule")
+    assert content.rules == drafts.working("default").content.rules
+    take_back("changed|rule")  # the last one
+    assert drafts.get("default") is None
+    assert "changed meanwhile" in text_of(operator.post("/welcomes/take-back", {"change": "x|y", "version": 1}))
 
 
 # ------------------------------------------------------------------------------------------------ going back
