@@ -21,6 +21,8 @@ from tests.simulator.world import App
 from tests.support import large, samples
 from tests.support.builders import some_settings
 from tests.support.console import PASSWORD, Browser, pages_of
+from tests.support.people import full_name
+from webhook.console import name_search
 
 LITTLE, MUCH = 1000, 100_000  # deliveries
 TURNS = 7  # of each page; the median counts
@@ -46,7 +48,7 @@ def lists(today: date) -> Mapping[str, str]:
         "of one outcome": {"outcome": "sent"},
         "of one welcome": {"outcome": "sent", "welcome": large.template_name(1)},
         "of one member": {"member": large.member(7)},
-        "of one channel": {"state": large.state(7)},
+        "of one channel": {"channel": large.state(7)},
     }
     return {f"Deliveries {title}": "/deliveries?" + urlencode(query) for title, query in asked.items()} | {
         f"Numbers of {large.DAYS} days by {by}": "/numbers?" + urlencode(month | {"by": by})
@@ -78,7 +80,12 @@ def addresses(services: Services, browser: Browser) -> Mapping[str, str]:
     pages = pages_of(browser.console, samples.arguments(services))
     name = urlencode({"name": large.template_name(1)})
     named = {page: f"{page}?{name}" for page in ("/welcomes/edit", "/welcomes/delete")}
-    return {title: named.get(title, path) for title, path in pages.items()} | lists(today)
+    searched = {"name": full_name(7), "name in pinyin": "zzzz"}  # the latter: nobody, so a whole page of rows
+    names = {
+        f"Deliveries by a customer's {how}": f"/deliveries?name={name_search.keep(services.redis, text)}"
+        for how, text in searched.items()
+    }
+    return {title: named.get(title, path) for title, path in pages.items()} | lists(today) | names
 
 
 def _cost(client: Redis, browser: Browser, path: str) -> float:

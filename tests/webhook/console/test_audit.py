@@ -1,6 +1,9 @@
 """Whatever an operator does in the console stands in the audit trail, and on its page."""
 
+import html
 import io
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -200,3 +203,22 @@ def test_nobody_drives_others_acts_out_of_the_trail_by_looking(
         ("looked", None),
         ("looked_at_many", 2),
     ]
+
+
+def test_it_is_searched_by_who_and_by_what_was_done(
+    browse: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        services.audit.record(Act.CHANNEL_CREATED, "张伟", Via.CONSOLE, "default", f"channel-{number:02d}")
+    services.audit.record(Act.SIGNED_IN, "王芳", Via.CONSOLE)
+    assert "张伟" not in text_of(browse.get("/audit?q=wf"))
+    page = browse.get("/audit?q=zhangw+channel-07")
+    assert "channel-07" in text_of(page)
+    assert "channel-08" not in text_of(page)
+    assert "No matches." in text_of(browse.get("/audit?q=nobody"))
+    monkeypatch.setattr(import_module("webhook.console.audit"), "LOOKED", 10)
+    page = browse.get("/audit?q=channel-01")
+    assert "Older rows have not been searched yet" in text_of(page)
+    older = re.search(r'rel="next" href="/console([^"]+)"', page.text)
+    assert older is not None
+    assert "channel-01" in text_of(browse.get(html.unescape(older[1])))
