@@ -57,6 +57,8 @@ QUERIES = [
     "/welcomes/publish?template=1&rule=1&group_welcome=1",
     "/welcomes/history/2?with=0",
     "/welcomes?published=2",
+    "/numbers?by=channel",
+    "/numbers?by=variant",
 ]
 
 

@@ -9,7 +9,7 @@
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const printed = { ink: "#1d2129", muted: "#444", line: "#ccc" };
   const colors = (printing) => ({
-    of: (name) => token(`--series-${name}`) || token({ 1: "--link", 2: "--bad", 3: "--warn", 4: "--unknown" }[name] || "--control"),
+    of: (name) => token(`--series-${name}`),
     ink: printing ? printed.ink : token("--ink"),
     muted: printing ? printed.muted : token("--muted"),
     line: printing ? printed.line : token("--line"),
@@ -95,7 +95,7 @@
           return {
             label: one.name, stroke: color, width: bar ? 0 : over === "time" ? 1.5 : 2, fill: bar ? color : undefined,
             paths: bar ? bars : undefined, dash: one.kind === "dashed" ? [6, 5] : undefined,
-            points: { show: !bar && count < 45 && over !== "time" },
+            points: { show: !bar && count <= 14 && over !== "time", size: 6, fill: color },
             value: (_, __, ___, index) => index === null ? "" : digits(chart.series[at].values[index]) + (chart.unit ? ` ${chart.unit}` : ""),
           };
         }),
