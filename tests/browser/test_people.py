@@ -37,7 +37,7 @@ def test_an_admin_gives_a_role_and_ends_a_session(visit: Visit, services: Servic
     page = enter(visit, services, "张三 (zhangsan)")
     page.locator("summary", has_text="账号").click()
     page.get_by_role("link", name="成员与角色").click()
-    page.get_by_label("编号").fill("lisi")
+    page.locator(".people-picker .tree").get_by_role("checkbox", name="李四").check()
     page.get_by_role("radio", name="发布者").check()
     page.get_by_role("button", name="给这个角色").click()
     expect(page.get_by_role("status")).to_contain_text("李四 现在是发布者")

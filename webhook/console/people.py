@@ -15,10 +15,11 @@ from tasks.people.grants import MOST, TooMany
 from tasks.people.roles import Grant, Kind, Role, read_role
 from tasks.settings import App
 from tasks.wecom import WeComAPIError, WeComError
-from webhook.console import access, current, wecom
+from webhook.console import access, current, picker, wecom
 from webhook.errcode_texts import errcode
 
 PATIENCE = 4.0  # seconds for WeCom to say who it is
+AT_ONCE = 20  # that are given a role with one click
 _USERID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 blueprint = Blueprint("people", __name__)
@@ -41,17 +42,18 @@ def show() -> ResponseReturnValue:
 @blueprint.post("/people")
 def give() -> ResponseReturnValue:
     """Give a role."""
+    if picker.asked(request.form):
+        return _page()
     try:
-        grant = _grant()
-        current.services().grants.give(grant)
+        for grant in _asked_for():
+            current.services().grants.give(grant)
+            current.record(Act.ROLE_GIVEN, target=f"{grant.id} → {grant.role.word}", of_app=False)
+            flash(_("%(who)s has the role %(role)s", who=_named(grant), role=access.WORDS[grant.role]))
     except Wrong as wrong:
         return _page(wrong), 422
     except TooMany:
-        return _page(
-            Wrong("id", Message.of("There are %(most)s roles already. Give one to a department", most=MOST))
-        ), 422
-    current.record(Act.ROLE_GIVEN, target=f"{grant.id} → {grant.role.word}", of_app=False)
-    flash(_("%(who)s has the role %(role)s", who=_named(grant), role=access.WORDS[grant.role]))
+        why = Message.of("There are %(most)s roles already. Give one to a department", most=MOST)
+        return _page(Wrong("id", why)), 422
     return redirect(url_for(".show"))
 
 
@@ -69,15 +71,24 @@ def _named(grant: Grant) -> str:
     return grant.name or grant.id
 
 
-def _grant() -> Grant:
-    """What was typed, as WeCom knows it. Raises Wrong."""
-    role, kind = read_role(request.form.get("role")), request.form.get("kind")
+def _asked_for() -> list[Grant]:
+    """What was chosen and typed, as WeCom knows it. Raises Wrong."""
+    form, role = request.form, read_role(request.form.get("role"))
     if role is None:
         raise Wrong("role", Message.of("Choose a role"))
-    if kind not in list(Kind):
-        raise Wrong("kind", Message.of("Choose a member or a department"))
+    wanted = [(kind, one) for kind in Kind for one in form.getlist(f"{kind}s")]
+    typed = form.get("id", "").strip()
+    wanted += [(kind, typed) for kind in Kind if typed and kind == form.get("kind")]
+    if not wanted:
+        raise Wrong("id", Message.of("Choose a member or a department"))
+    if len(wanted) > AT_ONCE:
+        raise Wrong("id", Message.of("At most %(most)s at once", most=AT_ONCE))
+    return [_grant(role, kind, one) for kind, one in dict.fromkeys(wanted)]
+
+
+def _grant(role: Role, kind: Kind, identity: str) -> Grant:
+    """Raises Wrong."""
     app = current.app().settings
-    identity = request.form.get("id", "").strip()
     try:
         found, name = _member(app, identity) if kind == Kind.MEMBER else _department(identity)
     except WeComAPIError as error:
@@ -86,7 +97,7 @@ def _grant() -> Grant:
         raise Wrong("id", why) from None
     except WeComError:
         raise Wrong("id", Message.of("WeCom does not answer. Try again in a moment")) from None
-    return Grant(app.corp_id, Kind(kind), found, role, name, current.person().who)
+    return Grant(app.corp_id, kind, found, role, name, current.person().who)
 
 
 def _member(app: App, userid: str) -> tuple[str, str]:
@@ -106,7 +117,7 @@ def _department(identity: str) -> tuple[str, str]:
 
 
 def _page(wrong: Wrong | None = None) -> str:
-    services, corp_id = current.services(), current.app().settings.corp_id
+    form, services, corp_id = request.form, current.services(), current.app().settings.corp_id
     corps = {app.corp_id for app in services.settings.apps.values()}
     shown: dict[str, Any] = {
         "grants": [one for one in services.grants.all() if one.corp_id == corp_id],
@@ -117,7 +128,10 @@ def _page(wrong: Wrong | None = None) -> str:
         "has_agent": bool(current.app().settings.agent_id),
         "with_password": bool(services.settings.console_password),
         "second": services.approvals.switched_on(current.app().name),
+        "people": picker.make(
+            "who", form, "members", "departments", form.getlist("members"), form.getlist("departments")
+        ),
         "wrong": wrong,
-        "typed": request.form,
+        "typed": form,
     }
     return render_template("people/show.html", **shown)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tasks.books.approvals import Approvals
 from tasks.storage import connections, keys
 from tests.simulator.client import StandIn
 from tests.support import cli
@@ -287,3 +288,15 @@ def test_a_book_that_cannot_be_read_is_said_so(tmp_path):
     assert failure("templates", "validate", "book.yaml") == "book.yaml: No such file or directory"
     (tmp_path / "book.yaml").write_bytes(BOOK.encode("gbk"))
     assert failure("templates", "validate", "book.yaml") == "book.yaml is not UTF-8"
+
+
+def test_where_a_second_person_publishes_a_command_says_that_it_went_around_it(run: Run, redis_url: str) -> None:
+    run("templates", "import", write(a_template("text: one")))
+    Approvals(connections.connect(redis_url, timeout=5)).switch("default", True, "zhangsan", "张三")
+    around = "! default: in the console a second person publishes; this went around it"
+    for arguments in (("import", write(a_template("text: two"))), ("rollback", "1")):
+        done = run("templates", *arguments)
+        assert done.exit_code == 0
+        assert around in done.stderr
+    assert around not in run("templates", "rollback", "3").stderr  # nothing has changed
+    assert "rolled_back" in run("audit", "--json").stdout

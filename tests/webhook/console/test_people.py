@@ -43,6 +43,20 @@ def test_roles_are_given_to_members_and_departments_by_name_and_taken_again(brow
     ]
 
 
+def test_several_are_chosen_from_the_tree_or_by_a_search(browse: Browser) -> None:
+    services = browse.services
+    found = browse.post("/people", {"do": "pick:who:find", "find-who": "ls", "role": "admin"})
+    assert grants(services) == []
+    assert 'name="members" value="lisi"' in found.text
+    browse.post("/people", {"members": ["lisi", "zhangsan"], "departments": ["3"], "role": "viewer"})
+    assert [one[1] for one in grants(services)] == ["lisi", "zhangsan", "3"]
+    page = browse.post("/people", {"members": ["lisi", "nobody"], "role": "admin"})
+    assert "no such active member" in text_of(page)
+    assert {one[2] for one in grants(services)} == {Role.VIEWER}  # all of them, or none
+    many = browse.post("/people", {"members": [f"m{n}" for n in range(21)], "role": "admin"})
+    assert "At most 20 at once" in text_of(many)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -50,7 +64,7 @@ def test_roles_are_given_to_members_and_departments_by_name_and_taken_again(brow
         ({"kind": "member", "id": "gone", "role": "admin"}, "no such active member"),
         ({"kind": "member", "id": "张三", "role": "admin"}, "A userid has letters"),
         ({"kind": "member", "id": "ww1/zhangsan", "role": "admin"}, "A userid has letters"),
-        ({"kind": "member", "id": "", "role": "admin"}, "A userid has letters"),
+        ({"kind": "member", "id": "", "role": "admin"}, "Choose a member"),
         ({"kind": "department", "id": "99", "role": "admin"}, "no such department (60123)"),
         ({"kind": "department", "id": "one", "role": "admin"}, "A department has a number"),
         ({"kind": "member", "id": "lisi", "role": "owner"}, "Choose a role"),
