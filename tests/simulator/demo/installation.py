@@ -154,6 +154,7 @@ def _books(services: Services, now: datetime) -> list[Stored]:
             assert new in source, new
             source = source.replace(new, old)
         book, bundle = gather(source, beside(BOOK))
+        before = services.books.changed(APP)
         number = services.books.save(APP, source, bundle.files, edit.author, edit.note)
         since = datetime.combine(now.date() - timedelta(edit.days_ago), datetime.min.time(), now.tzinfo)
         since += timedelta(hours=17, minutes=20)
@@ -161,6 +162,9 @@ def _books(services: Services, now: datetime) -> list[Stored]:
         key = keys.revision_about(APP, number)
         about = json.loads(services.redis.get(key) or "{}") | {"at": round(since.timestamp() * 1000)}
         services.redis.set(key, json.dumps(about, ensure_ascii=False))
+        for name, at in services.books.changed(APP).items():
+            if at != before.get(name):
+                services.redis.hset(keys.changed_welcomes(APP), name, about["at"])
         if edit.author:
             _audited(services, since.timestamp() - 600, Act.SIGNED_IN, edit.author)
             _audited(services, since.timestamp(), Act.PUBLISHED, edit.author, number)
@@ -228,7 +232,8 @@ def _tick_off(services: Services, now: datetime) -> None:
     work = services.app(APP).work_list
     by_morning: dict[int, list[str]] = {}
     for row in work.since(0):
-        morning = datetime.fromtimestamp(row.received_at, now.tzinfo).replace(hour=9, minute=40) + timedelta(1)
+        morning = datetime.fromtimestamp(row.received_at, now.tzinfo)
+        morning = morning.replace(hour=9, minute=40, second=0, microsecond=0) + timedelta(1)
         if morning < now and row.outcome is not Outcome.UNANNOUNCED:
             by_morning.setdefault(round(morning.timestamp()), []).append(row.id)
     for number, (at, ids) in enumerate(sorted(by_morning.items())):

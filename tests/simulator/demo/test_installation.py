@@ -119,6 +119,14 @@ def test_one_follow_up_was_given_up(installed: Services) -> None:
     assert (summary.waiting, summary.retried) == (0, [])
 
 
+def test_what_was_done_was_done_at_its_time(installed: Services) -> None:
+    changed = installed.books.changed("default")
+    assert changed["门店到访"] > changed["default"]
+    assert changed["门店到访"] / 1000 < evening(installed) - 5 * 86_400
+    times = [entry.at for entry in installed.audit.entries()]
+    assert len(times) == len(set(times)) < 40
+
+
 def test_each_page_shows_something_worth_showing(installed: Services) -> None:
     browser = Browser(installed, language="zh_Hans").signed_in()
     words = {
