@@ -13,7 +13,7 @@ from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tasks.storage.places import Place, cursor_of, place_of
 
-LOOKED = 3000  # rows looked at for one page, at the most
+LOOKED = 2000  # rows looked at for one page, at the most
 SLICE = 500  # rows that Redis looks at in one go: some 4 ms
 
 _SCAN = """
