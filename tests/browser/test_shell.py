@@ -78,3 +78,10 @@ def test_new_rows_are_marked_once_and_the_page_says_how_old_it_is(visit: Visit, 
     page.reload()
     expect(page.locator(f"#e-{second}")).to_be_visible()
     expect(page.locator(".fresh")).to_have_count(0)
+
+
+def test_print_is_dark_on_white_and_has_no_navigation(visit: Visit) -> None:
+    page = visit("/setup/sheet")
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.locator("h1").evaluate("one => getComputedStyle(one).color") == "rgb(26, 31, 38)"
+    expect(page.locator(".shell")).to_be_hidden()
