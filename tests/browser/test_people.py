@@ -39,7 +39,7 @@ def test_an_admin_gives_a_role_and_ends_a_session(visit: Visit, services: Servic
     page.get_by_role("link", name="成员与角色").click()
     page.locator(".people-picker .tree").get_by_role("checkbox", name="李四").check()
     page.get_by_role("radio", name="发布者").check()
-    page.get_by_role("button", name="给这个角色").click()
+    page.get_by_role("button", name="分配").click()
     expect(page.get_by_role("status")).to_contain_text("李四 现在是发布者")
     other = enter(visit, services, "李四 (lisi)", width=390)
     page.goto(page.url.replace("/people", "/sessions"))
@@ -51,10 +51,10 @@ def test_an_admin_gives_a_role_and_ends_a_session(visit: Visit, services: Servic
 def test_a_viewer_reads_and_is_offered_nothing_to_press(visit: Visit, services: Services) -> None:
     page = enter(visit, services, "王五 (wangwu)", Role.VIEWER, width=390)
     page.goto(page.url + "welcomes/edit?name=default")
-    expect(page.get_by_text("需要编辑者角色").first).to_be_visible()
+    expect(page.get_by_text("需要「编辑者」角色").first).to_be_visible()
     expect(page.get_by_role("textbox").first).to_be_disabled()
     page.goto(page.url.partition("/console")[0] + "/console/people")
-    expect(page.get_by_role("heading", level=1)).to_have_text("你的角色不能这样做")
+    expect(page.get_by_role("heading", level=1)).to_have_text("你的角色没有此权限")
 
 
 def test_an_editor_saves_a_draft_and_a_publisher_publishes_it(visit: Visit, services: Services) -> None:
@@ -63,7 +63,7 @@ def test_an_editor_saves_a_draft_and_a_publisher_publishes_it(visit: Visit, serv
     editor.locator("textarea").first.fill("您好，欢迎光临")
     editor.get_by_role("button", name="保存草稿").first.click()
     editor.goto(editor.url.partition("/console")[0] + "/console/welcomes/publish")
-    expect(editor.get_by_text("需要发布者角色").first).to_be_visible()
+    expect(editor.get_by_text("需要「发布者」角色").first).to_be_visible()
     expect(editor.locator(".publish-form button.primary")).to_be_disabled()
     publisher = enter(visit, services, "赵六 (zhaoliu)", Role.PUBLISHER)
     publisher.goto(publisher.url + "welcomes/publish")

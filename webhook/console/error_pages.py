@@ -108,13 +108,13 @@ def own_fault(error: InternalServerError) -> ResponseReturnValue:
 def not_allowed(least: Role, own: Role) -> ResponseReturnValue:
     """A request that needs a higher role. What was typed can be copied."""
     text = _(
-        "This needs the role %(least)s, and yours is %(own)s. An admin gives roles on the page People",
+        "This needs the role %(least)s; yours is %(own)s. An admin gives roles on the page People",
         least=access.WORDS[least],
         own=access.WORDS[own],
     )
     if request.method == "POST" and kept_fields():
         return _kept(403, text)
-    return _failure(403, _("Not for your role"), text, "warn")
+    return _failure(403, _("Your role does not allow this"), text, "warn")
 
 
 def _failure(status: int, title: str, text: str, tone: str = "bad") -> tuple[str, int]:

@@ -93,7 +93,7 @@ def _grant(role: Role, kind: Kind, identity: str) -> Grant:
         found, name = _member(app, identity) if kind == Kind.MEMBER else _department(identity)
     except WeComAPIError as error:
         meaning = errcode(error.errcode, error.errmsg)[0]
-        why = Message.of("WeCom does not tell who this is: %(meaning)s (%(code)s)", meaning=meaning, code=error.errcode)
+        why = Message.of("WeCom does not say who this is: %(meaning)s (%(code)s)", meaning=meaning, code=error.errcode)
         raise Wrong("id", why) from None
     except WeComError:
         raise Wrong("id", Message.of("WeCom does not answer. Try again in a moment")) from None

@@ -103,16 +103,16 @@ def _come_back() -> str:
     """The address to go on to."""
     services, begun = current.services(), _begun()
     if begun is None or not hmac.compare_digest(request.args.get("state", "").encode(), begun.state.encode()):
-        return _refused(_("This sign-in was not begun in this browser, or too long ago. Begin again"))
+        return _refused(_("This sign-in was started in another browser, or too long ago. Start again"))
     with pacing.limiter().limit(PER_ADDRESS, key_func=pacing.whence), _of_all():
         if not services.redis.set(keys.sign_in_used(begun.state), 1, nx=True, ex=LIFE + 300):
-            return _refused(_("This sign-in was not begun in this browser, or too long ago. Begin again"))
+            return _refused(_("This sign-in was started in another browser, or too long ago. Start again"))
     if not request.args.get("code"):
         return _refused(_("The sign-in was cancelled at WeCom"), begun.target)
     try:
         return _signed_in(services.clients[begun.app], services.settings.apps[begun.app], begun)
     except InvalidRequest:
-        return _refused(_("What came back is no answer of WeCom's. Begin again"), begun.target)
+        return _refused(_("The answer is not WeCom's. Start again"), begun.target)
     except WeComAPIError as error:
         log.warning("a sign-in with WeCom failed: %s", error)
         meaning = errcode(error.errcode, error.errmsg)[0]

@@ -71,7 +71,7 @@ def test_a_customer_without_a_known_name_is_told_apart_by_the_id(browse: Browser
 def test_nobody_missed_is_said_and_not_made_up(browse: Browser) -> None:
     said = text_of(browse.get("/missed"))
     assert "Nobody is waiting to be greeted by hand" in said
-    assert "Never yet So it is not known whether WeCom told of every customer." in said
+    assert "Never yet So it is not known whether WeCom announced every customer." in said
     identity = a_miss(browse)
     work(browse).tick([identity], "a", int(time.time() * 1000))
     assert "The last missed customer was added today" in text_of(browse.get("/missed"))

@@ -163,7 +163,7 @@ def test_one_panel_fails_alone(browse: Browser, services: Services) -> None:
 
 
 def test_the_last_hour_is_drawn_and_stands_in_a_table(browse: Browser, services: Services) -> None:
-    assert "nobody has looked at the queue in the last hour" in text_of(browse.get("/queue"))
+    assert "the queue was not recorded in the last hour" in text_of(browse.get("/queue"))
     minutes = [f"{1_700_000_000_000 + 10_000 * n}|{n}|1|2|{2 * n}|0" for n in range(31)]  # from 06:13:20 on
     services.redis.lpush(keys.SAMPLES, *minutes)
     page = browse.get("/queue")

@@ -181,7 +181,7 @@ def test_a_code_that_was_used_or_is_of_another_app_opens_nothing(wecom: StandIn,
         browser = Browser(services)
         assert back(browser, code=code, state=start(browser)["state"]).location.startswith("/console/login")
         assert not is_in(browser)
-    assert "no answer of WeCom's" in why(browser)
+    assert "The answer is not WeCom's" in why(browser)
 
 
 def test_a_state_that_is_forged_missing_or_another_browser_s_is_refused(wecom: StandIn, services: Services) -> None:
@@ -194,7 +194,7 @@ def test_a_state_that_is_forged_missing_or_another_browser_s_is_refused(wecom: S
     assert own != theirs
     back(victim, code=code, state=theirs)
     assert not is_in(victim)
-    assert "not begun in this browser" in why(victim)
+    assert "started in another browser" in why(victim)
     back(victim, code=code, state=own)
     assert not is_in(victim)  # a refused return has used up what was begun
     back(attacker, code=code, state=theirs)

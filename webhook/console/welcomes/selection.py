@@ -91,16 +91,16 @@ def _label(names: Sequence[str], off: bool) -> None:
     services, app = current.services(), current.app().name
     label = cleaned(request.form.get("label", ""))
     if not label or label == NONE:
-        flash(_("Type the label first"), "warn")
+        flash(_("Enter the label first"), "warn")
     elif off:
         services.labels.remove(app, names, label)
         current.record(Act.UNLABELLED, label, len(names))
-        flash(_("The label “%(label)s” is taken off", label=label))
+        flash(_("The label “%(label)s” is removed", label=label))
     else:
         try:
             services.labels.add(app, names, label)
         except TooMany:
-            flash(_("There are too many labels. Take some off first"), "bad")
+            flash(_("There are too many labels. Remove some first"), "bad")
             return
         current.record(Act.LABELLED, label, len(names))
         flash(

@@ -177,11 +177,11 @@ def test_labels_find_welcomes_and_are_no_part_of_the_book(
     services.books.rollback("default", 1)
     assert services.labels.all("default")["门店01"] == ("华东 区",)
     answer = operator.post("/welcomes/select", {"welcome": ["门店01"], "label": "华东 区", "do": "unlabel"})
-    assert "is taken off" in text_of(answer)
+    assert "is removed" in text_of(answer)
     acts = [(one.act, one.target, one.number) for one in services.audit.entries()]
     assert acts[:2] == [("unlabelled", "华东 区", 1), ("labelled", "华东 区", 2)]
     assert list(services.labels.all("default")) == ["门店02"]
-    assert "Type the label first" in text_of(operator.post("/welcomes/select", {"welcome": ["门店01"], "do": "label"}))
+    assert "Enter the label first" in text_of(operator.post("/welcomes/select", {"welcome": ["门店01"], "do": "label"}))
 
 
 def test_a_welcome_keeps_its_labels_under_a_new_name(operator: Browser, services: Services, drafts: Drafts) -> None:
