@@ -1,9 +1,10 @@
 """What a draft would change for recent customers, and which of its rules are never reached. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, judge
 from tasks.templates.model import DEFAULT, Book, Choice, Hours, When
@@ -185,8 +186,20 @@ def shadowed(book: Book, directory: Directory = NOBODY_KNOWN) -> dict[int, int]:
 
     Finds only what can be proven from pairs of rules; a rule that is not in it may still be unreachable.
     """
+    parents = None if directory.parents is None else frozenset(directory.parents.items())
+    rules = tuple(rule.when for rule in book.rules)
+    return dict(_shadowed(rules, frozenset(directory.members.items()), parents))
+
+
+@lru_cache(maxsize=16)  # a page is asked for more often than a book or the departments change
+def _shadowed(
+    rules: tuple[When, ...],
+    members: frozenset[tuple[str, frozenset[int]]],
+    parents: frozenset[tuple[int, int]] | None,
+) -> Mapping[int, int]:
+    directory = Directory(dict(members), None if parents is None else dict(parents))
     found = {}
-    for number, when, earlier in _candidates(book):
+    for number, when, earlier in _candidates(rules):
         for other in earlier:
             if covers(other.when, when, directory):
                 found[number] = other.number
@@ -194,12 +207,12 @@ def shadowed(book: Book, directory: Directory = NOBODY_KNOWN) -> dict[int, int]:
     return found
 
 
-def _candidates(book: Book) -> Iterator[tuple[int, When, list[_Rule]]]:
+def _candidates(rules: Iterable[When]) -> Iterator[tuple[int, When, list[_Rule]]]:
     """(number, conditions, the earlier rules that may hold whenever it does, in order) of each rule."""
     among: dict[str, list[_Rule]] = {}  # rules for single States or members, by each of these
     wide: list[_Rule] = []
-    for number, rule in enumerate(book.rules, 1):
-        when, one = rule.when, _Rule(number, rule.when)
+    for number, when in enumerate(rules, 1):
+        one = _Rule(number, when)
         asked = [*when.state[:1], *(f"member:{user_id.lower()}" for user_id in when.member[:1])]
         yield number, when, _in_order([*wide, *(other for value in asked for other in among.get(value, ()))])
         single = one.states if one.states and not one.patterns else {f"member:{user_id}" for user_id in one.members}
