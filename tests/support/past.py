@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Past:
     """A customer who was added at `received_at` (Unix seconds), and what became of it.
 
-    follow_up: how far it came, a second later, or when it was given up; None: there was nothing to do.
+    follow_up: how far it came, a second after the outcome, or when it was given up; None: there was nothing to do.
     """
 
     event: ContactAdded
@@ -69,7 +69,7 @@ def _follow_up(one: Past, progress: FollowUpProgress) -> dict[str, str | int]:
     """As record.lua writes it after one try, or after the last of them."""
     given_up = progress.status is FollowUpStatus.FAILED
     tries, took = (len(DELAYS) + 1, sum(DELAYS)) if given_up else (1, 1)
-    at = round((one.received_at + took) * 1000)
+    at = round((one.received_at + took) * 1000) + max(one.settlement.steps.values(), default=0)
     return {"follow_state": str(progress.status), "follow_claims": tries, "follow_attempts": tries, "follow_at": at} | (
         progress_fields(progress)
     )
