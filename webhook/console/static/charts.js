@@ -85,7 +85,7 @@
         x: { time: over === "time", range: () => drawn.get(box)?.span || whole(chart) },
         y: chart.log ? { distr: 3, range: (_, low, high) => decades(low, high) } : { range: (_, low, high) => most(low, high) },
       },
-      axes: [x, { ...upright, values: (_, splits) => splits.map((at) => at === null || (!chart.log && !Number.isInteger(at) && chart.unit !== "%" && at > 1) ? "" : digits(at) + (chart.unit ? ` ${chart.unit}` : "")) }],
+      axes: [x, { ...upright, values: (_, splits) => splits.map((at) => at === null || (!chart.unit && !Number.isInteger(at)) ? "" : digits(at) + (chart.unit ? ` ${chart.unit}` : "")) }],
       series: [
         { label: " ", value: (_, at) => at === null ? "" : over === "time" ? clock(at) : chart.labels[at] ?? "" },
         ...order.map((at) => {
