@@ -227,6 +227,7 @@ class Forwards:
                     pipe.rpush(keys.forward_line(app, target.id, entry.line), key)
                     pipe.expire(keys.forward_line(app, target.id, entry.line), LIFE)
                     pipe.zadd(keys.forward_due(app, target.id), {entry.line: now}, nx=True)
+                    pipe.expire(keys.forward_due(app, target.id), LIFE)
                     pipe.execute()
                 retried += 1
         return retried

@@ -373,7 +373,13 @@ TABLE = (
     Key(LAST_CALLBACK, HASH, "app → ms at which WeCom last sent it an event"),
     Key(tally("{app}", "{day}", "{dimension}"), HASH, "outcome|value → how many on that day", "400 days", _LINE),
     Key(CHANGES, ZSET, "change of a contact → ms from which the slow queue may apply it", backup=_LINE),
-    Key(change("{id}"), STRING, "JSON: a change of a contact; empty once it is applied", "WELCOME_KEEP_DAYS", _LINE),
+    Key(
+        change("{id}"),
+        STRING,
+        "JSON: a change of a contact; empty once applied",
+        "WELCOME_KEEP_DAYS and 1 day",
+        _LINE,
+    ),
     # events passed on to other systems: see tasks.forwards.store
     Key(FORWARD_NEW, LIST, "what is to be forwarded: event:ID or change:JSON", backup=_LINE),
     Key(forward_entry("{app}", "{target}", "{id}"), HASH, "an event on its way to a target", "8 days", _LINE),

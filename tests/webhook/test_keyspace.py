@@ -4,15 +4,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from tasks import alerts, upkeep
+from tasks.changes.store import ContactChanges
 from tasks.counters import CallbackResult
 from tasks.directory.members import staff
+from tasks.events import LATER_CHANGES, LEFT, ContactChanged
 from tasks.followups.worker import FollowUpWorker
+from tasks.forwards.store import Forwards
 from tasks.ledger import pauses
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import FollowUpStatus, Outcome
@@ -22,6 +26,7 @@ from tasks.monitoring.heartbeat import Heartbeat
 from tasks.people import roles
 from tasks.people.roles import Grant
 from tasks.reasons import Kind, Reason
+from tasks.settings import Forward
 from tasks.state import erasure
 from tasks.storage import connections, formats, keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
@@ -135,7 +140,17 @@ def here(wecom: StandIn, redis_url: str) -> Iterator[Worker]:
 
 def test_every_key_is_in_the_table_and_every_row_of_the_table_is_met(here: Worker, redis_url: str) -> None:
     with Observer(redis_url) as observer:
-        for act in (books, greetings, follow_ups, the_missed, at_wecom, processes, celerys_tools, console):
+        for act in (
+            books,
+            greetings,
+            follow_ups,
+            later_changes,
+            the_missed,
+            at_wecom,
+            processes,
+            celerys_tools,
+            console,
+        ):
             act(here)
         time.sleep(0.2)
     assert observer.wrong == set()
@@ -175,6 +190,21 @@ def follow_ups(here: Worker) -> None:
         settled(here.ledger, claimed=True, follow_up=True)
         (task,) = handler.store.claim(1)
         handler.store.record(task, progress)
+
+
+def later_changes(here: Worker) -> None:
+    target = Forward("http://127.0.0.1:1/hook", b"k" * 32, frozenset(LATER_CHANGES))
+    app = replace(here.services.settings.apps["default"], forwards=(target,))
+    changes = ContactChanges(here.services.redis, 30, SHANGHAI, {"default"})
+    forwards = Forwards(here.services.redis, {"default": app}, here.ledger)
+    added = settled(here.ledger)
+    who = (added.user_id, added.external_user_id, added.created_at)
+    changes.record(ContactChanged("default", added.corp_id, LEFT, *who))
+    changes.apply_due()
+    forwards.route()
+    (entry,) = forwards.claim("default", target.id, 1)
+    forwards.failed(entry, Reason.of(Kind.TEXT, text="why"), unwell=True)
+    forwards.parked(entry)
 
 
 def the_missed(here: Worker) -> None:
