@@ -32,7 +32,7 @@ CODE, ACCESS = "welcome-code-of-an-event", "access-token-of-the-app"
 OPEN_TO_ALL = ("static", "language.choose", "access.sign_in")
 MOMENTARY = (  # limits, caches of what WeCom tells, what keeps a look from being recorded twice
     *("LIMITS:", "wecom:token:", keys.staff(""), keys.staff_asked("")),
-    *("welcome:looked:", "welcome:looks:"),
+    *(keys.looked("", "").rstrip(":") + ":", keys.looks("")),
 )
 
 
