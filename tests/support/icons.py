@@ -3,7 +3,7 @@
     npm pack lucide-static && tar xzf lucide-static-*.tgz
     python -m tests.support.icons package        writes webhook/console/static/icons.svg and icons.LICENSE anew
 
-A page names one with `parts.icon("house")`, `parts.empty("inbox", …)` or `picture="house"`, Python with `icon="house"`.
+A page names one with `parts.icon("house")` or `parts.empty("house", …)`, Python with `icon="house"`.
 """
 
 import json
@@ -18,7 +18,7 @@ CONSOLE = ROOT / "webhook" / "console"
 SPRITE = CONSOLE / "static" / "icons.svg"
 LICENCE = CONSOLE / "static" / "icons.LICENSE"
 PARTS = CONSOLE / "pages" / "parts.html"
-NAMED = re.compile(r"""(?:\bparts\.icon\(|\bicon=|\bparts\.empty\(|\bpicture=)["']([a-z0-9-]+)["']""")
+NAMED = re.compile(r"""(?:\bparts\.icon\(|\bicon=|\bparts\.empty\()["']([a-z0-9-]+)["']""")
 
 
 def named() -> set[str]:
