@@ -105,8 +105,9 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 @templates.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--revision", metavar="REV", type=click.IntRange(1), help="Which; default: the current one.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
 @APP
-def export(file: Path | None, revision: int | None, app_name: str | None) -> None:
+def export(file: Path | None, revision: int | None, force: bool, app_name: str | None) -> None:
     """Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
 
     A .zip also has the ids of the group welcomes, so that an import for the same app elsewhere makes none twice.
@@ -136,9 +137,12 @@ def export(file: Path | None, revision: int | None, app_name: str | None) -> Non
             )
         else:
             content = source.encode()
-        file.write_bytes(content)
+        with file.open("wb" if force else "xb") as target:
+            target.write(content)
     except revisions.NoRevision as error:
         raise CommandFailure(str(error)) from None
+    except FileExistsError:
+        raise CommandFailure(f"{file} exists already; choose another name, or replace it with --force") from None
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     record(app.shared, Act.EXPORTED, app.name, file.name, number)

@@ -51,6 +51,12 @@ def test_a_book_without_files_is_exported_as_yaml(run: Run) -> None:
     source = a_template("text: t")
     run("templates", "import", write(source))
     assert said(run("templates", "export", "out.yaml")) == ["out.yaml: revision 1 of default, 0 files"]
+    before = Path("out.yaml").read_bytes()
+    assert complaint(run("templates", "export", "out.yaml")) == (
+        "out.yaml exists already; choose another name, or replace it with --force"
+    )
+    assert Path("out.yaml").read_bytes() == before
+    assert said(run("templates", "export", "out.yaml", "--force")) == ["out.yaml: revision 1 of default, 0 files"]
     first, rest = Path("out.yaml").read_text("utf-8").split("\n", 1)
     assert first.startswith("# wecom-welcome: revision 1 of app default (")
     assert rest == source
