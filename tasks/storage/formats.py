@@ -33,7 +33,7 @@ class Format(NamedTuple):
         return f"{self.major}.{self.minor}"
 
 
-STATE = Format(1, 0)  # what this release writes
+STATE = Format(1, 1)  # what this release writes
 
 
 class FormatRefused(Exception):
