@@ -8,7 +8,7 @@ once for each add; one who comes back is added anew. All but `read` is pure.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -61,20 +61,20 @@ def fields(delivery: Delivery, days: int) -> list[str]:
     ]
 
 
-def read(client: Redis, app: str, days: Sequence[date]) -> dict[date, Losses]:
+def read(client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS) -> dict[date, Losses]:
     """The losses of the adds of these days. One pipelined read. Raises redis.RedisError."""
     with client.pipeline(transaction=False) as pipe:
         for day in days:
             pipe.hgetall(statistics.key(app, day, "left"))
-        return {day: _parsed(counts) for day, counts in zip(days, pipe.execute(), strict=True)}
+        return {day: _parsed(counts, dimensions) for day, counts in zip(days, pipe.execute(), strict=True)}
 
 
-def _parsed(counts: Mapping[str, str]) -> Losses:
+def _parsed(counts: Mapping[str, str], dimensions: Collection[str]) -> Losses:
     found: dict[tuple[str, Value], dict[int, int]] = {}
     for field, number in counts.items():
         days, _, rest = field.partition("|")
         dimension, _, value = rest.partition("|")
-        if days.isdigit() and dimension in DIMENSIONS and number.isdigit():
+        if dimension in dimensions and days.isdigit() and number.isdigit():
             found.setdefault((dimension, statistics.value(dimension, value)), {})[int(days)] = int(number)
     return found
 

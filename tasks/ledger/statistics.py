@@ -24,10 +24,9 @@ FIELDS_LIMIT fields already, is counted without its value: what comes from outsi
 
 import math
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from itertools import chain
 
 from redis.client import CaseInsensitiveDict
 
@@ -88,23 +87,27 @@ def read_totals(client: Redis, apps: Sequence[str], day: date) -> dict[str, Tall
 
 def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collection[str] = DIMENSIONS) -> Tallies:
     """As `read`, all days as one; much less work where a dimension has many values."""
-    stored: dict[str, list[_Pairs]] = {}
+    totals: dict[str, defaultdict[str, int]] = {}
     for _, dimension, counts in _read(client, app, days, dimensions):
-        stored.setdefault(dimension, []).append(counts)
+        total = totals.setdefault(dimension, defaultdict(int))
+        for field, count in counts:  # tens of thousands of members' fields: nothing else belongs in this loop
+            total[field] += int(count)
     found: Tallies = {}
-    for dimension, counted in stored.items():
-        total: dict[str, int] = {}
-        for field, count in chain.from_iterable(counted):
-            total[field] = total.get(field, 0) + int(count)
+    for dimension, total in totals.items():
         found.update(_parsed(dimension, total, dimensions))
     return found
 
 
 def read_values(
-    client: Redis, app: str, days: Sequence[date], dimension: str, values: Sequence[Value]
+    client: Redis,
+    app: str,
+    days: Sequence[date],
+    dimension: str,
+    values: Sequence[Value],
+    outcomes: Collection[str] = OUTCOMES,
 ) -> dict[date, Tallies]:
-    """As `read`, these values of a dimension alone. Whatever there is beside them costs nothing."""
-    asked = [(of, str(outcome)) for of in values for outcome in OUTCOMES]
+    """As `read`, these values of a dimension and these outcomes alone. Whatever there is beside them costs nothing."""
+    asked = [(of, str(outcome)) for of in values for outcome in outcomes]
     fields = [f"{outcome}|{stored(of)}" for of, outcome in asked]
     if not fields:
         return {day: {} for day in days}

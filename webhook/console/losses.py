@@ -4,6 +4,7 @@ From the counts of tasks.changes.losses. A share counts only those who have been
 comes with its interval: of few customers nothing is claimed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -22,6 +23,7 @@ from tasks.changes import losses
 from tasks.changes.losses import WITHIN, Cohort, Losses, Share
 from tasks.directory.lookup import known_members
 from tasks.ledger import statistics
+from tasks.ledger.delivery import GREETED
 from tasks.ledger.statistics import Tallies, Value
 from webhook.console import current
 from webhook.console.charts import Chart, Series
@@ -65,12 +67,12 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line. `left`: for each of WITHIN; `staying`: the share of those who stay, by days."""
+    """One line. `left`: for each of WITHIN; `cohorts`: what it was counted from."""
 
     value: Value
     greeted: int
     left: Sequence[Left]
-    staying: Sequence[float]
+    cohorts: Sequence[Cohort]
     name: str = ""  # of a member, where it is known
 
 
@@ -92,7 +94,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`again`: adds of customers who had left before, within these days."""
+    """`rows`: the first SHOWN. `again`: adds of customers who had left before, within these days."""
 
     rows: Sequence[Row]
     total: Row
@@ -136,20 +138,41 @@ def _view(back: int, by: str) -> View:
     client, app, today = current.services().redis, current.app().name, current.today()
     days = [today - timedelta(n) for n in range(back)]
     dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == by)
-    greeted = statistics.read(client, app, days, {"total", "again", dimension})
-    lost = losses.read(client, app, days)
-    rows = [row(greeted, lost, dimension, value, today) for value in _values(greeted, dimension)]
-    rows.sort(key=lambda one: (-one.greeted, str(one.value)))
-    compared = list(comparisons(rows)) if by == "variant" else []
+    ranked = _ranked(statistics.read_sum(client, app, days, {dimension}))
+    chosen = ranked[:SHOWN]
+    pairs = _busiest_two(ranked) if by == "variant" else []
+    asked = list(dict.fromkeys([*chosen, *pairs]))
+    whole = statistics.read(client, app, days, {"total", "again"})
+    greeted = statistics.read_values(client, app, days, dimension, asked, GREETED)
+    lost = losses.read(client, app, days, {"total", dimension})
+    found = {value: row(greeted, lost, dimension, value, today) for value in asked}
+    rows = [found[value] for value in chosen]
     if by == "member":
-        names = known_members(client, app, [one.value for one in rows[:SHOWN] if isinstance(one.value, str)])
-        rows[:SHOWN] = [replace(one, name=names.get(str(one.value), ("", ""))[0]) for one in rows[:SHOWN]]
-    again = sum(tallies.get(("again", None, "added"), 0) for tallies in greeted.values())
-    return View(rows, row(greeted, lost, "total", "", today), _chart(rows), compared, again)
+        names = known_members(client, app, [one.value for one in rows if isinstance(one.value, str)])
+        rows = [replace(one, name=names.get(str(one.value), ("", ""))[0]) for one in rows]
+    again = sum(tallies.get(("again", None, "added"), 0) for tallies in whole.values())
+    compared = comparisons([found[value] for value in pairs])
+    return View(rows, row(whole, lost, "total", "", today), _chart(rows), compared, again)
 
 
-def _values(greeted: Mapping[date, Tallies], dimension: str) -> set[Value]:
-    return {value for tallies in greeted.values() for (of, value, _outcome) in tallies if of == dimension and value}
+def _ranked(summed: Tallies) -> list[Value]:
+    """The values of a dimension, those with most greeted customers first."""
+    counts: dict[Value, int] = {}
+    for (_dimension, value, outcome), count in summed.items():
+        if value:
+            counts[value] = counts.get(value, 0) + (count if outcome in GREETED else 0)
+    return sorted(counts, key=lambda value: (-counts[value], str(value)))
+
+
+def _busiest_two(ranked: Sequence[Value]) -> list[Value]:
+    """The two busiest variants of each rule, in their order."""
+    seen: Counter[str] = Counter()
+    found: list[Value] = []
+    for value in ranked:
+        if isinstance(value, tuple) and seen[value[0]] < 2:
+            seen[value[0]] += 1
+            found.append(value)
+    return found
 
 
 def row(greeted: Mapping[date, Tallies], lost: Mapping[date, Losses], dimension: str, value: Value, today: date) -> Row:
@@ -159,7 +182,7 @@ def row(greeted: Mapping[date, Tallies], lost: Mapping[date, Losses], dimension:
         value,
         sum(one.greeted for one in cohorts),
         [_left(losses.within(cohorts, days)) for days in WITHIN],
-        _staying(cohorts),
+        cohorts,
     )
 
 
@@ -205,11 +228,12 @@ def needed(share: float | None, other: float | None) -> int | None:
 
 def _chart(rows: Sequence[Row]) -> Chart:
     """The curves of those who stay, of the busiest few."""
-    busiest = [one for one in rows if len(one.staying) > 1][:MOST_LINES]
-    longest = max([len(one.staying) for one in busiest], default=0)
+    busiest = [one for one in rows if any(cohort.observed for cohort in one.cohorts)][:MOST_LINES]
+    curves = [_staying(one.cohorts) for one in busiest]
+    longest = max(map(len, curves), default=0)
     series = [
-        Series(_label(one), str(number), [*one.staying, *[None] * (longest - len(one.staying))])
-        for number, one in enumerate(busiest, 1)
+        Series(_label(one), str(number), [*curve, *[None] * (longest - len(curve))])
+        for number, (one, curve) in enumerate(zip(busiest, curves, strict=True), 1)
     ]
     return Chart(series, labels=[_("day %(n)s", n=day) for day in range(longest)], unit="%")
 
