@@ -24,6 +24,8 @@ else
     end
     call('HSET', KEYS[4], 'why', ARGV[4])
     call('HDEL', KEYS[4], 'probed_until')
+  elseif ARGV[2] == 'later' then -- it has answered: it is the event that it does not take
+    call('HDEL', KEYS[4], 'failures', 'rests_until', 'probed_until', 'why')
   end
 end
 if ARGV[2] == 'later' then
@@ -35,6 +37,8 @@ call('LREM', KEYS[2], 1, KEYS[1])
 if ARGV[2] == 'parked' then
   call('HSET', KEYS[1], 'parked_at', now)
   call('ZADD', KEYS[5], now, KEYS[1])
+  call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[8] * 1000) -- past their lives
+  call('EXPIRE', KEYS[5], ARGV[8])
   call('EXPIRE', KEYS[1], ARGV[8])
   call('HINCRBY', KEYS[4], 'parked', 1)
 end

@@ -4,10 +4,11 @@ One thread looks every TICK what is due; the sends are made by a few others, of 
 that one that answers slowly leaves some to the rest.
 """
 
+import functools
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import redis
@@ -47,18 +48,24 @@ class Forwarder(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self._store.route()
-                found = sum([self._take(app, target) for app, target in self._targets])
-            except redis.RedisError as error:
-                log.warning("cannot look what is to be forwarded: %s", type(error).__name__)
-                found = 0
-            except Exception:  # the thread's edge: without it, nothing would be forwarded any more
-                log.exception("a round of forwarding ended in an error")
-                found = 0
-            if not found:
+            if not self._look():
                 self._wake.wait(TICK)
                 self._wake.clear()
+
+    def _look(self) -> int:
+        """Route what is new, and claim what is due for each target: an error at one holds up no other. → how many."""
+        steps: list[Callable[[], int]] = [functools.partial(self._take, *key) for key in self._targets]
+        found = 0
+        for step in (self._store.route, *steps):
+            try:
+                found += step()
+            except redis.RedisError as error:
+                log.warning("cannot look what is to be forwarded: %s", type(error).__name__)
+                if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                    return 0  # nor would the others be told
+            except Exception:  # the thread's edge: without it, nothing would be forwarded any more
+                log.exception("a round of forwarding ended in an error")
+        return found
 
     def _take(self, app: str, target: str) -> int:
         """Claim what is due for a target, as far as threads are free. → how many."""

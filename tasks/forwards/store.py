@@ -91,16 +91,19 @@ class Forwards:
         )
 
     def route(self) -> int:
-        """Give each event that is to be forwarded to its targets. → how many events."""
-        routed = 0
-        while items := replies.texts(self._redis.lrange(keys.FORWARD_NEW, 0, AT_ONCE - 1)):
-            routed += sum(self._route_one(item) for item in items)
-        return routed
+        """Give the next events that are to be forwarded to their targets. → how many: AT_ONCE if there may be more."""
+        items = replies.texts(self._redis.lrange(keys.FORWARD_NEW, 0, AT_ONCE - 1))
+        return sum(self._route_one(item) for item in items)
 
     def _route_one(self, item: str) -> int:
         kind, _, rest = item.partition(":")
         names, bodies, line = [keys.FORWARD_NEW], list[str | bytes](), ""
-        for one in self._bodies(kind, rest):
+        try:
+            entries = list(self._bodies(kind, rest))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError) as error:
+            log.error("an event cannot be forwarded, since it cannot be read: %s", type(error).__name__)
+            entries = []  # of another release: it holds up none behind it
+        for one in entries:
             line = one.line
             names += [one.key, keys.forward_line(one.app, one.target, line), keys.forward_due(one.app, one.target)]
             bodies += [one.app, one.target, one.change, one.body]
@@ -116,11 +119,9 @@ class Forwards:
                 body = payload.of_add(delivery, target)
                 yield Entry(delivery.id, delivery.app, target.id, delivery.change, line, body, 0, 0)
             return
-        try:
-            event = ContactChanged(**json.loads(rest))
-        except (ValueError, TypeError):  # of another release
-            log.error("a change of a contact cannot be forwarded: it is not understood")
-            return
+        if kind != "change":
+            raise ValueError("no kind of event")
+        event = ContactChanged(**json.loads(rest))
         for target in self._targets(event.app, event.change):
             line, body = customer_line(event.app, event.external_user_id), payload.of_change(event, target)
             yield Entry(event.id, event.app, target.id, event.change, line, body, 0, 0)
@@ -135,10 +136,15 @@ class Forwards:
             keys=[keys.forward_due(app, target), keys.forward_target(app, target)],
             args=[keys.forward_line(app, target, ""), most, int(LEASE * 1000), int(DAY * 1000)],
         )
-        return [
-            _entry(key, dict(zip(fields[::2], fields[1::2], strict=True)), old == "1")
-            for key, old, fields in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        ]
+        found = []
+        for key, old, fields in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+            entry = _read(key, dict(zip(fields[::2], fields[1::2], strict=True)), old == "1")
+            if entry is None:
+                log.error("an event that was on its way is given up, since it cannot be read")
+                self._redis.delete(key)  # the next claim goes on with its line
+            else:
+                found.append(entry)
+        return found
 
     def delivered(self, entry: Entry) -> bool:
         """False: another process has claimed it since."""
@@ -208,8 +214,8 @@ class Forwards:
             for key in (*parked, *heads):
                 pipe.hgetall(key)
             rows = pipe.execute()
-        found = [_entry(key, row) for key, row in zip((*parked, *heads), rows, strict=True) if row]
-        return [one for one in found if one.parked_at is not None or one.why is not None]
+        found = [_read(key, row) for key, row in zip((*parked, *heads), rows, strict=True) if row]
+        return [one for one in found if one is not None and (one.parked_at is not None or one.why is not None)]
 
     def retry(self, app: str, identity: str) -> int:
         """Put the parked events of this id at the end of their lines. → how many there were, one for a target."""
@@ -217,8 +223,8 @@ class Forwards:
         for target in self._apps[app].forwards:
             key = keys.forward_entry(app, target.id, identity)
             row = replies.fields(self._redis.hgetall(key))
-            if row and self._redis.zrem(keys.forward_parked(app), key):
-                entry = _entry(key, row)
+            entry = _read(key, row)
+            if entry is not None and self._redis.zrem(keys.forward_parked(app), key):
                 now = self._ledger.now()
                 with self._redis.pipeline() as pipe:
                     pipe.hset(key, mapping={"at": now, "tries": 0})
@@ -240,6 +246,14 @@ class Forwards:
                 self._redis.rpush(keys.FORWARD_NEW, f"event:{delivery.id}")
                 sent += 1
         return sent
+
+
+def _read(key: str, row: Mapping[str, str], too_old: bool = False) -> Entry | None:
+    """None for what is no entry, or only half of one."""
+    try:
+        return _entry(key, row, too_old)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _entry(key: str, row: Mapping[str, str], too_old: bool = False) -> Entry:

@@ -386,7 +386,7 @@ TABLE = (
     Key(forward_line("{app}", "{target}", "{line}"), LIST, "a customer's events, the oldest first", "8 days", _LINE),
     Key(forward_due("{app}", "{target}"), ZSET, "line → ms from which its first event may be tried", "8 days", _LINE),
     Key(forward_target("{app}", "{target}"), HASH, "how a target is, and how many events it has had", backup=_LINE),
-    Key(forward_parked("{app}"), ZSET, "entry → ms at which it was given up", backup=_LINE),
+    Key(forward_parked("{app}"), ZSET, "entry → ms at which it was given up", "8 days", _LINE),
     Key(SAMPLES, LIST, "the queue in the last hour, a sample each 10 seconds, newest first", "2 hours"),
     Key(pause("{queue}"), HASH, "the last pause of a queue: by whom, from when until when"),
     Key(verification("{app}"), HASH, "what was wrong with the last callback that was refused"),

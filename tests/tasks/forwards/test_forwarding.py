@@ -15,6 +15,7 @@ from tasks.forwards.forwarder import Forwarder
 from tasks.forwards.senders import judge
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
+from tasks.reasons import Kind, Reason
 from tasks.services import Services
 from tasks.state.erasure import forget
 from tasks.storage import keys
@@ -262,6 +263,83 @@ def test_one_of_another_release_stops_none_beside_it(services: Services, receive
     with running(services):
         until(lambda: receives.got)
     assert receives.ids == [event.id]
+
+
+def test_an_event_that_cannot_be_read_holds_up_none_behind_it(services: Services, receives: Receiver) -> None:
+    hurt = added(services)
+    services.redis.hset(keys.event(hurt.id), "created_at", "yesterday")
+    far = {"app": "sales", "corp_id": "ww1", "change": LEFT, "user_id": "z", "external_user_id": "wm1"}
+    for at in (10**15, "soon", None):
+        services.redis.rpush(keys.FORWARD_NEW, "change:" + json.dumps({**far, "created_at": at}))
+    services.redis.rpush(keys.FORWARD_NEW, "change:[]")
+    event = added(services)
+    with running(services):
+        until(lambda: receives.got)
+    assert receives.ids == [event.id]
+    assert services.redis.llen(keys.FORWARD_NEW) == 0
+
+
+def test_an_entry_that_cannot_be_read_holds_up_nobody(
+    redis_url: str, tmp_path: Path, receives: Receiver, other: Receiver
+) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", receives.url, ""), ("sales", other.url, ""))
+    hurt, event = added(services), added(services)
+    services.forwards.route()
+    target = next(iter(services.forwards.status("sales")))
+    services.redis.hdel(keys.forward_entry("sales", target, hurt.id), "body")
+    assert services.forwards.listed("sales", 10) == []
+    with running(services):
+        until(lambda: receives.got and len(other.got) == 2)
+    assert receives.ids == [event.id]
+    due = keys.forward_due("sales", target)
+    (line,) = services.redis.zrange(due, 0, -1)
+    services.redis.zadd(due, {line: 0})  # its lease is over
+    assert services.forwards.claim("sales", target, 4) == []
+    assert services.redis.zcard(due) == 0
+
+
+def test_a_target_whose_keys_are_hurt_holds_up_no_other_one(
+    redis_url: str, tmp_path: Path, receives: Receiver, other: Receiver
+) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", receives.url, ""), ("sales", other.url, ""))
+    event = added(services)
+    services.forwards.route()
+    services.redis.set(keys.forward_target("sales", next(iter(services.forwards.status("sales")))), "no hash")
+    with running(services):
+        until(lambda: other.got)
+    assert (receives.ids, other.ids) == ([], [event.id])
+
+
+def test_a_long_list_is_routed_a_part_at_a_time(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "AT_ONCE", 2)
+    for _ in range(3):
+        added(services)
+    assert [services.forwards.route() for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_target_that_refuses_an_event_is_well_again(services: Services) -> None:
+    for number in range(3):
+        added(services, external_user_id=f"wm{number}")
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    first, *_ = services.forwards.claim("sales", target, 1)
+    services.forwards.failed(first, Reason.of(Kind.NOT_SENT), unwell=True)
+    services.redis.hdel(keys.forward_target("sales", target), "rests_until")  # its rest is over
+    (probe,) = services.forwards.claim("sales", target, 4)
+    services.forwards.failed(probe, Reason.of(Kind.NOT_SENT), unwell=False)  # 400: it answers
+    assert services.forwards.status("sales")[target].failures == 0
+    assert len(services.forwards.claim("sales", target, 4)) == 1
+
+
+def test_the_list_of_parked_events_does_not_grow_for_ever(services: Services) -> None:
+    added(services)
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    services.redis.zadd(keys.forward_parked("sales"), {"of long ago": 1})
+    (entry,) = services.forwards.claim("sales", target, 1)
+    assert services.forwards.parked(entry)
+    assert services.redis.zrange(keys.forward_parked("sales"), 0, -1) == [entry.key]
+    assert 0 < services.redis.ttl(keys.forward_parked("sales")) <= store_module.LIFE
 
 
 def test_the_order_holds_for_each_customer_beside_others(services: Services, receives: Receiver) -> None:
