@@ -77,6 +77,7 @@ NEEDS: Mapping[str, Needs] = {
     "missed.untick": Needs(do=EDITOR),
     "missed.compare": Needs(do=EDITOR),
     "queue.retry": Needs(do=EDITOR),
+    "system.retry": Needs(do=EDITOR),
     "setup.check": Needs(do=EDITOR),
     "setup.rehearsal": Needs(do=EDITOR),
     "editor.preview": Needs(do=EDITOR),

@@ -3,9 +3,16 @@
 Every panel is one read of fixed keys, so its cost does not grow, and each fails independently.
 """
 
-from flask import Blueprint, render_template
-from flask_babel import lazy_gettext
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from werkzeug.wrappers import Response
+
+from tasks.audit import Act
+from tasks.forwards.store import Entry, TargetStatus
 from tasks.monitoring import heartbeat, jobs
 from webhook.console import current
 from webhook.console.panels import Panels
@@ -29,7 +36,17 @@ ROLES = {  # role → what it does
     "beat": lazy_gettext("Schedules the jobs"),
 }
 
+LISTED = 20  # events that were not delivered
+
 blueprint = Blueprint("system", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Where the app's events are forwarded to: host → how it is; and what failed, the given-up ones first."""
+
+    targets: Mapping[str, TargetStatus]
+    failed: Sequence[tuple[str, Entry]]
 
 
 @blueprint.get("/system")
@@ -44,4 +61,24 @@ def show() -> str:
         job_names=JOBS,
         roles=ROLES,
         refusal=panels.read(app.wecom.tokens.refusal),
+        forwarding=panels.read(_forwarding) if app.settings.forwards else None,
     )
+
+
+@blueprint.post("/system/forwards/retry")
+def retry() -> Response:
+    """Try an event again that was given up."""
+    identity = request.form.get("id", "")
+    if current.services().forwards.retry(current.app().name, identity):
+        current.record(Act.FORWARD_RETRIED, identity)
+        flash(_("It is tried again now"))
+    else:
+        flash(_("That event is not given up any more"), "warn")
+    return redirect(url_for("system.show", _anchor="forwarding"))
+
+
+def _forwarding() -> Forwarding:
+    store, app = current.services().forwards, current.app()
+    hosts = {target.id: target.host for target in app.settings.forwards}
+    failed = [(hosts[entry.target], entry) for entry in store.listed(app.name, LISTED)]
+    return Forwarding({hosts[target]: status for target, status in store.status(app.name).items()}, failed[:LISTED])

@@ -34,9 +34,9 @@ def other() -> Iterator[Receiver]:
         yield made
 
 
-def an_installation(redis_url: str, folder: Path, *targets: tuple[str, str, str]) -> Services:
+def an_installation(redis_url: str, folder: Path, *targets: tuple[str, str, str], **variables: str) -> Services:
     """`targets`: (app, URL, more lines of its table)."""
     text = "".join(APP.format(name=name, key="a" * 43) for name in dict.fromkeys(name for name, _, _ in targets))
     text += "".join(FORWARD.format(name=name, url=url, secret=SECRET, more=more) for name, url, more in targets)
     (folder / "apps.toml").write_text(text, encoding="utf-8")
-    return build_services(read({"WELCOME_CONFIG": "apps.toml", "REDIS_URL": redis_url}, folder))
+    return build_services(read({"WELCOME_CONFIG": "apps.toml", "REDIS_URL": redis_url, **variables}, folder))

@@ -1,0 +1,37 @@
+"""Forwarding on the page System: how each target is, what was given up, and another try."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.audit import AuditTrail
+from tasks.services import Services
+from tasks.storage import keys
+from tests.support.console import PASSWORD, Browser, text_of
+from tests.tasks.forwards.conftest import an_installation
+from tests.webhook.cli.test_forwards import HOST, failed, given_up
+
+
+@pytest.fixture
+def services(redis_url: str, tmp_path: Path) -> Services:
+    more = {"CONSOLE_PASSWORD": PASSWORD}
+    return an_installation(redis_url, tmp_path, ("sales", f"https://{HOST}/hook?token=SECRET-1", ""), **more)
+
+
+def test_a_target_that_does_not_answer_is_shown_with_the_reason(browse: Browser, services: Services) -> None:
+    failed(services)
+    page = browse.get("/system")
+    assert HOST in page.text
+    assert "SECRET-1" not in page.text
+    assert "the connection is refused" in text_of(page)
+    assert "tried again" in text_of(page)
+
+
+def test_what_was_given_up_is_tried_again_by_a_button(browse: Browser, services: Services) -> None:
+    identity = given_up(services)
+    assert "Try again" in text_of(browse.get("/system"))
+    page = text_of(browse.post("/system/forwards/retry", {"id": identity}))
+    assert "It is tried again now" in page
+    assert services.redis.zcard(keys.forward_parked("sales")) == 0
+    assert "forward_retried" in [one.act for one in AuditTrail(services.redis).entries()]
+    assert "not given up any more" in text_of(browse.post("/system/forwards/retry", {"id": identity}))
