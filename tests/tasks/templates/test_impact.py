@@ -1,5 +1,6 @@
 """What a draft would change, and which rules nobody reaches."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.templates.conditions import Directory, why_not
+from tasks.templates.conditions import NOBODY_KNOWN, Contact, Directory, judge, why_not
 from tasks.templates.impact import compare, covers, hits, shadowed
 from tasks.templates.select import select
 from tests.support.books import SHANGHAI, a_book, someone
@@ -128,13 +129,39 @@ CONDITIONS = st.fixed_dictionaries(
 )
 
 
+def rule(conditions: dict[str, str]) -> str:
+    if not conditions:
+        return "{use: one}"
+    return f"{{when: {{{', '.join(f'{name}: {value}' for name, value in conditions.items())}}}, use: one}}"
+
+
+@given(st.lists(CONDITIONS, max_size=6), st.data())
+def test_the_rule_that_is_found_fast_is_the_first_that_holds(
+    several: list[dict[str, str]], data: st.DataObject
+) -> None:
+    found = book(*map(rule, several))
+    for _ in range(4):
+        contact = someone(
+            f"2026-10-{data.draw(st.integers(1, 12)):02d}T{data.draw(st.integers(0, 23)):02d}:30",
+            user_id=data.draw(st.sampled_from(["zhangsan", "ZhangSan", "lisi", "wang"])),
+            state=data.draw(st.sampled_from(["", "a", "ab", "abc", "b", "bc"])),
+            change=data.draw(st.sampled_from(["add", "half_add"])),
+            directory=data.draw(st.sampled_from([TREE, NOBODY_KNOWN])),
+        )
+        assert hits(found, [("", contact)]).rules == Counter(first_that_holds(found, contact))
+
+
+def first_that_holds(of: Any, contact: Contact) -> list[int]:
+    """The rule's number; [] where an unknown fact decides."""
+    for number, one in enumerate(of.rules, 1):
+        verdicts = [verdict.holds for verdict in judge(one.when, contact)]
+        if False not in verdicts:
+            return [] if None in verdicts else [number]
+    return [0]
+
+
 @given(CONDITIONS, CONDITIONS, st.data())
 def test_covering_is_never_wrong(wide: dict[str, str], narrow: dict[str, str], data: st.DataObject) -> None:
-    def rule(conditions: dict[str, str]) -> str:
-        if not conditions:
-            return "{use: one}"
-        return f"{{when: {{{', '.join(f'{name}: {value}' for name, value in conditions.items())}}}, use: one}}"
-
     first, second, _ = book(rule(wide), rule(narrow)).rules
     if not covers(first.when, second.when, TREE):
         return
