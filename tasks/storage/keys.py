@@ -477,17 +477,23 @@ TABLE = (
     ),
 )
 
+EARLIER = (  # what a running installation may still hold of 1.0.0: nothing reads it, and it ends by itself
+    Key("welcome:roster:{app}", STRING, "JSON: the members that customers can add", "10 minutes"),
+    Key("welcome:departments:{app}", STRING, "JSON: the corp's departments", "10 minutes"),
+)
+
+_KNOWN = (*TABLE, *EARLIER)
 _PARTS = {"value": ".*"}  # of an index: a State may hold anything; every other part has no colon
 _NAMES = re.compile(
     "|".join(
         "(" + re.sub(r"\\{(\w+)\\}", lambda part: _PARTS.get(part[1], "[^:]+"), re.escape(key.name)) + ")"
-        for key in TABLE
+        for key in _KNOWN
     ),
     re.DOTALL,
 )
 
 
 def find(name: str) -> Key | None:
-    """What a key of this name is; None: none of ours."""
+    """What a key of this name is, or was in an earlier release; None: none of ours."""
     found = _NAMES.fullmatch(name)
-    return TABLE[found.lastindex - 1] if found and found.lastindex else None
+    return _KNOWN[found.lastindex - 1] if found and found.lastindex else None

@@ -82,6 +82,7 @@ class Row:
     half: str | None = None
     name: str = ""  # of a member, where it is known
     most: str | None = None  # seconds within which 99 % were sent
+    half_s: float | None = None  # as half, to the hundredth
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,9 @@ def _by_day(days: dict[date, statistics.Tallies]) -> Table:
 
 def _row(value: date | Value, tallies: statistics.Tallies) -> Row:
     count, latency = statistics_summary.total(tallies), statistics_summary.latency(tallies)
-    return Row(value, count, latency.half if latency else None, most=latency.most if latency else None)
+    if latency is None:
+        return Row(value, count)
+    return Row(value, count, latency.half, most=latency.most, half_s=latency.half_s)
 
 
 def _by_value(whole: statistics.Tallies, dimension: str, named: int | None) -> Table:
@@ -216,7 +219,7 @@ def _cells(row: Row, by: str) -> Iterator[Any]:
     on_time = row.count.on_time
     values = {name: getattr(row.count, name) for name in COLUMNS} | {"on_time": None}
     yield from ({**values, "on_time": "" if on_time is None else f"{on_time:.4f}"}).values()
-    yield row.half or ""
+    yield "" if row.half_s is None else f"{row.half_s:.2f}"
 
 
 _FILTERS = {"channel": "channel", "member": "member", "welcome": "welcome"}  # value of `by` → field of the deliveries

@@ -76,7 +76,7 @@ class Latency:
 
     bars: how many for each span of ENDS, (from, to in ms, how many), from the first one that has any to LONGEST; they
     are spaced by ratio. beyond: how many took longer. half, most: seconds within which half and 99 % were sent,
-    slowest: an upper end of the longest; None beyond LONGEST.
+    slowest: an upper end of the longest; None beyond LONGEST. half_s: as half, to the hundredth, for programs.
     """
 
     number: int
@@ -85,6 +85,7 @@ class Latency:
     half: str | None
     most: str | None
     slowest: str | None
+    half_s: float | None
 
     @property
     def longest(self) -> int:
@@ -120,6 +121,7 @@ def latency(tallies: Tallies) -> Latency | None:
         half=_seconds(half),
         most=_seconds(most),
         slowest=None if slowest is None else _seconds(slowest / 1000),
+        half_s=None if half is None or math.isinf(half) else round(half, 2),
     )
 
 

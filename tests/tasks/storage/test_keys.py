@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.storage import keys
-from tasks.storage.keys import TABLE, Backup, Forget
+from tasks.storage.keys import EARLIER, TABLE, Backup, Forget
 
 ROOT = Path(__file__).parents[3]
 OURS = re.compile(r"(?<![\w-])welcome:[a-z*\[]")
@@ -60,7 +60,8 @@ def test_every_name_that_can_be_made_is_in_the_table_once() -> None:
         for key in TABLE
         if not key.name.startswith(("wecom:", "LIMITS:", "_kombu", "unacked_mutex"))
     )
-    assert len({key.name for key in TABLE}) == len(TABLE)
+    assert len({key.name for key in (*TABLE, *EARLIER)}) == len(TABLE) + len(EARLIER)
+    assert all(key.life for key in EARLIER)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,8 @@ def test_every_name_that_can_be_made_is_in_the_table_once() -> None:
         (keys.revision_about("sales", 3), "welcome:book:{app}:{number}:about"),
         (keys.corp_tags_lock("ww1"), "welcome:tags:{corp}:lock"),
         (keys.MEDIA_SIZES, "welcome:media"),
+        ("welcome:roster:sales", "welcome:roster:{app}"),  # of 1.0.0
+        ("welcome:departments:sales", "welcome:departments:{app}"),
         ("welcome:event:", None),
         ("welcome:due:", None),
         ("welcome:nothing", None),
