@@ -36,7 +36,7 @@ ECHO = "rehearsal-"  # how our own verifications begin: what they bring says not
 _EXACT = ("tousername", "userid", "externaluserid", "welcomecode")  # of no use unless they are right to the last byte
 _ECHO = re.compile(rb"[0-9A-Za-z._~=-]{1,64}")
 _TIME = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?(e\+?[0-9]{1,2})?", re.IGNORECASE)
-_NO_SECONDS = 10**12  # from here on it is milliseconds, or finer
+_NO_SECONDS = 10**11  # from here on, the year 5138, it is milliseconds, or finer
 _OUTER = frozenset({"encrypt"})  # the fields that are read, in lower case
 _INNER = frozenset(
     {*_EXACT, "event", "changetype", "msgtype", "createtime", "state", "rehearsal", "source", "failreason"}

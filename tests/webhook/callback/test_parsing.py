@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -125,6 +126,12 @@ def test_a_create_time_is_read_however_it_is_written(value):
     assert parse("sales", json.dumps(the_event() | {"CreateTime": value}).encode()).created_at == int(SECOND)
     if isinstance(value, str):
         assert parse("sales", xml(the_event(CreateTime=value))).created_at == int(SECOND)
+
+
+@pytest.mark.parametrize("digits", range(1, 21))
+def test_a_create_time_is_one_that_a_calendar_has(digits):
+    event = parse("sales", xml(the_event(CreateTime="9" * digits)))
+    assert datetime.fromtimestamp(event.created_at, UTC).year < 5139
 
 
 @pytest.mark.parametrize(
