@@ -7,6 +7,7 @@ corp's own network reaches nothing there (SSRF).
 import ipaddress
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that is given out for the internet (RFC 4291)
 
 
 def is_public(address: str) -> bool:
@@ -15,8 +16,13 @@ def is_public(address: str) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])  # without the zone of a link-local one
     except ValueError:
         return False
-    inner = None if isinstance(found, ipaddress.IPv4Address) else _inner(found)
-    return found.is_global and not found.is_multicast and (inner is None or is_public(str(inner)))
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = _inner(found)
+        if inner is not None:
+            return is_public(str(inner))
+        if found not in _UNICAST:
+            return False
+    return found.is_global and not found.is_multicast
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

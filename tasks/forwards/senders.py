@@ -119,7 +119,14 @@ def broker(url: str) -> Celery:
     app.conf.update(
         broker_connection_timeout=2,
         broker_pool_acquire_timeout=2,
-        broker_transport_options={"socket_timeout": 2, "socket_connect_timeout": 2, "max_retries": 0},
+        broker_transport_options={
+            "socket_timeout": 2,  # these are for Redis
+            "socket_connect_timeout": 2,
+            "max_retries": 0,
+            "confirm_publish": True,  # and these for AMQP, where what is not confirmed may be lost
+            "read_timeout": 5,
+            "write_timeout": 2,
+        },
         task_serializer="json",
         accept_content=["json"],
     )

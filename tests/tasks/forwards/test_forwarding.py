@@ -12,7 +12,7 @@ from tasks.celery import make_app
 from tasks.events import LEFT, ContactAdded, ContactChanged
 from tasks.forwards import store as store_module
 from tasks.forwards.forwarder import Forwarder
-from tasks.forwards.senders import judge
+from tasks.forwards.senders import broker, judge
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.reasons import Kind, Reason
@@ -349,3 +349,9 @@ def test_the_order_holds_for_each_customer_beside_others(services: Services, rec
     for line in pairs:
         places = [receives.ids.index(one.id) for one in line]
         assert places == sorted(places)
+
+
+def test_a_broker_has_to_confirm_what_it_is_given_and_is_not_waited_for_without_end() -> None:
+    options = broker("amqp://crm@127.0.0.1//").conf.broker_transport_options
+    assert options["confirm_publish"] is True
+    assert 0 < options["read_timeout"] + options["write_timeout"] < store_module.LEASE

@@ -37,7 +37,10 @@ def test_what_was_changed_on_the_way_is_not_verified(hurt) -> None:
         Webhook(SECRET).verify(body, signed)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "121.14.0.1", "2606:4700::1111", "2a00:1450:4001::200e"])
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "121.14.0.1", "64:ff9b::101:101", "::ffff:1.1.1.1", "2606:4700::1111", "2a00:1450:4001::200e"],
+)
 def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
@@ -63,6 +66,10 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
         "::ffff:10.0.0.1",
         "2002:7f00:1::",  # 6to4 of 127.0.0.1
         "64:ff9b::7f00:1",  # NAT64 of it
+        "64:ff9b:1::7f00:1",  # and in a network's own prefix
+        "::127.0.0.1",  # forms that nobody gives out any more
+        "::ffff:0:127.0.0.1",
+        "fec0::1",
         "no address",
         "",
     ],
