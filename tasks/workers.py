@@ -115,6 +115,8 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
             services.contact_changes.apply_due()
         except redis.RedisError as error:
             log.warning("cannot apply what became of contacts: %s", type(error).__name__)
+        except Exception:  # follow-ups are done all the same
+            log.exception("applying what became of contacts ended in an error")
         follow_up_worker.run()
 
     app.task(name=celery_message.SLOW_TASK)(due)

@@ -88,10 +88,17 @@ class ContactChanges:
     def _one(self, identity: str, text: str | None, now: int) -> int:
         try:
             event = ContactChanged(**json.loads(text or ""))
-        except (ValueError, TypeError):  # past its life, forgotten, or of another release
+            add = self._add(event)
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ) as error:  # past its life, forgotten; another release's
+            if text:
+                log.error("what became of a contact cannot be read: %s", type(error).__name__)
             self._redis.zrem(keys.CHANGES, identity)
             return 0
-        add = self._add(event)
         if add is not None and add.outcome is None and now < (event.created_at + PATIENCE) * 1000:
             self._redis.zadd(keys.CHANGES, {identity: now + PUT_OFF}, xx=True)
             return 0

@@ -104,8 +104,7 @@ def _erase_names(client: Redis, external_user_id: str, app: str | None) -> None:
             client.hdel(keys.FOLLOWUP_AWAITED, field)
     _erase_forwarded(client, external_user_id, app)
     for identity in replies.texts(client.zrange(keys.CHANGES, 0, -1)):
-        change = json.loads(replies.text_or_none(client.get(keys.change(identity))) or "{}")
-        if change.get("external_user_id") == external_user_id and app in (None, change.get("app")):
+        if _is_about(replies.text_or_none(client.get(keys.change(identity))), external_user_id, app):
             client.set(keys.change(identity), "", keepttl=True)  # so that a replay does not bring it back
             client.zrem(keys.CHANGES, identity)
 
@@ -114,14 +113,22 @@ def _erase_forwarded(client: Redis, external_user_id: str, app: str | None) -> N
     """Erase the customer's events that are on their way to other systems, or parked."""
     for item in replies.texts(client.lrange(keys.FORWARD_NEW, 0, -1)):
         kind, _, rest = item.partition(":")
-        change = json.loads(rest) if kind == "change" else {}
-        if change.get("external_user_id") == external_user_id and app in (None, change.get("app")):
+        if kind == "change" and _is_about(rest, external_user_id, app):
             client.lrem(keys.FORWARD_NEW, 0, item)
     for name in client.scan_iter(match=keys.forward_entry(app or "*", "*", "*"), count=1000):
         of, target, line = replies.texts_or_none(client.hmget(name, "app", "target", "line"))
         if of is not None and target is not None and line == customer_line(of, external_user_id):
             client.delete(name, keys.forward_line(of, target, line))
             client.zrem(keys.forward_parked(of), name)
+
+
+def _is_about(change: str | None, external_user_id: str, app: str | None) -> bool:
+    """Whether a change, as it is stored, is of this customer; what cannot be read is, if it has the customer's id."""
+    try:
+        values = json.loads(change or "{}")
+        return values.get("external_user_id") == external_user_id and app in (None, values.get("app"))
+    except (ValueError, AttributeError):  # of another release
+        return external_user_id in (change or "")
 
 
 def _is_of(name: str, external_user_id: str) -> bool:

@@ -1,5 +1,6 @@
 """Changes of contacts: entered once into the row of the add, and a loss is counted once, under the day of the add."""
 
+import json
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -210,3 +211,41 @@ def test_who_comes_back_is_told_from_a_new_customer(
     assert [row.added_again for row in rows.values() if row is not None] == ["", "", twice.id, ""]
     (tallies,) = statistics.read(redis_client, "default", [datetime.now(ZONE).date()], ("again",)).values()
     assert tallies == {("again", None, "added"): 1}
+
+
+def test_one_of_another_release_stops_neither_the_next_nor_a_forget(
+    redis_client: Redis, ledger: Ledger, changes: ContactChanges
+) -> None:
+    event = settled(ledger, SENT)
+    good = change_of(event)
+    fields = {"app": "default", "corp_id": "ww1", "change": LEFT, "user_id": event.user_id}
+    strange = (
+        json.dumps({**fields, "external_user_id": event.external_user_id, "created_at": "soon"}),
+        json.dumps({**fields, "external_user_id": 7, "created_at": 1}),
+        "[]",
+        "{",
+    )
+    for number, text in enumerate(strange):
+        redis_client.set(keys.change(f"strange-{number}"), text)
+        redis_client.zadd(keys.CHANGES, {f"strange-{number}": 0})
+        redis_client.rpush(keys.FORWARD_NEW, f"change:{text}")
+    changes.record(good)
+    forget(redis_client, "wm-somebody-else")
+    assert redis_client.zcard(keys.CHANGES) == 5
+    assert changes.apply_due() == 1
+    assert redis_client.zcard(keys.CHANGES) == 0
+    row = ledger.delivery(event.id)
+    assert row is not None
+    assert row.changes == (ContactChange(LEFT, good.created_at),)
+
+
+def test_a_row_that_cannot_be_read_stops_no_other_change(
+    redis_client: Redis, ledger: Ledger, changes: ContactChanges
+) -> None:
+    hurt, event = settled(ledger, SENT, external_user_id="wm1"), settled(ledger, SENT, external_user_id="wm2")
+    redis_client.hset(keys.event(hurt.id), "created_at", "yesterday")
+    changes.record(change_of(hurt))
+    changes.record(change_of(event))
+    assert changes.apply_due() == 1
+    assert changes.apply_due() == 0
+    assert lost(redis_client)[("total", "")] == {0: 1}
