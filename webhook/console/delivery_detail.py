@@ -71,7 +71,10 @@ def as_sent(book: Book, row: Delivery) -> AsSent | None:
 
 
 def passed_over(book: Book, row: Delivery, services: Services) -> Iterator[tuple[str, Message]]:
-    """(rule, why it did not apply) for each rule before the one that chose, by what the row itself tells."""
+    """(rule, why it did not apply) for each rule before the one that chose.
+
+    By what the row itself tells, and by the departments that its member is in today.
+    """
     contact = Contact(
         app=row.app,
         user_id=row.user_id,
@@ -79,6 +82,7 @@ def passed_over(book: Book, row: Delivery, services: Services) -> Iterator[tuple
         state=row.state,
         change=row.change,
         at=datetime.fromtimestamp(row.received_at, services.settings.timezone),
+        directory=lookup.directory(services.redis, row.app, [row.user_id]),
     )
     for number, rule in enumerate(book.rules, 1):
         if rule.label(number) == row.rule:

@@ -337,6 +337,26 @@ def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Brows
     assert "Rule 2 → default" in said
 
 
+def test_a_rule_of_a_department_says_whether_the_member_is_in_it(browse: Browser, services: Services) -> None:
+    book = BOOK.replace("rules:\n", "rules:\n  - {name: 门店, when: {department: 5}, use: default}\n", 1)
+    services.books.save("default", book)
+    event = added(services, rule_="2")
+    assert "Rule 门店 : the departments of zhangsan are not known" in text_of(browse.get(f"/e/{event.id}"))
+    member = {"answer": {"member": "张三", "departments": [3], "department": 3}, "until": 0}
+    services.redis.set(keys.member("default", "zhangsan"), json.dumps(member))
+    services.redis.set(keys.department_tree("default"), json.dumps({"answer": {"3": 1, "5": 1, "1": 0}, "until": 0}))
+    assert "Rule 门店 : zhangsan is not in department 5 or below" in text_of(browse.get(f"/e/{event.id}"))
+
+
+def test_who_waited_past_the_limit_is_told_by_how_much(browse: Browser, services: Services) -> None:
+    reason = Reason.of(Kind.WINDOW_OVER, where="queue", seconds=223.0)
+    one = settled(services.ledger, Settlement(Outcome.EXPIRED, reason, steps={"started": 223000})).id
+    said = text_of(browse.get(f"/e/{one}"))
+    assert "203 s past the limit of 20 s" in said
+    assert "223 s of 20 s" not in said
+    assert "ms" not in said.partition("In the queue")[2][:12]
+
+
 def test_who_waited_for_a_worker_is_told_when_there_was_none(browse: Browser, services: Services) -> None:
     late = Settlement(
         Outcome.EXPIRED, Reason.of(Kind.WINDOW_OVER, where="queue", seconds=31.0), steps={"started": 31000}
