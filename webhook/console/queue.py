@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from tasks.audit import Act
+from tasks.directory import lookup
 from tasks.followups.store import FollowUpSummary
 from tasks.ledger import samples, statistics
 from tasks.ledger.delivery import Delivery
@@ -140,6 +141,7 @@ def show() -> str:
     later = panels.read(lambda: services.follow_ups.summary(app.name))
     pause = paused.value.get(WELCOME) if paused.value else None
     half = latency.value.half if latency.value else None
+    listed = _listed(later.value) if later.value else []
     return render_template(
         "queue/show.html",
         verdict=verdict(flow.value, pause, half, services.settings.window),
@@ -153,7 +155,8 @@ def show() -> str:
         hour=panels.read(_last_hour),
         window=services.settings.window,
         later=later,
-        listed=_listed(later.value) if later.value else [],
+        listed=listed,
+        members=panels.read(lambda: _names(listed)).value or {},
     )
 
 
@@ -193,6 +196,12 @@ def _latency() -> statistics_summary.Latency | None:
 def _listed(status: FollowUpSummary) -> Sequence[Delivery]:
     """The follow-ups that are shown: given up first, then those that are tried again."""
     return [*status.failed, *status.retried][:LISTED]
+
+
+def _names(rows: Sequence[Delivery]) -> dict[str, str]:
+    """userid → name of the members of these rows, as far as it is known."""
+    known = lookup.known_members(current.services().redis, current.app().name, {row.user_id for row in rows})
+    return {user_id: name for user_id, (name, _department) in known.items()}
 
 
 @blueprint.post("/queue/lanes/<lane>/pause")

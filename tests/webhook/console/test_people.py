@@ -92,7 +92,7 @@ def test_while_wecom_is_away_nobody_gets_a_role_and_the_page_says_so(browse: Bro
 def test_the_page_names_the_admins_of_the_settings_who_cannot_be_taken(browse: Browser) -> None:
     page = browse.get("/people")
     assert "CONSOLE_ADMINS" in page.text
-    assert "zhangsan" in page.text
+    assert "张三 zhangsan admin" in text_of(page)
     assert "people/take" not in page.text
 
 

@@ -144,6 +144,15 @@ def test_those_shown_are_retried_and_no_others(browse: Browser, services: Servic
     assert states == {shown.id: "waiting", later.id: "failed", other.id: "failed"}
 
 
+def test_a_follow_up_names_its_member_where_the_name_is_known(browse: Browser, services: Services) -> None:
+    a_failed_follow_up(services)
+    assert "zhangsan" in text_of(browse.get("/queue"))
+    services.redis.set(keys.member("default", "zhangsan"), '{"answer": {"member": "张三"}, "until": 0}')
+    page = text_of(browse.get("/queue"))
+    assert "张三" in page
+    assert "zhangsan" not in page
+
+
 def test_the_button_names_how_many_it_retries(browse: Browser, services: Services) -> None:
     a_failed_follow_up(services)
     a_failed_follow_up(services)
