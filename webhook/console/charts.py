@@ -33,6 +33,7 @@ class Chart:
     """Series over `times` (Unix seconds, shown in `zone`), or over categories with `labels`.
 
     stacked: the bars of the series stand on each other. unit: behind a value. log: the values' axis is logarithmic.
+    cut: the axis begins below the lowest value, not at zero, so that lines which lie together high up can be told apart.
     edges: of a histogram, a label for each end of its bars. limits: (value, label) of lines across; with edges, along
     the categories. urls: for each category where a click leads; "" nowhere. days: for each category its day, as
     (since, until) of the URL `page` that shows a span; else a span is only looked at.
@@ -45,6 +46,7 @@ class Chart:
     stacked: bool = False
     unit: str = ""
     log: bool = False
+    cut: bool = False
     edges: Sequence[str] = ()
     limits: Sequence[tuple[float, str]] = ()
     urls: Sequence[str] = ()
@@ -58,7 +60,7 @@ class Chart:
             "series": [_without_empty(self._series(one)) for one in self.series],
             "labels": list(self.labels),
             "times": [round(at, 1) for at in self.times],
-            **{name: getattr(self, name) for name in ("zone", "stacked", "unit", "log", "page")},
+            **{name: getattr(self, name) for name in ("zone", "stacked", "unit", "log", "cut", "page")},
             "edges": list(self.edges),
             "limits": [list(one) for one in self.limits],
             "start": start if any(self.urls) else "",

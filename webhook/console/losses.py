@@ -235,7 +235,7 @@ def _chart(rows: Sequence[Row]) -> Chart:
         Series(_label(one), str(number), [*curve, *[None] * (longest - len(curve))])
         for number, (one, curve) in enumerate(zip(busiest, curves, strict=True), 1)
     ]
-    return Chart(series, labels=[_("day %(n)s", n=day) for day in range(longest)], unit="%")
+    return Chart(series, labels=[_("day %(n)s", n=day) for day in range(longest)], unit="%", cut=True)
 
 
 def _label(one: Row) -> str:

@@ -69,6 +69,7 @@
         ? { ...foot, space: 36, splits: () => chart.edges.map((_, at) => at - 0.5), values: (u) => thinned(u, chart.edges) }
         : { ...foot, space: 56, incrs: [1, 2, 3, 5, 7, 14, 28, 56, 91], values: (_, splits) => splits.map(label) };
     const most = (low, high) => [0, Math.max(high || 0, 1) * 1.08];
+    const near = (low, high) => [Math.max(0, low - Math.max((high - low) * 0.15, 1)), high + Math.max((high - low) * 0.08, 0.5)];
     const above = chart.limits && !chart.edges ? chart.limits[0][0] * 1.6 : 0;
     const decades = (low, high) => [low > 0 ? 10 ** Math.floor(Math.log10(Math.min(low, 1))) : 0.1, Math.max(high || 1, above)];
     const tens = (u) => [0.01, 0.1, 1, 10, 100].filter((at) => at >= u.scales.y.min && at <= u.scales.y.max);
@@ -83,7 +84,7 @@
       legend: { live: true, markers: { width: 0, fill: (_, at) => shade.of(chart.series[order[at - 1]].color) } },
       scales: {
         x: { time: over === "time", range: () => drawn.get(box)?.span || whole(chart) },
-        y: chart.log ? { distr: 3, range: (_, low, high) => decades(low, high) } : { range: (_, low, high) => most(low, high) },
+        y: chart.log ? { distr: 3, range: (_, low, high) => decades(low, high) } : { range: (_, low, high) => (chart.cut && low > 0 ? near : most)(low, high) },
       },
       axes: [x, { ...upright, values: (_, splits) => splits.map((at) => at === null || (!chart.unit && !Number.isInteger(at)) ? "" : digits(at) + (chart.unit ? ` ${chart.unit}` : "")) }],
       series: [
