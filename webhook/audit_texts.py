@@ -51,6 +51,17 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.DECLINED: Message("Declined the draft of %(target)s"),
     Act.LOOKED_AT_MANY: Message("Looked at more than %(number)s customers in an hour"),
 }
+_OF_ONE: Mapping[Act, Message] = {  # for a number of 1
+    Act.LABELLED: Message("Put the label %(target)s on 1 welcome"),
+    Act.UNLABELLED: Message("Took the label %(target)s off 1 welcome"),
+    Act.GROUPS_SYNCED: Message("Synced 1 group welcome to WeCom"),
+    Act.FOLLOW_UPS_RETRIED: Message("Retried 1 follow-up"),
+    Act.REMINDED: Message("Reminded 1 member"),
+    Act.TICKED_OFF: Message("Marked 1 customer as followed up"),
+    Act.TICKED_BACK: Message("Put 1 customer back to do"),
+    Act.FORGOT: Message("Erased a customer: 1 row"),
+    Act.FORWARDED_AGAIN: Message("Forwarded 1 event once more"),
+}
 _WELCOME_LANE = {Act.PAUSED: Message("Paused the welcome lane"), Act.RESUMED: Message("Resumed the welcome lane")}
 _IMPORTED = Message("Published revision %(number)s from %(target)s")
 _PRINTED = Message("Exported revision %(number)s")
@@ -62,7 +73,7 @@ def describe(entry: Entry) -> Message:
         act = Act(entry.act)
     except ValueError:
         return Message("%(act)s %(target)s", {"act": entry.act, "target": entry.target})
-    text = _TEXTS[act]
+    text = _OF_ONE.get(act, _TEXTS[act]) if entry.number == 1 else _TEXTS[act]
     if entry.target == WELCOME and act in _WELCOME_LANE:
         text = _WELCOME_LANE[act]
     elif act is Act.PUBLISHED and entry.target:

@@ -205,6 +205,14 @@ def test_nobody_drives_others_acts_out_of_the_trail_by_looking(
     ]
 
 
+def test_one_is_not_told_as_many(browse: Browser, services: Services) -> None:
+    for number in (1, 2):
+        services.audit.record(Act.TICKED_OFF, "张伟", Via.CONSOLE, "default", number=number)
+    said = text_of(browse.get("/audit"))
+    assert "Marked 1 customer as followed up" in said
+    assert "Marked 2 customers as followed up" in said
+
+
 def test_it_is_searched_by_who_and_by_what_was_done(
     browse: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
