@@ -162,7 +162,10 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
 
 
 def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: ShutdownSignal) -> bool:
-    """True once /readyz answers 200, False if the demo is stopped before."""
+    """True once /readyz answers 200 and names no file that WeCom lacks, False if the demo is stopped before.
+
+    The demo's book is stored as if it were old, so /readyz does not wait for the first upload of its files by itself.
+    """
     give_up_at, reason = time.monotonic() + READY_S, "no answer"
     while not stop.wait(0.1):
         check_alive(product)
@@ -171,7 +174,7 @@ def wait_until_ready(url: str, product: subprocess.Popen[bytes], stop: ShutdownS
         except requests.RequestException:
             reason = "no answer"
         else:
-            if answer.status_code == 200:
+            if answer.status_code == 200 and not answer.json()["media"]:
                 return True
             reason = f"{answer.status_code} {answer.text.strip()[:500]}"
         if time.monotonic() > give_up_at:
