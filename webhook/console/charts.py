@@ -33,7 +33,7 @@ class Chart:
     """Series over `times` (Unix seconds, shown in `zone`), or over categories with `labels`.
 
     stacked: the bars of the series stand on each other. unit: behind a value. log: the values' axis is logarithmic.
-    cut: the axis begins below the lowest value, not at zero, so that lines which lie together high up can be told apart.
+    cut: the axis begins below the lowest value, not at zero, so that lines which lie together can be told apart.
     edges: of a histogram, a label for each end of its bars. limits: (value, label) of lines across; with edges, along
     the categories. urls: for each category where a click leads; "" nowhere. days: for each category its day, as
     (since, until) of the URL `page` that shows a span; else a span is only looked at.
