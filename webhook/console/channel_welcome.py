@@ -16,6 +16,7 @@ from tasks.templates.yaml_writer import Value
 from webhook.console.search import slug
 
 AS_ALL, KNOWN, NEW = "", "known", "new"
+_OF_MEMBERS = {"member", "department"}
 _PATTERN = re.compile(r"[*?\[]")  # what a rule's State takes for more than itself
 
 
@@ -50,7 +51,8 @@ def check_text(form: WelcomeFields, field: StringField) -> None:
 def edit(form: WelcomeFields, name: str, state: str, content: Content) -> Edit | None:
     """The edit of the draft: a rule for the State, and with a new text its template. None: everybody's welcome. Pure.
 
-    The rule stands before an earlier one that has the State among others, so that it is reached.
+    The rule stands before an earlier one that has the State among others, or takes all customers of some members, so
+    that it is reached; one for some hours stays before it.
     """
     if form.welcome.data not in (KNOWN, NEW):
         return None
@@ -69,9 +71,12 @@ def edit(form: WelcomeFields, name: str, state: str, content: Content) -> Edit |
 
 
 def _place(content: Content, state: str) -> int | None:
-    """The index of the first rule that has the State; None if none has."""
+    """The index of the first rule that has the State, or asks for nothing but the member; None if none does."""
     for number, rule in enumerate(content.rules):
-        wanted = rule.get("when", {}).get("state", [])
+        when = rule.get("when") or {}
+        if when and set(when) <= _OF_MEMBERS:
+            return number
+        wanted = when.get("state", [])
         if any(fnmatchcase(state, str(one)) for one in (wanted if isinstance(wanted, list) else [wanted])):
             return number
     return None

@@ -196,6 +196,10 @@ def test_the_rule_stands_before_the_one_that_would_hide_it() -> None:
     assert made == AddRule({"name": "抖音 2", "when": {"state": "douyin-1"}, "use": "default"}, 1)
     other = edit(Form("known", "default"), "展会", "[a]*?", content)  # type: ignore[arg-type]
     assert other == AddRule({"name": "展会", "when": {"state": "[[]a][*][?]"}, "use": "default"}, None)
+    store = {"name": "门店", "when": {"department": 2}, "use": "default"}
+    with_store = Content({"templates": {"default": {"text": "d"}}, "rules": [content.rules[0], store]})
+    of_members = edit(Form("known", "default"), "展会", "a", with_store)  # type: ignore[arg-type]
+    assert of_members == AddRule({"name": "展会", "when": {"state": "a"}, "use": "default"}, 1)
     assert edit(Form(""), "展会", "a", content) is None  # type: ignore[arg-type]
     new = edit(Form("new", text="您好"), "抖音", "a", content)  # type: ignore[arg-type]
     assert new is not None
