@@ -13,7 +13,7 @@ from tasks.messages import translate
 from tasks.reasons import Reason
 from tasks.templates.model import Attachment
 from webhook.console import auth, current
-from webhook.console.staff import suggested_members
+from webhook.console.staff import known_staff, suggested_members
 from webhook.errcode_texts import told, what_to_do
 from webhook.reason_texts import describe
 
@@ -88,9 +88,15 @@ def send(to: str, name: str, text: str, attachments: Sequence[Attachment]) -> Ou
         "Sent to %(who)s: %(num)s message, marked as a test",
         "Sent to %(who)s: %(num)s messages, marked as a test",
         report.sent,
-        who=to,
+        who=_name(to),
     )
     return Outcome("warn" if more else "ok", sent, more)
+
+
+def _name(user_id: str) -> str:
+    """A member's name, or the userid where it is not known."""
+    known = known_staff().members.get(user_id)
+    return known.name if known and known.name else user_id
 
 
 def _words(reason: Reason) -> str:

@@ -43,7 +43,7 @@ def said(wecom: StandIn) -> list[str]:
 def test_what_is_typed_comes_to_the_member_and_is_not_saved(send: Any, services: Services, wecom: StandIn) -> None:
     link = attachment(0, "link", title="t", url="https://example.com")
     page = send(text="{customer}，你好！我是{member}", **link)
-    assert "Sent to zhangsan: 2 messages, marked as a test" in text_of(page)
+    assert "Sent to 张三: 2 messages, marked as a test" in text_of(page)
     assert "{customer}，你好！我是{member}" in page.text  # still in the form
     mark, text = said(wecom)
     assert "测试" in mark
@@ -61,7 +61,7 @@ def test_who_has_signed_in_with_wecom_gets_it_whatever_the_form_says(services: S
     browser.sign_in_with_wecom(wecom, "lisi")
     assert "Send to me" in text_of(browser.get("/welcomes/edit?name=default"))
     sent = fields(services.drafts, "default", do="try", to="zhangsan")
-    assert "Sent to lisi: 1 message" in text_of(browser.post("/welcomes/edit?name=default", sent))
+    assert "Sent to 李四: 1 message" in text_of(browser.post("/welcomes/edit?name=default", sent))
     assert {tuple(one["members"]) for one in wecom.messages()} == {("lisi",)}
 
 
