@@ -98,6 +98,9 @@ class _Rule:
         self.members = frozenset(one.lower() for one in when.member)
         self.states = frozenset(one for one in when.state if not _WILD & set(one))
         self.patterns = _Patterns(one for one in when.state if _WILD & set(one))
+        self.asks_more = bool(  # than the State, the member and the department
+            when.change or when.hours or when.weekdays or when.dates or when.customer_type or when.add_way
+        )
 
     def is_open_to(self, state: str) -> bool:
         """Whether its condition for the State holds, or it has none."""
@@ -158,6 +161,8 @@ class _Rules:
         for one in self._open_to(contact, departments):
             if one.when.department and departments is not None and departments.isdisjoint(one.when.department):
                 continue
+            if not one.asks_more and (departments is not None or not one.when.department):
+                return one.number  # it is among these rules because the rest holds
             known = True
             for verdict in judge(one.when, contact):
                 if verdict.holds is False:
