@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -247,10 +248,16 @@ def directory(client: Redis, app: str, members: Iterable[str]) -> Directory:
     """Members' departments and the corp's tree as cached, stale answers too. Does not call WeCom. Raises RedisError."""
     asked = list(members)
     kept = replies.texts_or_none(client.mget(keys.department_tree(app), *(keys.member(app, one) for one in asked)))
-    tree, *found = map(_answer, kept)
-    parents = {int(one): int(parent) for one, parent in tree.items()} if tree else None
-    departments = {one: frozenset(each.get("departments") or ()) for one, each in zip(asked, found, strict=True)}
+    tree, *found = kept
+    parents = {int(one): int(parent) for one, parent in _answer(tree).items()} or None
+    departments = {one: _departments(each) for one, each in zip(asked, found, strict=True) if each}
     return Directory({one: each for one, each in departments.items() if each}, parents)
+
+
+@lru_cache(maxsize=4096)  # pages ask for the same members again and again, a thousand at once
+def _departments(kept: str) -> frozenset[int]:
+    """The departments in a member's cached answer."""
+    return frozenset(_answer(kept).get("departments") or ())
 
 
 def _answer(kept: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tasks.directory.lookup import cached_answers
@@ -97,7 +97,7 @@ def staff(client: Redis, app: str, wecom: WeComClient, patience: float) -> Staff
     old = kept is None or kept.until < time.time()
     if old and client.set(keys.staff_asked(app), 1, nx=True, ex=ASKED):
         kept = _renewed(client, app, wecom.with_deadline(time.monotonic() + patience), kept)
-    return _with_cached_names(client, app, _staff(kept or _Listed()))
+    return _with_cached_names(client, app, (kept or _Listed()).staff)
 
 
 def department_names(client: Redis, app: str) -> dict[int, str]:
@@ -119,7 +119,7 @@ def fetch_staff(client: Redis, app: str, wecom: WeComClient) -> bool:
 # ------------------------------------------------------------------------------------------------ what WeCom tells
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Listed:
     """As stored. departments: [id, name, parent's id]; members: userid → [name, [department]]; until: Unix seconds."""
 
@@ -128,11 +128,20 @@ class _Listed:
     whole: bool = False
     until: float = 0.0
 
+    @cached_property
+    def staff(self) -> Staff:
+        return _staff(self)
+
 
 def _kept(client: Redis, app: str) -> _Listed | None:
     text = replies.text_or_none(client.get(keys.staff(app)))
+    return None if text is None else _parsed(text)
+
+
+@lru_cache(maxsize=4)  # it is long, pages read it again and again, and it is only looked at
+def _parsed(text: str) -> _Listed | None:
     try:
-        return None if text is None else _Listed(**json.loads(text))
+        return _Listed(**json.loads(text))
     except (ValueError, TypeError):
         return None
 
