@@ -30,7 +30,14 @@ blueprint = Blueprint("language", __name__)
 def speak(app: Flask) -> None:
     """Set up the two languages of an application, and the route that switches between them."""
     babel = _Babel(app, default_locale=CHINESE, locale_selector=_chosen)
-    _ = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
+    catalogues = babel.domain_instance  # read now: a catalogue that is broken ends the start, not a request
+    env = app.jinja_env  # a page has hundreds of texts: each goes straight to its catalogue
+    env.install_gettext_callables(  # type: ignore[attr-defined]
+        gettext=lambda text: catalogues.get_translations().ugettext(text),
+        ngettext=lambda one, several, number: catalogues.get_translations().ungettext(one, several, number),
+        newstyle=True,
+    )
+    env.globals["_"] = env.globals["gettext"]
     app.jinja_env.globals.update(language=html_language, other_language=_other)
     app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
     app.jinja_env.filters["why"] = lambda reason: translate(describe(reason), gettext)
@@ -90,7 +97,8 @@ class _Catalogues(Domain):
         self._chinese, self._english = chinese(), NullTranslations()
 
     def get_translations(self) -> NullTranslations:
-        return self._chinese if str(get_locale()) == CHINESE else self._english
+        locale = get_locale()
+        return self._chinese if locale is not None and locale.language == "zh" else self._english
 
 
 class _Babel(Babel):
