@@ -91,7 +91,7 @@ def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collecti
     for _, dimension, counts in _read(client, app, days, dimensions):
         total = totals.setdefault(dimension, defaultdict(int))
         for field, count in counts:  # tens of thousands of members' fields: nothing else belongs in this loop
-            total[field] += int(count)
+            total[field] += _NUMBERS[count]
     found: Tallies = {}
     for dimension, total in totals.items():
         found.update(_parsed(dimension, total, dimensions))
@@ -136,6 +136,14 @@ def read_known(
     return {day: tallies if counted else None for (day, tallies), counted in zip(found.items(), known, strict=True)}
 
 
+class _Numbers(dict[str, int]):
+    """Digits → number. Of a member's day most are small, and to look one up takes half as long as `int`."""
+
+    def __missing__(self, digits: str) -> int:
+        return int(digits)
+
+
+_NUMBERS = _Numbers({str(number): number for number in range(256)})
 _Pairs = Iterator[tuple[str, str]]  # (field, how many)
 
 
