@@ -54,6 +54,9 @@ STEPS: Mapping[str, str] = {  # kind of a timeline's bar → its name
     timeline.TOKEN: "Getting an access token",
     timeline.TRY: "Try %(number)s",
     timeline.WAIT: "Waiting to try again",
+    timeline.TAKEN_OVER: "Stopped midway, until another one took over",
+    timeline.TAKEN_OVER_IN_TRY: "Stopped midway, at try %(number)s, until another one took over",
+    timeline.GIVEN_BACK: "Put back into the queue, for WeCom's frequency limit",
 }
 
 

@@ -7,7 +7,7 @@ from tasks.greeting.admission import Took
 from tasks.greeting.message import OutgoingMessage
 from tasks.greeting.policy import Finish, TryState, may_have_delivered
 from tasks.ledger.claims import Claim, Settlement
-from tasks.ledger.delivery import LIMITED, OVERLOADED, Attempt
+from tasks.ledger.delivery import LIMITED, OVERLOADED, Attempt, WorkerRecord
 from tasks.ledger.pauses import Pause
 from tasks.rate_limits.limiter import Held
 from tasks.reasons import Kind, Reason
@@ -61,6 +61,11 @@ class Course:
         self.in_doubt = self.in_doubt or lost
         self.erred = self.erred or (error is not None and may_have_delivered(error))
 
+    def so_far(self, begins: int = 0, given_back: bool = False) -> WorkerRecord:
+        """What a successor's reader is to know. `begins`: the try that is about to begin; 0: none."""
+        begun = begins or (self.number if self.begun else 0)
+        return WorkerRecord(self.claim.fencing_token, self.steps, tuple(self.tries), begun, given_back)
+
     def state(self) -> TryState:
         """What `policy.next_step` needs to know after a failed try."""
         return TryState(
@@ -90,6 +95,7 @@ class Course:
             attempts=self.number,
             steps=self.steps,
             tries=tuple(self.tries),
+            worker=self.claim.fencing_token,
         )
         if self.choice is None or self.message is None:
             return settlement

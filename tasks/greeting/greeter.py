@@ -90,7 +90,7 @@ class Greeter:
                 self._observer.put_off(claim, type(error).__name__)
                 if not course.begun:  # so the try that the claim has recorded left nothing in doubt
                     with contextlib.suppress(redis.RedisError):
-                        self._ledger.answered(claim, claim.answers + 1, 0)
+                        self._ledger.answered(claim, claim.answers + 1, 0, course.so_far())
             if claim.probe and not course.begun:
                 self._let_another_probe(claim)
             return course.took
@@ -152,7 +152,7 @@ class Greeter:
             if step.give_back and self._give_back(course):
                 return None
             if not isinstance(error, NoAnswer):
-                answered = partial(self._ledger.answered, claim, course.answers, step.wait)
+                answered = partial(self._ledger.answered, claim, course.answers, step.wait, course.so_far())
                 self._outage.until_answered(answered, claim.left())
             time.sleep(step.wait)
 
@@ -166,9 +166,10 @@ class Greeter:
         timeout = policy.try_timeout(number, claim.left())
         late = claim.attempts or time.monotonic() - claim.claimed_at > PREPARED
         if timeout is not None and (course.begun or late):
-            ledger = self._ledger
-            begin = partial(ledger.begin_try, claim, number, timeout)
-            ask: Callable[[], Kept | bool] = begin if course.begun else partial(ledger.extend_lease, claim, timeout)
+            ledger, so_far = self._ledger, course.so_far(number)
+            begin = partial(ledger.begin_try, claim, number, timeout, so_far)
+            extend = partial(ledger.extend_lease, claim, timeout, so_far)
+            ask: Callable[[], Kept | bool] = begin if course.begun else extend
             kept = self._outage.until_answered(ask, claim.left())
             if kept is Kept.LIMITED:
                 self._give_back(course)
@@ -232,7 +233,7 @@ class Greeter:
         if course.claim.event.app not in self._limits:
             return False
         try:
-            self._ledger.give_back(course.claim, course.number, course.answers)
+            self._ledger.give_back(course.claim, course.number, course.answers, course.so_far(given_back=True))
         except redis.RedisError:
             return False
         self._observer.put_off(course.claim, "limited")

@@ -10,7 +10,7 @@
 --       calls, their limits a minute and an hour, ms of the window that must be left for a try to begin, the calls
 --       of all corps together ('' if there is one corp), the slots of each app's share ('' if there is one app), among how many more events it is looked
 --       for those of other apps, ms without a message taken from which it is a time without a worker, how many of these are
---       kept, then app, slots that it has, ...
+--       kept, of how many workers a row keeps what they recorded, then app, slots that it has, ...
 -- → now (ms), whether somebody waits whom this claim could not take (1 or 0), how many of them have too little time left,
 --   then per event: its row before the try as a flat list, with a field `probe` if WeCom refused the calls before it; the
 --   number of its app's book ('' if there is none); what became of the owner of its code ('' if it owns the code itself,
@@ -25,7 +25,7 @@ local worth = over + ARGV[9]
 local share = tonumber(ARGV[15])
 local function shared(ids)
   local held, first, last = {}, {}, {}
-  for i = 19, #ARGV, 2 do
+  for i = 20, #ARGV, 2 do
     held[ARGV[i]] = tonumber(ARGV[i + 1])
   end
   for _, id in ipairs(ids) do
@@ -123,11 +123,19 @@ local function take(id)
       fields[#fields + 1], fields[#fields + 2] = 'probe', '1'
     end
   end
-  fields[place['claims']] = tostring(redis.call('HINCRBY', row, 'claims', 1)) -- its number fences off the one before
   redis.call('ZADD', KEYS[1], now + ARGV[3], id)
+  local number, tries, begun = fields[place['claims']] + 1, tonumber(fields[place['attempts']]), ''
   if whom ~= 'too_late' and fields[place['received_at']] - over >= tonumber(ARGV[13]) then
-    redis.call('HINCRBY', row, 'attempts', 1)
+    tries = tries + 1
+    begun = string.format(',"begun":%d', tries)
   end
+  fields[place['claims']] = string.format('%d', number) -- its number fences off the one before
+  local kept = { 'claims', fields[place['claims']], 'attempts', string.format('%d', tries) }
+  if number <= tonumber(ARGV[19]) then -- what is known of this worker, should another one take over
+    kept[5] = 'course_' .. fields[place['claims']]
+    kept[6] = string.format('{"steps":{"started":%d}%s}', now - fields[place['received_at']], begun)
+  end
+  redis.call('HSET', row, unpack(kept))
   result[#result + 1] = fields
   result[#result + 1] = revision or ''
   result[#result + 1] = owner[2] or ''

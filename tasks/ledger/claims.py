@@ -114,6 +114,7 @@ class Settlement:
 
     `values` of the text's placeholders and `left_out`, the attachments that were not sent, show with the revision the
     message as it was sent. `cause`: a word to count it by where there is no errcode. `lifeboat`: without Redis.
+    `worker`: the number of the claim it was made under; 0: it was none of the ledger's.
     """
 
     outcome: Outcome
@@ -130,6 +131,7 @@ class Settlement:
     left_out: Sequence[LeftOut] = ()
     cause: str = ""
     lifeboat: bool = False
+    worker: int = 1
 
 
 @dataclass(frozen=True, slots=True)

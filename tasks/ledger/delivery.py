@@ -58,6 +58,21 @@ class Attempt:
         return 0 if self.reason is None else self.reason.errcode
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """What a worker recorded of an event that it did not settle. `number`: 1 for the first that had it.
+
+    `steps`: name → ms since receipt; `tries`: those that ended; `begun`: the last try that began for all we know, 0:
+    none did; `given_back`: it gave the event back, since no call of WeCom's might begin.
+    """
+
+    number: int
+    steps: Mapping[str, int] = field(default_factory=dict)
+    tries: tuple[Attempt, ...] = ()
+    begun: int = 0
+    given_back: bool = False
+
+
 class LeftOutBecause(StrEnum):
     """Why a customer did not get an attachment."""
 
@@ -152,7 +167,8 @@ class Delivery:
     "limited" where WeCom's limits did, "overloaded" where there were more customers than can be greeted, else "".
     `revision`: of the welcome book; None: none was stored. `claims`: how often a worker took it; `given_back`:
     how often one gave it back, since no call of WeCom's might begin.
-    `steps`: name → ms since receipt, timings only. `names`: placeholder → value as it stood in the text; None: not
+    `steps`: name → ms since receipt, timings only, of the worker `worker` that settled it; `others`: what the other
+    workers recorded that had it, of the first few. `names`: placeholder → value as it stood in the text; None: not
     kept. `found_ms`: when the comparison found it. `customer_name` None: nobody has asked WeCom for it. `lifeboat`: it
     was processed without Redis. `changes`: what became of the contact after the add, the
     earliest first. `added_again`: an earlier event of the two, after which the customer left; "" if none is known.
@@ -192,6 +208,8 @@ class Delivery:
     lifeboat: bool = False
     changes: tuple[ContactChange, ...] = ()
     added_again: str = ""
+    worker: int = 1
+    others: tuple[WorkerRecord, ...] = ()
 
     @property
     def event(self) -> ContactAdded:

@@ -50,10 +50,20 @@ from redis.typing import EncodableT
 from tasks.events import ContactAdded
 from tasks.ledger import by_name, celery_message, idle, pauses, query, samples, statistics
 from tasks.ledger.claims import LOOKED_AT, Admission, Batch, Claim, Kept, SettledEvent, Taken
-from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome
+from tasks.ledger.delivery import GREETED, MISSED, OUTCOMES, Delivery, Outcome, WorkerRecord
 from tasks.ledger.query import Page
 from tasks.ledger.recorded import Recorded
-from tasks.ledger.rows import claim_of, flat, from_row, index, new_row, settled_fields
+from tasks.ledger.rows import (
+    WORKERS_KEPT,
+    claim_of,
+    course_field,
+    course_fields,
+    flat,
+    from_row,
+    index,
+    new_row,
+    settled_fields,
+)
 from tasks.rate_limits.limiter import CALLS_LUA
 from tasks.rate_limits.limits import ALL_CORPS, SEND, Limits
 from tasks.storage import keys, replies
@@ -197,7 +207,7 @@ class Ledger:
                 int(LAST_TRY * 1000),
                 self._all_corps,
                 *("" if shares is None else shares.each, LOOKED_AT),
-                *(int(idle.LEAST * 1000), idle.IDLE_KEPT),
+                *(int(idle.LEAST * 1000), idle.IDLE_KEPT, WORKERS_KEPT),
                 *flat(shares.held if shares else {}),
             ],
         )
@@ -229,23 +239,26 @@ class Ledger:
         )
         return greeted.rows[0].id if greeted.rows else None
 
-    def begin_try(self, claim: Claim, number: int, timeout: float) -> Kept:
-        """Record that try `number` begins; hold the lease for its time-out and a second. Its call counts."""
+    def begin_try(self, claim: Claim, number: int, timeout: float, so_far: WorkerRecord | None = None) -> Kept:
+        """Record that try `number` begins; hold the lease for its time-out and a second. Its call counts.
+
+        so_far, here and below: what the worker has recorded, kept in the same step should another one take over.
+        """
         calls = [keys.calls(SEND, claim.event.corp_id), *filter(None, [self._all_corps])]
-        return _KEPT[self._extended(claim, timeout + 1.0, {"attempts": number}, calls)]
+        return _KEPT[self._extended(claim, timeout + 1.0, {"attempts": number, **course_fields(so_far)}, calls)]
 
-    def extend_lease(self, claim: Claim, timeout: float) -> bool:
+    def extend_lease(self, claim: Claim, timeout: float, so_far: WorkerRecord | None = None) -> bool:
         """For the try that the claim itself has recorded and counted. False: not ours any more."""
-        return bool(self._extended(claim, timeout + 1.0))
+        return bool(self._extended(claim, timeout + 1.0, course_fields(so_far)))
 
-    def answered(self, claim: Claim, answers: int, wait: float) -> bool:
+    def answered(self, claim: Claim, answers: int, wait: float, so_far: WorkerRecord | None = None) -> bool:
         """Record that `answers` of the tries were answered, and hold the lease for `wait` seconds, and a second."""
-        return bool(self._extended(claim, wait + 1.0, {"answers": answers}))
+        return bool(self._extended(claim, wait + 1.0, {"answers": answers, **course_fields(so_far)}))
 
-    def give_back(self, claim: Claim, tries: int, answers: int) -> bool:
+    def give_back(self, claim: Claim, tries: int, answers: int, so_far: WorkerRecord | None = None) -> bool:
         """Let the event wait again as before the claim, after so many tries and answers. False: not ours any more."""
         counts = {"attempts": tries, "answers": answers, "given_back": claim.given_back + 1}
-        return bool(self._extended(claim, None, counts))
+        return bool(self._extended(claim, None, {**counts, **course_fields(so_far)}))
 
     def settle(self, one: SettledEvent) -> bool:
         """Write the outcome, erase the code, add the counts to the counters. False: another outcome was first."""
@@ -425,7 +438,7 @@ class Ledger:
             *(keys.event(""), index(app, "outcome", ""), index(app, "template", "")),
             *(keys.tallies(app), statistics.LIFE, statistics.FIELDS_LIMIT, statistics.VALUE_LIMIT),
             *(int(ahead.total_seconds()), latency, self._life + TRIM_LATEST, pace),
-            "1" if app in self._forwarding else "",
+            *("1" if app in self._forwarding else "", course_field(settlement.worker)),
         ]
 
 

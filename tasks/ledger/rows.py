@@ -7,6 +7,7 @@ No other module knows the fields of a row, the scripts apart. Rows of earlier re
     reason, follow_reason, reminder_why              words; today a reason
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ from tasks.ledger.delivery import (
     ReminderState,
     ReminderStatus,
     Tick,
+    WorkerRecord,
 )
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
@@ -42,6 +44,7 @@ INDEXED = {  # field of a row, and of a Delivery → kind of index set
     "template": "template",
     "external_user_id": "customer",
 }
+WORKERS_KEPT = 8  # of an event: a row keeps what so many recorded
 _VALUE_LIMIT = 256  # bytes of a value in a key; a longer one goes by its digest
 
 
@@ -127,6 +130,8 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         lifeboat=row.get("lifeboat") == "1",
         changes=_changes(row),
         added_again=row.get("added_again", ""),
+        worker=_worker(row),
+        others=_others(row),
     )
 
 
@@ -160,12 +165,13 @@ def settled_fields(settlement: Settlement) -> dict[str, str | int]:
         "variant": settlement.variant,
         "revision": settlement.revision or "",
         "lifeboat": "1" if settlement.lifeboat else "",
+        "worker": "" if settlement.worker == 1 else settlement.worker,
     }
     return {
         "outcome": str(settlement.outcome),
         "attempts": settlement.attempts,
         "steps": _to_json(settlement.steps),
-        "try_reasons": _to_json([one.reason.to_data() if one.reason else None for one in settlement.tries]),
+        "try_reasons": _to_json(_tries_data(settlement.tries)),
         "values": _to_json(settlement.values),
         "left_out": _to_json([_left_out_data(one) for one in settlement.left_out]),
         **{name: value for name, value in optional.items() if value != ""},
@@ -190,7 +196,26 @@ def settlement_of(fields: Mapping[str, str]) -> Settlement:
         left_out=_left_out(fields, steps),
         cause=fields.get("cause", ""),
         lifeboat=fields.get("lifeboat") == "1",
+        worker=_worker(fields),
     )
+
+
+def course_field(number: int) -> str:
+    """The field with what the worker of this number recorded, until it settles the event. claim.lua writes it too."""
+    return f"course_{number}"
+
+
+def course_fields(record: WorkerRecord | None) -> dict[str, str | int]:
+    """What a worker has recorded so far, as the row keeps it should another one take over."""
+    if record is None or record.number > WORKERS_KEPT:
+        return {}
+    data = {
+        "steps": dict(record.steps),
+        "tries": _tries_data(record.tries),
+        "begun": record.begun,
+        "given_back": record.given_back,
+    }
+    return {course_field(record.number): _to_json({name: value for name, value in data.items() if value})}
 
 
 def progress_fields(progress: FollowUpProgress) -> dict[str, str]:
@@ -306,6 +331,37 @@ def _tries(row: Mapping[str, str]) -> tuple[Attempt, ...]:
         return tuple(Attempt(Reason.from_data(one)) for one in json.loads(row["try_reasons"]))
     stored = json.loads(row.get("tries") or "[]")  # of an earlier release
     return tuple(Attempt() if code == 0 else Attempt(earlier.reason(words, code)) for code, words in stored)
+
+
+def _tries_data(tries: Iterable[Attempt]) -> list[dict[str, Any] | None]:
+    return [one.reason.to_data() if one.reason else None for one in tries]
+
+
+def _worker(row: Mapping[str, str]) -> int:
+    return int(row.get("worker") or 1)
+
+
+def _others(row: Mapping[str, str]) -> tuple[WorkerRecord, ...]:
+    """What the workers recorded beside the one that settled the event, or holds it; what cannot be read is left out."""
+    claims = int(row.get("claims") or 0)
+    own = _worker(row) if row.get("outcome") else claims
+    found = []
+    for number in range(1, min(claims, WORKERS_KEPT) + 1):
+        text = row.get(course_field(number))
+        if number == own or text is None:
+            continue
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # of a later release
+            known = json.loads(text)
+            found.append(
+                WorkerRecord(
+                    number,
+                    steps={name: int(at) for name, at in known["steps"].items()},
+                    tries=tuple(Attempt(Reason.from_data(one)) for one in known.get("tries", ())),
+                    begun=int(known.get("begun", 0)),
+                    given_back=bool(known.get("given_back")),
+                )
+            )
+    return tuple(found)
 
 
 def _left_out(row: Mapping[str, str], steps: Mapping[str, int]) -> tuple[LeftOut, ...]:

@@ -9,7 +9,7 @@
 --       or '', prefix of rows, prefix of the outcomes' indexes, prefix of the templates' indexes, prefix of the app's
 --       tallies, their life (s), most fields in one, most bytes of a value, seconds that local time is ahead of UTC,
 --       bucket of the latency or '', a row's life (s), finer bucket of the latency or '', '1' if the app
---       forwards events or ''
+--       forwards events or '', field with what this worker had recorded so far
 -- → 1 written, 0 there was an outcome already, or no row
 local call = redis.call
 local id, said = ARGV[1], {}
@@ -30,7 +30,7 @@ if before and (before == 'sent' or outcome ~= 'sent') then
   return 0
 end
 local follow_up, missed, greeting, rows, of_outcome, of_template, tallies, tally_life, tally_most, value_most, ahead,
-  bucket, life, pace, forwards = unpack(ARGV, counters_end + 1, counters_end + 15)
+  bucket, life, pace, forwards, course = unpack(ARGV, counters_end + 1, counters_end + 16)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -73,15 +73,18 @@ local function tally(amount, outcome, template, rule, variant, cause, latency, f
 end
 
 if before then
-  local was = call('HMGET', KEYS[1], 'rule', 'variant', 'errcode', 'cause')
+  local was = call('HMGET', KEYS[1], 'rule', 'variant', 'errcode', 'cause', 'worker', 'steps', 'try_reasons')
   if rehearsal ~= '1' then tally(-1, before, old_template, was[1], was[2], was[3] or was[4], '', '') end
   call('ZREM', of_template .. (old_template or ''), id)
   call('ZREM', KEYS[6], id)
-  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'template', 'rule', 'variant', 'greeted_later', 'lifeboat')
+  if was[6] and was[5] ~= '0' then -- what the worker recorded whose outcome is replaced
+    call('HSET', KEYS[1], 'course_' .. (was[5] or '1'), '{"steps":' .. was[6] .. ',"tries":' .. (was[7] or '[]') .. '}')
+  end
+  call('HDEL', KEYS[1], 'reason', 'errcode', 'cause', 'template', 'rule', 'variant', 'greeted_later', 'lifeboat', 'worker')
 end
 call('ZREM', of_outcome .. (before or ''), id)
 call('HSET', KEYS[1], unpack(ARGV, 3, pairs_end))
-call('HDEL', KEYS[1], 'welcome_code') -- a one-use secret: gone with its use
+call('HDEL', KEYS[1], 'welcome_code', course) -- a one-use secret: gone with its use; `steps` has all of the course
 call('ZREM', KEYS[2], id)
 call('ZADD', KEYS[8], received_at, id)
 call('ZADD', KEYS[9], received_at, id)

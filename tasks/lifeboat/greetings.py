@@ -12,7 +12,7 @@ from tasks.counters import count
 from tasks.events import ContactAdded
 from tasks.greeting.greeter import Greeter
 from tasks.ledger.claims import Claim, Kept, SettledEvent
-from tasks.ledger.delivery import GREETED
+from tasks.ledger.delivery import GREETED, WorkerRecord
 from tasks.ledger.recorded import Recorded
 from tasks.lifeboat import entries
 from tasks.lifeboat.journal import Journal, JournalError
@@ -147,18 +147,18 @@ class Greetings:
 
     # --- what the greeter records; there are no leases ---
 
-    def begin_try(self, claim: Claim, number: int, timeout: float) -> Kept:
+    def begin_try(self, claim: Claim, number: int, timeout: float, so_far: WorkerRecord | None = None) -> Kept:
         record = entries.try_begun(claim.id, number)
         return Kept.YES if self._note(claim, record, lambda known: replace(known, attempts=number)) else Kept.NO
 
-    def extend_lease(self, claim: Claim, timeout: float) -> bool:
+    def extend_lease(self, claim: Claim, timeout: float, so_far: WorkerRecord | None = None) -> bool:
         return True
 
-    def answered(self, claim: Claim, answers: int, wait: float) -> bool:
+    def answered(self, claim: Claim, answers: int, wait: float, so_far: WorkerRecord | None = None) -> bool:
         record = entries.tries_answered(claim.id, answers)
         return self._note(claim, record, lambda known: replace(known, answers=answers))
 
-    def give_back(self, claim: Claim, tries: int, answers: int) -> bool:
+    def give_back(self, claim: Claim, tries: int, answers: int, so_far: WorkerRecord | None = None) -> bool:
         return False  # there is nowhere to wait for the end of a limit but its thread
 
     def settle(self, settled: SettledEvent) -> bool:
@@ -169,7 +169,7 @@ class Greetings:
         own = {} if event.rehearsal else {count("lifeboat_total", app=event.app, outcome=settlement.outcome): 1}
         recorded = replace(
             one.recorded,
-            settlement=replace(settlement, lifeboat=True),
+            settlement=replace(settlement, lifeboat=True, worker=0),
             counts={**settled.counts, **own},
             follow_up=settled.follow_up,
         )

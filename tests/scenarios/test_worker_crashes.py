@@ -1,5 +1,6 @@
 """F1-F5, F9-F12: a welcome worker dies at each point of an event's way, or fails without dying."""
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -119,6 +120,11 @@ def dies_during_a_call(product: Product, wecom: StandIn) -> Record:
     found = assert_all_greeted(wecom, product)
     assert found.recovered == 1
     assert wecom.record(record).sends[-1].at - died_at < RECOVERY
+    with product.client() as client:  # what is known of both workers
+        stored = client.hgetall(keys.event(row_of(product, record)["id"]))
+    assert json.loads(stored["course_1"])["begun"] == 1
+    assert {"try_1", "started"} & json.loads(stored["steps"]).keys() == {"started"}
+    assert (stored["worker"], "course_2" in stored) == ("2", False)
     return record
 
 

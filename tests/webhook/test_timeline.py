@@ -2,9 +2,9 @@
 
 import pytest
 
-from tasks.ledger.delivery import Attempt
+from tasks.ledger.delivery import Attempt, WorkerRecord
 from tests.support.builders import a_delivery, answered
-from webhook.timeline import Bar, bars, took
+from webhook.timeline import Bar, bars, bars_of_all, took
 
 BUSY = Attempt(answered(-1, "system busy"))
 TAKEN = Attempt()
@@ -58,3 +58,44 @@ def test_what_was_not_noted_makes_no_bar(steps: dict[str, int], expected: list[t
 def test_how_long_it_took_is_not_known_where_no_step_was_noted() -> None:
     assert took(a_delivery(steps={})) is None
     assert took(a_delivery(steps={"started": 3, "answer_1": 250})) == 250
+
+
+SECOND = {"started": 4512, "prepared": 4520, "try_2": 4521, "answer_2": 4600}
+
+
+def of_all(*others: WorkerRecord, worker: int = 2) -> list[tuple[int, str, int, int, int]]:
+    found = bars_of_all(a_delivery(steps=SECOND, tries=(TAKEN,), worker=worker, others=others))
+    return [(bar.worker, bar.kind, bar.start, bar.end, bar.number) for bar in found]
+
+
+def test_each_worker_has_its_bars_and_from_where_it_fell_silent_the_next_one_is_awaited() -> None:
+    assert of_all(WorkerRecord(1, {"started": 12}, begun=1)) == [
+        (1, "queue", 0, 12, 0),
+        (1, "taken over in a try", 12, 4512, 1),
+        (2, "preparation", 4512, 4520, 0),
+        (2, "try", 4521, 4600, 2),
+    ]
+
+
+def test_a_worker_that_was_between_two_tries_was_in_none() -> None:
+    steps = {"started": 12, "try_1": 13, "answer_1": 300}
+    found = of_all(WorkerRecord(1, steps, (BUSY,), begun=1))
+    assert (1, "try", 13, 300, 1) in found
+    assert (1, "taken over", 300, 4512, 0) in found
+
+
+def test_who_gave_the_event_back_did_not_stop() -> None:
+    assert (1, "given back", 12, 4512, 0) in of_all(WorkerRecord(1, {"started": 12}, given_back=True))
+
+
+def test_workers_that_had_the_event_at_once_are_each_shown_in_full() -> None:
+    slow = {"started": 4000, "try_1": 4001, "token": 4001, "answer_1": 9000}
+    found = bars_of_all(
+        a_delivery(steps=slow, tries=(TAKEN,), worker=1, others=(WorkerRecord(2, SECOND, (Attempt(answered(41050)),)),))
+    )
+    assert [(bar.worker, bar.kind) for bar in found] == [(1, "queue"), (1, "try"), (2, "preparation"), (2, "try")]
+
+
+def test_where_one_worker_is_known_its_bars_are_all() -> None:
+    one = a_delivery(steps=SECOND, tries=(TAKEN,))
+    assert bars_of_all(one) == bars(one)

@@ -35,7 +35,7 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
     known = lookup.known_members(services.redis, row.app, [row.user_id]).get(row.user_id, ("", ""))
     used = row.names or {}
     book = _book(services, row)
-    bars = timeline.bars(row)
+    bars = timeline.bars_of_all(row)
     took = timeline.took(row)
     no_worker = why_no_worker(services.redis, row, window, services.settings.timezone)
     return {
@@ -48,6 +48,7 @@ def view(services: Services, row: Delivery, now: float) -> dict[str, Any]:
         "answered": errcode_texts.answered,
         "sentence": Message,
         "took": took,
+        "whole": max(1, took or 0, *(bar.end for bar in bars)),
         "window": window,
         "changes": [(one.at, change_texts.describe(one)) for one in row.changes],
         "left": max(0.0, row.received_at + window - now),

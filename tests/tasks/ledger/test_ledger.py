@@ -11,8 +11,9 @@ import pytest
 
 from tasks.ledger import celery_message, samples
 from tasks.ledger.claims import Admission, Batch, Claim, SettledEvent, Settlement
-from tasks.ledger.delivery import OUTCOMES, Attempt, Outcome
+from tasks.ledger.delivery import OUTCOMES, Attempt, Outcome, WorkerRecord
 from tasks.ledger.ledger import CLAIM_LEASE, WAITING_MESSAGES, Acceptance, Ledger
+from tasks.ledger.rows import WORKERS_KEPT
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tasks.storage.connections import Redis
@@ -308,6 +309,89 @@ def test_a_forgotten_event_is_held_by_nobody(redis_client: Redis, ledger: Ledger
     redis_client.delete(keys.event(claim.id))
     assert not ledger.begin_try(claim, 2, timeout=1.0)
     assert redis_client.exists(keys.event(claim.id)) == 0
+
+
+# ------------------------------------------------------------------------------------------------ workers before
+
+
+def taken_over(redis_client: Redis, ledger: Ledger) -> Claim:
+    let_time_pass(redis_client, CLAIM_LEASE)
+    (successor,) = ledger.claim(1)
+    return successor
+
+
+def test_what_a_worker_recorded_that_died_is_kept_beside_the_steps_of_its_successor(
+    redis_client: Redis, ledger: Ledger
+) -> None:
+    first = claimed(ledger)
+    second = taken_over(redis_client, ledger)
+    steps = {"started": 4500, "answer_2": 4600}
+    ledger.settle(SettledEvent(second.event, replace(SENT, worker=2, steps=steps)))
+    row = ledger.delivery(first.id)
+    assert row is not None
+    assert (row.worker, row.steps) == (2, steps)
+    (before,) = row.others
+    assert (before.number, before.begun, before.tries, before.given_back) == (1, 1, (), False)
+    assert list(before.steps) == ["started"]
+    assert 0 <= before.steps["started"] < 1000
+
+
+def test_what_a_worker_has_recorded_is_kept_with_each_answer_and_try(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    busy = Attempt(answered(-1))
+    so_far = WorkerRecord(1, {"started": 3, "try_1": 5, "answer_1": 90}, (busy,), begun=1)
+    assert ledger.answered(claim, 1, 0.4, so_far)
+    assert ledger.begin_try(claim, 2, 3.0, replace(so_far, begun=2))
+    successor = taken_over(redis_client, ledger)
+    row = ledger.delivery(successor.id)
+    assert row is not None
+    assert row.others == (replace(so_far, begun=2),), "in progress: those before the one that has it"
+    assert not ledger.extend_lease(claim, 9.0, WorkerRecord(1)), "it was overtaken, and writes nothing"
+    assert ledger.delivery(successor.id) == row
+
+
+def test_the_record_of_the_worker_that_settles_is_in_the_steps_alone(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    assert "course_1" in redis_client.hgetall(keys.event(claim.id))
+    ledger.settle(SettledEvent(claim.event, replace(SENT, worker=1, steps={"started": 3})))
+    stored = redis_client.hgetall(keys.event(claim.id))
+    assert not [name for name in stored if name.startswith(("course", "worker"))]
+
+
+def test_the_steps_of_an_outcome_that_is_replaced_are_kept(redis_client: Redis, ledger: Ledger) -> None:
+    slow = claimed(ledger)
+    quick = taken_over(redis_client, ledger)
+    used = Attempt(answered(41050))
+    lost = Settlement(Outcome.UNCONFIRMED, steps={"started": 4500, "answer_2": 4600}, tries=(used,), worker=2)
+    assert ledger.settle(SettledEvent(quick.event, lost))
+    assert ledger.settle(SettledEvent(slow.event, replace(SENT, steps={"started": 3, "answer_1": 9000})))
+    row = ledger.delivery(slow.id)
+    assert row is not None
+    assert (row.worker, row.steps["answer_1"]) == (1, 9000)
+    assert row.others == (WorkerRecord(2, {"started": 4500, "answer_2": 4600}, (used,)),)
+
+
+def test_of_many_workers_the_first_are_kept(redis_client: Redis, ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    for _ in range(WORKERS_KEPT + 3):
+        claim = taken_over(redis_client, ledger)
+        ledger.answered(claim, 1, 0, WorkerRecord(claim.fencing_token, {"started": 1}))
+    ledger.settle(SettledEvent(claim.event, replace(SENT, worker=claim.fencing_token)))
+    row = ledger.delivery(claim.id)
+    assert row is not None
+    assert [one.number for one in row.others] == list(range(1, WORKERS_KEPT + 1))
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", "null", '{"steps": []}', '{"steps": {"started": "soon"}}'])
+def test_what_a_later_release_kept_of_a_worker_and_cannot_be_read_is_left_out(
+    redis_client: Redis, ledger: Ledger, text: str
+) -> None:
+    claimed(ledger)
+    successor = taken_over(redis_client, ledger)
+    redis_client.hset(keys.event(successor.id), "course_1", text)
+    row = ledger.delivery(successor.id)
+    assert row is not None
+    assert row.others == ()
 
 
 # ------------------------------------------------------------------------------------------------ settle

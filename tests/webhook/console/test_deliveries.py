@@ -321,6 +321,24 @@ def test_a_delivery_says_what_happened_and_which_step_took_how_long(
         assert words in said
 
 
+def test_each_worker_that_had_the_event_is_in_the_timeline(
+    browse: Browser, services: Services, published: None
+) -> None:
+    steps = {"started": 4512, "prepared": 4520, "try_2": 4521, "answer_2": 4600}
+    event = added(services, steps_=steps, attempts_=2, tries_=[Attempt()])
+    course = '{"steps":{"started":12},"begun":1}'
+    services.redis.hset(keys.event(event.id), mapping={"claims": 2, "worker": 2, "course_1": course})
+    said = text_of(browse.get(f"/e/{event.id}"))
+    for words in (
+        "Worker 1 In the queue 12 ms Stopped midway, at try 1, until another one took over slowest 4500 ms",
+        "Worker 2 Choosing, names, message 8 ms Try 2 79 ms accepted by WeCom",
+    ):
+        assert words in said
+    services.redis.hdel(keys.event(event.id), "outcome", "steps")
+    said = text_of(browse.get(f"/e/{event.id}"))
+    assert "Worker 1 In the queue 12 ms The other steps appear once it has ended" in said
+
+
 def test_the_message_is_the_one_that_was_sent_whatever_is_live_now(browse: Browser, services: Services) -> None:
     services.books.save("default", ATTACHED)
     event = added(
