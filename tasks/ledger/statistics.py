@@ -158,7 +158,8 @@ def _read(
         for day, dimension in asked:
             pipe.hgetall(key(app, day, dimension))
         for (day, dimension), reply in zip(asked, pipe.execute(), strict=True):
-            yield day, dimension, zip(reply[::2], reply[1::2], strict=True)
+            both = iter(reply)  # a field, its value, the next field, …
+            yield day, dimension, zip(both, both, strict=True)
 
 
 def _parsed(dimension: str, counts: Mapping[str, int | str], dimensions: Collection[str]) -> Tallies:

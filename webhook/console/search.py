@@ -19,6 +19,9 @@ LONGEST = 100  # characters of a search that count
 
 _PIECES = re.compile("[a-z0-9]+|[〇㐀-鿿]")  # a Latin word counts as a syllable: VIP张伟 is found by vipzw
 _SPELLING = re.compile("[a-z0-9〇㐀-鿿]*[a-z0-9][a-z0-9〇㐀-鿿]*")  # 张w too, as it stands while it is typed
+_COMMON = re.compile(
+    r"[\x00-\x7f、-〩一-鿿]*"
+)  # of which case alone is to be folded: most texts, at a quarter of the cost
 _APOSTROPHES = str.maketrans("", "", "'’")  # xi'an
 
 
@@ -78,6 +81,8 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKD", text)
+    if _COMMON.fullmatch(text):
+        return text.lower()
     return unicodedata.normalize("NFC", "".join(one for one in text if not unicodedata.combining(one))).casefold()
 
 

@@ -1,5 +1,7 @@
 """What a search finds: by parts of words, regardless of case and width, and by pinyin."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,3 +141,10 @@ def test_any_text_can_be_searched_for_anything(search: str, text: str) -> None:
 
 def test_the_table_has_what_pypinyin_has() -> None:
     assert pinyin_table.FILE.read_text(encoding="utf-8") == pinyin_table.table()
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from("张，。！〪〰０Ａa1é﨎龥"), st.characters(exclude_categories=["Cs"]))))
+def test_a_common_text_is_folded_like_any_other(text: str) -> None:
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join(one for one in decomposed if not unicodedata.combining(one))
+    assert folded(text) == unicodedata.normalize("NFC", bare).casefold()
