@@ -144,7 +144,8 @@ def _signed_in(client: WeComClient, app: App, begun: Begun) -> str:
     if member is None or person is None:
         log.warning("a sign-in with WeCom was refused: %s has no role, or is out of the app's range", userid)
         return _refused(
-            _("%(who)s has no role here. An admin gives roles on the page People", who=userid), begun.target
+            _("%(who)s has no role here. An admin gives roles on the page People", who=_named(member, userid)),
+            begun.target,
         )
     if g.person is not None:
         sessions.end(services)  # somebody else's in this browser
@@ -153,6 +154,11 @@ def _signed_in(client: WeComClient, app: App, begun: Begun) -> str:
     identity = sessions.begin(person.label, mark, kept)
     current.session_begun(replace(person, session=identity))
     return begun.target
+
+
+def _named(member: members.Member | None, userid: str) -> str:
+    """As an admin finds the member on the page People: by name, and by account."""
+    return userid if member is None or member.name in ("", userid) else f"{member.name} ({userid})"
 
 
 def _refused(why: str, target: str = "") -> str:

@@ -152,7 +152,7 @@ def test_wecom_is_told_where_to_come_back_to_as_the_browser_knows_it(services: S
 @pytest.mark.parametrize(
     ("who", "said"),
     [
-        ("wangwu", "wangwu has no role here"),
+        ("wangwu", "王五 (wangwu) has no role here"),
         (OUTSIDER, "Only members of the company"),
         ("wm1", "Only members of the company"),  # a customer
         (LINKED, "Only members of the company"),  # a zhangsan, but of a linked corp
