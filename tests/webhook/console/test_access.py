@@ -144,7 +144,7 @@ def test_a_form_that_is_not_for_ones_role_says_who_may(wecom: StandIn, services:
     assert "This needs the role" not in text_of(as_(wecom, services, Role.PUBLISHER).get(revision))
     answer = as_(wecom, services, Role.VIEWER).post("/welcomes/edit?name=default", {"text": "写了很久"})
     assert answer.status_code == 403
-    assert "This needs the role editor, and yours is viewer" in text_of(answer)
+    assert "This needs the role editor; yours is viewer" in text_of(answer)
     assert "写了很久" in answer.text
 
 
