@@ -266,7 +266,8 @@ def _book(services: Services, app: AppServices) -> Finding:
 
 def _schedule(services: Services) -> Finding:
     refresh = "tasks.upkeep.refresh_tokens"
-    (job,) = jobs.read(services.redis, {refresh: jobs.SCHEDULE[refresh]})
+    every = jobs.SCHEDULE[refresh]
+    job = next(iter(jobs.read(services.redis, {refresh: every})), jobs.Job(refresh, every))
     if job.fine_at is None or time.time() - job.fine_at > 3 * job.every:
         cure = Message.of("start `role upkeep` and `role beat`, or `up`")
         return Finding(SCHEDULED, None, Message.of("nothing has run for minutes"), cure)

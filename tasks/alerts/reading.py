@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from tasks.alerts import callbacks
 from tasks.alerts.conditions import QUIET, AppReading, Past, Reading, quiet_since
@@ -12,6 +13,7 @@ from tasks.monitoring import jobs
 from tasks.services import Services
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
+from tasks.storage.unreadable import readable
 
 AGAIN = 1800.0  # seconds: another hour may have passed in silence whenever so many more of Unix time have
 AT_ONCE = 50  # apps whose usual numbers are looked up in one reading
@@ -30,8 +32,12 @@ def read(services: Services) -> Reading:
         pipe.hmget(keys.COUNTERS, list(missed.values()))
         pipe.hgetall(keys.LAST_CALLBACK)
         found, called = pipe.execute()
-    counts = dict(zip(missed, (int(one or 0) for one in found), strict=True))
-    called_at = {name: int(at) / 1000 for name, at in replies.fields(called).items()}
+    numbers = (readable("a count of missed customers", partial(int, one or 0)) or 0 for one in found)
+    counts = dict(zip(missed, numbers, strict=True))
+    called_ms = {
+        name: readable(f"the last callback of {name}", partial(int, at)) for name, at in replies.fields(called).items()
+    }
+    called_at = {name: at / 1000 for name, at in called_ms.items() if at is not None}
     apps = {}
     for name, client in services.clients.items():
         refusal, media, calls = client.tokens.refusal(), queues.media.get(name), queues.calls.get(name)

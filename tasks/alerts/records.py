@@ -23,7 +23,11 @@ def name_of(finding: Finding) -> str:
 
 
 def episode_of(text: str | None) -> Episode | None:
-    return None if text is None else _read(Episode, text)
+    episode = None if text is None else _read(Episode, text)
+    moments = () if episode is None else (episode.told_at, episode.clear_since, episode.over_at, episode.failed_at)
+    if episode is None or not all(_number(one) for one in (episode.since, *filter(_given, moments))):
+        return None
+    return episode
 
 
 def text_of(value: Episode | Counts | None) -> str | None:
@@ -47,7 +51,7 @@ def past_of(records: Mapping[str, str]) -> Past | None:
     for name, text in records.items():
         kind, bar, app = name.partition("|")
         counts = _read(Counts, text) if kind == PAST and bar else None
-        if counts is not None:
+        if counts is not None and _counted(counts):
             apps[app] = counts
     return Past(watched_from, at, apps)
 
@@ -67,6 +71,22 @@ def _read(kind: type[T], text: str) -> T | None:
         return kind(**{field.name: known[field.name] for field in fields(kind) if field.name in known})
     except TypeError:  # a field without a default is not there
         return None
+
+
+def _given(value: object) -> bool:
+    return value is not None
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _counted(counts: Counts) -> bool:
+    """Whether its values are what they should be, or those of a release that has changed them."""
+    for missed in (counts.missed, counts.missed_before):
+        if not isinstance(missed, dict) or not all(_number(one) for one in missed.values()):
+            return False
+    return counts.missed_at is None or _number(counts.missed_at)
 
 
 def _json(text: str) -> dict[str, Any]:

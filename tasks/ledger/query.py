@@ -6,6 +6,7 @@ A cursor names a place between two rows, "ms of receipt-id", see tasks.storage.p
 import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from tasks.ledger.delivery import Delivery
@@ -13,6 +14,7 @@ from tasks.ledger.rows import erase, from_row, index
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.places import BATCH, Place, cursor_of, place_of, walk
+from tasks.storage.unreadable import readable
 
 LOOKED = 1000  # rows looked at for one page, at the most
 
@@ -93,11 +95,13 @@ def page(client: Redis, sets: Sequence[str], wanted: Wanted, before: str | None,
 
 
 def read(client: Redis, identities: Sequence[str]) -> list[Delivery]:
-    """The events of these ids that are here, in this order."""
+    """The events of these ids that are here, in this order; without those that cannot be read."""
     with client.pipeline(transaction=False) as pipe:
         for identity in identities:
             pipe.hgetall(keys.event(identity))
-        return [from_row(identity, row) for identity, row in zip(identities, pipe.execute(), strict=True) if row]
+        rows = zip(identities, pipe.execute(), strict=True)
+    found = [readable(f"the row of {identity}", partial(from_row, identity, row)) for identity, row in rows if row]
+    return [one for one in found if one is not None]
 
 
 def listed(

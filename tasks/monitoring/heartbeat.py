@@ -11,11 +11,13 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tasks.liveness import SILENT
 from tasks.storage import keys
 from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis, repeatable
+from tasks.storage.unreadable import readable
 
 INTERVAL = 2.0  # seconds between two heartbeats
 GONE = 600.0  # seconds without one after which its entry is removed
@@ -134,22 +136,26 @@ def _read(client: Redis) -> list[tuple[str, Process]]:
     now = seconds(answered_at)
     found = []
     for field, text in sorted(stored.items()):
-        role, host, pid = field.split("|")
-        at, _, about = text.partition("|")
-        known = json.loads(about)
-        silence = max(0.0, now - int(at) / 1000)
-        skew, clock = known.get("skew"), known.get("clock")  # an earlier release says neither
-        process = Process(
-            role,
-            host,
-            int(pid),
-            known["since"],
-            silence,
-            known["busy"],
-            tuple(known["doing"]),
-            known.get("limit"),
-            skew,
-            redis_skew=None if skew is None or clock is None else skew - clock + int(at) / 1000,
-        )
-        found.append((field, process))
+        process = readable(f"the heartbeat of {field}", partial(_process, field, text, now))
+        if process is not None:
+            found.append((field, process))
     return found
+
+
+def _process(field: str, text: str, now: float) -> Process:
+    role, host, pid = field.split("|")
+    at, _, about = text.partition("|")
+    known = json.loads(about)
+    skew, clock = known.get("skew"), known.get("clock")  # an earlier release says neither
+    return Process(
+        role,
+        host,
+        int(pid),
+        float(known["since"]),
+        max(0.0, now - int(at) / 1000),
+        int(known["busy"]),
+        tuple(known["doing"]),
+        known.get("limit"),
+        skew,
+        redis_skew=None if skew is None or clock is None else skew - clock + int(at) / 1000,
+    )

@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from redis.typing import EncodableT, FieldT
 
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 SCHEDULE = {  # task → seconds between two runs
     "tasks.upkeep.refresh_tokens": 60.0,
@@ -65,12 +67,16 @@ def recorded(client: Redis, name: str) -> Iterator[None]:
 
 
 def read(client: Redis, schedule: Mapping[str, float]) -> list[Job]:
-    """The last run of each job of a schedule (name → seconds between two runs). One pipelined read."""
+    """The last run of each job of a schedule (name → seconds between two runs), where it is readable. One exchange."""
     with client.pipeline(transaction=False) as pipe:
         for name in schedule:
             pipe.hgetall(keys.job(name))
         rows = pipe.execute()
-    return [_job(name, every, row) for (name, every), row in zip(schedule.items(), rows, strict=True)]
+    found = [
+        readable(f"the record of job {name}", partial(_job, name, every, row))
+        for (name, every), row in zip(schedule.items(), rows, strict=True)
+    ]
+    return [job for job in found if job is not None]
 
 
 def _job(name: str, every: float, row: Mapping[str, str]) -> Job:

@@ -11,6 +11,7 @@ from tasks.rate_limits.limiter import SharedCalls, Status
 from tasks.storage import keys
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.wecom import WeComClient
 
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canary messages
@@ -73,13 +74,13 @@ class Queues:
         oldest = None
         if waiting and first:
             received = self._redis.hget(keys.event(first[0]), "received_at")
-            oldest = (now - int(received)) / 1000 if received else None
+            oldest = readable(f"the row of {first[0]}", lambda: (now - int(received)) / 1000) if received else None
         in_memory = memory(self._redis)
         return Reading(
             waiting=waiting,
             in_flight=unfinished - waiting,
             oldest=oldest if waiting else 0.0,
-            silence=(now - int(consumed)) / 1000 if consumed else None,
+            silence=readable("when a message was taken", lambda: (now - int(consumed)) / 1000) if consumed else None,
             upkeep=upkeep,
             memory=in_memory.get("used_memory"),
             memory_limit=in_memory.get("maxmemory") or None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tasks.ledger.pauses import QUEUES, QueuePauses
 from tasks.media_renewal import PER_DAY, PER_MONTH, quota_keys
@@ -11,6 +12,7 @@ from tasks.monitoring import jobs as scheduled
 from tasks.storage import keys
 from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 ROLES = ("web", "welcome", "upkeep", "beat")
 
@@ -64,7 +66,7 @@ def read(client: Redis, corps: Mapping[str, str]) -> Snapshot:
     rows = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)  # four answers for each app
     paused = QueuePauses(client).paused()
     return Snapshot(
-        apps={app: _app(*row, called.get(app)) for app, row in zip(corps, rows, strict=True)},
+        apps={app: _app(app, *row, called.get(app)) for app, row in zip(corps, rows, strict=True)},
         paused={queue: queue in paused for queue in QUEUES},
         follow_ups=follow_ups,
         follow_ups_oldest=max(0.0, seconds(time) - first[0][1] / 1000) if first else 0.0,
@@ -74,13 +76,19 @@ def read(client: Redis, corps: Mapping[str, str]) -> Snapshot:
 
 
 def _app(
-    missed: int, first: list[tuple[str, float]], good: str | None, uploaded: list[str | None], called: str | None
+    name: str,
+    missed: int,
+    first: list[tuple[str, float]],
+    good: str | None,
+    uploaded: list[str | None],
+    called: str | None,
 ) -> AppSnapshot:
-    day, month = (int(one or 0) for one in uploaded)
+    day, month = (readable(f"the images uploaded for {name}", partial(int, one or 0)) or 0 for one in uploaded)
+    called_ms = readable(f"the last callback of {name}", partial(int, called)) if called else None
     return AppSnapshot(
         missed=missed,
         oldest_missed=first[0][1] / 1000 if first else None,
-        last_callback=int(called) / 1000 if called else None,
-        compared=last_good(good),
+        last_callback=None if called_ms is None else called_ms / 1000,
+        compared=readable(f"the last comparison of {name}", partial(last_good, good)),
         images={"day": (day, PER_DAY), "month": (month, PER_MONTH)},
     )

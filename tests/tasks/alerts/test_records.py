@@ -37,3 +37,10 @@ def test_what_another_release_wrote_is_read_as_far_as_it_is_known():
     assert records.past_of({"past": "[]"}) is None
     assert records.past_of({"past": '{"watched_from": 1, "at": 2}', "past|sales": "?"}) == Past(1.0, 2.0)
     assert records.episodes_in({"past": "", "past|a": "", "TokenRefused|a": "", "Later|b": ""}) == ["TokenRefused|a"]
+
+
+def test_what_a_later_release_changed_the_meaning_of_is_no_record():
+    for text in ('{"since": "soon"}', '{"since": 1.0, "told_at": {}}', '{"since": null}', "[1]", "7"):
+        assert records.episode_of(text) is None
+    for text in ('{"missed": 7}', '{"missed": {"expired": "many"}}', '{"missed": {}, "missed_at": "soon"}'):
+        assert records.past_of({"past": '{"watched_from": 1, "at": 2}', "past|sales": text}) == Past(1.0, 2.0)

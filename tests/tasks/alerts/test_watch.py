@@ -386,3 +386,22 @@ def test_stop_does_not_wait_and_a_thread_that_runs_ends(make: Make) -> None:
     watch.join(10)
     assert not watch.is_alive()
     assert time.monotonic() - began < 9
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_a_later_release_stored_stops_no_alert(
+    services: Services, make: Make, wecom: StandIn, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    consumed(services, 0)
+    client, lost = services.redis, Settlement(Outcome.EXPIRED)
+    client.hset(keys.job("tasks.upkeep.trim_ledger"), mapping={"at": "soon", "outcome": "fine"})
+    client.hset(keys.LAST_CALLBACK, "default", '{"at": 1}')
+    client.hset(keys.ALERTS, mapping={"GreetingsMissed|default": '{"since": "soon"}', "past|default": '{"missed": 7}'})
+    watch = make()
+    watch.round()
+    settled(services.ledger, lost, {count("outcomes_total", app="default", outcome=lost.outcome): 1})
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            watch.round()
+    assert any("> 应用 default：1 位（超时 1）" in message for message in wecom.alerts(address))
+    assert len([one for one in caplog.messages if "trim_ledger" in one]) <= 1

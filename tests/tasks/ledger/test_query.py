@@ -171,3 +171,9 @@ def test_outcomes_are_counted_for_a_time(redis_client: Redis, ledger: Ledger) ->
     counts = ledger.count("default")
     assert {outcome: count for outcome, count in counts.items() if count} == {"sent": 1, "rehearsed": 1, "": 1}
     assert sum(ledger.count("default", until=0).values()) == 0
+
+
+def test_a_row_of_a_later_release_that_cannot_be_read_hides_no_other(redis_client: Redis, ledger: Ledger) -> None:
+    first, later, last = (settled(ledger) for _ in range(3))
+    redis_client.hset(keys.event(later.id), "left_out", '[{"number": 1, "because": "moon"}]')
+    assert {one.id for one in ledger.page("default").rows} == {first.id, last.id}

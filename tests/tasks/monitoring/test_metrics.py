@@ -319,3 +319,19 @@ def test_a_scrape_goes_through_the_latencies_as_often_for_many_apps_as_for_one()
         return latencies.times
 
     assert passes(50) == passes(1)
+
+
+def test_what_a_later_release_stored_stops_no_metrics(redis_client: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    Heartbeat(redis_client, "welcome").beat()
+    redis_client.hset(
+        keys.PROCESSES,
+        mapping={"web|later|7": "v2:1", "web|later|8|eu": "1|{}", "web|later|9": '1|{"since": 1, "busy": "no"}'},
+    )
+    redis_client.hset(keys.job("tasks.upkeep.watch_media"), mapping={"at": "soon"})
+    redis_client.hset(keys.LAST_CALLBACK, "default", '{"at": 1}')
+    redis_client.hset(keys.comparison("default"), "good", '{"began": 1}')
+    redis_client.set(quota_keys("ww-1")[0], "many")
+    for _ in range(2):
+        samples = exposed(redis_client, APPS)
+    assert value(samples, "missed_open", app="default") == 0
+    assert len([one for one in caplog.messages if "web|later|7" in one]) == 1, "once"
