@@ -14,7 +14,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -41,7 +41,8 @@ _TOUCH = 300  # seconds: how exactly its use is recorded
 class Operator:
     """Who is signed in. `who`: for the audit trail; `label`: for people, with the name.
 
-    `unread`: the error that kept the role from being read; it is then the least one.
+    `unread`: the error that kept the role from being read, or whether the session has ended; the role is then the
+    least.
     """
 
     who: str
@@ -112,18 +113,21 @@ def end(services: Services) -> None:
 def operator(services: Services, password_mark: str | None, acting: bool) -> Operator | None:
     """The session's operator; None without one, or after its end. `acting`: by a person, not by a page that polls.
 
-    Nobody is signed out while Redis is away: pages say that they have no data, and what was typed is kept. A member's
-    role is then the least.
+    Nobody is signed out while Redis is away: pages say that they have no data, and what was typed is kept. The role is
+    then the least: a session that has ended, or a role that was taken, does not come back without an answer.
     """
     now = int(time.time())
     if now - session.get("used", 0) > IDLE or now - session.get("began", 0) > LIFE:
         return None
+    unread = None
     try:
         if services.sign_ins.has_ended(str(session.get("id"))):
             return None
-    except redis.RedisError:
-        pass
+    except redis.RedisError as error:
+        unread = error
     found = _member(services) if "userid" in session else _password(password_mark)
+    if found is not None and unread is not None:
+        found = replace(found, role=Role.VIEWER, unread=unread)
     if found is not None and acting and now - session["used"] > _TOUCH:
         session["used"] = now
         note(services, found)

@@ -5,10 +5,12 @@ import time
 from dataclasses import replace
 
 import pytest
+import redis
 from limits import parse_many
 from werkzeug.test import TestResponse
 
 from tasks.ledger import intake
+from tasks.people.sign_ins import SignIns
 from tasks.services import Services, build_services
 from tests.support.builders import some_settings
 from tests.support.console import COOKIE, NAME, PASSWORD, Browser, text_of
@@ -337,6 +339,22 @@ def test_an_unknown_page_says_so(browse: Browser, path: str) -> None:
     answer = browse.get(path)
     assert answer.status_code == 404
     assert "The address is wrong" in text_of(answer)
+
+
+def test_a_session_that_has_ended_acts_in_no_moment_in_which_redis_does_not_tell_it(
+    browse: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> bool:
+        raise redis.TimeoutError
+
+    assert browse.get("/queue").status_code == 200
+    monkeypatch.setattr(SignIns, "has_ended", silent)
+    assert browse.get("/queue").status_code == 200
+    answer = browse.post("/queue/lanes/welcome/pause", {"note": "half a minute"})
+    assert answer.status_code == 503
+    assert "half a minute" in answer.text
+    assert browse.get("/audit").status_code == 503
+    assert not services.queue_pauses.paused()
 
 
 def test_while_redis_is_away_pages_say_so_and_keep_what_was_typed(tmp_path: object) -> None:
