@@ -17,6 +17,25 @@ Scheme = Literal["light", "dark"]
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
 
+APP_KEYS = ("CORP_ID", "CORP_SECRET", "TOKEN", "ENCODING_AES_KEY", "AGENT_ID")
+
+
+@pytest.fixture
+def apps() -> int:
+    return 1
+
+
+@pytest.fixture
+def variables(at_wecom: dict[str, str], tmp_path: Path, apps: int) -> dict[str, str]:
+    """Of so many apps; the first is the one that the stand-in knows. One has the longest name."""
+    if apps == 1:
+        return at_wecom
+    given = "".join(f'{key.lower().replace("corp_s", "s")} = "{at_wecom[f"WECOM_{key}"]}"\n' for key in APP_KEYS)
+    names = ["default", "w" * 32, *(f"store-{number}" for number in range(2, apps))]
+    (tmp_path / "apps.toml").write_text("".join(f"[apps.{name}]\n{given}" for name in names), "utf-8")
+    return at_wecom | dict.fromkeys((f"WECOM_{key}" for key in APP_KEYS), "") | {"WELCOME_CONFIG": "apps.toml"}
+
+
 def addresses(services: Services) -> list[str]:
     """Every page that a GET brings, with sample arguments."""
     pages = pages_of(create_app(services).extensions["console"], arguments(services))
@@ -25,21 +44,22 @@ def addresses(services: Services) -> list[str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("language", "width", "script", "scheme", "axe"),
+    ("language", "width", "script", "scheme", "axe", "apps"),
     [
-        ("zh_Hans", 1280, True, "light", True),
-        ("en", 1280, True, "dark", False),
-        ("zh_Hans", 390, True, "light", False),
-        ("en", 320, True, "dark", True),
-        ("zh_Hans", 320, False, "dark", False),
-        ("en", 390, False, "light", False),
+        ("zh_Hans", 1280, True, "light", True, 1),
+        ("en", 1280, True, "dark", False, 1),
+        ("zh_Hans", 390, True, "light", False, 1),
+        ("en", 320, True, "dark", True, 3),  # with the switcher of apps
+        ("zh_Hans", 320, False, "dark", False, 1),
+        ("en", 390, False, "light", False, 1),
     ],
 )
 def test_every_page(
-    services: Services, visit: Visit, language: str, width: int, script: bool, scheme: Scheme, axe: bool
+    services: Services, visit: Visit, language: str, width: int, script: bool, scheme: Scheme, axe: bool, apps: int
 ) -> None:
     fill(services)
     page = visit("/", language, width, script)
+    assert page.locator("details.menu.apps").count() == (apps > 1)
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # a colour on its way is no colour
     base = page.url.rstrip("/")
     foreign: list[str] = []
