@@ -1,63 +1,20 @@
 """How many left, held to a count of the histories themselves."""
 
-import random
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from tasks.changes import losses
 from tasks.changes.losses import Cohort, Share
-from tasks.events import LEFT, ContactAdded, ContactChanged
 from tasks.ledger import statistics
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import GREETED, Outcome
 from tasks.services import Services
+from tests.support.leaving import NOW, ZONE, Customer, history, live
 from tests.support.past import Past, write
 
-ZONE = ZoneInfo("Asia/Shanghai")
 TODAY = datetime.now(ZONE).date()
-NOW = datetime.now(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
 DAYS = [TODAY - timedelta(days) for days in range(40)]
-
-
-@dataclass(frozen=True)
-class Customer:
-    number: int
-    at: datetime
-    template: str
-    outcome: Outcome
-    left_after: timedelta | None  # None: a contact still
-
-    @property
-    def event(self) -> ContactAdded:
-        return ContactAdded("default", "ww1", "add", "zhangsan", f"wm{self.number}", int(self.at.timestamp()))
-
-
-def history(seed: int, count: int = 300) -> list[Customer]:
-    """Customers of 28 days, of whom some have left by this midnight."""
-    chance = random.Random(seed)
-    customers = []
-    for number in range(count):
-        at = NOW - timedelta(seconds=chance.randint(1, 28 * 86400))
-        gone = timedelta(seconds=int(chance.expovariate(1 / (6 * 86400))))
-        leaves = chance.random() < 0.4 and at + gone < NOW
-        outcome = chance.choices([Outcome.SENT, Outcome.UNCONFIRMED, Outcome.EXPIRED], [8, 1, 1])[0]
-        customers.append(Customer(number, at, chance.choice("ab"), outcome, gone if leaves else None))
-    return customers
-
-
-def live(services: Services, customers: list[Customer]) -> None:
-    """Let it all happen: the adds with what became of them, then those who leave."""
-    past = [Past(one.event, one.at.timestamp(), Settlement(one.outcome, template=one.template)) for one in customers]
-    write(services, past)
-    changes = services.contact_changes
-    for one in customers:
-        if one.left_after is not None:
-            event, at = one.event, int((one.at + one.left_after).timestamp())
-            changes.record(ContactChanged("default", "ww1", LEFT, event.user_id, event.external_user_id, at))
-    changes.apply_due()
 
 
 @pytest.mark.parametrize("seed", range(3))

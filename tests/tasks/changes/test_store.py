@@ -3,13 +3,12 @@
 import json
 import time
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from tasks.changes import losses
 from tasks.changes.store import PUT_OFF, ContactChanges
-from tasks.events import BY_TRANSFER, EDITED, LEFT, REMOVED, ContactAdded, ContactChanged
+from tasks.events import BY_TRANSFER, EDITED, LEFT, REMOVED, ContactAdded
 from tasks.ledger import statistics
 from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import ContactChange, Outcome
@@ -18,28 +17,13 @@ from tasks.ledger.statistics import Value
 from tasks.state.erasure import forget
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tests.support.leaving import SENT, ZONE, change_of
 from tests.support.ledger import accepted, settled
-
-ZONE = ZoneInfo("Asia/Shanghai")
-SENT = Settlement(Outcome.SENT, template="hello", rule="all", variant="a")
 
 
 @pytest.fixture
 def changes(redis_client: Redis) -> ContactChanges:
     return ContactChanges(redis_client, 30, ZONE)
-
-
-def change_of(event: ContactAdded, change: str = LEFT, *, after: int = 0, **different: object) -> ContactChanged:
-    values = {
-        "app": event.app,
-        "corp_id": event.corp_id,
-        "change": change,
-        "user_id": event.user_id,
-        "external_user_id": event.external_user_id,
-        "created_at": event.created_at + after,
-        "pushed_at": int(time.time()),
-    }
-    return ContactChanged(**values | different)
 
 
 def lost(client: Redis, app: str = "default") -> dict[tuple[str, Value], dict[int, int]]:

@@ -20,10 +20,10 @@ from tasks.services import Services
 from tasks.state.erasure import forget
 from tasks.storage import keys
 from tasks.wecom.http1 import Response
+from tests.support.forwarding import an_installation
 from tests.support.ledger import settled
 from tests.support.receiver import Receiver
 from tests.support.until import until
-from tests.tasks.forwards.conftest import an_installation
 
 SENT = Settlement(Outcome.SENT, template="hello", rule="all", values={"customer": "王芳"})
 

@@ -6,18 +6,13 @@ from pathlib import Path
 import pytest
 
 from tasks.audit import AuditTrail
-from tasks.forwards.store import Forwards
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
-from tasks.reasons import Reason
 from tasks.services import Services
 from tasks.storage import keys
-from tasks.wecom.errors import Failure, NotSent
 from tests.support.cli import failure, run, said
+from tests.support.forwarding import HOST, an_installation, failed, given_up
 from tests.support.ledger import settled
-from tests.tasks.forwards.conftest import an_installation
-
-HOST = "crm.example.com"
 
 
 @pytest.fixture
@@ -28,30 +23,6 @@ def services(redis_url: str, tmp_path: Path) -> Services:
 @pytest.fixture
 def environ(redis_url: str, tmp_path: Path, services: Services) -> dict[str, str]:
     return {"WELCOME_CONFIG": str(tmp_path / "apps.toml"), "REDIS_URL": redis_url}
-
-
-def failed(services: Services) -> str:
-    """The id of an event whose first try failed."""
-    event = settled(services.ledger, Settlement(Outcome.SENT), app="sales")
-    store: Forwards = services.forwards
-    store.route()
-    (target,) = store.status("sales")
-    (entry,) = store.claim("sales", target, 1)
-    store.failed(entry, Reason.from_error(NotSent("x", Failure.CONNECTION_REFUSED)), unwell=True)
-    return event.id
-
-
-def given_up(services: Services) -> str:
-    identity = failed(services)
-    (target,) = services.forwards.status("sales")
-    services.redis.hincrby(keys.forward_entry("sales", target, identity), "at", -86_401_000)
-    services.redis.zadd(
-        keys.forward_due("sales", target),
-        dict.fromkeys(services.redis.zrange(keys.forward_due("sales", target), 0, -1), 0),
-    )
-    (entry,) = services.forwards.claim("sales", target, 1)
-    services.forwards.parked(entry)
-    return identity
 
 
 def test_what_failed_is_listed_with_its_reason(services: Services, environ: dict[str, str]) -> None:

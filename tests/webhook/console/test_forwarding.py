@@ -8,8 +8,7 @@ from tasks.audit import AuditTrail
 from tasks.services import Services
 from tasks.storage import keys
 from tests.support.console import PASSWORD, Browser, text_of
-from tests.tasks.forwards.conftest import an_installation
-from tests.webhook.cli.test_forwards import HOST, failed, given_up
+from tests.support.forwarding import HOST, an_installation, failed, given_up
 
 
 @pytest.fixture

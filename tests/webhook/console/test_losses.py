@@ -6,9 +6,8 @@ import pytest
 
 from tasks.services import Services
 from tests.support.console import Browser, text_of
+from tests.support.leaving import SENT, change_of, history, live
 from tests.support.ledger import settled
-from tests.tasks.changes.test_losses import history, live
-from tests.tasks.changes.test_store import SENT, change_of
 from webhook.console.losses import Left, Row, comparisons, needed
 
 APPROXIMATELY = 1e-9

@@ -13,29 +13,14 @@ from werkzeug.datastructures import MultiDict
 from tasks.books.draft_store import Drafts
 from tasks.services import Services, build_services
 from tasks.templates import render
-from tasks.templates.edits import GROUP, TEMPLATE, Part, SetNamed
+from tasks.templates.edits import GROUP, TEMPLATE, SetNamed
 from tests.support.books import JPG, MP4, PDF, PNG, WEBP
 from tests.support.builders import some_settings
 from tests.support.console import PASSWORD, Browser, text_of
+from tests.support.editor import BOOK, attachment, digest, fields, value
 from tests.support.processes import RedisServer
 from webhook.console.welcomes import editor_values, preview
 
-BOOK = """\
-version: 1
-templates:
-  default: {text: "您好{customer}"}
-  brochure:
-    text: "{customer|朋友}，您好"
-    attachments:
-      - link: {title: 产品手册, url: "https://example.com/book"}
-      - miniprogram: {title: 预约, appid: wx8bd80126147df384, page: pages/index.html, cover: {media_id: m1}}
-    then: {tags: [来源/新客户], remark: "{customer}"}
-rules:
-  - {name: night, when: {hours: "21:00-08:30"}, use: brochure}
-  - use: default
-group_welcome:
-  newcomers: {text: "欢迎 %NICKNAME%", link: {title: 群规, url: "https://example.com/rules"}}
-"""
 NASTY = "<script>alert(1)</script>\u202eevil 👨‍👩‍👧‍👦"
 
 
@@ -47,28 +32,6 @@ def book() -> str:
 @pytest.fixture
 def drafts(services: Services) -> Drafts:
     return services.drafts
-
-
-def value(drafts: Drafts, name: str, kind: str = TEMPLATE) -> Any:
-    return drafts.working("default").content.part(Part(kind, name))
-
-
-def digest(drafts: Drafts, name: str, kind: str = TEMPLATE) -> str:
-    return drafts.working("default").content.digest(Part(kind, name))
-
-
-def fields(drafts: Drafts, opened: str, kind: str = TEMPLATE, /, **different: Any) -> dict[str, Any]:
-    """What the form of a welcome sends, with these fields besides."""
-    data = editor_values.typed(opened, value(drafts, opened, kind) or {})
-    sent: dict[str, Any] = {"was": digest(drafts, opened, kind), "do": "save"}
-    sent |= {key: data[key] for key in ("name", "text", "tags", "remark")}
-    for number, one in enumerate(data["attachments"]):
-        sent |= {f"attachments-{number}-{key}": given for key, given in one.items()}
-    return sent | different
-
-
-def attachment(number: int, kind: str, **given: Any) -> dict[str, Any]:
-    return {f"attachments-{number}-{key}": one for key, one in {"kind": kind, **given}.items()}
 
 
 def a_file(content: bytes, name: str) -> tuple[io.BytesIO, str]:

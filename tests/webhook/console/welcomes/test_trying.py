@@ -10,7 +10,7 @@ from tasks.services import Services
 from tasks.templates.edits import GROUP
 from tests.simulator.client import StandIn
 from tests.support.console import Browser, text_of
-from tests.webhook.console.welcomes.test_editor import BOOK, attachment, fields
+from tests.support.editor import BOOK, attachment, fields
 
 
 @pytest.fixture
