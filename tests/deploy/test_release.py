@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 VERSION = PROJECT["version"]
 TRACKED = files(ROOT)
 RUNTIME = {name for name in TRACKED if name.startswith(("tasks/", "webhook/")) and not name.endswith(".md")}
-READ_AT_RUN_TIME = {".py", ".lua", ".html", ".po", ".css", ".js", ".svg", ".txt", ".typed"}
+READ_AT_RUN_TIME = {".py", ".lua", ".html", ".po", ".css", ".js", ".svg", ".txt", ".typed", ".yaml", ".LICENSE"}
 # Each may be passed on with MIT software that uses it unchanged; MPL and Zope ask for no more than the notice.
 ALLOWED = re.compile(
     r"(MIT|BSD|BSD-[23]-Clause|Apache|Apache-2\.0|ISC|PSF-2\.0|Unlicense|0BSD|Zope Public|MPL-2\.0"
