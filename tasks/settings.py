@@ -42,14 +42,14 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Another system of the corp's, to which events are passed on. `key`: signs them.
+    """Another system of the corp's, to which events are passed on. `secret`: signs them.
 
     names, ids: whether it gets customers' and members' names, and the ids of corp, member and customer. private:
     whether it may be in a private network.
     """
 
     url: str = field(repr=False)  # its query may hold a token
-    key: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
     changes: frozenset[str]  # of FORWARDED
     names: bool = False
     ids: bool = True
@@ -546,12 +546,11 @@ def _forwards(app: str, tables: object, problems: list[str]) -> tuple[Forward, .
         wrong = [name for name, flag in flags.items() if not isinstance(flag, bool)]
         problems.extend(f"{at}.{name} must be true or false" for name in wrong)
         values: dict[str, Any] = {}
-        for key, reader in (("url", read_as.forward_url), ("key", read_as.signing_secret)):
-            name = "secret" if key == "key" else key
+        for key, reader in (("url", read_as.forward_url), ("secret", read_as.signing_secret)):
             try:
-                values[key] = reader(str(table.get(name, "")))
+                values[key] = reader(str(table.get(key, "")))
             except ValueError as error:
-                problems.append(f"{at}.{name} {error}" if table.get(name) else f"{at}.{name} is not set")
+                problems.append(f"{at}.{key} {error}" if table.get(key) else f"{at}.{key} is not set")
         changes = table.get("changes", list(FORWARDED))
         if not isinstance(changes, list) or not changes or not all(one in FORWARDED for one in changes):
             problems.append(f"{at}.changes must be a list of some of {', '.join(FORWARDED)}")

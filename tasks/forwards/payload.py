@@ -19,14 +19,15 @@ from tasks.settings import Target
 IDS = ("corp_id", "user_id", "external_user_id")
 
 
-def of_add(delivery: Delivery, to: Target) -> bytes:
-    """An added contact, with what became of it."""
+def body(event: Delivery | ContactChanged, to: Target) -> bytes:
+    """An added contact with what became of it, or what became of a contact later."""
+    if isinstance(event, ContactChanged):
+        return _body(event, {"detail": event.detail or None}, {}, to)
+    return _of_add(event, to)
+
+
+def _of_add(delivery: Delivery, to: Target) -> bytes:
     data = {
-        "id": delivery.id,
-        "app": delivery.app,
-        "corp_id": delivery.corp_id,
-        "user_id": delivery.user_id,
-        "external_user_id": delivery.external_user_id,
         "state": delivery.state,
         "outcome": None if delivery.outcome is None else str(delivery.outcome),
         "errcode": delivery.errcode,
@@ -36,25 +37,15 @@ def of_add(delivery: Delivery, to: Target) -> bytes:
         "attempts": delivery.attempts,
     }
     names = {**(delivery.names or {}), **({"customer": delivery.customer_name} if delivery.customer_name else {})}
-    return _body(delivery.change, delivery.created_at, data, names, to)
+    return _body(delivery, data, names, to)
 
 
-def of_change(event: ContactChanged, to: Target) -> bytes:
-    """What became of a contact later."""
-    data = {
-        "id": event.id,
-        "app": event.app,
-        "corp_id": event.corp_id,
-        "user_id": event.user_id,
-        "external_user_id": event.external_user_id,
-        "detail": event.detail or None,
-    }
-    return _body(event.change, event.created_at, data, {}, to)
-
-
-def _body(change: str, at: int, data: Mapping[str, Any], names: Mapping[str, str], to: Target) -> bytes:
-    shown = {name: value for name, value in data.items() if to.ids or name not in IDS}
+def _body(event: Delivery | ContactChanged, further: Mapping[str, Any], names: Mapping[str, str], to: Target) -> bytes:
+    who = {name: getattr(event, name) for name in ("id", "app", *(IDS if to.ids else ()))}
+    shown = {**who, **further}
     if to.names and names:
         shown["names"] = dict(names)
-    when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return json.dumps({"type": f"contact.{change}", "timestamp": when, "data": shown}, ensure_ascii=False).encode()
+    when = datetime.fromtimestamp(event.created_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return json.dumps(
+        {"type": f"contact.{event.change}", "timestamp": when, "data": shown}, ensure_ascii=False
+    ).encode()

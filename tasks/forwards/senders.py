@@ -69,10 +69,10 @@ class HTTPSender:
         origin, permits = f"{parts.scheme}://{parts.netloc}", None if allowed else is_public
         self._transport = Transport(origin, connections=connections, permits=permits)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._key = target.key
+        self._secret = target.secret
 
     def send(self, entry: Entry) -> Sent:
-        signed = headers(self._key, entry.id, int(time.time()), entry.body)
+        signed = headers(self._secret, entry.id, int(time.time()), entry.body)
         try:
             response = self._transport.post(self._path, entry.body, by=time.monotonic() + TIMEOUT, headers=signed)
         except (NotSent, Unanswered) as error:

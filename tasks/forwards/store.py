@@ -23,6 +23,7 @@ from importlib import resources
 
 from tasks.events import ContactChanged
 from tasks.forwards import payload
+from tasks.ledger.delivery import Delivery
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.rows import customer_line
 from tasks.reasons import Reason
@@ -110,21 +111,18 @@ class Forwards:
         return int(self._route(keys=names, args=[item, LIFE, line, *bodies]))
 
     def _bodies(self, kind: str, rest: str) -> Iterator[Entry]:
+        event: Delivery | ContactChanged | None
         if kind == "event":
-            delivery = self._ledger.delivery(rest)
-            if delivery is None or delivery.rehearsal:
+            event = self._ledger.delivery(rest)
+            if event is None or event.rehearsal:
                 return
-            for target in self._targets(delivery.app, delivery.change):
-                line = customer_line(delivery.app, delivery.external_user_id)
-                body = payload.of_add(delivery, target)
-                yield Entry(delivery.id, delivery.app, target.id, delivery.change, line, body, 0, 0)
-            return
-        if kind != "change":
+        elif kind == "change":
+            event = ContactChanged(**json.loads(rest))
+        else:
             raise ValueError("no kind of event")
-        event = ContactChanged(**json.loads(rest))
+        line = customer_line(event.app, event.external_user_id)
         for target in self._targets(event.app, event.change):
-            line, body = customer_line(event.app, event.external_user_id), payload.of_change(event, target)
-            yield Entry(event.id, event.app, target.id, event.change, line, body, 0, 0)
+            yield Entry(event.id, event.app, target.id, event.change, line, payload.body(event, target), 0, 0)
 
     def _targets(self, app: str, change: str) -> list[Target]:
         known = self._apps.get(app)

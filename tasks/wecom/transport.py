@@ -102,11 +102,9 @@ class Resolver:
         if not known and looking is not None:
             looking.wait(timeout)
             known = self._known
-        return known if self._permits is None else self._permitted(known)
-
-    def _permitted(self, known: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
-        permits = self._permits or (lambda _: True)
-        permitted = [(family, address) for family, address in known if permits(address[0])]
+        if self._permits is None:
+            return known
+        permitted = [(family, address) for family, address in known if self._permits(address[0])]
         if known and not permitted:
             raise AddressNotAllowed
         return permitted

@@ -462,7 +462,7 @@ def forward(**different: str) -> str:
 def test_what_is_forwarded_is_read(tmp_path):
     (app,) = read(config(tmp_path, forward(changes='["add", "del_follow_user"]', names="true")), tmp_path).apps.values()
     (target,) = app.forwards
-    assert (target.url, target.key) == ("https://crm.example.com/hook?token=hunter", b"ABC" * 8)
+    assert (target.url, target.secret) == ("https://crm.example.com/hook?token=hunter", b"ABC" * 8)
     assert (target.changes, target.names, target.ids) == ({"add", "del_follow_user"}, True, True)
     assert (target.private, target.host) == (False, "crm.example.com")
     assert "hunter" not in repr(app)
