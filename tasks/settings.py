@@ -148,6 +148,11 @@ class Settings:
     remote_control: bool = True  # workers send events to Celery's tools, and answer them
 
     @property
+    def has_stand_in(self) -> bool:
+        """Whether WeCom's part is played on this machine: in a demo or a test."""
+        return urlsplit(self.api_base).hostname in ("127.0.0.1", "localhost", "::1")
+
+    @property
     def forwarding(self) -> frozenset[str]:
         """The apps whose events are passed on to other systems."""
         return frozenset(name for name, app in self.apps.items() if app.forwards)

@@ -8,8 +8,12 @@ import base64
 import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from urllib.parse import urlencode
+
+from flask import Flask
+from werkzeug.routing import Rule
 
 from tasks.audit import Act, Via
 from tasks.books.labels import cleaned
@@ -192,6 +196,18 @@ def fill_queue(services: Services) -> None:
     now = services.ledger.now()
     taken = [f"{now - 10_000 * ago}|{ago % 7}|{ago % 3}|2|{1000 - ago}|{9 + ago // 300}" for ago in range(360, 0, -1)]
     services.redis.lpush(keys.SAMPLES, *taken[:200], *taken[230:])  # half of an hour's samples, and a gap
+
+
+def routes(console: Flask, services: Services, method: str) -> Iterator[tuple[Rule, str]]:
+    """Every route that takes a method, with an address that leads to something."""
+    values = arguments(services)
+    adapter = console.url_map.bind("localhost")
+    for rule in console.url_map.iter_rules():
+        if method in (rule.methods or ()):
+            given: dict[str, object] = {name: values.get(name, "welcome") for name in rule.arguments}
+            if "number" in given:
+                given["number"] = 1
+            yield rule, adapter.build(rule.endpoint, given, method=method)
 
 
 def arguments(services: Services) -> dict[str, str]:

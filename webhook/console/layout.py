@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 import redis
@@ -132,7 +132,7 @@ def frame(app: Flask, services: Services) -> None:
     app.extensions["layout"] = _Layout(
         pulse=Pulse(services),
         first_app=next(iter(settings.apps)),
-        demo=urlsplit(settings.api_base).hostname in ("127.0.0.1", "localhost", "::1"),
+        demo=settings.has_stand_in,
         release=metadata.version("wecom-welcome"),
         versions=_versions(Path(str(app.static_folder))),
     )

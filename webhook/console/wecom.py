@@ -41,7 +41,6 @@ LIFE = 600  # seconds from the beginning of a sign-in to its end
 PATIENCE = 5.0  # seconds for WeCom
 PER_ADDRESS, OF_ALL = "10 per minute", "60 per minute"  # exchanges: each is a call of WeCom's
 _SALT = "sign-in with WeCom"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 blueprint = Blueprint("wecom", __name__)
 
@@ -173,7 +172,7 @@ def _page_of_wecom(settings: Settings, app: App, state: str) -> str:
         if auth.is_wecom_browser(request.user_agent.string)
         else (auth.qr_url, auth.QR_PAGE)
     )
-    if urlsplit(settings.api_base).hostname in _LOOPBACK:
+    if settings.has_stand_in:
         page = settings.api_base + urlsplit(page).path
     return url(app.corp_id, app.agent_id, _back_address(settings), state, page)
 

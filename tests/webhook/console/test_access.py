@@ -51,16 +51,8 @@ def as_(wecom: StandIn, services: Services, role: Role) -> Browser:
 
 def routes(browser: Browser, method: str) -> list[tuple[str, str]]:
     """(endpoint, an address that leads to something) of every route that takes a method."""
-    values = samples.arguments(browser.services)
-    adapter = browser.console.url_map.bind("localhost")
-    found = []
-    for rule in browser.console.url_map.iter_rules():
-        if method in (rule.methods or ()) and rule.endpoint not in OPEN:
-            given: dict[str, object] = {name: values.get(name, "welcome") for name in rule.arguments}
-            if "number" in given:
-                given["number"] = 1
-            found.append((rule.endpoint, adapter.build(rule.endpoint, given, method=method)))
-    return found
+    found = samples.routes(browser.console, browser.services, method)
+    return [(rule.endpoint, address) for rule, address in found if rule.endpoint not in OPEN]
 
 
 def test_every_route_asks_for_a_role_or_is_everybodys(services: Services) -> None:

@@ -56,14 +56,9 @@ def services(services: Services) -> Services:
 
 def addresses(browser: Browser, method: str) -> Iterator[tuple[Rule, str]]:
     """Every route that takes a method, with an address that leads to something."""
-    values = samples.arguments(browser.services)
-    adapter = browser.console.url_map.bind("localhost")
-    for rule in browser.console.url_map.iter_rules():
-        if method in (rule.methods or ()) and rule.endpoint not in ("static", "wecom.start"):  # which leads to WeCom
-            given = {name: values.get(name, "welcome") for name in rule.arguments}
-            if "number" in given:
-                given["number"] = 1
-            yield rule, adapter.build(rule.endpoint, given, method=method)
+    for rule, address in samples.routes(browser.console, browser.services, method):
+        if rule.endpoint not in ("static", "wecom.start"):  # which leads to WeCom
+            yield rule, address
 
 
 def everything(services: Services) -> dict[str, Any]:
