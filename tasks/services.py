@@ -31,6 +31,7 @@ from tasks.missed.reminders import Observer as ReminderObserver
 from tasks.missed.reminders import Reminders
 from tasks.missed.work_list import WorkList
 from tasks.monitoring.queue_status import Queues
+from tasks.people.api_tokens import ApiTokens
 from tasks.people.grants import Grants
 from tasks.people.members import Members
 from tasks.people.sign_ins import SignIns
@@ -142,6 +143,10 @@ class Services:
     @cached_property
     def grants(self) -> Grants:
         return Grants(self.redis)
+
+    @cached_property
+    def api_tokens(self) -> ApiTokens:
+        return ApiTokens(self.redis)
 
     @cached_property
     def members(self) -> Members:

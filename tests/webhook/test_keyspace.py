@@ -24,6 +24,7 @@ from tasks.media_renewal import MediaRenewer, media_status
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.people import roles
+from tasks.people.api_tokens import Scope
 from tasks.people.roles import Grant
 from tasks.reasons import Kind, Reason
 from tasks.settings import Forward
@@ -265,6 +266,7 @@ def console(here: Worker) -> None:
     browse.post("/logout")
     services.grants.give(Grant(here.app.corp_id, roles.Kind.MEMBER, "zhangsan", roles.Role.VIEWER))
     here.wecom.people(members={"zhangsan": {"name": "张三"}})
+    services.api_tokens.verify(services.api_tokens.create("BI", [Scope.NUMBERS_READ])[1])
     browse.sign_in_with_wecom(here.wecom, "zhangsan")
     services.redis.delete(keys.person(here.app.corp_id, "zhangsan"))
     browse.get("/")  # WeCom is asked again
