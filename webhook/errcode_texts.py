@@ -31,7 +31,10 @@ _BY_CLASS = {
     TokenRefused: NOBODY,
 }
 _BY_CODE = {
-    **dict.fromkeys((40001, 40013, 40056, 41002, 41004, 45033, 48005), SERVER),
+    **dict.fromkeys(
+        (40001, 40013, 40056, 40080, 40082, 40083, 41002, 41004, 41011, 42009, 45031, 45033, 48005), SERVER
+    ),
+    **dict.fromkeys((48003, 710000), SERVER),
     **dict.fromkeys((40029, 40098, 41050, 41054), MEMBER),
     **dict.fromkeys((40003, 40050, 40068, 40071, 46004, 60111, 60123, 81013), AUTHOR),
     **dict.fromkeys((40007, 41051, 41053, 40100, 84061), NOBODY),

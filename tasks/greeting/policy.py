@@ -41,7 +41,7 @@ NO_ATTACHMENT: frozenset[str] = frozenset()
 WITH_MEDIA = frozenset({"image", "miniprogram", "video", "file"})
 EVERY_ATTACHMENT = WITH_MEDIA | {"link"}
 OF_MEDIA = frozenset({40004, 40005, 40006, 40007, 40009, 40011, 40123, 41006, 44001, 45001})
-OF_MINI_PROGRAMS = frozenset({90207, 90208})
+OF_MINI_PROGRAMS = frozenset({90206, 90207, 90208})
 OF_THE_TEXT = frozenset({40033, 41009, 41049, 44004, 45002, 50100})  # and of the code, and of other calls
 
 

@@ -117,10 +117,14 @@ DOWNLOAD: Endpoint[Download, DownloadedFile] = Endpoint(
 )
 
 
-def paginate(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callable[Concatenate[Any, P], Iterator[Any]]:
+def paginate(
+    call: Callable[Concatenate[Any, P], Answer], items: str, by: str = "cursor"
+) -> Callable[Concatenate[Any, P], Iterator[Any]]:
     """The iterator of a paged call: every entry of the list `items` in its answers, from the first page to the last.
 
-    It has the call's parameters; `cursor` is where it starts. Raises NoAnswer if WeCom repeats a cursor.
+    It has the call's parameters; the one named `by` is where it starts, and `next_{by}` of an answer where the next
+    page does. An `offset` has come to the end with an empty page, or at the answer's `total`. Raises NoAnswer if WeCom
+    repeats a page's start.
     """
     one_page: Any = call
     signature, path = inspect.signature(call), path_of(call)
@@ -131,14 +135,14 @@ def paginate(call: Callable[Concatenate[Any, P], Answer], items: str) -> Callabl
         seen = set()
         while True:
             page = one_page(resource, **arguments)
-            yield from page.get(items) or ()
-            cursor = page.get("next_cursor")
-            if not cursor:
+            found, start = page.get(items) or (), page.get(f"next_{by}")
+            yield from found
+            if not start or (by == "offset" and (not found or start == page.get("total"))):
                 return
-            if cursor in seen:
+            if start in seen:
                 raise NoAnswer(path, Failure.REPEATED_CURSOR)
-            seen.add(cursor)
-            arguments["cursor"] = cursor
+            seen.add(start)
+            arguments[by] = start
 
     each.__name__ = f"iter_{one_page.__name__}"
     each.__qualname__ = f"{one_page.__qualname__.rpartition('.')[0]}.{each.__name__}"

@@ -126,10 +126,14 @@ class Customers(Resource):
     ) -> Fields:
         """Statistics of members and their customers, by day. Doc 92132.
 
-        userid: at most 100 members; None if partyid is given. start_time, end_time: Unix seconds, rounded down to 0:00;
-        at most 30 days apart, within the last 180. partyid: at most 100 departments, whose members are added up.
+        userid: at most 100 members, whose numbers are added up; None if partyid is given. start_time, end_time: Unix
+        seconds, rounded down to 0:00, of the first and the last day; at most 30 days apart, within the last 180.
+        partyid: at most 100 departments, whose members are added up.
         → {"behavior_data": [{stat_time, chat_cnt, message_cnt, reply_percentage, avg_reply_time in minutes,
-        negative_feedback_cnt, new_apply_cnt, new_contact_cnt}]}; reply_percentage is absent if there was no chat.
+        negative_feedback_cnt: removed or blocked a member, new_apply_cnt: asked by a member, new_contact_cnt}]};
+        reply_percentage is absent if there was no chat. All are 0 until WeCom has counted the day: some users found it
+        uncounted three hours after its end.
+        Errors: BadRequest 600018 for a period that WeCom does not accept.
         """
         if not isinstance(userid, str):
             entries("userid", userid, 100)

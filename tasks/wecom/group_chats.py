@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .calls import POST, Fields, Resource, paginate
-from .limits import an_object, characters, entries, one_of, within
+from .limits import an_object, characters, days, entries, one_of, within
 
 
 class GroupChats(Resource):
@@ -144,12 +144,15 @@ class GroupChats(Resource):
     ) -> Fields:
         """Statistics of group chats, by owner. Doc 92133.
 
-        day_begin_time, day_end_time: Unix seconds of days within the last 180; the end is the first day by default.
-        owner_filter: {"userid_list": at most 100 owners}. order_by: 1 new chats, 2 chats, 3 chats with messages, 4
-        members. order_asc: 1 or 0 (the default). offset, limit: of the page, 0 and 500 by default, limit at most 1000.
+        day_begin_time, day_end_time: Unix seconds, rounded down to 0:00, of the first and the last day: at most 30 days
+        apart, within the last 180, and ended; the first day alone by default. owner_filter: {"userid_list": at most 100
+        owners}. order_by: 1 new chats, 2 chats, 3 new members, 4 members. order_asc: 1 or 0 (the default). offset,
+        limit: of the page, 0 and 500 by default, limit at most 1000.
         → {"total", "next_offset", "items": [{owner, "data": {new_chat_cnt, chat_total, chat_has_msg, new_member_cnt,
         member_total, member_has_msg, msg_total, migrate_trainee_chat_cnt}}]}
+        Errors: BadRequest 600018 for a period that WeCom does not accept, such as one that ends today.
         """
+        days("day_begin_time, day_end_time", day_begin_time, day_end_time, 30)
         entries("owner_filter.userid_list", an_object("owner_filter", owner_filter).get("userid_list"), 100)
         one_of("order_by", order_by, 1, 2, 3, 4)
         one_of("order_asc", order_asc, 0, 1)
@@ -165,15 +168,19 @@ class GroupChats(Resource):
             "limit": limit,
         }
 
+    iter_groupchat_statistic = paginate(groupchat_statistic, "items", by="offset")
+
     @POST("externalcontact/groupchat/statistic_group_by_day")
     def groupchat_statistic_group_by_day(
         self, day_begin_time: int, owner_filter: Mapping[str, Any], day_end_time: int | None = None
     ) -> Fields:
         """Statistics of group chats, by day. Doc 92133.
 
-        day_begin_time, day_end_time, owner_filter: as for groupchat_statistic; at most 30 days.
+        day_begin_time, day_end_time, owner_filter: as for groupchat_statistic.
         → {"items": [{stat_time, "data": {as for groupchat_statistic}}]}
+        Errors: as for groupchat_statistic.
         """
+        days("day_begin_time, day_end_time", day_begin_time, day_end_time, 30)
         entries("owner_filter.userid_list", an_object("owner_filter", owner_filter).get("userid_list"), 100)
         return {"day_begin_time": day_begin_time, "day_end_time": day_end_time, "owner_filter": owner_filter}
 

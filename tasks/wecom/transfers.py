@@ -78,7 +78,8 @@ class Transfers(Resource):
         handover_userid, takeover_userid: from whom, to whom; both activated, with 客户联系. external_userid: at most
         100 customers, each at most twice in 90 days. transfer_success_msg: a message to them, at most 200
         characters.
-        → {"customer": [{external_userid, errcode}]}: one errcode each, where 0 means that it is in progress.
+        → {"customer": [{external_userid, errcode}]}: one errcode each, where 0 means that it is in progress, 40096 no
+        such external_userid, 40128 twice in 90 days already, 40129 in progress before, 40131 not the member's customer.
         """
         entries("external_userid", external_userid, 100, least=1)
         characters("transfer_success_msg", transfer_success_msg, 200)
@@ -96,7 +97,7 @@ class Transfers(Resource):
         handover_userid, takeover_userid: as for transfer_customer. cursor: next_cursor of the previous page; a page has
         at most 1000.
         → {"customer": [{external_userid, status: 1 done | 2 waiting | 3 refused | 4 the new member has too many
-        customers | 5 unknown, takeover_time}], "next_cursor"}
+        customers | 5 unknown, takeover_time: Unix seconds, in the future while it waits, 0 if refused}], "next_cursor"}
         """
         return {"handover_userid": handover_userid, "takeover_userid": takeover_userid, "cursor": cursor}
 
@@ -106,11 +107,11 @@ class Transfers(Resource):
     def resigned_transfer_customer(
         self, handover_userid: str, takeover_userid: str, external_userid: Sequence[str]
     ) -> Fields:
-        """Transfer customers of a member who left within the last year. Doc 94081.
+        """Transfer customers of a member who left within the last year: after 24 hours. Doc 94081.
 
-        handover_userid: the member who left. takeover_userid: the member who takes over. external_userid: at most 100
-        customers.
-        → {"customer": [{external_userid, errcode}]}
+        handover_userid: the member who left. takeover_userid: the member who takes over, activated, with 客户联系.
+        external_userid: at most 100 customers.
+        → {"customer": [{external_userid, errcode}]}: one errcode each, as for transfer_customer.
         Errors: Final 40097 while the member has not left.
         """
         entries("external_userid", external_userid, 100, least=1)
@@ -136,7 +137,8 @@ class Transfers(Resource):
         """Transfer the group chats of an owner who has left. Doc 92127.
 
         chat_id_list: 1 to 100 group chats. new_owner: the member, with 客户联系; at most 300 per day of one owner.
-        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not transferred.
+        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not transferred: 90500 the owner has not
+        left, 90501 no chat with customers, 90503 it is full, 90504 the same owner, 90507 in progress, 90508 done.
         """
         entries("chat_id_list", chat_id_list, 100, least=1)
         return {"chat_id_list": chat_id_list, "new_owner": new_owner}
@@ -146,7 +148,8 @@ class Transfers(Resource):
         """Transfer the group chats of an owner who is still in the corp. Doc 95703.
 
         chat_id_list: 1 to 100 group chats, each at most twice in 90 days. new_owner: the member, with 客户联系.
-        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not transferred.
+        → {"failed_chat_list": [{chat_id, errcode, errmsg}]}: those that were not transferred: 90502 the owner has left,
+        and otherwise as for groupchat_transfer.
         """
         entries("chat_id_list", chat_id_list, 100, least=1)
         return {"chat_id_list": chat_id_list, "new_owner": new_owner}

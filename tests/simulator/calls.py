@@ -15,6 +15,8 @@ from tests.simulator.world import App, Corp, World
 Fields = dict[str, Any]
 T = TypeVar("T")
 NOBODY = App()
+DAY = 86400
+CHINA = 8 * 3600  # ahead of UTC
 
 
 @dataclass(slots=True)
@@ -129,3 +131,18 @@ def span(body: Fields, start: str, end: str, days: int) -> None:
         raise Refused(40058, f"invalid Request Parameter, {start} and {end}")
     if not 0 <= given[1] - given[0] <= days * 86400:
         raise Refused(40058, f"invalid Request Parameter, {start} and {end}")
+
+
+def counted_days(call: Call, body: Fields, start: str, end: str, ended: bool) -> list[int]:
+    """The first second of each day of a period of statistics. `ended`: whether today is refused. Raises Refused."""
+    first, last = (_midnight(value) if isinstance(value := body.get(name), int) else None for name in (start, end))
+    today = _midnight(int(call.now))
+    if first is None or last is None or not 0 <= last - first <= 30 * DAY or first < today - 180 * DAY:
+        raise Refused(600018, "invalid start endtime")
+    if ended and last >= today:
+        raise Refused(600018, "invalid start endtime")
+    return list(range(first, last + 1, DAY))
+
+
+def _midnight(at: int) -> int:
+    return (at + CHINA) // DAY * DAY - CHINA

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulator.calls import Call, Fields, Route, characters, entries, ok, span
+from tests.simulator.calls import DAY, Call, Fields, Route, characters, counted_days, entries, ok
 from tests.simulator.greeting import Refused
 from tests.simulator.records import Record
 from tests.simulator.world import Pair
@@ -146,11 +146,11 @@ def get_user_behavior_data(call: Call) -> Fields:
     parties = entries(body, "partyid", 100)
     if not members and not parties:
         raise Refused(40063, "some parameters are empty, userid and partyid")
-    span(body, "start_time", "end_time", 30)
+    days = counted_days(call, body, "start_time", "end_time", ended=False)
     members += [m for m, fields in call.corp.members.items() if set(parties) & set(fields["department"])]
     rows: list[Any] = []
-    for day in range(body["start_time"] // 86400 * 86400, body["end_time"] + 1, 86400):
-        new = sum(day <= r.planned_at < day + 86400 for member in members for r in contacts(call, member).values())
+    for day in days:
+        new = sum(day <= r.planned_at < day + DAY for member in members for r in contacts(call, member).values())
         rows.append(
             {
                 "stat_time": day,

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulator.calls import Call, Fields, Route, characters, entries, ok, one_of
+from tests.simulator.calls import Call, Fields, Route, characters, counted_days, entries, ok, one_of
 from tests.simulator.greeting import Refused
 
 COUNTS = ("new_chat_cnt", "chat_total", "chat_has_msg", "new_member_cnt", "member_total", "member_has_msg", "msg_total")
@@ -99,6 +99,7 @@ def del_way(call: Call) -> Fields:
 
 def statistic(call: Call) -> Fields:
     body = call.json("day_begin_time", "owner_filter")
+    _days(call, body)
     chats = call.corp.of(Chats).by_id.values()
     wanted = entries(body["owner_filter"], "userid_list", 100)
     owners = sorted({chat["owner"] for chat in chats if not wanted or chat["owner"] in wanted})
@@ -110,8 +111,12 @@ def statistic(call: Call) -> Fields:
 def by_day(call: Call) -> Fields:
     body = call.json("day_begin_time", "owner_filter")
     owners = set(entries(body["owner_filter"], "userid_list", 100))
-    first, last = body["day_begin_time"], body.get("day_end_time", body["day_begin_time"])
-    return ok(items=[{"stat_time": day, "data": _counts(call, owners)} for day in range(first, last + 1, 86400)])
+    return ok(items=[{"stat_time": day, "data": _counts(call, owners)} for day in _days(call, body)])
+
+
+def _days(call: Call, body: Fields) -> list[int]:
+    period = {"day_end_time": body["day_begin_time"], **body}
+    return counted_days(call, period, "day_begin_time", "day_end_time", ended=True)
 
 
 def _counts(call: Call, owners: set[str]) -> Fields:

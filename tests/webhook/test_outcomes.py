@@ -1,8 +1,10 @@
 """Every outcome and errcode in words, in both languages."""
 
+import ast
 import re
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +13,15 @@ from babel.messages.pofile import read_po
 from tasks.ledger.delivery import MISSED, OUTCOMES, Attempt, Delivery, LeftOut, LeftOutBecause
 from tasks.messages import Message, translate
 from tasks.reasons import Kind, Reason
+from tasks.wecom.catalogue import Entry, calls
 from tasks.wecom.errors import CODES, from_answer
 from tests.support.builders import a_delivery, answered
+from tests.support.documents import ROOT
 from webhook.errcode_texts import errcode, who
 from webhook.outcomes import BAD, NAMES, STEPS, TONES, OutcomeText, note, outcome_text
 
 NOW = 1_795_000_000
+REFUSALS = {"Refused", "error"}  # of the stand-in
 WINDOW = 20.0
 PLACEHOLDER = r"%\(\w+\)s"
 SENT_STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
@@ -162,7 +167,7 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
 def chinese() -> dict[str, str]:
     """msgid → Chinese."""
     found = {}
-    for name in ("outcomes.po", "reasons.po"):
+    for name in ("errcodes.po", "outcomes.po", "reasons.po"):
         with resources.files("webhook").joinpath("console/translations/zh_Hans", name).open("rb") as file:
             found |= {str(one.id): str(one.string) for one in read_po(file) if one.id}
     return found
@@ -246,6 +251,37 @@ def test_a_list_has_a_few_words_beside_the_outcome(
     found = note(delivery)
     assert (found and translate(found)) == words
     assert found is None or translate(found, chinese.__getitem__)
+
+
+def test_no_errcode_that_a_call_may_answer_lacks_words() -> None:
+    """Those that the stand-in answers, and those that the calls' docstrings name."""
+    played = {code for path in (ROOT / "tests/simulator").glob("*.py") for code in answered_by(path)}
+    named = {int(code) for entry in calls().values() for code in re.findall(r"(?<![\d.])\d{5,6}\b", about(entry))}
+    assert len(played) > 40
+    assert {41050, 84061, 90500, 600018} <= played & named
+    assert played | named <= CODES.keys()
+
+
+def answered_by(path: Path) -> Iterator[int]:
+    """The errcodes in a source of the stand-in's: of `Refused(…)` and `error(…)`, and of rows with an "errcode"."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in REFUSALS:
+            yield from (number for one in node.args[:1] if (number := literal(one)))
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            yield from (number for key, value in pairs if literal(key) == "errcode" and (number := literal(value)))
+
+
+def literal(node: ast.expr | None) -> Any:
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def about(entry: Entry) -> str:
+    """What a docstring says of answers and errors."""
+    return entry.described()[1]
 
 
 @pytest.mark.parametrize("code", CODES)

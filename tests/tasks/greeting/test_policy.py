@@ -167,7 +167,7 @@ def test_a_hung_connection_leaves_time_for_three_more_tries(hung: int, jitters: 
 # ------------------------------------------------------------------------------------------------ after a try
 
 AGAIN = "again"
-ERRCODES = {  # every code that WeCom's table lists for this call (docs 90313, 90455, 92137) → what follows a first try
+ERRCODES = {  # every code that is known (docs 90313, 90455, 92137) → what follows a first try
     **dict.fromkeys([-1, 45033, 45035, 41096, 45009], AGAIN),
     **dict.fromkeys([40014, 42001, 41001], AGAIN),  # renewed by the client already, and refused once more
     41051: "lost",
@@ -178,6 +178,14 @@ ERRCODES = {  # every code that WeCom's table lists for this call (docs 90313, 9
     **dict.fromkeys([84061, 84074, 90207, 90208, 301002, 701008, 40050, 40056, 40068, 40071, 40097, 40100], "refused"),
     **dict.fromkeys([40029, 45029, 46004, 48009, 50001, 60123, 81017, 93000, 830002], "refused"),
     41063: AGAIN,
+    # of other calls
+    **dict.fromkeys([6000, 40082, 40085, 41078, 41079, 41094, 42009], AGAIN),
+    **dict.fromkeys([40031, 40066, 40070, 40072, 40080, 40083, 40084, 40088, 40099, 40126, 40128, 40129], "refused"),
+    **dict.fromkeys([40130, 40131, 40132, 40143, 40201, 41011, 41035, 41037, 41038, 41039, 41040, 41041], "refused"),
+    **dict.fromkeys([41042, 41043, 41044, 41045, 41046, 41047, 41048, 41056, 41060, 41061, 41062, 41070], "refused"),
+    **dict.fromkeys([41071, 41072, 41074, 41075, 41080, 41081, 41082, 41089, 41091, 41093, 41095, 45031], "refused"),
+    **dict.fromkeys([48003, 48004, 49008, 60003, 82001, 84083, 85002, 86003, 90206, 90500, 90501, 90502], "refused"),
+    **dict.fromkeys([90503, 90504, 90507, 90508, 90511, 600018, 710000], "refused"),
     987654: "refused",  # one that nobody has heard of is not repeated
 }
 

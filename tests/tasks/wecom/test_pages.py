@@ -12,6 +12,7 @@ from tasks.wecom.errors import BadRequest, NoAnswer
 from tests.support.recording import OK, Recorder, Request
 
 PAGED = [entry for entry in calls().values() if "cursor" in inspect.signature(entry.method).parameters]
+BY_OFFSET = [entry for entry in calls().values() if "offset" in inspect.signature(entry.method).parameters]
 SAMPLES: dict[str, Any] = {"userid_list": ["u"], "chat_type": "single", "page_id": 0, "page_size": 10, "end_time": 1}
 
 
@@ -43,7 +44,24 @@ def test_the_iterator_yields_the_entries_of_all_pages(entry: Entry, recorder: Re
     assert f'"{items}"' in entry.doc, "the docstring of the call shows where the entries are"
 
 
-@pytest.mark.parametrize("entry", PAGED, ids=lambda entry: entry.path)
+@pytest.mark.parametrize("entry", BY_OFFSET, ids=lambda entry: entry.path)
+@pytest.mark.parametrize("with_total", [True, False], ids=["with total", "without total"])
+def test_the_iterator_counts_pages_by_their_offset(
+    entry: Entry, with_total: bool, recorder: Recorder, client: WeComClient
+) -> None:
+    def answer(request: Request) -> dict[str, Any]:
+        start = request.json.get("offset", 0)
+        found = list(range(5))[start : start + 2]
+        return {**OK, **({"total": 5} if with_total else {}), "items": found, "next_offset": start + len(found)}
+
+    recorder.answer = answer
+    assert entry.iterator is not None, f"{entry.name} has pages, but no iterator"
+    assert list(entry.bind_iterator(client)(0, {"userid_list": ["u"]})) == list(range(5))
+    asked = [request.json.get("offset") for request in recorder.requests]
+    assert asked == [None, 2, 4] if with_total else [None, 2, 4, 5]
+
+
+@pytest.mark.parametrize("entry", [*PAGED, *BY_OFFSET], ids=lambda entry: entry.path)
 def test_the_iterator_has_the_parameters_of_the_call(entry: Entry) -> None:
     assert entry.iterator is not None
     ours, calls_ = inspect.signature(entry.iterator), inspect.signature(entry.method)

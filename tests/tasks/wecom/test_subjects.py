@@ -240,8 +240,11 @@ def test_group_chats_are_listed_shown_joined_and_transferred(wecom: StandIn, con
     assert errcode_of(contact.groupchat_get_join_way, way) == 40058
 
     owners = {"userid_list": ["zhangsan"]}
-    assert contact.groupchat_statistic(NOW, owners)["items"][0]["data"]["chat_total"] == 3
-    assert len(contact.groupchat_statistic_group_by_day(NOW, owners, NOW + 86400)["items"]) == 2
+    assert contact.groupchat_statistic(NOW - 86400, owners)["items"][0]["data"]["chat_total"] == 3
+    assert len(contact.groupchat_statistic_group_by_day(NOW - 2 * 86400, owners, NOW - 86400)["items"]) == 2
+    for statistic in (contact.groupchat_statistic, contact.groupchat_statistic_group_by_day):
+        assert errcode_of(statistic, NOW + 86400, owners) == 600018  # a day that has not ended
+        assert errcode_of(statistic, NOW - 200 * 86400, owners) == 600018
 
     assert contact.groupchat_onjob_transfer(["wr0", "nowhere"], "lisi")["failed_chat_list"][0]["errcode"] == 90501
     assert contact.groupchat_get("wr0")["group_chat"]["owner"] == "lisi"
@@ -251,6 +254,14 @@ def test_group_chats_are_listed_shown_joined_and_transferred(wecom: StandIn, con
     assert list(contact.iter_get_groupmsg_task(msgid)) == [{"userid": "zhangsan", "status": 0}]
     assert list(contact.iter_get_groupmsg_send_result(msgid, "zhangsan")) == []
     assert contact.opengid_to_chatid("gid")["chat_id"]
+
+
+def test_statistics_of_group_chats_come_in_pages_of_owners(wecom: StandIn, contact: ExternalContact) -> None:
+    owners = [f"owner{number}" for number in range(5)]
+    wecom.people(members={owner: {} for owner in owners})
+    wecom.people(chats={f"wr{owner}": {"owner": owner} for owner in owners})
+    rows = contact.iter_groupchat_statistic(NOW - 86400, {"userid_list": owners}, limit=2)
+    assert [row["owner"] for row in rows] == owners
 
 
 # ------------------------------------------------------------------------------------------------ 获客助手
