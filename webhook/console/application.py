@@ -90,18 +90,16 @@ def create_console(services: Services) -> Flask:
     app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject.blueprint)
-    breaker = app.extensions["breaker"] = CircuitBreaker()
-    app.wsgi_app = _Breaking(app.wsgi_app, breaker)  # type: ignore[method-assign]
+    app.wsgi_app = _Breaking(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
 class _Breaking:
-    """Serves requests that wait for a silent Redis once, all together, and not for each of their reads."""
+    """Serves requests that wait for a silent Redis once, and not for each of their reads."""
 
-    def __init__(self, served: "WSGIApplication", breaker: CircuitBreaker) -> None:
+    def __init__(self, served: "WSGIApplication") -> None:
         self._served = served
-        self._breaker = breaker
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        with self._breaker.around():
+        with CircuitBreaker().around():
             return self._served(environ, start_response)
