@@ -47,6 +47,7 @@ class Kind(StrEnum):
     NO_RULE = "no_rule"
     REHEARSED = "rehearsed"
     UNFINISHED_IN_BACKUP = "unfinished_in_backup"
+    NOT_TRANSFERRED = "not_transferred"  # why: WeCom's FailReason, "" if it gave none
 
     # a follow-up
     BOOK_GONE = "book_gone"

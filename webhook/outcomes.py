@@ -6,6 +6,7 @@ The console's catalogue has the Chinese. No sentence holds a person's name.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from tasks.changes.failed_transfers import LIMIT, REFUSED, failed_for
 from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, LeftOutBecause, Outcome
 from tasks.messages import Message
 from tasks.reasons import Kind
@@ -30,6 +31,7 @@ NAMES: Mapping[str, str] = {  # outcome → its name for people; "open": none ye
     "dead": "Interrupted too often",
     "rehearsed": "Rehearsal",
     "unannounced": "Never announced",  # of the nightly comparison
+    "not_transferred": "Hand-over failed",
 }
 TONES: Mapping[str, str] = {
     "open": PLAIN,
@@ -69,6 +71,15 @@ class OutcomeText:
     more: tuple[Message, ...] = ()
 
 
+_NOT_TRANSFERRED: Mapping[str, str] = {  # WeCom's FailReason → what happened
+    REFUSED: "Not handed over: the customer refused",
+    LIMIT: "Not handed over: the member has as many customers as WeCom allows",
+}
+_AFTER_TRANSFER: Mapping[str, str] = {
+    REFUSED: "The customer stays with the colleague. If that one has left, hand the customer over to another member; "
+    "WeCom allows two hand-overs in 90 days.",
+    LIMIT: "Hand the customer over to another member, or again once this one has room.",
+}
 BY_HAND = Message("The welcome code has expired; it cannot be sent again. Ask the member to say hello.")
 NO_RECEIPT = Message("WeCom gives no receipt of delivery.")
 LOOK = Message("Ask the member to check the chat.")
@@ -339,6 +350,18 @@ def _unannounced(delivery: Delivery, now: float | None, window: float) -> Words:
     yield BY_HAND
 
 
+def _not_transferred(delivery: Delivery, now: float | None, window: float) -> Words:
+    why = failed_for(delivery)
+    yield Message(_NOT_TRANSFERRED.get(why, "Not handed over to this member"))
+    yield after_transfer(why)
+    yield Message("Nothing can be sent: the member and the customer are no contacts.")
+
+
+def after_transfer(why: str) -> Message:
+    """What to do about a hand-over that failed. `why`: WeCom's FailReason; docs 92125, 94081."""
+    return Message(_AFTER_TRANSFER.get(why, "Hand the customer over again in WeCom, or to another member."))
+
+
 def _unheard_of(delivery: Delivery, now: float | None, window: float) -> Words:
     yield Message("Outcome %(outcome)s, of another release", {"outcome": delivery.outcome})
 
@@ -383,4 +406,5 @@ _SAYS: Mapping[str, Callable[[Delivery, float | None, float], Words]] = {
     "dead": _dead,
     "rehearsed": _rehearsed,
     "unannounced": _unannounced,
+    "not_transferred": _not_transferred,
 }

@@ -6,6 +6,7 @@ Words are for people. Nothing reads them back: to change one changes what is sho
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tasks.changes.failed_transfers import LIMIT, REFUSED
 from tasks.ledger.delivery import Delivery, LeftOut, LeftOutBecause
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
@@ -153,6 +154,15 @@ def _unanswered(reason: Reason) -> Message:
     return FAILURE_TEXTS[failure]
 
 
+def _not_transferred(reason: Reason) -> Message:
+    why = reason.params.get("why")
+    if why == REFUSED:
+        return Message("the customer refused the hand-over")
+    if why == LIMIT:
+        return Message("the member has as many customers as WeCom allows")
+    return Message.of("the hand-over failed: %(why)s", why=why) if why else Message("the hand-over failed")
+
+
 def _announced_late(reason: Reason) -> Message:
     return Message.of("WeCom's notification came %(time)s late", time=duration(reason.params["seconds"]))
 
@@ -209,6 +219,7 @@ _SPECIAL: Mapping[Kind, Callable[[Reason], Message]] = {  # kinds whose words de
     Kind.NOT_SENT: _unanswered,
     Kind.NO_ANSWER: _unanswered,
     Kind.ANNOUNCED_LATE: _announced_late,
+    Kind.NOT_TRANSFERRED: _not_transferred,
     Kind.WINDOW_OVER: _window_over,
     Kind.CALLS_LIMITED: _calls_limited,
     Kind.OVERLOADED: _overloaded,

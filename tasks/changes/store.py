@@ -2,6 +2,7 @@
 
     record      stores a change, and wakes the slow queue; in the callback                    record.lua
     apply_due   finds the row of the add; enters the change there, and counts a loss, once    apply.lua
+                a customer who was not handed over goes on the work list                      failed_transfers.py
 
     Redis   welcome:changes       a sorted set: change → ms from which it may be applied
             welcome:change:ID     JSON of a change, and once it is applied "": so that one sent again is known
@@ -18,10 +19,11 @@ from datetime import datetime
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from tasks.changes import losses
-from tasks.events import ContactChanged
+from tasks.changes import failed_transfers, losses
+from tasks.changes.failed_transfers import FailedTransfer
+from tasks.events import NOT_TRANSFERRED, ContactChanged
 from tasks.ledger import celery_message, query, statistics
-from tasks.ledger.delivery import Delivery
+from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.ledger import SLOW_MESSAGES, WAKE_PAUSE, Acceptance
 from tasks.ledger.rows import index
 from tasks.storage import keys, replies
@@ -89,6 +91,8 @@ class ContactChanges:
         try:
             event = ContactChanged(**json.loads(text or ""))
             add = self._add(event)
+            if event.change == NOT_TRANSFERRED:  # before it counts as applied: done twice, it is still listed once
+                failed_transfers.add(self._redis, FailedTransfer.of(event), self._life)
         except (
             ValueError,
             TypeError,
@@ -135,6 +139,7 @@ def _add_before(event: ContactChanged, rows: Sequence[Delivery]) -> Delivery | N
     """The newest add of the two that is not after the change, of rows sorted newest first. Pure."""
     for row in rows:
         same = is_same_member(row.user_id, event.user_id) and row.external_user_id == event.external_user_id
-        if same and row.app == event.app and row.created_at <= event.created_at and not row.rehearsal:
+        is_add = not row.rehearsal and row.outcome is not Outcome.NOT_TRANSFERRED
+        if same and row.app == event.app and row.created_at <= event.created_at and is_add:
             return row
     return None

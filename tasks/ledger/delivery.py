@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     DEAD = "dead"  # worker after worker died with it
     REHEARSED = "rehearsed"  # a rehearsal: everything but the send
     UNANNOUNCED = "unannounced"  # found by the nightly comparison: no event ever came
+    NOT_TRANSFERRED = "not_transferred"  # a colleague was to take the customer over, and WeCom says that it failed
 
     @classmethod
     def _missing_(cls, value: object) -> "Outcome":
@@ -32,7 +33,8 @@ class Outcome(StrEnum):
         return member
 
 
-OUTCOMES = tuple(one for one in Outcome if one is not Outcome.UNANNOUNCED)  # of events
+OF_NO_EVENT = frozenset({Outcome.UNANNOUNCED, Outcome.NOT_TRANSFERRED})  # of rows on the work list alone: never counted
+OUTCOMES = tuple(one for one in Outcome if one not in OF_NO_EVENT)  # of events
 MISSED = frozenset(  # of events: not greeted, for all we know
     {Outcome.NO_TEMPLATE, Outcome.EXPIRED, Outcome.STALE, Outcome.REFUSED, Outcome.FAILED, Outcome.DEAD}
 )

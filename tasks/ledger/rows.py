@@ -227,8 +227,8 @@ def progress_fields(progress: FollowUpProgress) -> dict[str, str]:
     }
 
 
-def unannounced_row(delivery: Delivery) -> dict[FieldT, EncodableT]:
-    """The row of a customer whom the comparison found: of an event that never came."""
+def row_without_event(delivery: Delivery) -> dict[FieldT, EncodableT]:
+    """The row of a customer of whom no event tells: with an outcome of OF_NO_EVENT."""
     return {
         "app": delivery.app,
         "corp_id": delivery.corp_id,
@@ -239,8 +239,9 @@ def unannounced_row(delivery: Delivery) -> dict[FieldT, EncodableT]:
         "created_at": delivery.created_at,
         "received_at": delivery.received_ms,
         "found_at": delivery.found_ms or 0,
-        "customer_name": delivery.customer_name or "",
-        "outcome": str(Outcome.UNANNOUNCED),
+        **({} if delivery.customer_name is None else {"customer_name": delivery.customer_name}),
+        "outcome": str(delivery.outcome),
+        **({} if delivery.reason is None else {"reason": delivery.reason.to_json()}),
         "rehearsal": 0,
         "claims": 0,
         "attempts": 0,

@@ -103,8 +103,11 @@ if rehearsal ~= '1' then
   end
   if not before and call('ZCARD', KEYS[7]) > 1 then -- has this customer left this member before?
     local again
-    each_other('ZREVRANGEBYSCORE', received_at, '-inf', function(other, _, lost)
+    each_other('ZREVRANGEBYSCORE', received_at, '-inf', function(other, became, lost)
       if lost and not again then again = other end
+      if became == 'not_transferred' and call('ZREM', KEYS[6], other) == 1 then -- contacts now, greeted or not
+        call('HSET', rows .. other, 'greeted_later', id)
+      end
     end)
     if again then
       call('HSET', KEYS[1], 'added_again', again)

@@ -27,7 +27,7 @@ import redis
 
 from tasks.books.revisions import BookStore
 from tasks.directory.lookup import Lookups, known_members
-from tasks.ledger.delivery import Delivery, ReminderStatus
+from tasks.ledger.delivery import Delivery, Outcome, ReminderStatus
 from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.work_list import WorkList, customer_name
 from tasks.reasons import Kind, Reason
@@ -110,10 +110,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a request. `skipped`: rows that had changed meanwhile: greeted, ticked off, or told of already."""
+    """The result of a request. `skipped`: rows that had changed meanwhile: greeted, ticked off, or told of already.
+
+    `left_out`: rows of which no member is told, see `can_be_told`.
+    """
 
     told: Sequence[Told]
     skipped: int
+    left_out: int = 0
 
     def count(self, status: str) -> int:
         """Members."""
@@ -136,6 +140,11 @@ class Observer(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------ decided
+
+
+def can_be_told(row: Delivery) -> bool:
+    """Whether a member is told of a row: one who did not take a customer over has no chat to say hello in."""
+    return row.outcome is not Outcome.NOT_TRANSFERRED
 
 
 def is_quiet(now: datetime) -> bool:
@@ -249,7 +258,9 @@ class Reminders:
         """
         now = now_ms(self._redis)
         by, call = time.monotonic() + patience, secrets.token_hex(8)
-        rows = self._list.open(ids)
+        to_do = self._list.open(ids)
+        rows = [row for row in to_do if can_be_told(row)]
+        left_out = len(to_do) - len(rows)
         marked = 0
         told = []
         for member, customers in by_member(rows).items():
@@ -262,7 +273,7 @@ class Reminders:
             if mine:
                 told.append(self._message(member, mine, now, by))
         late = sum(one.rows for one in told if one.reason == NO_TIME)
-        return Report(tuple(told), skipped=len(set(ids)) - marked - late)
+        return Report(tuple(told), len(set(ids)) - marked - late - left_out, left_out)
 
     def run(self, now: datetime | None = None) -> Report:
         """The scheduled run, in daytime: tell members of the customers they were not told of yet, if switched on.
@@ -290,7 +301,7 @@ class Reminders:
     def _due(self, switch: Switch | None, now: int) -> dict[tuple[str, str], list[str]]:
         """(member, who asked; "" for nobody) → the rows of which the member is to be told now."""
         due: dict[tuple[str, str], list[str]] = {}
-        for row in self._list.since(now - WITHIN * 1000):
+        for row in filter(can_be_told, self._list.since(now - WITHIN * 1000)):
             at = max(row.received_ms, row.found_ms or 0)
             if row.reminder is None:
                 if switch is not None and switch.since * 1000 <= at <= now - SETTLED * 1000:

@@ -1,8 +1,10 @@
 """The work list of customers who were not greeted, and what people did about each: told the member, ticked it off.
 
     to do    welcome:missed:APP         id → ms at which the customer was added. The ledger adds missed events
-                                        (settle.lua), the comparison customers who were never announced. A
-                                        customer who is greeted after all is removed
+                                        (settle.lua), the comparison customers who were never announced,
+                                        tasks.changes.failed_transfers those whom a colleague did not take over. A
+                                        customer who is greeted after all is removed, and one who was not handed
+                                        over with any later add
     done     welcome:missed-done:APP    id → ms at which it was ticked off
 
 What was done about a customer is stored in its row, so that it expires, is backed up and is erased with it:
@@ -16,11 +18,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
-from tasks.ledger import by_name, query
+from tasks.changes.failed_transfers import failed_for
+from tasks.ledger import by_name, query, without_event
 from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, Outcome
-from tasks.ledger.ledger import TRIM_LATEST
 from tasks.ledger.query import Page
-from tasks.ledger.rows import erase, index, unannounced_row
+from tasks.ledger.rows import erase, index
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.storage.places import BATCH, cursor_of, place_of, walk
@@ -68,12 +70,13 @@ class UsedUpBy(StrEnum):
 class MissedCause:
     """Why customers were missed; one cause has one remedy. `errcode` None: WeCom's answer had no part in it.
 
-    `used_up_by`: for expired events; else None.
+    `used_up_by`: for expired events; else None. `failed_for`: WeCom's FailReason of a hand-over, "" without.
     """
 
     outcome: Outcome
     errcode: int | None = None
     used_up_by: UsedUpBy | None = None
+    failed_for: str = ""
 
 
 def cause_of(delivery: Delivery) -> MissedCause:
@@ -84,7 +87,7 @@ def cause_of(delivery: Delivery) -> MissedCause:
     if delivery.outcome is Outcome.EXPIRED:
         waited_for = UsedUpBy.TRIES if delivery.attempts else UsedUpBy.QUEUE
         used_up_by = {LIMITED: UsedUpBy.LIMITS, OVERLOADED: UsedUpBy.OTHERS}.get(delivery.cause, waited_for)
-    return MissedCause(delivery.outcome, delivery.errcode, used_up_by)
+    return MissedCause(delivery.outcome, delivery.errcode, used_up_by, failed_for(delivery))
 
 
 def customer_name(delivery: Delivery) -> str:
@@ -167,23 +170,9 @@ class WorkList:
     def add_unannounced(self, found: Iterable[Delivery], life: int) -> int:
         """Put customers on the list for whom no event came; rows are kept `life` s. → how many are new.
 
-        One that was ticked off stays so. The customer's index lists it too, so a later greeting takes it off the list,
-        as it does with any missed event (settle.lua).
+        One that was ticked off stays so.
         """
-        added = 0
-        for one in found:
-            if self._redis.exists(keys.event(one.id)):
-                continue
-            with self._redis.pipeline() as pipe:
-                pipe.hset(keys.event(one.id), mapping=unannounced_row(one))
-                pipe.expire(keys.event(one.id), life + TRIM_LATEST)
-                pipe.zadd(self._todo, {one.id: one.received_ms})
-                listing = index(self._app, "external_user_id", one.external_user_id)
-                pipe.zadd(listing, {one.id: one.received_ms})
-                pipe.expire(listing, life + TRIM_LATEST)  # none of its rows was stored later
-                pipe.execute()
-            added += 1
-        return added
+        return sum(without_event.add(self._redis, one, life) for one in found)
 
     def drop(self, ids: Sequence[str]) -> None:
         """Erase rows, such as those of customers who were announced after all."""

@@ -10,10 +10,10 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Protocol
 
 import redis
 
-from tasks.events import ContactAdded
 from tasks.ledger.query import of_customer
 from tasks.ledger.rows import customer_line, erase, index
 from tasks.storage import keys, replies
@@ -21,6 +21,15 @@ from tasks.storage.connections import Redis
 from tasks.storage.keys import Forget
 
 _BATCH = 500
+
+
+class OfCustomer(Protocol):
+    """What is about one customer of an app."""
+
+    @property
+    def app(self) -> str: ...
+    @property
+    def external_user_id(self) -> str: ...
 
 
 def forget(client: Redis, external_user_id: str, app: str | None = None) -> int:
@@ -85,19 +94,16 @@ def forgotten(client: Redis, app: str, external_user_ids: Sequence[str]) -> set[
     return {customer for customer, pair in zip(external_user_ids, pairs, strict=True) if pair != (None, None)}
 
 
-def forgotten_since(client: Redis, event: ContactAdded, at: float) -> bool:
+def forgotten_since(client: Redis, one: OfCustomer, at: float) -> bool:
     """Whether `forget` has erased an event's customer, of its app or of all, after `at` (Unix seconds)."""
-    digests = [_digest(of, event.external_user_id) for of in (None, event.app)]
+    digests = [_digest(of, one.external_user_id) for of in (None, one.app)]
     return any(when is not None and float(when) >= at for when in client.zmscore(keys.FORGOTTEN, digests))
 
 
 def _erase_names(client: Redis, external_user_id: str, app: str | None) -> None:
     """Erase what has the customer in its own name, whether or not a row is left that leads to it."""
-    customer = re.sub(r"([\\*?\[\]])", r"\\\1", index("\0", "external_user_id", external_user_id))
-    pattern = customer.replace("\0", app or "*")
-    for name in list(client.scan_iter(match=pattern, count=1000)):
-        if app is not None or _is_of(name, external_user_id):
-            client.delete(name)
+    for name in _indexes_of(client, external_user_id, app):
+        client.delete(name)
     for field in replies.texts(client.hkeys(keys.FOLLOWUP_AWAITED)):
         of, _, rest = field.partition("|")
         if rest.endswith(f"|{external_user_id}") and app in (None, of):
@@ -131,6 +137,13 @@ def _is_about(change: str | None, external_user_id: str, app: str | None) -> boo
         return external_user_id in (change or "")
 
 
+def _indexes_of(client: Redis, external_user_id: str, app: str | None) -> list[str]:
+    """The keys of the customer's index sets, of one app or of all."""
+    customer = re.sub(r"([\\*?\[\]])", r"\\\1", index("\0", "external_user_id", external_user_id))
+    found = client.scan_iter(match=customer.replace("\0", app or "*"), count=1000)
+    return [name for name in found if app is not None or _is_of(name, external_user_id)]
+
+
 def _is_of(name: str, external_user_id: str) -> bool:
     """Whether this is the customer's index set of one app; a pattern's * takes colons too."""
     app = name.split(":")[2]
@@ -139,10 +152,8 @@ def _is_of(name: str, external_user_id: str) -> bool:
 
 def _candidates(client: Redis, external_user_id: str, app: str | None) -> Iterator[str]:
     """The ids of the rows to look at: all of the ledger, since rows of early releases are in no index."""
-    prefix = keys.comparison("")
-    compared = [key.removeprefix(prefix) for key in client.scan_iter(match=keys.comparison("*"), count=1000)]
-    for each in compared if app is None else [app]:  # unannounced customers are in the index only
-        yield from replies.texts(client.zrange(index(each, "external_user_id", external_user_id), 0, -1))
+    for listed in _indexes_of(client, external_user_id, app):  # rows without an event are in the index only
+        yield from replies.texts(client.zrange(listed, 0, -1))
     for identity, _ in client.zscan_iter(keys.EVENTS, count=_BATCH):
         yield identity
 

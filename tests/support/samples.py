@@ -17,6 +17,8 @@ from werkzeug.routing import Rule
 
 from tasks.audit import Act, Via
 from tasks.books.labels import cleaned
+from tasks.changes import failed_transfers
+from tasks.changes.failed_transfers import FailedTransfer
 from tasks.channels import Channel
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
@@ -170,6 +172,8 @@ def fill_missed(services: Services) -> None:
     work.tick([rows[-1].id], NASTY[3][:64], int(time.time() * 1000))
     now = int(time.time() * 1000)
     work.add_unannounced([unannounced("a" * 32, user_id=NASTY[0], state=NASTY[4], received_ms=now)], 86400)
+    for why in ("customer_refused", NASTY[0]):
+        failed_transfers.add(services.redis, FailedTransfer("default", "ww1", NASTY[3], f"wm-{why}", why), 86400)
 
 
 def fill_queue(services: Services) -> None:

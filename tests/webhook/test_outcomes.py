@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from babel.messages.pofile import read_po
 
-from tasks.ledger.delivery import MISSED, OUTCOMES, Attempt, Delivery, LeftOut, LeftOutBecause
+from tasks.ledger.delivery import MISSED, OF_NO_EVENT, OUTCOMES, Attempt, Delivery, LeftOut, LeftOutBecause
 from tasks.messages import Message, translate
 from tasks.reasons import Kind, Reason
 from tasks.wecom.catalogue import Entry, calls
@@ -51,6 +51,10 @@ NOT_ALLOWED = Reason.from_error(
 )
 TRIES_NOT_ALLOWED = Reason.of(Kind.TRIES_FAILED, tries=3, in_doubt=False, cause=NOT_ALLOWED)
 TOO_LONG = Reason.of(Kind.INVALID_REQUEST, field="text.content", value="4003 bytes of UTF-8", limit="at most 4000")
+
+
+def not_transferred(why: str) -> Reason:
+    return Reason.of(Kind.NOT_TRANSFERRED, why=why)
 
 
 def became(outcome: str | None, **different: Any) -> Delivery:
@@ -159,6 +163,9 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
     (became("rehearsed", steps={"started": 3, "prepared": 180}), "plain", "everything but the send, in 0.2 s"),
     (became("rehearsed"), "plain", "Nothing was sent"),
     (became("unannounced"), "bad", "WeCom sent no notification of this customer"),
+    (became("not_transferred", reason=not_transferred("customer_refused")), "bad", "WeCom allows two hand-overs"),
+    (became("not_transferred", reason=not_transferred("customer_limit_exceed")), "bad", "as many customers as WeCom"),
+    (became("not_transferred", reason=not_transferred("something new")), "bad", "Hand the customer over again in We"),
     (became("something new"), "bad", "Outcome something new, of another release"),
 ]
 
@@ -200,7 +207,7 @@ def test_a_delivery_in_words(delivery: Delivery, tone: str, words: str, chinese:
 
 
 def test_the_table_has_every_outcome_and_each_has_a_name_and_a_tone(chinese: dict[str, str]) -> None:
-    assert NAMES.keys() == {*OUTCOMES, "open", "unannounced"}
+    assert NAMES.keys() == {*OUTCOMES, "open", *OF_NO_EVENT}
     assert {delivery.outcome or "open" for delivery, _, _ in CASES} == {*NAMES, "something new"}
     assert {outcome for outcome in OUTCOMES if TONES.get(outcome, BAD) == BAD} == MISSED
     assert all(chinese[name] for name in (*NAMES.values(), *STEPS.values()))

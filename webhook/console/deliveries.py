@@ -16,8 +16,9 @@ from flask_babel import lazy_gettext
 
 from tasks.audit import Act
 from tasks.directory import lookup
+from tasks.events import NOT_TRANSFERRED
 from tasks.ledger import statistics
-from tasks.ledger.delivery import Delivery, Outcome
+from tasks.ledger.delivery import OF_NO_EVENT, Delivery, Outcome
 from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.work_list import customer_name
@@ -59,6 +60,7 @@ CHANGE_WORDS = {
     "add": lazy_gettext("added a member"),
     "half_add": lazy_gettext("added without approval"),
     "audit_approved": lazy_gettext("agreed to the chat archive"),
+    NOT_TRANSFERRED: lazy_gettext("was not handed over to the member"),
 }
 
 
@@ -97,6 +99,7 @@ def words() -> dict[str, Any]:
     return {
         "tabs": TABS,
         "missed_outcomes": ALL_MISSED,
+        "of_no_event": OF_NO_EVENT,
         "field_words": lambda name: FIELD_WORDS.get(name, name),
         "outcome_words": lambda outcome: dict(TABS).get(outcome) or _(NAMES[outcome]),
         "change_words": lambda change: CHANGE_WORDS.get(change, change),

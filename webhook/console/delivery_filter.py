@@ -11,11 +11,11 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 from wtforms.validators import AnyOf, Length, Optional, ValidationError
 
-from tasks.ledger.delivery import MISSED
+from tasks.ledger.delivery import MISSED, OF_NO_EVENT
 from webhook.outcomes import NAMES
 
 UNCERTAIN = "unconfirmed"
-ALL_MISSED = MISSED | {"unannounced"}
+ALL_MISSED = MISSED | OF_NO_EVENT
 TABS = (  # value of `outcome`, name
     ("", lazy_gettext("All")),
     ("sent", lazy_gettext("Sent")),

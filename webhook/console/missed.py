@@ -14,13 +14,14 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from tasks.audit import Act
+from tasks.changes.failed_transfers import LIMIT, REFUSED
 from tasks.directory.lookup import known_members
 from tasks.ledger.delivery import MISSED, Delivery, Outcome, ReminderStatus
 from tasks.ledger.idle import idle_period
 from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.manual_greeting import manual_greeting
-from tasks.missed.reminders import Report, reminder_status
+from tasks.missed.reminders import Report, can_be_told, reminder_status
 from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
 from webhook import outcomes
@@ -50,6 +51,10 @@ CURES = {
     Outcome.DEAD: Message.of("Workers stopped midway again and again. See the server's log."),
     Outcome.UNANNOUNCED: Message.of("WeCom sent no notification; the nightly comparison found them."),
 }
+NOT_TRANSFERRED = {  # WeCom's FailReason → why, of several customers
+    REFUSED: Message.of("The customers refused to be handed over to this member."),
+    LIMIT: Message.of("The member has as many customers as WeCom allows."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,11 @@ class Group:
     def last(self) -> float:
         return max(row.received_at for row in self.rows)
 
+    @property
+    def are_contacts(self) -> bool:
+        """Whether the members have a chat with them, to say hello in."""
+        return all(can_be_told(row) for row in self.rows)
+
 
 def cure_of(cause: MissedCause) -> Sequence[Message]:
     """What to do about a cause, so that it does not come again. Pure."""
@@ -78,6 +88,9 @@ def cure_of(cause: MissedCause) -> Sequence[Message]:
         if by is None or by == NOBODY:
             return (Message("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
         return (Message("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
+    if cause.outcome is Outcome.NOT_TRANSFERRED:
+        why = NOT_TRANSFERRED.get(cause.failed_for)
+        return (*((why,) if why else ()), outcomes.after_transfer(cause.failed_for))
     found = LATE[cause.used_up_by] if cause.used_up_by else CURES.get(cause.outcome)
     return (found,) if found else ()
 
@@ -163,7 +176,7 @@ def greeting(identity: str) -> str:
     """The greeting that can be sent to one of them by hand."""
     app, services = current.app(), current.services()
     rows = app.work_list.rows([identity])
-    if not rows:
+    if not rows or not can_be_told(rows[0]):
         abort(404)
     current.looked_at(identity)
     welcome = manual_greeting(rows[0], app.settings, services.books, services.lookups, app.wecom)
@@ -338,6 +351,15 @@ def _say_told(report: Report, names: dict[str, str]) -> None:
         else:
             text = _("Not reminded: %(members)s (%(why)s)", members=_list(members), why=why)
         flash(text, "warn")
+    if report.left_out:
+        flash(
+            ngettext(
+                "No member was reminded of %(num)s customer: the hand-over failed, so there is no chat",
+                "No member was reminded of %(num)s customers: the hand-over failed, so there is no chat",
+                report.left_out,
+            ),
+            "warn",
+        )
     _say_skipped(report.skipped)
 
 

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.counters import BUCKETS, LATENCY, CallbackResult, Counters, count, latency
-from tasks.ledger.delivery import Outcome
+from tasks.ledger.delivery import OF_NO_EVENT, Outcome
 from tasks.ledger.ledger import Acceptance, Ledger
 from tasks.ledger.pauses import FOLLOW_UPS, QueuePauses
 from tasks.media_renewal import quota_keys
@@ -151,7 +151,7 @@ def test_a_counter_is_there_at_zero_before_its_first_count(redis_client: Redis) 
         for result in CallbackResult:
             assert value(samples, "callbacks_total", app=app, result=result) == 0
         for outcome in Outcome:
-            known = outcome not in (Outcome.REHEARSED, Outcome.UNANNOUNCED)
+            known = outcome not in {Outcome.REHEARSED, *OF_NO_EVENT}
             assert value(samples, "outcomes_total", app=app, outcome=outcome) == (0 if known else None)
         for name in ("recoveries_total", "limited_total", "overloaded_total", "greeting_seconds_count"):
             assert value(samples, name, app=app) == 0

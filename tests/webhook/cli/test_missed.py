@@ -3,6 +3,8 @@
 import json
 import time
 
+from tasks.changes import failed_transfers
+from tasks.changes.failed_transfers import FailedTransfer
 from tasks.missed.work_list import WorkList
 from tasks.storage import keys
 from tests.support.cli import failure, run
@@ -24,6 +26,14 @@ def test_who_was_missed_is_shown_newest_first_without_a_name(environ, redis_clie
     assert rows[1]["errcode"] == 40058
     assert rows[0]["reminder"] is None
     assert len(run("missed", "--limit", "1", **environ).stdout.splitlines()) == 1
+
+
+def test_who_was_not_handed_over_is_listed_with_the_reason(environ, redis_client):
+    failed_transfers.add(redis_client, FailedTransfer("default", "ww1", "lisi", "wm1", "customer_refused"), 86_400)
+    assert "the customer refused the hand-over" in run("missed", **environ).stdout
+    row = json.loads(run("missed", "--json", **environ).stdout)
+    assert (row["user_id"], row["external_user_id"], row["outcome"]) == ("lisi", "wm1", "not_transferred")
+    assert row["reason"] == "the customer refused the hand-over"
 
 
 def test_who_was_ticked_off_is_shown_with_the_name_of_who_did_it(environ, redis_client):

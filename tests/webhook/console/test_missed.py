@@ -7,6 +7,8 @@ from html import unescape
 import pytest
 from werkzeug.test import TestResponse
 
+from tasks.changes import failed_transfers
+from tasks.changes.failed_transfers import FailedTransfer
 from tasks.ledger import intake
 from tasks.missed.work_list import WorkList
 from tasks.services import build_services
@@ -66,6 +68,29 @@ def test_customers_stand_under_their_cause_with_its_cure_and_the_badge_counts_th
 def test_a_customer_without_a_known_name_is_told_apart_by_the_id(browse: Browser) -> None:
     a_miss(browse, external_user_id="wmAAAAAAAAabc123")
     assert "Customer …abc123" in text_of(browse.get("/missed"))
+
+
+def test_who_was_not_handed_over_has_a_cause_of_their_own_and_no_member_is_reminded(
+    browse: Browser, wecom: StandIn
+) -> None:
+    for customer, why in (("wm1", "customer_refused"), ("wm2", "customer_limit_exceed")):
+        failed = FailedTransfer("default", "ww1", "lisi", customer, why)
+        assert failed_transfers.add(browse.services.redis, failed, 86_400)
+    said = text_of(browse.get("/missed"))
+    assert "Hand-over failed 1 customer" in said
+    assert "The customers refused to be handed over to this member. The customer stays with the colleague." in said
+    assert "The member has as many customers as WeCom allows. Hand the customer over to another member" in said
+    assert "say hello" not in said
+    assert "Copy greeting" not in said
+    ids = [row.id for row in work(browse).page().rows]
+    answer = browse.post("/missed/remind", {"id": ids}, follow_redirects=True)
+    assert "No member was reminded of 2 customers: the hand-over failed" in text_of(answer)
+    assert wecom.messages() == []
+    assert browse.get(f"/missed/{ids[0]}/greeting").status_code == 404
+    one = text_of(browse.get(f"/e/{ids[0]}"))
+    assert "Not handed over: the member has as many customers as WeCom allows" in one
+    assert "greet by hand" not in one
+    assert "Received and acknowledged" not in one
 
 
 def test_nobody_missed_is_said_and_not_made_up(browse: Browser) -> None:

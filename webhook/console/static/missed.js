@@ -6,7 +6,7 @@
 
   const say = () => {
     const now = ticked();
-    const counts = { rows: now.length, members: new Set(now.map((box) => box.dataset.member)).size };
+    const counts = { rows: now.length, members: new Set(now.map((box) => box.dataset.member).filter(Boolean)).size };
     for (const button of document.querySelectorAll("#missed [data-counts]")) {
       const n = counts[button.dataset.counts];
       button.textContent = n === 0 ? button.dataset.none : n === 1 ? button.dataset.one : button.dataset.many.replace("{n}", n);
