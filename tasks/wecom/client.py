@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
+from urllib3.exceptions import HTTPError
+
 from .auth import Auth
 from .calls import Answer, Caller, Download, DownloadedFile, FileUpload
 from .content_disposition import filename
@@ -25,6 +27,7 @@ from .errors import (
     Failure,
     InvalidRequest,
     NoAnswer,
+    NotSent,
     WeComAPIError,
     WeComError,
     from_answer,
@@ -40,7 +43,7 @@ from .messages import Messages
 from .network import Network
 from .proxy import Proxy
 from .token import TokenStore
-from .transport import JSON, Transport, multipart
+from .transport import JSON, Transport, failure_of, multipart
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ FILE_TIMEOUT = 60.0  # the same for a call that transfers a file
 
 Observe = Callable[[str, int | str], None]  # (path, errcode or the error's class name) of every call that failed
 Read = Callable[[str, Response], Any]  # (path, response) → the call's result; raises WeComError
+FetchToken = Callable[[float], Mapping[str, Any]]  # (by) → an answer like gettoken's: access_token, expires_in
 RetryDeadline = Callable[[], float]  # () → the deadline of a call that is repeated with a new token
 
 R = TypeVar("R")
@@ -81,7 +85,12 @@ class ResourceOf(Generic[R]):
 
 
 class WeComClient(Network):
-    """The calls of one self-built app of one corp. Thread-safe; one that was made before a fork works in the child too.
+    """The calls of one app of one corp. Thread-safe; one that was made before a fork works in the child too.
+
+    `secret`: of a self-built app, or the permanent code of one that a provider develops for the corp (代开发): gettoken
+    takes both. `fetch_token` is called where the token comes from elsewhere, as that of a third-party app does; then
+    `secret` only tells the corp's apps apart. It gets a deadline, a time of `time.monotonic`, and returns what gettoken
+    would: {"access_token", "expires_in"}, or an errcode.
 
     `redis` shares the access token with other processes; without it each process fetches its own. `observe` is called
     for every failed call, `limiter` is asked before each. `proxy`: the outbound proxy's URL; without it the API is
@@ -108,6 +117,7 @@ class WeComClient(Network):
         limiter: Limiter | None = None,
         *,
         timeout: float | None = None,
+        fetch_token: FetchToken | None = None,
     ) -> None:
         self._corp_id = _credential("corp_id", corp_id)
         self._secret = _credential("secret", secret)
@@ -116,6 +126,7 @@ class WeComClient(Network):
         self._transport = Transport(base_url, proxy=self.proxy)
         self._observe = observe or (lambda path, code: None)
         self._limiter = limiter
+        self._token_source = fetch_token
         self._by: float | None = None
         self._retry_deadline: RetryDeadline | None = None
         self.tokens = TokenStore(corp_id, secret, self._fetch_token, redis)
@@ -253,11 +264,24 @@ class WeComClient(Network):
         return answer
 
     def _fetch_token(self, by: float) -> Answer:
-        query = {"corpid": self._corp_id, "corpsecret": self._secret}
-        answer: Answer = self._send("GET", "gettoken", query, _json, by, None, None)
+        """gettoken's answer, or one of `fetch_token`'s. Raises WeComError, and whatever else `fetch_token` raises."""
+        try:
+            answer = dict((self._token_source or self._gettoken)(by))
+            errcode, errmsg = int(answer.get("errcode", 0)), str(answer.get("errmsg", ""))
+        except json.JSONDecodeError:  # of a `fetch_token`, as the following
+            raise NoAnswer("gettoken", Failure.NOT_JSON) from None
+        except (OSError, HTTPError) as error:
+            raise NotSent("gettoken", failure_of(error)) from None
+        if errcode != 0:
+            raise from_answer(errcode, errmsg, "gettoken")
         life = answer.get("expires_in")
         if not answer.get("access_token") or not isinstance(life, int | float) or not math.isfinite(life):
             raise NoAnswer("gettoken", Failure.NO_TOKEN)
+        return answer
+
+    def _gettoken(self, by: float) -> Answer:
+        query = {"corpid": self._corp_id, "corpsecret": self._secret}
+        answer: Answer = self._send("GET", "gettoken", query, _json, by, None, None)
         return answer
 
     def _send(

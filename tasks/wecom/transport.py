@@ -28,7 +28,14 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
 from .errors import ClientClosed, Failure, InvalidRequest, NoAnswer, NotSent
 from .forking import renew_in_children
@@ -401,7 +408,7 @@ class Transport:
             raise ClientClosed(CLOSED) from None
         except (HTTPError, OSError, BadAnswer, TooLarge) as error:
             kind = NoAnswer if connection is not None and connection.sent else NotSent
-            raise kind(path, _failure(error)) from None  # the library's own message has the URL, and so the token
+            raise kind(path, failure_of(error)) from None  # the library's own message has the URL, and so the token
         if self._proxy is not None and response.status == PROXY_WANTS_USER:
             raise NotSent(path, Failure.PROXY_REFUSED, str(response.status))
         self._told = response.headers.get("date", ""), time.monotonic()
@@ -477,7 +484,8 @@ def multipart(name: str, filename: str, content: bytes) -> tuple[bytes, str]:
     return urllib3.encode_multipart_formdata({name: (filename, content, kind)})
 
 
-def _failure(error: Exception) -> Failure:
+def failure_of(error: Exception) -> Failure:
+    """What an error of urllib3 or of a socket means."""
     if isinstance(error, AddressNotAllowed):
         return Failure.ADDRESS_NOT_ALLOWED
     if isinstance(error, NameResolutionError):
@@ -486,7 +494,7 @@ def _failure(error: Exception) -> Failure:
         return Failure.CONNECTION_REFUSED
     if isinstance(error, ConnectTimeoutError):
         return Failure.CONNECT_TIMEOUT
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | ReadTimeoutError):
         return Failure.ANSWER_TIMEOUT
     if isinstance(error, ssl.SSLError):
         return Failure.NO_TLS

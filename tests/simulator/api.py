@@ -26,7 +26,9 @@ from tests.simulator.faults import SEND
 from tests.simulator.greeting import Refused
 from tests.simulator.world import App
 
-__all__ = ["ROUTES", "Call", "Fields", "File", "answer", "code_in", "error"]
+SUITE_ACCESS_TOKEN = "SUITE_ACCESS_TOKEN"  # of every suite; it neither ends nor is fetched here
+
+__all__ = ["ROUTES", "SUITE_ACCESS_TOKEN", "Call", "Fields", "File", "answer", "code_in", "error"]
 
 
 def answer(call: Call) -> Fields | File:
@@ -62,6 +64,20 @@ def get_token(call: Call) -> Fields:
         raise Refused(40001, "invalid credential") if apps else Refused(40013, "invalid corpid")
     token = world.token_of(app, call.now)
     return ok(access_token=token.value, expires_in=max(int(token.expires_at - call.now), 1))
+
+
+def get_corp_token(call: Call) -> Fields:
+    """A suite's token of a corp; the app's secret is the permanent code. Only failures have an errcode. Doc 90605."""
+    if call.query.get("suite_access_token") != SUITE_ACCESS_TOKEN:
+        raise Refused(40082, "invalid suite_token")
+    body = call.json("auth_corpid", "permanent_code")
+    apps = [app for app in call.world.apps.values() if app.corp_id == body["auth_corpid"]]
+    app = next((app for app in apps if app.secret == body["permanent_code"]), None)
+    if app is None:
+        call.world.token_refusals += 1
+        raise Refused(40084, "invalid permanent_code") if apps else Refused(710000, "invalid open_corpid")
+    token = call.world.token_of(app, call.now)
+    return {"access_token": token.value, "expires_in": max(int(token.expires_at - call.now), 1)}
 
 
 def send_welcome_msg(call: Call) -> Fields:
@@ -105,6 +121,7 @@ def get_api_ips(_: Call) -> Fields:
 
 ROUTES: dict[str, Route] = {
     "gettoken": Route("GET", get_token, with_token=False),
+    "service/get_corp_token": Route("POST", get_corp_token, with_token=False),
     SEND: Route("POST", send_welcome_msg),
     "getcallbackip": Route("GET", get_callback_ips),
     "get_api_domain_ip": Route("GET", get_api_ips),

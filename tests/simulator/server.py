@@ -100,7 +100,7 @@ class Server:
             answer = api.answer(call)
         if fault == "busy_after":
             answer = api.error(-1, "system busy")
-        errcode = answer["errcode"] if isinstance(answer, dict) else 0
+        errcode = answer.get("errcode", 0) if isinstance(answer, dict) else 0
         result = errcode if fault is None or fault in ERRCODES else fault
         world.records.answers[path, result] += 1
         send = self._note(call, result) if path == SEND else None

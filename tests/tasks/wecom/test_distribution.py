@@ -31,8 +31,14 @@ class Limiter:
 def observe(path: str, code: int | str) -> None: ...
 
 
+def fetch_token(by: float) -> dict[str, str | int]:
+    return {"access_token": "token", "expires_in": 7200}
+
+
 def names(userids: list[str]) -> Iterator[str]:
     with WeComClient("ww0", "secret", redis=None, observe=observe, limiter=Limiter(), timeout=3) as client:
+        provided = WeComClient("ww0", "code", fetch_token=fetch_token)
+        yield from provided.external_contact.get_follow_user_list()["follow_user"]
         for row in client.external_contact.iter_batch_get_by_user(userids):
             yield str(row["external_contact"]["name"])
         file: DownloadedFile = client.media.get("MEDIA")
@@ -54,6 +60,7 @@ WRONG = """
 from wecom_client import WeComClient
 
 client = WeComClient("ww0", 7)
+WeComClient("ww0", "code", fetch_token="token")
 client.user.get(7)
 client.external_contact.no_such_call()
 client.with_deadline("soon")
@@ -123,5 +130,5 @@ def test_mypy_sees_its_types_in_a_users_script(packages: Path, tmp_path: Path) -
     lines = done.stdout.splitlines()
     assert not [line for line in lines if line.startswith("typed.py")]
     wrong = [line.rpartition("[")[2].rstrip("]") for line in lines if ": error: " in line]
-    assert wrong == ["arg-type", "arg-type", "attr-defined", "arg-type"]
+    assert wrong == ["arg-type", "arg-type", "arg-type", "attr-defined", "arg-type"]
     assert any("Revealed type is" in line and "str, " in line for line in lines)

@@ -12,6 +12,7 @@ import pytest
 
 import tasks.wecom
 from tasks.wecom.client import ResourceOf
+from tests.simulator.api import SUITE_ACCESS_TOKEN
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
 from tests.support.alone import NEEDS, alone
@@ -88,16 +89,18 @@ def test_what_the_readme_shows_works(
     added = wecom.add(external_user_id="wmAAAA", state="fair", push=False)
     snippets = [code for language, code in document.blocks if language == "python"]
     assert len(snippets) == document.text.count("```python")
-    names: dict[str, Any] = {"__name__": "snippet"}
+    names: dict[str, Any] = {"__name__": "snippet", "suite_access_token": lambda: SUITE_ACCESS_TOKEN}
     for code in snippets:
         given = code.replace('"secret-of-the-app"', f'"{app.secret}", base_url="{wecom.base_url}"')
+        given = given.replace('"permanent-code", fetch', f'"{app.secret}", "{wecom.base_url}", fetch')
+        given = given.replace("permanent-code", app.secret).replace("https://qyapi.weixin.qq.com", wecom.base_url)
         given = given.replace("ww0123456789abcdef", app.corp_id).replace("redis://127.0.0.1:6379", redis_url)
         exec(compile(given.replace("wecom_client", "tasks.wecom"), str(document), "exec"), names)
     if document is not README:
         assert capsys.readouterr().out == "张三\n"
         return
-    assert capsys.readouterr().out == "李四 fair\n张三\n"
-    assert wecom.summary().token_fetches == {"default": 2}
+    assert capsys.readouterr().out == "李四 fair\n['zhangsan']\n张三\n"
+    assert wecom.summary().token_fetches == {"default": 3}
     assert names["client"].tokens.is_shared()
     assert names["greet"](names["client"], added.welcome_code, "hello") == "greeted"
     assert names["page"].endswith(f"&state={names['state']}")
