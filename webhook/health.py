@@ -69,7 +69,9 @@ def metrics() -> Response:
     of_the_lifeboat = [] if lifeboat is None else of_lifeboat(lifeboat.status())
     try:
         takes_writes = _takes_writes(services)
-        content = exposition(services.redis, services.queues, [*of_this_process(takes_writes), *of_the_lifeboat])
+        own = [*of_this_process(takes_writes), *of_the_lifeboat]
+        statuses = services.forwards.statuses(services.settings.forwarding)
+        content = exposition(services.redis, services.queues, own, statuses)
     except redis.RedisError:
         content = text([*of_this_process(redis_is_up=False), *of_the_lifeboat])
     return Response(content, content_type="text/plain; version=0.0.4")

@@ -6,7 +6,7 @@
 The names are those of the Prometheus rules (deploy/prometheus) and of the runbook's sections.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ class Alert(StrEnum):
     MEDIA_FAILING = "MediaFailing"
     LIMIT_REACHED = "LimitReached"
     JOB_LATE = "JobLate"
+    FORWARDS_FAILING = "ForwardsFailing"
     REDIS_MEMORY_HIGH = "RedisMemoryHigh"
     LIFEBOAT_IN_USE = "LifeboatInUse"
     INTAKE_FAILING = "IntakeFailing"
@@ -44,6 +45,7 @@ PATIENCE: Mapping[Alert, Patience] = {
     Alert.MEDIA_FAILING: Patience(120.0, 60.0),  # a new book's files are on their way for a while
     Alert.LIMIT_REACHED: Patience(60.0, 60.0),
     Alert.JOB_LATE: Patience(),
+    Alert.FORWARDS_FAILING: Patience(steady=60.0),
     Alert.REDIS_MEMORY_HIGH: Patience(60.0, 60.0),
     Alert.LIFEBOAT_IN_USE: Patience(15.0),  # a restart or a failover of Redis takes less
     Alert.INTAKE_FAILING: Patience(15.0),
@@ -55,7 +57,18 @@ BEHIND = 0.5  # of the window: the oldest has waited so long
 MEMORY = 0.85  # of what Redis may use
 JOB_LEAST, JOB_RUNS = 900.0, 3  # seconds, or so many times the time between two runs, whichever is longer
 QUIET = 3600.0  # seconds without a callback below which nobody asks what is usual
+FORWARD_LATE = 3600.0  # seconds for which an event for another system has waited; and after one was given up
 UNWATCHED = 30.0  # seconds without a reading, more than were meant, after which what was before it counts for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReading:
+    """Another system that events are forwarded to. parked_at: when the last of the parked was given up (Unix)."""
+
+    host: str
+    oldest: float = 0.0  # seconds for which the first event on its way has been
+    parked: int = 0
+    parked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,7 @@ class AppReading:
     refused: int | None = None  # WeCom's errcode, while it refuses a token
     media: int = 0  # files that are not at WeCom, or not renewed
     limit: int | None = None  # None: nothing is held back; else WeCom's errcode, 0 if its limits are kept by waiting
+    targets: tuple[TargetReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +177,7 @@ def judge(reading: Reading, past: Past, usual: Mapping[str, int | None]) -> Iter
         yield Finding(Alert.TOKEN_REFUSED, token, name, {"errcode": app.refused})
         yield Finding(Alert.MEDIA_FAILING, app.media > 0, name, {"files": app.media})
         yield Finding(Alert.LIMIT_REACHED, app.limit is not None, name, {"errcode": app.limit or None})
+        yield _forwards(name, app.targets, reading.now)
 
 
 def _of_all(reading: Reading, past: Past) -> Iterator[Finding]:
@@ -190,6 +205,18 @@ def _missed(app: str, counts: Counts, now: float) -> Finding:
     grown = {name: number - counts.missed_before.get(name, 0) for name, number in counts.missed.items()}
     facts = {"outcomes": {name: number for name, number in grown.items() if number > 0}} if holds else {}
     return Finding(Alert.GREETINGS_MISSED, holds, app, facts)
+
+
+def _forwards(app: str, targets: Sequence[TargetReading], now: float) -> Finding:
+    """Events have waited for long, or were given up lately: those that nobody retries are not told for days."""
+    given_up = [one for one in targets if one.parked_at is not None and now - one.parked_at < FORWARD_LATE]
+    behind = [one for one in targets if one.oldest > FORWARD_LATE]
+    facts = {
+        "hosts": sorted({one.host for one in (*given_up, *behind)}),
+        "waited": max((round(one.oldest) for one in behind), default=None),
+        "parked": sum(one.parked for one in given_up),
+    }
+    return Finding(Alert.FORWARDS_FAILING, bool(given_up or behind), app, facts)
 
 
 def quiet_since(app: AppReading, past: Past) -> float:

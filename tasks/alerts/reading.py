@@ -1,11 +1,12 @@
 """Reads from Redis what the alerts are judged by: fixed keys, a few for each app."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
 from tasks.alerts import callbacks
-from tasks.alerts.conditions import QUIET, AppReading, Past, Reading, quiet_since
+from tasks.alerts.conditions import QUIET, AppReading, Past, Reading, TargetReading, quiet_since
 from tasks.counters import count
 from tasks.ledger import statistics
 from tasks.ledger.delivery import MISSED
@@ -38,6 +39,9 @@ def read(services: Services) -> Reading:
         name: readable(f"the last callback of {name}", partial(int, at)) for name, at in replies.fields(called).items()
     }
     called_at = {name: at / 1000 for name, at in called_ms.items() if at is not None}
+    targets = defaultdict[str, list[TargetReading]](list)
+    for name, target, status in services.forwards.statuses(services.settings.forwarding):
+        targets[name].append(TargetReading(target.host, status.oldest, status.parked, status.parked_at))
     apps = {}
     for name, client in services.clients.items():
         refusal, media, calls = client.tokens.refusal(), queues.media.get(name), queues.calls.get(name)
@@ -48,6 +52,7 @@ def read(services: Services) -> Reading:
             refused=refusal.errcode if refusal is not None else None,
             media=0 if media is None or media.starting else media.troubled,
             limit=(calls.errcode or 0) if calls is not None and calls.is_held else None,
+            targets=tuple(targets[name]),
         )
     return Reading(
         now=now,

@@ -13,6 +13,7 @@ from tasks.alerts.conditions import Alert, Finding
 from tasks.alerts.episode import Notice
 
 MOST_APPS = 8  # that a message names
+MOST_HOSTS = 3
 Facts = Mapping[str, object]
 
 
@@ -55,6 +56,7 @@ PAGES = {
     "queue": ("队列", "Queue"),
     "setup": ("设置", "Set-up"),
     "media": ("素材", "Media"),
+    "system": ("系统", "System"),
 }
 TITLES = {  # notice → color, Chinese, English
     Notice.BEGAN: ("warning", "告警", "Alert"),
@@ -98,6 +100,20 @@ def _waited(facts: Facts) -> tuple[str, str]:
 def _errcode(facts: Facts) -> tuple[str, str]:
     code = facts.get("errcode")
     return (f"错误码 {code}", f"errcode {code}") if code else ("", "")
+
+
+def _forwards(facts: Facts) -> tuple[str, str]:
+    hosts, waited, parked = facts.get("hosts"), facts.get("waited"), facts.get("parked")
+    names = [str(host) for host in hosts] if isinstance(hosts, list) else []
+    zh = ["、".join(names[:MOST_HOSTS]) + ("等" if len(names) > MOST_HOSTS else "")]
+    en = [", ".join(names[:MOST_HOSTS]) + (" …" if len(names) > MOST_HOSTS else "")]
+    if waited:
+        zh.append(f"最久的已等 {spoken(waited)[0]}")
+        en.append(f"the first has waited for {spoken(waited)[1]}")
+    if parked:
+        zh.append(f"已放弃 {parked} 个")
+        en.append(f"{parked} given up")
+    return "，".join(zh), ", ".join(en)
 
 
 WORDS: Mapping[Alert, Words] = {
@@ -180,6 +196,16 @@ WORDS: Mapping[Alert, Words] = {
         "see whether `role upkeep` and `role beat` run, and look at their logs",
         lambda facts: (str(facts.get("jobs", "")), str(facts.get("jobs", ""))),
         "queue",
+    ),
+    Alert.FORWARDS_FAILING: Words(
+        "转发给其他系统的事件没有送到",
+        "events do not reach another system",
+        "又送得到了，一小时内没有放弃事件",
+        "they reach it again, and none was given up for an hour",
+        "请对方恢复；放弃的事件用 `wecom-welcome forwards --retry all` 再发一次",
+        "have that system mended; `wecom-welcome forwards --retry all` sends what was given up",
+        _forwards,
+        "system",
     ),
     Alert.REDIS_MEMORY_HIGH: Words(
         "Redis 的内存快满了，满了就不再接收新客户",

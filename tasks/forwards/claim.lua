@@ -1,5 +1,5 @@
 -- Take the first event of some due lines of a target, each under a lease. While the target is not well, one at a time.
--- KEYS  the target's due lines, what is known of the target
+-- KEYS  the target's due lines, what is known of the target, its events on their way
 -- ARGV  prefix of the target's lines, how many at most, lease (ms), age from which an event is given up (ms)
 -- → per event: its key, '1' if it is too old to be tried or '', its fields as a flat list
 local call = redis.call
@@ -14,6 +14,7 @@ for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, AR
   local entry = call('LINDEX', name, 0)
   while entry and call('EXISTS', entry) == 0 do -- past its life, or forgotten
     call('LPOP', name)
+    call('ZREM', KEYS[3], entry)
     entry = call('LINDEX', name, 0)
   end
   if not entry then
@@ -29,6 +30,9 @@ for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, AR
       taken[#taken + 1] = call('HGETALL', entry)
     end
   end
+end
+for _, entry in ipairs(call('ZRANGE', KEYS[3], 0, 9)) do -- the oldest, which may have gone with their line
+  if call('EXISTS', entry) == 0 then call('ZREM', KEYS[3], entry) end
 end
 if unwell and tried > 0 then
   call('HSET', KEYS[2], 'probed_until', now + ARGV[3]) -- whoever tries next waits for what becomes of this one

@@ -1,7 +1,8 @@
 -- Record what became of a try: delivered, to be tried again, or given up and kept to be looked at.
--- KEYS  the entry, the customer's line, the target's due lines, what is known of the target, the app's parked events
+-- KEYS  the entry, the customer's line, the target's due lines, what is known of the target, its parked events, its
+--       events on their way
 -- ARGV  fencing token, 'delivered', 'later' or 'parked', delay (ms), why as JSON, '1' if the target itself is unwell,
---       least and most of its rest (ms), life of a parked one (s), line
+--       least and most of its rest (ms), life of a parked one (s), line, lease (ms)
 -- → 1 recorded, 0 the claim is another one's by now
 local call = redis.call
 if call('HGET', KEYS[1], 'tries') ~= ARGV[1] then
@@ -9,11 +10,20 @@ if call('HGET', KEYS[1], 'tries') ~= ARGV[1] then
 end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function is_well()
+  if tonumber(call('HGET', KEYS[4], 'failures') or 0) > 0 then -- it was not: what failed since is due
+    local leased = string.format('(%d', now + ARGV[10]) -- until then at most
+    for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[3], leased, '+inf')) do
+      call('ZADD', KEYS[3], now, line)
+    end
+  end
+  call('HDEL', KEYS[4], 'failures', 'rests_until', 'probed_until', 'why')
+end
 if ARGV[2] == 'delivered' then
   call('DEL', KEYS[1])
   call('HINCRBY', KEYS[4], 'delivered', 1)
   call('HSET', KEYS[4], 'delivered_at', now)
-  call('HDEL', KEYS[4], 'failures', 'rests_until', 'probed_until', 'why')
+  is_well()
 else
   call('HSET', KEYS[1], 'why', ARGV[4], 'tried_at', now)
   if ARGV[5] == '1' then
@@ -25,7 +35,7 @@ else
     call('HSET', KEYS[4], 'why', ARGV[4])
     call('HDEL', KEYS[4], 'probed_until')
   elseif ARGV[2] == 'later' then -- it has answered: it is the event that it does not take
-    call('HDEL', KEYS[4], 'failures', 'rests_until', 'probed_until', 'why')
+    is_well()
   end
 end
 if ARGV[2] == 'later' then
@@ -34,13 +44,13 @@ if ARGV[2] == 'later' then
   return 1
 end
 call('LREM', KEYS[2], 1, KEYS[1])
+call('ZREM', KEYS[6], KEYS[1])
 if ARGV[2] == 'parked' then
   call('HSET', KEYS[1], 'parked_at', now)
   call('ZADD', KEYS[5], now, KEYS[1])
   call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[8] * 1000) -- past their lives
   call('EXPIRE', KEYS[5], ARGV[8])
   call('EXPIRE', KEYS[1], ARGV[8])
-  call('HINCRBY', KEYS[4], 'parked', 1)
 end
 if call('LLEN', KEYS[2]) > 0 then
   call('ZADD', KEYS[3], now, ARGV[9])

@@ -1,23 +1,29 @@
 -- Put an event into the line of its customer at each target, and take it from what is to be forwarded. Once.
--- KEYS  what is to be forwarded; then for each target: the entry, the customer's line, the target's due lines
+-- KEYS  what is to be forwarded; then for each target: the entry, the customer's line, the target's due lines, its
+--       events on their way, its parked events
 -- ARGV  what it is there, how long an entry lives (s), customer's line, then for each target: app, target, change, body
 -- → 1 routed, 0 another process has
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then
+local call = redis.call
+if call('LREM', KEYS[1], 1, ARGV[1]) == 0 then
   return 0
 end
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for i = 2, #KEYS, 3 do
-  local at = 4 + (i - 2) / 3 * 4
-  local entry, line, due = KEYS[i], KEYS[i + 1], KEYS[i + 2]
-  if redis.call('EXISTS', entry) == 0 then
-    redis.call('HSET', entry, 'app', ARGV[at], 'target', ARGV[at + 1], 'change', ARGV[at + 2], 'body', ARGV[at + 3],
+for i = 2, #KEYS, 5 do
+  local at = 4 + (i - 2) / 5 * 4
+  local entry, line, due, waiting, parked = KEYS[i], KEYS[i + 1], KEYS[i + 2], KEYS[i + 3], KEYS[i + 4]
+  if call('ZREM', parked, entry) == 1 then
+    call('DEL', entry) -- forwarded once more
+  end
+  if call('EXISTS', entry) == 0 then
+    call('HSET', entry, 'app', ARGV[at], 'target', ARGV[at + 1], 'change', ARGV[at + 2], 'body', ARGV[at + 3],
       'line', ARGV[3], 'at', now, 'tries', 0)
-    redis.call('EXPIRE', entry, ARGV[2])
-    redis.call('RPUSH', line, entry)
-    redis.call('EXPIRE', line, ARGV[2])
-    redis.call('ZADD', due, 'NX', now, ARGV[3])
-    redis.call('EXPIRE', due, ARGV[2]) -- where nobody forwards to it any more
+    call('RPUSH', line, entry)
+    call('ZADD', due, 'NX', now, ARGV[3])
+    call('ZADD', waiting, now, entry)
+    for _, name in ipairs({entry, line, due, waiting}) do -- the latter where nobody forwards to it any more
+      call('EXPIRE', name, ARGV[2])
+    end
   end
 end
 return 1

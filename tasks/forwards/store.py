@@ -4,20 +4,23 @@
     route      the event → a body for each target that wants it, at the end of the customer's line there    route.lua
     claim      the first event of each due line, under a lease                                              claim.lua
     finish     delivered; or tried again later; or parked, after a day                                      finish.lua
+    retry      a parked one to the end of its line                                                          retry.lua
 
     Redis   welcome:forward-new                 a list of what is to be routed: "event:ID", "change:JSON"
             welcome:forward-entry:APP:TARGET:ID a hash: an event on its way to a target
             welcome:forward-line:APP:TARGET:C   a list: entries of one customer, by a digest, the oldest first
             welcome:forward-due:APP:TARGET      a sorted set: line → ms from which its first event may be tried
             welcome:forward-target:APP:TARGET   a hash: how the target is
-            welcome:forward-parked:APP          a sorted set: entry → ms at which it was given up
+            welcome:forward-waiting:APP:TARGET  a sorted set: entry on its way → ms at which it was routed
+            welcome:forward-parked:APP:TARGET   a sorted set: entry → ms at which it was given up
 
 A target that cannot be reached is tried with one event at a time, with growing rests, and costs the others nothing.
+Once it answers again, what waits for its next try is due.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -28,7 +31,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.ledger.rows import customer_line
 from tasks.reasons import Reason
 from tasks.settings import App, Target
-from tasks.storage import keys, replies
+from tasks.storage import clock, keys, replies
 from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
@@ -68,14 +71,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """How a target is. `failures`: in a row, of reaching it; `delivered_at`: Unix seconds."""
+    """How a target is, and its events: how many are on their way, and parked. `failures`: in a row, of reaching it.
 
-    waiting: int  # customers with an event on its way
+    oldest: seconds for which the first of those on their way has been, 0 if none is; delivered_at, parked_at: of the
+    last, Unix seconds.
+    """
+
+    waiting: int
+    oldest: float = 0.0
     failures: int = 0
     why: Reason | None = None
     delivered: int = 0
-    parked: int = 0
     delivered_at: float | None = None
+    parked: int = 0
+    parked_at: float | None = None
 
 
 class Forwards:
@@ -86,9 +95,9 @@ class Forwards:
         self._apps = apps
         self._ledger = ledger
         source = resources.files("tasks.forwards")
-        self._route, self._claim, self._finish = (
+        self._route, self._claim, self._finish, self._retry = (
             client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("route", "claim", "finish")
+            for name in ("route", "claim", "finish", "retry")
         )
 
     def route(self) -> int:
@@ -106,7 +115,7 @@ class Forwards:
             entries = []  # of another release: it holds up none behind it
         for one in entries:
             line = one.line
-            names += [one.key, keys.forward_line(one.app, one.target, line), keys.forward_due(one.app, one.target)]
+            names += _places(one)
             bodies += [one.app, one.target, one.change, one.body]
         return int(self._route(keys=names, args=[item, LIFE, line, *bodies]))
 
@@ -131,7 +140,7 @@ class Forwards:
     def claim(self, app: str, target: str, most: int) -> list[Entry]:
         """The first events of up to `most` due lines of a target, under a lease of LEASE seconds."""
         flat = self._claim(
-            keys=[keys.forward_due(app, target), keys.forward_target(app, target)],
+            keys=[keys.forward_due(app, target), keys.forward_target(app, target), keys.forward_waiting(app, target)],
             args=[keys.forward_line(app, target, ""), most, int(LEASE * 1000), int(DAY * 1000)],
         )
         found = []
@@ -176,65 +185,78 @@ class Forwards:
                     keys.forward_line(entry.app, entry.target, entry.line),
                     keys.forward_due(entry.app, entry.target),
                     keys.forward_target(entry.app, entry.target),
-                    keys.forward_parked(entry.app),
+                    keys.forward_parked(entry.app, entry.target),
+                    keys.forward_waiting(entry.app, entry.target),
                 ],
                 args=[
                     *(entry.tries, how, int(delay * 1000), why.to_json() if why else ""),
                     *("1" if unwell else "", int(rest * 1000), int(LONGEST_REST * 1000), LIFE, entry.line),
+                    int(LEASE * 1000),
                 ],
             )
         )
 
     def status(self, app: str) -> dict[str, TargetStatus]:
         """Target → how it is; of those in the settings."""
-        targets = [target.id for target in self._apps[app].forwards]
+        return {target.id: status for _, target, status in self.statuses([app])}
+
+    def statuses(self, apps: Iterable[str]) -> list[tuple[str, Target, TargetStatus]]:
+        """How each target of these apps is, in one exchange with Redis: (app, target, status)."""
+        targets = [(app, target) for app in apps for target in self._apps[app].forwards]
+        if not targets:
+            return []
         with self._redis.pipeline(transaction=False) as pipe:
-            for target in targets:
-                pipe.zcard(keys.forward_due(app, target))
-                pipe.hgetall(keys.forward_target(app, target))
-            found = pipe.execute()
-        return {
-            target: _status(waiting, known)
-            for target, waiting, known in zip(targets, found[::2], found[1::2], strict=True)
-        }
+            pipe.time()
+            for app, target in targets:
+                pipe.zcard(keys.forward_waiting(app, target.id))
+                pipe.zrange(keys.forward_waiting(app, target.id), 0, 0, withscores=True)
+                pipe.hgetall(keys.forward_target(app, target.id))
+                pipe.zcard(keys.forward_parked(app, target.id))
+                pipe.zrange(keys.forward_parked(app, target.id), -1, -1, withscores=True)
+            time, *found = pipe.execute()
+        rows = zip(found[::5], found[1::5], found[2::5], found[3::5], found[4::5], strict=True)
+        return [(*one, _status(clock.seconds(time), *row)) for one, row in zip(targets, rows, strict=True)]
 
     def listed(self, app: str, most: int) -> list[Entry]:
         """The parked events, newest first, then those that failed and are tried again: up to `most` of each."""
+        targets = [target.id for target in self._apps[app].forwards]
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zrevrange(keys.forward_parked(app), 0, most - 1)
-            for target in self._apps[app].forwards:
-                pipe.zrange(keys.forward_due(app, target.id), 0, most - 1)
-            parked, *lines = pipe.execute()
-            for target, due in zip(self._apps[app].forwards, lines, strict=True):
+            for target in targets:
+                pipe.zrevrange(keys.forward_parked(app, target), 0, most - 1, withscores=True)
+            for target in targets:
+                pipe.zrange(keys.forward_due(app, target), 0, most - 1)
+            found = pipe.execute()
+            scored = sorted((pair for one in found[: len(targets)] for pair in one), key=lambda pair: -pair[1])
+            parked = [key for key, _ in scored[:most]]
+            for target, due in zip(targets, found[len(targets) :], strict=True):
                 for line in due:
-                    pipe.lindex(keys.forward_line(app, target.id, line), 0)
+                    pipe.lindex(keys.forward_line(app, target, line), 0)
             heads = [key for key in pipe.execute() if key]
             for key in (*parked, *heads):
                 pipe.hgetall(key)
             rows = pipe.execute()
-        found = [_read(key, row) for key, row in zip((*parked, *heads), rows, strict=True) if row]
-        return [one for one in found if one is not None and (one.parked_at is not None or one.why is not None)]
+        entries = [_read(key, row) for key, row in zip((*parked, *heads), rows, strict=True) if row]
+        return [one for one in entries if one is not None and (one.parked_at is not None or one.why is not None)]
 
     def retry(self, app: str, identity: str) -> int:
         """Put the parked events of this id at the end of their lines. → how many there were, one for a target."""
-        retried = 0
-        for target in self._apps[app].forwards:
-            key = keys.forward_entry(app, target.id, identity)
-            row = replies.fields(self._redis.hgetall(key))
-            entry = _read(key, row)
-            if entry is not None and self._redis.zrem(keys.forward_parked(app), key):
-                now = self._ledger.now()
-                with self._redis.pipeline() as pipe:
-                    pipe.hset(key, mapping={"at": now, "tries": 0})
-                    pipe.hdel(key, "why", "parked_at", "next_at")
-                    pipe.expire(key, LIFE)
-                    pipe.rpush(keys.forward_line(app, target.id, entry.line), key)
-                    pipe.expire(keys.forward_line(app, target.id, entry.line), LIFE)
-                    pipe.zadd(keys.forward_due(app, target.id), {entry.line: now}, nx=True)
-                    pipe.expire(keys.forward_due(app, target.id), LIFE)
-                    pipe.execute()
-                retried += 1
-        return retried
+        names = [keys.forward_entry(app, target.id, identity) for target in self._apps[app].forwards]
+        return sum(self._retry_one(name) for name in names)
+
+    def retry_all(self, app: str) -> int:
+        """The same for all parked events of an app, in the order in which they were given up."""
+        names = [
+            name
+            for target in self._apps[app].forwards
+            for name in replies.texts(self._redis.zrange(keys.forward_parked(app, target.id), 0, -1))
+        ]
+        return sum(self._retry_one(name) for name in names)
+
+    def _retry_one(self, name: str) -> int:
+        entry = _read(name, replies.fields(self._redis.hgetall(name)))
+        if entry is None:
+            return 0
+        return int(self._retry(keys=_places(entry), args=[entry.line, LIFE]))
 
     def replay(self, app: str, since: int, until: int) -> int:
         """Forward the adds received from `since` to `until` (ms) once more, under the same ids. → how many."""
@@ -271,12 +293,28 @@ def _entry(key: str, row: Mapping[str, str], too_old: bool = False) -> Entry:
     )
 
 
-def _status(waiting: int, known: Mapping[str, str]) -> TargetStatus:
+def _places(entry: Entry) -> list[str]:
+    """The names of an entry, of its customer's line, and of what the target has of them."""
+    app, target = entry.app, entry.target
+    of_target = (keys.forward_due, keys.forward_waiting, keys.forward_parked)
+    return [entry.key, keys.forward_line(app, target, entry.line), *(name(app, target) for name in of_target)]
+
+
+def _status(
+    now: float,
+    waiting: int,
+    first: Sequence[tuple[str, float]],
+    known: Mapping[str, str],
+    parked: int,
+    last: Sequence[tuple[str, float]],
+) -> TargetStatus:
     return TargetStatus(
         waiting=waiting,
+        oldest=max(0.0, now - first[0][1] / 1000) if first else 0.0,
         failures=int(known.get("failures") or 0),
         why=Reason.from_json(known.get("why")),
         delivered=int(known.get("delivered") or 0),
-        parked=int(known.get("parked") or 0),
         delivered_at=int(known["delivered_at"]) / 1000 if known.get("delivered_at") else None,
+        parked=parked,
+        parked_at=last[0][1] / 1000 if last else None,
     )

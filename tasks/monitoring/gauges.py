@@ -3,14 +3,16 @@
 A value that is not known has no sample; it is never zero.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from tasks.forwards.store import TargetStatus
 from tasks.monitoring.heartbeat import Process
 from tasks.monitoring.jobs import Job
 from tasks.monitoring.queue_status import Reading
 from tasks.monitoring.snapshot import ROLES, Snapshot
+from tasks.settings import Target
 
 NAMESPACE = "wecom_welcome_"
 Sample = tuple[tuple[str, ...], float | None]  # (values of the labels, value)
@@ -96,6 +98,19 @@ def of_apps(snapshot: Snapshot) -> Iterator[Metric]:
     yield single("followups_waiting", "Follow-ups (tags, remarks) that are not done yet", snapshot.follow_ups)
     text = "For how long the first of them is overdue; 0 while none is"
     yield single("followups_oldest_seconds", text, snapshot.follow_ups_oldest)
+
+
+def of_forwards(statuses: Sequence[tuple[str, Target, TargetStatus]]) -> Iterator[Metric]:
+    """What is on its way to other systems, or was given up: of each target of each app."""
+
+    def each(name: str, text: str, value: Callable[[TargetStatus], float]) -> Metric:
+        samples = (((app, target.id, target.host), value(status)) for app, target, status in statuses)
+        return gauge(name, text, ("app", "target", "host"), samples)
+
+    yield each("forwards_waiting", "Events on their way to another system", lambda one: one.waiting)
+    text = "For how long the first of them has been; 0 while none is"
+    yield each("forwards_oldest_seconds", text, lambda one: one.oldest)
+    yield each("forwards_parked", "Events given up, which can be tried again", lambda one: one.parked)
 
 
 def of_processes(snapshot: Snapshot) -> Iterator[Metric]:

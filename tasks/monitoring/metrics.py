@@ -15,10 +15,12 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 
 from tasks.counters import BUCKETS, LATENCY, CallbackResult
+from tasks.forwards.store import TargetStatus
 from tasks.ledger.delivery import OUTCOMES, FollowUpStatus, Outcome
 from tasks.monitoring import gauges, snapshot
 from tasks.monitoring.gauges import NAMESPACE
 from tasks.monitoring.queue_status import Queues
+from tasks.settings import Target
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
@@ -49,8 +51,16 @@ FROM_ZERO: Mapping[str, Mapping[str, Sequence[str]]] = {  # counter → its labe
 Counts = Mapping[str, Sequence[tuple[dict[str, str], int]]]  # name → (labels, value) of each of its samples
 
 
-def exposition(client: Redis, queues: Queues, of_the_process: Sequence[Metric] = ()) -> bytes:
-    """All metrics in Prometheus' text format; `of_the_process`: further ones. Raises redis.RedisError."""
+def exposition(
+    client: Redis,
+    queues: Queues,
+    of_the_process: Sequence[Metric] = (),
+    forwards: Sequence[tuple[str, Target, TargetStatus]] = (),
+) -> bytes:
+    """All metrics in Prometheus' text format; `of_the_process`: further ones; `forwards`: how each target is.
+
+    Raises redis.RedisError.
+    """
     stored = replies.fields(client.hgetall(keys.COUNTERS))
     counts = _by_name(stored)
     apps = tuple(queues.corps)
@@ -61,6 +71,7 @@ def exposition(client: Redis, queues: Queues, of_the_process: Sequence[Metric] =
             _histogram(counts, apps),
             *gauges.of_queues(queues.read(), queues.refusals()),
             *gauges.of_apps(now),
+            *gauges.of_forwards(forwards),
             *gauges.of_processes(now),
             *of_the_process,
         ]

@@ -125,7 +125,8 @@ def _erase_forwarded(client: Redis, external_user_id: str, app: str | None) -> N
         of, target, line = replies.texts_or_none(client.hmget(name, "app", "target", "line"))
         if of is not None and target is not None and line == customer_line(of, external_user_id):
             client.delete(name, keys.forward_line(of, target, line))
-            client.zrem(keys.forward_parked(of), name)
+            client.zrem(keys.forward_waiting(of, target), name)
+            client.zrem(keys.forward_parked(of, target), name)
 
 
 def _is_about(change: str | None, external_user_id: str, app: str | None) -> bool:

@@ -70,8 +70,12 @@ def forward_target(app: str, target: str) -> str:
     return f"welcome:forward-target:{app}:{target}"
 
 
-def forward_parked(app: str) -> str:
-    return f"welcome:forward-parked:{app}"
+def forward_waiting(app: str, target: str) -> str:
+    return f"welcome:forward-waiting:{app}:{target}"
+
+
+def forward_parked(app: str, target: str) -> str:
+    return f"welcome:forward-parked:{app}:{target}"
 
 
 def index(app: str, kind: str, value: str) -> str:
@@ -387,7 +391,8 @@ TABLE = (
     Key(forward_line("{app}", "{target}", "{line}"), LIST, "a customer's events, the oldest first", "8 days", _LINE),
     Key(forward_due("{app}", "{target}"), ZSET, "line → ms from which its first event may be tried", "8 days", _LINE),
     Key(forward_target("{app}", "{target}"), HASH, "how a target is, and how many events it has had", backup=_LINE),
-    Key(forward_parked("{app}"), ZSET, "entry → ms at which it was given up", "8 days", _LINE),
+    Key(forward_waiting("{app}", "{target}"), ZSET, "entry on its way → ms at which it was routed", "8 days", _LINE),
+    Key(forward_parked("{app}", "{target}"), ZSET, "entry → ms at which it was given up", "8 days", _LINE),
     Key(SAMPLES, LIST, "the queue in the last hour, a sample each 10 seconds, newest first", "2 hours"),
     Key(pause("{queue}"), HASH, "the last pause of a queue: by whom, from when until when"),
     Key(verification("{app}"), HASH, "what was wrong with the last callback that was refused"),

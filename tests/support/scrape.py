@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tasks.counters import count
@@ -11,6 +11,7 @@ from tasks.missed.comparison_run import ComparisonRun
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
+from tasks.settings import Forward
 from tasks.storage import keys
 from tasks.templates.render import needed
 from tests.simulator.client import StandIn
@@ -26,7 +27,9 @@ def scrape(redis_url: str, wecom: StandIn, folder: Path) -> str:
     """The text of /metrics. Redis is empty before, and has a maxmemory for the moment."""
     wecom.register(App(corp_id=ENVIRONMENT["WECOM_CORP_ID"], secret=ENVIRONMENT["WECOM_CORP_SECRET"]))
     settings = some_settings(REDIS_URL=redis_url, WECOM_API_BASE=wecom.base_url, WELCOME_DATA_DIR=str(folder))
-    web = Web(settings, with_lifeboat=True)
+    forward = Forward("https://crm.example.com/hook", b"k" * 32, frozenset({"add"}))
+    app = replace(settings.apps["default"], forwards=(forward,))
+    web = Web(replace(settings, apps={"default": app}), with_lifeboat=True)
     assert web.lifeboat is not None
     redis = web.services.redis
     before = redis.config_get("maxmemory")["maxmemory"]

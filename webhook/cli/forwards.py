@@ -15,11 +15,12 @@ from webhook.cli.common import APP, AS_JSON, CommandFailure, Misuse, moment, one
 from webhook.cli.terminal import counted, padded, say, say_json
 from webhook.reason_texts import describe
 
+ALL = "all"  # in place of an id
 NOT_FORWARDING = "app {app} forwards nothing: add [[apps.{app}.forward]] with url and secret to WELCOME_CONFIG"
 
 
 @click.command()
-@click.option("--retry", metavar="ID", help="Try the given-up events of this id again, now.")
+@click.option("--retry", metavar="ID", help="Try the given-up events of this id again, now; `all`: every one.")
 @click.option("--replay", is_flag=True, help="Forward the adds since --since once more, under the same ids.")
 @click.option("--since", metavar="TIME", help="With --replay: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
 @click.option("--until", metavar="TIME", help="With --replay: only what was received until then, as --since.")
@@ -45,6 +46,7 @@ def forwards(
     \b
     Example:  wecom-welcome forwards
               wecom-welcome forwards --retry 3f9a0c5d7e1b2a4f3f9a0c5d7e1b2a4f
+              wecom-welcome forwards --retry all
               wecom-welcome forwards --replay --since 2h
     """
     if retry is not None and replay:
@@ -71,6 +73,11 @@ def forwards(
 
 
 def _retry(services: Services, app: App, identity: str) -> None:
+    if identity == ALL:
+        number = services.forwards.retry_all(app.name)
+        record(services, Act.FORWARDED_AGAIN, app.name, number=number)
+        say(f"{counted(number, 'event')} tried again now.", err=True)
+        return
     if not services.forwards.retry(app.name, identity):
         raise CommandFailure(f"no event {identity} of app {app.name} was given up; `forwards` lists them")
     record(services, Act.FORWARD_RETRIED, app.name, identity)
@@ -93,7 +100,7 @@ def _list(services: Services, app: App, limit: int, as_json: bool) -> None:
 def _status(host: str, status: TargetStatus) -> str:
     told = [
         f"{status.delivered} delivered",
-        f"{counted(status.waiting, 'customer')} with an event on its way",
+        f"{status.waiting} on their way",
         f"{status.parked} given up",
     ]
     if status.failures and status.why is not None:

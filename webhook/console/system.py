@@ -3,7 +3,7 @@
 Every panel is one read of fixed keys, so its cost does not grow, and each fails independently.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -43,9 +43,9 @@ blueprint = Blueprint("system", __name__)
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """Where the app's events are forwarded to: host → how it is; and what failed, the given-up ones first."""
+    """Where the app's events are forwarded to: (host, how it is); and what failed, the given-up ones first."""
 
-    targets: Mapping[str, TargetStatus]
+    targets: Sequence[tuple[str, TargetStatus]]  # several may be on one host
     failed: Sequence[tuple[str, Entry]]
 
 
@@ -81,4 +81,4 @@ def _forwarding() -> Forwarding:
     store, app = current.services().forwards, current.app()
     hosts = {target.id: target.host for target in app.settings.forwards}
     failed = [(hosts[entry.target], entry) for entry in store.listed(app.name, LISTED)]
-    return Forwarding({hosts[target]: status for target, status in store.status(app.name).items()}, failed[:LISTED])
+    return Forwarding([(hosts[one], status) for one, status in store.status(app.name).items()], failed[:LISTED])

@@ -16,6 +16,7 @@ from tasks.alerts.conditions import (
     Local,
     Past,
     Reading,
+    TargetReading,
     judge,
     judge_locally,
     quiet_since,
@@ -93,6 +94,22 @@ def test_a_job_that_never_succeeded_is_late_when_that_was_watched_for_long_enoug
     never = a_reading(jobs=(Job("tasks.upkeep.watch_media", 60),))
     assert Alert.JOB_LATE in alerts(never)
     assert Alert.JOB_LATE not in alerts(never, Past(NOW - 600, NOW - 5))
+
+
+@pytest.mark.parametrize(
+    ("target", "holds"),
+    [
+        (TargetReading("crm", oldest=3500), False),
+        (TargetReading("crm", oldest=3700), True),
+        (TargetReading("crm", parked=2, parked_at=NOW - 60), True),
+        (TargetReading("crm", parked=2, parked_at=NOW - 3700), False),  # it was told, and nobody has tried it again
+    ],
+)
+def test_a_system_does_not_get_its_events_for_an_hour_or_at_all(target: TargetReading, holds: bool):
+    fine = TargetReading("lake", oldest=5)
+    (finding,) = (one for one in found(of_app(targets=(fine, target))) if one.alert is Alert.FORWARDS_FAILING)
+    assert (finding.app, finding.holds) == ("sales", holds)
+    assert finding.facts["hosts"] == (["crm"] if holds else [])
 
 
 @pytest.mark.parametrize(("share", "holds"), [(0.84, False), (0.86, True)])

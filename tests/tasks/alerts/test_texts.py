@@ -21,6 +21,7 @@ FACTS: dict[Alert, dict[str, object]] = {
     Alert.MEDIA_FAILING: {"files": 2},
     Alert.LIMIT_REACHED: {"errcode": 45009},
     Alert.JOB_LATE: {"jobs": "watch_media"},
+    Alert.FORWARDS_FAILING: {"hosts": [f"crm-{n}.example.com" for n in range(9)], "waited": 90000, "parked": 1000},
     Alert.REDIS_MEMORY_HIGH: {"percent": 91},
 }
 OF_APPS = {
@@ -29,6 +30,7 @@ OF_APPS = {
     Alert.TOKEN_REFUSED,
     Alert.MEDIA_FAILING,
     Alert.LIMIT_REACHED,
+    Alert.FORWARDS_FAILING,
 }
 
 

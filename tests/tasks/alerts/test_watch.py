@@ -30,6 +30,7 @@ from tasks.storage import keys, replies
 from tasks.wecom import robot as robots
 from tasks.wecom.robot import GroupRobot
 from tests.simulator.client import StandIn
+from tests.support.forwarding import an_installation, given_up
 from tests.support.ledger import settled
 from tests.support.processes import RedisServer
 from tests.support.servers import Server, answering, nobody, whole
@@ -267,6 +268,15 @@ def test_the_reading_knows_what_redis_knows(services: Services) -> None:
     assert found.memory is not None
     assert 0 < found.memory < 0.5
     assert read(services).memory is None
+
+
+def test_the_reading_knows_what_other_systems_have_not_got(redis_url: str, tmp_path: Path) -> None:
+    services = an_installation(redis_url, tmp_path, ("sales", "https://crm.example.com/hook", ""))
+    given_up(services)
+    (target,) = read(services).apps["sales"].targets
+    assert (target.host, target.parked, target.oldest >= 0) == ("crm.example.com", 1, True)
+    assert target.parked_at is not None
+    assert abs(target.parked_at - time.time()) < 60
 
 
 def test_what_is_usual_is_read_from_the_tallies_of_the_same_hours(

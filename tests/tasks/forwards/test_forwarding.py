@@ -200,7 +200,8 @@ def test_nothing_of_who_is_forgotten_is_on_its_way(services: Services, receives:
         until(lambda: len(receives.got) == 2)
         time.sleep(0.1)
     assert {body["data"]["external_user_id"] for _, body in receives.got} == {stays.external_user_id}
-    ways = (keys.forward_entry("sales", "*", "*"), keys.forward_line("sales", "*", "*"), keys.FORWARD_NEW)
+    ways = (keys.forward_entry("sales", "*", "*"), keys.forward_line("sales", "*", "*"), keys.FORWARD_NEW,
+            keys.forward_waiting("sales", "*"))  # fmt: skip
     assert [key for way in ways for key in services.redis.scan_iter(way)] == []
 
 
@@ -331,15 +332,72 @@ def test_a_target_that_refuses_an_event_is_well_again(services: Services) -> Non
     assert len(services.forwards.claim("sales", target, 4)) == 1
 
 
+def test_what_failed_is_due_when_the_target_answers_again(services: Services, receives: Receiver) -> None:
+    events = [added(services) for _ in range(3)]
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    for entry in services.forwards.claim("sales", target, 2):
+        services.forwards.failed(entry, Reason.of(Kind.NOT_SENT), unwell=True, wait=3600)
+    assert services.forwards.claim("sales", target, 4) == []  # it rests, for as long as it asked for
+    services.redis.hdel(keys.forward_target("sales", target), "rests_until")  # an hour has passed
+    with running(services):
+        until(lambda: len(receives.got) == 3)
+    assert set(receives.ids) == {event.id for event in events}
+
+
+def test_one_under_a_lease_is_not_due_when_the_target_answers_again(services: Services) -> None:
+    for number in range(2):
+        added(services, external_user_id=f"wm{number}")
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    first, second = services.forwards.claim("sales", target, 2)
+    services.redis.hset(keys.forward_target("sales", target), "failures", 1)
+    assert services.forwards.delivered(first)
+    assert services.forwards.claim("sales", target, 2) == []
+    assert services.forwards.delivered(second)
+
+
+def test_how_many_are_on_their_way_and_since_when(services: Services, receives: Receiver) -> None:
+    events = [added(services) for _ in range(3)]
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    way = keys.forward_waiting("sales", target)
+    services.redis.zincrby(way, -60_000, keys.forward_entry("sales", target, events[0].id))
+    status = services.forwards.status("sales")[target]
+    assert (status.waiting, 60 <= status.oldest < 120) == (3, True)
+    services.redis.delete(keys.forward_entry("sales", target, events[0].id))  # past its life
+    with running(services):
+        until(lambda: services.forwards.status("sales")[target].waiting == 0)
+    assert services.forwards.status("sales")[target].oldest == 0
+
+
+def test_all_that_was_given_up_is_tried_again_in_its_order(services: Services, receives: Receiver) -> None:
+    first = added(services)
+    later = left(services, first)
+    services.forwards.route()
+    (target,) = services.forwards.status("sales")
+    for _ in (first, later):
+        (entry,) = services.forwards.claim("sales", target, 1)
+        services.forwards.parked(entry)
+    status = services.forwards.status("sales")[target]
+    assert (status.waiting, status.parked, status.parked_at is not None) == (0, 2, True)
+    assert services.forwards.retry_all("sales") == 2
+    status = services.forwards.status("sales")[target]
+    assert (status.waiting, status.parked, status.parked_at) == (2, 0, None)
+    with running(services):
+        until(lambda: len(receives.got) == 2)
+    assert receives.ids == [first.id, later.id]
+
+
 def test_the_list_of_parked_events_does_not_grow_for_ever(services: Services) -> None:
     added(services)
     services.forwards.route()
     (target,) = services.forwards.status("sales")
-    services.redis.zadd(keys.forward_parked("sales"), {"of long ago": 1})
+    services.redis.zadd(keys.forward_parked("sales", target), {"of long ago": 1})
     (entry,) = services.forwards.claim("sales", target, 1)
     assert services.forwards.parked(entry)
-    assert services.redis.zrange(keys.forward_parked("sales"), 0, -1) == [entry.key]
-    assert 0 < services.redis.ttl(keys.forward_parked("sales")) <= store_module.LIFE
+    assert services.redis.zrange(keys.forward_parked("sales", target), 0, -1) == [entry.key]
+    assert 0 < services.redis.ttl(keys.forward_parked("sales", target)) <= store_module.LIFE
 
 
 def test_the_order_holds_for_each_customer_beside_others(services: Services, receives: Receiver) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,6 +22,7 @@ from tasks.monitoring.metrics import FROM_ZERO, HELP, exposition
 from tasks.monitoring.queue_status import Queues
 from tasks.storage import keys
 from tasks.storage.connections import Redis, connect
+from tests.support.forwarding import an_installation
 from tests.support.ledger import missed, settled
 from tests.support.servers import Server, silent
 
@@ -32,7 +34,10 @@ APPS = {"default": "ww-1", "sales": "ww-1", "service": "ww-2"}  # app → corp i
 
 def exposed(client: Redis, apps: Mapping[str, str] | None = None) -> Samples:
     """Every sample, read by Prometheus' own parser. `apps`: those that are configured, with their corp ids."""
-    text = exposition(client, Queues(client, {}, corps=apps)).decode()
+    return read(exposition(client, Queues(client, {}, corps=apps)).decode())
+
+
+def read(text: str) -> Samples:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -126,6 +131,26 @@ def test_apps_are_told_apart(redis_client: Redis) -> None:
     samples = exposed(redis_client)
     assert value(samples, "greeting_seconds_sum", app="sales") == 1
     assert value(samples, "greeting_seconds_sum", app="service") == 2
+
+
+def test_what_is_on_its_way_to_other_systems_is_told_by_target_and_of_no_customer(
+    redis_url: str, redis_client: Redis, tmp_path: Path
+) -> None:
+    url = "https://crm.example.com/hook?token=SECRET-1"
+    services = an_installation(redis_url, tmp_path, ("sales", url, ""), ("sales", "https://crm.example.com/b", ""))
+    first, second = services.forwards.status("sales")
+    event = settled(services.ledger, app="sales")
+    services.forwards.route()
+    (entry,) = services.forwards.claim("sales", first, 1)
+    services.forwards.parked(entry)
+    text = exposition(redis_client, services.queues, (), services.forwards.statuses(["sales"])).decode()
+    samples = read(text)
+    for target, waiting, parked in ((first, 0, 1), (second, 1, 0)):
+        labels = {"app": "sales", "target": target, "host": "crm.example.com"}
+        assert value(samples, "forwards_waiting", **labels) == waiting
+        assert value(samples, "forwards_parked", **labels) == parked
+        assert (value(samples, "forwards_oldest_seconds", **labels) or 0.0) >= 0
+    assert not [word for word in ("SECRET-1", event.external_user_id, event.id) if word in text]
 
 
 def test_what_is_not_known_is_left_out_and_never_zero(redis_client: Redis) -> None:

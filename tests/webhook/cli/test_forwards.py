@@ -28,10 +28,7 @@ def environ(redis_url: str, tmp_path: Path, services: Services) -> dict[str, str
 def test_what_failed_is_listed_with_its_reason(services: Services, environ: dict[str, str]) -> None:
     identity = failed(services)
     system, event = said(run("forwards", **environ))
-    assert system == (
-        f"{HOST}: 0 delivered, 1 customer with an event on its way, 0 given up, "
-        "does not answer: the connection is refused"
-    )
+    assert system == (f"{HOST}: 0 delivered, 1 on their way, 0 given up, does not answer: the connection is refused")
     assert identity in event
     assert "failed 1×, tried again: the connection is refused" in event
     (values,) = (json.loads(line) for line in said(run("forwards", "--json", **environ)))
@@ -49,6 +46,14 @@ def test_what_was_given_up_is_tried_again(services: Services, environ: dict[str,
     assert (entry.id, entry.tries) == (identity, 1)
     (act,) = AuditTrail(services.redis).entries()
     assert (act.act, act.target) == ("forward_retried", identity)
+
+
+def test_all_that_was_given_up_is_tried_again(services: Services, environ: dict[str, str]) -> None:
+    given_up(services)
+    assert run("forwards", "--retry", "all", **environ).stderr == "1 event tried again now.\n"
+    assert run("forwards", "--retry", "all", **environ).stderr == "0 events tried again now.\n"
+    (status,) = services.forwards.status("sales").values()
+    assert (status.waiting, status.parked) == (1, 0)
 
 
 def test_the_adds_of_a_period_are_forwarded_once_more(services: Services, environ: dict[str, str]) -> None:

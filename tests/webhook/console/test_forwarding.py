@@ -6,7 +6,6 @@ import pytest
 
 from tasks.audit import AuditTrail
 from tasks.services import Services
-from tasks.storage import keys
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.forwarding import HOST, an_installation, failed, given_up
 
@@ -31,6 +30,6 @@ def test_what_was_given_up_is_tried_again_by_a_button(browse: Browser, services:
     assert "Try again" in text_of(browse.get("/system"))
     page = text_of(browse.post("/system/forwards/retry", {"id": identity}))
     assert "It is tried again now" in page
-    assert services.redis.zcard(keys.forward_parked("sales")) == 0
+    assert [one.parked for one in services.forwards.status("sales").values()] == [0]
     assert "forward_retried" in [one.act for one in AuditTrail(services.redis).entries()]
     assert "not given up any more" in text_of(browse.post("/system/forwards/retry", {"id": identity}))
