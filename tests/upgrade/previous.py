@@ -1,6 +1,7 @@
 """A copy of what the release before this one left behind, and this release's processes on it. See db5e3bc/README.md."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -130,8 +131,10 @@ class Operator:
         self.post("/login", self.get("/login"), name=OPERATOR, password=PASSWORD)
 
     def get(self, path: str, language: str = "en") -> str:
-        """A page's source."""
-        answer = self._session.get(self._url + path, cookies={"welcome-language": language}, timeout=60)
+        """A page's source. A page that Redis kept waiting for half a second says so, and is asked for again."""
+        ask = functools.partial(self._session.get, cookies={"welcome-language": language}, timeout=60)
+        answers = (ask(self._url + path) for _ in range(20))
+        answer = next(one for one in answers if one.status_code != 503)
         assert answer.status_code == 200, (path, answer.status_code)
         answer.encoding = "utf-8"
         return answer.text
