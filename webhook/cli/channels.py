@@ -23,7 +23,6 @@ P = ParamSpec("P")
 
 PATIENCE = 15.0  # seconds for a code's image
 SHOWN = 50  # of the codes that were made elsewhere, with what WeCom has of them
-OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for this call; WeCom's message names the field
 CURES = {41040: "WeCom does not make such a code for this app: look at the app's rights in 客户联系"}
 
 
@@ -313,11 +312,8 @@ def _line(error: WeComError) -> str:
     """What went wrong, and what to do about it."""
     if isinstance(error, WeComAPIError):
         known = CODES.get(error.errcode)
-        if error.errcode in OF_CONTACT_WAYS:
-            return (
-                f"{error} ({CURES.get(error.errcode, 'correct the field that WeCom names; doc 92572 has its limits')})"
-            )
-        return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
+        words = f"{known.meaning}: {known.cure}" if known else "doc 90313 lists the errcodes"
+        return f"{error} ({CURES.get(error.errcode, words)})"
     if isinstance(error, NotSent | HTTPRefused):
         return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
     if isinstance(error, NoAnswer):

@@ -17,7 +17,7 @@ from webhook.console.channel_welcome import WelcomeFields, check_template, check
 from webhook.errcode_texts import errcode
 
 MEMBERS_LIMIT = 100  # of one code, doc 92572
-OF_CONTACT_WAYS = range(41037, 41046)  # doc 90313 has them for these calls; WeCom's message names the field
+OF_CONTACT_WAYS = range(41037, 41046)  # the numbers that doc 90313 has for these calls
 
 
 def _stripped(text: str | None) -> str:
@@ -127,10 +127,10 @@ def refusal(error: WeComError | ChannelError) -> Refusal:
         )
     if not isinstance(error, WeComAPIError):
         return Refusal(Message("%(error)s", {"error": error}), Message.of("see the log"))
-    if error.errcode in OF_CONTACT_WAYS:
-        why = Message.of("WeCom does not accept this (%(code)s): %(errmsg)s", code=error.errcode, errmsg=error.errmsg)
-        if error.errcode == 41040:
-            return Refusal(why, Message.of("look at the app's rights in 客户联系"))
-        return Refusal(why, Message.of("correct the field that WeCom names"))
     meaning, cure = errcode(error.errcode, error.errmsg)
-    return Refusal(Message("%(meaning)s (%(code)s)", {"meaning": meaning, "code": error.errcode}), cure)
+    values = {"meaning": meaning, "code": error.errcode, "errmsg": error.errmsg}
+    if error.errcode == 41040:  # which the account's rights cause too, and the scene here is always the same
+        cure = Message.of("look at the app's rights in 客户联系")
+    if error.errcode in OF_CONTACT_WAYS:
+        return Refusal(Message.of("%(meaning)s (%(code)s; WeCom's own words: %(errmsg)s)", **values), cure)
+    return Refusal(Message("%(meaning)s (%(code)s)", values), cure)
