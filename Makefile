@@ -10,8 +10,9 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 	@exec $(BIN)/python -m tests.simulator.run
 
 test: install         ## the suite, against a real server that it starts itself
-	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder $(WAITING)
-	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(WAITING:%=--ignore=%)
+	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder $(WAITING); first=$$?; \
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(WAITING:%=--ignore=%); second=$$?; \
+	[ $$first = 0 ] || echo "$(WAITING): pytest ended with $$first, see above"; exit $$((first ? first : second))
 
 test-unit: install    ## the tests that start no server and no process, in seconds
 	@$(BIN)/python -m pytest -m unit -n 2 $(WAITING:%=--ignore=%) --ignore=tests/browser tests

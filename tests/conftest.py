@@ -13,7 +13,6 @@ from flask import Flask
 from hypothesis import HealthCheck
 from jinja2 import FileSystemBytecodeCache
 
-from tasks.ledger import intake
 from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import connections
@@ -104,14 +103,15 @@ def compiled_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One real server for all tests that do not hurt it."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+    small = ("--auto-aof-rewrite-min-size", "4mb")  # what thousands of tests write, and forget again
+    with RedisServer(tmp_path_factory.mktemp("redis"), *small) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def hurt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server that tests of this module may hurt, if they heal it."""
-    with RedisServer(tmp_path_factory.mktemp("hurt"), in_memory=True) as server:
+    with RedisServer(tmp_path_factory.mktemp("hurt")) as server:
         yield server
 
 
@@ -171,9 +171,9 @@ def book() -> str | None:
 
 @pytest.fixture
 def services(redis_url: str, variables: dict[str, str], book: str | None, tmp_path: Path) -> Iterator[Services]:
-    """An installation with a console, on an empty database, as its web side has it."""
+    """An installation with a console, on an empty database, as its web side has it, but for its short time-out."""
     usual = ENVIRONMENT | {"REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}
-    made = build_services(read(usual | variables, tmp_path), timeout=intake.TIMEOUT)
+    made = build_services(read(usual | variables, tmp_path), timeout=5)
     if book is not None:
         made.books.save("default", book, FILES)
     yield made

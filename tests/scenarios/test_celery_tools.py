@@ -122,11 +122,13 @@ def ended(flower: Flower, name: str, count: int) -> dict[str, dict[str, Any]]:
 def test_flowers_buttons_stop_nobody(product: Product, wecom: StandIn, flower: Flower) -> None:
     flower.post(f"worker/shutdown/welcome@{HOST}")
     for button in ("worker/pool/shrink/{}?n=1", "worker/queue/cancel-consumer/{}?queue=welcome"):
-        assert "by remote control" in flower.post(button.format(f"welcome@{HOST}"))
+        path = button.format(f"welcome@{HOST}")  # Flower waits a second for the worker's answer
+        until(lambda path=path: "by remote control" in flower.post(path), what="the refusal")
     wecom.add()
     wecom.wait_until_greeted(1)
+    refused = "shutdown was asked for, and refused"
+    until(lambda: refused in product.roles["welcome"].output(), what="a line in the log")
     assert product.roles["welcome"].alive()
-    assert "shutdown was asked for, and refused" in product.roles["welcome"].output()
 
 
 def test_what_is_being_greeted_is_active(product: Product, wecom: StandIn) -> None:

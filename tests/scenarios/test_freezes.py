@@ -60,7 +60,7 @@ def test_a_process_that_is_frozen_is_replaced_and_nobody_goes_without_greeting(
         assert up.pids()[other] == before[other], f"{other} was not frozen"
     greeted = [r.greeted_at for r in wecom.records() if r.planned_at > frozen_at and r.greeted_at is not None]
     measured(f"up: {' and '.join(names)} frozen, greets somebody added afterwards", min(greeted) - frozen_at)
-    assert up.get("/readyz") == 200
+    until(lambda: up.get("/readyz") == 200, REPLACED, what="/readyz")
     until(lambda: readiness(up)["silent"] == [], REPLACED, what="nobody silent: who was replaced is forgotten")
 
 
@@ -70,8 +70,12 @@ def test_one_of_two_workers_that_is_frozen_is_named_and_the_other_one_greets(up:
     try:
         until(lambda: other.pid in beating(up), REPLACED, what="its heartbeat")
         other.freeze()
-        until(lambda: [one["pid"] for one in readiness(up)["silent"]] == [other.pid], REPLACED, what="its name")
-        said = readiness(up)
+
+        def named() -> dict[str, Any]:
+            said = readiness(up)
+            return said if [one["pid"] for one in said["silent"]] == [other.pid] else {}
+
+        said = until(named, REPLACED, what="its name")
         assert said["ready"], said
         assert f"process {other.pid} on" in " ".join(said["remarks"])
         wecom.load(20, rate=40)

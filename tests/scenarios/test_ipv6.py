@@ -31,11 +31,11 @@ def test_the_system_listens_there(tmp_path: Path, wecom: StandIn, host: str, sho
         until(lambda: "wecom-welcome is ready" in up.supervisor.output(), what="the line that it is ready")
         assert f"wecom-welcome is starting on http://{shown}:{up.port}\n" in up.supervisor.output()
         assert up.get("/healthz") == 200
-        assert requests.get(f"http://{own['CONSOLE_BIND']}/console/login", timeout=10).status_code == 200
+        assert requests.get(f"http://{own['CONSOLE_BIND']}/console/login", timeout=30).status_code == 200
         metrics = own["METRICS_BIND"].replace("[::]", "[::1]")
-        assert "wecom_welcome_" in requests.get(f"http://{metrics}/metrics", timeout=10).text
+        assert "wecom_welcome_" in requests.get(f"http://{metrics}/metrics", timeout=30).text
         for elsewhere in (f"{up.url}/metrics", f"{up.url}/console/login", f"http://{metrics}/callback"):
-            assert requests.get(elsewhere, timeout=10).status_code == 404
+            assert requests.get(elsewhere, timeout=30).status_code == 404
 
 
 @pytest.mark.parametrize(("host", "why"), [("::1", "in use"), ("2001:db8::1", ""), ("::zz", "")])

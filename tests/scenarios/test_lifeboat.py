@@ -18,7 +18,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Itera
     folder = tmp_path_factory.mktemp("lifeboat")
     with Product(folder, stand_in, start=["web", "welcome"]) as product:
         known = folder / "var" / "lifeboat" / "last-known.json"
-        until(lambda: "default" in json.loads(known.read_text())["apps"], what="a lifeboat that knows the book")
+        until(
+            lambda: known.exists() and "default" in json.loads(known.read_text())["apps"],
+            what="a lifeboat that knows the book",
+        )
         yield product
 
 
@@ -42,7 +45,7 @@ def without_redis(
             product.roles["web"].kill()
             product.roles["web"].start()
         wecom.wait_until_pushed()
-        until(lambda: wecom.status()["greeted"] >= count, 30, what="everybody greeted without Redis")
+        until(lambda: wecom.status()["greeted"] >= count, what="everybody greeted without Redis")
     return verdict(wecom, product, redis_away=True)
 
 

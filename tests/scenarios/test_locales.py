@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,7 +117,6 @@ def test_what_goes_to_a_pipe_is_utf_8(up: Up, wecom: StandIn) -> None:
     wecom.register(up.app)
     wecom.add(state="抖音✓")
     wecom.wait_until_greeted(1)
-    time.sleep(0.5)
     rows = [json.loads(line) for line in run(up, "deliveries", "--json").stdout.decode("utf-8").splitlines()]
     assert "抖音✓" in {row["state"] for row in rows}
     assert BOOK.strip() in run(up, "templates", "export").stdout.decode("utf-8")

@@ -28,7 +28,7 @@ on_settled_broker = "{broker}"
 
 
 def test_the_example_gets_each_settled_event_as_a_task(redis_url: str, tmp_path: Path) -> None:
-    with RedisServer(tmp_path / "redis", in_memory=True) as server:
+    with RedisServer(tmp_path / "redis") as server:
         theirs = server.url.replace("unix://", "redis+socket://").partition("?")[0]
         (tmp_path / "apps.toml").write_text(CONFIG.format(key="a" * 43, broker=theirs))
         shutil.copy(DEPLOY / "examples" / "crm_tasks.py", tmp_path)

@@ -48,11 +48,12 @@ def test_f53_a_failover_of_sentinels_loses_nobody_and_every_role_follows(
         pids = {name: role.pid for name, role in product.roles.items()}
         wecom.pushing(retries=100, spacing_s=0.3)
         wecom.faults(latency_ms=80)
-        wecom.load(150, rate=30)
+        wecom.load(50, rate=30)
         wecom.wait_until_greeted(45)
         product.roles["welcome"].freeze()
         servers.cut_replication()
         unheard = wecom.status()["accepted"]
+        wecom.load(100, rate=30)
         until(lambda: wecom.status()["accepted"] >= unheard + 10, what="customers whom only the primary knows")
         servers.servers[0].kill()
         died_at = time.time()

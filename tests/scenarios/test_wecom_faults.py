@@ -3,6 +3,7 @@
 Two welcome workers share the work, so that each scenario is also one of several processes.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -72,8 +73,8 @@ def test_f37_a_token_that_dies_in_a_burst_is_renewed_once_by_all_workers_togethe
 ) -> None:
     fetched = fetches(wecom)
     wecom.faults(latency_ms=150, paths=(SEND, "gettoken"))  # time enough for everybody to want a new one
-    wecom.load(240, rate=240)
-    wecom.wait_until_greeted(80 + 80)
+    wecom.load(240, rate=120)
+    wecom.wait_until_greeted(80 + 40)
     assert wecom.revoke_tokens() > 0
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
@@ -122,13 +123,15 @@ def test_f37_while_no_token_is_accepted_all_workers_together_seldom_ask(
     product.forget_tokens()
     wecom.revoke_tokens()
     wecom.faults(**fault)
+    began = time.monotonic()
     wecom.load(16, rate=2)
     wecom.wait_until_pushed()
-    assert 3 <= sum(wecom.summary().answers["gettoken"].values()) <= 10, "one 0.5, one 1 and then each 1.8 s later"
+    asked = sum(wecom.summary().answers["gettoken"].values())
+    assert 3 <= asked <= 4 + (time.monotonic() - began) / 1.5, "one 0.5, one 1 and then each 1.8 s later"
     wecom.faults()
     record = wecom.add()
     until(lambda: wecom.record(record).greeted_at, what="the greeting")
-    assert wecom.record(record).greeted_after < 3, "2 s on a machine that does nothing else"
+    assert wecom.record(record).greeted_after < 6, "2 s on a machine that does nothing else"
     assert_all_greeted(wecom, product)
 
 

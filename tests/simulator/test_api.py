@@ -5,6 +5,7 @@ import requests
 
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support.until import until
 from tests.support.wecom_app import Api
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -113,9 +114,10 @@ def test_while_one_app_s_greeting_is_on_its_way_the_other_is_told_to_wait(wecom:
     other.get_token()
     ours = wecom.add(external_user_id="wm1", push=False)
     theirs = wecom.add(app="other", external_user_id="wm1", push=False)
-    wecom.faults(latency_ms=5000)
+    wecom.faults(latency_ms=10_000)
     with pytest.raises(requests.ReadTimeout):
-        other.greet_raw(theirs.welcome_code, timeout=0.1)
+        other.greet_raw(theirs.welcome_code, timeout=0.5)
+    until(lambda: wecom.record(theirs).sends, what="the call")
     wecom.faults()
     assert api.greet(ours.welcome_code) == 41096
 

@@ -17,6 +17,7 @@ from tasks.services import build_services
 from tests.simulator.client import ROOT
 from tests.simulator.demo.installation import server
 from tests.support.builders import some_settings
+from tests.support.processes import free_port
 from tests.support.until import until
 
 GREETED = re.compile(r"greeted \S+ for \S+ in \d+\.\d\d s: ")
@@ -38,13 +39,6 @@ def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess
         text=True,
         timeout=60,
     )
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_with_an_app_in_the_environment_it_is_the_product(tmp_path: Path) -> None:
@@ -74,14 +68,14 @@ def test_a_port_that_is_none_is_said_in_words(tmp_path: Path, port: str) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells children of their parent's death")
-def test_when_the_demo_is_killed_the_product_ends_too(tmp_path: Path, free_port: int) -> None:
+def test_when_the_demo_is_killed_the_product_ends_too(tmp_path: Path) -> None:
     up = tmp_path / "up"
     up.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
     up.chmod(0o700)
     script = f"import sys; from tests.simulator import run; run.UP = {str(up)!r}; sys.exit(run.main())"
     unset = {"WECOM_CORP_ID": "", "WELCOME_CONFIG": "", "WELCOME_DATA_DIR": ""}
     with subprocess.Popen(
-        [sys.executable, "-c", script, "--port", str(free_port)],
+        [sys.executable, "-c", script, "--port", str(free_port())],
         cwd=tmp_path,
         env={**os.environ, **unset, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -92,24 +86,25 @@ def test_when_the_demo_is_killed_the_product_ends_too(tmp_path: Path, free_port:
     until(lambda: not product.is_running() or product.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_the_demo_ends_with_the_product_and_leaves_nothing_behind(tmp_path: Path, free_port: int) -> None:
+def test_the_demo_ends_with_the_product_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("WECOM_CORP_ID=\n")  # an empty variable counts as unset
-    ended = run("/bin/false", tmp_path, "--port", str(free_port))
+    ended = run("/bin/false", tmp_path, "--port", str(free_port()))
     assert ended.returncode == 1
     assert "ended with status 1" in ended.stderr
     assert list((tmp_path / "var").iterdir()) == []
 
 
 @pytest.mark.timeout(180)
-def test_it_greets_and_stops_and_a_second_time_has_the_same_past(tmp_path: Path, free_port: int) -> None:
+def test_it_greets_and_stops_and_a_second_time_has_the_same_past(tmp_path: Path) -> None:
     environment = {**os.environ, "WECOM_CORP_ID": "", "WELCOME_CONFIG": "", "PYTHONPATH": str(ROOT)}
     environment["WELCOME_DATA_DIR"] = str(tmp_path / "data")
+    port = str(free_port())
     for turn in ("first", "second"):
         told = tmp_path / turn
         with (
             told.open("w") as out,
             subprocess.Popen(
-                [sys.executable, "-m", "tests.simulator.run", "--port", str(free_port)],
+                [sys.executable, "-m", "tests.simulator.run", "--port", port],
                 cwd=tmp_path,
                 env=environment,
                 stdout=out,

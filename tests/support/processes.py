@@ -154,13 +154,13 @@ def refuses_only_its_settings(command: Sequence[str], empty: Path) -> bool:
 class RedisServer(Process):
     """A real server as the product's documents advise: AOF every second, no eviction. Keeps its files over a restart.
 
-    `in_memory`: see there.
+    They are in memory where they fit: while a disk is busy, a server that writes to it answers nobody for seconds.
     """
 
-    def __init__(self, folder: Path, *options: str, in_memory: bool = False) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._sockets = Path(tempfile.mkdtemp(prefix="ww-"))  # a socket's path must be short
-        self._files = memory(self) if in_memory else None
+        self._files = memory(self)
         self.socket = self._sockets / "s"
         self.url = f"unix://{self.socket}?db=0"
         command = [
@@ -171,7 +171,7 @@ class RedisServer(Process):
                 "--unixsocket",
                 str(self.socket),
                 "--dir",
-                str(self._files or folder),
+                str(self._files),
             ),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"),
             *options,
@@ -183,7 +183,7 @@ class RedisServer(Process):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        for made in filter(None, (self._sockets, self._files)):
+        for made in (self._sockets, self._files):
             shutil.rmtree(made, ignore_errors=True)
 
     def start(self) -> "RedisServer":
@@ -198,7 +198,7 @@ class RedisServer(Process):
     @contextlib.contextmanager
     def disk_full(self) -> Iterator[None]:
         """Meanwhile none of its files grows: each write fails as on a full disk. Linux only."""
-        size = max(file.stat().st_size for file in (self._files or self._folder).rglob("*.aof"))
+        size = max(file.stat().st_size for file in self._files.rglob("*.aof"))
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         try:
             yield
@@ -323,7 +323,7 @@ class Product(Installation):
         """`crash`: role → crash point, see crashing. `start`: the roles to start. `links`: role → a REDIS_URL
         of its own, such as a proxy's. `variables`: further settings.
         """
-        self.redis = redis or RedisServer(folder / "redis", in_memory=True)
+        self.redis = redis or RedisServer(folder / "redis")
         super().__init__(folder, wecom, book, self.redis.url, {"REDIS_URL": self.redis.url, **variables})
         self._crash = dict(crash or {})
         self._start = tuple(start)

@@ -27,8 +27,7 @@ class Sentinels:
         self.ports = free_port(), free_port()
         here = ("--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", *options)
         self.servers = [
-            RedisServer(folder / name, "--port", str(port), *here, in_memory=True)
-            for name, port in zip("ab", self.ports, strict=True)
+            RedisServer(folder / name, "--port", str(port), *here) for name, port in zip("ab", self.ports, strict=True)
         ]
         self._at = [free_port() for _ in range(COUNT)]
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._at)

@@ -54,5 +54,5 @@ def trusted(pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLConte
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis server of the test's own, to be hurt."""
-    with RedisServer(tmp_path / "redis", in_memory=True) as server:
+    with RedisServer(tmp_path / "redis") as server:
         yield server

@@ -54,8 +54,8 @@ PAGES = (
 def old(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Installation]:
     """This release's server and web side on the data; no worker, so nothing of it changes."""
     folder = tmp_path_factory.mktemp("previous")
-    copy_data(folder / "var")
     installation = Installation(folder, stand_in)
+    copy_data(folder / "var")
     stand_in.pristine()
     installation.register()
     with installation.server():
