@@ -69,6 +69,8 @@ class Act(StrEnum):
     ROLE_GIVEN = "role_given"
     ROLE_TAKEN = "role_taken"
     SESSION_ENDED = "session_ended"
+    TOKEN_MADE = "token_made"
+    TOKEN_REVOKED = "token_revoked"
     LOOKED = "looked"
     LOOKED_AT_MANY = "looked_at_many"
     SECOND_PERSON_ON = "second_person_on"

@@ -43,6 +43,8 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.ROLE_GIVEN: Message("Gave a role: %(target)s"),
     Act.ROLE_TAKEN: Message("Took a role away: %(target)s"),
     Act.SESSION_ENDED: Message("Ended the session of %(target)s"),
+    Act.TOKEN_MADE: Message("Made the API token %(target)s"),
+    Act.TOKEN_REVOKED: Message("Revoked the API token %(target)s"),
     Act.LOOKED: Message("Looked at the customer of the delivery %(target)s"),
     Act.SECOND_PERSON_ON: Message("Switched publishing by a second person on"),
     Act.SECOND_PERSON_OFF: Message("Switched publishing by a second person off"),

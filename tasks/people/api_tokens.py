@@ -24,6 +24,7 @@ import redis
 
 from tasks.storage import clock, keys, replies
 from tasks.storage.connections import Redis
+from tasks.visible_text import plain
 
 MOST = 50  # tokens
 LONGEST_NAME = 64
@@ -74,6 +75,10 @@ class TooMany(Exception):
     """There are MOST tokens already."""
 
 
+class MadeAlready(Exception):
+    """There is a token of this id: the form that makes it was sent twice. Its secret is not known any more."""
+
+
 class ApiTokens:
     """The tokens of one Redis. Thread-safe. Methods raise redis.RedisError."""
 
@@ -82,18 +87,29 @@ class ApiTokens:
         self._used = client.register_script(_USED)
 
     def create(
-        self, name: str, scopes: Collection[Scope], apps: Collection[str] = (), by: str = "", life: int | None = None
+        self,
+        name: str,
+        scopes: Collection[Scope],
+        apps: Collection[str] = (),
+        by: str = "",
+        life: int | None = None,
+        identity: str = "",
     ) -> tuple[ApiToken, str]:
-        """Make a token. → (the token, its secret: nobody can read it again). `life`: seconds. Raises TooMany."""
-        if not name.strip() or len(name) > LONGEST_NAME or not scopes:
-            raise ValueError("a token has a name and a scope")
+        """Make a token. → (the token, its secret: nobody can read it again). Raises TooMany, or MadeAlready.
+
+        `apps`: none are all there are, later ones too. `life`: seconds. `identity`: of `new_id`, where one was offered.
+        """
+        name = plain(name)
+        if not name or len(name) > LONGEST_NAME or not scopes or (identity and not is_id(identity)):
+            raise ValueError("a token has a name and a scope, and an id of new_id")
         if int(self._redis.hlen(keys.API_TOKENS)) >= MOST:
             raise TooMany
         at = clock.now_ms(self._redis) // 1000
-        identity, part = _random(_LETTERS, 10), _random(_ALPHABET, 43)
+        identity, part = identity or new_id(), _random(_ALPHABET, 43)
         expires = None if life is None else at + life
-        token = ApiToken(identity, name.strip(), tuple(sorted(set(apps))), frozenset(scopes), by, at, expires)
-        self._redis.hset(keys.API_TOKENS, identity, _to_json(token, _hash(part)))
+        token = ApiToken(identity, name, tuple(sorted(set(apps))), frozenset(scopes), by, at, expires)
+        if not self._redis.hsetnx(keys.API_TOKENS, identity, _to_json(token, _hash(part))):
+            raise MadeAlready
         body = f"wwt_{identity}_{part}"
         return token, body + _checksum(body)
 
@@ -144,6 +160,16 @@ class ApiTokens:
 class _Known:
     token: ApiToken
     hash: str
+
+
+def new_id() -> str:
+    """An id that no token has."""
+    return _random(_LETTERS, 10)
+
+
+def is_id(text: str) -> bool:
+    """Whether a token may have this id."""
+    return re.fullmatch("[0-9a-z]{10}", text) is not None
 
 
 def _random(alphabet: str, length: int) -> str:

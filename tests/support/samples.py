@@ -25,6 +25,7 @@ from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecau
 from tasks.ledger.pauses import FOLLOW_UPS
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.people.api_tokens import Scope
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import AddRule, SetNamed
@@ -93,6 +94,7 @@ def fill(services: Services) -> None:
     fill_draft(services)
     fill_rules(services)
     fill_queue(services)
+    fill_tokens(services)
     for number, nasty in enumerate(NASTY):
         services.audit.record(list(Act)[number], nasty, Via.CONSOLE, "default", nasty, number, nasty)
 
@@ -202,6 +204,14 @@ def fill_queue(services: Services) -> None:
     services.redis.lpush(keys.SAMPLES, *taken[:200], *taken[230:])  # half of an hour's samples, and a gap
 
 
+def fill_tokens(services: Services) -> None:
+    """Tokens of the API: one that was used, one that has expired, and of an app that is not there any more."""
+    tokens = services.api_tokens
+    tokens.verify(tokens.create(NASTY[0], Scope, ["default"], NASTY[3])[1])
+    tokens.create(NASTY[3], [Scope.NUMBERS_READ], (), NASTY[1], life=0)
+    tokens.create("好" * 64, [Scope.BOOKS_READ, Scope.BOOKS_PUBLISH], [NASTY[2][:20], "default"], NASTY[4], 86_400)
+
+
 def routes(console: Flask, services: Services, method: str) -> Iterator[tuple[Rule, str]]:
     """Every route that takes a method, with an address that leads to something."""
     values = arguments(services)
@@ -226,5 +236,6 @@ def arguments(services: Services) -> dict[str, str]:
         "number": "1",
         "config_id": "real",
         "rule": drafts.content.digest_of(drafts.content.rules[1]),
+        "token": services.api_tokens.all()[0].id,
         "sha256": next(iter(services.books.media.sizes())),
     }

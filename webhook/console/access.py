@@ -115,6 +115,9 @@ NEEDS: Mapping[str, Needs] = {
     "people.give": Needs(do=ADMIN),
     "people.take": Needs(do=ADMIN),
     "approvals.switch": Needs(do=ADMIN),
+    "tokens.show": Needs(see=ADMIN),
+    "tokens.make": Needs(do=ADMIN),
+    "tokens.revoke": Needs(see=ADMIN, do=ADMIN),
 }
 WORDS: Mapping[Role, Any] = {
     VIEWER: lazy_gettext("viewer"),

@@ -27,6 +27,7 @@ from webhook.console import (
     setup,
     statistics,
     system,
+    tokens,
     wecom,
 )
 from webhook.console.welcomes import (
@@ -74,6 +75,7 @@ SUBJECTS = (
     audit,
     people,
     open_sessions,
+    tokens,
     wecom,
 )
 

@@ -64,6 +64,7 @@ WITHIN = dict.fromkeys(
     "people": "setup",
     "sessions": "setup",
     "system": "setup",
+    "tokens": "setup",
 }
 SLOW = 5.0  # seconds in the queue from which something is wrong
 _LINE_ENDS = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+|\t")
