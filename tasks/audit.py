@@ -86,6 +86,7 @@ class Via(StrEnum):
     CONSOLE = "console"  # with the password: under whatever name was typed
     WECOM = "wecom"  # in the console, by the member who signed in with WeCom
     COMMAND = "command"
+    API = "api"  # by a program, with a token: under the token's name
 
 
 @dataclass(frozen=True, slots=True)

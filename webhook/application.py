@@ -35,17 +35,19 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     app.register_blueprint(health.blueprint)
     served: WSGIApplication = _Registered(app.wsgi_app, settings.apps)
     if settings.has_console:
+        from webhook.api.application import ROOT, create_api
         from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
         app.extensions["console"] = create_console(services)
         current.set_lifeboat(app.extensions["console"], lifeboat)
-        served = DispatcherMiddleware(served, {"/console": app.extensions["console"]})
+        app.extensions["api"] = create_api(services)
+        served = DispatcherMiddleware(served, {"/console": app.extensions["console"], ROOT: app.extensions["api"]})
     else:
         log.info("neither CONSOLE_PASSWORD nor CONSOLE_ADMINS: the console is off")
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         served = ProxyFix(served, x_for=hops, x_proto=hops, x_host=hops)
-    apart = {"metrics": settings.metrics_bind, "console": settings.console_bind}
+    apart = {"metrics": settings.metrics_bind, "console": settings.console_bind, "api": settings.console_bind}
     app.wsgi_app = _Apart(served, {part: _port(bind) for part, bind in apart.items() if bind})  # type: ignore[method-assign]
     return app
 

@@ -15,7 +15,7 @@ from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComAPIError, WeComError
 from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
-from webhook.cli import records
+from webhook import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, not_empty, record
 from webhook.cli.terminal import Progress, say, say_json, table
 

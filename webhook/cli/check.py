@@ -7,7 +7,7 @@ import click
 from tasks import settings
 from tasks.messages import Message
 from tasks.settings import SettingsError
-from webhook.cli import records
+from webhook import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, one_app
 from webhook.cli.terminal import counted, marked, say, say_json
 

@@ -17,7 +17,7 @@ from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS
 from tasks.templates.model import Book
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
-from webhook.cli import records
+from webhook import records
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, not_empty, one_app, read_book, with_redis
 from webhook.cli.terminal import marked, say, say_json
 

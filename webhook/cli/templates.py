@@ -19,7 +19,7 @@ from tasks.templates import changes
 from tasks.templates.explain import described
 from tasks.templates.model import Book
 from tasks.wecom import WeComError
-from webhook.cli import records
+from webhook import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
 from webhook.cli.terminal import Colour, Painted, Progress, counted, padded, say, say_document, say_json

@@ -1,25 +1,21 @@
 """What a view of the console works with: the services, the page's app, and the operator."""
 
 from datetime import date, datetime
-from hashlib import sha256
 from zoneinfo import ZoneInfo
 
-import redis
 from flask import g, request
 
 from tasks.audit import Act
 from tasks.books.revisions import NoRevision
 from tasks.services import AppServices
-from tasks.storage import keys
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
+from webhook import looks
 from webhook.console import sessions
 from webhook.console.sessions import Operator
 from webhook.current import lifeboat, services, set_services
 
 __all__ = ["app", "lifeboat", "live_book", "operator", "person", "record", "services", "set_services", "today", "zone"]
-
-LOOKS, HOUR = 60, 3600  # deliveries in an hour that are told one by one
 
 
 def app() -> AppServices:
@@ -58,26 +54,12 @@ def record(act: Act, target: str = "", number: int | None = None, of_app: bool =
 
 
 def looked_at(delivery: str) -> None:
-    """Put a look at a customer into the audit trail: once an hour for each person and delivery.
-
-    From LOOKS deliveries in an hour on, one entry says that there were more: nobody fills the trail by looking.
-    """
-    who, client = person(), services().redis
-    digest = sha256(f"{who.via}|{who.who}".encode("utf-8", "replace")).hexdigest()[:20]
-    name = keys.looked(app().name, f"{digest}-{sha256(delivery.encode()).hexdigest()[:20]}")
-    try:
-        if not client.set(name, 1, nx=True, ex=HOUR):
-            return
-        with client.pipeline() as pipe:
-            pipe.set(keys.looks(digest), 0, nx=True, ex=HOUR)
-            pipe.incr(keys.looks(digest))
-            count = int(pipe.execute()[1])
-    except redis.RedisError:
-        return  # nothing was read, and nothing is shown
-    if count <= LOOKS:
-        record(Act.LOOKED, target=delivery)
-    elif count == LOOKS + 1:
-        record(Act.LOOKED_AT_MANY, number=LOOKS)
+    """Put a look at a customer into the audit trail, if it is to have it."""
+    who = person()
+    found = looks.told(services().redis, app().name, who.via, who.who, delivery)
+    if found is not None:
+        act, target, number = found
+        record(act, target, number)
 
 
 def zone() -> ZoneInfo:

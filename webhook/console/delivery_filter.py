@@ -83,7 +83,7 @@ class Filter(FlaskForm):
         if until is not None:  # a date means all of it, and a minute all of that
             until += timedelta(days=1) if len(given["until"]) <= _DATE else timedelta(minutes=1)
         return {
-            "outcome": _outcomes(given.get("outcome", "")),
+            "outcome": outcomes_of(given.get("outcome", "")),
             "user_id": given.get("member"),
             "state": given.get("channel"),
             "template": given.get("welcome"),
@@ -106,7 +106,8 @@ def _moment(text: str | None) -> datetime | None:
     return moment
 
 
-def _outcomes(asked: str) -> frozenset[str] | None:
+def outcomes_of(asked: str) -> frozenset[str] | None:
+    """The outcomes that a value of `outcome` means, "" for none yet; None: any."""
     if not asked:
         return None
     return ALL_MISSED if asked == "missed" else frozenset({"" if asked == "open" else asked})

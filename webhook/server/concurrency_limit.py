@@ -1,4 +1,4 @@
-"""A gate before the console: so many of its requests at once, and the callback has all other threads.
+"""Gates before the console and the API: so many of their requests at once, and the callback has all other threads.
 
 running     AT_ONCE: they share the interpreter with the callback, and each may wait seconds for WeCom
 waiting     WAITING more, for PATIENCE seconds: a browser asks for up to six pictures at once
@@ -20,19 +20,38 @@ if TYPE_CHECKING:
 AT_ONCE, WAITING = 4, 6
 PATIENCE = 1.0  # seconds
 BUSY = "控制台正忙，请稍后再试 · The console is busy, try again in a moment\n"
+API_AT_ONCE, API_WAITING = (
+    2,
+    2,
+)  # programs ask one after the other, and can wait: with the console's, less than all threads
+API_BUSY = (
+    '{"type":"about:blank","title":"Not available","status":503,"code":"busy","detail":"Others ask now; ask again"}\n'
+)
+
+
+def limited(served: "WSGIApplication") -> "ConcurrencyLimit":
+    """The web application behind its gates."""
+    programs = ConcurrencyLimit(served, "/api", API_AT_ONCE, API_WAITING, (API_BUSY, "application/problem+json"))
+    return ConcurrencyLimit(programs)
 
 
 class ConcurrencyLimit:
-    """An application of which one part is entered by few requests at once.
+    """An application of which one part is entered by few requests at once. `busy`: (text, media type) for the rest.
 
     A request is inside until its answer has been made, whole: then the server closes it, and sends it without a thread.
     """
 
     def __init__(
-        self, served: "WSGIApplication", part: str = "/console", at_once: int = AT_ONCE, waiting: int = WAITING
+        self,
+        served: "WSGIApplication",
+        part: str = "/console",
+        at_once: int = AT_ONCE,
+        waiting: int = WAITING,
+        busy: tuple[str, str] = (BUSY, "text/plain"),
     ) -> None:
         self._served = served
         self._part = part
+        self._busy_text, self._busy_type = busy
         self._threads = threading.BoundedSemaphore(at_once + waiting)
         self._running = threading.BoundedSemaphore(at_once)
 
@@ -56,7 +75,6 @@ class ConcurrencyLimit:
         self._running.release()
         self._threads.release()
 
-    @staticmethod
-    def _busy(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def _busy(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         headers = {"Retry-After": "1", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        return Response(BUSY, 503, headers, "text/plain")(environ, start_response)
+        return Response(self._busy_text, 503, headers, self._busy_type)(environ, start_response)

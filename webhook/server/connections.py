@@ -37,7 +37,7 @@ KEEP_ALIVE = 75  # seconds for which a proxy may reuse a connection
 UNREAD = 1 << 20  # bytes
 LINGER = 2  # seconds in which a client that is still sending can read why it was refused
 RECEIVING, IDLE, SENDING, UPLOADS = 400, 400, 128, 8  # connections of one process
-UPLOAD_LIMIT = 65 << 20  # bytes; each page of the console has a lower limit of its own
+UPLOAD_LIMIT = 65 << 20  # bytes; each page of the console, and each operation of the API, has a lower limit of its own
 HEAD_LIMIT = 32 << 10  # bytes
 LINE_LIMIT, TRAILER_LIMIT = 1024, 8192  # bytes of a chunk's size with its extensions, and of what follows the last
 RAW = 8  # a chunked body is at most this many times as long on the wire as its content
@@ -118,7 +118,7 @@ class Request(HTTPRequestParser):
             raise ParsingError("Ambiguous length")
         if self.chunked:
             self.body_rcv = _Chunks(self.body_rcv.getbuf())
-        if not self.path.lstrip("/").startswith("console"):
+        if not self.path.lstrip("/").startswith(("console", "api/")):
             self.adj = self.adj.small
         if self.content_length > (UPLOAD_LIMIT if self.adj.small is not self.adj else BODY_LIMIT):
             self.unread = True
@@ -234,7 +234,7 @@ def adjustments(threads: int, backlog: int) -> dict[str, Any]:
 
 
 def give_limits(adj: Adjustments) -> None:
-    """Let everything but the console's uploads have the callback's limit."""
+    """Let everything but what the console and the API are sent have the callback's limit."""
     adj.small = copy.copy(adj)
     adj.small.max_request_body_size = RAW * BODY_LIMIT
     adj.small.small = adj.small

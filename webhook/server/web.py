@@ -25,7 +25,7 @@ from tasks.services import build_services
 from tasks.settings import Settings
 from webhook import create_app
 from webhook.server.addresses import places
-from webhook.server.concurrency_limit import ConcurrencyLimit
+from webhook.server.concurrency_limit import ConcurrencyLimit, limited
 from webhook.server.worker import Worker
 
 THREADS = 16
@@ -116,7 +116,7 @@ class _Server(BaseApplication):
         self._reaper.start()
         self._lifeboat = launch(services)
         self._watch = alerts.launch(services, self._lifeboat, is_web=True)
-        return ConcurrencyLimit(create_app(services, self._lifeboat))
+        return limited(create_app(services, self._lifeboat))
 
 
 class _Arbiter(Arbiter):

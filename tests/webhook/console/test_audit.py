@@ -14,8 +14,8 @@ from tests.simulator.client import StandIn
 from tests.support.books import PNG
 from tests.support.console import Browser, text_of
 from tests.support.ledger import missed
+from webhook import looks
 from webhook.audit_texts import describe
-from webhook.console import current
 
 BOOK = """\
 version: 1
@@ -195,7 +195,7 @@ def test_a_look_at_a_customer_is_recorded_once_an_hour_for_each_person(services:
 def test_nobody_drives_others_acts_out_of_the_trail_by_looking(
     browse: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current, "LOOKS", 2)
+    monkeypatch.setattr(looks, "LOOKS", 2)
     for number in range(5):
         browse.get(f"/e/{missed(browse.services.redis, 'expired', external_user_id=f'wm{number}')}")
     assert [(act, number) for act, _target, number in done(browse)] == [

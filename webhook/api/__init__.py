@@ -1,0 +1,12 @@
+"""The HTTP API: a Flask application of its own, mounted at /api/v1 where the console is.
+
+    application   assembles it
+    subject       what every operation has: a scope, what it takes, the problems that it may answer with
+    access        the token of a request, and what it may do; limits
+    problems      every answer that is no success, as RFC 9457 says it
+    current       what a view works with: the services, the app, the token; and the audit trail
+    schemas       what goes in and comes out; the OpenAPI document is made of them
+    deliveries, numbers, books, drafts, explaining   one blueprint each
+
+A view reads what is asked, calls what the command of the same name calls, and returns values for a schema.
+"""
