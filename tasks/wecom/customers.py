@@ -126,9 +126,9 @@ class Customers(Resource):
     ) -> Fields:
         """Statistics of members and their customers, by day. Doc 92132.
 
-        userid: at most 100 members, whose numbers are added up; None if partyid is given. start_time, end_time: Unix
-        seconds, rounded down to 0:00, of the first and the last day; at most 30 days apart, within the last 180.
-        partyid: at most 100 departments, whose members are added up.
+        userid: at most 100 members, whose numbers are added up; None if partyid is given. start_time: Unix seconds of
+        the first day, within the last 180. end_time: of the last one, at most 30 days later. partyid: at most 100
+        departments, whose members are added up.
         → {"behavior_data": [{stat_time, chat_cnt, message_cnt, reply_percentage, avg_reply_time in minutes,
         negative_feedback_cnt: removed or blocked a member, new_apply_cnt: asked by a member, new_contact_cnt}]};
         reply_percentage is absent if there was no chat. All are 0 until WeCom has counted the day: some users found it

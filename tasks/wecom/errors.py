@@ -339,7 +339,9 @@ CODES: Mapping[int, Code] = {
     90511: Code(Final, "no such opengid", "check the opengid"),
     93000: Code(Misconfigured, "no group robot has this key", "copy the robot's Webhook URL anew into ALERT_WEBHOOK"),
     301002: Code(Misconfigured, "no right to use the app", "check the app and its secret"),
-    600018: Code(BadRequest, "the period is not accepted", "seconds, at most 30 days, within the last 180"),
+    600018: Code(
+        BadRequest, "the period is not accepted", "at most 30 days of the last 180; of group chats, not today"
+    ),
     701008: Code(Misconfigured, "the member has no licence", "buy or assign one"),
     710000: Code(Misconfigured, "the corp id is not one of this provider's", "take the corp id of the authorisation"),
     830002: Code(BadRequest, "the media is larger than 20 MB", "read it in ranges"),

@@ -144,10 +144,10 @@ class GroupChats(Resource):
     ) -> Fields:
         """Statistics of group chats, by owner. Doc 92133.
 
-        day_begin_time, day_end_time: Unix seconds, rounded down to 0:00, of the first and the last day: at most 30 days
-        apart, within the last 180, and ended; the first day alone by default. owner_filter: {"userid_list": at most 100
-        owners}. order_by: 1 new chats, 2 chats, 3 new members, 4 members. order_asc: 1 or 0 (the default). offset,
-        limit: of the page, 0 and 500 by default, limit at most 1000.
+        day_begin_time: Unix seconds of the first day, within the last 180. day_end_time: of the last one, yesterday at
+        the latest and at most 30 days later; the first one by default. owner_filter: {"userid_list": at most 100
+        owners}. order_by: 1 new chats, 2 chats, 3 new members, 4 members. order_asc: 1 or 0 (the default). offset:
+        owners before this page. limit: owners per page, 500 by default, at most 1000.
         → {"total", "next_offset", "items": [{owner, "data": {new_chat_cnt, chat_total, chat_has_msg, new_member_cnt,
         member_total, member_has_msg, msg_total, migrate_trainee_chat_cnt}}]}
         Errors: BadRequest 600018 for a period that WeCom does not accept, such as one that ends today.
