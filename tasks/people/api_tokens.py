@@ -67,6 +67,11 @@ class ApiToken:
         """Whether it may do this with an app."""
         return scope in self.scopes and (not self.apps or app in self.apps)
 
+    @property
+    def in_words(self) -> str:
+        """What it is called and may do, for the audit trail."""
+        return f"{self.name} ({self.id}): {', '.join(sorted(self.scopes))}"
+
     def has_expired(self, now: float) -> bool:
         return self.expires_at is not None and now >= self.expires_at
 

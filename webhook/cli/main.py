@@ -32,6 +32,7 @@ from webhook.cli.roles import role, up
 from webhook.cli.simulate import simulate
 from webhook.cli.state import backup, forget, restore
 from webhook.cli.templates import templates
+from webhook.cli.tokens import tokens
 
 
 def _write_anything() -> None:
@@ -129,6 +130,7 @@ for command in (
     restore,
     forget,
     audit,
+    tokens,
     completion,
     alert,
     Api(_client, _called),

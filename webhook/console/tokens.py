@@ -79,7 +79,7 @@ def make() -> ResponseReturnValue:
     except MadeAlready:
         flash(_("It was made already, and its secret is not shown again. If nobody has it, revoke it and make another"))
         return redirect(url_for(".show"))
-    current.record(Act.TOKEN_MADE, target=in_the_trail(token), of_app=False)
+    current.record(Act.TOKEN_MADE, target=token.in_words, of_app=False)
     response = Response(_page(_form(fresh=True), token, secret))
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -95,14 +95,9 @@ def revoke(token: str) -> ResponseReturnValue:
     if request.method == "GET":
         return render_template("people/revoke.html", token=found, words=WORDS)
     if current.services().api_tokens.revoke(token) is not None:
-        current.record(Act.TOKEN_REVOKED, target=in_the_trail(found), of_app=False)
+        current.record(Act.TOKEN_REVOKED, target=found.in_words, of_app=False)
     flash(_("“%(name)s” is revoked, at once", name=found.name))
     return redirect(url_for(".show"))
-
-
-def in_the_trail(token: ApiToken) -> str:
-    """A token in the audit trail: what it is called, and what it may do."""
-    return f"{token.name} ({token.id}): {', '.join(sorted(token.scopes))}"
 
 
 def _made(form: TokenForm) -> tuple[ApiToken, str]:
