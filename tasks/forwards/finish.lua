@@ -1,8 +1,8 @@
 -- Record what became of a try: delivered, to be tried again, or given up and kept to be looked at.
 -- KEYS  the entry, the customer's line, the target's due lines, what is known of the target, its parked events, its
 --       events on their way
--- ARGV  fencing token, 'delivered', 'later' or 'parked', delay (ms), why as JSON, '1' if the target itself is unwell,
---       least and most of its rest (ms), life of a parked one (s), line, lease (ms)
+-- ARGV  fencing token, 'delivered', 'later' or 'parked', delay (ms), why as JSON, how the target is by that: 'unwell',
+--       'well' or '' if that is not known, least and most of its rest (ms), life of a parked one (s), line, lease (ms)
 -- → 1 recorded, 0 the claim is another one's by now
 local call = redis.call
 if call('HGET', KEYS[1], 'tries') ~= ARGV[1] then
@@ -26,7 +26,7 @@ if ARGV[2] == 'delivered' then
   is_well()
 else
   call('HSET', KEYS[1], 'why', ARGV[4], 'tried_at', now)
-  if ARGV[5] == '1' then
+  if ARGV[5] == 'unwell' then
     if tonumber(call('HGET', KEYS[4], 'rests_until') or 0) <= now then -- else it failed beside another one
       local failures = call('HINCRBY', KEYS[4], 'failures', 1)
       local rest = math.min(ARGV[6] * 2 ^ (failures - 1), math.max(ARGV[6], ARGV[7])) -- twice as long each time
@@ -34,7 +34,7 @@ else
     end
     call('HSET', KEYS[4], 'why', ARGV[4])
     call('HDEL', KEYS[4], 'probed_until')
-  elseif ARGV[2] == 'later' then -- it has answered: it is the event that it does not take
+  elseif ARGV[5] == 'well' then -- it has answered: it is the event that it does not take
     is_well()
   end
 end
@@ -47,7 +47,7 @@ call('LREM', KEYS[2], 1, KEYS[1])
 call('ZREM', KEYS[6], KEYS[1])
 if ARGV[2] == 'parked' then
   call('HSET', KEYS[1], 'parked_at', now)
-  call('ZADD', KEYS[5], now, KEYS[1])
+  call('ZADD', KEYS[5], time[1] * 1000 + time[2] / 1000, KEYS[1]) -- exactly: by it they are retried in their order
   call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[8] * 1000) -- past their lives
   call('EXPIRE', KEYS[5], ARGV[8])
   call('EXPIRE', KEYS[1], ARGV[8])

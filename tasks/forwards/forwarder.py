@@ -4,11 +4,10 @@ One thread looks every TICK what is due; the sends are made by a few others, of 
 that one that answers slowly leaves some to the rest.
 """
 
-import functools
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import redis
@@ -24,6 +23,7 @@ log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at what is due, while nothing wakes it
 THREADS, SHARE = 16, 4  # sends at a time, in all and to one target
+PROBES = THREADS // 2  # of them, to targets that did not answer the last time: each may last for TIMEOUT
 
 
 class Forwarder(threading.Thread):
@@ -39,6 +39,8 @@ class Forwarder(threading.Thread):
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="forward")
         self._lock = threading.Lock()
         self._busy: Counter[tuple[str, str]] = Counter()
+        self._unwell: set[tuple[str, str]] = set()
+        self._turns = deque(self._targets)
         self._stopping = threading.Event()
         self._wake = threading.Event()
 
@@ -53,10 +55,13 @@ class Forwarder(threading.Thread):
                 self._wake.clear()
 
     def _look(self) -> int:
-        """Route what is new, and claim what is due for each target: an error at one holds up no other. → how many."""
-        steps: list[Callable[[], int]] = [functools.partial(self._take, *key) for key in self._targets]
+        """Route what is new, and claim what is due for each target: an error at one holds up no other. → how many.
+
+        Each target is the first in turn, so that threads that come free are not always the same ones'.
+        """
+        self._turns.rotate(-1)
         found = 0
-        for step in (self._store.route, *steps):
+        for step in (self._store.route, self._take_due):
             try:
                 found += step()
             except redis.RedisError as error:
@@ -67,11 +72,22 @@ class Forwarder(threading.Thread):
                 log.exception("a round of forwarding ended in an error")
         return found
 
+    def _take_due(self) -> int:
+        found = 0
+        for key in self._store.due(self._turns):
+            try:
+                found += self._take(*key)
+            except redis.ResponseError as error:  # of keys that are hurt
+                log.warning("cannot look what is to be forwarded: %s", type(error).__name__)
+        return found
+
     def _take(self, app: str, target: str) -> int:
         """Claim what is due for a target, as far as threads are free. → how many."""
         key = app, target
         with self._lock:
             free = min(SHARE - self._busy[key], THREADS - self._busy.total())
+            if key in self._unwell:
+                free = min(free, PROBES - sum(self._busy[one] for one in self._unwell))
         if free <= 0:
             return 0
         entries = self._store.claim(app, target, free)
@@ -100,13 +116,19 @@ class Forwarder(threading.Thread):
                 self._count(entry, "parked")
                 log.warning("not forwarded to %s within %.0f hours: parked", self._targets[key].host, DAY / 3600)
             return
-        why, unwell, wait = self._senders[key].send(entry)
-        if why is None:
+        sent = self._senders[key].send(entry)
+        with self._lock:
+            (self._unwell.add if sent.unwell else self._unwell.discard)(key)
+        if sent.why is None:
             if self._store.delivered(entry):
                 self._count(entry, "delivered")
-        elif self._store.failed(entry, why, unwell, wait):
+        elif sent.gone:
+            if self._store.parked(entry, sent.why):
+                self._count(entry, "parked")
+                log.warning("%s wants no more events (410): parked", self._targets[key].host)
+        elif self._store.failed(entry, sent.why, sent.unwell, sent.wait):
             self._count(entry, "failed")
-            log.warning("not forwarded to %s, tried again later: %s", self._targets[key].host, why)
+            log.warning("not forwarded to %s, tried again later: %s", self._targets[key].host, sent.why)
 
     def _count(self, entry: Entry, result: str) -> None:
         self._counters.add(count("forwards_total", app=entry.app, result=result))

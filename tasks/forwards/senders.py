@@ -1,12 +1,13 @@
 """How an event gets to a target: over HTTPS, signed; or as a task of the corp's own Celery app.
 
-A sender tells why an event was not delivered (None: it was), whether that speaks of the target as a whole, and how many
-seconds it asks to wait.
+No proxy is used, and none of the environment's.
 """
 
 import contextlib
 import json
+import re
 import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -23,27 +24,40 @@ from tasks.wecom.errors import Failure, NotSent, Unanswered
 from tasks.wecom.http1 import Response
 from tasks.wecom.transport import Transport
 
-Sent = tuple[Reason | None, bool, float]
 TIMEOUT = 10.0  # seconds for one send
 MOST_WAIT = 3600.0  # seconds that a target may ask for with Retry-After
+CONNECTION_AGE = 300.0  # seconds after which a connection is made anew: the name may lead elsewhere by now
 UNWELL = (408, 429, 500, 502, 503, 504)  # statuses that speak of the target, not of the event
+GONE = 410
 
 
-def judge(response: Response, now: float) -> tuple[Reason | None, bool, float]:
-    """(why it is not delivered, None if it is; whether the target is unwell; seconds that it asks to wait). Pure."""
-    if 200 <= response.status < 300:
-        return None, False, 0.0
-    error = Unanswered("forward", Failure.HTTP_STATUS, str(response.status))
-    return (
-        Reason.from_error(error),
-        response.status in UNWELL,
-        _retry_after(response.headers.get("retry-after", ""), now),
-    )
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a try. why: it was not delivered; None: it was.
+
+    unwell: that speaks of the target as a whole; wait: seconds that it asks for; gone: by the Standard Webhooks
+    specification it is not to be tried again.
+    """
+
+    why: Reason | None = None
+    unwell: bool = False
+    wait: float = 0.0
+    gone: bool = False
+
+
+def judge(response: Response, now: float) -> Sent:
+    """What an answer says. Pure."""
+    status = response.status
+    if 200 <= status < 300:
+        return Sent()
+    error = Unanswered("forward", Failure.HTTP_STATUS, str(status))
+    wait = _retry_after(response.headers.get("retry-after", ""), now)
+    return Sent(Reason.from_error(error), status in UNWELL, wait, status == GONE)
 
 
 def _retry_after(text: str, now: float) -> float:
     text = text.strip()
-    if text.isdigit() and len(text) < 9:
+    if re.fullmatch("[0-9]{1,8}", text):
         return min(float(text), MOST_WAIT)
     with contextlib.suppress(ValueError, OverflowError):
         return min(max(0.0, parsedate_to_datetime(text).timestamp() - now), MOST_WAIT)
@@ -67,7 +81,7 @@ class HTTPSender:
         parts = urlsplit(target.url)
         allowed = target.private or parts.scheme == "http"  # the latter is on this machine
         origin, permits = f"{parts.scheme}://{parts.netloc}", None if allowed else is_public
-        self._transport = Transport(origin, connections=connections, permits=permits)
+        self._transport = Transport(origin, connections=connections, permits=permits, age=CONNECTION_AGE)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret = target.secret
 
@@ -76,7 +90,7 @@ class HTTPSender:
         try:
             response = self._transport.post(self._path, entry.body, by=time.monotonic() + TIMEOUT, headers=signed)
         except (NotSent, Unanswered) as error:
-            return Reason.from_error(error), True, 0.0
+            return Sent(Reason.from_error(error), unwell=True)
         return judge(response, time.time())
 
     def close(self) -> None:
@@ -106,8 +120,8 @@ class TaskSender:
                 ignore_result=True,
             )
         except (KombuError, OSError) as error:
-            return Reason.from_error(error), True, 0.0
-        return None, False, 0.0
+            return Sent(Reason.from_error(error), unwell=True)
+        return Sent()
 
     def close(self) -> None:
         self._app.close()

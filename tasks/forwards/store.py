@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+import redis
+
 from tasks.events import ContactChanged
 from tasks.forwards import payload
 from tasks.ledger.delivery import Delivery
@@ -137,6 +139,20 @@ class Forwards:
         known = self._apps.get(app)
         return [] if known is None else [target for target in known.forwards if change in target.changes]
 
+    def due(self, targets: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those of these targets (app, target) that have a due line, in their order; in one exchange with Redis."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for app, target in targets:
+                pipe.zrange(keys.forward_due(app, target), 0, 0, withscores=True)
+            time, *firsts = pipe.execute(raise_on_error=False)
+        if isinstance(time, redis.RedisError):
+            raise time
+        now = clock.seconds(time) * 1000
+        # of a reply that is an error, `claim` speaks
+        pairs = zip(targets, firsts, strict=True)
+        return [one for one, first in pairs if first and (isinstance(first, Exception) or first[0][1] <= now)]
+
     def claim(self, app: str, target: str, most: int) -> list[Entry]:
         """The first events of up to `most` due lines of a target, under a lease of LEASE seconds."""
         flat = self._claim(
@@ -163,11 +179,11 @@ class Forwards:
         unwell: the target cannot be reached, or says so itself: it rests, too.
         """
         delay = max(wait, DELAYS[min(entry.tries, len(DELAYS)) - 1])
-        return self._finished(entry, "later", delay, why, unwell, max(REST, wait))
+        return self._finished(entry, "later", delay, why, "unwell" if unwell else "well", max(REST, wait))
 
-    def parked(self, entry: Entry) -> bool:
-        """Give an event up that is too old, and keep it to be looked at."""
-        return self._finished(entry, "parked", why=entry.why)
+    def parked(self, entry: Entry, why: Reason | None = None) -> bool:
+        """Give an event up that is too old, or that the target wants no more, which is `why`; it can be looked at."""
+        return self._finished(entry, "parked", why=why or entry.why, target="" if why is None else "well")
 
     def _finished(
         self,
@@ -175,7 +191,7 @@ class Forwards:
         how: str,
         delay: float = 0.0,
         why: Reason | None = None,
-        unwell: bool = False,
+        target: str = "",
         rest: float = REST,
     ) -> bool:
         return bool(
@@ -190,7 +206,7 @@ class Forwards:
                 ],
                 args=[
                     *(entry.tries, how, int(delay * 1000), why.to_json() if why else ""),
-                    *("1" if unwell else "", int(rest * 1000), int(LONGEST_REST * 1000), LIFE, entry.line),
+                    *(target, int(rest * 1000), int(LONGEST_REST * 1000), LIFE, entry.line),
                     int(LEASE * 1000),
                 ],
             )

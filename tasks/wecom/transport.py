@@ -176,6 +176,7 @@ class _Connection(HTTPConnection):
     resolver: Resolver
     by_proxy: Proxy | None = None
     by = 0.0  # the deadline of the request that is under way
+    made_at = 0.0  # monotonic
     sent = False  # whether bytes of it were
 
     def _new_conn(self) -> socket.socket:
@@ -196,6 +197,7 @@ class _Connection(HTTPConnection):
         return sock
 
     def _connected(self, timeout: float, by: float) -> _Deadline:
+        self.made_at = time.monotonic()
         addresses = self.resolver.addresses(timeout)
         if not addresses:
             raise NameResolutionError(self.host, self, socket.gaierror(socket.EAI_AGAIN, "no address"))
@@ -254,6 +256,8 @@ def tls_context() -> ssl.SSLContext:
 class _Unused(queue.LifoQueue[Any]):
     """A pool's connections without a request, the one used last first. It begins with a None for each possible one."""
 
+    age = float("inf")  # seconds after which one is made anew, however often it is used
+
     def make_room(self, connections: int) -> None:
         """At once; the pool itself would put each None in by itself, which takes 2 ms where there are a thousand."""
         self.maxsize = connections
@@ -266,7 +270,8 @@ class _Unused(queue.LifoQueue[Any]):
 
     def _get(self) -> Any:
         item = super()._get()
-        if item is not None and item.unused_since < time.monotonic() - IDLE:
+        now = time.monotonic()
+        if item is not None and (item.unused_since < now - IDLE or item.made_at < now - self.age):
             item.close()  # it connects anew
         return item
 
@@ -322,8 +327,9 @@ class Transport:
         connections: int = CONNECTIONS,
         proxy: Proxy | None = None,
         permits: Callable[[str], bool] | None = None,
+        age: float = float("inf"),
     ) -> None:
-        """`permits`: see Resolver; without a proxy, which resolves by itself."""
+        """`permits`: see Resolver; without a proxy, which resolves by itself. `age`: seconds for which one is used."""
         parts = _parts(base_url)
         self._prefix = parts.path.rstrip("/")
         host = parts.hostname or ""
@@ -338,6 +344,7 @@ class Transport:
             self._pool = _Pool(host, port, maxsize=0)
         unused: Any = self._pool.pool
         unused.make_room(connections)
+        unused.age = age
         self._pool.ConnectionCls = resolved
         self._host = parts.netloc.rpartition("@")[2]
         if not self._host.isascii():

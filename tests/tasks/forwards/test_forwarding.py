@@ -1,6 +1,8 @@
 """From the ledger to the target: whole, in order, at least once; and what becomes of what cannot be delivered."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +12,25 @@ import pytest
 
 from tasks.celery import make_app
 from tasks.events import LEFT, ContactAdded, ContactChanged
+from tasks.forwards import forwarder as forwarder_module
+from tasks.forwards import senders
 from tasks.forwards import store as store_module
-from tasks.forwards.forwarder import Forwarder
+from tasks.forwards.forwarder import PROBES, THREADS, Forwarder
 from tasks.forwards.senders import broker, judge
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.reasons import Kind, Reason
-from tasks.services import Services
+from tasks.services import Services, build_services
+from tasks.settings import read
 from tasks.state.erasure import forget
-from tasks.storage import keys
+from tasks.storage import keys, replies
+from tasks.storage.connections import Redis
 from tasks.wecom.http1 import Response
 from tests.support.forwarding import an_installation
 from tests.support.ledger import settled
+from tests.support.processes import RedisServer
 from tests.support.receiver import Receiver
+from tests.support.servers import Server, silent, whole
 from tests.support.until import until
 
 SENT = Settlement(Outcome.SENT, template="hello", rule="all", values={"customer": "王芳"})
@@ -46,6 +54,11 @@ def running(services: Services) -> Iterator[Forwarder]:
 @pytest.fixture
 def services(redis_url: str, tmp_path: Path, receives: Receiver) -> Services:
     return an_installation(redis_url, tmp_path, ("sales", receives.url, ""))
+
+
+@pytest.fixture(autouse=True)
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder_module, "TICK", 0.05)
 
 
 @pytest.fixture
@@ -232,7 +245,9 @@ def test_an_address_that_is_not_public_is_not_reached(redis_url: str, tmp_path: 
         (204, {}, True, False, 0),
         (301, {}, False, False, 0),
         (400, {}, False, False, 0),
-        (410, {}, False, False, 0),
+        (403, {"retry-after": "\u00b2"}, False, False, 0),
+        (503, {"retry-after": "1e3"}, False, True, 0),
+        (503, {"retry-after": "Thu, 26 Nov 0001 00:01:00 -0000"}, False, True, 0),
         (429, {"retry-after": "120"}, False, True, 120),
         (503, {"retry-after": "Thu, 26 Nov 2026 00:01:00 GMT"}, False, True, 60),
         (503, {"retry-after": "9999999"}, False, True, 3600),
@@ -243,8 +258,62 @@ def test_an_address_that_is_not_public_is_not_reached(redis_url: str, tmp_path: 
 def test_each_answer_is_judged(
     status: int, headers: dict[str, str], delivered: bool, unwell: bool, wait: float
 ) -> None:
-    why, sick, asked = judge(Response(status, headers, b"", True), 1795651200.0)
-    assert (why is None, sick, asked) == (delivered, unwell, wait)
+    sent = judge(Response(status, headers, b"", True), 1795651200.0)
+    assert (sent.why is None, sent.unwell, sent.wait, sent.gone) == (delivered, unwell, wait, False)
+
+
+def test_a_target_that_is_gone_for_good_is_not_tried_for_a_day(services: Services, receives: Receiver) -> None:
+    receives.answer = 410
+    event = added(services)
+    with running(services):
+        until(lambda: [one.parked for one in services.forwards.status("sales").values()] == [1])
+        (parked,) = services.forwards.listed("sales", 9)
+        assert (parked.id, parked.why is not None, receives.refused) == (event.id, True, 1)
+        receives.answer = 204  # or it was a mistake
+        services.forwards.retry("sales", event.id)
+        until(lambda: receives.got)
+    assert receives.ids == [event.id]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_targets_that_hang_leave_threads_to_the_living(
+    redis_url: str, tmp_path: Path, receives: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "TIMEOUT", 60.0)
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def serve(server: Server, connection: socket.socket) -> None:
+        while True:
+            server.request(connection)
+            if hangs.is_set():
+                goes_on.wait(60)
+            connection.sendall(whole(b"", "503 Service Unavailable"))
+
+    with Server(serve) as dead:
+        targets = [("sales", f"{dead.url}/{number}", "") for number in range(2 * THREADS)]
+        services = an_installation(redis_url, tmp_path, *targets, ("sales", receives.url, ""))
+        added(services)
+        with running(services):
+            until(lambda: sum(one.failures > 0 for one in services.forwards.status("sales").values()) == len(targets))
+            hangs.set()
+            seen = len(dead.requests)
+            until(lambda: len(dead.requests) >= seen + PROBES)
+            events = [added(services) for _ in range(20)]
+            until(lambda: {event.id for event in events} <= set(receives.ids))
+            assert len(dead.requests) <= seen + THREADS  # those that were on their way, and no more
+            goes_on.set()
+
+
+def test_no_proxy_of_the_environment_is_used(
+    services: Services, receives: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:1")
+    event = added(services)
+    with running(services):
+        until(lambda: receives.got)
+    assert receives.ids == [event.id]
 
 
 def test_a_line_is_not_kept_up_by_one_that_is_past_its_life(services: Services, receives: Receiver) -> None:
@@ -413,3 +482,54 @@ def test_a_broker_has_to_confirm_what_it_is_given_and_is_not_waited_for_without_
     options = broker("amqp://crm@127.0.0.1//").conf.broker_transport_options
     assert options["confirm_publish"] is True
     assert 0 < options["read_timeout"] + options["write_timeout"] < store_module.LEASE
+
+
+# ------------------------------------------------------------------------------------------------ on_settled
+
+
+def with_a_task(redis_url: str, folder: Path, broker_url: str, url: str) -> Services:
+    """An installation whose settled events are sent to a task, and to a URL."""
+    an_installation(redis_url, folder, ("sales", url, ""))
+    config = folder / "apps.toml"
+    told = f'on_settled = "crm.greeted"\non_settled_broker = "{broker_url}"\n'
+    config.write_text(config.read_text().replace("[[apps.", told + "[[apps.", 1))
+    return build_services(read({"WELCOME_CONFIG": config.name, "REDIS_URL": redis_url}, folder))
+
+
+def messages_of(client: Redis) -> list[str]:
+    """The ids of the tasks in the queue, in order."""
+    found = (json.loads(one) for one in reversed(replies.texts(client.lrange("on-settled", 0, -1))))
+    return [message["headers"]["id"] for message in found]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_broker_that_was_away_gets_each_event_once_it_is_back(
+    redis_url: str, tmp_path: Path, receives: Receiver
+) -> None:
+    server = RedisServer(tmp_path / "theirs")
+    url = server.url.replace("unix://", "redis+socket://").partition("?")[0]
+    services = with_a_task(redis_url, tmp_path, url, receives.url)
+    http, task = (target.id for target in services.settings.apps["sales"].forwards)
+    events = [added(services) for _ in range(10)]
+    with running(services):
+        until(lambda: len(receives.got) == 10)  # forwarding goes on meanwhile
+        until(lambda: services.forwards.status("sales")[task].failures > 1)
+        assert services.forwards.status("sales")[task].waiting == 10
+        assert services.forwards.status("sales")[http].failures == 0
+        with server:
+            until(lambda: services.forwards.status("sales")[task].waiting == 0)
+            with server.client() as client:
+                assert set(messages_of(client)) == {event.id for event in events}
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_broker_that_hangs_slows_no_other_target(redis_url: str, tmp_path: Path, receives: Receiver) -> None:
+    with Server(silent) as server:
+        services = with_a_task(redis_url, tmp_path, f"redis://127.0.0.1:{server.port}/0", receives.url)
+        _, task = (target.id for target in services.settings.apps["sales"].forwards)
+        events = [added(services) for _ in range(20)]
+        with running(services):
+            until(lambda: len(receives.got) == 20)
+            until(lambda: services.forwards.status("sales")[task].failures > 0)
+            assert services.forwards.status("sales")[task].waiting == 20
+        assert set(receives.ids) == {event.id for event in events}

@@ -54,6 +54,7 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
         "192.168.1.1",
         "169.254.169.254",  # the metadata of a cloud's machines
         "100.64.0.1",
+        "100.100.100.200",  # the metadata of another cloud's
         "0.0.0.0",
         "224.0.0.1",
         "255.255.255.255",
@@ -65,6 +66,7 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
         "::ffff:127.0.0.1",
         "::ffff:10.0.0.1",
         "2002:7f00:1::",  # 6to4 of 127.0.0.1
+        "2001:0:4136:e378:8000:63bf:f5ff:fffe",  # Teredo of 10.0.0.1
         "64:ff9b::7f00:1",  # NAT64 of it
         "64:ff9b:1::7f00:1",  # and in a network's own prefix
         "::127.0.0.1",  # forms that nobody gives out any more

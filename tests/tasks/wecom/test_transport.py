@@ -101,6 +101,13 @@ def test_a_connection_that_was_not_used_for_long_is_not_used_again(monkeypatch: 
         assert server.connections == 3
 
 
+def test_a_connection_that_is_old_is_not_used_again_however_often_it_was() -> None:
+    with Server(answering(whole())) as server, contextlib.closing(Transport(server.url, age=-1.0)) as http:
+        for _ in range(3):
+            assert ask_again(http).status == 200
+        assert server.connections == 3
+
+
 def test_two_hundred_at_once_are_two_hundred_connections_and_those_left_over_are_closed() -> None:
     together = threading.Barrier(200)
 
@@ -565,6 +572,30 @@ def test_the_second_address_is_tried_when_the_first_refuses(names: Names) -> Non
     with Server(answering(whole())) as server:
         names.answer = ["127.0.0.2", "127.0.0.1"]  # the server listens only on the second
         assert ask(f"http://wecom.invalid:{server.port}").status == 200
+
+
+def test_what_a_name_leads_to_is_judged_and_not_the_name_alone(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "ADDRESSES_AGE", 0.0)
+
+    def permits(address: str) -> bool:
+        return address == "127.0.0.1"
+
+    with Server(answering(whole())) as server:
+        names.answer = ["127.0.0.2", "127.0.0.1"]
+        url = f"http://wecom.invalid:{server.port}"
+        with contextlib.closing(Transport(url, permits=permits, age=-1.0)) as http:
+            assert ask_again(http).status == 200
+            names.answer = ["127.0.0.2"]  # somebody has pointed it elsewhere since
+            until(lambda: _is_not_allowed(http))
+        assert server.connections >= 1
+
+
+def _is_not_allowed(http: Transport) -> bool:
+    try:
+        ask_again(http)
+    except NotSent as error:
+        return error.failure is Failure.ADDRESS_NOT_ALLOWED
+    return False
 
 
 @pytest.mark.parametrize(
