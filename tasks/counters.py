@@ -86,10 +86,10 @@ class Counters:
         self._counts: Counter[str] = Counter()
         self._called: set[str] = set()  # apps to which WeCom has sent an event since the last flush
 
-    def add(self, field: str) -> None:
-        """Count one. `field`: see `count`."""
+    def add(self, field: str, amount: int = 1) -> None:
+        """Count one, or so many; 0 has the counter appear. `field`: see `count`."""
         with self._lock:
-            self._counts[field] += 1
+            self._counts[field] += amount
 
     def answered(self, app: str, result: CallbackResult) -> None:
         """Count a callback, and remember the time at which WeCom last sent the app an event."""

@@ -17,7 +17,7 @@ from tasks.books.revisions import BookStore
 from tasks.changes.store import ContactChanges
 from tasks.channels import Channels
 from tasks.counters import Counters, count
-from tasks.directory.lookup import Lookups
+from tasks.directory.lookup import Installed, Lookups
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.store import FollowUps
 from tasks.forwards.store import Forwards
@@ -35,6 +35,8 @@ from tasks.people.api_tokens import ApiTokens
 from tasks.people.grants import Grants
 from tasks.people.members import Members
 from tasks.people.sign_ins import SignIns
+from tasks.placeholders.asking import Hooks
+from tasks.placeholders.installed import installed
 from tasks.rate_limits.limiter import Limiter, SharedCalls
 from tasks.rate_limits.limits import BACKGROUND, SEND, Limits
 from tasks.settings import App, Settings
@@ -126,7 +128,11 @@ class Services:
 
     @cached_property
     def lookups(self) -> Lookups:
-        return Lookups(self.redis, self.settings.timezone)
+        return Lookups(self.redis, self.settings.timezone, installed=Installed(self.hooks))
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        return Hooks(installed().hooks, self.counters, self.settings.apps)
 
     @cached_property
     def corp_tags(self) -> CorpTags:
@@ -251,7 +257,7 @@ def import_books(services: Services) -> None:
     """Store each app's book from its file, unless the app has one. Raises OSError, BookError or MediaFull."""
     for app in services.settings.apps.values():
         if app.book is not None and services.books.current(app.name) is None:
-            _, bundle = load(app.book)
+            _, bundle = load(app.book, lenient=True)  # what greets is about to start: it does, with fallbacks
             services.books.import_first(app.name, bundle.source, bundle.files)
 
 

@@ -86,7 +86,7 @@ def make_greeter(
     return Greeter(
         services.ledger,
         services.books,
-        services.lookups if slots is None else services.lookups.within(Asking(slots)),
+        services.lookups if slots is None else services.lookups.within(Asking(slots), slots.lent),
         services.greeting_clients,
         services.queue_pauses,
         services.calls,

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from tasks.books.media_store import described
 from tasks.books.zip_names import Names
 from tasks.messages import Message, reason
+from tasks.placeholders.installed import installed
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import LARGEST, MB
 from tasks.templates.model import Book, Media
@@ -41,14 +42,17 @@ class Bundle:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def load(file: Path) -> tuple[Book, Bundle]:
-    """A book from a .yaml or .zip. Raises OSError, UnicodeDecodeError or BookError."""
+def load(file: Path, lenient: bool = False) -> tuple[Book, Bundle]:
+    """A book from a .yaml or .zip. Raises OSError, UnicodeDecodeError or BookError.
+
+    lenient: a placeholder that no installed package provides is no problem, as in a stored book.
+    """
     if not zipfile.is_zipfile(file):
-        return gather(file.read_text("utf-8-sig"), beside(file))
+        return gather(file.read_text("utf-8-sig"), beside(file), lenient)
     try:
         with zipfile.ZipFile(file) as archive:
             source, fetch = _of_zip(archive)
-            return gather(source, fetch)
+            return gather(source, fetch, lenient)
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise BookError([Problem(1, 1, Message.of("the .zip is broken: %(why)s", why=error))]) from None
 
@@ -92,7 +96,7 @@ def _within(fetch: Fetch, limit: int) -> Fetch:
     return fetching
 
 
-def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:
+def gather(source: str, fetch: Fetch, lenient: bool = False) -> tuple[Book, Bundle]:
     """The book and the files that it names, each fetched once. Raises BookError."""
     contents: dict[str, bytes] = {}
 
@@ -101,7 +105,7 @@ def gather(source: str, fetch: Fetch) -> tuple[Book, Bundle]:
             contents[path] = fetch(path)
         return described(path, contents[path])
 
-    return book_file.read(source, look), Bundle(source, contents)
+    return book_file.read(source, look, None if lenient else installed().known), Bundle(source, contents)
 
 
 def beside(file: Path) -> Fetch:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -18,10 +19,12 @@ from zoneinfo import ZoneInfo
 import redis
 
 from tasks.events import ContactAdded
+from tasks.placeholders.asking import Answers, Hooks, Waiting
+from tasks.placeholders.hook import Request
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.conditions import ADD_WAY, CUSTOMER_TYPE, CUSTOMER_TYPES, DEPARTMENTS, Contact, Directory
-from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER
+from tasks.templates.render import ABOUT_CUSTOMER, ABOUT_MEMBER, PLACEHOLDERS
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from tasks.wecom.errors import Busy, Limited, TokenRefused
 from tasks.wecom.members import is_same_member
@@ -38,6 +41,7 @@ ROOT = 1  # the department that is the corp itself, and has its name
 
 Asking = Callable[[], AbstractContextManager[None]]  # for the context of one call of WeCom; may raise NotAsked
 
+_OURS = frozenset(PLACEHOLDERS)
 _MEMBER_FIELDS = {"member": "name", "alias": "alias", "position": "position"}  # placeholder → WeCom's field, doc 90196
 
 
@@ -45,17 +49,33 @@ class NotAsked(Exception):
     """WeCom is not asked at the moment, since there would be no answer."""
 
 
-class Lookups:
-    """Makes lookups about events. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """How placeholders of installed packages are asked for. `waiting`: for the context in which they are waited for."""
 
-    def __init__(self, client: Redis, timezone: ZoneInfo, asking: Asking = contextlib.nullcontext) -> None:
+    hooks: Hooks
+    waiting: Waiting = contextlib.nullcontext
+
+
+class Lookups:
+    """Makes lookups about events. Thread-safe. `installed`: None where no placeholders of packages are asked for."""
+
+    def __init__(
+        self,
+        client: Redis,
+        timezone: ZoneInfo,
+        asking: Asking = contextlib.nullcontext,
+        installed: Installed | None = None,
+    ) -> None:
         self._redis = client
         self._timezone = timezone
         self._asking = asking
+        self._installed = installed
 
-    def within(self, asking: Asking) -> "Lookups":
-        """The same, each call of WeCom in such a context."""
-        return Lookups(self._redis, self._timezone, asking)
+    def within(self, asking: Asking, waiting: Waiting) -> "Lookups":
+        """The same, each call of WeCom in a context of the first, and a wait for packages in one of the second."""
+        installed = None if self._installed is None else replace(self._installed, waiting=waiting)
+        return Lookups(self._redis, self._timezone, asking, installed)
 
     def about(
         self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
@@ -65,7 +85,8 @@ class Lookups:
         received_at: ms.
         """
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
-        return Lookup(self._redis, wecom.with_deadline(min(by, time.monotonic() + budget)), event, at, self._asking)
+        by = min(by, time.monotonic() + budget)
+        return Lookup(self._redis, wecom.with_deadline(by), event, at, self._asking, self._installed, by)
 
 
 def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -106,9 +127,13 @@ class Lookup:
         event: ContactAdded,
         at: datetime,
         asking: Asking = contextlib.nullcontext,
+        installed: Installed | None = None,
+        by: float = 0.0,
     ) -> None:
         self._redis = client
         self._wecom = wecom
+        self._installed = installed
+        self._by = by
         self._event = event
         self._at = at
         self._asking = asking
@@ -131,6 +156,7 @@ class Lookup:
 
     def values(self, wanted: frozenset[str]) -> dict[str, str]:
         """Placeholder → value for the `wanted` ones that are known in time."""
+        answers = self._asked(wanted - _OURS)  # they are asked while WeCom is
         at = self._at
         values = {"state": self._event.state, "date": at.date().isoformat(), "time": at.strftime("%H:%M")}
         if wanted & ABOUT_MEMBER:
@@ -142,7 +168,27 @@ class Lookup:
             values["corp"] = self._department(ROOT)
         if wanted & ABOUT_CUSTOMER:
             values["customer"] = str(self._customer().get("name", ""))
+        if answers is not None and self._installed is not None:
+            values |= answers.values(self._installed.waiting)
         return values
+
+    def _asked(self, wanted: frozenset[str]) -> Answers | None:
+        """The placeholders of packages, asked for. Not for a customer who does not exist, or is not known."""
+        event = self._event
+        if not wanted or self._installed is None or event.rehearsal or not event.external_user_id:
+            return None
+        request = Request(
+            app=event.app,
+            corp_id=event.corp_id,
+            user_id=event.user_id,
+            external_user_id=event.external_user_id,
+            state=event.state,
+            change=event.change,
+            add_way=self._answers.get("customer", {}).get("add_way"),
+            received_at=self._at,
+            names=frozenset(),
+        )
+        return self._installed.hooks.ask(request, wanted, self._by)
 
     def _customer(self) -> dict[str, Any]:
         """{name, type, add_way} of the customer; empty when unknown. Never cached in Redis."""

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.books.media_store import MARGIN
 from tasks.books.revisions import BookStore, NoRevision
-from tasks.directory.lookup import BUDGET, ROOT, Lookup, cached_answers
+from tasks.directory.lookup import BUDGET, ROOT, Installed, Lookup, cached_answers
 from tasks.events import ContactAdded
 from tasks.ledger.pauses import WELCOME, Pause, QueuePauses
 from tasks.settings import App
@@ -63,7 +63,9 @@ class LastKnown:
         apps: Mapping[str, App],
         zone: ZoneInfo,
         folder: Path,
+        installed: Installed | None = None,
     ) -> None:
+        self._installed = installed
         self._redis = client
         self._store = books
         self._pauses = pauses
@@ -94,10 +96,10 @@ class LastKnown:
     def about(
         self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
     ) -> Lookup:
-        """A lookup that knows what was cached in Redis, and asks nobody."""
-        return _KnownLookup(
-            self._redis, wecom, event, datetime.fromtimestamp(received_at / 1000, self._zone), self._names
-        )
+        """A lookup that knows what was cached in Redis, and asks only installed packages, for their placeholders."""
+        at = datetime.fromtimestamp(received_at / 1000, self._zone)
+        by = min(by, time.monotonic() + budget)
+        return _KnownLookup(self._redis, wecom, event, at, self._installed, by, self._names)
 
     def last(self) -> Mapping[str, Pause]:
         return {} if self._pause is None else {WELCOME: self._pause}
@@ -231,12 +233,19 @@ class _KnownMedia:
 
 
 class _KnownLookup(Lookup):
-    """A lookup from memory alone."""
+    """A lookup from memory, and from installed packages."""
 
     def __init__(
-        self, client: Redis, wecom: WeComClient, event: ContactAdded, at: datetime, known: Mapping[str, Any]
+        self,
+        client: Redis,
+        wecom: WeComClient,
+        event: ContactAdded,
+        at: datetime,
+        installed: Installed | None,
+        by: float,
+        known: Mapping[str, Any],
     ) -> None:
-        super().__init__(client, wecom, event, at)
+        super().__init__(client, wecom, event, at, installed=installed, by=by)
         self._known = known
 
     def _customer(self) -> dict[str, Any]:

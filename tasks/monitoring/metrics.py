@@ -34,6 +34,7 @@ HELP = {
     "limited_total": "Customers who were not greeted since WeCom's limits held calls back",
     "overloaded_total": "Customers who were not greeted since there were more than could be",
     "lifeboat_total": "What became of the customers who were added while Redis did not take events",
+    "placeholder_calls_total": "Calls of installed packages for placeholders, by hook",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
 }
 _OUTCOMES = tuple(one for one in OUTCOMES if one is not Outcome.REHEARSED)

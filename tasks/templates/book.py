@@ -29,6 +29,7 @@ from tasks.templates.model import (
     Template,
 )
 from tasks.templates.problems import BookError, Problem
+from tasks.templates.render import Known
 from tasks.templates.yaml_composer import BOOK_LIMIT, compose
 from tasks.templates.yaml_nodes import Nodes
 from tasks.templates.yaml_writer import Value, node_of
@@ -37,19 +38,24 @@ from tasks.wecom.message_limits import GROUP_WELCOMES
 __all__ = ["BOOK_LIMIT", "KEYS", "BookError", "Look", "Problem", "among", "no_files", "problems_of", "read", "remarks"]
 
 
-def read(source: str, look: Look = no_files) -> Book:
-    """The book in a YAML text. `look`: path → file. Raises BookError with every problem."""
+def read(source: str, look: Look = no_files, known: Known | None = None) -> Book:
+    """The book in a YAML text. `look`: path → file. Raises BookError with every problem.
+
+    known: the placeholders of installed hooks; None for a stored book, whose hooks need not be installed any more.
+    """
     root = compose(source)
-    reader = _Reader(root, look)
+    reader = _Reader(root, look, known)
     book = reader.book(root)
     reader.nodes.raise_problems()
     return book
 
 
-def problems_of(section: str, name: str, value: Value, look: Look = no_files) -> list[Problem]:
+def problems_of(
+    section: str, name: str, value: Value, look: Look = no_files, known: Known | None = None
+) -> list[Problem]:
     """The problems of one welcome given as a plain value. `section`: "templates" or "group_welcome"."""
     root = node_of({section: {name: value}})
-    reader = _Reader(root, look)
+    reader = _Reader(root, look, known)
     welcomes = reader.nodes.parts(root, "book", Message.of("the book"))[section]
     for _ in reader.templates(welcomes) if section == "templates" else reader.group_welcomes(welcomes):
         pass
@@ -85,9 +91,10 @@ def remarks(book: Book, members: frozenset[str] | None = None) -> Iterator[str]:
 class _Reader:
     """Reads the nodes of one book; problems are recorded in `nodes`."""
 
-    def __init__(self, root: yaml.Node, look: Look) -> None:
+    def __init__(self, root: yaml.Node, look: Look, known: Known | None) -> None:
         self.nodes = Nodes(root)
-        self._attachments = AttachmentReader(self.nodes, look)
+        self._known = known
+        self._attachments = AttachmentReader(self.nodes, look, known)
 
     def book(self, root: yaml.Node) -> Book:
         parts = self.nodes.parts(root, "book", Message.of("the book"))
@@ -127,12 +134,12 @@ class _Reader:
             then = self._follow_up(parts["then"], what) if "then" in parts else FollowUp()
             yield name, Template(name, text, attachments, then)
 
-    def _text(self, node: yaml.Node, wrong_in: Callable[[str], Iterator[Message]]) -> str:
+    def _text(self, node: yaml.Node, wrong_in: Callable[[str, Known | None], Iterator[Message]]) -> str:
         """A text, checked by `wrong_in`, which yields its problems."""
         problems = len(self.nodes.problems)
         text = self.nodes.text(node)
         if len(self.nodes.problems) == problems:
-            for wrong in wrong_in(text):
+            for wrong in wrong_in(text, self._known):
                 self.nodes.wrong(node, wrong)
         return text
 

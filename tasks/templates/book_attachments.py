@@ -10,6 +10,7 @@ from tasks.templates import limits, media_kind, scalars, texts
 from tasks.templates.keys import KEYS
 from tasks.templates.media_kind import Use
 from tasks.templates.model import Attachment, File, Image, Link, Media, MediaID, MiniProgram, PicURL, Video
+from tasks.templates.render import Known
 from tasks.templates.yaml_nodes import Nodes
 from tasks.wecom.message_limits import ATTACHMENTS, FIELDS
 
@@ -55,9 +56,10 @@ def among(files: Mapping[str, Media]) -> Look:
 class AttachmentReader:
     """Reads attachments; problems are recorded at their nodes."""
 
-    def __init__(self, nodes: Nodes, look: Look) -> None:
+    def __init__(self, nodes: Nodes, look: Look, known: Known | None = None) -> None:
         self._nodes = nodes
         self._look = look
+        self._known = known
 
     def listed(self, node: yaml.Node, what: Message) -> tuple[Attachment, ...]:
         """The attachments of a welcome."""
@@ -166,7 +168,7 @@ class AttachmentReader:
             return ""
         at = parts[name]
         text = self._nodes.text(at)
-        self._nodes.wrong(at, texts.wrong_literally(text))
+        self._nodes.wrong(at, texts.wrong_literally(text, self._known))
         if not text.strip() and isinstance(at, yaml.ScalarNode):
             empty = Message.of("%(what)s is empty", what=_NAMES[name])
             self._nodes.wrong(

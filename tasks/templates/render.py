@@ -2,6 +2,7 @@
 
     {customer}            the value, or nothing if it is unknown
     {customer|朋友}        the value, or 朋友
+    {crm.level|会员}       of an installed package's hook (tasks.placeholders): the name has a dot
     {{ and }}             literal braces
 
 Replaced in one pass: a value that contains {member} stays as it is. Values are cut to their limit, the author's text
@@ -35,16 +36,20 @@ from tasks.wecom.message_limits import REMARK
 
 CUSTOMER_CHARACTERS = 32
 VALUE_BYTES = 64
+HOOK_BYTES = 512  # of a hook's value at the very most; each placeholder of one declares its own limit
 PLACEHOLDERS = ("customer", "member", "alias", "department", "position", "state", "corp", "date", "time")
 ABOUT_CUSTOMER = frozenset({"customer"})
 ABOUT_MEMBER = frozenset({"member", "alias", "position", "department"})
 ALWAYS_KNOWN = frozenset({"date", "time"})
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}|]*)(?:\|([^{}]*))?\}|[{}]")
+_OF_HOOK = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", re.ASCII)
 _LOOKS_LIKE_ONE = re.compile(rf"\{{(?:{'|'.join(PLACEHOLDERS)})(?:\|[^{{}}]*)?\}}")
 _LONGEST = {"customer": 4 * CUSTOMER_CHARACTERS, "date": len("2026-10-01"), "time": len("21:30")}
 # bytes of UTF-8, four for each character of a customer's name; all others: VALUE_BYTES
 
+
+Known = Mapping[str, int]  # the placeholders of installed hooks, such as "crm.level" → bytes of the longest value
 
 # ------------------------------------------------------------------------------------------------ text
 
@@ -61,12 +66,13 @@ class Placeholder:
 class Mistake:
     """Something in a text that looks like a placeholder but is not one: `{name}`, or for an empty `name` a `brace`.
 
-    `at` counts characters from 1.
+    `at` counts characters from 1. `known`: the placeholders of hooks that there are.
     """
 
     at: int
     name: str = ""
     brace: str = ""
+    known: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> Message:
@@ -78,23 +84,34 @@ class Mistake:
                 at=self.at,
                 twice=self.brace * 2,
             )
+        known = (*PLACEHOLDERS, *self.known)
+        near = did_you_mean(self.name.strip().lower(), known)
+        if of_hook(self.name) and not near:
+            return Message.of(
+                "no installed package provides {%(name)s}: install the one that does wherever wecom-welcome runs, or"
+                " take the placeholder out; there are %(known)s",
+                name=self.name,
+                known=", ".join(known),
+            )
         return Message.of(
-            "no placeholder {%(name)s}; there are %(known)s%(near)s",
-            name=self.name,
-            known=", ".join(PLACEHOLDERS),
-            near=did_you_mean(self.name.strip().lower(), PLACEHOLDERS),
+            "no placeholder {%(name)s}; there are %(known)s%(near)s", name=self.name, known=", ".join(known), near=near
         )
 
 
-def mistakes(text: str) -> Iterator[Mistake]:
-    """All mistakes of a text, in order."""
+def of_hook(name: str) -> bool:
+    """Whether a placeholder's name is one that a hook may have."""
+    return _OF_HOOK.fullmatch(name) is not None
+
+
+def mistakes(text: str, known: Known | None = None) -> Iterator[Mistake]:
+    """All mistakes of a text, in order. `known`: None for a stored text, whose hooks need not be installed any more."""
     for token in _TOKEN.finditer(text):
         if token.group() in ("{{", "}}"):
             continue
         if token.group(1) is None:
             yield Mistake(token.start() + 1, brace=token.group())
-        elif token.group(1) not in PLACEHOLDERS:
-            yield Mistake(token.start() + 1, name=token.group(1))
+        elif (name := token.group(1)) not in PLACEHOLDERS and not (of_hook(name) if known is None else name in known):
+            yield Mistake(token.start() + 1, name=name, known=tuple(known or ()))
 
 
 def placeholders(text: str) -> list[Placeholder]:
@@ -123,25 +140,27 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def cut(name: str, value: str) -> str:
-    """A value cut to its limit: 32 characters for a customer's name, 64 bytes for all others.
+    """A value cut to its limit: 32 characters for a customer's name, 64 bytes for all others but those of hooks.
 
+    The values of hooks have been cut to the limits of their own before.
     Removes control characters, since WeCom answers 40033 to JSON escapes such as \\u0007, and characters that reorder
     the text after them. "" when nothing of the value is visible.
     """
     value = plain(value)
     if name == "customer":
         return trimmed(head(value, CUSTOMER_CHARACTERS))
-    return trimmed(head(value, VALUE_BYTES, lambda text: len(text.encode())))
+    return trimmed(head(value, HOOK_BYTES if name and "." in name else VALUE_BYTES, lambda text: len(text.encode())))
 
 
-def longest(text: str) -> int:
+def longest(text: str, known: Known | None = None) -> int:
     """The size of a text in bytes of UTF-8 with the longest possible values or fallbacks."""
+    limits = {**_LONGEST, **(known or {})}
 
     def size(token: re.Match[str]) -> str:
         if token.group() in ("{{", "}}"):
             return "{"
         fallback = (token.group(2) or "").encode()
-        return "x" * max(_LONGEST.get(token.group(1), VALUE_BYTES), len(fallback))
+        return "x" * max(limits.get(token.group(1), VALUE_BYTES), len(fallback))
 
     return len(_TOKEN.sub(size, text).encode())
 
@@ -156,9 +175,11 @@ def literal(text: str) -> str:
     return _TOKEN.sub(lambda token: token.group()[0] if token.group() in ("{{", "}}") else "", text)
 
 
-def looks_like_placeholder(text: str) -> str | None:
+def looks_like_placeholder(text: str, known: Known | None = None) -> str | None:
     """The first placeholder in a text that is sent as written; None if there is none."""
     found = _LOOKS_LIKE_ONE.search(text)
+    if found is None and known:
+        found = next((token for token in _TOKEN.finditer(text) if token.group(1) in known), None)
     return found.group() if found else None
 
 

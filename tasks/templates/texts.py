@@ -1,6 +1,7 @@
 """Checks of a book's texts: what WeCom would refuse, or would send differently than the author meant. Pure.
 
 Each function yields messages that say what to do. The book's reader shows them by line, the console by field.
+`known`: the placeholders of installed hooks; None for a stored text, whose hooks need not be installed any more.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from tasks.messages import Message
 from tasks.templates import limits
 from tasks.templates.model import Tag
-from tasks.templates.render import barest, literal, longest, looks_like_placeholder, mistakes
+from tasks.templates.render import Known, barest, literal, longest, looks_like_placeholder, mistakes
 from tasks.wecom.message_limits import GROUP_TEXT, REMARK, TAG, TEXT
 
 NICKNAME = "%NICKNAME%"  # what WeCom itself replaces in a group welcome, doc 92366
@@ -18,15 +19,15 @@ UNSENDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # con
 TAG_GROUP = "欢迎语"  # of a tag that is written without a group
 
 
-def wrong_in_welcome(text: str) -> Iterator[Message]:
+def wrong_in_welcome(text: str, known: Known | None = None) -> Iterator[Message]:
     """The problems of a welcome's text, which may have placeholders."""
-    wrong = [mistake.sentence for mistake in mistakes(text)]
+    wrong = [mistake.sentence for mistake in mistakes(text, known)]
     yield from wrong
     if not text.strip():
         yield Message.of("the text is empty; write one")
     elif not wrong and not barest(text).strip():
         yield Message.of("without a name the text would be empty; add a word, or a fallback to the placeholder")
-    size = longest(text)
+    size = longest(text, known)
     if size > TEXT.most:
         yield Message.of(
             "the text has up to %(size)s bytes with the longest names, %(excess)s more than the %(limit)s that WeCom"
@@ -38,9 +39,9 @@ def wrong_in_welcome(text: str) -> Iterator[Message]:
         )
 
 
-def wrong_in_group_welcome(text: str) -> Iterator[Message]:
+def wrong_in_group_welcome(text: str, known: Known | None = None) -> Iterator[Message]:
     """The problems of a group welcome's text, in which WeCom replaces only NICKNAME."""
-    found = looks_like_placeholder(text)
+    found = looks_like_placeholder(text, known)
     if found is not None:
         yield Message.of(
             "%(found)s would be sent just as it stands: in groups only %(word)s is replaced",
@@ -52,9 +53,9 @@ def wrong_in_group_welcome(text: str) -> Iterator[Message]:
         yield long
 
 
-def wrong_in_remark(text: str) -> Iterator[Message]:
+def wrong_in_remark(text: str, known: Known | None = None) -> Iterator[Message]:
     """The problems of a remark, which may have placeholders, and is cut where names make it too long."""
-    wrong = [mistake.sentence for mistake in mistakes(text)]
+    wrong = [mistake.sentence for mistake in mistakes(text, known)]
     if not text.strip():
         wrong.append(Message.of("the remark is empty; leave `remark` out"))
     long = limits.too_long(Message.of("the remark"), literal(text), REMARK)
@@ -67,9 +68,9 @@ def tag(text: str) -> Tag:
     return Tag(group.strip(), name.strip()) if slash else Tag(TAG_GROUP, group.strip())
 
 
-def wrong_in_tag(text: str) -> Iterator[Message]:
+def wrong_in_tag(text: str, known: Known | None = None) -> Iterator[Message]:
     """The problems of a tag as written."""
-    literally = wrong_literally(text)
+    literally = wrong_literally(text, known)
     if literally is not None:
         yield literally
     read = tag(text)
@@ -93,9 +94,9 @@ def wrong_in_name(name: str) -> Message | None:
     return limits.too_long(Message.of("the name"), name, limits.NAME)
 
 
-def wrong_literally(text: str) -> Message | None:
+def wrong_literally(text: str, known: Known | None = None) -> Message | None:
     """The problem of a text that is sent as written but looks as if it had a placeholder."""
-    found = looks_like_placeholder(text)
+    found = looks_like_placeholder(text, known)
     if found is None:
         return None
     return Message.of(

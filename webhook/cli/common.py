@@ -161,10 +161,10 @@ def current_revision(app: AppServices) -> int:
     return number
 
 
-def read_book(file: Path) -> tuple[Book, Bundle]:
-    """A book with its files, from a .yaml or .zip."""
+def read_book(file: Path, lenient: bool = False) -> tuple[Book, Bundle]:
+    """A book with its files, from a .yaml or .zip. `lenient`: see `load`."""
     try:
-        return load(file)
+        return load(file, lenient)
     except OSError as error:
         raise CommandFailure(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:

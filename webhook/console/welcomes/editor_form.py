@@ -13,6 +13,7 @@ from flask_wtf.file import FileField
 from wtforms import FieldList, Form, FormField, HiddenField, StringField, TextAreaField
 
 from tasks.messages import Message
+from tasks.placeholders.installed import installed
 from tasks.templates import book as book_file
 from tasks.templates import texts
 from tasks.templates.edits import GROUP, SECTION, Named
@@ -27,7 +28,8 @@ def notes(kind: Named, text: str) -> list[str]:
     """What is wrong with a text so far, while it is being written."""
     if not text.strip():
         return []
-    wrong = texts.wrong_in_group_welcome(text) if kind == GROUP else texts.wrong_in_welcome(text)
+    known = installed().known
+    wrong = texts.wrong_in_group_welcome(text, known) if kind == GROUP else texts.wrong_in_welcome(text, known)
     return [sentence(one) for one in wrong]
 
 
@@ -100,7 +102,8 @@ class EditForm(FlaskForm):
             return files[path]
 
         data = self.typed
-        for problem in book_file.problems_of(SECTION[kind], data["name"], written(data, kind == GROUP), look):
+        value = written(data, kind == GROUP)
+        for problem in book_file.problems_of(SECTION[kind], data["name"], value, look, installed().known):
             self.place(problem, kind)
         return not any(True for _ in self.problems())
 

@@ -1,0 +1,1 @@
+"""Placeholders of installed packages: what they declare, and how they are asked for values."""

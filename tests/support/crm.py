@@ -1,0 +1,70 @@
+"""The CRM that deploy/examples/crm_placeholders asks, and that package, installed in a folder."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.support.documents import DEPLOY
+
+
+@dataclass
+class Crm:
+    """`known`: by external_userid. `asked`: who was asked for, with the bearer token. `status` 0: it hangs."""
+
+    url: str = ""
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    status: int = 200
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def crm() -> Iterator[Crm]:
+    """One on a port of its own, until the end of the block."""
+    made = Crm()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            customer = self.path.rpartition("/")[2]
+            made.asked.append((customer, self.headers["Authorization"]))
+            if not made.status:
+                made.over.wait(60)
+                self.close_connection = True
+                return
+            found = made.known.get(customer)
+            body = json.dumps(found or {}).encode()
+            self.send_response(made.status or 200 if found else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    made.url = f"http://127.0.0.1:{server.server_port}/customers"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield made
+    finally:
+        made.over.set()
+        server.shutdown()
+        server.server_close()
+
+
+def install(folder: Path) -> Path:
+    """Install the example as a person would. → the folder for PYTHONPATH."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    options = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
+    subprocess.run([*command, *options, str(DEPLOY / "examples" / "crm_placeholders")], check=True, timeout=60)
+    return folder
