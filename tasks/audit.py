@@ -57,6 +57,7 @@ class Act(StrEnum):
     TICKED_OFF = "ticked_off"
     TICKED_BACK = "ticked_back"
     COMPARED = "compared"
+    TRANSFER_ASKED = "transfer_asked"
     EXPORTED = "exported"
     BACKED_UP = "backed_up"
     RESTORED = "restored"

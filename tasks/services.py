@@ -29,6 +29,7 @@ from tasks.media_renewal import media_status
 from tasks.missed.comparison import Comparison
 from tasks.missed.reminders import Observer as ReminderObserver
 from tasks.missed.reminders import Reminders
+from tasks.missed.transfer_results import TransferResults
 from tasks.missed.work_list import WorkList
 from tasks.monitoring.queue_status import Queues
 from tasks.people.api_tokens import ApiTokens
@@ -202,6 +203,11 @@ class AppServices:
     def comparison(self) -> Comparison:
         life, zone = self.shared.settings.keep_days * 86400, self.shared.settings.timezone
         return Comparison(self.shared.redis, self.settings, self.wecom, self.work_list, life, zone)
+
+    @cached_property
+    def transfer_results(self) -> TransferResults:
+        life, zone = self.shared.settings.keep_days * 86400, self.shared.settings.timezone
+        return TransferResults(self.shared.redis, self.settings, self.wecom, life, zone)
 
     @cached_property
     def trials(self) -> Trials:

@@ -146,10 +146,12 @@ def sync_group_welcomes(services: Services) -> None:
 
 
 def compare_customers(services: Services) -> None:
-    """Advance each app's comparison that is due, requested or in progress."""
+    """Advance each app's comparison that is due, requested or in progress; read the hand-overs that are due."""
     for name in services.settings.apps:
-        with contextlib.suppress(ComparisonInProgress), about(app=name):
-            services.app(name).comparison.advance()
+        with about(app=name):
+            services.app(name).transfer_results.advance()
+            with contextlib.suppress(ComparisonInProgress):
+                services.app(name).comparison.advance()
 
 
 def remind_members(services: Services) -> None:

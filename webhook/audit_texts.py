@@ -31,6 +31,7 @@ _TEXTS: Mapping[Act, Message] = {  # with the entry's target and number
     Act.TICKED_OFF: Message("Marked %(number)s customers as followed up"),
     Act.TICKED_BACK: Message("Put %(number)s customers back to do"),
     Act.COMPARED: Message("Started a comparison with WeCom"),
+    Act.TRANSFER_ASKED: Message("Asked WeCom about the hand-over %(target)s"),
     Act.EXPORTED: Message("Exported %(target)s"),
     Act.BACKED_UP: Message("Made the backup %(target)s"),
     Act.RESTORED: Message("Restored the backup %(target)s"),

@@ -30,6 +30,7 @@ from tasks.ledger import earlier, query
 from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.rows import pair
 from tasks.missed.comparison_run import (
+    CURSOR_ENDED,
     FARTHEST,
     MARGIN,
     PERIOD,
@@ -65,7 +66,6 @@ CUSTOMERS = 100  # of one page
 MEMBER_ERRORS = frozenset({40003, 46004, 50002, 60011, 60021, 60111, 84074})  # errcodes: a member of the batch, unnamed
 NO_CUSTOMERS = 84061  # reported for members without any customer
 UNLICENSED = 701008  # every member of the batch
-CURSOR_ENDED = 50100
 
 
 class ComparisonInProgress(Exception):

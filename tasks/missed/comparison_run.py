@@ -20,6 +20,7 @@ NOT_NEW = {  # add_way (doc 92114) of those who are no new customers: no greetin
     8: "added when a third-party app was installed",
     202: "assigned by an administrator: taken over from a colleague",
 }
+CURSOR_ENDED = 50100  # errcode: WeCom has forgotten a cursor
 WECOM_USER = 2  # type of a customer: WeCom greets them with its own card, never with a code (doc 92130)
 
 

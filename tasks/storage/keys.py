@@ -223,6 +223,10 @@ def comparison_lock(app: str) -> str:
     return f"welcome:comparison-lock:{app}"
 
 
+def transfers(app: str) -> str:
+    return f"welcome:transfers:{app}"
+
+
 def reminders(app: str) -> str:
     return f"welcome:reminders:{app}"
 
@@ -441,6 +445,7 @@ TABLE = (
     # the missed
     Key(comparison("{app}"), HASH, "JSON: the comparison under way, the last good one, what failed", backup=_LINE),
     Key(comparison_lock("{app}"), STRING, "held by the process that works on it", "10 minutes"),
+    Key(transfers("{app}"), HASH, "handover|takeover → JSON: a hand-over that WeCom is asked about", backup=_LINE),
     Key(FORGOTTEN, ZSET, "digest of an erased customer → Unix seconds: the comparison skips it", backup=_LINE),
     Key(reminders("{app}"), HASH, "present while automatic reminders are on: by whom, since when", backup=_LINE),
     Key(reminded("{app}", "{member}"), STRING, "present while the member gets no further automatic one", "10 minutes"),

@@ -1,4 +1,8 @@
-"""继承. A member with status 5 has left; a transfer takes effect after 24 hours. Docs 92124, 92125, 94081, 92127."""
+"""继承. A member with status 5 has left; a transfer takes effect after 24 hours. Docs 92124, 92125, 94081, 92127.
+
+A customer's field `transfer` is the status that a transfer has at once: 3 refused, 4 the member has too many customers.
+A member's field `transfers` is the errcode with which WeCom refuses to tell of hand-overs from this member.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,15 +13,16 @@ from tests.simulator.greeting import Refused
 from tests.simulator.group_chats import Chats
 
 LEFT = 5  # a member's status
-WAITING, UNKNOWN = 2, 5  # a transfer's
+DONE, WAITING, UNKNOWN = 1, 2, 5  # a transfer's
+FAILED = (3, 4)
 DAY = 86400
 
 
 @dataclass(slots=True)
 class Transfers:
-    """(previous member, next member) → customer → when the transfer was requested."""
+    """(previous member, next member, whether the former had left) → customer → when the transfer was requested."""
 
-    begun: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    begun: dict[tuple[str, str, bool], dict[str, float]] = field(default_factory=dict)
 
 
 def unassigned(call: Call) -> Fields:
@@ -52,7 +57,7 @@ def _ends(call: Call, left: bool) -> tuple[str, str, Fields]:
     return handover, takeover, body
 
 
-def _begin(call: Call, ends: tuple[str, str], customer: str) -> int:
+def _begin(call: Call, ends: tuple[str, str, bool], customer: str) -> int:
     """The errcode of transferring one customer."""
     begun = call.corp.of(Transfers).begun.setdefault(ends, {})
     if customer not in contacts(call, ends[0]):
@@ -66,7 +71,7 @@ def _begin(call: Call, ends: tuple[str, str], customer: str) -> int:
 def one(call: Call) -> Fields:
     """The older API of a transfer."""
     handover, takeover, body = _ends(call, left=True)
-    errcode = _begin(call, (handover, takeover), body.get("external_userid", ""))
+    errcode = _begin(call, (handover, takeover, True), body.get("external_userid", ""))
     if errcode:
         raise Refused(errcode, "cannot be handed over")
     return ok()
@@ -74,8 +79,15 @@ def one(call: Call) -> Fields:
 
 def one_result(call: Call) -> Fields:
     handover, takeover, body = _ends(call, left=False)
-    at = call.corp.of(Transfers).begun.get((handover, takeover), {}).get(body.get("external_userid", ""))
-    return ok(status=UNKNOWN) if at is None else ok(status=WAITING, takeover_time=int(at + DAY))
+    customer = body.get("external_userid", "")
+    at = call.corp.of(Transfers).begun.get((handover, takeover, True), {}).get(customer)
+    return ok(status=UNKNOWN) if at is None else ok(**_state(call, customer, at))
+
+
+def _state(call: Call, customer: str, at: float) -> Fields:
+    """How the transfer of a customer is, that was requested at this time."""
+    status = call.corp.customers[customer].get("transfer") or (DONE if call.now >= at + DAY else WAITING)
+    return {"status": status, "takeover_time": 0 if status in FAILED else int(at + DAY)}
 
 
 def many(left: bool) -> Callable[[Call], Fields]:
@@ -84,18 +96,23 @@ def many(left: bool) -> Callable[[Call], Fields]:
         call.json("external_userid")
         wanted = entries(body, "external_userid", 100)
         return ok(
-            customer=[{"external_userid": c, "errcode": _begin(call, (handover, takeover), c)} for c in wanted],
+            customer=[{"external_userid": c, "errcode": _begin(call, (handover, takeover, left), c)} for c in wanted],
         )
 
     return handler
 
 
-def results(call: Call) -> Fields:
-    handover, takeover, body = _ends(call, left=False)
-    begun = call.corp.of(Transfers).begun.get((handover, takeover), {})
-    rows = [{"external_userid": c, "status": WAITING, "takeover_time": int(at + DAY)} for c, at in begun.items()]
-    page, cursor = call.page({"cursor": body.get("cursor")}, rows, 1000)
-    return ok(customer=page, next_cursor=cursor)
+def results(left: bool) -> Callable[[Call], Fields]:
+    def handler(call: Call) -> Fields:
+        handover, takeover, body = _ends(call, left=False)
+        if errcode := call.corp.members[handover].get("transfers"):
+            raise Refused(errcode, "api forbidden")
+        begun = call.corp.of(Transfers).begun.get((handover, takeover, left), {})
+        rows = [{"external_userid": customer, **_state(call, customer, at)} for customer, at in begun.items()]
+        page, cursor = call.page({"cursor": body.get("cursor")}, rows, 1000)
+        return ok(customer=page, next_cursor=cursor)
+
+    return handler
 
 
 def chats(left: bool) -> Callable[[Call], Fields]:
@@ -122,9 +139,9 @@ ROUTES = {
     "externalcontact/transfer": Route("POST", one),
     "externalcontact/get_transfer_result": Route("POST", one_result),
     "externalcontact/transfer_customer": Route("POST", many(left=False)),
-    "externalcontact/transfer_result": Route("POST", results),
+    "externalcontact/transfer_result": Route("POST", results(left=False)),
     "externalcontact/resigned/transfer_customer": Route("POST", many(left=True)),
-    "externalcontact/resigned/transfer_result": Route("POST", results),
+    "externalcontact/resigned/transfer_result": Route("POST", results(left=True)),
     "externalcontact/groupchat/transfer": Route("POST", chats(left=True)),
     "externalcontact/groupchat/onjob_transfer": Route("POST", chats(left=False)),
 }

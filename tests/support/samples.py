@@ -23,6 +23,7 @@ from tasks.channels import Channel
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import FOLLOW_UPS
+from tasks.missed.transfer_pair import Answer
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.people.api_tokens import Scope
@@ -174,6 +175,11 @@ def fill_missed(services: Services) -> None:
     work.tick([rows[-1].id], NASTY[3][:64], int(time.time() * 1000))
     now = int(time.time() * 1000)
     work.add_unannounced([unannounced("a" * 32, user_id=NASTY[0], state=NASTY[4], received_ms=now)], 86400)
+    results = services.app("default").transfer_results
+    results._save(replace(results.ask(NASTY[0][:60], NASTY[3][:60], NASTY[4]), next_at=None, failed=in_words(NASTY[0])))
+    results._save(
+        replace(results.ask("zhangsan", "lisi", NASTY[3]), read_at=int(time.time()), answer=Answer(1, 2, 3, 4))
+    )
     for why in ("customer_refused", NASTY[0]):
         failed_transfers.add(services.redis, FailedTransfer("default", "ww1", NASTY[3], f"wm-{why}", why), 86400)
 

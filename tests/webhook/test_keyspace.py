@@ -216,6 +216,7 @@ def the_missed(here: Worker) -> None:
         settled(here.ledger, Settlement(Outcome.FAILED), ago=600, external_user_id=customer)
     app.work_list.tick([app.work_list.page().rows[0].id], "李敏", here.ledger.now())
     app.reminders.run(NOON)
+    app.transfer_results.ask("zhangsan", "lisi", "李敏")
     upkeep.compare_customers(here.services)
     upkeep.trim_ledger(here.services)
     upkeep.log_commands(here.services)

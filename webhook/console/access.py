@@ -76,6 +76,7 @@ NEEDS: Mapping[str, Needs] = {
     "missed.tick": Needs(do=EDITOR),
     "missed.untick": Needs(do=EDITOR),
     "missed.compare": Needs(do=EDITOR),
+    "missed.transfer": Needs(do=EDITOR),
     "queue.retry": Needs(do=EDITOR),
     "system.retry": Needs(do=EDITOR),
     "setup.check": Needs(do=EDITOR),

@@ -22,12 +22,15 @@ from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.reminders import Report, can_be_told, reminder_status
+from tasks.missed.transfer_pair import PAIRS, problem
+from tasks.missed.transfer_results import TooManyPairs
 from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
 from webhook import outcomes
 from webhook.console import current, name_search
 from webhook.console.layout import cut
 from webhook.console.search import LONGEST
+from webhook.console.staff import known_staff, suggested_members
 from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
 from webhook.idle_texts import no_worker
@@ -54,6 +57,13 @@ CURES = {
 NOT_TRANSFERRED = {  # WeCom's FailReason → why, of several customers
     REFUSED: Message.of("The customers refused to be handed over to this member."),
     LIMIT: Message.of("The member has as many customers as WeCom allows."),
+}
+
+
+WRONG_PAIR = {
+    "empty": Message.of("Enter both members"),
+    "long": Message.of("That is no account of a member"),
+    "same": Message.of("Enter two members: who had the customers, and who takes them over"),
 }
 
 
@@ -135,10 +145,18 @@ def show() -> ResponseReturnValue:
         possible=app.reminders.possible,
         switch=app.reminders.switch(),
         compared=app.comparison.status(),
+        **(_transfers() if tab == "todo" and "HX-Request" not in request.headers else {}),
         became=became,
         newest=_newest() if tab == "todo" and not page.rows else None,
         undo=_undo(app.work_list, now),
     )
+
+
+def _transfers() -> dict[str, object]:
+    """The hand-overs, with the names of members: below what a page polls."""
+    pairs = current.app().transfer_results.pairs()
+    people = _known({one for pair in pairs for one in (pair.handover, pair.takeover)})
+    return {"transfers": pairs, "people": people, "staff": suggested_members()}
 
 
 @blueprint.post("/missed/search")
@@ -167,7 +185,11 @@ def _newest() -> Delivery | None:
 
 def _names(rows: Iterable[Delivery]) -> dict[str, str]:
     """userid → name, where the cache knows it."""
-    known = known_members(current.services().redis, current.app().name, {row.user_id for row in rows})
+    return _known({row.user_id for row in rows})
+
+
+def _known(user_ids: set[str]) -> dict[str, str]:
+    known = known_members(current.services().redis, current.app().name, user_ids)
     return {user_id: name for user_id, (name, _department) in known.items() if name}
 
 
@@ -262,6 +284,31 @@ def compare() -> ResponseReturnValue:
     else:
         flash(_("A comparison is under way already"), "warn")
     return _back()
+
+
+@blueprint.post("/missed/transfer")
+def transfer() -> ResponseReturnValue:
+    """Have WeCom asked what became of customers who were handed over from one member to another."""
+    handover, takeover = (_member(request.form.get(name, "")) for name in ("handover", "takeover"))
+    if wrong := problem(handover, takeover):
+        flash(translate(WRONG_PAIR[wrong], _), "warn")
+        return _back(handover=handover[:LONGEST] or None, takeover=takeover[:LONGEST] or None)
+    try:
+        current.app().transfer_results.ask(handover, takeover, current.operator())
+    except TooManyPairs:
+        flash(_("%(n)s hand-overs are being asked about already. Each ends within a week", n=PAIRS), "warn")
+    else:
+        current.record(Act.TRANSFER_ASKED, f"{handover} → {takeover}")
+        flash(_("WeCom is asked within a minute"))
+    return _back()
+
+
+def _member(text: str) -> str:
+    """The userid of a member who was typed by account or, if nobody else is called so, by name."""
+    typed = text.strip()
+    known = known_staff().members
+    called = [one.id for one in known.values() if one.name == typed]
+    return called[0] if typed not in known and len(called) == 1 else typed
 
 
 def _chosen() -> list[str]:

@@ -58,6 +58,29 @@ def test_a_comparison_can_be_run_by_hand(environ, redis_client, wecom):
     assert "unannounced" in result.stdout
 
 
+def test_a_hand_over_is_asked_about_and_who_was_not_handed_over_is_listed(environ, redis_client, wecom):
+    wecom.people(members={"zhangsan": {}, "lisi": {}}, customers={"wm1": {"transfer": 3}})
+    for customer in ("wm1", "wm2"):
+        wecom.add(user_id="zhangsan", external_user_id=customer, push=False)
+    called = ("externalcontact/transfer_customer", "--handover_userid", "zhangsan", "--takeover_userid", "lisi")
+    customers = ("--external_userid", "wm1", "--external_userid", "wm2")
+    assert run("api", *called, *customers, **environ).exit_code == 0
+    result = run("missed", "--transfer", "zhangsan", "lisi", **environ)
+    assert "zhangsan → lisi: 0 handed over, 1 waiting, 1 refused, 0 without room; asked again" in result.stderr
+    assert "wm1" in result.stdout
+    assert "wm2" not in result.stdout
+    assert "zhangsan → lisi" in run("audit", **environ).stdout
+
+
+def test_what_wecom_says_of_a_hand_over_is_told_in_words(environ, wecom):
+    wecom.people(members={"zhangsan": {"transfers": 48002}, "lisi": {}})
+    said = failure("missed", "--transfer", "zhangsan", "lisi", **environ)
+    assert "the app is not allowed to call (48002); the upkeep role asks again" in said
+    assert "tick it in 客户联系 → 可调用接口的应用" in said
+    assert "no such member (60111)" in failure("missed", "--transfer", "zhangsan", "nobody", **environ)
+    assert "that is one member" in run("missed", "--transfer", "lisi", "LiSi", **environ).stderr
+
+
 def test_a_comparison_that_cannot_go_on_says_why_and_when(environ, wecom):
     wecom.faults(limited=1.0, paths=("externalcontact/get_follow_user_list",))
     said = failure("missed", "--compare", **environ)

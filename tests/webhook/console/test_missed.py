@@ -2,11 +2,12 @@
 
 import re
 import time
-from html import unescape
+from html import escape, unescape
 
 import pytest
 from werkzeug.test import TestResponse
 
+from tasks import upkeep
 from tasks.changes import failed_transfers
 from tasks.changes.failed_transfers import FailedTransfer
 from tasks.ledger import intake
@@ -82,12 +83,12 @@ def test_who_was_not_handed_over_has_a_cause_of_their_own_and_no_member_is_remin
     assert "The member has as many customers as WeCom allows. Hand the customer over to another member" in said
     assert "say hello" not in said
     assert "Copy greeting" not in said
-    ids = [row.id for row in work(browse).page().rows]
+    ids = [row.id for row in sorted(work(browse).page().rows, key=lambda row: row.external_user_id)]
     answer = browse.post("/missed/remind", {"id": ids}, follow_redirects=True)
     assert "No member was reminded of 2 customers: the hand-over failed" in text_of(answer)
     assert wecom.messages() == []
     assert browse.get(f"/missed/{ids[0]}/greeting").status_code == 404
-    one = text_of(browse.get(f"/e/{ids[0]}"))
+    one = text_of(browse.get(f"/e/{ids[1]}"))
     assert "Not handed over: the member has as many customers as WeCom allows" in one
     assert "greet by hand" not in one
     assert "Received and acknowledged" not in one
@@ -148,6 +149,50 @@ def test_there_are_four_tabs_and_no_other(browse: Browser) -> None:
     assert "Greeted elsewhere 1 customer" in no_code
     assert "Nobody has been followed up yet" in text_of(browse.get("/missed", {"tab": "done"}))
     assert browse.get("/missed", {"tab": "x"}).status_code == 404
+
+
+# ------------------------------------------------------------------------------------------------ handed over
+
+
+def test_wecom_is_asked_about_a_hand_over_and_the_page_says_what_it_answers(browse: Browser, wecom: StandIn) -> None:
+    wecom.people(customers={"wm1": {"transfer": 3}})
+    for customer in ("wm1", "wm2"):
+        wecom.add(user_id="zhangsan", external_user_id=customer, push=False)
+    browse.services.clients["default"].external_contact.transfer_customer("zhangsan", "lisi", ["wm1", "wm2"])
+    browse.get("/missed")
+    answer = text_of(browse.post("/missed/transfer", {"handover": " 张三", "takeover": "lisi"}))
+    assert "WeCom is asked within a minute" in answer
+    upkeep.compare_customers(browse.services)
+    said = text_of(browse.get("/missed"))
+    assert "Handed over: 0, waiting: 1, refused: 1, without room: 0" in said
+    assert re.search(r"again \S+ 03:00", said)
+    assert "Hand-over failed 1 customer" in said
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ({"handover": "zhangsan", "takeover": ""}, "Enter both members"),
+        ({"handover": "lisi", "takeover": "LISI"}, "Enter two members"),
+        ({"handover": "a|b", "takeover": "<b>lisi"}, "That is no account of a member"),
+    ],
+)
+def test_what_is_wrong_with_two_members_is_said_and_what_was_typed_is_kept(
+    browse: Browser, pair: dict[str, str], words: str
+) -> None:
+    browse.get("/missed")
+    page = browse.post("/missed/transfer", pair)
+    assert words in text_of(page)
+    assert all(f'value="{escape(typed)}"' in page.text for typed in pair.values())
+    assert browse.services.app("default").transfer_results.pairs() == []
+
+
+def test_why_wecom_does_not_tell_of_a_hand_over_is_said_in_words(browse: Browser, wecom: StandIn) -> None:
+    wecom.people(members={"zhangsan": {"transfers": 48002}})
+    browse.get("/missed")
+    browse.post("/missed/transfer", {"handover": "zhangsan", "takeover": "lisi"})
+    upkeep.compare_customers(browse.services)
+    assert "Not read the app is not allowed to call (48002)" in text_of(browse.get("/missed"))
 
 
 # ------------------------------------------------------------------------------------------------ ticked
