@@ -13,7 +13,7 @@ from importlib import metadata
 from queue import Empty, SimpleQueue
 
 from tasks.messages import Message
-from tasks.placeholders.hook import Hook, read
+from tasks.placeholders.hook import Declared, Hook, read
 from tasks.placeholders.raised import where
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,14 @@ class Installed:
     broken: Mapping[str, Message] = field(default_factory=dict)
 
     @property
+    def declared(self) -> Mapping[str, Declared]:
+        """The placeholders that are provided, by the name that texts have, such as "crm.level"."""
+        return {name: one for hook in self.hooks.values() for name, one in hook.full_names.items()}
+
+    @property
     def known(self) -> Mapping[str, int]:
-        """The placeholders that are provided, such as "crm.level" → bytes of the longest value."""
-        return {name: one.most for hook in self.hooks.values() for name, one in hook.full_names.items()}
+        """The bytes of the longest value of each."""
+        return {name: one.most for name, one in self.declared.items()}
 
 
 @cache

@@ -1,9 +1,11 @@
 """The CRM that deploy/examples/crm_placeholders asks, and that package, installed in a folder."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tasks.placeholders.installed import GROUP, installed
 from tests.support.documents import DEPLOY
 
 
@@ -68,3 +71,24 @@ def install(folder: Path) -> Path:
     options = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
     subprocess.run([*command, *options, str(DEPLOY / "examples" / "crm_placeholders")], check=True, timeout=60)
     return folder
+
+
+@contextmanager
+def installed_here(folder: Path) -> Iterator[None]:
+    """The example is installed for this process, in a folder of its own, until the end of the block."""
+    example = DEPLOY / "examples" / "crm_placeholders"
+    project = tomllib.loads((example / "pyproject.toml").read_text("utf-8"))["project"]
+    shutil.copy(example / "crm_placeholders.py", folder)
+    about = folder / "crm_placeholders-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = "\n".join(f"{name} = {value}" for name, value in project["entry-points"][GROUP].items())
+    (about / "entry_points.txt").write_text(f"[{GROUP}]\n{points}\n")
+    sys.path.insert(0, str(folder))
+    installed.cache_clear()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("crm_placeholders", None)
+        installed.cache_clear()

@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import FileStorage
@@ -20,6 +21,7 @@ from tasks.audit import Act
 from tasks.books.draft import Draft, DraftError, EditConflict, Moved
 from tasks.books.media_store import MediaFull
 from tasks.messages import translate
+from tasks.placeholders.installed import installed
 from tasks.templates import limits
 from tasks.templates.book_attachments import USES
 from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, Named, NameTaken, Part, SetNamed, StillUsed, users
@@ -147,7 +149,7 @@ def _try(kind: Named, name: str, form: EditForm) -> ResponseReturnValue:
     if not form.check(files, kind):
         return _page(kind, name, form), 422
     data, member = form.typed, trying.member()
-    values = preview.samples(datetime.fromtimestamp(time.time(), current.zone()))["ordinary"]
+    values = _samples()["ordinary"]
     if kind == GROUP:
         group = shown_group(data, files)
         text, attachments = group.text.replace(NICKNAME, values["customer"]), [group.item] if group.item else []
@@ -215,7 +217,7 @@ def live_preview() -> ResponseReturnValue:
 
 def _preview(kind: Named, data: Typed, files: Mapping[str, Media]) -> dict[str, Any]:
     """What the preview shows: the bubbles for each customer, and how long the text is."""
-    samples = preview.samples(datetime.fromtimestamp(time.time(), current.zone()))
+    samples = _samples()
     if kind == GROUP:
         welcome = shown_group(data, files)
         bubbles = {who: preview.group_bubbles(welcome, values["customer"]) for who, values in samples.items()}
@@ -223,7 +225,7 @@ def _preview(kind: Named, data: Typed, files: Mapping[str, Media]) -> dict[str, 
     else:
         template = shown(data, files)
         bubbles = {who: preview.bubbles(template, values) for who, values in samples.items()}
-        count = preview.count(data["text"])
+        count = preview.count(data["text"], installed().known)
     return {
         "kind": kind,
         "bubbles": bubbles,
@@ -232,6 +234,18 @@ def _preview(kind: Named, data: Typed, files: Mapping[str, Media]) -> dict[str, 
         "notes": notes(kind, data["text"]),
         "member": preview.MEMBER,
     }
+
+
+def _samples() -> dict[str, dict[str, str]]:
+    """The values of the customers that a preview shows."""
+    at = datetime.fromtimestamp(time.time(), current.zone())
+    return preview.samples(at, own={name: one.example for name, one in installed().declared.items() if one.example})
+
+
+def _own_names() -> dict[str, str]:
+    """Placeholders of packages, and what they are called in the reader's language."""
+    zh = str(get_locale()).startswith("zh")
+    return {name: one.zh if zh else one.en for name, one in installed().declared.items()}
 
 
 def _page(
@@ -265,7 +279,8 @@ def _page(
         fresh=media_status.of_files(book_of(draft) if draft.version else None, records)
         | media_status.of_files(book, records),
         most=ATTACHMENTS.most if kind == TEMPLATE else 1,
-        placeholders=PLACEHOLDERS,
+        placeholders=[*PLACEHOLDERS, *installed().declared],
+        own_names=_own_names(),
         address=address,
         status=_status(Part(kind, name), draft, number),
         clash=read_clash(form),

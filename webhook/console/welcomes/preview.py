@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tasks.templates.limits import chinese_characters
 from tasks.templates.model import MSGTYPES, Attachment, GroupWelcome, Link, Media, MediaID, MiniProgram, PicURL, source
 from tasks.templates.model import Template as Welcome
-from tasks.templates.render import Ready, attached, fill, longest
+from tasks.templates.render import Known, Ready, attached, fill, longest
 from tasks.templates.texts import NICKNAME
 from tasks.wecom.message_limits import GROUP_TEXT, TEXT
 
@@ -107,10 +107,17 @@ LONGEST_NAME = "阳光总在风雨后🌸平凡之路一直走🌈岁月静好�
 CUSTOMERS: Mapping[str, str] = {"ordinary": "王芳", "nameless": "", "longest": LONGEST_NAME}
 
 
-def samples(at: datetime, member: Mapping[str, str] = MEMBER) -> dict[str, dict[str, str]]:
-    """ordinary, nameless, longest → the values of a customer with a name, without one, and with the longest one."""
+def samples(
+    at: datetime, member: Mapping[str, str] = MEMBER, own: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """ordinary, nameless, longest → the values of a customer with a name, without one, and with the longest one.
+
+    own: examples of placeholders of packages, which know nothing of a customer without a name.
+    """
     moment = {"date": at.date().isoformat(), "time": at.strftime("%H:%M")}
-    return {key: {**member, **moment, "customer": name} for key, name in CUSTOMERS.items()}
+    return {
+        key: {**member, **moment, **((own or {}) if name else {}), "customer": name} for key, name in CUSTOMERS.items()
+    }
 
 
 # ------------------------------------------------------------------------------------------------ counting
@@ -137,9 +144,9 @@ class TextLength:
         return "bad" if self.over else "warn" if self.size >= NEARLY * self.limit else "plain"
 
 
-def count(text: str) -> TextLength:
-    """The worst case of a welcome's text: with the longest names or fallbacks."""
-    return TextLength(longest(text), TEXT.most)
+def count(text: str, known: Known | None = None) -> TextLength:
+    """The worst case of a welcome's text: with the longest names or fallbacks. `known`: placeholders of packages."""
+    return TextLength(longest(text, known), TEXT.most)
 
 
 def group_count(text: str) -> TextLength:

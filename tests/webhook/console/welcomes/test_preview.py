@@ -55,6 +55,13 @@ def test_the_three_customers() -> None:
         assert len(render.fill(EVERYTHING.text, values).encode()) <= preview.count(EVERYTHING.text).size
 
 
+def test_placeholders_of_packages_have_examples_but_for_whom_nothing_is_known() -> None:
+    samples = preview.samples(AT, own={"crm.level": "金卡"})
+    level = {customer: render.fill("{crm.level|会员}", values) for customer, values in samples.items()}
+    assert level == {"ordinary": "金卡", "nameless": "会员", "longest": "金卡"}
+    assert preview.count("{crm.level}", {"crm.level": 24}).size == 24
+
+
 def test_what_is_not_chosen_yet_is_nowhere() -> None:
     unfinished = Template("t", "", (Image(MediaID("")), MiniProgram("", "", "", MediaID("")), Link("", "")))
     assert [(one.kind, one.picture, one.elsewhere) for one in preview.bubbles(unfinished, {})] == [
