@@ -31,6 +31,7 @@ TOTAL = 128 * MB  # of all files in a .zip that was uploaded
 ENTRIES = 10_000  # in such a .zip: zipfile reads all of them at once
 _ENTRY = b"PK\1\2"  # the signature of each
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods let the file decide how much memory is used
+Known = Callable[[str], bytes | None]  # a path → the bytes that are stored under it; None: nothing is
 Fetch = Callable[[str], bytes]  # a path beside the book → the bytes there. ValueError says what is wrong
 
 
@@ -57,13 +58,18 @@ def load(file: Path, lenient: bool = False) -> tuple[Book, Bundle]:
         raise BookError([Problem(1, 1, Message.of("the .zip is broken: %(why)s", why=error))]) from None
 
 
-def read(content: bytes) -> tuple[Book, Bundle]:
-    """A book from the bytes of a .yaml, which can show no files, or of a .zip. Raises BookError."""
+def read(content: bytes, known: Known = lambda _: None) -> tuple[Book, Bundle]:
+    """A book from the bytes of a .yaml or of a .zip. A .yaml can show `known` files alone. Raises BookError."""
+
+    def fetch_known(path: str) -> bytes:
+        found = known(path)
+        return _nothing_beside(path) if found is None else found
+
     try:
         if not zipfile.is_zipfile(io.BytesIO(content)):
             if len(content) > BOOK_LIMIT:
                 raise BookError([Problem(1, 1, Message.of("more than %(limit)s bytes", limit=BOOK_LIMIT))])
-            return gather(content.decode("utf-8-sig"), _nothing_beside)
+            return gather(content.decode("utf-8-sig"), fetch_known)
         if content.count(_ENTRY) > ENTRIES:
             raise BookError([Problem(1, 1, Message.of("the .zip has more than %(limit)s files", limit=ENTRIES))])
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -13,13 +13,13 @@ from werkzeug.exceptions import HTTPException
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
 from tasks.storage.circuit_breaker import CircuitBreaker
-from webhook.api import access, apps, current, deliveries, problems
+from webhook.api import access, apps, books, current, deliveries, drafts, problems
 from webhook.api.schemas import ProblemSchema
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-SUBJECTS = (apps, deliveries)
+SUBJECTS = (apps, deliveries, books, drafts)
 ROOT = "/api/v1"
 ABOUT = """\
 What the commands and the console do, as JSON. An operator makes tokens on the console's page Tokens; each has scopes, \

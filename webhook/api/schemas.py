@@ -32,6 +32,15 @@ class Moment(fields.Field[datetime]):
             raise ValidationError("Write 2026-11-22, or with a time and zone 2026-11-22T10:30:00+08:00") from None
 
 
+class Whole(fields.Integer):
+    """A whole number in JSON, where 3.0 is one too; a text is none."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
 class Day(fields.Field[date]):
     """A date. → a date."""
 
@@ -205,4 +214,177 @@ class DeliveriesSchema(Schema):
         "thousand rows are looked at for one.",
         allow_none=True,
         required=True,
+    )
+
+
+# ------------------------------------------------------------------------------------------------ books
+
+
+class AttachmentSchema(Schema):
+    """What is sent with a text. Which fields there are depends on `type`."""
+
+    type = text("As WeCom calls it.", "image", required=True)
+    title = text("Of a link or mini program.")
+    url = text("Of a link.")
+    desc = text("Of a link.", allow_none=True)
+    picurl = text("Of a link.", allow_none=True)
+    appid = text("Of a mini program.")
+    page = text("Of a mini program.")
+    file = text("The path in the book.", "media/hello.png")
+    pic_url = text("A picture's address.")
+    media_id = text("A media id of the author's own.")
+
+
+class TemplateSchema(Schema):
+    """A template; placeholders are not filled in."""
+
+    kind = text("Always template.", required=True)
+    name = text("Its name.", "default", required=True)
+    text = text("What is sent.", "您好{customer}，我是{member}", required=True)
+    attachments = fields.List(fields.Nested(AttachmentSchema), required=True)
+    tags = fields.List(fields.String(), metadata={"description": "Set afterwards: group/tag."}, required=True)
+    remark = fields.String(allow_none=True, metadata={"description": "Set afterwards."}, required=True)
+
+
+class RuleSchema(Schema):
+    """A rule; the first that applies wins."""
+
+    kind = text("Always rule.", required=True)
+    name = text("Its name; null without one.", allow_none=True, required=True)
+    number = number("Its place, from 1.", required=True)
+    when = fields.Dict(
+        fields.String(),
+        fields.List(fields.Raw()),
+        metadata={"description": "Condition → values, any of which will do. Empty: always."},
+        required=True,
+    )
+    use = fields.Dict(fields.String(), fields.Integer(), metadata={"description": "Template → weight."}, required=True)
+
+
+class GroupWelcomeSchema(Schema):
+    """A 入群欢迎语."""
+
+    kind = text("Always group_welcome.", required=True)
+    name = text("Its name.", required=True)
+    text = text("What is sent.", required=True)
+    attachments = fields.List(fields.Nested(AttachmentSchema), required=True)
+
+
+class ContentsSchema(Schema):
+    """What is in a book."""
+
+    templates = fields.List(fields.Nested(TemplateSchema), required=True)
+    rules = fields.List(fields.Nested(RuleSchema), required=True)
+    group_welcomes = fields.List(fields.Nested(GroupWelcomeSchema), required=True)
+
+
+class RevisionSchema(Schema):
+    """A book that was published, as `templates history --json` prints it."""
+
+    app = text("The app.", "default", required=True)
+    revision = number("Its number.", required=True)
+    current = fields.Boolean(metadata={"description": "It is live."}, required=True)
+    at = moment("When it was published.", allow_none=True, required=True)
+    author = text("By whom.", allow_none=True, required=True)
+    note = text("Why.", allow_none=True, required=True)
+    files = fields.List(fields.String(), metadata={"description": "Paths of the files that it shows."}, required=True)
+
+
+class BookSchema(RevisionSchema):
+    """A revision, and what is in it."""
+
+    contents = fields.Nested(
+        ContentsSchema, allow_none=True, metadata={"description": "Null: it cannot be read."}, required=True
+    )
+
+
+class RevisionsQuery(Schema):
+    """Which revisions."""
+
+    before = fields.Integer(
+        validate=Range(1, _BIGGEST), metadata={"description": "`next` of the page before: only earlier ones."}
+    )
+    limit = fields.Integer(load_default=20, validate=Range(1, 100), metadata={"description": "At most so many."})
+
+
+class RevisionsSchema(Schema):
+    """Revisions, the newest first."""
+
+    items = fields.List(fields.Nested(RevisionSchema), required=True)
+    next = number("`before` of the next page; null: there is none.", allow_none=True, required=True)
+
+
+class DraftSchema(Schema):
+    """The book that is being edited while another one is live."""
+
+    app = text("The app.", "default", required=True)
+    version = number("Counts every change. What changes the draft names the version that it has seen.", required=True)
+    base = number("The revision that it began from; 0: none.", required=True)
+    behind = fields.Boolean(metadata={"description": "Another revision went live since it began."}, required=True)
+    author = text("Who changed it last.", required=True)
+    authors = fields.List(fields.String(), metadata={"description": "All who have changed it."}, required=True)
+    at = moment("When that was.", required=True)
+    second_person = fields.Boolean(
+        metadata={"description": "A second person publishes here, in the console: no token may."}, required=True
+    )
+    files = fields.List(fields.String(), metadata={"description": "Paths of the files that it shows."}, required=True)
+    contents = fields.Nested(
+        ContentsSchema, allow_none=True, metadata={"description": "Null: it cannot be read."}, required=True
+    )
+
+
+class DraftVersion(Schema):
+    """Which draft is meant."""
+
+    version = fields.Integer(
+        required=True, validate=Range(1, _BIGGEST), metadata={"description": "Of the draft that was seen."}
+    )
+
+
+class ImportQuery(Schema):
+    """What an import replaces."""
+
+    version = fields.Integer(
+        load_default=0,
+        validate=Range(0, _BIGGEST),
+        metadata={"description": "Of the draft that it replaces; 0: there is none."},
+    )
+
+
+class PublishBody(Schema):
+    """What is to be published."""
+
+    version = Whole(
+        required=True,
+        validate=Range(1, _BIGGEST),
+        metadata={"description": "Of the draft that was seen.", "example": 3},
+    )
+    note = fields.String(
+        load_default="",
+        validate=Length(max=NOTE_LIMIT),
+        metadata={"description": "Why, for the history.", "example": "autumn"},
+    )
+
+
+class RollbackBody(Schema):
+    """What is to be live again."""
+
+    base = Whole(
+        required=True,
+        validate=Range(1, _BIGGEST),
+        metadata={"description": "The revision that is live, as it was seen.", "example": 4},
+    )
+    note = fields.String(
+        load_default="", validate=Length(max=NOTE_LIMIT), metadata={"description": "Why, for the history."}
+    )
+
+
+class ValidSchema(Schema):
+    """A book that is valid."""
+
+    templates = number("How many.", required=True)
+    rules = number("How many.", required=True)
+    group_welcomes = number("How many.", required=True)
+    remarks = fields.List(
+        fields.String(), metadata={"description": "What is valid, and probably a mistake."}, required=True
     )

@@ -12,12 +12,18 @@ from tasks.people.api_tokens import Scope
 
 View = Callable[..., Any]
 ALWAYS = (401, 403, 429, 503)  # problems of every operation
-JSON = "application/json"
-BOOK_TYPES = ("application/yaml", "application/zip")
-SYNONYMS = {
-    "application/x-yaml": "application/yaml",
-    "text/yaml": "application/yaml",
-    "text/x-yaml": "application/yaml",
+JSON, YAML, ZIP = "application/json", "application/yaml", "application/zip"
+SYNONYMS = {"application/x-yaml": YAML, "text/yaml": YAML, "text/x-yaml": YAML, "application/x-zip-compressed": ZIP}
+EXAMPLE = """\
+version: 1
+templates:
+  default: {text: "您好{customer}，我是{member}"}
+rules:
+- use: default
+"""
+BOOK = {
+    YAML: {"schema": {"type": "string"}, "example": EXAMPLE},
+    ZIP: {"schema": {"type": "string", "format": "binary"}},
 }
 
 
@@ -68,9 +74,8 @@ class Subject(Blueprint):
             self.needs[f"{self.name}.{name}"] = Needs(scope, takes, large)
             body = {413, 415} if takes else set()
             documented = self.doc(operationId=name, security=[{"token": [str(scope)] if scope else []}])(view)
-            if takes and JSON not in takes:
-                content = {one: {"schema": {"type": "string", "format": "binary"}} for one in takes}
-                documented = self.doc(requestBody={"required": True, "content": content})(documented)
+            if YAML in takes:
+                documented = self.doc(requestBody={"required": True, "content": BOOK})(documented)
             for status in sorted({*ALWAYS, 404, *body, *problems}):
                 documented = self.alt_response(status, response=f"Problem{status}")(documented)
             self.add_url_rule(rule, name, documented, methods=[method])

@@ -18,6 +18,19 @@ SCOPES: Mapping[tuple[str, str], Scope | None] = {  # every operation
     ("GET", "/apps"): None,
     ("GET", "/apps/<app>/deliveries"): D,
     ("GET", "/apps/<app>/deliveries/<delivery>"): D,
+    ("GET", "/apps/<app>/book"): R,
+    ("GET", "/apps/<app>/book/source"): R,
+    ("GET", "/apps/<app>/book/revisions"): R,
+    ("GET", "/apps/<app>/book/revisions/<int(min=1):number>"): R,
+    ("GET", "/apps/<app>/book/revisions/<int(min=1):number>/source"): R,
+    ("GET", "/apps/<app>/book/revisions/<int(min=1):number>/archive"): R,
+    ("POST", "/apps/<app>/book/revisions/<int(min=1):number>/rollback"): P,
+    ("POST", "/apps/<app>/book/validate"): W,
+    ("GET", "/apps/<app>/book/draft"): R,
+    ("GET", "/apps/<app>/book/draft/source"): R,
+    ("PUT", "/apps/<app>/book/draft"): W,
+    ("DELETE", "/apps/<app>/book/draft"): W,
+    ("POST", "/apps/<app>/book/draft/publish"): P,
 }
 
 
@@ -31,7 +44,7 @@ def operations(api: Flask) -> dict[tuple[str, str], Rule]:
 
 
 def address(rule: str) -> str:
-    return rule.replace("<app>", "default").replace("<delivery>", "3f9a").replace("<int:number>", "1")
+    return rule.replace("<app>", "default").replace("<delivery>", "3f9a").replace("<int(min=1):number>", "1")
 
 
 def test_every_operation_asks_for_its_scope(services: Services) -> None:
