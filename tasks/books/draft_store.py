@@ -156,8 +156,9 @@ class Drafts:
     def replace(self, app: str, bundle: Bundle, author: str, version: int) -> Draft:
         """Replace the draft by another book, such as an imported file. `version`: of the draft that it replaces.
 
-        A book that was exported from a revision began from there: what was published since is merged, not undone.
-        Raises BookError, MediaFull, or Moved when the draft is another version by now.
+        A book that was exported from a revision began from there: what was published since is merged, not undone. Whoever
+        changed the draft that it replaces stays among its authors, since the file may be that draft: so nobody approves
+        what is his own because a colleague has exported and imported it. Raises BookError, MediaFull, or Moved when the draft is another version by now.
         """
         files = {path: described(path, content) for path, content in bundle.files.items()}
         source = revisions.unstamped(bundle.source)
@@ -169,7 +170,8 @@ class Drafts:
         digest = revisions.stamp(bundle.source)
         base = self._books.find(app, digest) if digest else None
         base = self.live(app).base if base is None else base
-        draft = self._stamped(Draft(app, source, shown, base, before.version), author)
+        by = tuple(before.authors) if before.version else ()
+        draft = self._stamped(Draft(app, source, shown, base, before.version, by=by), author)
         if not self._put(draft, version):
             raise Moved(self.get(app))
         return draft

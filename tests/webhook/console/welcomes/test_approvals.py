@@ -107,8 +107,31 @@ def test_a_change_meanwhile_voids_what_was_asked(people: dict[str, Browser], ser
         assert "its author has to ask again" in text_of(people["wangwu"].post("/welcomes/approval/approve", tried))
     assert live(services) == 1
     people["zhaoliu"].post("/welcomes/approval/ask", {"version": later})
-    people["lisi"].post("/welcomes/approval/approve", seen(people["lisi"]))
-    assert live(services) == 2  # an imported book is its importer's alone
+    people["wangwu"].post("/welcomes/approval/approve", seen(people["wangwu"]))
+    assert live(services) == 2
+
+
+def test_an_import_makes_nobody_a_second_person_for_what_he_wrote(
+    people: dict[str, Browser], services: Services
+) -> None:
+    change(people["lisi"], "欢迎，点这里领钱")
+    copied = people["zhaoliu"].get("/welcomes/draft/export").data
+    drafts = services.drafts
+    data = {"version": drafts.working("default").version, "file": (io.BytesIO(copied), "copy.yaml")}
+    people["zhaoliu"].post("/welcomes/import", data, content_type="multipart/form-data")
+    draft = drafts.working("default")
+    assert "点这里领钱" in draft.source
+    assert draft.authors == ["LISI (lisi)", "ZHAOLIU (zhaoliu)"]
+    people["zhaoliu"].post("/welcomes/approval/ask", {"version": draft.version})
+    asked = services.approvals.asked("default")
+    assert asked is not None
+    form = {"version": draft.version, "digest": asked.digest}
+    assert "somebody else approves it" in text_of(people["lisi"].post("/welcomes/approval/approve", form))
+    assert live(services) == 1
+    people["wangwu"].post("/welcomes/approval/approve", form)
+    assert live(services) == 2
+    change(people["zhaoliu"], "欢迎光临")  # over no draft: it is the importer's alone
+    assert drafts.working("default").authors == ["ZHAOLIU (zhaoliu)"]
 
 
 def test_it_can_be_declined_with_a_note_and_asked_for_again(people: dict[str, Browser], services: Services) -> None:
