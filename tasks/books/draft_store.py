@@ -156,9 +156,10 @@ class Drafts:
     def replace(self, app: str, bundle: Bundle, author: str, version: int) -> Draft:
         """Replace the draft by another book, such as an imported file. `version`: of the draft that it replaces.
 
-        A book that was exported from a revision began from there: what was published since is merged, not undone. Whoever
-        changed the draft that it replaces stays among its authors, since the file may be that draft: so nobody approves
-        what is his own because a colleague has exported and imported it. Raises BookError, MediaFull, or Moved when the draft is another version by now.
+        A book that was exported from a revision began from there: what was published since is merged, not undone. Who
+        changed the draft that it replaces stays among its authors, for the file may be that draft: nobody approves what
+        is his own because a colleague has exported and imported it.
+        Raises BookError, MediaFull, or Moved when the draft is another version by now.
         """
         files = {path: described(path, content) for path, content in bundle.files.items()}
         source = revisions.unstamped(bundle.source)

@@ -10,7 +10,9 @@ answer counts for half a day.
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
@@ -39,16 +41,23 @@ class Member:
 def ask(wecom: WeComClient, corp_id: str, userid: str, by: float) -> Member | None:
     """The member; None: there is none who counts. `by`: as in `with_deadline`. Raises WeComError."""
     client = wecom.with_deadline(by)
+    told = active(client, userid)
+    if told is None:
+        return None
+    own = {int(one) for one in told.get("department") or ()}
+    return Member(corp_id, str(told["userid"]), str(told.get("name") or ""), frozenset(own | _above(client, own)))
+
+
+def active(client: WeComClient, userid: str) -> Mapping[str, Any] | None:
+    """What WeCom tells of a member; None: there is none who counts. Raises WeComError."""
     try:
-        told = client.user.get(userid)
+        told: Mapping[str, Any] = client.user.get(userid)
     except WeComAPIError as error:
         if error.errcode in GONE:
             return None
         raise
-    if told.get("status", ACTIVE) != ACTIVE or str(told.get("userid", "")).lower() != userid.lower():
-        return None
-    own = {int(one) for one in told.get("department") or ()}
-    return Member(corp_id, str(told["userid"]), str(told.get("name") or ""), frozenset(own | _above(client, own)))
+    is_it = str(told.get("userid", "")).lower() == userid.lower()
+    return told if is_it and told.get("status", ACTIVE) == ACTIVE else None
 
 
 def _above(client: WeComClient, departments: set[int]) -> set[int]:

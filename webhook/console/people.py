@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -13,13 +15,13 @@ from tasks.messages import Message
 from tasks.people import members
 from tasks.people.grants import MOST, TooMany
 from tasks.people.roles import Grant, Kind, Role, read_role
-from tasks.settings import App
-from tasks.wecom import WeComAPIError, WeComError
+from tasks.wecom import WeComAPIError, WeComClient, WeComError
 from webhook.console import access, current, picker, wecom
 from webhook.errcode_texts import errcode
 
-PATIENCE = 4.0  # seconds for WeCom to say who it is
+PATIENCE = 1.5  # seconds for WeCom to say who they all are
 AT_ONCE = 20  # that are given a role with one click
+ASKED_AT_ONCE = 5  # of them about whom WeCom is asked at the same time
 _USERID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 blueprint = Blueprint("people", __name__)
@@ -83,37 +85,60 @@ def _asked_for() -> list[Grant]:
         raise Wrong("id", Message.of("Choose a member or a department"))
     if len(wanted) > AT_ONCE:
         raise Wrong("id", Message.of("At most %(most)s at once", most=AT_ONCE))
-    return [_grant(role, kind, one) for kind, one in dict.fromkeys(wanted)]
+    wanted = list(dict.fromkeys(wanted))
+    for kind, one in wanted:
+        _check(kind, one)
+    corp_id, who = current.app().settings.corp_id, current.person().who
+    known = _known(wanted)
+    return [Grant(corp_id, kind, one, role, name, who) for (kind, _), (one, name) in zip(wanted, known, strict=True)]
 
 
-def _grant(role: Role, kind: Kind, identity: str) -> Grant:
-    """Raises Wrong."""
-    app = current.app().settings
+def _check(kind: Kind, identity: str) -> None:
+    """Whether somebody may have this id. Raises Wrong."""
+    if kind == Kind.MEMBER and not _USERID.fullmatch(identity):
+        raise Wrong("id", Message.of("A userid has letters, digits and . _ - @, at most 64"))
+    if kind == Kind.DEPARTMENT and not re.fullmatch(r"[0-9]{1,10}", identity):
+        raise Wrong("id", Message.of("A department has a number"))
+
+
+def _known(wanted: Sequence[tuple[Kind, str]]) -> list[tuple[str, str]]:
+    """(id, name) of each, as WeCom has them: all of them, or else Wrong, within PATIENCE."""
+    client = current.app().wecom.with_deadline(time.monotonic() + PATIENCE)
+    with ThreadPoolExecutor(min(ASKED_AT_ONCE, len(wanted)), thread_name_prefix="people") as pool:
+        answers = list(pool.map(lambda one: _told(client, *one), wanted))
+    for wrong in (one for one in answers if isinstance(one, Wrong)):
+        raise wrong
+    silent = [identity for (_kind, identity), answer in zip(wanted, answers, strict=True) if answer is None]
+    if silent and len(silent) < len(wanted):
+        who = ", ".join(silent)
+        raise Wrong(
+            "id",
+            Message.of(
+                "WeCom did not say in time who this is: %(who)s. Nobody was given the role; try again in a moment",
+                who=who,
+            ),
+        )
+    if silent:
+        raise Wrong("id", Message.of("WeCom does not answer. Try again in a moment"))
+    return [one for one in answers if isinstance(one, tuple)]
+
+
+def _told(client: WeComClient, kind: Kind, identity: str) -> tuple[str, str] | Wrong | None:
+    """(id, name) as WeCom has them, or why not; None: it does not answer."""
     try:
-        found, name = _member(app, identity) if kind == Kind.MEMBER else _department(identity)
+        if kind == Kind.DEPARTMENT:
+            told = client.department.get(int(identity))
+            return str(int(identity)), str(told.get("department", {}).get("name") or "")
+        found = members.active(client, identity)
     except WeComAPIError as error:
         meaning = errcode(error.errcode, error.errmsg)[0]
         why = Message.of("WeCom does not say who this is: %(meaning)s (%(code)s)", meaning=meaning, code=error.errcode)
-        raise Wrong("id", why) from None
+        return Wrong("id", why)
     except WeComError:
-        raise Wrong("id", Message.of("WeCom does not answer. Try again in a moment")) from None
-    return Grant(app.corp_id, kind, found, role, name, current.person().who)
-
-
-def _member(app: App, userid: str) -> tuple[str, str]:
-    if not _USERID.fullmatch(userid):
-        raise Wrong("id", Message.of("A userid has letters, digits and . _ - @, at most 64"))
-    found = members.ask(current.app().wecom, app.corp_id, userid, time.monotonic() + PATIENCE)
+        return None
     if found is None:
-        raise Wrong("id", Message.of("There is no such active member in the app's visible range"))
-    return found.userid, found.name
-
-
-def _department(identity: str) -> tuple[str, str]:
-    if not re.fullmatch(r"[0-9]{1,10}", identity):
-        raise Wrong("id", Message.of("A department has a number"))
-    told = current.app().wecom.with_deadline(time.monotonic() + PATIENCE).department.get(int(identity))
-    return str(int(identity)), str(told.get("department", {}).get("name") or "")
+        return Wrong("id", Message.of("There is no such active member in the app's visible range"))
+    return str(found["userid"]), str(found.get("name") or "")
 
 
 def _page(wrong: Wrong | None = None) -> str:

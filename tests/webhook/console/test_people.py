@@ -8,6 +8,7 @@ from tasks.people.roles import Grant, Kind, Role
 from tasks.services import Services
 from tests.simulator.client import StandIn
 from tests.support.console import COOKIE, NAME, Browser, text_of
+from webhook.console import people
 
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0 Safari/537.36"
 
@@ -87,6 +88,28 @@ def test_while_wecom_is_away_nobody_gets_a_role_and_the_page_says_so(browse: Bro
     page = browse.post("/people", {"kind": "member", "id": "lisi", "role": "editor"})
     assert "WeCom does not answer" in text_of(page)
     assert 'value="lisi"' in page.text
+
+
+def test_twenty_have_the_time_of_one_and_the_page_says_who_is_not_known(
+    browse: Browser, wecom: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [f"m{n}" for n in range(20)]
+    wecom.people(members={one: {"name": one} for one in many})
+    monkeypatch.setattr(people, "PATIENCE", 0.5)
+    wecom.faults(latency_ms=300, paths=("user/get",))  # 1.2 s for all of them, five at a time
+    page = browse.post("/people", {"members": many, "role": "editor"})
+    assert page.status_code == 422
+    assert "try again in a moment" in text_of(page).lower()
+    assert grants(browse.services) == []
+    monkeypatch.setattr(people, "PATIENCE", 30)
+    wecom.faults(dropped_before=1, paths=("user/get",))
+    page = browse.post("/people", {"members": ["lisi", "zhangsan"], "departments": ["3"], "role": "editor"})
+    assert page.status_code == 422
+    assert "who this is: lisi, zhangsan. Nobody was given the role" in text_of(page)
+    assert grants(browse.services) == []
+    wecom.faults()
+    browse.post("/people", {"members": many, "role": "editor"})
+    assert len(grants(browse.services)) == 20
 
 
 def test_the_page_names_the_admins_of_the_settings_who_cannot_be_taken(browse: Browser) -> None:
