@@ -1,8 +1,7 @@
 """The API's application: `create_api` is wiring, nothing else."""
 
-from collections.abc import Iterable
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 from flask import Flask
@@ -12,12 +11,9 @@ from werkzeug.exceptions import HTTPException
 
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
-from tasks.storage.circuit_breaker import CircuitBreaker
 from webhook.api import access, apps, books, current, deliveries, drafts, problems
 from webhook.api.schemas import ProblemSchema
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from webhook.patience import WaitsOnce
 
 SUBJECTS = (apps, deliveries, books, drafts)
 ROOT = "/api/v1"
@@ -59,8 +55,7 @@ def create_api(services: Services) -> Flask:
     app.register_error_handler(problems.Problem, problems.answer)
     app.register_error_handler(redis.RedisError, problems.of_redis)
     app.register_error_handler(RateLimitExceeded, access.too_often)
-    breaker = app.extensions["breaker"] = CircuitBreaker()
-    app.wsgi_app = _Breaking(app.wsgi_app, breaker)  # type: ignore[method-assign]
+    app.wsgi_app = WaitsOnce(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -94,15 +89,3 @@ def _describe(spec: Any) -> None:
     for status, title in problems.TITLES.items():
         content = {problems.MEDIA_TYPE: {"schema": "Problem"}}
         spec.components.response(f"Problem{status}", {"description": title, "content": content})
-
-
-class _Breaking:
-    """Serves requests that wait for a silent Redis once, all together."""
-
-    def __init__(self, served: "WSGIApplication", breaker: CircuitBreaker) -> None:
-        self._served = served
-        self._breaker = breaker
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        with self._breaker.around():
-            return self._served(environ, start_response)

@@ -1,12 +1,8 @@
 """The console's application: `create_console` is wiring, nothing else."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 from flask import Flask
 
 from tasks.services import Services
-from tasks.storage.circuit_breaker import CircuitBreaker
 from webhook.console import (
     apps,
     audit,
@@ -43,9 +39,7 @@ from webhook.console.welcomes import (
     rules,
     selection,
 )
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from webhook.patience import WaitsOnce
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -92,16 +86,5 @@ def create_console(services: Services) -> Flask:
     app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject.blueprint)
-    app.wsgi_app = _Breaking(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = WaitsOnce(app.wsgi_app)  # type: ignore[method-assign]
     return app
-
-
-class _Breaking:
-    """Serves requests that wait for a silent Redis once, and not for each of their reads."""
-
-    def __init__(self, served: "WSGIApplication") -> None:
-        self._served = served
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        with CircuitBreaker().around():
-            return self._served(environ, start_response)
