@@ -354,7 +354,7 @@ def _not_transferred(delivery: Delivery, now: float | None, window: float) -> Wo
     why = failed_for(delivery)
     yield Message(_NOT_TRANSFERRED.get(why, "Not handed over to this member"))
     yield after_transfer(why)
-    yield Message("Nothing can be sent: the member and the customer are no contacts.")
+    yield Message("Nothing can be sent: the member and the customer are not contacts.")
 
 
 def after_transfer(why: str) -> Message:

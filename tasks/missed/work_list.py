@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
-from tasks.changes.failed_transfers import failed_for
+from tasks.changes.failed_transfers import LIMIT, REFUSED, failed_for
 from tasks.ledger import by_name, query, without_event
 from tasks.ledger.delivery import LIMITED, OVERLOADED, Delivery, Outcome
 from tasks.ledger.query import Page
@@ -70,7 +70,8 @@ class UsedUpBy(StrEnum):
 class MissedCause:
     """Why customers were missed; one cause has one remedy. `errcode` None: WeCom's answer had no part in it.
 
-    `used_up_by`: for expired events; else None. `failed_for`: WeCom's FailReason of a hand-over, "" without.
+    `used_up_by`: for expired events; else None. `failed_for`: WeCom's FailReason of a hand-over,
+    REFUSED or LIMIT; "" for any other, and without.
     """
 
     outcome: Outcome
@@ -87,7 +88,8 @@ def cause_of(delivery: Delivery) -> MissedCause:
     if delivery.outcome is Outcome.EXPIRED:
         waited_for = UsedUpBy.TRIES if delivery.attempts else UsedUpBy.QUEUE
         used_up_by = {LIMITED: UsedUpBy.LIMITS, OVERLOADED: UsedUpBy.OTHERS}.get(delivery.cause, waited_for)
-    return MissedCause(delivery.outcome, delivery.errcode, used_up_by, failed_for(delivery))
+    why = failed_for(delivery)
+    return MissedCause(delivery.outcome, delivery.errcode, used_up_by, why if why in (REFUSED, LIMIT) else "")
 
 
 def customer_name(delivery: Delivery) -> str:

@@ -155,7 +155,9 @@ def show() -> ResponseReturnValue:
 def _transfers() -> dict[str, object]:
     """The hand-overs, with the names of members: below what a page polls."""
     pairs = current.app().transfer_results.pairs()
-    people = _known({one for pair in pairs for one in (pair.handover, pair.takeover)})
+    named = {one for pair in pairs for one in (pair.handover, pair.takeover)}
+    staff = known_staff().members
+    people = _known(named) | {one: staff[one].name for one in named & staff.keys() if staff[one].name}
     return {"transfers": pairs, "people": people, "staff": suggested_members()}
 
 
