@@ -133,7 +133,7 @@ class Services:
 
     @cached_property
     def hooks(self) -> Hooks:
-        return Hooks(installed().hooks, self.counters, self.settings.apps)
+        return Hooks(installed(), self.counters, self.settings.apps)
 
     @cached_property
     def corp_tags(self) -> CorpTags:

@@ -71,7 +71,9 @@ def welcome(settings: Settings, stamp: Stamp) -> None:
     watchdog.watch(dispatcher.loop)
     app.task(name=celery_message.TASK)(dispatcher.run)
     register_unsent(app, GREET)
-    heartbeat = Heartbeat(services.redis, "welcome", dispatcher.current_tasks, slots.most, services.clock_ahead)
+    heartbeat = Heartbeat(
+        services.redis, "welcome", dispatcher.current_tasks, slots.most, services.clock_ahead, services.hooks.states
+    )
     role = _Role(keys.QUEUE, WELCOME_THREADS, slots.most, events)
     _work(app, services, role, heartbeat, watchdog, on_stop=dispatcher.stop)
 
@@ -133,7 +135,11 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
         forwarder.stop()
 
     heartbeat = Heartbeat(
-        services.redis, "upkeep", lambda: [*running, *follow_up_worker.current_tasks()], skew=services.clock_ahead
+        services.redis,
+        "upkeep",
+        lambda: [*running, *follow_up_worker.current_tasks()],
+        skew=services.clock_ahead,
+        hooks=services.hooks.states,
     )
     role = _Role(keys.SLOW_QUEUE, UPKEEP_THREADS, UPKEEP_THREADS - 1 + AT_ONCE, events)
     _work(app, services, role, heartbeat, watchdog, on_stop=stop)

@@ -2,24 +2,30 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import redis
 import requests
 
 from tasks import alerts, lifeboat
+from tasks.books.revisions import NoRevision
 from tasks.lifeboat.journal import has_events
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
-from tasks.monitoring import jobs
+from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.hook_status import of_hooks
 from tasks.monitoring.queue_status import SILENT, Reading
+from tasks.placeholders.asking import State
+from tasks.placeholders.hook import hook_of, used
+from tasks.placeholders.installed import installed
 from tasks.rate_limits.limiter import Status
 from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services, reachable
 from tasks.settings import DEFAULT_APP, App, Settings
 from tasks.storage import connections, formats, troubles
 from tasks.storage.embedded import EmbeddedError
+from tasks.templates.problems import BookError
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
 from webhook import local_address
 from webhook.callback.crypto import decode_key
@@ -71,6 +77,16 @@ MEDIA, GROUPS, REFUSED, LANE = (
 )
 TOKEN, PERMISSION = Message.of("access token"), Message.of("IP allow-list and permission for customer contact")
 LIFEBOAT = Message.of("lifeboat")
+PLACEHOLDERS = Message.of("placeholders of packages")
+EVERYWHERE = Message.of("install the package wherever wecom-welcome runs, and restart; until then: fallbacks")
+_HOOK_TROUBLES = {  # what is wrong with a hook in some processes, and the cure
+    State.ABSENT: (Message.of("%(name)s is missing in %(where)s"), EVERYWHERE),
+    State.BROKEN: (Message.of("%(name)s cannot be loaded in %(where)s"), Message.of("see the log there")),
+    State.SILENT: (
+        Message.of("%(name)s fails or hangs in %(where)s"),
+        Message.of("look at what it asks, and at the log there; until then: fallbacks"),
+    ),
+}
 PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's rate limit")
 ALERTS = Message.of("alerts")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
@@ -156,6 +172,7 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
     yield _worker(reading)
     yield _book(services, app)
     yield _schedule(services)
+    yield from _placeholders(services, app)
     yield from _pauses(services)
     yield from _limits(reading.calls.get(app.name))
     yield from _media(reading.media.get(app.name, MediaStatus()))
@@ -262,6 +279,38 @@ def _book(services: Services, app: AppServices) -> Finding:
         return Finding(BOOK, True, Message.of("revision %(number)s", number=number))
     command = "wecom-welcome templates import FILE" + ("" if app.name == DEFAULT_APP else f" --app {app.name}")
     return Finding(BOOK, False, Message.of("none is stored"), Message("%(command)s", {"command": command}))
+
+
+def _placeholders(services: Services, app: AppServices) -> Iterator[Finding]:
+    """The packages that add placeholders, and what the book uses of them. None of it stops a welcome."""
+    here = installed()
+    for name, why in here.broken.items():
+        broken = Message.of("%(name)s: %(why)s", name=name, why=why)
+        yield Finding(
+            PLACEHOLDERS, None, broken, Message.of("repair or remove the package; customers get the fallbacks")
+        )
+    for hook in here.hooks.values():
+        listed = Message("%(names)s (%(package)s)", {"names": ", ".join(hook.full_names), "package": hook.package})
+        yield Finding(PLACEHOLDERS, True, listed)
+    named = _used_placeholders(services, app)
+    gone = ", ".join(f"{{{name}}}" for name in sorted(named - here.known.keys()))
+    if gone:
+        what = Message.of("the live book uses %(names)s, which no package here provides", names=gone)
+        yield Finding(PLACEHOLDERS, None, what, EVERYWHERE)
+    for name, states in of_hooks(heartbeat.read(services.redis), frozenset(map(hook_of, named))).items():
+        for state, (what, cure) in _HOOK_TROUBLES.items():
+            where = ", ".join(f"{one.role} {one.host}:{one.pid}" for one in states.get(state, ()))
+            if where:
+                yield Finding(PLACEHOLDERS, None, replace(what, values={"name": name, "where": where}), cure)
+
+
+def _used_placeholders(services: Services, app: AppServices) -> frozenset[str]:
+    """Those of packages that the live book uses; none where it cannot be read."""
+    number = services.books.current(app.name)
+    try:
+        return used(services.books.book(app.name, number)) if number is not None else frozenset()
+    except (NoRevision, BookError):
+        return frozenset()
 
 
 def _schedule(services: Services) -> Finding:

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +43,7 @@ class Process:
     limit: int | None = None  # on greetings at once; None: it greets nobody, or is of an earlier release
     skew: float | None = None  # seconds that its clock is ahead of WeCom's; None: not known
     redis_skew: float | None = None  # seconds that Redis' clock is, seen from here
+    hooks: Mapping[str, str] | None = None  # see Hooks.states; None: it asks none, or is of an earlier release
 
     @property
     def is_silent(self) -> bool:
@@ -52,7 +53,8 @@ class Process:
 class Heartbeat:
     """The heartbeat of this process. `current_tasks`: returns the ids or names of the tasks that it is running.
 
-    `skew`: returns the seconds that this host's clock is ahead of WeCom's; None: not known.
+    `skew`: returns the seconds that this host's clock is ahead of WeCom's; None: not known. `hooks`: how it stands with
+    the hooks of installed packages, see `tasks.placeholders.asking.Hooks.states`; None: it asks none.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class Heartbeat:
         current_tasks: Callable[[], Sequence[str]] = tuple,
         limit: int | None = None,
         skew: Callable[[], float | None] = lambda: None,
+        hooks: Callable[[], Mapping[str, str] | None] = lambda: None,
     ) -> None:
         self._redis = client
         self._current_tasks = current_tasks
         self._limit = limit
         self._skew = skew
+        self._hooks = hooks
         self._since = time.time()
         self._host = socket.gethostname()[:64]
         self._id = f"{role}|{self._host}|{os.getpid()}"
@@ -83,6 +87,7 @@ class Heartbeat:
             "limit": self._limit,
             "skew": self._skew(),
             "clock": time.time(),
+            "hooks": self._hooks(),
         }
         self._beat(keys=[keys.PROCESSES], args=[self._id, json.dumps(about)])
         self._beats += 1
@@ -157,5 +162,6 @@ def _process(field: str, text: str, now: float) -> Process:
         tuple(known["doing"]),
         known.get("limit"),
         skew,
+        hooks=known.get("hooks"),
         redis_skew=None if skew is None or clock is None else skew - clock + int(at) / 1000,
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from tasks.counters import Counters, count
 from tasks.placeholders.hook import Hook, Request
+from tasks.placeholders.installed import Installed
 from tasks.placeholders.raised import where
 from tasks.visible_text import head, plain, trimmed
 
@@ -42,12 +43,22 @@ class Result(StrEnum):
     SKIPPED = "skipped"  # it was not made, since others fail or hang
 
 
+class State(StrEnum):
+    """How it stands with a hook in a process. The values are stored, in heartbeats."""
+
+    FINE = "fine"
+    SILENT = "silent"  # its calls fail or hang: most greetings go without
+    BROKEN = "broken"  # it could not be loaded
+    ABSENT = "absent"  # of a hook that a book uses: no package has it
+
+
 class Hooks:
     """Asks the installed hooks, for these apps. Thread-safe."""
 
-    def __init__(self, hooks: Mapping[str, Hook], counters: Counters, apps: Iterable[str]) -> None:
-        self._calls = {name: _Calls(hook, counters) for name, hook in hooks.items()}
-        for app, name, result in product(apps, hooks, Result):
+    def __init__(self, installed: Installed, counters: Counters, apps: Iterable[str]) -> None:
+        self._broken = installed.broken
+        self._calls = {name: _Calls(hook, counters) for name, hook in installed.hooks.items()}
+        for app, name, result in product(apps, installed.hooks, Result):
             counters.add(_counter(app, name, result), 0)
 
     def ask(self, request: Request, wanted: frozenset[str], by: float) -> "Answers":
@@ -60,10 +71,10 @@ class Hooks:
         begun = (self._calls[hook].begin(replace(request, names=frozenset(some)), by) for hook, some in names.items())
         return Answers([call for call in begun if call is not None], by)
 
-    @property
-    def silent(self) -> frozenset[str]:
-        """The hooks that most greetings go without now, since their calls fail."""
-        return frozenset(name for name, calls in self._calls.items() if calls.is_silent)
+    def states(self) -> dict[str, str]:
+        """Hook → how it stands with it in this process."""
+        asked = {name: State.SILENT if one.is_silent else State.FINE for name, one in self._calls.items()}
+        return {**asked, **dict.fromkeys(self._broken, State.BROKEN)}
 
 
 class Answers:

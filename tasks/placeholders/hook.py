@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from tasks.messages import Message
-from tasks.templates.render import HOOK_BYTES, VALUE_BYTES
+from tasks.templates.model import Book
+from tasks.templates.render import HOOK_BYTES, PLACEHOLDERS, VALUE_BYTES, placeholders
 from tasks.visible_text import plain
 
 MOST = 32  # placeholders of a hook
@@ -63,6 +64,17 @@ class Hook:
     def full_names(self) -> Mapping[str, Declared]:
         """The placeholders by the name that texts have, such as "crm.level"."""
         return {f"{self.name}.{name}": one for name, one in self.placeholders.items()}
+
+
+def used(book: Book) -> frozenset[str]:
+    """The placeholders of hooks that a book's texts and remarks use, such as "crm.level"."""
+    texts = (text for template in book.templates.values() for text in (template.text, template.then.remark))
+    return frozenset(one.name for text in texts for one in placeholders(text)) - frozenset(PLACEHOLDERS)
+
+
+def hook_of(name: str) -> str:
+    """The hook of a placeholder: "crm" of "crm.level"."""
+    return name.partition(".")[0]
 
 
 def read(name: str, package: str, given: object) -> Hook:

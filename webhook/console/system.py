@@ -12,8 +12,13 @@ from flask_babel import lazy_gettext
 from werkzeug.wrappers import Response
 
 from tasks.audit import Act
+from tasks.books.revisions import NoRevision
 from tasks.forwards.store import Entry, TargetStatus
 from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.hook_status import of_hooks
+from tasks.placeholders.asking import State
+from tasks.placeholders.hook import hook_of, used
+from tasks.templates.problems import BookError
 from webhook.console import current
 from webhook.console.panels import Panels
 from webhook.console.queue import read_flow
@@ -36,6 +41,12 @@ ROLES = {  # role → what it does
     "beat": lazy_gettext("Schedules the jobs"),
 }
 
+HOOK_STATES = {  # how it stands with a package's placeholders → tone, words
+    State.FINE: ("ok", lazy_gettext("Fine")),
+    State.SILENT: ("bad", lazy_gettext("Fails or hangs")),
+    State.BROKEN: ("bad", lazy_gettext("Cannot be loaded")),
+    State.ABSENT: ("warn", lazy_gettext("Not installed")),
+}
 LISTED = 20  # events that were not delivered
 
 blueprint = Blueprint("system", __name__)
@@ -53,10 +64,13 @@ class Forwarding:
 def show() -> str:
     """The page."""
     services, app, panels = current.services(), current.app(), Panels()
+    processes = panels.read(lambda: heartbeat.read(services.redis))
     return render_template(
         "system/show.html",
         flow=panels.read(read_flow),
-        processes=panels.read(lambda: heartbeat.read(services.redis)),
+        processes=processes,
+        hooks=panels.read(lambda: of_hooks(processes.value or (), _used_hooks())),
+        hook_states=HOOK_STATES,
         jobs=panels.read(lambda: jobs.read(services.redis, jobs.SCHEDULE)),
         job_names=JOBS,
         roles=ROLES,
@@ -75,6 +89,16 @@ def retry() -> Response:
     else:
         flash(_("That event is not given up any more"), "warn")
     return redirect(url_for("system.show", _anchor="forwarding"))
+
+
+def _used_hooks() -> frozenset[str]:
+    """The hooks that the app's live book uses."""
+    books, app = current.services().books, current.app().name
+    number = books.current(app)
+    try:
+        return frozenset(map(hook_of, used(books.book(app, number)))) if number is not None else frozenset()
+    except (NoRevision, BookError):
+        return frozenset()
 
 
 def _forwarding() -> Forwarding:

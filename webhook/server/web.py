@@ -111,7 +111,7 @@ class _Server(BaseApplication):
     def load(self) -> ConcurrencyLimit:
         """Called in each worker process, after the fork: connections and threads are its own."""
         services = build_services(self._settings, timeout=TIMEOUT)
-        heartbeat = Heartbeat(services.redis, "web", skew=services.clock_ahead)
+        heartbeat = Heartbeat(services.redis, "web", skew=services.clock_ahead, hooks=services.hooks.states)
         self._reaper = Reaper(services.ledger, services.regularly, heartbeat)
         self._reaper.start()
         self._lifeboat = launch(services)

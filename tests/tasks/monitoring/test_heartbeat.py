@@ -28,10 +28,10 @@ def test_a_process_says_what_it_does(redis_client: Redis) -> None:
 
 def test_a_process_says_how_far_its_clock_is_off_and_so_redis_is_known_too(redis_client: Redis) -> None:
     Heartbeat(redis_client, "web").beat()
-    Heartbeat(redis_client, "upkeep", skew=lambda: 7.0).beat()
+    Heartbeat(redis_client, "upkeep", skew=lambda: 7.0, hooks=lambda: {"crm": "fine"}).beat()
     upkeep, web = heartbeat.read(redis_client)
     assert (web.skew, web.redis_skew) == (None, None)
-    assert upkeep.skew == 7.0
+    assert (upkeep.skew, upkeep.hooks, web.hooks) == (7.0, {"crm": "fine"}, None)
     assert upkeep.redis_skew == pytest.approx(7.0, abs=1.0)  # the test's Redis has the clock of this host
 
 
@@ -39,7 +39,7 @@ def test_a_heartbeat_of_an_earlier_release_says_nothing_of_clocks(redis_client: 
     now, _ = redis_client.time()
     redis_client.hset(keys.PROCESSES, "web|a|7", f'{now * 1000}|{{"since": 1, "busy": 0, "doing": []}}')
     (process,) = heartbeat.read(redis_client)
-    assert (process.skew, process.redis_skew) == (None, None)
+    assert (process.skew, process.redis_skew, process.hooks) == (None, None, None)
 
 
 def test_who_ends_in_order_is_gone_at_once(redis_client: Redis) -> None:

@@ -13,6 +13,7 @@ from tasks.counters import Counters
 from tasks.placeholders import asking
 from tasks.placeholders.asking import AT_ONCE, SILENT, Hooks
 from tasks.placeholders.hook import Request, read
+from tasks.placeholders.installed import Installed
 from tasks.storage import keys
 from tasks.storage.connections import Redis
 from tests.support.until import until
@@ -47,7 +48,7 @@ def counters(redis_client: Redis) -> Counters:
 
 
 def hooks_of(theirs: Theirs, counters: Counters) -> Hooks:
-    return Hooks({"crm": read("crm", "crm 1.0", theirs)}, counters, ())
+    return Hooks(Installed({"crm": read("crm", "crm 1.0", theirs)}), counters, ())
 
 
 def asked(hooks: Hooks, *wanted: str, seconds: float = LONG) -> dict[str, str]:
@@ -135,7 +136,7 @@ def test_after_many_failures_one_at_a_time_asks_until_it_answers(
     hooks = hooks_of(hanging, counters)
     begun = [hooks.ask(REQUEST, frozenset({"crm.level"}), time.monotonic()) for _ in range(SILENT)]
     assert [answers.values() for answers in begun] == [{}] * SILENT
-    assert hooks.silent == {"crm"}
+    assert hooks.states() == {"crm": "silent"}
     monkeypatch.setattr(asking, "PROBE", 0.0)  # the probe is due again at once, although the last one hangs
     assert [asked(hooks, seconds=0.0) for _ in range(2)] == [{}] * 2
     monkeypatch.setattr(asking, "PROBE", LONG)
@@ -143,7 +144,7 @@ def test_after_many_failures_one_at_a_time_asks_until_it_answers(
     until(lambda: len(hanging.asked) == SILENT + 3, what="two probes, and the one that finds out for the five")
     hanging.go.set()
     until(lambda: asked(hooks) == {"crm.level": "金卡"})
-    assert not hooks.silent
+    assert hooks.states() == {"crm": "fine"}
 
 
 def test_there_are_never_more_calls_than_a_hook_may_have(

@@ -9,14 +9,18 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import Result
 
+from tasks.books.revisions import BookStore
 from tasks.ledger.verifications import Verifications
 from tasks.lifeboat.journal import Journal
 from tasks.monitoring import jobs
+from tasks.monitoring.heartbeat import Heartbeat
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.world import App
+from tests.support.books import a_template
 from tests.support.cli import run
+from tests.support.crm import installed_here
 from tests.support.ledger import refused_for_its_limit
 from tests.support.outbound_proxy import OutboundProxy
 from tests.support.processes import free_port
@@ -302,3 +306,20 @@ def test_it_says_whether_a_group_is_told_and_sends_nothing(registered, wecom):
     assert findings(result)["alerts"] == "✓ alerts: go to the group robot at 127.0.0.1"
     assert wecom.alerts(robot) == []
     assert "✗ settings: ALERT_WEBHOOK must be" in run("check", **registered, ALERT_WEBHOOK="no-url").stdout
+
+
+def test_placeholders_of_packages_are_looked_at_here_and_in_every_process(registered, redis_client, tmp_path):
+    BookStore(redis_client).save("default", a_template('text: "您好{crm.level|会员}{erp.id|0}"'))
+    for role, hooks in (("web", {"crm": "fine", "erp": "fine"}), ("welcome", {"crm": "silent"}), ("upkeep", {})):
+        Heartbeat(redis_client, role, hooks=lambda known=hooks: known).beat()
+    Heartbeat(redis_client, "beat").beat()
+    with installed_here(tmp_path):
+        result = run("check", **registered)
+    found = [line for line in result.stdout.splitlines() if "placeholders of packages" in line]
+    assert [re.sub(r" [^ ]+:\d+", "", line.replace("placeholders of packages: ", "")) for line in found] == [
+        "✓ crm.level, crm.consultant (crm-placeholders 1.0)",
+        "! the live book uses {erp.id}, which no package here provides",
+        "! crm is missing in upkeep",
+        "! crm fails or hangs in welcome",
+        "! erp is missing in upkeep, welcome",
+    ]

@@ -29,6 +29,18 @@ def test_a_process_that_says_nothing_is_called_silent(browse: Browser, services:
     assert "Not responding for 45 s; it may have stopped" in text_of(browse.get("/system"))
 
 
+def test_placeholders_of_packages_are_shown_by_process_and_only_if_there_are_any(
+    browse: Browser, services: Services
+) -> None:
+    Heartbeat(services.redis, "web", hooks=dict).beat()
+    assert "Placeholders of packages" not in text_of(browse.get("/system"))
+    Heartbeat(services.redis, "welcome", hooks=lambda: {"crm": "silent", "erp": "a later release's"}).beat()
+    page = text_of(browse.get("/system"))
+    assert "{crm.…} Not installed web" in page
+    assert "Fails or hangs welcome" in page
+    assert "Cannot be loaded welcome" in page
+
+
 def test_one_panel_fails_alone(browse: Browser, services: Services) -> None:
     """Redis refuses one key: it holds something else than it should."""
     services.redis.set(keys.PROCESSES, "no hash")
