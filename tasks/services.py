@@ -24,6 +24,7 @@ from tasks.forwards.store import Forwards
 from tasks.group_welcomes import GroupSync
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import QueuePauses
+from tasks.ledger.sums import Sums
 from tasks.ledger.verifications import Verifications
 from tasks.media_renewal import media_status
 from tasks.missed.comparison import Comparison
@@ -126,6 +127,10 @@ class Services:
     @cached_property
     def forwards(self) -> Forwards:
         return Forwards(self.redis, self.settings.apps, self.ledger)
+
+    @cached_property
+    def sums(self) -> Sums:
+        return Sums(self.redis)
 
     @cached_property
     def lookups(self) -> Lookups:

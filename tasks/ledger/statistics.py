@@ -98,6 +98,20 @@ def read_sum(client: Redis, app: str, days: Sequence[date], dimensions: Collecti
     return found
 
 
+def read_hours(
+    client: Redis, app: str, days: Sequence[date], dimensions: Collection[str]
+) -> tuple[Tallies, dict[date, int]]:
+    """As `read_sum`, of "total" and "hour" alone; and day → a hash of its hours, which each settled event changes."""
+    total: defaultdict[str, int] = defaultdict(int)
+    marks = {}
+    for day, _, counts in _read(client, app, days, {"hour"}):
+        pairs = list(counts)
+        marks[day] = hash(frozenset(pairs))
+        for field, count in pairs:
+            total[field] += _NUMBERS[count]
+    return _parsed("hour", total, dimensions), marks
+
+
 def read_values(
     client: Redis,
     app: str,

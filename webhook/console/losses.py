@@ -138,7 +138,7 @@ def _view(back: int, by: str) -> View:
     client, app, today = current.services().redis, current.app().name, current.today()
     days = [today - timedelta(n) for n in range(back)]
     dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == by)
-    ranked = _ranked(statistics.read_sum(client, app, days, {dimension}))
+    ranked = _ranked(current.services().sums.read(app, days, {dimension}))
     chosen = ranked[:SHOWN]
     pairs = _busiest_two(ranked) if by == "variant" else []
     asked = list(dict.fromkeys([*chosen, *pairs]))

@@ -4,8 +4,8 @@ Read from the tallies (tasks.ledger.statistics): a hash or two for each day, in 
 customers it had.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -87,10 +87,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All rows, and their total."""
+    """The rows, and the total of all; `further`: how many more there are."""
 
     rows: Sequence[Row]
     total: Row
+    further: int = 0
 
     @property
     def top(self) -> int:
@@ -177,14 +178,14 @@ def _view(form: Asked) -> View:
     return View(table)
 
 
-def _table(form: Asked, named: int | None = None) -> Table:
-    """`named`: how many rows of members get their names; None: all."""
+def _table(form: Asked, most: int | None = None) -> Table:
+    """`most`: rows of another dimension than the days; None: all."""
     client, app, days = current.services().redis, current.app().name, form.days
     dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == form.by.data)
     wanted = {"total", dimension} | ({"latency"} if len(days) <= MOST_OF_OTHERS else set())
     if dimension == "total":
         return _by_day(statistics.read(client, app, days, wanted))
-    return _by_value(statistics.read_sum(client, app, days, wanted), dimension, named)
+    return _by_value(current.services().sums.read(app, days, wanted), dimension, most)
 
 
 def _by_day(days: dict[date, statistics.Tallies]) -> Table:
@@ -199,14 +200,16 @@ def _row(value: date | Value, tallies: statistics.Tallies) -> Row:
     return Row(value, count, latency.half, most=latency.most, half_s=latency.half_s)
 
 
-def _by_value(whole: statistics.Tallies, dimension: str, named: int | None) -> Table:
-    rows = [Row(value, count) for value, count in statistics_summary.counted(whole, dimension).items()]
-    rows.sort(key=lambda row: (-row.count.added, str(row.value)))
+def _by_value(whole: statistics.Tallies, dimension: str, most: int | None) -> Table:
+    counts = sorted(
+        statistics_summary.counted(whole, dimension).items(), key=lambda pair: (-pair[1].added, str(pair[0]))
+    )
+    names: Mapping[str, tuple[str, str]] = {}
     if dimension == "member":
-        asked = [row.value for row in rows[:named] if isinstance(row.value, str)]
+        asked = [value for value, _count in counts[:most] if isinstance(value, str)]
         names = known_members(current.services().redis, current.app().name, asked)
-        rows[:named] = [replace(row, name=names.get(str(row.value), ("", ""))[0]) for row in rows[:named]]
-    return Table(rows, _row("", whole))
+    rows = [Row(value, count, name=names.get(str(value), ("", ""))[0]) for value, count in counts[:most]]
+    return Table(rows, _row("", whole), len(counts) - len(rows))
 
 
 def _cells(row: Row, by: str) -> Iterator[Any]:
