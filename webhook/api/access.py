@@ -91,7 +91,7 @@ def _token() -> ApiToken | Response:
     scheme, _, secret = request.headers.get("Authorization", "").strip().partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         problem = Problem(
-            401, "no_token", "Send a token: `Authorization: Bearer …`. The console's page Tokens makes one"
+            401, "no_token", "Send a token: `Authorization: Bearer …`. The console makes one, on its page API tokens"
         )
         return problems.answer(problem, {"WWW-Authenticate": REALM})
     found = current.services().api_tokens.verify(secret.strip())

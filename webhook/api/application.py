@@ -11,14 +11,14 @@ from werkzeug.exceptions import HTTPException
 
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
-from webhook.api import access, apps, books, current, deliveries, drafts, problems
+from webhook.api import access, apps, books, current, deliveries, drafts, explain, problems
 from webhook.api.schemas import ProblemSchema
 from webhook.patience import WaitsOnce
 
-SUBJECTS = (apps, deliveries, books, drafts)
+SUBJECTS = (apps, deliveries, books, drafts, explain)
 ROOT = "/api/v1"
 ABOUT = """\
-What the commands and the console do, as JSON. An operator makes tokens on the console's page Tokens; each has scopes, \
+What the commands and the console do, as JSON. Admins make tokens, on the console's page API tokens; each has scopes, \
 may be for some apps only, and is sent as `Authorization: Bearer …`. A problem is answered as RFC 9457 says, with a \
 `code` for programs. A token may ask {limits}.
 """

@@ -10,6 +10,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
+from tasks.events import CHANGES
+from tasks.templates.conditions import CUSTOMER_TYPES
 from webhook.outcomes import NAMES
 
 LONGEST = 256  # characters of a value that is asked for
@@ -388,3 +390,71 @@ class ValidSchema(Schema):
     remarks = fields.List(
         fields.String(), metadata={"description": "What is valid, and probably a mistake."}, required=True
     )
+
+
+# ------------------------------------------------------------------------------------------------ explain
+
+
+class ExplainQuery(Schema):
+    """The customer who is added. A name is not asked for: an address ends in logs."""
+
+    member = fields.String(
+        required=True,
+        validate=Length(1, LONGEST),
+        metadata={"description": "The userid of the member who is added.", "example": "zhangsan"},
+    )
+    state = fields.String(load_default="", validate=Length(max=LONGEST), metadata={"description": "The State."})
+    at = Moment(
+        metadata={
+            "description": "When; default: now. A date means its noon.",
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}],
+        }
+    )
+    customer_type = fields.String(
+        validate=OneOf([*CUSTOMER_TYPES.values()]), metadata={"description": "Default: not known."}
+    )
+    add_way = fields.Integer(
+        validate=Range(0, _BIGGEST), metadata={"description": "How they met (doc 92114). Default: not known."}
+    )
+    change = fields.String(
+        load_default="add", validate=OneOf([*CHANGES.values()]), metadata={"description": "How the customer was added."}
+    )
+    book = fields.String(
+        load_default="live", validate=OneOf(["live", "draft"]), metadata={"description": "Which book is asked."}
+    )
+
+
+class PassedOverSchema(Schema):
+    """A rule before the one that won."""
+
+    rule = text("Its name, or its number.", required=True)
+    reason = text("Why it does not apply.", required=True)
+
+
+class GreetingSchema(Schema):
+    """What the customer gets, or one of the variants."""
+
+    template = text("The template.", "default", required=True)
+    share = fields.Float(metadata={"description": "Of the rule's customers, 0 to 1."}, required=True)
+    text = text("The text, with the placeholders filled in.", required=True)
+    attachments = fields.List(fields.String(), metadata={"description": "Each in a few words."}, required=True)
+    tags = fields.List(fields.String(), metadata={"description": "Set afterwards."}, required=True)
+    remark = fields.String(allow_none=True, metadata={"description": "Set afterwards."}, required=True)
+
+
+class ExplanationSchema(Schema):
+    """Who would get what, and why, as `templates explain --json` prints it."""
+
+    app = text("The app.", "default", required=True)
+    member = text("The member's userid.", required=True)
+    state = text("The State.", required=True)
+    change = text("How the customer was added.", required=True)
+    at = moment("When.", required=True)
+    rule = text(
+        "The rule that won; empty: none applies, and the template `default` is used; null: this customer gets nothing.",
+        allow_none=True,
+        required=True,
+    )
+    passed_over = fields.List(fields.Nested(PassedOverSchema), required=True)
+    greetings = fields.List(fields.Nested(GreetingSchema), required=True)

@@ -1,6 +1,5 @@
 """`wecom-welcome templates explain`: who would get what, and why."""
 
-import time
 from dataclasses import replace
 from datetime import datetime
 from datetime import time as clock
@@ -9,17 +8,15 @@ from pathlib import Path
 import click
 
 from tasks import settings
-from tasks.events import CHANGES, ContactAdded
+from tasks.events import CHANGES
 from tasks.services import AppServices, build_services
 from tasks.settings import App, Settings
-from tasks.templates import explain as explained
-from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS
+from tasks.templates.conditions import CUSTOMER_TYPES
 from tasks.templates.model import Book
-from tasks.templates.render import ABOUT_CUSTOMER, placeholders
-from tasks.templates.select import needs
 from webhook import records
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, not_empty, one_app, read_book, with_redis
 from webhook.cli.terminal import marked, say, say_json
+from webhook.explaining import Question, explained
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
@@ -69,14 +66,7 @@ def explain(
     config = settings.load()
     app, book = _app_and_book(config, one_app(config, app_name), file)
     at = _moment(moment, config)
-    event = ContactAdded(app.name, app.settings.corp_id, change, member, "", int(at.timestamp()), state=state)
-    by = time.monotonic() + PATIENCE
-    lookup = app.shared.lookups.about(app.wecom, event, int(at.timestamp() * 1000), by)
-    texts = [text for template in book.templates.values() for text in (template.text, template.then.remark)]
-    wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
-    contact = lookup.contact(needs(book) & {DEPARTMENTS})
-    contact = replace(contact, customer_type=customer_type, add_way=add_way)
-    found = explained.explain(book, contact, lookup.values(wanted) | {"customer": customer})
+    found = explained(app, book, Question(member, at, state, change, customer_type, add_way, customer), PATIENCE)
     if as_json:
         asked = {"app": app.name, "member": member, "state": state, "change": change, "at": at.timestamp()}
         say_json(asked | records.explanation(found))

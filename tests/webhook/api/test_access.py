@@ -31,6 +31,7 @@ SCOPES: Mapping[tuple[str, str], Scope | None] = {  # every operation
     ("PUT", "/apps/<app>/book/draft"): W,
     ("DELETE", "/apps/<app>/book/draft"): W,
     ("POST", "/apps/<app>/book/draft/publish"): P,
+    ("GET", "/apps/<app>/explain"): W,
 }
 
 

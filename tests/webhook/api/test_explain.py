@@ -1,0 +1,63 @@
+"""Explain by the API: the answer of `templates explain`."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tasks.templates.edits import AddRule
+from tests.support.api import Program
+from tests.support.builders import ENVIRONMENT
+from tests.support.cli import run, said
+
+RULES = """\
+version: 1
+templates:
+  default: {text: "您好，我是{member|您的顾问}"}
+  night: {text: 晚上好}
+  wechat: {text: 微信好友您好}
+rules:
+- name: night
+  when: {hours: "21:00-08:30"}
+  use: night
+- name: shop
+  when: {state: "shop-*", customer_type: wechat, add_way: 1}
+  use: {wechat: 70, default: 30}
+"""
+
+
+@pytest.fixture
+def book() -> str:
+    return RULES
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        ({"at": "2026-11-22T23:00:00+08:00"}, "night"),
+        ({"at": "2026-11-22", "state": "shop-1", "customer_type": "wechat", "add_way": 1}, "shop"),
+        ({"at": "2026-11-22", "state": "shop-1"}, ""),
+    ],
+)
+def test_the_answer_is_that_of_the_command(ask: Program, asked: dict[str, Any], rule: str) -> None:
+    answer = ask.get("explain", member="zhangsan", **asked).json
+    at = "2026-11-22T12:00" if asked["at"] == "2026-11-22" else asked["at"]
+    typed = [f"--{name.replace('_', '-')}={value}" for name, value in (asked | {"at": at}).items()]
+    url = ask.services.settings.redis_url or ""
+    printed = run("templates", "explain", "--member", "zhangsan", "--json", *typed, **ENVIRONMENT, REDIS_URL=url)
+    assert answer == json.loads(said(printed)[0])
+    assert answer["rule"] == rule
+
+
+def test_the_draft_can_be_asked_before_it_is_live(ask: Program) -> None:
+    assert ask.get("explain", member="zhangsan", book="draft").json["code"] == "no_draft"
+    ask.services.drafts.change("default", AddRule({"name": "all", "use": "wechat"}, 0), "李敏")
+    noon = {"member": "zhangsan", "at": "2026-11-22"}
+    assert ask.get("explain", **noon, book="draft").json["rule"] == "all"
+    assert ask.get("explain", **noon).json["rule"] == ""
+
+
+def test_a_member_is_asked_for(ask: Program) -> None:
+    answer = ask.get("explain", at="yesterday")
+    assert answer.status_code == 422
+    assert [one["name"] for one in answer.json["errors"]] == ["member", "at"]

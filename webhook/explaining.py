@@ -1,0 +1,39 @@
+"""Who would get what, and why, for whoever asks: the command `templates explain`, and the API."""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tasks.events import ContactAdded
+from tasks.services import AppServices
+from tasks.templates import explain
+from tasks.templates.conditions import DEPARTMENTS
+from tasks.templates.explain import Explanation
+from tasks.templates.model import Book
+from tasks.templates.render import ABOUT_CUSTOMER, placeholders
+from tasks.templates.select import needs
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A customer who is added. None, or "" for the State and the name: not known."""
+
+    member: str
+    at: datetime
+    state: str = ""
+    change: str = "add"
+    customer_type: str | None = None
+    add_way: int | None = None
+    customer: str = ""
+
+
+def explained(app: AppServices, book: Book, asked: Question, patience: float) -> Explanation:
+    """What a book has for a customer. `patience`: seconds for what is looked up at WeCom about the member."""
+    at, by = asked.at.timestamp(), time.monotonic() + patience
+    event = ContactAdded(app.name, app.settings.corp_id, asked.change, asked.member, "", int(at), state=asked.state)
+    lookup = app.shared.lookups.about(app.wecom, event, int(at * 1000), by)
+    texts = [text for template in book.templates.values() for text in (template.text, template.then.remark)]
+    wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
+    contact = lookup.contact(needs(book) & {DEPARTMENTS})
+    contact = replace(contact, customer_type=asked.customer_type, add_way=asked.add_way)
+    return explain.explain(book, contact, lookup.values(wanted) | {"customer": asked.customer})
