@@ -30,7 +30,7 @@ from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComEr
 from webhook import local_address
 from webhook.callback.crypto import decode_key
 from webhook.durations import duration
-from webhook.errcode_texts import cure_of
+from webhook.errcode_texts import cure_of, explained
 from webhook.reason_texts import describe, media_alarms
 from webhook.rehearsal import verify
 
@@ -343,7 +343,7 @@ def _limits(calls: Status | None) -> Iterator[Finding]:
 
 def _groups(app: AppServices) -> Iterator[Finding]:
     for name, reason in app.group_sync.troubles().items():
-        detail = Message.of("%(name)s: %(why)s", name=name, why=describe(reason))
+        detail = Message.of("%(name)s: %(why)s", name=name, why=explained(reason))
         yield Finding(GROUPS, None, detail, Message.of("`wecom-welcome templates groups` tries it again"))
 
 
@@ -406,7 +406,7 @@ def _wecom(client: WeComClient) -> Iterator[Finding]:
 
 def _refused(what: Message, error: WeComError) -> Finding:
     if isinstance(error, WeComAPIError):
-        return Finding(what, False, describe(Reason.from_error(error)), cure_of(error.errcode, error.address))
+        return Finding(what, False, explained(Reason.from_error(error)), cure_of(error.errcode, error.address))
     if isinstance(error, Unanswered) and error.failure in PROXY_FAILURES:
         cure = Message.of("compare WECOM_PROXY, or HTTPS_PROXY, with the proxy's own settings")
         return Finding(PROXY, False, error.reason, cure)

@@ -14,7 +14,7 @@ from tasks.wecom.errors import (
     Misconfigured,
     TokenRefused,
 )
-from webhook.reason_texts import describe
+from webhook.reason_texts import WECOM_SAYS, WECOM_SAYS_FROM, describe
 
 ADMIN = Message("the WeCom administrator")
 AUTHOR = Message("whoever edits the welcome")
@@ -91,6 +91,21 @@ def told(reason: Reason) -> Message:
     if reason.kind in (Kind.NOT_SENT, Kind.NO_ANSWER) and not unusable:
         return describe(reason)
     return Message("no answer: %(reason)s", {"reason": describe(reason)})
+
+
+def explained(reason: Reason) -> Message:
+    """A reason in words, with the meanings of WeCom's errcodes in place of WeCom's words, however deep they are."""
+    return _explained(describe(reason))
+
+
+def _explained(what: Message) -> Message:
+    values = what.values
+    if what.msgid in (WECOM_SAYS, WECOM_SAYS_FROM):
+        code = int(str(values["errcode"]))
+        return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, str(values["errmsg"]))[0], "code": code})
+    return Message(
+        what.msgid, {name: _explained(one) if isinstance(one, Message) else one for name, one in values.items()}
+    )
 
 
 def errmsg_of(reason: Reason | None) -> str:

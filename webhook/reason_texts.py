@@ -14,6 +14,7 @@ from tasks.reasons import Kind, Reason
 from tasks.wecom.errors import FAILURES, Failure
 from webhook.durations import duration
 
+WECOM_SAYS, WECOM_SAYS_FROM = "%(errcode)s %(errmsg)s", "%(errcode)s %(errmsg)s (from %(address)s)"  # its own words
 FAILURE_TEXTS: Mapping[Failure, Message] = {one: Message(words) for one, words in FAILURES.items()}
 _TEXTS: Mapping[Kind, Message] = {  # kind → its words, with the reason's parameters for %(name)s
     Kind.INVALID_REQUEST: Message("%(field)s: %(value)s, %(limit)s"),
@@ -141,8 +142,8 @@ def _shown(value: Any) -> object:
 
 def _wecom_error(reason: Reason) -> Message:
     if "address" in reason.params:
-        return Message.of("%(errcode)s %(errmsg)s (from %(address)s)", **reason.params)
-    return Message("%(errcode)s %(errmsg)s", dict(reason.params))
+        return Message.of(WECOM_SAYS_FROM, **reason.params)
+    return Message(WECOM_SAYS, dict(reason.params))
 
 
 def _unanswered(reason: Reason) -> Message:

@@ -20,8 +20,8 @@ from webhook.cli.common import APP, AS_JSON, CommandFailure, moment, named_app, 
 from webhook.cli.shutdown_signal import ShutdownSignal
 from webhook.cli.terminal import Colour, Painted, padded, say, say_json
 from webhook.delivery_record import record as as_record
+from webhook.errcode_texts import explained
 from webhook.outcomes import BAD, OK, UNKNOWN, WARN, outcome_text
-from webhook.reason_texts import describe
 
 COLOURS = {OK: Colour.FINE, WARN: Colour.REMARK, UNKNOWN: Colour.REMARK, BAD: Colour.WRONG}
 
@@ -169,4 +169,4 @@ def _columns(config: Settings, app: str, *rest: str) -> str:
 def _then(follow_up: FollowUpState | None) -> str:
     if follow_up is None:
         return ""
-    return f"  then {follow_up.status}" + (f" ({translate(describe(follow_up.reason))})" if follow_up.reason else "")
+    return f"  then {follow_up.status}" + (f" ({translate(explained(follow_up.reason))})" if follow_up.reason else "")

@@ -19,9 +19,8 @@ from tasks.settings import Settings
 from webhook.cli.common import APP, AS_JSON, CommandFailure, account, one_app, record, with_redis
 from webhook.cli.terminal import Progress, counted, padded, say, say_json
 from webhook.delivery_record import reason_text
-from webhook.errcode_texts import told, what_to_do
+from webhook.errcode_texts import explained, told, what_to_do
 from webhook.outcomes import outcome_text
-from webhook.reason_texts import describe
 
 TURNS = 120  # of at most a minute each, for a comparison that is run here
 PATIENCE = 30.0  # seconds of a turn that reads a hand-over
@@ -66,7 +65,7 @@ def missed(
     not handed over to a member is here too; WeCom is asked again every night while customers are waiting.
 
     \b
-    Examples: wecom-welcome missed --compare
+    Example:  wecom-welcome missed --compare
               wecom-welcome missed --transfer zhangsan lisi
     """
     config = with_redis(settings.load())
@@ -118,7 +117,7 @@ def _compared(services: Services, app: str, progress: Progress) -> ComparisonRun
         if run.not_before > time.time():
             failed = comparison_status(services.redis, app).failed
             at = datetime.fromtimestamp(run.not_before, services.settings.timezone)
-            reason = translate(describe(failed.reason)) if failed else "WeCom gave no answer"
+            reason = translate(explained(failed.reason)) if failed else "WeCom gave no answer"
             raise CommandFailure(
                 f"the comparison cannot go on: {reason}; the upkeep role goes on with it at {at:%H:%M}"
             )

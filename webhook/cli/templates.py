@@ -23,6 +23,7 @@ from webhook import records
 from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
 from webhook.cli.terminal import Colour, Painted, Progress, counted, padded, say, say_document, say_json
+from webhook.errcode_texts import explained
 from webhook.reason_texts import describe
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
@@ -292,7 +293,7 @@ def groups(dry_run: bool, as_json: bool, app_name: str | None) -> None:
             continue
         would = "would be " if dry_run and step.act in (ADDED, EDITED, DELETED) else ""
         mark = Painted(MARKS[step.act], Colour.WRONG if step.act == FAILED else None)
-        say((mark, f" {step.name}: {would}{step.act}" + (f" ({describe(step.detail)})" if step.detail else "")))
+        say((mark, f" {step.name}: {would}{step.act}" + (f" ({explained(step.detail)})" if step.detail else "")))
     failed = [step.name for step in steps if step.act == FAILED]
     if failed:
         raise CommandFailure(f"{len(failed)} of {len(steps)} group welcomes are not in step: {', '.join(failed)}")

@@ -103,7 +103,7 @@ def test_a_secret_that_was_reset_is_found_although_there_is_a_token(registered, 
     wecom.revoke_tokens()
     for _ in range(2):
         found = findings(run("check", **registered))
-        assert found["access token"].startswith("✗ access token: 40001")
+        assert found["access token"].startswith("✗ access token: the secret is wrong (40001)")
         assert "IP allow-list and permission for customer contact" not in found
 
 
@@ -257,7 +257,7 @@ def test_the_address_to_be_allowed_is_shown(registered):
     with Server(answering(answer)) as wecom:
         finding = findings(run("check", **registered | {"WECOM_API_BASE": wecom.url}))
     finding = finding["IP allow-list and permission for customer contact"]
-    assert "60020 not allow to access from your ip (from 203.0.113.9)" in finding
+    assert "this server's IP is not allowed (60020)" in finding
     assert "→ add 203.0.113.9 to 企业可信IP" in finding
     assert "hint" not in finding
 

@@ -104,7 +104,7 @@ def test_how_far_a_follow_up_is_stands_beside_the_outcome_and_it_can_be_done_aga
         "remark": None,
     }
     _, line = run("deliveries", **ENVIRONMENT, REDIS_URL=redis_url).stdout.splitlines()
-    assert line.endswith("then failed (40003 invalid userid)")
+    assert line.endswith("then failed (no such userid (40003))")
     again = run("deliveries", "--retry-followup", event.id, **ENVIRONMENT, REDIS_URL=redis_url)
     assert again.exit_code == 0
     (row,) = shown()

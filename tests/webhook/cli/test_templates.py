@@ -234,7 +234,7 @@ def test_group_welcomes_that_wecom_refuses_fail_the_command_with_the_reason(run:
     run("templates", "import", write(a_template("text: t") + "group_welcome:\n  hello: {text: 欢迎}\n"))
     wecom.faults(busy=1, paths=("externalcontact/group_welcome_template/add",))
     result = run("templates", "groups")
-    assert result.stdout.startswith("! hello: failed (-1 ")
+    assert result.stdout.startswith("! hello: failed (WeCom is busy (-1))")
     assert complaint(result) == "1 of 1 group welcomes are not in step: hello"
 
 
