@@ -54,6 +54,7 @@ class Act(StrEnum):
     REMINDED = "reminded"
     REMINDERS_ON = "reminders_on"
     REMINDERS_OFF = "reminders_off"
+    TAGGED = "tagged"
     TICKED_OFF = "ticked_off"
     TICKED_BACK = "ticked_back"
     COMPARED = "compared"

@@ -20,6 +20,7 @@ from tasks.counters import Counters, count
 from tasks.directory.lookup import Installed, Lookups
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.store import FollowUps
+from tasks.followups.tagging import Taggings
 from tasks.forwards.store import Forwards
 from tasks.group_welcomes import GroupSync
 from tasks.ledger.ledger import Ledger
@@ -118,6 +119,10 @@ class Services:
     @cached_property
     def follow_ups(self) -> FollowUps:
         return FollowUps(self.redis)
+
+    @cached_property
+    def taggings(self) -> Taggings:
+        return Taggings(self.redis)
 
     @cached_property
     def contact_changes(self) -> ContactChanges:

@@ -20,6 +20,8 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import alerts, upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app, register_unsent
+from tasks.followups.store import FollowUpTask
+from tasks.followups.tagger import Tagger
 from tasks.followups.worker import AT_ONCE, FollowUpHandler, FollowUpWorker
 from tasks.forwards.forwarder import Forwarder
 from tasks.greeting.asking import Asking
@@ -111,6 +113,8 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     for name in jobs.SCHEDULE:
         _register(app, name, services, running, events)
     follow_up_worker = _follow_up_worker(services, events)
+    tagger = Tagger(services.taggings, services.corp_tags, services.clients)
+    tagging_worker = FollowUpWorker(services.taggings, tagger.do)
 
     def due() -> None:
         try:
@@ -120,6 +124,7 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
         except Exception:  # follow-ups are done all the same
             log.exception("applying what became of contacts ended in an error")
         follow_up_worker.run()
+        tagging_worker.run()
 
     app.task(name=celery_message.SLOW_TASK)(due)
     for name in (FOLLOW_UP, REMIND):
@@ -132,20 +137,20 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     def stop() -> None:
         renewer.stop()
         follow_up_worker.stop()
+        tagging_worker.stop()
         forwarder.stop()
 
+    def current_tasks() -> list[str]:
+        return [*running, *follow_up_worker.current_tasks(), *tagging_worker.current_tasks()]
+
     heartbeat = Heartbeat(
-        services.redis,
-        "upkeep",
-        lambda: [*running, *follow_up_worker.current_tasks()],
-        skew=services.clock_ahead,
-        hooks=services.hooks.states,
+        services.redis, "upkeep", current_tasks, skew=services.clock_ahead, hooks=services.hooks.states
     )
     role = _Role(keys.SLOW_QUEUE, UPKEEP_THREADS, UPKEEP_THREADS - 1 + AT_ONCE, events)
     _work(app, services, role, heartbeat, watchdog, on_stop=stop)
 
 
-def _follow_up_worker(services: Services, events: TaskEvents | None) -> FollowUpWorker:
+def _follow_up_worker(services: Services, events: TaskEvents | None) -> FollowUpWorker[FollowUpTask]:
     handler = make_follow_up_handler(services)
     if events is None:
         return FollowUpWorker(services.follow_ups, handler.do)

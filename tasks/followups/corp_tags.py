@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from redis.exceptions import LockError
 from redis.lock import Lock
 
+from tasks.events import ContactAdded
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 from tasks.templates.model import Tag
@@ -22,7 +23,9 @@ from tasks.wecom import WeComAPIError, WeComClient, WeComError
 LOCK_LIFE = 15.0  # seconds: longer than a follow-up may take, so a live holder never loses it
 POLL = 0.1  # seconds between two tries to take the lock
 FRESH = 24 * 3600  # seconds after which the whole map is fetched again: tags are renamed in WeCom's console
+LISTED = 300.0  # seconds for which a list to choose from is not fetched again
 NAME_TAKEN = 40071
+NO_TAG = 40068
 PATH = "externalcontact/add_corp_tag"
 
 
@@ -61,6 +64,39 @@ class CorpTags:
         if None in known:
             raise TagsNotReady(PATH, "WeCom did not say the ids of the tags that it made")
         return [str(one) for one in known]
+
+    def mark(self, wecom: WeComClient, event: ContactAdded, tags: Sequence[Tag], by: float) -> None:
+        """Put `tags` on the customer of an event, for its member; one that is there stays. As `ids`. Doc 92118."""
+        ids = self.ids(wecom, event.corp_id, tags, by)
+        try:
+            wecom.external_contact.mark_tag(event.user_id, event.external_user_id, add_tag=ids)
+        except WeComAPIError as error:
+            if error.errcode != NO_TAG:
+                raise
+            ids = self.ids(wecom, event.corp_id, tags, by, refused=ids)
+            wecom.external_contact.mark_tag(event.user_id, event.external_user_id, add_tag=ids)
+
+    def listed(self, wecom: WeComClient, corp_id: str) -> list[Tag]:
+        """All tags of the corp, by group and name: what WeCom said in the last LISTED seconds, else asked for now.
+
+        Where WeCom does not answer, what it said last. Raises WeComError where that is not known either.
+        """
+        name = keys.corp_tags(corp_id)
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hkeys(name)
+            pipe.ttl(name)
+            fields, left = pipe.execute()
+        known = sorted((Tag(*json.loads(one)) for one in replies.texts(fields)), key=_order)
+        if known and left > FRESH - LISTED:
+            return known
+        try:
+            found = _listed(wecom)
+        except WeComError:
+            if known:
+                return known
+            raise
+        self._store(corp_id, found)
+        return sorted(found, key=_order)
 
     def _known(self, corp_id: str, tags: Sequence[Tag]) -> list[str | None]:
         return replies.texts_or_none(self._redis.hmget(keys.corp_tags(corp_id), [_field(tag) for tag in tags]))
@@ -110,6 +146,10 @@ def _listed(wecom: WeComClient) -> dict[Tag, str]:
         for one in group.get("tag") or []
         if not one.get("deleted") and not group.get("deleted")
     }
+
+
+def _order(tag: Tag) -> tuple[str, str]:
+    return tag.group, tag.name
 
 
 def _field(tag: Tag) -> str:

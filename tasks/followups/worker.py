@@ -11,16 +11,17 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
 
 import redis
 
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.counters import Counters, count
 from tasks.directory.lookup import Lookup, Lookups
-from tasks.followups.corp_tags import CorpTags
+from tasks.followups.corp_tags import NO_TAG, CorpTags
 from tasks.followups.store import LEASE, FollowUps, FollowUpTask
 from tasks.ledger.claims import FollowUpProgress
 from tasks.ledger.delivery import FollowUpStatus
@@ -41,7 +42,6 @@ ALWAYS_THERE = ("member", "department", "corp")  # names that WeCom has for ever
 WORK = LEASE - 2.0  # seconds for one try
 AT_ONCE = 8  # follow-ups running in a process: few, since greetings share WeCom's rate limits
 NO_CONTACTS = 84061
-NO_TAG = 40068
 NAMES = 4.0  # seconds for names and facts
 PAGES = 20  # of a customer's members, 500 each
 
@@ -55,7 +55,7 @@ def after_failure(error: Exception, task: FollowUpTask, jitter: float) -> Follow
     waits = isinstance(error, WeComAPIError) and error.errcode == NO_CONTACTS and task.event.change == "half_add"
     if waits:
         reason = Reason.of(Kind.AWAITS_FULL_ADD, cause=reason)
-    if not _may_pass(error):
+    if not may_pass(error):
         return FollowUpProgress(FollowUpStatus.FAILED, reason)
     if task.attempts > len(DELAYS):
         return FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.GIVEN_UP, tries=task.attempts, cause=reason))
@@ -71,7 +71,7 @@ def _reason(error: Exception) -> Reason:
     return Reason.from_error(error)
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
     """Whether a later try may succeed: also once the contact is complete, or the tag made again."""
     if isinstance(error, WeComAPIError) and error.errcode in (NO_CONTACTS, NO_TAG):
         return True
@@ -164,19 +164,8 @@ class FollowUpHandler:
         missing = [tag for name, tag in wanted.items() if name not in done.tags]
         if not missing:
             return
-        ids = self.tags.ids(wecom, task.event.corp_id, missing, by)
-        try:
-            self._mark(wecom, task, ids)
-        except WeComAPIError as error:
-            if error.errcode != NO_TAG:
-                raise
-            ids = self.tags.ids(wecom, task.event.corp_id, missing, by, refused=ids)
-            self._mark(wecom, task, ids)
+        self.tags.mark(wecom, task.event, missing, by)
         done.tags = tuple(wanted)
-
-    @staticmethod
-    def _mark(wecom: WeComClient, task: FollowUpTask, ids: list[str]) -> None:
-        wecom.external_contact.mark_tag(task.event.user_id, task.event.external_user_id, add_tag=ids)
 
     def _remark(self, template: Template, task: FollowUpTask, wecom: WeComClient, lookup: Lookup, done: _Done) -> None:
         if not template.then.remark or done.remark is not None:
@@ -231,10 +220,27 @@ def _current_remark(wecom: WeComClient, task: FollowUpTask) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------------------ all that are due
 
 
-class FollowUpWorker:
-    """Claims due follow-ups and does them, at most AT_ONCE at a time."""
+class Task(Protocol):
+    """What is claimed: of one event."""
 
-    def __init__(self, store: FollowUps, do: Callable[[FollowUpTask], None]) -> None:
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Task)
+T_co = TypeVar("T_co", bound=Task, covariant=True)
+
+
+class Due(Protocol[T_co]):
+    """Where tasks are claimed from: `FollowUps`, or the `Taggings` of tasks.followups.tagging."""
+
+    def claim(self, most: int) -> Sequence[T_co]: ...
+
+
+class FollowUpWorker(Generic[T]):
+    """Claims due tasks of one kind, such as follow-ups, and does them, at most AT_ONCE at a time."""
+
+    def __init__(self, store: Due[T], do: Callable[[T], None]) -> None:
         self._store = store
         self._do = do
         self._running = threading.Lock()
@@ -242,11 +248,11 @@ class FollowUpWorker:
         self._stopping = threading.Event()
 
     def current_tasks(self) -> list[str]:
-        """The ids of the events whose follow-ups are being done now."""
+        """The ids of the events whose tasks are being done now."""
         return self._under_way
 
     def run(self) -> None:
-        """Do all due follow-ups. Returns at once if another thread of this process is running."""
+        """Do all that are due. Returns at once if another thread of this process is running."""
         if not self._running.acquire(blocking=False):
             return
         try:
@@ -258,11 +264,11 @@ class FollowUpWorker:
                         return
                     wait([pool.submit(self._do, task) for task in tasks])
         except redis.RedisError as error:
-            log.warning("cannot claim due follow-ups: %s", type(error).__name__)
+            log.warning("cannot claim what is due on the slow queue: %s", type(error).__name__)
         finally:
             self._under_way = []
             self._running.release()
 
     def stop(self) -> None:
-        """Claim nothing more; follow-ups in progress are finished."""
+        """Claim nothing more; what is in progress is finished."""
         self._stopping.set()

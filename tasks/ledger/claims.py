@@ -170,3 +170,16 @@ class FollowUpProgress:
     awaits_full_add: bool = False
     tags: Sequence[str] = ()
     remark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingProgress:
+    """How far the tags that somebody asked for came. `tags`: (group, tag), all that were put on by hand so far.
+
+    delay: seconds until the next try, when it waits.
+    """
+
+    status: FollowUpStatus
+    reason: Reason | None = None
+    delay: float = 0.0
+    tags: Sequence[tuple[str, str]] = ()

@@ -122,6 +122,26 @@ class FollowUpState:
     claims: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TaggingState:
+    """How far the tags are that somebody put on the customer from the console. Times are Unix seconds.
+
+    `wanted`, `tags`: (group, tag), those last asked for, and all that were put on by hand so far. `status`: never NONE.
+    `by`: who asked last; `at`: the last try; `next_at`: the next one, while it waits; `claims`: the fencing token.
+    """
+
+    status: FollowUpStatus
+    wanted: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    by: str = ""
+    asked_at: float | None = None
+    at: float | None = None
+    next_at: float | None = None
+    attempts: int = 0
+    reason: Reason | None = None
+    claims: int = 0
+
+
 class ReminderStatus(StrEnum):
     SENDING = "sending"
     SENT = "sent"
@@ -203,6 +223,7 @@ class Delivery:
     left_out: tuple[LeftOut, ...] = ()
     names: Mapping[str, str] | None = None
     follow_up: FollowUpState | None = None
+    tagging: TaggingState | None = None
     reminder: ReminderState | None = None
     tick: Tick | None = None
     found_ms: int | None = None

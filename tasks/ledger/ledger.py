@@ -288,7 +288,7 @@ class Ledger:
                 keys=[
                     *(keys.DUE, keys.QUEUE, keys.CONSUMED),
                     *(keys.FOLLOWUP_DUE, keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN),
-                    *(keys.SAMPLES, keys.EVENTS, keys.COUNTERS, keys.CHANGES),
+                    *(keys.SAMPLES, keys.EVENTS, keys.COUNTERS, keys.CHANGES, keys.TAGGING),
                 ],
                 args=[
                     *(

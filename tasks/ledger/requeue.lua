@@ -1,8 +1,8 @@
 -- Queue a task message if a due event was not claimed, or if no message has gone through for a while (the canary).
--- Queue one on the slow queue too, if a follow-up or a change of a contact is due and none was queued lately.
+-- Queue one on the slow queue too, if a follow-up, a tag or a change of a contact is due and none was queued lately.
 -- And take a sample of the queue, if the last one is old enough: whoever comes first takes it for all.
 -- KEYS  due, queue, consumed, due of follow-ups, the slow queue, woken, samples, events, counters,
---       changes of contacts
+--       changes of contacts, customers to be tagged
 -- ARGV  grace (ms) before an event counts as left behind, canary (ms), limit of waiting messages, the message,
 --       pause (ms) between two messages of follow-ups, their limit on the slow queue, their message,
 --       ms between two samples, how many are kept, their life (s), counters of the greeted and of the missed
@@ -15,7 +15,9 @@ local silent = now - tonumber(redis.call('GET', KEYS[3]) or 0) > tonumber(ARGV[2
 if (behind > 0 and waiting < tonumber(ARGV[3])) or (silent and waiting == 0) then
   redis.call('LPUSH', KEYS[2], ARGV[4])
 end
-if redis.call('ZCOUNT', KEYS[4], '-inf', now) + redis.call('ZCOUNT', KEYS[10], '-inf', now) > 0
+local slow = 0
+for _, due in ipairs({ KEYS[4], KEYS[10], KEYS[11] }) do slow = slow + redis.call('ZCOUNT', due, '-inf', now) end
+if slow > 0
   and redis.call('LLEN', KEYS[5]) < tonumber(ARGV[6]) and redis.call('SET', KEYS[6], now, 'NX', 'PX', ARGV[5]) then
   redis.call('LPUSH', KEYS[5], ARGV[7])
 end

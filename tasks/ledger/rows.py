@@ -17,7 +17,7 @@ from redis.typing import EncodableT, FieldT
 
 from tasks.events import ContactAdded
 from tasks.ledger import earlier
-from tasks.ledger.claims import Claim, FollowUpProgress, Settlement
+from tasks.ledger.claims import Claim, FollowUpProgress, Settlement, TaggingProgress
 from tasks.ledger.delivery import (
     Attempt,
     ContactChange,
@@ -29,6 +29,7 @@ from tasks.ledger.delivery import (
     Outcome,
     ReminderState,
     ReminderStatus,
+    TaggingState,
     Tick,
     WorkerRecord,
 )
@@ -123,6 +124,7 @@ def from_row(identity: str, row: Mapping[str, str]) -> Delivery:
         left_out=_left_out(row, steps),
         names=None if names is None else json.loads(names or "{}"),
         follow_up=_follow_up(row),
+        tagging=_tagging(row),
         reminder=_reminder(row),
         tick=Tick(row["ticked_by"], int(row["ticked_at"]) / 1000) if row.get("ticked_at") else None,
         found_ms=_number(row, "found_at"),
@@ -224,6 +226,14 @@ def progress_fields(progress: FollowUpProgress) -> dict[str, str]:
         "follow_reason": progress.reason.to_json() if progress.reason else "",
         "follow_tags": _to_json(list(progress.tags)),
         "follow_remark": progress.remark or "",
+    }
+
+
+def tagging_fields(progress: TaggingProgress) -> dict[str, str]:
+    """What a try to put tags on a customer writes into the row."""
+    return {
+        "tagging_reason": progress.reason.to_json() if progress.reason else "",
+        "tagging_set": _to_json([list(one) for one in progress.tags]),
     }
 
 
@@ -410,3 +420,24 @@ def _reminder(row: Mapping[str, str]) -> ReminderState | None:
         reason=earlier.reason(row.get("reminder_why")),
         next_at=_seconds(row, "reminder_next_at"),
     )
+
+
+def _tagging(row: Mapping[str, str]) -> TaggingState | None:
+    if not row.get("tagging_state"):
+        return None
+    return TaggingState(
+        status=FollowUpStatus(row["tagging_state"]),
+        wanted=_tag_names(row.get("tagging_wanted")),
+        tags=_tag_names(row.get("tagging_set")),
+        by=row.get("tagging_by", ""),
+        asked_at=_seconds(row, "tagging_asked_at"),
+        at=_seconds(row, "tagging_tried_at"),
+        next_at=_seconds(row, "tagging_next_at"),
+        attempts=int(row.get("tagging_attempts") or 0),
+        reason=Reason.from_json(row.get("tagging_reason")),
+        claims=int(row.get("tagging_claims") or 0),
+    )
+
+
+def _tag_names(text: str | None) -> tuple[tuple[str, str], ...]:
+    return tuple((group, name) for group, name in json.loads(text or "[]"))

@@ -17,6 +17,7 @@ FOLLOWUP_DUE, FOLLOWUP_AWAITED, FOLLOWUP_WOKEN = (
     "welcome:followup:awaited",
     "welcome:followup:woken",
 )
+TAGGING = "welcome:tagging"
 POLLING_UNTIL, CONSUMED, COUNTERS = "welcome:attended", "welcome:consumed", "welcome:counters"
 IDLE = "welcome:idle"
 MEDIA_SIZES, MEDIA_RENEWER = "welcome:media", "welcome:keeper"
@@ -255,6 +256,10 @@ def name_search(token: str) -> str:
     return f"welcome:name-search:{token}"
 
 
+def selection(token: str) -> str:
+    return f"welcome:selection:{token}"
+
+
 def session(session_id: str) -> str:
     return f"welcome:session:{session_id}"
 
@@ -372,6 +377,7 @@ TABLE = (
     Key(missed("{app}"), ZSET, "event → ms of receipt: customers to be greeted by hand", backup=_LINE, forget=_ID),
     Key(missed_done("{app}"), ZSET, "event → ms at which an operator ticked it off", backup=_LINE, forget=_ID),
     Key(FOLLOWUP_DUE, ZSET, "event → ms at which the next try of its follow-up may begin", backup=_LINE, forget=_ID),
+    Key(TAGGING, ZSET, "event → ms at which its customer may get the tags asked for by hand", backup=_LINE, forget=_ID),
     Key(FOLLOWUP_AWAITED, HASH, "app|member|customer → event that waits for their full add", forget=Forget.PAIR),
     Key(followup_failed("{app}"), ZSET, "event → ms of receipt: follow-ups given up", backup=_LINE, forget=_ID),
     Key(FOLLOWUP_WOKEN, STRING, "present while a wake-up message was queued within the last second", "1 second"),
@@ -468,6 +474,7 @@ TABLE = (
         "30 minutes",
         forget=Forget.ALL,
     ),
+    Key(selection("{token}"), STRING, "JSON: the deliveries that an operator has ticked, to tag them", "30 minutes"),
     Key(SECRET_KEY, STRING, "signs sessions where SECRET_KEY is not set"),
     Key(AUDIT, ZSET, "JSON of who did what → ms: the audit trail", "400 days", _LINE),
     Key(AUDIT_LOGGED, STRING, "ms up to which acts of commands have been logged"),

@@ -108,3 +108,27 @@ def test_the_last_hour_goes_on_by_itself(visit: Visit, services: Services) -> No
     page.wait_for_function(newest, arg=plot.element_handle(), timeout=20_000)
     assert plot.locator("canvas").get_attribute("data-same") == "1"  # it is not drawn anew, so that a zoom stays
     assert json.loads(plot.get_attribute("data-chart") or "")["series"][0]["values"].count(7) == 1
+
+
+def test_a_finger_zooms_sideways_and_scrolls_up_and_down(visit: Visit, services: Services) -> None:
+    days = a_week(services)
+    page = visit("/numbers", "en", 390)
+    page.locator(OUTCOMES).scroll_into_view_if_needed()
+    touch = page.context.new_cdp_session(page)
+
+    def finger(*places: tuple[float, float]) -> None:
+        kinds = ["touchStart", *["touchMove"] * (len(places) - 1)]
+        for kind, (x, y) in zip(kinds, places, strict=True):
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    link = page.locator('[aria-labelledby="outcomes"]').get_by_role("link", name="Show these days only")
+    scrolled = page.evaluate("scrollY")
+    finger(*(at(page, 4 / 7, height) for height in (0.3, 0.4, 0.6, 0.8, 1.0)))
+    page.wait_for_function("was => scrollY !== was", arg=scrolled)
+    expect(link).to_be_hidden()
+    page.locator(OUTCOMES).scroll_into_view_if_needed()
+    finger(*(at(page, part / 7, 0.5) for part in (2.2, 2.6, 3.4, 4.2, 4.6)))
+    expect(link).to_be_visible()
+    asked = parse_qs(urlsplit(link.get_attribute("href") or "").query)
+    assert (asked["since"], asked["until"]) == ([days[2]], [days[4]])

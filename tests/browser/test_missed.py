@@ -23,7 +23,7 @@ def three(services: Services, wecom: StandIn) -> list[str]:
 
 def test_a_miss_is_told_ticked_off_and_taken_back(three: list[str], wecom: StandIn, visit: Visit) -> None:
     page = visit("/missed")
-    remind = page.locator("button[formaction]")
+    remind = page.locator("button[formaction].primary")
     expect(remind).to_have_text("提醒成员")
     expect(remind).to_be_disabled()
     page.get_by_label("李雷").check()
@@ -140,3 +140,28 @@ def test_hostile_names_stay_names(three: list[str], services: Services, visit: V
     expect(page.locator(".misses li")).to_have_count(3 + len(NASTY))
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     expect(page.locator("footer")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_customers_are_tagged_from_a_list(
+    three: list[str], services: Services, wecom: StandIn, visit: Visit, script: bool
+) -> None:
+    services.clients["default"].external_contact.add_corp_tag(
+        tag=[{"name": "VIP"}, {"name": "普通"}], group_name="等级"
+    )
+    page = visit("/deliveries", "zh_Hans", 390, script)
+    if script:
+        expect(page.locator("#ticked")).to_be_hidden()
+    page.get_by_label("勾选 李雷").check()
+    page.get_by_label("勾选 韩梅").check()
+    page.get_by_role("button", name="给这 2 位打标签" if script else "给勾选的客户打标签").click()
+    expect(page.get_by_role("heading", name="给 2 位客户打标签")).to_be_visible()
+    page.get_by_label("搜索标签").fill("pt")
+    if not script:
+        page.get_by_role("button", name="搜索").click()
+    expect(page.get_by_label("VIP")).to_have_count(0)
+    page.get_by_label("普通").check()
+    page.get_by_role("button", name="打上标签").click()
+    expect(page.locator("#flashes")).to_contain_text("正在给 2 位客户打标签：等级/普通")
+    expect(page.get_by_text("正在打标签…")).to_have_count(2)
+    assert services.redis.zcard(keys.TAGGING) == 2

@@ -20,7 +20,7 @@ from tasks.books.labels import cleaned
 from tasks.changes import failed_transfers
 from tasks.changes.failed_transfers import FailedTransfer
 from tasks.channels import Channel
-from tasks.ledger.claims import FollowUpProgress, Settlement
+from tasks.ledger.claims import FollowUpProgress, Settlement, TaggingProgress
 from tasks.ledger.delivery import Attempt, FollowUpStatus, LeftOut, LeftOutBecause, Outcome
 from tasks.ledger.pauses import FOLLOW_UPS
 from tasks.missed.transfer_pair import Answer
@@ -30,11 +30,13 @@ from tasks.people.api_tokens import Scope
 from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import AddRule, SetNamed
+from tasks.templates.model import Tag
 from tasks.templates.yaml_writer import Value
 from tests.support.books import PNG
 from tests.support.builders import in_words
 from tests.support.ledger import accepted, settled, unannounced
 from webhook.console import rehearsal_steps
+from webhook.console.tagging import Selection
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -47,6 +49,7 @@ NASTY = (
 )
 OUTCOMES = ("sent", "unconfirmed", "lost", "no_code", "no_template", "expired", "stale", "refused", "failed", "dead")
 
+SELECTED = "0123456789abcdef"  # the token of a selection
 HOSTILE = "<img src=x onerror=alert(1)> 'x' {{7*7}}"  # a name that a welcome may have
 NAMED = [f"?{urlencode({'name': name})}" for name in ("default", HOSTILE)]
 QUERIES = [
@@ -90,6 +93,7 @@ def fill(services: Services) -> None:
         settled(services.ledger, settlement, state=NASTY[number % len(NASTY)][:64])
     accepted(services.ledger)
     fill_missed(services)
+    fill_tagging(services)
     fill_channels(services)
     fill_setup(services)
     fill_draft(services)
@@ -184,6 +188,21 @@ def fill_missed(services: Services) -> None:
         failed_transfers.add(services.redis, FailedTransfer("default", "ww1", NASTY[3], f"wm-{why}", why), 86400)
 
 
+def fill_tagging(services: Services) -> None:
+    """Customers with hostile tags, by hand: one waits, one has them, one could not get them; and a selection."""
+    ids = [row.id for row in services.ledger.deliveries() if row.outcome][:3]
+    store = services.taggings
+    store.ask("default", ids, [Tag(NASTY[0], NASTY[3]), Tag(NASTY[4][:60], NASTY[1])], NASTY[3])
+    services.redis.delete(keys.FOLLOWUP_WOKEN)  # which ends by itself, and tests compare what is stored
+    _waits, has, failed = store.claim(3)
+    store.record(has, TaggingProgress(FollowUpStatus.DONE, tags=[(tag.group, tag.name) for tag in has.tags]))
+    store.record(failed, TaggingProgress(FollowUpStatus.FAILED, in_words(NASTY[4])))
+    tags = {json.dumps([NASTY[number], NASTY[number + 1]]): str(number) for number in range(5)}
+    services.redis.hset(keys.corp_tags(services.app("default").settings.corp_id), mapping=tags)
+    selection = Selection("default", [*ids, "f" * 32], "/console/missed", [[NASTY[0], NASTY[3]]])
+    services.redis.set(keys.selection(SELECTED), json.dumps(asdict(selection)))
+
+
 def fill_queue(services: Services) -> None:
     """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
     Heartbeat(services.redis, "welcome", lambda: ["b" * 32] * 9).beat()
@@ -243,5 +262,6 @@ def arguments(services: Services) -> dict[str, str]:
         "config_id": "real",
         "rule": drafts.content.digest_of(drafts.content.rules[1]),
         "token": services.api_tokens.all()[0].id,
+        "selection": SELECTED,
         "sha256": next(iter(services.books.media.sizes())),
     }

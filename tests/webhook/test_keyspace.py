@@ -31,6 +31,7 @@ from tasks.settings import Forward
 from tasks.state import erasure
 from tasks.storage import connections, formats, keys
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tasks.templates.model import Tag
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.robot import GroupRobot
 from tasks.workers import make_follow_up_handler
@@ -264,6 +265,9 @@ def console(here: Worker) -> None:
     browse.sign_in()
     browse.get("/deliveries")
     browse.post("/deliveries/search", {"text": "王芳"})
+    done = next(row for row in services.ledger.deliveries() if row.outcome and not row.rehearsal)
+    browse.post("/tag", {"id": done.id})
+    services.taggings.ask("default", [done.id], [Tag("等级", "VIP")], "李敏")
     browse.post("/logout")
     services.grants.give(Grant(here.app.corp_id, roles.Kind.MEMBER, "zhangsan", roles.Role.VIEWER))
     here.wecom.people(members={"zhangsan": {"name": "张三"}})

@@ -23,6 +23,7 @@ from webhook.console import (
     setup,
     statistics,
     system,
+    tagging,
     tokens,
     wecom,
 )
@@ -59,6 +60,7 @@ SUBJECTS = (
     explaining,
     deliveries,
     missed,
+    tagging,
     queue,
     statistics,
     losses,

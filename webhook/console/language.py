@@ -18,7 +18,7 @@ from flask_babel import Babel, Domain, get_locale, gettext
 from tasks.messages import Message, translate
 from webhook.console import cookies
 from webhook.console.links import inside
-from webhook.reason_texts import describe
+from webhook.errcode_texts import explained
 
 CHINESE, ENGLISH = "zh_Hans", "en"
 NAMES = {CHINESE: "中文", ENGLISH: "English"}  # each in its own words
@@ -40,7 +40,7 @@ def speak(app: Flask) -> None:
     env.globals["_"] = env.globals["gettext"]
     app.jinja_env.globals.update(language=html_language, other_language=_other)
     app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
-    app.jinja_env.filters["why"] = lambda reason: translate(describe(reason), gettext)
+    app.jinja_env.filters["why"] = lambda reason: translate(explained(reason), gettext)
     app.register_blueprint(blueprint)
 
 

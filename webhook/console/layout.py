@@ -143,6 +143,8 @@ def frame(app: Flask, services: Services) -> None:
     app.context_processor(shared)
     app.jinja_env.filters["when"] = lambda seconds: when(seconds, settings.timezone)
     app.jinja_env.filters["cut"] = cut
+    app.jinja_env.filters["size"] = size
+    app.jinja_env.filters["percent"] = percent
     app.jinja_env.filters["duration"] = duration
     app.jinja_env.globals["here"] = here  # what a page polls: request.full_path would leave out where it is mounted
 
@@ -262,6 +264,32 @@ def cut(text: str, most: int = 40) -> str:
     """
     clean = plain(_LINE_ENDS.sub(" ", text))
     return clean if len(clean) <= most else head(clean, most - 1).rstrip() + "…"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that leaves something to read: a little is never 0.
+
+    >>> size(0), size(300), size(44_000), size(512 << 20)
+    ('0 B', '300 B', '43 KB', '512 MB')
+    """
+    if count < 1024:
+        return f"{count} B"
+    if count < 1 << 20:
+        return f"{count / 1024:.0f} KB"
+    return f"{count / (1 << 20):.1f}".removesuffix(".0") + " MB"
+
+
+def percent(part: float) -> str:
+    """A share from 0 to 1 in percent, without the sign; a few are never none, nor almost all of them all.
+
+    >>> percent(0.0), percent(0.0001), percent(0.876), percent(0.9999), percent(1.0)
+    ('0.0', '<0.1', '87.6', '>99.9', '100.0')
+    """
+    if 0 < part < 0.0005:
+        return "<0.1"
+    if 0.9995 <= part < 1:
+        return ">99.9"
+    return f"{100 * part:.1f}"
 
 
 def _versions(folder: Path) -> dict[str, str]:

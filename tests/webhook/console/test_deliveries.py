@@ -445,7 +445,7 @@ def test_a_follow_up_that_failed_is_done_again_at_a_press(browse: Browser, servi
         FollowUpProgress(FollowUpStatus.FAILED, in_words("40003 invalid userid"), tags=["来源/新客户"]),
     )
     said = text_of(browse.get(f"/e/{event.id}"))
-    assert "failed: 40003 invalid userid 来源/新客户" in said
+    assert "failed: no such userid (40003) 来源/新客户" in said
     done = browse.post(f"/e/{event.id}/follow-up")
     assert "retried within seconds" in text_of(done)
     assert [one.id for one in followups.claim(9)] == [event.id]

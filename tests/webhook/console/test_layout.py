@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.console.layout import cut
+from webhook.console.layout import cut, percent, size
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 
@@ -24,3 +24,18 @@ FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 )
 def test_a_text_is_cut(text: str, said: str) -> None:
     assert cut(text, 12) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 B"), (300, "300 B"), (44_000, "43 KB"), (104_857, "102 KB"), (1_600_000, "1.5 MB"), (512 << 20, "512 MB")],
+)
+def test_a_little_is_never_shown_as_none(count: int, said: str) -> None:
+    assert size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("part", "said"), [(0, "0.0"), (0.0001, "<0.1"), (0.876, "87.6"), (0.9994, "99.9"), (0.9999, ">99.9"), (1, "100.0")]
+)
+def test_a_few_are_never_none_nor_almost_all_of_them_all(part: float, said: str) -> None:
+    assert percent(part) == said

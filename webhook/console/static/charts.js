@@ -148,6 +148,26 @@
     if (button) zoom(button.closest(".chart").querySelector("[data-chart]"), null);
   });
 
+  // A finger that moves sideways selects, as a mouse does; up and down it scrolls the page (touch-action in charts.css).
+  const touch = (box, chart, u) => {
+    let from = null;
+    const at = (event) => Math.min(Math.max(event.clientX - u.over.getBoundingClientRect().left, 0), u.over.clientWidth);
+    const select = (left, width) => u.setSelect({ left, top: 0, width, height: u.over.clientHeight }, false);
+    const to = (event) => select(Math.min(from, at(event)), Math.abs(at(event) - from));
+    const end = () => { from = null; select(0, 0); };
+    u.over.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch") from = event.isPrimary ? at(event) : null; // with two fingers the browser zooms
+    });
+    u.over.addEventListener("pointermove", (event) => { if (event.pointerType === "touch" && from !== null) to(event); });
+    u.over.addEventListener("pointerup", (event) => {
+      if (event.pointerType !== "touch" || from === null) return;
+      to(event);
+      zoomTo(box, chart, u);
+      end();
+    });
+    u.over.addEventListener("pointercancel", end); // it scrolls
+  };
+
   // A click on a bar leads to what is behind it.
   const lead = (box, chart, u) => {
     let from = 0;
@@ -176,6 +196,7 @@
     drawn.set(box, { text, chart, u, span: held?.span || null });
     box.classList.toggle("linked", Boolean(chart.urls));
     lead(box, chart, u);
+    touch(box, chart, u);
     sizes.observe(box);
     if (held?.span) zoom(box, held.span);
   };

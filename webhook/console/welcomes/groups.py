@@ -13,7 +13,7 @@ from tasks.templates.edits import GROUP
 from tasks.templates.problems import BookError
 from tasks.wecom.message_limits import GROUP_WELCOMES
 from webhook.console import current
-from webhook.reason_texts import describe
+from webhook.errcode_texts import explained
 
 ACTS = {  # what is to be done → tone, in words
     group_welcomes.ADDED: ("warn", lazy_gettext("To be added at WeCom")),
@@ -62,7 +62,7 @@ def bring() -> ResponseReturnValue:
                 _(
                     "“%(name)s”: WeCom did not accept it: %(reason)s",
                     name=step.name,
-                    reason=translate(describe(step.detail), _) if step.detail else "",
+                    reason=translate(explained(step.detail), _) if step.detail else "",
                 )
             )
     changed = sum(step.act in _TO_DO for step in done)

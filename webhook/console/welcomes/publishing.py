@@ -36,7 +36,7 @@ from webhook.console.welcomes.lookups import book_of, member_names, names_of
 from webhook.console.welcomes.media_status import standing
 from webhook.console.welcomes.rule_form import rule_of, rules_in
 from webhook.console.welcomes.vocabulary import vocabulary
-from webhook.reason_texts import describe
+from webhook.errcode_texts import explained
 
 SHOWN = 50  # customers with another welcome, on one page
 CHANNELS = 5  # without a rule, in one warning
@@ -227,7 +227,7 @@ def _media(draft: Draft, book: Book) -> Iterator[Remark]:
         yield _on_the_way(draft, there, len(wanted), now)
     for name, why in [*refused.items()][:FILES]:
         words = Message.of(
-            "“%(file)s” is not at WeCom: %(why)s. Welcomes would go out without it", file=name, why=describe(why)
+            "“%(file)s” is not at WeCom: %(why)s. Welcomes would go out without it", file=name, why=explained(why)
         )
         yield Remark("warn", words)
     for one in book.attachments():
