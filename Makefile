@@ -11,7 +11,7 @@ run: install          ## the whole system; without WECOM_CORP_ID and WELCOME_CON
 
 test: install         ## the suite, against a real server that it starts itself
 	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder $(WAITING); first=$$?; \
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(WAITING:%=--ignore=%); second=$$?; \
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(WAITING:%=--ignore=%); second=$$?; \
 	[ $$first = 0 ] || echo "$(WAITING): pytest ended with $$first, see above"; exit $$((first ? first : second))
 
 test-unit: install    ## the tests that start no server and no process, in seconds

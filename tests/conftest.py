@@ -1,5 +1,6 @@
 """What every test may ask for: a real Redis server, the WeCom stand-in, tools that pip cannot install."""
 
+import functools
 import os
 import shutil
 import sys
@@ -12,6 +13,7 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck
 from jinja2 import FileSystemBytecodeCache
+from werkzeug.security import generate_password_hash
 
 from tasks.services import Services, build_services
 from tasks.settings import read
@@ -24,6 +26,7 @@ from tests.support.books import FILES
 from tests.support.builders import ENVIRONMENT
 from tests.support.console import PASSWORD
 from tests.support.processes import RedisServer, free_port
+from webhook.console import auth
 
 NOT_RUN = pytest.StashKey[list[str]]()
 
@@ -97,6 +100,15 @@ def compiled_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         folder = str(tmp_path_factory.mktemp("pages"))
         patch.setattr(Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(folder)})
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_password() -> Iterator[None]:
+    """What a password is compared with is made cheaply: each comparison costs 0.1 s otherwise, which others test."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheap = functools.partial(generate_password_hash, method="pbkdf2:sha256:1")
+        patch.setattr(auth, "generate_password_hash", cheap)
         yield
 
 

@@ -181,7 +181,7 @@ class _Rules:
         state = contact.state
         found = self._open.get(state)
         if found is None:
-            of_patterns = self._of_patterns if self._patterns.match(state) else ()  # most States match none
+            of_patterns = self._of_patterns if self.names(state) else ()  # most States are named by none
             found = [*self._of_states.get(state, ()), *(one for one in of_patterns if one.is_open_to(state))]
             self._open[state] = found = [*found, *self._others]
         own = self._of_members.get(contact.user_id.lower(), ())

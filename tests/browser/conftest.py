@@ -20,7 +20,7 @@ from tests.support.chromium import QUIET, Visit
 from tests.support.console import COOKIE, NAME, PASSWORD, signed_in
 from webhook import create_app
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Vi
         cookies = {"welcome-language": language, "welcome-operator": quote(as_), COOKIE: cookie}
         origin = console_url.removesuffix("/console")
         context.add_cookies([{"name": name, "value": value, "url": origin} for name, value in cookies.items()])
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))

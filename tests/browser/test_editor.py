@@ -18,6 +18,7 @@ from tests.simulator.client import StandIn
 from tests.support.books import MP4, PDF, WEBP
 from tests.support.chromium import Visit
 from tests.support.console import NAME, PASSWORD
+from tests.support.until import until
 from webhook.console.welcomes import preview
 
 DOT = bytes.fromhex(  # a PNG of one pixel
@@ -240,8 +241,7 @@ def test_a_slow_preview_never_replaces_a_newer_one(visit: Visit) -> None:
     held: list[Route] = []
     page.route("**/welcomes/preview", lambda route: route.continue_() if held else held.append(route))
     page.fill("#text", "first")
-    page.wait_for_timeout(800)
-    assert held, "the first preview is on its way"
+    until(lambda: held or page.wait_for_timeout(50), what="the first preview on its way")
     page.fill("#text", "second")
     expect(page.locator(".sample-ordinary .phone-text")).to_have_text("second")
     with contextlib.suppress(PlaywrightError):  # the page gave it up

@@ -62,6 +62,7 @@ def test_an_editor_saves_a_draft_and_a_publisher_publishes_it(visit: Visit, serv
     editor.goto(editor.url + "welcomes/edit?name=default")
     editor.locator("textarea").first.fill("您好，欢迎光临")
     editor.get_by_role("button", name="保存草稿").first.click()
+    expect(editor.locator("#flashes")).to_contain_text("草稿已保存")
     editor.goto(editor.url.partition("/console")[0] + "/console/welcomes/publish")
     expect(editor.get_by_text("需要「发布者」角色").first).to_be_visible()
     expect(editor.locator(".publish-form button.primary")).to_be_disabled()

@@ -118,19 +118,19 @@ def test_neither_a_lost_binding_nor_an_unknown_message_stops_a_worker(redis_url:
 
 
 def test_a_worker_consumes_within_two_seconds_of_redis_return(server: RedisServer) -> None:
-    """The stock back-off tries after 2 s, and then after 6: 3.8 s after this Redis' return. `make soak` is stricter."""
+    """The stock back-off tries after 2, 6 and then 12 s: 5.8 s after it is back. `make soak` is stricter."""
     woken: list[float] = []
     with a_worker(server.url, lambda: woken.append(time.monotonic())):
         a_ledger(server.client()).requeue()
         until(lambda: woken)
         server.kill()
-        time.sleep(2.2)
+        time.sleep(6.2)
         server.start()
         returned = time.monotonic()
         with server.client() as client:
             client.lpush(keys.QUEUE, celery_message.message("f" * 32))
         until(lambda: woken[-1] > returned)
-        assert woken[-1] - returned < 3.6
+        assert woken[-1] - returned < 5.0
 
 
 def test_a_worker_whose_redis_takes_no_messages_shows_that_it_tries_and_does_not_flood_the_log(

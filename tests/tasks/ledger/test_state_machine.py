@@ -362,7 +362,7 @@ def test_the_ledger_keeps_its_promises_whatever_happens(own_server: RedisServer)
     run_state_machine_as_test(
         LedgerMachine,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

@@ -36,6 +36,8 @@ def test_no_other_module_writes_the_name_of_a_key() -> None:
     found = []
     for path in SOURCES:
         text = path.read_text("utf-8")
+        if "welcome:" not in text:
+            continue
         strings = [text] if path.suffix == ".lua" else literals(text)
         found += [f"{path.relative_to(ROOT)}: {one[:60]}" for one in strings if OURS.search(one)]
     assert found == []

@@ -151,6 +151,12 @@ def test_the_rule_that_is_found_fast_is_the_first_that_holds(
         assert hits(found, [("", contact)]).rules == Counter(first_that_holds(found, contact))
 
 
+def test_a_rule_of_states_and_patterns_is_found_by_either() -> None:
+    found = book("{when: {state: ['a', 'b*']}, use: one}")
+    several = [("", someone(state=state)) for state in ("a", "b1", "c")]
+    assert hits(found, several).rules == Counter({1: 2, 2: 1})
+
+
 def first_that_holds(of: Any, contact: Contact) -> list[int]:
     """The rule's number; [] where an unknown fact decides."""
     for number, one in enumerate(of.rules, 1):

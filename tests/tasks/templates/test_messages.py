@@ -149,7 +149,7 @@ UPLOADS = [*READY, Upload(SHA["media/cover.png"], "url")]
 
 
 @given(TEXTS, st.lists(ATTACHMENTS, max_size=10), CONTACTS, st.lists(st.sampled_from(UPLOADS), unique=True))
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_any_book_that_validates_is_a_message_that_wecom_takes_for_any_contact(
     text: str, attachments: list[dict[str, Any]], values: dict[str, str], ready: list[Upload]
 ) -> None:

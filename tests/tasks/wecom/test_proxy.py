@@ -170,7 +170,7 @@ def test_what_a_proxy_does_instead_is_named_within_the_deadline(name: str, caplo
         began = time.monotonic()
         with pytest.raises(NotSent) as error:
             ask("https://wecom.invalid", f"http://u:{ESCAPED}@127.0.0.1:{proxy.port}", 0.6)
-        assert time.monotonic() - began < 0.6 + 1.5
+        assert time.monotonic() - began < 0.6 + 6
     assert (error.value.failure, error.value.detail) == (failure, detail)
     told = f"{error.value} {error.value!r} {vars(error.value)} {error.getrepr(style='native')} {caplog.text}"
     assert PASSWORD not in told

@@ -206,11 +206,11 @@ class SameToken(Gettoken):
 
 
 def test_near_its_end_a_token_is_asked_for_once_by_all_processes_and_nobody_waits(redis_client: Any) -> None:
-    gettoken = SameToken(life=MARGIN + 2, delay=0.3)
+    gettoken = SameToken(life=MARGIN + 2, delay=1.2)
     stores = [TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(4)]
     assert {store.get(soon()) for store in stores} == {"token-1"}
     time.sleep(2.1)  # fewer than MARGIN seconds are left
-    before, longest, ends = gettoken.calls, 0.0, time.monotonic() + 1.5
+    before, longest, ends = gettoken.calls, 0.0, time.monotonic() + 2.0
     with ThreadPoolExecutor(8) as pool:
 
         def calls(store: TokenStore) -> float:
@@ -224,7 +224,7 @@ def test_near_its_end_a_token_is_asked_for_once_by_all_processes_and_nobody_wait
 
         longest = max(pool.map(calls, stores * 2))
     assert gettoken.calls == before + 1
-    assert longest < 0.25, "and no call waited for the answer"
+    assert longest < 0.9, "and no call waited for the answer"
 
 
 def test_upkeep_asks_once_ahead_for_a_token_that_stays_the_same(redis_client: Any) -> None:
@@ -399,6 +399,7 @@ ALWAYS = {  # what every gettoken answers
 
 # (seconds of calls, how many of gettoken there may be): one of each kind waits until the pauses are at their longest
 LONG, SHORT = (4.0, (3, 6)), (2.0, (2, 4))  # 0.5, 1 and then 1.8 s apart
+SOON_AGAIN = 6.0  # seconds, on any machine, until a call succeeds: what is left of the pause, and the call
 
 
 def call_often(clients: list[WeComClient], seconds: float) -> None:
@@ -439,7 +440,7 @@ def test_a_gettoken_that_fails_is_called_seldom_and_soon_enough_after_it_recover
     call_often(clients, seconds)
     assert least <= sum(wecom.summary().answers["gettoken"].values()) <= most
     wecom.faults()
-    assert recovered(clients[0]) < 2.5
+    assert recovered(clients[0]) < SOON_AGAIN
     if with_redis:
         assert redis_client.keys("*:failed") == []
 
@@ -476,7 +477,7 @@ def test_a_renewed_token_that_is_refused_again_is_followed_by_a_pause_of_all_pro
         call_often(clients, seconds)
         assert least <= len(fetched) <= most + 1, "the first, its renewal at once, and then as above"
         recovers.set()
-        assert recovered(clients[0]) < 2.5
+        assert recovered(clients[0]) < SOON_AGAIN
         assert redis_client.keys("*:failed") == []
 
 
@@ -545,10 +546,12 @@ def test_a_call_that_cannot_await_the_end_of_a_pause_fails_at_once_with_what_fai
     first, second = (a_client(wecom, app, redis_client) for _ in range(2))
     with pytest.raises(Busy):
         first.tokens.get(soon())
+    (key,) = redis_client.keys("*:failed")
+    redis_client.pexpire(key, redis_client.pttl(key) + 20_000)  # a pause of 20 s more
     began = time.monotonic()
     with pytest.raises(Busy) as error:
-        second.tokens.get(soon(0.2))
-    assert time.monotonic() - began < 0.2
+        second.tokens.get(soon(10))
+    assert time.monotonic() - began < 8
     assert (error.value.errcode, error.value.path) == (-1, "gettoken")
 
 

@@ -9,6 +9,7 @@ from tasks.books import files
 from tasks.books.approvals import Standing, standing
 from tasks.books.files import Bundle
 from tasks.people.api_tokens import Scope
+from tasks.storage import keys
 from tasks.templates.edits import AddRule
 from tests.support.api import Program
 from tests.support.books import FILES, PNG
@@ -229,7 +230,7 @@ def test_a_body_has_a_limit_before_it_is_read(ask: Program) -> None:
 
 
 def test_an_app_without_a_book_gets_its_first(ask: Program) -> None:
-    ask.services.redis.delete(*ask.services.redis.keys("welcome:book:*"))
+    ask.services.redis.delete(*ask.services.redis.keys(f"{keys.book('*')}*"))
     assert (ask.get("book").status_code, ask.get("book/revisions").json["items"]) == (404, [])
     version = put(ask, BOOK).json["version"]
     assert publish(ask, version).json["revision"] == 1

@@ -64,10 +64,17 @@ def addresses(browser: Browser, method: str) -> Iterator[tuple[Rule, str]]:
 def everything(services: Services) -> dict[str, Any]:
     """All that Redis holds, but for what is of the moment."""
     found: dict[str, Any] = {}
-    for key in services.redis.scan_iter(count=1000):
-        if not key.startswith(MOMENTARY):
-            found[key] = services.redis.dump(key) if services.redis.type(key) == "string" else _held(services, key)
-    return found
+    names = [key for key in services.redis.scan_iter(count=1000) if not key.startswith(MOMENTARY)]
+    with services.redis.pipeline(transaction=False) as pipe:
+        for key in names:
+            pipe.type(key)
+        kinds = pipe.execute()
+    strings = [key for key, kind in zip(names, kinds, strict=True) if kind == "string"]
+    with services.redis.pipeline(transaction=False) as pipe:
+        for key in strings:
+            pipe.dump(key)
+        found |= zip(strings, pipe.execute(), strict=True)
+    return found | {key: _held(services, key) for key in names if key not in found}
 
 
 def _held(services: Services, key: str) -> Any:
