@@ -108,6 +108,9 @@ class ContactChanges:
             return 0
         at = now if add is None else add.received_ms
         days = 0 if add is None else (event.created_at - add.created_at) // 86_400
+        change = [event.change, event.created_at, event.detail]
+        if add is not None and add.user_id != event.user_id:
+            change.append(event.user_id)
         return int(
             self._apply(
                 keys=[
@@ -118,7 +121,7 @@ class ContactChanges:
                 ],
                 args=[
                     identity,
-                    json.dumps([event.change, event.created_at, event.detail]),
+                    json.dumps(change),
                     KEPT,
                     "1" if event.is_loss else "",
                     statistics.LIFE,

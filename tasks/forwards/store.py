@@ -28,7 +28,7 @@ import redis
 
 from tasks.events import ContactChanged
 from tasks.forwards import payload
-from tasks.ledger.delivery import Delivery
+from tasks.ledger.delivery import ContactChange, Delivery, Outcome
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.rows import customer_line
 from tasks.reasons import Reason
@@ -275,13 +275,27 @@ class Forwards:
         return int(self._retry(keys=_places(entry), args=[entry.line, LIFE]))
 
     def replay(self, app: str, since: int, until: int) -> int:
-        """Forward the adds received from `since` to `until` (ms) once more, under the same ids. → how many."""
-        sent = 0
-        for delivery in self._ledger.deliveries(since, until):
-            if delivery.app == app and delivery.outcome is not None and not delivery.rehearsal:
-                self._redis.rpush(keys.FORWARD_NEW, f"event:{delivery.id}")
-                sent += 1
-        return sent
+        """Forward what happened from `since` to `until` (ms) once more, under the same ids, in its order. → how many.
+
+        The adds received then, and the later changes that WeCom told of then, of adds whose rows are kept.
+        """
+        found = []
+        for row in self._ledger.deliveries(until=until):
+            if row.app == app and not row.rehearsal and row.outcome not in (None, Outcome.NOT_TRANSFERRED):
+                if row.received_ms >= since:
+                    found.append((row.created_at, 0, f"event:{row.id}"))
+                found += [(one.at, 1, _change(row, one)) for one in row.changes if since <= one.at * 1000 <= until]
+        found.sort()
+        for begin in range(0, len(found), AT_ONCE):
+            self._redis.rpush(keys.FORWARD_NEW, *(item for _, _, item in found[begin : begin + AT_ONCE]))
+        return len(found)
+
+
+def _change(row: Delivery, one: ContactChange) -> str:
+    """A change as it is to be routed."""
+    who = {"app": row.app, "corp_id": row.corp_id, "user_id": one.user_id or row.user_id}
+    what = {"change": one.change, "created_at": one.at, "detail": one.detail}
+    return "change:" + json.dumps({**who, "external_user_id": row.external_user_id, **what})
 
 
 def _read(key: str, row: Mapping[str, str], too_old: bool = False) -> Entry | None:

@@ -165,11 +165,15 @@ class ReminderState:
 
 @dataclass(frozen=True, slots=True)
 class ContactChange:
-    """What became of a contact after the add. `change`: of tasks.events.LATER_CHANGES; `at`: Unix seconds, WeCom's."""
+    """What became of a contact after the add. `change`: of tasks.events.LATER_CHANGES; `at`: Unix seconds, WeCom's.
+
+    user_id: the member's, where it came in another case than with the add.
+    """
 
     change: str
     at: int
     detail: str = ""
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

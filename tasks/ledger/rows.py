@@ -392,7 +392,7 @@ def _left_out(row: Mapping[str, str], steps: Mapping[str, int]) -> tuple[LeftOut
 
 def _changes(row: Mapping[str, str]) -> tuple[ContactChange, ...]:
     stored = json.loads(row.get("changes") or "[]")
-    return tuple(ContactChange(*one[:3]) for one in sorted(stored, key=lambda one: one[1]))
+    return tuple(ContactChange(*one[:4]) for one in sorted(stored, key=lambda one: one[1]))
 
 
 def _follow_up(row: Mapping[str, str]) -> FollowUpState | None:

@@ -21,9 +21,9 @@ NOT_FORWARDING = "app {app} forwards nothing: add [[apps.{app}.forward]] with ur
 
 @click.command()
 @click.option("--retry", metavar="ID", help="Try the given-up events of this id again, now; `all`: every one.")
-@click.option("--replay", is_flag=True, help="Forward the adds since --since once more, under the same ids.")
+@click.option("--replay", is_flag=True, help="Forward what happened since --since once more, under the same ids.")
 @click.option("--since", metavar="TIME", help="With --replay: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
-@click.option("--until", metavar="TIME", help="With --replay: only what was received until then, as --since.")
+@click.option("--until", metavar="TIME", help="With --replay: only what happened until then, as --since.")
 @click.option(
     "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1), help="At most so many of a kind."
 )
@@ -42,6 +42,8 @@ def forwards(
 
     An event is sent again for a day, with growing waits, and later ones of the same customer wait for it; then it is
     given up, and kept for 8 days. A receiver tells by the header webhook-id what it has had already.
+
+    --replay forwards the adds of a period, and what became of contacts in it, as far as the row of the add is kept.
 
     \b
     Example:  wecom-welcome forwards

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,10 @@ def left(services: Services, event: ContactAdded, after: int = 5) -> ContactChan
     )
     services.contact_changes.record(change)
     return change
+
+
+def nothing_waits(services: Services) -> bool:
+    return not any(one.waiting for one in services.forwards.status("sales").values())
 
 
 def test_an_add_and_what_became_of_it_arrive_signed_and_in_order(services: Services, receives: Receiver) -> None:
@@ -198,10 +203,33 @@ def test_a_period_is_forwarded_once_more_under_the_same_ids(services: Services, 
     events = [added(services) for _ in range(3)]
     with running(services):
         until(lambda: len(receives.got) == 3)
+        until(lambda: nothing_waits(services))
         now = services.ledger.now()
         assert services.forwards.replay("sales", now - 60_000, now) == 3
         until(lambda: len(receives.got) == 6)
     assert sorted(receives.ids) == sorted(2 * [event.id for event in events])
+
+
+def test_later_changes_of_a_period_are_forwarded_once_more_in_their_order(
+    services: Services, receives: Receiver
+) -> None:
+    event = added(services)
+    with services.redis.pipeline() as pipe:  # long before the period
+        pipe.hincrby(keys.event(event.id), "received_at", -86_400_000)
+        pipe.zincrby(keys.EVENTS, -86_400_000, event.id)
+        pipe.execute()
+    other = replace(event, user_id=event.user_id.upper())  # as another call may spell it (doc 90195)
+    changes = [left(services, other, 1), left(services, event, 2)]
+    left(services, event, 3600)
+    services.contact_changes.apply_due()
+    with running(services):
+        until(lambda: len(receives.got) == 4)
+        until(lambda: nothing_waits(services))
+        receives.got.clear()
+        begin = event.created_at * 1000
+        assert services.forwards.replay("sales", begin, begin + 60_000) == 2
+        until(lambda: len(receives.got) == 2)
+    assert receives.ids == [change.id for change in changes]
 
 
 def test_nothing_of_who_is_forgotten_is_on_its_way(services: Services, receives: Receiver) -> None:

@@ -56,7 +56,7 @@ def test_all_that_was_given_up_is_tried_again(services: Services, environ: dict[
     assert (status.waiting, status.parked) == (1, 0)
 
 
-def test_the_adds_of_a_period_are_forwarded_once_more(services: Services, environ: dict[str, str]) -> None:
+def test_a_period_is_forwarded_once_more(services: Services, environ: dict[str, str]) -> None:
     settled(services.ledger, Settlement(Outcome.SENT), app="sales", ago=7200)
     late = settled(services.ledger, Settlement(Outcome.SENT), app="sales")
     services.redis.delete(keys.FORWARD_NEW)
