@@ -36,7 +36,9 @@ HELP = {
     "lifeboat_total": "What became of the customers who were added while Redis did not take events",
     "placeholder_calls_total": "Calls of installed packages for placeholders, by hook",
     "api_errors_total": "Failed calls of WeCom's API, by path and errcode or error",
+    "api_tokens_refused_total": "Requests to the HTTP API with a token that is none",
 }
+OF_NO_APP = ("api_tokens_refused_total",)
 _OUTCOMES = tuple(one for one in OUTCOMES if one is not Outcome.REHEARSED)
 FROM_ZERO: Mapping[str, Mapping[str, Sequence[str]]] = {  # counter → its labels beside `app`, with all their values
     "callbacks_total": {"result": tuple(CallbackResult)},
@@ -115,6 +117,8 @@ def _by_name(stored: Mapping[str, str]) -> Counts:
 
 def _zeros(name: str, apps: Sequence[str]) -> Iterator[dict[str, str]]:
     """The labels of each sample that a counter has from the start."""
+    if name in OF_NO_APP:
+        yield {}
     if (labels := FROM_ZERO.get(name)) is not None:
         yield from (dict(zip(("app", *labels), values, strict=True)) for values in product(apps, *labels.values()))
 

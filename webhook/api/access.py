@@ -15,7 +15,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 from tasks.people.api_tokens import ApiToken, Scope
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.api import current, problems
+from webhook.api import current, problems, wrong_tokens
 from webhook.api.problems import Problem
 from webhook.api.subject import SYNONYMS, Needs
 
@@ -94,7 +94,11 @@ def _token() -> ApiToken | Response:
             401, "no_token", "Send a token: `Authorization: Bearer …`. The console makes one, on its page API tokens"
         )
         return problems.answer(problem, {"WWW-Authenticate": REALM})
-    found = current.services().api_tokens.verify(secret.strip())
+    services, limiter = current.services(), current_app.extensions["limits"]
+    found = services.api_tokens.verify(secret.strip())
+    if found is None and (wait := wrong_tokens.seconds_to_wait(limiter, services.counters)) is not None:
+        detail = f"Too many wrong tokens came from this address: try another one in {wait} s"
+        return problems.answer(Problem(429, "wrong_tokens", detail), {"Retry-After": str(wait)})
     if found is None:
         problem = Problem(401, "invalid_token", "There is no such token: it is mistyped, revoked or has expired")
         return problems.answer(problem, {"WWW-Authenticate": f'{REALM}, error="invalid_token"'})

@@ -41,6 +41,7 @@ from wtforms.validators import InputRequired, Length
 from tasks.audit import Act, Via
 from tasks.services import Services
 from tasks.storage import keys
+from webhook.client_address import whence
 from webhook.console import access, cookies, current, known_browsers, pacing, permitted_forms, sessions, wecom
 from webhook.console.error_pages import SIGN_IN, NoKey, kept_fields, not_allowed
 from webhook.console.links import from_elsewhere, here, inside
@@ -93,7 +94,7 @@ def guard(app: Flask, services: Services) -> None:
     app.after_request(protect)
     pool: Any = services.redis.connection_pool  # the annotation of Limiter knows of no pool
     limiter = Limiter(
-        pacing.whence,
+        whence,
         app=app,
         storage_uri="redis://",
         storage_options={"connection_pool": pool},

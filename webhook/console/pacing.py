@@ -10,13 +10,13 @@ A right password counts for nothing.
 
 import functools
 import hashlib
-import ipaddress
 import time
 from typing import Any
 
 from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
 
+from webhook.client_address import whence
 from webhook.console import known_browsers
 
 TRIES = 5  # wrong passwords before the first wait
@@ -68,17 +68,6 @@ def paced(view: Any, limiter: Limiter) -> Any:
 def wait_after_this(limiter: Limiter) -> int:
     """Seconds until the next try, after a wrong password that is about to be counted."""
     return max((_left(one) for one in limiter.current_limits if one.remaining <= 1), default=0)
-
-
-def whence() -> str:
-    """Under which key tries of an address are counted: of IPv6 its /64, which one customer of a provider has."""
-    try:
-        address = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return request.remote_addr or "unknown"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
 
 
 def _whose() -> str:

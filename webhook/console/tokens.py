@@ -23,7 +23,7 @@ from webhook.console import current
 
 EVERY_APP = "*"  # no app has this name
 WORDS = {
-    Scope.DELIVERIES_READ: lazy_gettext("read deliveries, with their customers"),
+    Scope.DELIVERIES_READ: lazy_gettext("read deliveries, with customers' ids"),
     Scope.NUMBERS_READ: lazy_gettext("read numbers"),
     Scope.BOOKS_READ: lazy_gettext("read welcome books"),
     Scope.BOOKS_WRITE: lazy_gettext("change the draft of a welcome book"),

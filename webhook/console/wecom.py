@@ -28,6 +28,7 @@ from tasks.people import members
 from tasks.settings import App, Settings
 from tasks.storage import keys
 from tasks.wecom import InvalidRequest, WeComAPIError, WeComClient, WeComError, auth
+from webhook.client_address import whence
 from webhook.console import current, known_browsers, pacing, sessions
 from webhook.console.error_pages import SIGN_IN, NoKey
 from webhook.console.language import sentence
@@ -103,7 +104,7 @@ def _come_back() -> str:
     services, begun = current.services(), _begun()
     if begun is None or not hmac.compare_digest(request.args.get("state", "").encode(), begun.state.encode()):
         return _refused(_("This sign-in was started in another browser, or too long ago. Start again"))
-    with pacing.limiter().limit(PER_ADDRESS, key_func=pacing.whence), _of_all():
+    with pacing.limiter().limit(PER_ADDRESS, key_func=whence), _of_all():
         if not services.redis.set(keys.sign_in_used(begun.state), 1, nx=True, ex=LIFE + 300):
             return _refused(_("This sign-in was started in another browser, or too long ago. Start again"))
     if not request.args.get("code"):

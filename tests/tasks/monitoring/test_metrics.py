@@ -184,6 +184,12 @@ def test_a_counter_is_there_at_zero_before_its_first_count(redis_client: Redis) 
         assert [value(samples, "followups_total", app=app, result=one) for one in ("done", "failed")] == [0, 0]
 
 
+def test_refused_tokens_are_of_no_app(redis_client: Redis) -> None:
+    assert value(exposed(redis_client, APPS), "api_tokens_refused_total") == 0
+    redis_client.hincrby(keys.COUNTERS, count("api_tokens_refused_total"), 3)
+    assert value(exposed(redis_client, APPS), "api_tokens_refused_total") == 3
+
+
 def test_what_is_counted_takes_the_place_of_its_zero(redis_client: Redis) -> None:
     before = exposed(redis_client, APPS)
     for app, outcome, number in (("sales", "sent", 3), ("sales", "of a later release", 2), ("gone", "sent", 1)):

@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 from tasks.audit import Act, Via
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
+from tasks.storage import keys
 from tests.support.api import ROOT, Program
 from webhook import create_app
 from webhook.api import access
@@ -82,6 +83,32 @@ def test_what_is_no_token_is_refused(ask: Program, header: str) -> None:
     answer = ask("GET", "/apps", headers={"Authorization": header.format(ask.secret)})
     assert answer.status_code == 401
     assert ask.secret not in answer.text
+
+
+def test_wrong_tokens_are_slowed_by_their_address_and_right_ones_are_not(
+    ask: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = f"{ask.secret[:-1]}-"
+
+    def tried(address: str) -> tuple[int, str | None]:
+        headers = {"Authorization": f"Bearer {wrong}"}
+        answer = ask("GET", "/apps", headers=headers, environ_overrides={"REMOTE_ADDR": address})
+        return answer.status_code, answer.headers.get("Retry-After")
+
+    def refused() -> tuple[int, str | None]:
+        return tried("203.0.113.7")
+
+    answers = [refused() for _ in range(25)]  # two windows at most, however slow this is
+    assert answers[:10] == [(401, None)] * 10
+    waits = [int(wait) for status, wait in answers if status == 429 and wait is not None]
+    assert waits
+    assert all(1 <= wait <= 60 for wait in waits)
+    assert ask("GET", "/apps", environ_overrides={"REMOTE_ADDR": "203.0.113.7"}).status_code == 200
+    assert tried("203.0.113.8") == (401, None)
+    ask.services.counters.flush()
+    assert ask.services.redis.hget(keys.COUNTERS, "api_tokens_refused_total") == "26"
+    assert "203.0.113.7" in caplog.text
+    assert wrong[15:] not in caplog.text
 
 
 def test_a_token_in_an_address_or_a_cookie_counts_for_nothing(ask: Program) -> None:

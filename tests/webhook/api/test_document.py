@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from flask import Flask
 from hypothesis import strategies
+from limits import parse
 from schemathesis.config import SchemathesisConfig
 
 from tasks.books import files
@@ -23,7 +24,7 @@ from tests.support.builders import BOOK, ENVIRONMENT
 from tests.support.console import PASSWORD
 from tests.support.processes import RedisServer
 from webhook import create_app
-from webhook.api import access
+from webhook.api import access, wrong_tokens
 
 EXAMPLES = 15  # of each operation and kind, beside those at the edges of what it allows
 CONFIG = {
@@ -70,9 +71,10 @@ def installation(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFac
     samples.fill(services)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(access, "LIMITS", ["1000000 per second"])
+        patch.setattr(wrong_tokens, "OF_ADDRESS", parse("1000000 per second"))
         served.application = create_app(services)
-    _, served.secret = services.api_tokens.create("schemathesis", set(Scope))
-    yield services
+        _, served.secret = services.api_tokens.create("schemathesis", set(Scope))
+        yield services
     services.redis.close()
 
 
