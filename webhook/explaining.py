@@ -16,7 +16,7 @@ from tasks.templates.select import needs
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A customer who is added. None, or "" for the State and the name: not known."""
+    """A customer who is added. None, or "" for the State, name and id: not known. With an id, packages are asked."""
 
     member: str
     at: datetime
@@ -25,13 +25,15 @@ class Question:
     customer_type: str | None = None
     add_way: int | None = None
     customer: str = ""
+    customer_id: str = ""
 
 
 def explained(app: AppServices, book: Book, asked: Question, patience: float) -> Explanation:
-    """What a book has for a customer. `patience`: seconds for what is looked up at WeCom about the member."""
+    """What a book has for a customer. `patience`: seconds for what WeCom and packages are asked."""
     at, by = asked.at.timestamp(), time.monotonic() + patience
-    event = ContactAdded(app.name, app.settings.corp_id, asked.change, asked.member, "", int(at), state=asked.state)
-    lookup = app.shared.lookups.about(app.wecom, event, int(at * 1000), by)
+    who = (asked.change, asked.member, asked.customer_id)
+    event = ContactAdded(app.name, app.settings.corp_id, *who, int(at), state=asked.state)
+    lookup = app.shared.lookups.about(app.wecom, event, int(at * 1000), by, patience)
     texts = [text for template in book.templates.values() for text in (template.text, template.then.remark)]
     wanted = frozenset(one.name for text in texts for one in placeholders(text)) - ABOUT_CUSTOMER
     contact = lookup.contact(needs(book) & {DEPARTMENTS})

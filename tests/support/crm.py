@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,10 +67,12 @@ def crm() -> Iterator[Crm]:
 
 
 def install(folder: Path) -> Path:
-    """Install the example as a person would. → the folder for PYTHONPATH."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-    options = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
-    subprocess.run([*command, *options, str(DEPLOY / "examples" / "crm_placeholders")], check=True, timeout=60)
+    """Build the example's wheel, and unpack it as pip does. → the folder for PYTHONPATH."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=DEPLOY / "examples" / "crm_placeholders", check=True, capture_output=True, timeout=60)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
     return folder
 
 

@@ -34,6 +34,9 @@ NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need no
 )
 @click.option("--customer", metavar="NAME", default="", help="The customer's name.")
 @click.option(
+    "--customer-id", metavar="ID", default="", help="An external_userid: packages are asked for their placeholders."
+)
+@click.option(
     "--change",
     metavar="CHANGE",
     default="add",
@@ -53,6 +56,7 @@ def explain(
     customer_type: str | None,
     add_way: int | None,
     customer: str,
+    customer_id: str,
     change: str,
     file: Path | None,
     as_json: bool,
@@ -66,7 +70,8 @@ def explain(
     config = settings.load()
     app, book = _app_and_book(config, one_app(config, app_name), file)
     at = _moment(moment, config)
-    found = explained(app, book, Question(member, at, state, change, customer_type, add_way, customer), PATIENCE)
+    asked_about = Question(member, at, state, change, customer_type, add_way, customer, customer_id)
+    found = explained(app, book, asked_about, PATIENCE)
     if as_json:
         asked = {"app": app.name, "member": member, "state": state, "change": change, "at": at.timestamp()}
         say_json(asked | records.explanation(found))

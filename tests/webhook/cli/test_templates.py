@@ -14,6 +14,7 @@ from tests.support import cli
 from tests.support.books import FILES, a_folder, a_rule, a_template
 from tests.support.builders import BOOK
 from tests.support.cli import complaint, complaints, failure, said
+from tests.support.crm import crm, installed_here
 
 Run = Callable[..., Result]
 
@@ -167,6 +168,18 @@ def test_a_book_is_explained_before_it_is_imported(run: Run, wecom: StandIn) -> 
     write(a_template("text: '{customer|朋友}，我是{member|顾问}'"))
     lines = said(run("templates", "explain", "--member", "zhangsan", "--file", "book.yaml"))
     assert lines[1:] == ["✓ rule 1 applies", "→ template default:", "    朋友，我是张三"]
+
+
+def test_packages_are_asked_about_a_customer_who_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "installed").mkdir()
+    with crm() as theirs, installed_here(tmp_path / "installed"):
+        theirs.known["wm1"] = {"level": "金卡"}
+        write(a_template("text: '您好{crm.level|会员}'"))
+        ask = ("templates", "explain", "--member", "zhangsan", "--file", "book.yaml")
+        assert said(run(*ask))[-1] == "    您好会员"
+        assert theirs.asked == []
+        assert said(run(*ask, "--customer-id", "wm1", CRM_URL=theirs.url))[-1] == "    您好金卡"
+    assert "no installed package provides {crm.level}" in complaint(run(*ask))
 
 
 def test_without_redis_and_wecom_it_is_explained_all_the_same(run: Run, tmp_path: Path) -> None:
