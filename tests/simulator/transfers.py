@@ -1,6 +1,7 @@
 """继承. A member with status 5 has left; a transfer takes effect after 24 hours. Docs 92124, 92125, 94081, 92127.
 
 A customer's field `transfer` is the status that a transfer has at once: 3 refused, 4 the member has too many customers.
+Its field `transfers` says how often it was transferred within 90 days.
 A member's field `transfers` is the errcode with which WeCom refuses to tell of hand-overs from this member.
 """
 
@@ -58,13 +59,21 @@ def _ends(call: Call, left: bool) -> tuple[str, str, Fields]:
 
 
 def _begin(call: Call, ends: tuple[str, str, bool], customer: str) -> int:
-    """The errcode of transferring one customer."""
-    begun = call.corp.of(Transfers).begun.setdefault(ends, {})
-    if customer not in contacts(call, ends[0]):
-        return 84061
-    if customer in begun:
-        return 40100
-    begun[customer] = call.now
+    """The errcode of transferring one customer. Doc 90313."""
+    handover, takeover, left = ends
+    transfers = call.corp.of(Transfers).begun
+    known = call.corp.customers.get(customer)
+    if known is None:
+        return 40096
+    if handover == takeover:
+        return 40130
+    if customer not in contacts(call, handover):
+        return 40131
+    if any(call.now - DAY < at.get(customer, 0) for (one, _, _), at in transfers.items() if one == handover):
+        return 40129
+    if not left and known.get("transfers", 0) >= 2:
+        return 40128
+    transfers.setdefault(ends, {})[customer] = call.now
     return 0
 
 
@@ -73,7 +82,7 @@ def one(call: Call) -> Fields:
     handover, takeover, body = _ends(call, left=True)
     errcode = _begin(call, (handover, takeover, True), body.get("external_userid", ""))
     if errcode:
-        raise Refused(errcode, "cannot be handed over")
+        raise Refused({40129: 40100, 40131: 84061}.get(errcode, errcode), "cannot be handed over")
     return ok()
 
 
@@ -125,8 +134,12 @@ def chats(left: bool) -> Callable[[Call], Fields]:
             chat = known.get(chat_id)
             if chat is None:
                 failed.append({"chat_id": chat_id, "errcode": 90501, "errmsg": "chat is not external group chat"})
-            elif left != (call.corp.members[chat["owner"]]["status"] == LEFT):
-                failed.append({"chat_id": chat_id, "errcode": 90500, "errmsg": "the owner's status does not fit"})
+            elif left and call.corp.members[chat["owner"]]["status"] != LEFT:
+                failed.append({"chat_id": chat_id, "errcode": 90500, "errmsg": "the owner has not left"})
+            elif not left and call.corp.members[chat["owner"]]["status"] == LEFT:
+                failed.append({"chat_id": chat_id, "errcode": 90502, "errmsg": "the owner has left"})
+            elif chat["owner"] == body["new_owner"]:
+                failed.append({"chat_id": chat_id, "errcode": 90504, "errmsg": "the owner is the same"})
             else:
                 chat["owner"] = body["new_owner"]
         return ok(failed_chat_list=failed)

@@ -206,8 +206,9 @@ def test_customers_of_a_member_who_left_are_transferred(
     assert (len(first["info"]), first["is_last"]) == (2, False)
     assert [row["external_userid"] for row in contact.iter_get_unassigned_list(0, 2)] == customers
     assert [row["external_userid"] for row in contact.get_unassigned_list(1, 2)["info"]] == ["wm2"]
-    answer = contact.resigned_transfer_customer("zhangsan", "lisi", ["wm1", "stranger"])
-    assert [row["errcode"] for row in answer["customer"]] == [0, 84061]
+    wecom.add(user_id="lisi", external_user_id="wm9", push=False)
+    answer = contact.resigned_transfer_customer("zhangsan", "lisi", ["wm1", "stranger", "wm9", "wm1"])
+    assert [row["errcode"] for row in answer["customer"]] == [0, 40096, 40131, 40129]
     (waiting,) = contact.iter_resigned_transfer_result("zhangsan", "lisi")
     assert (waiting["external_userid"], waiting["status"]) == ("wm1", 2)
     contact.transfer("wm2", "zhangsan", "lisi")
@@ -215,8 +216,14 @@ def test_customers_of_a_member_who_left_are_transferred(
     assert contact.get_transfer_result("wm2", "zhangsan", "lisi")["status"] == 2
 
 
-def test_customers_of_a_member_who_stays_are_transferred(contact: ExternalContact, customers: list[str]) -> None:
-    assert contact.transfer_customer("zhangsan", "lisi", ["wm1"], "换人了")["customer"][0]["errcode"] == 0
+def test_customers_of_a_member_who_stays_are_transferred(
+    wecom: StandIn, contact: ExternalContact, customers: list[str]
+) -> None:
+    wecom.people(members={"wangwu": {}}, customers={"wm2": {"transfers": 2}})
+    answer = contact.transfer_customer("zhangsan", "lisi", ["wm1", "wm2"], "换人了")
+    assert [row["errcode"] for row in answer["customer"]] == [0, 40128]
+    assert contact.transfer_customer("zhangsan", "wangwu", ["wm1"])["customer"][0]["errcode"] == 40129
+    assert contact.transfer_customer("zhangsan", "zhangsan", ["wm0"])["customer"][0]["errcode"] == 40130
     assert [row["external_userid"] for row in contact.iter_transfer_result("zhangsan", "lisi")] == ["wm1"]
 
 
@@ -249,6 +256,7 @@ def test_group_chats_are_listed_shown_joined_and_transferred(wecom: StandIn, con
     assert contact.groupchat_onjob_transfer(["wr0", "nowhere"], "lisi")["failed_chat_list"][0]["errcode"] == 90501
     assert contact.groupchat_get("wr0")["group_chat"]["owner"] == "lisi"
     assert contact.groupchat_transfer(["wr1"], "lisi")["failed_chat_list"][0]["errcode"] == 90500
+    assert contact.groupchat_onjob_transfer(["wr1"], "zhangsan")["failed_chat_list"][0]["errcode"] == 90504
     message = {**SAID, "chat_type": "group", "sender": "zhangsan"}
     msgid = contact.add_msg_template(message)["msgid"]
     assert list(contact.iter_get_groupmsg_task(msgid)) == [{"userid": "zhangsan", "status": 0}]
