@@ -210,7 +210,7 @@ def probe(file: Path, kill: str) -> int:
     script = script.replace("$$", "$").replace("kill -9 -1", kill)
     environ = {"PATH": "/usr/bin:/bin", "WELCOME_LIVENESS_FILE": str(file)}
     return subprocess.run(
-        ["/bin/sh", "-c", script], env=environ, capture_output=True, timeout=60, check=False
+        ["/bin/sh", "-c", script], env=environ, capture_output=True, timeout=180, check=False
     ).returncode
 
 

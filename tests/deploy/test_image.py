@@ -129,6 +129,6 @@ def test_the_image_is_healthy_as_long_as_its_process_shows_that_it_works(tmp_pat
     command = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
     assert "python" not in command[-1]
     environ = {"PATH": "/usr/bin:/bin", "WELCOME_LIVENESS_FILE": str(file)}
-    asked = subprocess.run(command, env=environ, timeout=60, check=False)
+    asked = subprocess.run(command, env=environ, timeout=180, check=False)
     assert (asked.returncode == 0) is healthy
     assert "WELCOME_LIVENESS_FILE=/dev/shm/" in last("ENV")

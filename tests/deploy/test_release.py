@@ -33,7 +33,7 @@ def built(tree: Path, target: str, to: Path) -> Path:
     """What hatchling builds of a tree, as a person would by hand."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(to)]
     environ = os.environ | {"SOURCE_DATE_EPOCH": "1790000000"}
-    subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=True, timeout=180)
     return next(to.iterdir())
 
 
@@ -45,7 +45,7 @@ def tree(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, root / name)
     for command in (("init", "-q"), ("add", "-A")):
-        subprocess.run(["git", *command], cwd=root, check=True, timeout=60)
+        subprocess.run(["git", *command], cwd=root, check=True, timeout=180)
     for name in ("backup.zip", "notes.txt", "tasks/customers.csv", "deploy/apps.toml", ".env", "dist/old.whl"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("wmqfasd1e1927831291723123109r")
@@ -53,7 +53,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def names_in(sdist: Path) -> set[str]:
-    listed = subprocess.run(["tar", "-tzf", sdist], capture_output=True, text=True, check=True, timeout=60).stdout
+    listed = subprocess.run(["tar", "-tzf", sdist], capture_output=True, text=True, check=True, timeout=180).stdout
     return {name.partition("/")[2] for name in listed.splitlines()}
 
 
@@ -62,7 +62,7 @@ def test_the_source_distribution_holds_what_git_tracks_and_nothing_that_lies_aro
     sdist = built(tree, "sdist", tmp_path / "to")
     assert names_in(sdist) == tracked | {"PKG-INFO"}
 
-    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
+    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=180)
     unpacked = tmp_path / f"wecom_welcome-{VERSION}"
     (unpacked / "var").mkdir()
     (unpacked / "var/state").write_text("wmqfasd1e1927831291723123109r")
@@ -100,7 +100,7 @@ def test_a_wheel_that_was_built_later_has_the_same_bytes(wheel: Path, tmp_path: 
 
 
 def test_the_wheel_works_in_a_new_environment_beside_the_locked_packages(wheel: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "new"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "new"], check=True, timeout=180)
     python = tmp_path / "new/bin/python"
     install = (
         "install",
@@ -111,7 +111,7 @@ def test_the_wheel_works_in_a_new_environment_beside_the_locked_packages(wheel: 
         "--no-compile",
         str(wheel),
     )
-    subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True, timeout=180)
     packages = next((tmp_path / "new/lib").glob("python*/site-packages"))
     beside = next(path for path in sys.path if path.endswith("site-packages"))
     (packages / "locked.pth").write_text(f"{beside}\n")  # read as a path: its own .pth, of this checkout, is not
@@ -119,7 +119,7 @@ def test_the_wheel_works_in_a_new_environment_beside_the_locked_packages(wheel: 
     def says(*command: str | Path) -> str:
         environ = {"PATH": os.environ["PATH"], "WECOM_CORP_ID": ""}
         return subprocess.run(
-            command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True, timeout=60
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True, timeout=180
         ).stdout
 
     assert says(tmp_path / "new/bin/wecom-welcome", "--version") == f"wecom-welcome, version {VERSION}\n"

@@ -55,7 +55,7 @@ def run(up: Up, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         env=inherited | up.environ,
         cwd=up.folder,
         capture_output=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -37,7 +37,7 @@ def run(up: str, where: Path, *arguments: str, **environment: str) -> subprocess
         env={**os.environ, **unset, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 

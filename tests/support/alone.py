@@ -42,7 +42,7 @@ def alone(folder: Path, name: str, needs: tuple[str, ...], redis_url: str, wecom
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)

@@ -71,7 +71,7 @@ class AtOnce:
         self._together = together
 
     def refresh(self, ahead: float, by: float) -> float:
-        self._together.wait(10)
+        self._together.wait(45)
         return 7200.0
 
     def is_shared(self) -> bool:

@@ -11,7 +11,7 @@ from tests.support.until import until
 
 
 def settled(product: Product, count: int) -> None:
-    until(lambda: sum(bool(row["outcome"]) for row in product.rows()) == count, 20, what=f"{count} outcomes")
+    until(lambda: sum(bool(row["outcome"]) for row in product.rows()) == count, what=f"{count} outcomes")
 
 
 def test_each_mishap_has_an_outcome_and_a_reason_of_its_own(tmp_path: Path, wecom: StandIn) -> None:

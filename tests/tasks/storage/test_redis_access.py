@@ -38,7 +38,7 @@ def theirs(url: str) -> bool:
         connection.ensure_connection(max_retries=1, timeout=20)
         with connection.SimpleQueue("welcome") as queue:
             queue.put("hello")
-            return bool(queue.get(timeout=10).payload == "hello")
+            return bool(queue.get(timeout=30).payload == "hello")
     return False
 
 
@@ -132,7 +132,7 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         command = [binary, str(folder / f"{port}.conf"), "--sentinel"]
         processes.append(Process(f"sentinel-{port}", command, {}, folder).start())
     url = f"sentinel://:m%40ster@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/main/1"
-    until(lambda: ours(f"{url}?{query}"), timeout=20, what="Sentinel's start")
+    until(lambda: ours(f"{url}?{query}"), timeout=45, what="Sentinel's start")
     yield url, query
     for process in processes:
         process.kill()
@@ -185,13 +185,13 @@ def test_both_clients_follow_a_failover_of_sentinel(watched: tuple[str, int]) ->
             until(lambda: _fails_over(sentinel), timeout=30, every=0.2, what="Sentinel knows the replica")
         until(lambda: _says(client.incr, "n"), timeout=30, every=0.1, what="a write to the new master")
         until(lambda: _says(lambda: client.connection_pool.get_master_address() != was), timeout=30, what="its address")
-        until(lambda: _says(client.incr, "n"), timeout=10, every=0.1, what="a write to the new master")
+        until(lambda: _says(client.incr, "n"), timeout=45, every=0.1, what="a write to the new master")
         assert client.info("replication")["role"] == "master"
 
         def celery_writes_there() -> bool:  # until Sentinel has told the old master, that one takes writes too
             return _says(channel.client.lpush, "queue", "after") and client.llen("queue") > 0
 
-        until(celery_writes_there, timeout=15, every=0.1, what="Celery's write")
+        until(celery_writes_there, timeout=45, every=0.1, what="Celery's write")
 
 
 def _is_replicated(port: int) -> bool:
