@@ -104,6 +104,8 @@ class Corp:
 
     def meet(self, record: Record) -> None:
         """Record that member and customer became contacts or, for changes that start with del_, no longer are."""
+        if record.change == "transfer_fail":  # they are as they were
+            return
         pair = record.user_id, record.external_user_id
         if record.change.startswith("del_"):
             self.relations.get(record.external_user_id, {}).pop(record.user_id, None)

@@ -19,8 +19,9 @@ from tasks.settings import Settings
 from webhook.cli.common import APP, AS_JSON, CommandFailure, account, one_app, record, with_redis
 from webhook.cli.terminal import Progress, counted, padded, say, say_json
 from webhook.delivery_record import reason_text
-from webhook.errcode_texts import explained, told, what_to_do
+from webhook.errcode_texts import explained
 from webhook.outcomes import outcome_text
+from webhook.transfer_texts import not_told
 
 TURNS = 120  # of at most a minute each, for a comparison that is run here
 PATIENCE = 30.0  # seconds of a turn that reads a hand-over
@@ -135,13 +136,11 @@ def _asked(services: Services, app: str, handover: str, takeover: str) -> Transf
     for _ in range(TURNS):
         pair = results.read(pair, time.monotonic() + PATIENCE)
         if pair.failed is not None:
-            why = translate(told(pair.failed))
-            code = pair.failed.errcode
-            cure = "" if code is None else f". {translate(what_to_do(code, pair.failed))}"
+            why, *cure = map(translate, not_told(pair))
             again = (
                 "" if pair.next_at is None else f"; the upkeep role asks again {_at(pair.next_at, services.settings)}"
             )
-            raise CommandFailure(f"WeCom does not tell what became of the hand-over: {why}{again}{cure}")
+            raise CommandFailure(". ".join((f"WeCom does not tell what became of the hand-over: {why}{again}", *cure)))
         if pair.answer is not None:
             return pair
     raise CommandFailure("the hand-over is not read yet; the upkeep role goes on with it")

@@ -35,6 +35,7 @@ from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
 from webhook.idle_texts import no_worker
 from webhook.reason_texts import describe
+from webhook.transfer_texts import not_told
 
 TABS = ("todo", "done", "unsure", "no_code")
 UNDO = 600  # seconds for which a page offers to take ticks back
@@ -158,7 +159,7 @@ def _transfers() -> dict[str, object]:
     named = {one for pair in pairs for one in (pair.handover, pair.takeover)}
     staff = known_staff().members
     people = _known(named) | {one: staff[one].name for one in named & staff.keys() if staff[one].name}
-    return {"transfers": pairs, "people": people, "staff": suggested_members()}
+    return {"transfers": pairs, "people": people, "staff": suggested_members(), "not_told": not_told}
 
 
 @blueprint.post("/missed/search")

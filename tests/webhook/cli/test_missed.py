@@ -77,7 +77,8 @@ def test_what_wecom_says_of_a_hand_over_is_told_in_words(environ, wecom):
     said = failure("missed", "--transfer", "zhangsan", "lisi", **environ)
     assert "the app is not allowed to call (48002); the upkeep role asks again" in said
     assert "tick it in 客户联系 → 可调用接口的应用" in said
-    assert "no such member (60111)" in failure("missed", "--transfer", "zhangsan", "nobody", **environ)
+    unknown = failure("missed", "--transfer", "zhangsan", "nobody", **environ)
+    assert unknown.endswith("no such member (60111). What to do: check the member's id.")
     assert "that is one member" in run("missed", "--transfer", "lisi", "LiSi", **environ).stderr
 
 

@@ -192,7 +192,8 @@ def test_why_wecom_does_not_tell_of_a_hand_over_is_said_in_words(browse: Browser
     browse.get("/missed")
     browse.post("/missed/transfer", {"handover": "zhangsan", "takeover": "lisi"})
     upkeep.compare_customers(browse.services)
-    assert "Not read the app is not allowed to call (48002)" in text_of(browse.get("/missed"))
+    said = text_of(browse.get("/missed"))
+    assert "Not read the app is not allowed to call (48002) What to do: tick it in 客户联系" in said
 
 
 # ------------------------------------------------------------------------------------------------ ticked
