@@ -52,6 +52,9 @@ LISTED = 20  # events that were not delivered
 blueprint = Blueprint("system", __name__)
 
 
+ALL = "all"  # in place of an event's id
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """Where the app's events are forwarded to: (host, how it is); and what failed, the given-up ones first."""
@@ -81,9 +84,13 @@ def show() -> str:
 
 @blueprint.post("/system/forwards/retry")
 def retry() -> Response:
-    """Try an event again that was given up."""
+    """Try an event again that was given up, or all of them."""
     identity = request.form.get("id", "")
-    if current.services().forwards.retry(current.app().name, identity):
+    if identity == ALL:
+        number = current.services().forwards.retry_all(current.app().name)
+        current.record(Act.FORWARDED_AGAIN, current.app().name, number)
+        flash(_("%(n)s events are tried again now", n=number))
+    elif current.services().forwards.retry(current.app().name, identity):
         current.record(Act.FORWARD_RETRIED, identity)
         flash(_("It is tried again now"))
     else:

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.audit import AuditTrail
 from tasks.services import Services
+from tasks.storage import keys
 from tests.support.console import PASSWORD, Browser, text_of
 from tests.support.forwarding import HOST, an_installation, failed, given_up
 
@@ -33,3 +34,13 @@ def test_what_was_given_up_is_tried_again_by_a_button(browse: Browser, services:
     assert [one.parked for one in services.forwards.status("sales").values()] == [0]
     assert "forward_retried" in [one.act for one in AuditTrail(services.redis).entries()]
     assert "not given up any more" in text_of(browse.post("/system/forwards/retry", {"id": identity}))
+
+
+def test_all_that_was_given_up_is_tried_again_by_one_button(browse: Browser, services: Services) -> None:
+    given_up(services)
+    assert "Try all" not in browse.get("/system").text  # one has a button of its own
+    services.redis.delete(keys.forward_target("sales", next(iter(services.forwards.status("sales")))))
+    given_up(services)
+    assert "Try all 2 given-up events again" in text_of(browse.get("/system"))
+    assert "2 events are tried again now" in text_of(browse.post("/system/forwards/retry", {"id": "all"}))
+    assert [(one.waiting, one.parked) for one in services.forwards.status("sales").values()] == [(2, 0)]
