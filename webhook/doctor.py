@@ -30,7 +30,7 @@ from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComEr
 from webhook import local_address
 from webhook.callback.crypto import decode_key
 from webhook.durations import duration
-from webhook.errcode_texts import cure_of, explained
+from webhook.errcode_texts import cure_of, explained, in_our_words
 from webhook.reason_texts import describe, media_alarms
 from webhook.rehearsal import verify
 
@@ -361,7 +361,7 @@ def _last_refusal(services: Services, app: AppServices) -> Iterator[Finding]:
 
 def _media(status: MediaStatus) -> Iterator[Finding]:
     """What the book's files come to. None of it stops a welcome: the text goes without them."""
-    alarms = media_alarms(status)
+    alarms = [in_our_words(one) for one in media_alarms(status)]
     for alarm in alarms:
         yield Finding(MEDIA, None, alarm, Message.of("until then customers get the rest; see the log of `role upkeep`"))
     if status.files and not alarms:

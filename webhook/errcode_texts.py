@@ -94,17 +94,18 @@ def told(reason: Reason) -> Message:
 
 
 def explained(reason: Reason) -> Message:
-    """A reason in words, with the meanings of WeCom's errcodes in place of WeCom's words, however deep they are."""
-    return _explained(describe(reason))
+    """A reason in words, with the meanings of WeCom's errcodes in place of WeCom's words."""
+    return in_our_words(describe(reason))
 
 
-def _explained(what: Message) -> Message:
+def in_our_words(what: Message) -> Message:
+    """A text with the meanings of WeCom's errcodes in place of WeCom's words, however deep they are."""
     values = what.values
     if what.msgid in (WECOM_SAYS, WECOM_SAYS_FROM):
         code = int(str(values["errcode"]))
         return Message("%(meaning)s (%(code)s)", {"meaning": errcode(code, str(values["errmsg"]))[0], "code": code})
     return Message(
-        what.msgid, {name: _explained(one) if isinstance(one, Message) else one for name, one in values.items()}
+        what.msgid, {name: in_our_words(one) if isinstance(one, Message) else one for name, one in values.items()}
     )
 
 

@@ -11,14 +11,16 @@ import pytest
 from babel.messages.pofile import read_po
 
 from tasks.ledger.delivery import MISSED, OF_NO_EVENT, OUTCOMES, Attempt, Delivery, LeftOut, LeftOutBecause
+from tasks.media_renewal import MediaStatus
 from tasks.messages import Message, translate
 from tasks.reasons import Kind, Reason
 from tasks.wecom.catalogue import Entry, calls
 from tasks.wecom.errors import CODES, from_answer
 from tests.support.builders import a_delivery, answered
 from tests.support.documents import ROOT
-from webhook.errcode_texts import errcode, who
+from webhook.errcode_texts import errcode, explained, in_our_words, who
 from webhook.outcomes import BAD, NAMES, STEPS, TONES, OutcomeText, note, outcome_text
+from webhook.reason_texts import media_alarms
 
 NOW = 1_795_000_000
 REFUSALS = {"Refused", "error"}  # of the stand-in
@@ -289,6 +291,23 @@ def literal(node: ast.expr | None) -> Any:
 def about(entry: Entry) -> str:
     """What a docstring says of answers and errors."""
     return entry.described()[1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "theirs"),
+    [
+        (answered(40003, "invalid userid"), "no such userid (40003)", "没有这个成员（40003）"),
+        (NOT_ALLOWED, "this server's IP is not allowed (60020)", "服务器 IP 不在企业可信 IP 里（60020）"),
+        (TRIES_NOT_ALLOWED, "3 tries, the last: this server's IP is not allowed (60020)", "60020"),
+        (answered(99999, "brand new"), "WeCom says “brand new” (99999)", "企业微信返回「brand new」（99999）"),
+        (TOO_LONG, "text.content: 4003 bytes of UTF-8, at most 4000", "4003"),
+    ],
+)
+def test_our_words_stand_in_place_of_wecoms(reason: Reason, words: str, theirs: str, chinese: dict[str, str]) -> None:
+    assert translate(explained(reason)) == words
+    assert theirs in translate(explained(reason), lambda msgid: chinese.get(msgid, msgid))
+    alarm = media_alarms(MediaStatus(1, absent={"a.mp4": reason}))[0]
+    assert translate(in_our_words(alarm)) == f"a.mp4 is not at WeCom: {words}"
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -140,8 +140,8 @@ def _line(row: Delivery, config: Settings) -> tuple[str, ...]:
     at = datetime.fromtimestamp(row.received_at, config.timezone)
     took = timeline.took(row)
     found = outcome_text(row, config.window, time.time())
-    explained = row.outcome is not Outcome.SENT or len(found.more) > 1
-    why = [translate(one) for one in found.more[:1]] if explained else []
+    has_more = row.outcome is not Outcome.SENT or len(found.more) > 1
+    why = [translate(one) for one in found.more[:1]] if has_more else []
     columns = _columns(
         config,
         row.app,
