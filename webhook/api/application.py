@@ -11,11 +11,11 @@ from werkzeug.exceptions import HTTPException
 
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
-from webhook.api import access, apps, books, current, deliveries, drafts, explain, problems
+from webhook.api import access, apps, books, current, deliveries, drafts, explain, numbers, problems
 from webhook.api.schemas import ProblemSchema
 from webhook.patience import WaitsOnce
 
-SUBJECTS = (apps, deliveries, books, drafts, explain)
+SUBJECTS = (apps, deliveries, numbers, books, drafts, explain)
 ROOT = "/api/v1"
 ABOUT = """\
 What the commands and the console do, as JSON. Admins make tokens, on the console's page API tokens; each has scopes, \

@@ -458,3 +458,162 @@ class ExplanationSchema(Schema):
     )
     passed_over = fields.List(fields.Nested(PassedOverSchema), required=True)
     greetings = fields.List(fields.Nested(GreetingSchema), required=True)
+
+
+# ------------------------------------------------------------------------------------------------ numbers
+
+
+class NumbersQuery(Schema):
+    """Which days, and by what they are counted."""
+
+    since = Day(
+        required=True,
+        metadata={
+            "description": "The first day.",
+            "type": "string",
+            "format": "date",
+            "example": "2026-11-20",
+        },
+    )
+    until = Day(
+        required=True,
+        metadata={
+            "description": "The last day: at most 400 by day, 92 by anything else.",
+            "type": "string",
+            "format": "date",
+            "example": "2026-11-26",
+        },
+    )
+    by = fields.String(
+        load_default="day",
+        validate=OneOf(["day", "channel", "member", "welcome", "variant"]),
+        metadata={"description": "What a row is of."},
+    )
+    limit = fields.Integer(
+        load_default=100,
+        validate=Range(1, 2000),
+        metadata={"description": "Rows at most, those with most customers first; days: all."},
+    )
+
+
+class OfSchema(Schema):
+    """Whom a row is of."""
+
+    value = text(
+        "The day, State, userid, template or variant; null: those for which there was no room.",
+        allow_none=True,
+        required=True,
+    )
+    rule = text("Of a variant.", allow_none=True, required=True)
+    name = text("Of a member, where it is known; else empty.", required=True)
+
+
+class CountsSchema(Schema):
+    """What became of customers, as on the page Numbers; without rehearsals."""
+
+    added = number("All.", required=True)
+    sent = number("WeCom took the greeting.", required=True)
+    missed = number("Not greeted.", required=True)
+    unconfirmed = number("Probably greeted.", required=True)
+    no_code = number("WeCom gave no welcome code.", required=True)
+    lost = number("Greeted elsewhere.", required=True)
+    on_time = fields.Float(
+        allow_none=True,
+        metadata={"description": "Sent, of those with a welcome code, 0 to 1; null: there were none."},
+        required=True,
+    )
+
+
+class NumbersRowSchema(OfSchema, CountsSchema):
+    """One row."""
+
+
+class NumbersTotalSchema(CountsSchema):
+    """All of them."""
+
+    half_s = fields.Float(
+        allow_none=True,
+        metadata={"description": "Seconds within which half were sent; null: not known."},
+        required=True,
+    )
+
+
+class NumbersSchema(Schema):
+    """The page Numbers, as values."""
+
+    app = text("The app.", "default", required=True)
+    since = text("The first day.", "2026-11-20", required=True)
+    until = text("The last day.", "2026-11-26", required=True)
+    by = text("What a row is of.", "day", required=True)
+    items = fields.List(fields.Nested(NumbersRowSchema), required=True)
+    further = number("How many rows there are beyond the limit.", required=True)
+    total = fields.Nested(NumbersTotalSchema, required=True)
+
+
+class StayingQuery(Schema):
+    """Which customers, and by what they are counted."""
+
+    days = fields.Integer(
+        load_default=30,
+        validate=OneOf([30, 90]),
+        metadata={"description": "Those of so many days, the last of them today; by member 30."},
+    )
+    by = fields.String(
+        load_default="welcome",
+        validate=OneOf(["welcome", "variant", "channel", "member"]),
+        metadata={"description": "What a row is of."},
+    )
+
+
+class LeftSchema(Schema):
+    """How many left within some days, of those who are known for so long."""
+
+    within = number("Days after the add.", required=True)
+    left = number("How many left.", required=True)
+    of = number("Of how many.", required=True)
+    share = fields.Float(
+        allow_none=True, metadata={"description": "0 to 1; null: nobody is known for so long."}, required=True
+    )
+    low = fields.Float(metadata={"description": "Where the share may begin, 95 % certain."}, required=True)
+    high = fields.Float(metadata={"description": "Where it may end."}, required=True)
+
+
+class StayingRowSchema(OfSchema):
+    """One row."""
+
+    greeted = number("Customers who were greeted.", required=True)
+    left = fields.List(fields.Nested(LeftSchema), required=True)
+    staying = fields.List(
+        fields.Float(),
+        metadata={"description": "The share that is there still after 0, 1, 2 … days (Kaplan-Meier)."},
+        required=True,
+    )
+
+
+class ComparedSchema(Schema):
+    """The two busiest variants of a rule, by who left within 7 days."""
+
+    rule = text("The rule.", required=True)
+    first = text("A variant.", required=True)
+    other = text("Another one.", required=True)
+    low = fields.Float(
+        metadata={"description": "Where the difference of the shares may begin, 95 % certain."}, required=True
+    )
+    high = fields.Float(metadata={"description": "Where it may end."}, required=True)
+    needed = number(
+        "Customers of each before the difference that is seen is told from chance; null: none is seen.",
+        allow_none=True,
+        required=True,
+    )
+
+
+class StayingSchema(Schema):
+    """The page Who stays, as values."""
+
+    app = text("The app.", "default", required=True)
+    days = number("Of so many days.", required=True)
+    by = text("What a row is of.", "welcome", required=True)
+    items = fields.List(fields.Nested(StayingRowSchema), required=True)
+    total = fields.Nested(StayingRowSchema, required=True)
+    again = number("Adds of customers who had left before.", required=True)
+    compared = fields.List(fields.Nested(ComparedSchema), required=True)

@@ -25,6 +25,7 @@ from tasks.directory.lookup import known_members
 from tasks.ledger import statistics
 from tasks.ledger.delivery import GREETED
 from tasks.ledger.statistics import Tallies, Value
+from tasks.services import Services
 from webhook.console import current
 from webhook.console.charts import Chart, Series
 from webhook.console.figures import MOST_LINES
@@ -93,8 +94,18 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Known:
     """`rows`: the first SHOWN. `again`: adds of customers who had left before, within these days."""
+
+    rows: Sequence[Row]
+    total: Row
+    compared: Sequence[Compared]
+    again: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The same, and what is drawn over it."""
 
     rows: Sequence[Row]
     total: Row
@@ -135,10 +146,16 @@ def _given() -> Mapping[str, str]:
 
 
 def _view(back: int, by: str) -> View:
-    client, app, today = current.services().redis, current.app().name, current.today()
+    found = known(current.services(), current.app().name, current.today(), back, by)
+    return View(found.rows, found.total, _chart(found.rows), found.compared, found.again)
+
+
+def known(services: Services, app: str, today: date, back: int, by: str) -> Known:
+    """What is known of the customers of the last `back` days. Raises redis.RedisError."""
+    client = services.redis
     days = [today - timedelta(n) for n in range(back)]
     dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == by)
-    ranked = _ranked(current.services().sums.read(app, days, {dimension}))
+    ranked = _ranked(services.sums.read(app, days, {dimension}))
     chosen = ranked[:SHOWN]
     pairs = _busiest_two(ranked) if by == "variant" else []
     asked = list(dict.fromkeys([*chosen, *pairs]))
@@ -152,7 +169,7 @@ def _view(back: int, by: str) -> View:
         rows = [replace(one, name=names.get(str(one.value), ("", ""))[0]) for one in rows]
     again = sum(tallies.get(("again", None, "added"), 0) for tallies in whole.values())
     compared = comparisons([found[value] for value in pairs])
-    return View(rows, row(whole, lost, "total", "", today), _chart(rows), compared, again)
+    return Known(rows, row(whole, lost, "total", "", today), compared, again)
 
 
 def _ranked(summed: Tallies) -> list[Value]:

@@ -4,8 +4,8 @@ Read from the tallies (tasks.ledger.statistics): a hash or two for each day, in 
 customers it had.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from tasks.audit import Act
 from tasks.directory.lookup import known_members
 from tasks.ledger import statistics
 from tasks.ledger.statistics import Value
+from tasks.services import Services
 from webhook.console import csv_rows, current, statistics_charts, statistics_summary
 from webhook.console.charts import Chart
 from webhook.console.delivery_filter import LONGEST
@@ -179,13 +180,23 @@ def _view(form: Asked) -> View:
 
 
 def _table(form: Asked, most: int | None = None) -> Table:
-    """`most`: rows of another dimension than the days; None: all."""
-    client, app, days = current.services().redis, current.app().name, form.days
-    dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == form.by.data)
+    return table(current.services(), current.app().name, form.days, form.by.data, most)
+
+
+def table(services: Services, app: str, days: Sequence[date], by: str, most: int | None = None) -> Table:
+    """The counts of these days by `by`. `most`: rows of another dimension than the days; None: all."""
+    dimension = next(dimension for value, _name, dimension in DIMENSIONS if value == by)
     wanted = {"total", dimension} | ({"latency"} if len(days) <= MOST_OF_OTHERS else set())
     if dimension == "total":
-        return _by_day(statistics.read(client, app, days, wanted))
-    return _by_value(current.services().sums.read(app, days, wanted), dimension, most)
+        return _by_day(statistics.read(services.redis, app, days, wanted))
+    found = _by_value(services.sums.read(app, days, wanted), dimension, most)
+    return _with_names(services, app, found) if dimension == "member" else found
+
+
+def _with_names(services: Services, app: str, found: Table) -> Table:
+    """With the names of the members, where they are known."""
+    names = known_members(services.redis, app, [row.value for row in found.rows if isinstance(row.value, str)])
+    return replace(found, rows=[replace(row, name=names.get(str(row.value), ("", ""))[0]) for row in found.rows])
 
 
 def _by_day(days: dict[date, statistics.Tallies]) -> Table:
@@ -204,11 +215,7 @@ def _by_value(whole: statistics.Tallies, dimension: str, most: int | None) -> Ta
     counts = sorted(
         statistics_summary.counted(whole, dimension).items(), key=lambda pair: (-pair[1].added, str(pair[0]))
     )
-    names: Mapping[str, tuple[str, str]] = {}
-    if dimension == "member":
-        asked = [value for value, _count in counts[:most] if isinstance(value, str)]
-        names = known_members(current.services().redis, current.app().name, asked)
-    rows = [Row(value, count, name=names.get(str(value), ("", ""))[0]) for value, count in counts[:most]]
+    rows = [Row(value, count) for value, count in counts[:most]]
     return Table(rows, _row("", whole), len(counts) - len(rows))
 
 

@@ -19,6 +19,8 @@ SCOPES: Mapping[tuple[str, str], Scope | None] = {  # every operation
     ("GET", "/apps"): None,
     ("GET", "/apps/<app>/deliveries"): D,
     ("GET", "/apps/<app>/deliveries/<delivery>"): D,
+    ("GET", "/apps/<app>/numbers"): N,
+    ("GET", "/apps/<app>/numbers/staying"): N,
     ("GET", "/apps/<app>/book"): R,
     ("GET", "/apps/<app>/book/source"): R,
     ("GET", "/apps/<app>/book/revisions"): R,
