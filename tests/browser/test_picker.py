@@ -90,3 +90,29 @@ def test_a_channel_with_its_rule_and_welcome_in_one_form(
     expect(page.locator("main")).to_contain_text("欢迎来到直播间")
     (channel,) = services.app("default").channels.all().values()
     assert (channel.state, channel.members) == ("douyinzhibo", ("zhangwei",))
+
+
+@pytest.mark.parametrize(("script", "width"), [(True, 390), (False, 1280)])
+@pytest.mark.parametrize(
+    ("path", "field", "press"),
+    [
+        ("/welcomes/explain", "#member", "试一试"),
+        ("/setup", "#member", "演练"),
+        ("/welcomes/edit?name=default", "#try-to", "发送测试"),
+    ],
+)
+def test_one_member_is_chosen_where_an_account_can_be_typed(
+    visit: Visit, wecom: StandIn, script: bool, width: int, path: str, field: str, press: str
+) -> None:
+    page = visit(path, width=width, script=script)
+    box = page.locator(".pick-one")
+    box.locator("summary", has_text="选择成员").click()
+    box.locator("[type=search]").fill("zw")
+    if not script:
+        box.get_by_role("button", name="搜索").click()
+    box.locator(".pane label", has_text="张伟").click()
+    if script:
+        expect(page.locator(field)).to_have_value("zhangwei")
+        expect(box.locator("[type=search]")).to_be_hidden()
+    page.get_by_role("button", name=press, exact=True).click()
+    expect(page.locator(field)).to_have_value("zhangwei")

@@ -7,7 +7,8 @@ form to its page and back, with what was typed; with it the picker asks for its 
     do=pick:ID:open:NUMBER   open a department; `open-ID` are those that are open already
     do=enter                 the Enter key in any field: a search, where one is typed, else the form is saved
 
-A page calls `asked` before it saves, `make` for the template, and the macro `pick.people` of pages/picker.html.
+A page calls `asked` before it saves, `make` for the template, and the macro `pick.people` of pages/picker.html. Where
+one member is wanted: `chosen_one`, `one`, and the macro `pick.one` beside the field in which an account can be typed.
 """
 
 import re
@@ -135,6 +136,17 @@ def make(
     return Picker(
         identity, members, departments, staff, tuple(chosen), search, found, more, frozenset(above), used=used
     )
+
+
+def one(form: "MultiDict[str, str]") -> Picker:
+    """A picker of one member, closed unless it was asked for."""
+    return make("who", form, members="picked")
+
+
+def chosen_one(form: "MultiDict[str, str]") -> str | None:
+    """The userid that was ticked in a picker of one member, last if there are several; None: nobody was."""
+    picked = form.getlist("picked")
+    return picked[-1].strip() if picked else None
 
 
 def names(chosen: Iterable[str]) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from tasks.reasons import Reason
 from tasks.templates.problems import BookError
 from tasks.wecom import WeComError
 from webhook.alert_texts import not_sent
-from webhook.console import auth, current, rehearsal_steps
+from webhook.console import auth, current, picker, rehearsal_steps
 from webhook.console.checkup import Checkup, Examination
 from webhook.console.delivery_detail import as_sent
 from webhook.console.staff import suggested_members
@@ -99,6 +99,9 @@ def check() -> ResponseReturnValue:
 def rehearsal() -> ResponseReturnValue:
     """Rehearse: send an event to the callback as WeCom does, and wait shortly for its outcome."""
     form, url, app = Rehearsal(), _reachable(), current.app()
+    if picker.asked(request.form):
+        return _page(form)
+    form.member.data = picker.chosen_one(request.form) or form.member.data
     if url is None:
         no_url = _("Set WELCOME_PUBLIC_URL: the console has an address of its own, and the callback's is not known")
         form.member.errors = [no_url]
@@ -173,6 +176,7 @@ def _page(form: Rehearsal) -> str:
         preview=_preview(row) if row else None,
         member=_name(kept.member) if kept else "",
         members=suggested_members(),
+        people=picker.one(request.form),
         states=_states(),
         robot=alerts.make_robot(services.settings),
     )

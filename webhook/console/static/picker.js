@@ -16,6 +16,16 @@
     const box = event.target;
     const picker = box.closest?.("[data-picker]");
     if (!picker || box.type !== "checkbox") return;
+    const single = picker.closest("[data-pick-one]");
+    if (single) { // who is ticked stands in the field, and nowhere else
+      const field = document.getElementById(single.dataset.pickOne);
+      field.value = box.value;
+      box.checked = false;
+      single.open = false;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.focus();
+      return;
+    }
     const chip = picker.querySelector(`.picked ${same(box)}`)?.closest("li");
     if (box.checked && !chip) {
       const item = document.createElement("li");

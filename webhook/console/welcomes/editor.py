@@ -105,6 +105,8 @@ def _answer(kind: Named, name: str) -> ResponseReturnValue:
     act, _colon, argument = request.form.get("do", "save").partition(":")
     if act in ("save", "publish", "explain"):
         return _save(kind, name, form, act)
+    if act == "pick":
+        return _page(kind, name, form)
     if act == "try":
         return _try(kind, name, form)
     if act != "preview":

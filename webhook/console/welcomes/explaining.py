@@ -17,7 +17,7 @@ from tasks.templates.conditions import CUSTOMER_TYPES, DEPARTMENTS, Contact, why
 from tasks.templates.model import DEFAULT, Book, Rule
 from tasks.templates.render import ABOUT_CUSTOMER, placeholders
 from tasks.templates.select import needs
-from webhook.console import current
+from webhook.console import current, picker
 from webhook.console.staff import PATIENCE, known_staff, suggested_members
 from webhook.console.welcomes import rule_words
 from webhook.console.welcomes.lookups import book_of, member_names, names_of, states
@@ -94,6 +94,7 @@ def explain() -> str:
         member=name or asked.member,
         unknown_member=bool(members) and asked.member not in members and bool(asked.member),
         members=suggested_members(),
+        people=picker.one(request.args),
         states=states(),
         types=list(CUSTOMER_TYPES.values()),
     )
@@ -167,7 +168,7 @@ def question(args: "MultiDict[str, str]", zone: ZoneInfo) -> Question:
         wrong, way_typed = Message.of("The way of adding is chosen from the list"), ""
     kind, change = args.get("type", ""), args.get("change", "add")
     return Question(
-        member=args.get("member", "").strip()[:LONGEST],
+        member=(picker.chosen_one(args) or args.get("member", "").strip())[:LONGEST],
         state=args.get("state", "").strip()[:LONGEST],
         at=at,
         customer_type=kind if kind in CUSTOMER_TYPES.values() else "",

@@ -12,7 +12,8 @@ from tasks.audit import Act
 from tasks.messages import translate
 from tasks.reasons import Reason
 from tasks.templates.model import Attachment
-from webhook.console import auth, current
+from webhook.console import auth, current, picker
+from webhook.console.picker import Picker
 from webhook.console.staff import known_staff, suggested_members
 from webhook.errcode_texts import told, what_to_do
 from webhook.reason_texts import describe
@@ -29,6 +30,7 @@ class Offer:
     me: str
     to: str
     members: Mapping[str, str]
+    people: Picker | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ class Outcome:
 def offered() -> Offer:
     """Who can be sent a trial."""
     possible, me = current.app().trials.possible, _me()
-    return Offer(possible, me, request.form.get("to", ""), suggested_members() if possible and not me else {})
+    if not possible or me:
+        return Offer(possible, me, "", {}, None)
+    return Offer(possible, me, member(), suggested_members(), picker.one(request.form))
 
 
 def member() -> str:
     """Who is to get it: the operator, or else the member in the form."""
-    return _me() or request.form.get("to", "").strip()
+    return _me() or picker.chosen_one(request.form) or request.form.get("to", "").strip()
 
 
 def _me() -> str:
