@@ -88,7 +88,8 @@ class HTTPSender:
     def send(self, entry: Entry) -> Sent:
         signed = headers(self._secret, entry.id, int(time.time()), entry.body)
         try:
-            response = self._transport.post(self._path, entry.body, by=time.monotonic() + TIMEOUT, headers=signed)
+            by = time.monotonic() + TIMEOUT
+            response = self._transport.post(self._path, entry.body, by=by, headers=signed, cut=True)
         except (NotSent, Unanswered) as error:
             return Sent(Reason.from_error(error), unwell=True)
         return judge(response, time.time())

@@ -44,39 +44,43 @@ def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -
     return text.encode("utf-8", "replace")
 
 
-def read_answer(sock: socket.socket, method: str, limit: int) -> Response:
+def read_answer(sock: socket.socket, method: str, limit: int, cut: bool = False) -> Response:
     """The answer to a request of this method, its body of at most `limit` bytes, decompressed if need be.
 
-    Raises BadAnswer, TooLarge, or OSError of the socket.
+    cut: a longer body is cut off, and none is decompressed: nobody reads it. Raises BadAnswer, TooLarge, or OSError of
+    the socket.
     """
     response = http.client.HTTPResponse(sock, method=method)
     try:
         response.begin()
-        body = _body(response, limit)
+        body, ended = _body(response, limit, cut)
     except (http.client.HTTPException, ValueError) as error:  # ValueError: a chunk's size that is no number
         raise BadAnswer(type(error).__name__) from None
     finally:
         response.close()
-    if response.headers.get("Content-Encoding", "").strip().lower() in (
+    if not cut and response.headers.get("Content-Encoding", "").strip().lower() in (
         "gzip",
         "x-gzip",
     ):  # although nobody asked for it
         body = _unzipped(body, limit)
-    return Response(response.status, response.headers, body, not response.will_close)
+    return Response(response.status, response.headers, body, ended and not response.will_close)
 
 
-def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
-    if (response.length or 0) > limit:
+def _body(response: http.client.HTTPResponse, limit: int, cut: bool) -> tuple[bytes, bool]:
+    """(the body, whether it is whole)"""
+    if (response.length or 0) > limit and not cut:
         raise TooLarge
     parts, size = [], 0
-    while part := response.read(CHUNK):
+    while part := response.read(min(CHUNK, limit + 1 - size)):
         parts.append(part)
         size += len(part)
-        if size > limit:
+        if size > limit and not cut:
             raise TooLarge
+        if size > limit:
+            return b"".join(parts)[:limit], False
     if response.length:
         raise BadAnswer("the connection ended")
-    return b"".join(parts)
+    return b"".join(parts), True
 
 
 def _unzipped(body: bytes, limit: int) -> bytes:

@@ -221,8 +221,8 @@ class _Connection(HTTPConnection):
             raise ConnectTimeoutError(self, "no connection in time")
         raise NewConnectionError(self, f"no connection: {error.strerror or type(error).__name__}")
 
-    def exchange(self, method: str, head: bytes, body: bytes, by: float, limit: int) -> Response:
-        """The answer to a request, whole by `by`. Raises HTTPError, OSError, BadAnswer or TooLarge."""
+    def exchange(self, method: str, head: bytes, body: bytes, by: float, limit: int, cut: bool) -> Response:
+        """The answer to a request, whole by `by`, or cut. Raises HTTPError, OSError, BadAnswer or TooLarge."""
         self.by, self.sent = by, False
         self.timeout = min(by - time.monotonic(), CONNECT)
         if self.sock is None:
@@ -234,7 +234,7 @@ class _Connection(HTTPConnection):
             for part in (head + body,) if len(body) <= TOGETHER else (head, body):
                 sock.limit()
                 sock.sendall(part)
-        response = read_answer(sock, method, limit)
+        response = read_answer(sock, method, limit, cut)
         if not response.keeps_open:
             self.close()
         return response
@@ -388,9 +388,11 @@ class Transport:
         """
         return self._exchange("GET", target, self._pool.host, by, limit=limit)
 
-    def post(self, target: str, body: bytes, *, by: float, headers: Mapping[str, str] = JSON) -> Response:
-        """The answer to a POST of JSON to `target`; see `get`."""
-        return self._exchange("POST", target, self._pool.host, by, body, headers, JSON_LIMIT)
+    def post(
+        self, target: str, body: bytes, *, by: float, headers: Mapping[str, str] = JSON, cut: bool = False
+    ) -> Response:
+        """The answer to a POST of JSON to `target`; see `get`. cut: a body that is too long is cut off."""
+        return self._exchange("POST", target, self._pool.host, by, body, headers, JSON_LIMIT, cut)
 
     def _exchange(
         self,
@@ -401,6 +403,7 @@ class Transport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         limit: int = ANSWER_LIMIT,
+        cut: bool = False,
     ) -> Response:
         if by - time.monotonic() < LEAST:
             raise NotSent(path, Failure.NO_TIME_LEFT)
@@ -408,7 +411,7 @@ class Transport:
         connection = None
         try:
             with _borrowed(self._pool) as connection:
-                response: Response = connection.exchange(method, head, body or b"", by, limit)
+                response: Response = connection.exchange(method, head, body or b"", by, limit, cut)
         except _ProxyError as error:
             raise NotSent(path, error.failure, error.detail) from None
         except ClosedPoolError:

@@ -31,7 +31,7 @@ from tests.support.forwarding import an_installation
 from tests.support.ledger import settled
 from tests.support.processes import RedisServer
 from tests.support.receiver import Receiver
-from tests.support.servers import Server, silent, whole
+from tests.support.servers import Server, answering, silent, whole
 from tests.support.until import until
 
 SENT = Settlement(Outcome.SENT, template="hello", rule="all", values={"customer": "王芳"})
@@ -259,6 +259,25 @@ def test_a_redirect_is_not_followed(services: Services, receives: Receiver, othe
         until(lambda: receives.refused)
         time.sleep(0.1)
     assert (other.got, other.refused) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        whole(b"x" * 1_000_000),
+        whole(b"{}", "200 OK", "Content-Encoding: gzip"),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + b"x" * 0x10000 + b"\r\n1\r\nx\r\n",
+    ],
+    ids=["long", "no gzip", "chunks without end"],
+)
+def test_the_status_alone_says_whether_an_event_was_taken(redis_url: str, tmp_path: Path, answer: bytes) -> None:
+    with Server(answering(answer)) as server:
+        services = an_installation(redis_url, tmp_path, ("sales", server.url, ""))
+        event = added(services)
+        left(services, event)
+        with running(services):
+            until(lambda: [one.delivered for one in services.forwards.status("sales").values()] == [2])
+        assert len(server.requests) == 2
 
 
 def test_an_address_that_is_not_public_is_not_reached(redis_url: str, tmp_path: Path) -> None:
