@@ -28,6 +28,7 @@ templates:
   plain: {text: 您好}
 rules:
   - {when: {state: plain}, use: plain}
+  - {when: {state: nothing-of-wecom}, use: default}
   - {when: {add_way: 99}, use: plain}
   - use: default
 """
@@ -94,7 +95,7 @@ def test_a_greeting_that_waits_for_a_hook_has_no_slot(worker: Worker, package: P
 
     def two_meet(dispatcher: Dispatcher) -> bool:
         both.reset()
-        records = [worker.added()[0] for _ in range(2)]
+        records = [worker.added(state="nothing-of-wecom")[0] for _ in range(2)]
         dispatcher.run()
         return {(worker.wecom.record(one).content or {})["text"] for one in records} == {"您好金卡"}
 
