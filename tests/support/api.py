@@ -10,6 +10,7 @@ from tasks.services import Services
 from webhook import create_app
 
 ROOT = "/api/v1"
+NOWHERE = "http://127.0.0.1:1"  # where no WeCom is
 
 
 class Program:

@@ -3,13 +3,19 @@
 import pytest
 
 from tasks.services import Services
-from tests.support.api import Program
+from tests.support.api import NOWHERE, Program
 from tests.support.builders import BOOK
 
 
 @pytest.fixture
 def book() -> str:
     return BOOK
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    """Nobody asks WeCom."""
+    return {"WECOM_API_BASE": NOWHERE}
 
 
 @pytest.fixture

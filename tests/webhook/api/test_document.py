@@ -18,7 +18,7 @@ from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import connections
 from tests.support import samples
-from tests.support.api import ROOT
+from tests.support.api import NOWHERE, ROOT
 from tests.support.books import FILES
 from tests.support.builders import BOOK, ENVIRONMENT
 from tests.support.console import PASSWORD
@@ -26,7 +26,7 @@ from tests.support.processes import RedisServer
 from webhook import create_app
 from webhook.api import access, wrong_tokens
 
-EXAMPLES = 15  # of each operation and kind, beside those at the edges of what it allows
+EXAMPLES = 10  # of each operation and kind, beside those at the edges of what it allows
 CONFIG = {
     "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
     "parameters": {"app": "default"},
@@ -40,7 +40,8 @@ CONFIG = {
 
 
 def services_at(redis_url: str, folder: Path = Path("/nonexistent")) -> Services:
-    return build_services(read(ENVIRONMENT | {"REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD}, folder))
+    console = {"REDIS_URL": redis_url, "CONSOLE_PASSWORD": PASSWORD, "WECOM_API_BASE": NOWHERE}
+    return build_services(read(ENVIRONMENT | console, folder))
 
 
 class Served:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.templates.edits import AddRule
-from tests.support.api import Program
+from tests.support.api import NOWHERE, Program
 from tests.support.builders import ENVIRONMENT
 from tests.support.cli import run, said
 
@@ -43,8 +43,8 @@ def test_the_answer_is_that_of_the_command(ask: Program, asked: dict[str, Any], 
     answer = ask.get("explain", member="zhangsan", **asked).json
     at = "2026-11-22T12:00" if asked["at"] == "2026-11-22" else asked["at"]
     typed = [f"--{name.replace('_', '-')}={value}" for name, value in (asked | {"at": at}).items()]
-    url = ask.services.settings.redis_url or ""
-    printed = run("templates", "explain", "--member", "zhangsan", "--json", *typed, **ENVIRONMENT, REDIS_URL=url)
+    environ = ENVIRONMENT | {"REDIS_URL": ask.services.settings.redis_url or "", "WECOM_API_BASE": NOWHERE}
+    printed = run("templates", "explain", "--member", "zhangsan", "--json", *typed, **environ)
     assert answer == json.loads(said(printed)[0])
     assert answer["rule"] == rule
 

@@ -13,8 +13,8 @@ from tasks.books import files
 from tasks.books.files import Bundle
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
+from tests.support.api import NOWHERE, Program
 from tests.support.api import ROOT as API
-from tests.support.api import Program
 from tests.support.books import PNG
 from tests.support.console import PASSWORD
 from tests.support.documents import ROOT, Page
@@ -51,7 +51,7 @@ def test_the_pages_commands_work_one_after_the_other(
     settled(services.ledger)
     _, secret = services.api_tokens.create("page", set(Scope))
     script = "".join(code for language, code in README.blocks if language == "sh").replace(*EDITED)
-    with WebProcess(tmp_path, redis_url, CONSOLE_PASSWORD=PASSWORD) as web:
+    with WebProcess(tmp_path, redis_url, CONSOLE_PASSWORD=PASSWORD, WECOM_API_BASE=NOWHERE) as web:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", FAILS + script],
             env={"PATH": "/usr/bin:/bin", "URL": web.url, "TOKEN": secret},
