@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from tasks.changes.failed_transfers import LIMIT, REFUSED
 from tasks.missed.comparison_run import CURSOR_ENDED, last_due
 from tasks.reasons import Reason
-from tasks.wecom.errors import BadRequest, Final, InvalidRequest, Limited, Misconfigured, WeComAPIError
+from tasks.wecom.errors import CODES, BadRequest, Busy, Final, InvalidRequest, Limited, TokenRefused, WeComAPIError
 from tasks.wecom.members import is_same_member
 
 DAY = 86_400
@@ -47,20 +47,22 @@ class Answer:
 class Reading:
     """How far a pair has been read: `ended` calls of CALLS to their end, the next one up to `cursor`.
 
-    refused: why WeCom refused the first of them that it refused.
+    refused: why WeCom refused the first of the `refusals` that it refused.
     """
 
     ended: int = 0
     cursor: str = ""
     answer: Answer = field(default_factory=Answer)
     refused: Reason | None = None
+    refusals: int = 0
 
     @property
     def is_whole(self) -> bool:
         return self.ended == CALLS
 
     def next_call(self, refused: Reason | None = None) -> "Reading":
-        return replace(self, ended=self.ended + 1, cursor="", refused=self.refused or refused)
+        why, refusals = self.refused or refused, self.refusals + (refused is not None)
+        return replace(self, ended=self.ended + 1, cursor="", refused=why, refusals=refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class TransferPair:
         data["answer"] = None if data["answer"] is None else Answer(**data["answer"])
         if (reading := data["reading"]) is not None:
             refused = Reason.from_data(reading["refused"])
-            data["reading"] = Reading(reading["ended"], reading["cursor"], Answer(**reading["answer"]), refused)
+            data["reading"] = Reading(**reading | {"answer": Answer(**reading["answer"]), "refused": refused})
         return cls(**data)
 
 
@@ -119,15 +121,19 @@ def problem(handover: str, takeover: str) -> str:
 def failures(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """(customer, why) of those of a page who were not handed over."""
     for one in entries:
-        customer, why = one.get("external_userid"), WHY.get(one.get("status", 0))
-        if isinstance(customer, str) and customer and why is not None:
-            yield customer, why
+        customer, status = one.get("external_userid"), one.get("status")
+        if isinstance(customer, str) and customer and isinstance(status, int) and status in WHY:
+            yield customer, WHY[status]
 
 
 def after_reading(pair: TransferPair, reading: Reading, now: int, zone: ZoneInfo) -> TransferPair:
-    """The pair when all calls have ended. What one refused counts where the others know of no customer."""
-    if reading.refused is not None and not reading.answer.customers:
-        return replace(pair, reading=None, failed=reading.refused, next_at=None)
+    """The pair when all calls have ended. What WeCom refused counts where no call knows of a customer.
+
+    Not where it refuses one call alone for good, as that for members who left, of one who has not.
+    """
+    why = reading.refused
+    if why is not None and not reading.answer.customers and (reading.refusals == CALLS or not _is_final(why)):
+        return _bounded(_refused(pair, why, now, zone), now)
     next_at = next_night(now, zone) if reading.answer.waiting else None
     read = replace(pair, reading=None, failed=None, tries=0, read_at=now, answer=reading.answer, next_at=next_at)
     return _bounded(read, now)
@@ -135,14 +141,30 @@ def after_reading(pair: TransferPair, reading: Reading, now: int, zone: ZoneInfo
 
 def after_error(pair: TransferPair, error: Exception, now: int, zone: ZoneInfo) -> TransferPair:
     """The pair after an error: it begins anew, unless trying again changes nothing."""
-    failed = replace(pair, reading=None, failed=Reason.from_error(error), tries=pair.tries + 1)
-    ended = isinstance(error, WeComAPIError) and error.errcode == CURSOR_ENDED
-    if isinstance(error, BadRequest | Final | InvalidRequest) and not ended:
+    reason = Reason.from_error(error)
+    failed = replace(pair, reading=None, failed=reason, tries=pair.tries + 1)
+    if isinstance(error, InvalidRequest):
         return replace(failed, next_at=None)
-    if isinstance(error, Misconfigured):
-        return _bounded(replace(failed, next_at=next_night(now, zone)), now)
+    if isinstance(error, WeComAPIError) and not passes(error):
+        return _bounded(_refused(pair, reason, now, zone), now)
     wait = LATER if isinstance(error, Limited) else min(LATER, SOON * 2 ** min(pair.tries, 6))
     return _bounded(replace(failed, next_at=now + wait), now)
+
+
+def passes(error: WeComAPIError) -> bool:
+    """Whether a call that WeCom refuses so may be made again within the hour."""
+    return isinstance(error, Busy | Limited | TokenRefused) or error.errcode == CURSOR_ENDED
+
+
+def _refused(pair: TransferPair, why: Reason, now: int, zone: ZoneInfo) -> TransferPair:
+    """The pair when WeCom refuses to tell of it: asked again at night, unless trying again changes nothing."""
+    next_at = None if _is_final(why) else next_night(now, zone)
+    return replace(pair, reading=None, failed=why, tries=pair.tries + 1, next_at=next_at)
+
+
+def _is_final(why: Reason) -> bool:
+    known = CODES.get(why.errcode) if why.errcode is not None else None
+    return known is not None and issubclass(known.error, BadRequest | Final)
 
 
 def next_night(now: int, zone: ZoneInfo) -> int:

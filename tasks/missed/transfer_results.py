@@ -16,7 +16,17 @@ from zoneinfo import ZoneInfo
 
 from tasks.changes import failed_transfers
 from tasks.changes.failed_transfers import FailedTransfer
-from tasks.missed.transfer_pair import DAY, DAYS, PAIRS, Reading, TransferPair, after_error, after_reading, failures
+from tasks.missed.transfer_pair import (
+    DAY,
+    DAYS,
+    PAIRS,
+    Reading,
+    TransferPair,
+    after_error,
+    after_reading,
+    failures,
+    passes,
+)
 from tasks.reasons import Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
@@ -25,7 +35,7 @@ from tasks.storage.connections import Redis
 from tasks.storage.unreadable import readable
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.calls import path_of
-from tasks.wecom.errors import BadRequest, Failure, Final, NoAnswer
+from tasks.wecom.errors import Failure, NoAnswer, WeComAPIError
 
 log = logging.getLogger(__name__)
 
@@ -107,15 +117,16 @@ class TransferResults:
         call = (contact.transfer_result, contact.resigned_transfer_result)[reading.ended]
         try:
             page = call(pair.handover, pair.takeover, reading.cursor or None)
-        except (BadRequest, Final) as error:
-            if reading.cursor:
+        except WeComAPIError as error:
+            if reading.cursor or passes(error):
                 raise
             return reading.next_call(Reason.from_error(error))  # the other call may know of it
-        entries = [one for one in page.get("customer") or () if isinstance(one, Mapping)]
+        listed = page.get("customer")
+        entries = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
         for customer, why in failures(entries):
             failed = FailedTransfer(self._app.name, self._app.corp_id, pair.takeover, customer, why)
             failed_transfers.add(self._redis, failed, self._life)
-        cursor = page.get("next_cursor") or ""
+        cursor = str(page.get("next_cursor") or "")
         if cursor and cursor == reading.cursor:
             raise NoAnswer(path_of(call), Failure.REPEATED_CURSOR)
         reading = replace(reading, cursor=cursor, answer=reading.answer.and_of(one.get("status") for one in entries))

@@ -2,7 +2,8 @@
 
 A customer's field `transfer` is the status that a transfer has at once: 3 refused, 4 the member has too many customers.
 Its field `transfers` says how often it was transferred within 90 days.
-A member's field `transfers` is the errcode with which WeCom refuses to tell of hand-overs from this member.
+A member's field `transfers` is the errcode with which WeCom refuses to tell of hand-overs from this member, and
+`transfers_of_staff` that of the call for members who have not left.
 """
 
 from collections.abc import Callable
@@ -114,7 +115,8 @@ def many(left: bool) -> Callable[[Call], Fields]:
 def results(left: bool) -> Callable[[Call], Fields]:
     def handler(call: Call) -> Fields:
         handover, takeover, body = _ends(call, left=False)
-        if errcode := call.corp.members[handover].get("transfers"):
+        member = call.corp.members[handover]
+        if errcode := member.get("transfers") or (not left and member.get("transfers_of_staff")):
             raise Refused(errcode, "api forbidden")
         begun = call.corp.of(Transfers).begun.get((handover, takeover, left), {})
         rows = [{"external_userid": customer, **_state(call, customer, at)} for customer, at in begun.items()]

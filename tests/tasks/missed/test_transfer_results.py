@@ -53,6 +53,7 @@ def test_customers_are_counted_by_their_status() -> None:
 def test_who_was_not_handed_over_is_told_with_the_reason() -> None:
     page: list[dict[str, Any]] = [{"external_userid": f"wm{status}", "status": status} for status in range(1, 6)]
     strange: list[dict[str, Any]] = [{}, {"external_userid": 7, "status": 3}, {"status": 3}, {"external_userid": "wm9"}]
+    strange += [{"external_userid": "wm9", "status": one} for one in ("3", [], None)]
     assert list(failures(page + strange)) == [("wm3", REFUSED), ("wm4", LIMIT)]
 
 
@@ -71,8 +72,12 @@ def test_a_pair_is_read_every_night_while_customers_wait(answer: Answer, since: 
 
 
 def test_what_one_call_refuses_counts_where_the_other_knows_nobody() -> None:
-    refused = Reading(2, "", Answer(), UNKNOWN_MEMBER)
+    refused = Reading().next_call(UNKNOWN_MEMBER).next_call(UNKNOWN_MEMBER)
     assert after_reading(PAIR, refused, NOW, ZONE).failed == UNKNOWN_MEMBER
+    assert after_reading(PAIR, refused, NOW, ZONE).next_at is None
+    assert after_reading(PAIR, replace(refused, refusals=1), NOW, ZONE).answer == Answer()  # the other call is certain
+    forbidden = Reason.from_error(from_answer(48002, "api forbidden", RESULT))
+    assert after_reading(PAIR, replace(refused, refused=forbidden, refusals=1), NOW, ZONE).next_at == NIGHT
     assert after_reading(PAIR, replace(refused, answer=Answer(done=1)), NOW, ZONE).failed is None
 
 
@@ -81,6 +86,7 @@ def test_what_one_call_refuses_counts_where_the_other_knows_nobody() -> None:
     [
         (from_answer(48002, "api forbidden", RESULT), 0, NIGHT),
         (from_answer(60111, "userid not found", RESULT), 0, None),
+        (from_answer(99999, "of next year", RESULT), 0, NIGHT),
         (from_answer(45009, "api freq out of limit", RESULT), 0, NOW + LATER),
         (from_answer(-1, "system busy", RESULT), 0, NOW + SOON),
         (from_answer(50100, "invalid cursor", RESULT), 0, NOW + SOON),  # it begins anew
@@ -182,8 +188,10 @@ def test_who_was_not_handed_over_is_listed_once_and_who_waits_is_asked_for_at_ni
     assert listed(there) == FAILED
 
 
-def test_customers_of_a_member_who_left_are_found_by_the_same_question(there: Worker) -> None:
-    there.wecom.people(members={"zhangsan": {"status": 5}})
+@pytest.mark.parametrize("refused", [0, 40097, 60011, 99999])
+def test_customers_of_a_member_who_left_are_found_by_the_same_question(there: Worker, refused: int) -> None:
+    """Whatever the call for members of the corp says of one who left: WeCom's pages do not tell."""
+    there.wecom.people(members={"zhangsan": {"status": 5, "transfers_of_staff": refused}})
     contact = there.services.clients["default"].external_contact
     contact.resigned_transfer_customer("zhangsan", "lisi", ["wm1", "wm3"])
     assert asked(there).answer == Answer(done=1, refused=1)
