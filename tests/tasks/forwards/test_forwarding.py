@@ -557,7 +557,7 @@ def messages_of(client: Redis) -> list[str]:
 
 @pytest.mark.usefixtures("hasty")
 def test_a_broker_that_was_away_gets_each_event_once_it_is_back(
-    redis_url: str, tmp_path: Path, receives: Receiver
+    redis_url: str, tmp_path: Path, receives: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = RedisServer(tmp_path / "theirs")
     url = server.url.replace("unix://", "redis+socket://").partition("?")[0]
@@ -571,8 +571,19 @@ def test_a_broker_that_was_away_gets_each_event_once_it_is_back(
         assert services.forwards.status("sales")[http].failures == 0
         with server:
             until(lambda: services.forwards.status("sales")[task].waiting == 0)
+            server.stop()  # and once more, with a connection that was in use
+            events += [added(services) for _ in range(5)]
+            until(lambda: services.forwards.status("sales")[task].failures > 1)
+            server.start()
+            until(lambda: services.forwards.status("sales")[task].waiting == 0)
             with server.client() as client:
                 assert set(messages_of(client)) == {event.id for event in events}
+                client.set("on-settled", "no list")  # it refuses the message itself
+                last = added(services)
+                until(lambda: services.forwards.status("sales")[task].failures > 1)
+                client.delete("on-settled")
+                until(lambda: messages_of(client) == [last.id])
+    assert "cannot record" not in caplog.text
 
 
 @pytest.mark.usefixtures("hasty")
