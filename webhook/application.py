@@ -1,6 +1,7 @@
 """The web application: `create_app` is wiring, nothing else."""
 
 import logging
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+API = "/api/v1"
+
 
 def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     """The web application on these services; `intake.TIMEOUT` must be their time-out for Redis."""
@@ -35,13 +38,12 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     app.register_blueprint(health.blueprint)
     served: WSGIApplication = _Registered(app.wsgi_app, settings.apps)
     if settings.has_console:
-        from webhook.api.application import ROOT, create_api
         from webhook.console.application import create_console  # half as much again as the rest; not everybody has one
 
         app.extensions["console"] = create_console(services)
         current.set_lifeboat(app.extensions["console"], lifeboat)
-        app.extensions["api"] = create_api(services)
-        served = DispatcherMiddleware(served, {"/console": app.extensions["console"], ROOT: app.extensions["api"]})
+        app.extensions["api"] = api = OnDemand(services)
+        served = DispatcherMiddleware(served, {"/console": app.extensions["console"], API: api})
     else:
         log.info("neither CONSOLE_PASSWORD nor CONSOLE_ADMINS: the console is off")
     if settings.trusted_proxies:
@@ -50,6 +52,27 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
     apart = {"metrics": settings.metrics_bind, "console": settings.console_bind, "api": settings.console_bind}
     app.wsgi_app = _Apart(served, {part: _port(bind) for part, bind in apart.items() if bind})  # type: ignore[method-assign]
     return app
+
+
+class OnDemand:
+    """The API, made by its first request: it takes 6 MB in each web process, and most installations have no token."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._made: Flask | None = None
+        self._making = threading.Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return self.made()(environ, start_response)
+
+    def made(self) -> Flask:
+        """It. Thread-safe."""
+        with self._making:
+            if self._made is None:
+                from webhook.api.application import create_api
+
+                self._made = create_api(self._services)
+            return self._made
 
 
 class _Registered:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import redis
-import requests
 
 from tasks import alerts, lifeboat
 from tasks.books.revisions import NoRevision
@@ -118,6 +117,8 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
 
 
 def _callback_url(settings: Settings, app: App) -> Finding:
+    import requests  # 4 MB: here, since the web role seldom checks
+
     path = app.callback_path
     if settings.public_url is None:
         local = local_address.verified(settings, app)

@@ -6,15 +6,17 @@ A rehearsal: the signed inner document carries <Rehearsal>1</Rehearsal>, so ever
 import secrets
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
-
-import requests
 
 from tasks.events import ContactAdded
 from tasks.messages import Message
 from tasks.settings import App
 from webhook.callback.crypto import Envelope
 from webhook.callback.parsing import ECHO
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT = 5.0  # seconds; WeCom waits as long
 
@@ -31,6 +33,8 @@ class Delivered:
 
 def rehearse(app: App, url: str, member: str, state: str) -> Delivered:
     """Send one rehearsal for a customer that does not exist."""
+    import requests  # 4 MB: here, since the web role seldom sends one
+
     event = ContactAdded(
         app=app.name,
         corp_id=app.corp_id,
@@ -59,8 +63,10 @@ def rehearse(app: App, url: str, member: str, state: str) -> Delivered:
     return Delivered(event, response.status_code, time.monotonic() - started)
 
 
-def _direct() -> requests.Session:
+def _direct() -> "requests.Session":
     """Without the outbound proxy, which HTTPS_PROXY names for WeCom's API: the callback is this system's own."""
+    import requests
+
     session = requests.Session()
     session.trust_env = False
     return session

@@ -13,10 +13,10 @@ from tasks.people.api_tokens import Scope
 from tasks.services import Services
 from webhook.api import access, apps, books, current, deliveries, drafts, explain, numbers, problems
 from webhook.api.schemas import ProblemSchema
+from webhook.application import API
 from webhook.patience import WaitsOnce
 
 SUBJECTS = (apps, deliveries, numbers, books, drafts, explain)
-ROOT = "/api/v1"
 ABOUT = """\
 What the commands and the console do, as JSON. Admins make tokens, on the console's page API tokens; each has scopes, \
 may be for some apps only, and is sent as `Authorization: Bearer …`. A problem is answered as RFC 9457 says, with a \
@@ -77,7 +77,7 @@ def _about() -> dict[str, Any]:
             "description": ABOUT.format(limits=" and ".join(access.LIMITS)),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": ROOT}],
+        "servers": [{"url": API}],
     }
 
 

@@ -52,7 +52,7 @@ def address(rule: str) -> str:
 
 
 def test_every_operation_asks_for_its_scope(services: Services) -> None:
-    api = create_app(services).extensions["api"]
+    api = create_app(services).extensions["api"].made()
     needs = api.extensions["needs"]
     assert {one: needs[rule.endpoint].scope for one, rule in operations(api).items()} == SCOPES
 
