@@ -205,7 +205,8 @@ def fill_tagging(services: Services) -> None:
 
 def fill_queue(services: Services) -> None:
     """Processes that live and one that is silent, jobs that went well and wrong, follow-ups that failed, a pause."""
-    Heartbeat(services.redis, "welcome", lambda: ["b" * 32] * 9).beat()
+    hooks = {"crm": "fine", "e" * 32: "silent", "sales": "broken"}
+    Heartbeat(services.redis, "welcome", lambda: ["b" * 32] * 9, hooks=lambda: hooks).beat()
     Heartbeat(services.redis, "beat").beat()
     for field, note in services.redis.hgetall(keys.PROCESSES).items():
         if field.startswith("beat"):
