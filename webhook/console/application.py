@@ -25,6 +25,7 @@ from webhook.console import (
     system,
     tagging,
     tokens,
+    transfers,
     wecom,
 )
 from webhook.console.welcomes import (
@@ -60,6 +61,7 @@ SUBJECTS = (
     explaining,
     deliveries,
     missed,
+    transfers,
     tagging,
     queue,
     statistics,

@@ -15,27 +15,23 @@ from flask_babel import ngettext
 
 from tasks.audit import Act
 from tasks.changes.failed_transfers import LIMIT, REFUSED
-from tasks.directory.lookup import known_members
 from tasks.ledger.delivery import MISSED, Delivery, Outcome, ReminderStatus
 from tasks.ledger.idle import idle_period
 from tasks.ledger.query import Page
 from tasks.messages import Message, translate
 from tasks.missed.manual_greeting import manual_greeting
 from tasks.missed.reminders import Report, can_be_told, reminder_status
-from tasks.missed.transfer_pair import PAIRS, problem
-from tasks.missed.transfer_results import TooManyPairs
 from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cause, customer_name
 from tasks.reasons import Reason
 from webhook import outcomes
-from webhook.console import current, name_search
+from webhook.console import current, name_search, transfers
 from webhook.console.layout import cut
 from webhook.console.search import LONGEST
-from webhook.console.staff import known_staff, suggested_members
+from webhook.console.staff import names_of
 from webhook.console.welcomes.preview import bubbles
 from webhook.errcode_texts import NOBODY, errcode, told, who
 from webhook.idle_texts import no_worker
 from webhook.reason_texts import describe
-from webhook.transfer_texts import not_told
 
 TABS = ("todo", "done", "unsure", "no_code")
 UNDO = 600  # seconds for which a page offers to take ticks back
@@ -58,13 +54,6 @@ CURES = {
 NOT_TRANSFERRED = {  # WeCom's FailReason → why, of several customers
     REFUSED: Message.of("The customers refused to be handed over to this member."),
     LIMIT: Message.of("The member has as many customers as WeCom allows."),
-}
-
-
-WRONG_PAIR = {
-    "empty": Message.of("Enter both members"),
-    "long": Message.of("That is no account of a member"),
-    "same": Message.of("Enter two members: who had the customers, and who takes them over"),
 }
 
 
@@ -146,20 +135,11 @@ def show() -> ResponseReturnValue:
         possible=app.reminders.possible,
         switch=app.reminders.switch(),
         compared=app.comparison.status(),
-        **(_transfers() if tab == "todo" and "HX-Request" not in request.headers else {}),
+        **(transfers.shown() if tab == "todo" and "HX-Request" not in request.headers else {}),
         became=became,
         newest=_newest() if tab == "todo" and not page.rows else None,
         undo=_undo(app.work_list, now),
     )
-
-
-def _transfers() -> dict[str, object]:
-    """The hand-overs, with the names of members: below what a page polls."""
-    pairs = current.app().transfer_results.pairs()
-    named = {one for pair in pairs for one in (pair.handover, pair.takeover)}
-    staff = known_staff().members
-    people = _known(named) | {one: staff[one].name for one in named & staff.keys() if staff[one].name}
-    return {"transfers": pairs, "people": people, "staff": suggested_members(), "not_told": not_told}
 
 
 @blueprint.post("/missed/search")
@@ -188,12 +168,7 @@ def _newest() -> Delivery | None:
 
 def _names(rows: Iterable[Delivery]) -> dict[str, str]:
     """userid → name, where the cache knows it."""
-    return _known({row.user_id for row in rows})
-
-
-def _known(user_ids: set[str]) -> dict[str, str]:
-    known = known_members(current.services().redis, current.app().name, user_ids)
-    return {user_id: name for user_id, (name, _department) in known.items() if name}
+    return names_of({row.user_id for row in rows})
 
 
 @blueprint.get("/missed/<identity>/greeting")
@@ -287,31 +262,6 @@ def compare() -> ResponseReturnValue:
     else:
         flash(_("A comparison is under way already"), "warn")
     return _back()
-
-
-@blueprint.post("/missed/transfer")
-def transfer() -> ResponseReturnValue:
-    """Have WeCom asked what became of customers who were handed over from one member to another."""
-    handover, takeover = (_member(request.form.get(name, "")) for name in ("handover", "takeover"))
-    if wrong := problem(handover, takeover):
-        flash(translate(WRONG_PAIR[wrong], _), "warn")
-        return _back(handover=handover[:LONGEST] or None, takeover=takeover[:LONGEST] or None)
-    try:
-        current.app().transfer_results.ask(handover, takeover, current.operator())
-    except TooManyPairs:
-        flash(_("%(n)s hand-overs are being asked about already. Each ends within a week", n=PAIRS), "warn")
-    else:
-        current.record(Act.TRANSFER_ASKED, f"{handover} → {takeover}")
-        flash(_("WeCom is asked within a minute"))
-    return _back()
-
-
-def _member(text: str) -> str:
-    """The userid of a member who was typed by account or, if nobody else is called so, by name."""
-    typed = text.strip()
-    known = known_staff().members
-    called = [one.id for one in known.values() if one.name == typed]
-    return called[0] if typed not in known and len(called) == 1 else typed
 
 
 def _chosen() -> list[str]:
