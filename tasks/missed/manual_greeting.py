@@ -11,7 +11,7 @@ from tasks.ledger.delivery import Delivery
 from tasks.missed.work_list import customer_name
 from tasks.settings import App
 from tasks.templates.model import Template
-from tasks.templates.render import cut, fill, wanted
+from tasks.templates.render import cut, wanted, welcome_text
 from tasks.wecom import WeComClient
 
 
@@ -25,7 +25,7 @@ class ManualGreeting:
     @property
     def text(self) -> str:
         """As the customer would read it."""
-        return fill(self.template.text, self.values)
+        return welcome_text(self.template, self.values)
 
     @property
     def unknown(self) -> list[str]:

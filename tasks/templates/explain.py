@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tasks.messages import Message
 from tasks.templates.conditions import Contact, why_not
 from tasks.templates.model import DEFAULT, MSGTYPES, Attachment, Book, Link, Media, MediaID, MiniProgram, Rule, source
-from tasks.templates.render import fill, remark
+from tasks.templates.render import remark, welcome_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _greeting(book: Book, name: str, share: float, values: Mapping[str, str]) ->
     return Greeting(
         template=name,
         share=share,
-        text=fill(template.text, values),
+        text=welcome_text(template, values),
         attachments=tuple(described(attachment) for attachment in template.attachments),
         tags=tuple(f"{tag.group}/{tag.name}" for tag in template.then.tags),
         remark=remark(template, values),

@@ -32,7 +32,7 @@ from tasks.templates.model import (
 )
 from tasks.templates.problems import did_you_mean
 from tasks.visible_text import head, plain, trimmed
-from tasks.wecom.message_limits import REMARK
+from tasks.wecom.message_limits import REMARK, TEXT
 
 CUSTOMER_CHARACTERS = 32
 VALUE_BYTES = 64
@@ -183,6 +183,18 @@ def looks_like_placeholder(text: str, known: Known | None = None) -> str | None:
     return found.group() if found else None
 
 
+def welcome_text(template: Template, values: Mapping[str, str]) -> str:
+    """A template's text as a customer gets it. Doc 92137.
+
+    Where it would be too long, it does without the values of hooks: a package that gives longer ones than it declared
+    when the book was checked, or that declares longer ones by now, costs its own values and not the welcome.
+    """
+    filled = fill(template.text, values)
+    if TEXT.size(filled) > TEXT.most:
+        return fill(template.text, {name: value for name, value in values.items() if "." not in name})
+    return filled
+
+
 def remark(template: Template, values: Mapping[str, str]) -> str:
     """A template's remark, cut to WeCom's 20 characters; "" when there is none, or nothing of it shows. Doc 92115."""
     return trimmed(head(fill(template.then.remark, values).strip(), REMARK.most))
@@ -275,7 +287,7 @@ def _shown(attachment: Attachment, ready: Ready) -> dict[str, str] | None:
 
 def message(template: Template, values: Mapping[str, str], ready: Ready | None = None) -> dict[str, object]:
     """The body of `send_welcome_msg` without the welcome code; leaves out attachments that are not ready. Doc 92137."""
-    body: dict[str, object] = {"text": {"content": fill(template.text, values)}}
+    body: dict[str, object] = {"text": {"content": welcome_text(template, values)}}
     attachments = [one for one in (attached(each, ready or {}) for each in template.attachments) if one is not None]
     if attachments:  # an empty list is refused
         body["attachments"] = attachments

@@ -14,7 +14,7 @@ from tasks.services import Services
 from tasks.templates.conditions import Contact, why_not
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
-from tasks.templates.render import fill, wanted
+from tasks.templates.render import wanted, welcome_text
 from webhook import change_texts, errcode_texts, outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
 from webhook.idle_texts import why_no_worker
@@ -68,7 +68,7 @@ def as_sent(book: Book, row: Delivery) -> AsSent | None:
     without = {one.number for one in row.left_out}
     kept = [one for number, one in enumerate(template.attachments, 1) if number not in without]
     shown = replace(template, attachments=tuple(kept))
-    return AsSent(bubbles(shown, values), fill(template.text, values), row.names is not None or not wanted(template))
+    return AsSent(bubbles(shown, values), welcome_text(template, values), row.names is not None or not wanted(template))
 
 
 def passed_over(book: Book, row: Delivery, services: Services) -> Iterator[tuple[str, Message]]:

@@ -13,6 +13,8 @@ from tasks.greeting.dispatcher import Dispatcher
 from tasks.lifeboat.last_known import LastKnown
 from tasks.placeholders.hook import Request, read
 from tasks.placeholders.installed import Installed
+from tasks.templates.render import HOOK_BYTES, VALUE_BYTES
+from tasks.wecom.message_limits import TEXT
 from tasks.workers import make_follow_up_handler
 from tests.simulator.client import StandIn
 from tests.support.builders import a_contact
@@ -38,7 +40,7 @@ class Package:
     """An installed package with one placeholder."""
 
     def __init__(self) -> None:
-        self.placeholders = {"level": {}}
+        self.placeholders = {"level": {"bytes": HOOK_BYTES}}
         self.asked: list[Request] = []
         self.answer: Callable[[], Mapping[str, str]] = lambda: {"level": "金卡"}
 
@@ -65,6 +67,16 @@ def greeted(worker: Worker, **different: str) -> str:
     """The text that another customer gets."""
     _, _, record = worker.greeted(**different)
     return (record.content or {})["text"]
+
+
+def test_a_longer_value_than_the_book_was_checked_with_costs_itself_and_not_the_welcome(
+    worker: Worker, package: Package
+) -> None:
+    long = "好" * ((TEXT.most - VALUE_BYTES) // 3 - 2)  # which is enough for a package that is not installed
+    worker.publish(BOOK.replace("您好{", f"{long}{{"))
+    package.answer = lambda: {"level": "金" * (HOOK_BYTES // 3)}
+    assert greeted(worker) == f"{long}会员"
+    assert package.asked
 
 
 def test_a_hook_is_told_who_was_added_and_no_secret(worker: Worker, package: Package) -> None:

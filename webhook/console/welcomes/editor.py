@@ -27,7 +27,7 @@ from tasks.templates.book_attachments import USES
 from tasks.templates.edits import GROUP, TEMPLATE, DeleteNamed, Named, NameTaken, Part, SetNamed, StillUsed, users
 from tasks.templates.media_kind import LARGEST, MB, too_large
 from tasks.templates.model import Media
-from tasks.templates.render import PLACEHOLDERS, fill
+from tasks.templates.render import PLACEHOLDERS, welcome_text
 from tasks.templates.texts import NICKNAME
 from tasks.wecom.message_limits import ATTACHMENTS, PERMANENT_IMAGE_MOST, REMARK
 from webhook.console import current
@@ -157,7 +157,7 @@ def _try(kind: Named, name: str, form: EditForm) -> ResponseReturnValue:
         text, attachments = group.text.replace(NICKNAME, values["customer"]), [group.item] if group.item else []
     else:
         template = shown(data, files)
-        text, attachments = fill(template.text, values), list(template.attachments)
+        text, attachments = welcome_text(template, values), list(template.attachments)
     outcome = trying.send(member, data["name"], text, attachments)
     return _page(kind, name, form, focus="try", tried=outcome), outcome.status
 

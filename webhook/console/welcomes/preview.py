@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tasks.templates.limits import chinese_characters
 from tasks.templates.model import MSGTYPES, Attachment, GroupWelcome, Link, Media, MediaID, MiniProgram, PicURL, source
 from tasks.templates.model import Template as Welcome
-from tasks.templates.render import Known, Ready, attached, fill, longest
+from tasks.templates.render import Known, Ready, attached, longest, welcome_text
 from tasks.templates.texts import NICKNAME
 from tasks.wecom.message_limits import GROUP_TEXT, TEXT
 
@@ -51,7 +51,7 @@ def bubbles(template: Welcome, values: Mapping[str, str], ready: Ready | None = 
     values: placeholder → value, as `Lookup.values` gives them; what is missing gives its fallback.
     ready: what is at WeCom now, to tell what would be left out; None: all of it is taken to be there.
     """
-    return list(_messages(fill(template.text, values), template.attachments, ready))
+    return list(_messages(welcome_text(template, values), template.attachments, ready))
 
 
 def group_bubbles(welcome: GroupWelcome, nickname: str = "", ready: Ready | None = None) -> list[Bubble]:
