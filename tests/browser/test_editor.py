@@ -132,6 +132,8 @@ def test_placeholders_are_chips_with_their_names(visit: Visit) -> None:
     page = visit(EDIT)
     page.fill("#text", "{customer|朋友}您好，{{不是}} {custmer} {date}，我是{member}")
     assert chips(page) == ["客户昵称 | 朋友", "日期", "成员姓名"]
+    heard = page.locator(f"#{(page.get_attribute('#text', 'aria-describedby') or '').split()[1]}")
+    expect(heard).to_have_text("文字里的变量：客户昵称 | 朋友、日期、成员姓名")
     choose(page, 0)
     panel = page.locator("#fallback")
     expect(panel).to_contain_text("客户昵称")

@@ -53,6 +53,14 @@
     }
     mirror.scrollTop = text.scrollTop;
     mark();
+    tell();
+  };
+  // What chips say to the eye, for those who hear the text with its braces: read with the field, and when it changes.
+  const chips = document.getElementById("text-chips");
+  const tell = () => {
+    const names = tokens().map((one) => buttons.get(one.name).dataset.long + (one.fallback ? ` | ${one.fallback}` : ""));
+    const said = names.length ? chips.dataset.said.replace("{names}", () => [...new Set(names)].join(chips.dataset.joint)) : "";
+    if (chips.textContent !== said) chips.textContent = said;
   };
   const mark = () => {
     const { selectionStart: start, selectionEnd: end } = text;
