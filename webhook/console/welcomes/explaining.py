@@ -119,7 +119,9 @@ def _looked_up(book: Book, asked: Question) -> tuple[Contact, Lookup]:
 
 def _answer(book: Book, asked: Question) -> Mapping[str, Any]:
     contact, lookup = _looked_up(book, asked)
-    steps = way(book, contact, names_of(book.rules))
+    names = names_of(book.rules)
+    names = replace(names, members={**names.members, **member_names([asked.member])})
+    steps = way(book, contact, names)
     won = next((step.rule for step in steps if step.fate == WON), None)
     shares = rule_words.shares(won) if won else [(DEFAULT, 100)] if DEFAULT in book.templates else []
     texts = [book.templates[name].text for name, percent in shares]
@@ -145,6 +147,7 @@ def way(book: Book, contact: Contact, names: Names) -> list[RuleStep]:
         why = None if won else why_not(rule.when, contact)
         fate = UNSEEN if won else WON if why is None else LOST
         won = won or fate == WON
+        why = None if why is None else rule_words.why_lost(why, names)
         steps.append(RuleStep(number, rule, rule_words.conditions(rule.when, names), fate, why))
     return steps
 

@@ -51,6 +51,23 @@ class Names:
 NO_NAMES = Names()
 
 
+NOT_IN_DEPARTMENT = "%(member)s is not in department %(wanted)s or below"  # of tasks.templates.conditions: in ids
+
+
+def why_lost(why: Message, names: Names) -> Message:
+    """Why a rule does not hold, with the names of its departments and their member, as far as they are known. Pure."""
+    return _named(why, names) if why.msgid == NOT_IN_DEPARTMENT else why
+
+
+def _named(what: Message, names: Names) -> Message:
+    def name(value: object) -> object:
+        if isinstance(value, Message):
+            return _named(value, names)
+        return (names.departments.get(value) if isinstance(value, int) else names.members.get(str(value))) or value
+
+    return Message(what.msgid, {key: name(value) for key, value in what.values.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """`kind`: a key of a book's `when`; `name` of it in words; any of `values` is enough."""

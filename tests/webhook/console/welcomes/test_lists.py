@@ -1,6 +1,7 @@
 """The page Welcomes with many rules and welcomes: search, pages, labels, one act for many, who would get this."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,10 +10,15 @@ from tasks.books.draft_store import Drafts
 from tasks.books.labels import LONGEST, Labels, TooMany, cleaned
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
+from tasks.messages import translate
 from tasks.services import Services
+from tasks.templates.conditions import Contact, Directory, why_not
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
+from tasks.templates.model import When
+from tests.support.books import SHANGHAI
 from tests.support.console import Browser, text_of
 from tests.support.ledger import settled
+from webhook.console.welcomes.rule_words import NO_NAMES, Names, why_lost
 
 RULES = 45
 BOOK = (
@@ -233,3 +239,13 @@ def test_the_reasons_of_many_rules_are_folded_below_the_answer(operator: Browser
     assert said.index("14 later rules are not checked") < said.index("Rule 32 r31")
     nobody = text_of(operator.get("/welcomes/explain?member=lisi&state=x"))
     assert "Why 44 earlier rules do not match" in nobody
+
+
+def test_why_a_rule_does_not_hold_is_told_with_names() -> None:
+    directory = Directory({"zhangwei": frozenset({3})}, {3: 1, 5: 1, 6: 1})
+    contact = Contact("default", "zhangwei", "wm1", "", "add", datetime(2026, 11, 26, 12, tzinfo=SHANGHAI), directory)
+    why = why_not(When(department=(5, 6)), contact)
+    assert why is not None
+    known = Names({"zhangwei": "张伟"}, {5: "客服部"})
+    assert translate(why_lost(why, known)) == "张伟 is not in department 客服部 or 6 or below"
+    assert translate(why_lost(why, NO_NAMES)) == translate(why)
