@@ -26,6 +26,7 @@ FOUND = 50  # results that are shown
 SHOWN = 200  # members of one department that are shown; the others are found by a search
 SMALL = 40  # members and departments together that are shown at once
 LONGEST = 64  # characters of a search
+ONE = "who"  # the id of a picker of one member
 
 blueprint = Blueprint("picker", __name__)
 _NAME = re.compile("[a-z][a-z_]{0,31}")
@@ -140,7 +141,7 @@ def make(
 
 def one(form: "MultiDict[str, str]") -> Picker:
     """A picker of one member, closed unless it was asked for."""
-    return make("who", form, members="picked")
+    return make(ONE, form, members="picked")
 
 
 def chosen_one(form: "MultiDict[str, str]") -> str | None:

@@ -30,7 +30,7 @@ from tasks.templates.model import Media
 from tasks.templates.render import PLACEHOLDERS, welcome_text
 from tasks.templates.texts import NICKNAME
 from tasks.wecom.message_limits import ATTACHMENTS, PERMANENT_IMAGE_MOST, REMARK
-from webhook.console import current
+from webhook.console import current, picker
 from webhook.console.language import sentence
 from webhook.console.welcomes import media_status, preview, trying
 from webhook.console.welcomes.editor_buttons import changed, focus, form_of, pick, read_clash, with_clash
@@ -105,7 +105,7 @@ def _answer(kind: Named, name: str) -> ResponseReturnValue:
     act, _colon, argument = request.form.get("do", "save").partition(":")
     if act in ("save", "publish", "explain"):
         return _save(kind, name, form, act)
-    if act == "pick":
+    if act == "pick" and argument.startswith(f"{picker.ONE}:"):  # a member; else it is a file of the library
         return _page(kind, name, form)
     if act == "try":
         return _try(kind, name, form)
