@@ -6,11 +6,12 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from tasks.audit import Act, Via
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
 from tasks.storage import keys
 from tests.support.api import ROOT, Program
+from tests.support.console import Browser, text_of
+from tests.support.ledger import settled
 from webhook import create_app
 from webhook.api import access
 
@@ -156,7 +157,10 @@ def test_a_misspelt_parameter_is_refused_and_not_passed_over(ask: Program) -> No
     assert {(one["in"], one["name"]) for one in answer.json["errors"]} == {("query", "membr"), ("query", "limit")}
 
 
-def test_acts_are_in_the_audit_trail_as_the_tokens(ask: Program) -> None:
-    ask.services.audit.record(Act.PAUSED, "x", Via.COMMAND)
+def test_the_audit_page_says_that_it_was_a_program(ask: Program) -> None:
+    settled(ask.services.ledger)
     assert ask.get("deliveries/nothing").status_code == 404
-    assert [one.via for one in ask.services.audit.entries()] == [Via.COMMAND]
+    assert list(ask.services.audit.entries()) == []
+    assert ask.get("deliveries").status_code == 200
+    page = text_of(Browser(ask.services).signed_in().get("/audit"))
+    assert "ci 127.0.0.1 API Exported deliveries" in page
