@@ -82,10 +82,12 @@ create_app(build_services(some_settings(REDIS_URL="redis://127.0.0.1:1/0")))
     [
         (WORKER, {"flask", "werkzeug", "jinja2", "babel", "wtforms", "gunicorn", "waitress"}),
         (WEB, {"babel", "wtforms", "flask_limiter", "celery", "kombu", "requests"}),
+        (WEB.replace('/0"', '/0", CONSOLE_PASSWORD="let-me-in"'), {"celery", "kombu", "requests", "flask_smorest"}),
     ],
     ids=[
         "a worker or a command: nothing of the web side",
         "the web side: no worker, and no console without a password",
+        "with a console: no API before its first request",
     ],
 )
 def test_a_process_loads_what_it_needs(script, heavy):
