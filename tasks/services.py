@@ -17,7 +17,7 @@ from tasks.books.revisions import BookStore
 from tasks.changes.store import ContactChanges
 from tasks.channels import Channels
 from tasks.counters import Counters, count
-from tasks.directory.lookup import Installed, Lookups
+from tasks.directory.lookup import Lookups, Packages
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.store import FollowUps
 from tasks.followups.tagging import Taggings
@@ -139,7 +139,7 @@ class Services:
 
     @cached_property
     def lookups(self) -> Lookups:
-        return Lookups(self.redis, self.settings.timezone, installed=Installed(self.hooks))
+        return Lookups(self.redis, self.settings.timezone, packages=Packages(self.hooks))
 
     @cached_property
     def hooks(self) -> Hooks:

@@ -50,7 +50,7 @@ class NotAsked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class Packages:
     """How placeholders of installed packages are asked for. `waiting`: for the context in which they are waited for."""
 
     hooks: Hooks
@@ -58,24 +58,24 @@ class Installed:
 
 
 class Lookups:
-    """Makes lookups about events. Thread-safe. `installed`: None where no placeholders of packages are asked for."""
+    """Makes lookups about events. Thread-safe. `packages`: None where no placeholders of packages are asked for."""
 
     def __init__(
         self,
         client: Redis,
         timezone: ZoneInfo,
         asking: Asking = contextlib.nullcontext,
-        installed: Installed | None = None,
+        packages: Packages | None = None,
     ) -> None:
         self._redis = client
         self._timezone = timezone
         self._asking = asking
-        self._installed = installed
+        self._packages = packages
 
     def within(self, asking: Asking, waiting: Waiting) -> "Lookups":
         """The same, each call of WeCom in a context of the first, and a wait for packages in one of the second."""
-        installed = None if self._installed is None else replace(self._installed, waiting=waiting)
-        return Lookups(self._redis, self._timezone, asking, installed)
+        packages = None if self._packages is None else replace(self._packages, waiting=waiting)
+        return Lookups(self._redis, self._timezone, asking, packages)
 
     def about(
         self, wecom: WeComClient, event: ContactAdded, received_at: int, by: float, budget: float = BUDGET
@@ -86,7 +86,7 @@ class Lookups:
         """
         at = datetime.fromtimestamp(received_at / 1000, self._timezone)
         by = min(by, time.monotonic() + budget)
-        return Lookup(self._redis, wecom.with_deadline(by), event, at, self._asking, self._installed, by)
+        return Lookup(self._redis, wecom.with_deadline(by), event, at, self._asking, self._packages, by)
 
 
 def known_members(client: Redis, app: str, user_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -127,12 +127,12 @@ class Lookup:
         event: ContactAdded,
         at: datetime,
         asking: Asking = contextlib.nullcontext,
-        installed: Installed | None = None,
+        packages: Packages | None = None,
         by: float = 0.0,
     ) -> None:
         self._redis = client
         self._wecom = wecom
-        self._installed = installed
+        self._packages = packages
         self._by = by
         self._event = event
         self._at = at
@@ -168,14 +168,14 @@ class Lookup:
             values["corp"] = self._department(ROOT)
         if wanted & ABOUT_CUSTOMER:
             values["customer"] = str(self._customer().get("name", ""))
-        if answers is not None and self._installed is not None:
-            values |= answers.values(self._installed.waiting)
+        if answers is not None and self._packages is not None:
+            values |= answers.values(self._packages.waiting)
         return values
 
     def _asked(self, wanted: frozenset[str]) -> Answers | None:
         """The placeholders of packages, asked for. Not for a customer who does not exist, or is not known."""
         event = self._event
-        if not wanted or self._installed is None or event.rehearsal or not event.external_user_id:
+        if not wanted or self._packages is None or event.rehearsal or not event.external_user_id:
             return None
         request = Request(
             app=event.app,
@@ -188,7 +188,7 @@ class Lookup:
             received_at=self._at,
             names=frozenset(),
         )
-        return self._installed.hooks.ask(request, wanted, self._by)
+        return self._packages.hooks.ask(request, wanted, self._by)
 
     def _customer(self) -> dict[str, Any]:
         """{name, type, add_way} of the customer; empty when unknown. Never cached in Redis."""

@@ -51,13 +51,13 @@ def launch(services: "Services") -> "Lifeboat | None":
 
 def build(services: "Services") -> "Lifeboat":
     """It is not started yet. Raises OSError when its folder cannot be written."""
-    from tasks.directory.lookup import Installed
+    from tasks.directory.lookup import Packages
     from tasks.lifeboat.last_known import LastKnown
     from tasks.lifeboat.lifeboat import Lifeboat
 
     settings, place = services.settings, folder(services.settings)
     books, pauses = services.books, services.queue_pauses
-    known = LastKnown(services.redis, books, pauses, settings.apps, settings.timezone, place, Installed(services.hooks))
+    known = LastKnown(services.redis, books, pauses, settings.apps, settings.timezone, place, Packages(services.hooks))
     return Lifeboat(
         place,
         services.redis,

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.books.media_store import MARGIN
 from tasks.books.revisions import BookStore, NoRevision
-from tasks.directory.lookup import BUDGET, ROOT, Installed, Lookup, cached_answers
+from tasks.directory.lookup import BUDGET, ROOT, Lookup, Packages, cached_answers
 from tasks.events import ContactAdded
 from tasks.ledger.pauses import WELCOME, Pause, QueuePauses
 from tasks.settings import App
@@ -63,9 +63,9 @@ class LastKnown:
         apps: Mapping[str, App],
         zone: ZoneInfo,
         folder: Path,
-        installed: Installed | None = None,
+        packages: Packages | None = None,
     ) -> None:
-        self._installed = installed
+        self._packages = packages
         self._redis = client
         self._store = books
         self._pauses = pauses
@@ -99,7 +99,7 @@ class LastKnown:
         """A lookup that knows what was cached in Redis, and asks only installed packages, for their placeholders."""
         at = datetime.fromtimestamp(received_at / 1000, self._zone)
         by = min(by, time.monotonic() + budget)
-        return _KnownLookup(self._redis, wecom, event, at, self._installed, by, self._names)
+        return _KnownLookup(self._redis, wecom, event, at, self._packages, by, self._names)
 
     def last(self) -> Mapping[str, Pause]:
         return {} if self._pause is None else {WELCOME: self._pause}
@@ -241,11 +241,11 @@ class _KnownLookup(Lookup):
         wecom: WeComClient,
         event: ContactAdded,
         at: datetime,
-        installed: Installed | None,
+        packages: Packages | None,
         by: float,
         known: Mapping[str, Any],
     ) -> None:
-        super().__init__(client, wecom, event, at, installed=installed, by=by)
+        super().__init__(client, wecom, event, at, packages=packages, by=by)
         self._known = known
 
     def _customer(self) -> dict[str, Any]:

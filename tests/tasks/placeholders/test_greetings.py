@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.directory.lookup import Installed as Asked
+from tasks.directory.lookup import Packages
 from tasks.followups.worker import FollowUpWorker
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.lifeboat.last_known import LastKnown
@@ -132,7 +132,7 @@ def test_a_remark_has_the_value_too(worker: Worker, package: Package) -> None:
 
 def test_the_lifeboat_asks_without_redis(worker: Worker, package: Package, tmp_path: Path) -> None:
     services = worker.services
-    settings, asked = services.settings, Asked(services.hooks)
+    settings, asked = services.settings, Packages(services.hooks)
     stores = (services.redis, services.books, services.queue_pauses, settings.apps, settings.timezone)
     known = LastKnown(*stores, tmp_path, asked)
     event = a_contact(external_user_id="wm1")
