@@ -17,8 +17,8 @@ from tasks.events import ContactAdded
 from tasks.ledger import pauses
 from tasks.ledger.claims import FollowUpProgress
 from tasks.ledger.delivery import Delivery, FollowUpStatus
-from tasks.ledger.query import read
-from tasks.ledger.rows import flat, from_row, progress_fields
+from tasks.ledger.query import claimed, read
+from tasks.ledger.rows import flat, progress_fields
 from tasks.storage import keys
 from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis, repeatable
@@ -78,14 +78,11 @@ class FollowUps:
 
     def claim(self, most: int) -> list[FollowUpTask]:
         """Take up to `most` that are due, those due longest first; none while the queue is paused."""
-        flat = self._claim(
+        reply = self._claim(
             keys=[keys.FOLLOWUP_DUE, keys.FOLLOWUP_AWAITED, keys.pause(pauses.FOLLOW_UPS)],
             args=[keys.event(""), most, int(LEASE * 1000)],
         )
-        return [
-            _task(from_row(identity, dict(zip(row[::2], row[1::2], strict=True))))
-            for identity, row in zip(flat[::2], flat[1::2], strict=True)
-        ]
+        return [_task(one) for one in claimed(reply)]
 
     def record(self, task: FollowUpTask, progress: FollowUpProgress) -> bool:
         """Record its progress. False: another worker has claimed it, or the customer was forgotten."""

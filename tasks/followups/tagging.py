@@ -20,7 +20,8 @@ from tasks.ledger import celery_message, pauses
 from tasks.ledger.claims import TaggingProgress
 from tasks.ledger.delivery import Delivery
 from tasks.ledger.ledger import SLOW_MESSAGES, WAKE_PAUSE
-from tasks.ledger.rows import flat, from_row, tagging_fields
+from tasks.ledger.query import claimed
+from tasks.ledger.rows import flat, tagging_fields
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis, repeatable
 from tasks.templates.model import Tag
@@ -78,13 +79,10 @@ class Taggings:
 
     def claim(self, most: int) -> list[TaggingTask]:
         """Take up to `most` that are due, those due longest first; none while the queue is paused."""
-        found = self._claim(
+        reply = self._claim(
             keys=[keys.TAGGING, keys.pause(pauses.FOLLOW_UPS)], args=[keys.event(""), most, int(LEASE * 1000)]
         )
-        return [
-            _task(from_row(identity, dict(zip(row[::2], row[1::2], strict=True))))
-            for identity, row in zip(found[::2], found[1::2], strict=True)
-        ]
+        return [_task(one) for one in claimed(reply)]
 
     def record(self, task: TaggingTask, progress: TaggingProgress) -> bool:
         """Record its progress. False: it was claimed or asked for anew, or the customer was forgotten."""

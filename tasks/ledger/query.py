@@ -4,10 +4,11 @@ A cursor names a place between two rows, "ms of receipt-id", see tasks.storage.p
 """
 
 import heapq
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from tasks.ledger.delivery import Delivery
 from tasks.ledger.rows import erase, from_row, index
@@ -99,7 +100,16 @@ def read(client: Redis, identities: Sequence[str]) -> list[Delivery]:
     with client.pipeline(transaction=False) as pipe:
         for identity in identities:
             pipe.hgetall(keys.event(identity))
-        rows = zip(identities, pipe.execute(), strict=True)
+        return _readable(zip(identities, pipe.execute(), strict=True))
+
+
+def claimed(reply: Sequence[Any]) -> list[Delivery]:
+    """The events of a script's reply: id, row as a flat list, … Without those that cannot be read."""
+    rows = (dict(zip(row[::2], row[1::2], strict=True)) for row in reply[1::2])
+    return _readable(zip(reply[::2], rows, strict=True))
+
+
+def _readable(rows: Iterable[tuple[str, Mapping[str, str]]]) -> list[Delivery]:
     found = [readable(f"the row of {identity}", partial(from_row, identity, row)) for identity, row in rows if row]
     return [one for one in found if one is not None]
 

@@ -192,3 +192,12 @@ def test_the_tags_to_choose_from_are_wecoms_and_the_last_known_ones_where_it_doe
     here.worker.wecom.faults(busy=1, paths=["externalcontact/get_corp_tag_list"])
     here.client.expire(keys.corp_tags(corp), 3600)
     assert len(tags.listed(wecom, corp)) == 2
+
+
+def test_a_row_that_cannot_be_read_holds_up_none_beside_it(here: Here) -> None:
+    ids = [here.customer(), here.customer()]
+    here.store.ask("default", ids, [VIP], "")
+    here.client.hset(keys.event(ids[0]), "changes", "of a later release")
+    here.run()
+    assert here.state(ids[1]).status is FollowUpStatus.DONE
+    assert here.client.zrange(keys.TAGGING, 0, -1) == ids[:1], "a process that can read it does it"

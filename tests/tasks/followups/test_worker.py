@@ -499,3 +499,11 @@ def test_the_members_remark_is_found_in_whatever_case(theirs: str) -> None:
     with Server(answering(answer)) as server:
         task = SimpleNamespace(event=a_contact(user_id="zhangsan"))
         assert _current_remark(WeComClient("ww1", "s", server.url), task) == ("王芳", "老王")
+
+
+def test_a_row_that_cannot_be_read_holds_up_none_beside_it(slow: Slow) -> None:
+    ids = [slow.settled("no_code"), slow.settled("no_code")]
+    slow.client.hset(keys.event(ids[0]), "changes", "of a later release")
+    slow.run()
+    assert slow.seen(ids[1]).status is FollowUpStatus.DONE
+    assert slow.client.zrange(keys.FOLLOWUP_DUE, 0, -1) == ids[:1], "a process that can read it does it"
