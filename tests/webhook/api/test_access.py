@@ -151,6 +151,12 @@ def test_no_answer_is_kept_or_can_be_framed_and_no_cookie_is_set(ask: Program) -
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_an_address_says_which_methods_it_takes(ask: Program) -> None:
+    for method in ("PATCH", "POST", "OPTIONS"):
+        answer = ask(method, "book/draft")
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET, HEAD, PUT")
+
+
 def test_a_misspelt_parameter_is_refused_and_not_passed_over(ask: Program) -> None:
     answer = ask.get("deliveries", membr="zhangsan", limit=201)
     assert answer.status_code == 422

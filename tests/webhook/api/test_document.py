@@ -10,6 +10,7 @@ import schemathesis
 from flask import Flask
 from hypothesis import strategies
 from limits import parse
+from schemathesis import checks
 from schemathesis.config import SchemathesisConfig
 
 from tasks.books import files
@@ -27,16 +28,18 @@ from webhook import create_app
 from webhook.api import access, wrong_tokens
 
 EXAMPLES = 10  # of each operation and kind, beside those at the edges of what it allows
-CONFIG = {
-    "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
-    "parameters": {"app": "default"},
-    "operations": [
-        {  # that a text is a valid book, or how many days lie between two, cannot be said in a schema
-            "include-operation-id": ["validate_book", "import_book", "get_numbers", "get_staying"],
-            "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "409", "422"]}},
-        }
-    ],
-}
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
+        "parameters": {"app": "default"},
+        "operations": [
+            {  # that a text is a valid book, or how many days lie between two, cannot be said in a schema
+                "include-operation-id": ["validate_book", "import_book", "get_numbers", "get_staying"],
+                "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "409", "422"]}},
+            }
+        ],
+    }
+)
 
 
 def services_at(redis_url: str, folder: Path = Path("/nonexistent")) -> Services:
@@ -59,7 +62,7 @@ class Served:
 served = Served()
 ZIPS = [files.to_zip(files.Bundle(BOOK)), b"PK\3\4", b"", b"version: 1"]
 schemathesis.openapi.media_type("application/zip", strategies.sampled_from(ZIPS))
-schema = schemathesis.openapi.from_wsgi(f"{ROOT}/openapi.json", served, config=SchemathesisConfig.from_dict(CONFIG))
+schema = schemathesis.openapi.from_wsgi(f"{ROOT}/openapi.json", served, config=CONFIG)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,32 +77,43 @@ def installation(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFac
         patch.setattr(access, "LIMITS", ["1000000 per second"])
         patch.setattr(wrong_tokens, "OF_ADDRESS", parse("1000000 per second"))
         served.application = create_app(services)
+        served.application.extensions["api"].made()
         _, served.secret = services.api_tokens.create("schemathesis", set(Scope))
         yield services
     services.redis.close()
 
 
-def asking(operation: str) -> Callable[..., None]:
-    """The test of one operation."""
+def asking(path: str, method: str) -> Callable[..., None]:
+    """The test of one operation: of a document that has no other."""
+    parts = schema.raw_schema["paths"][path]
+    alone = {path: {name: part for name, part in parts.items() if name in (method, "parameters")}}
+    document = schemathesis.openapi.from_dict({**schema.raw_schema, "paths": alone}, config=CONFIG)
+    document.app = served
+    others = len(parts) > len(alone[path])  # of the same address: what its other methods do is their tests'
+    excluded = [checks.unsupported_method, checks.allow_header_conformance] if others else []
 
-    @schema.include(operation_id=operation).parametrize()
+    @document.parametrize()
     def does_what_the_document_says(case: schemathesis.Case, installation: Services) -> None:
         if case.meta is not None and case.meta.generation.mode.is_positive:
             name_what_there_is(case, installation)
-        case.call_and_validate(headers={"Authorization": f"Bearer {served.secret}"})
+        case.call_and_validate(headers={"Authorization": f"Bearer {served.secret}"}, excluded_checks=excluded)
 
     return does_what_the_document_says
 
 
 # a function for each: pytest-xdist runs one item of a name, and what schemathesis makes of a single function shares it
-PATHS = schema.raw_schema["paths"].values()
-OPERATIONS = [one["operationId"] for path in PATHS for one in path.values() if "operationId" in one]
-globals().update({f"test_{operation}": asking(operation) for operation in OPERATIONS})
+OPERATIONS = {
+    part["operationId"]: (path, method)
+    for path, parts in schema.raw_schema["paths"].items()
+    for method, part in parts.items()
+    if "operationId" in part
+}
+globals().update({f"test_{name}": asking(*operation) for name, operation in OPERATIONS.items()})
 
 
 def test_every_operation_is_asked() -> None:
-    api = served.application.extensions["api"]
-    assert len(OPERATIONS) == len(set(OPERATIONS)) == len(api.extensions["needs"])
+    api = served.application.extensions["api"].made()
+    assert len(OPERATIONS) == len(api.extensions["needs"])
 
 
 def name_what_there_is(case: schemathesis.Case, services: Services) -> None:
