@@ -107,6 +107,8 @@ class TaskSender:
     def __init__(self, target: TaskTarget, app: Celery) -> None:
         self._target = target
         self._app = app
+        way = app.connection_for_write()  # which connects when it is used, and not before
+        self._errors = (KombuError, OSError, *way.connection_errors, *way.channel_errors)
 
     def send(self, entry: Entry) -> Sent:
         event = json.loads(entry.body)
@@ -120,7 +122,7 @@ class TaskSender:
                 retry=False,
                 ignore_result=True,
             )
-        except (KombuError, OSError) as error:
+        except self._errors as error:  # the last are what RabbitMQ answers where the queue is another one
             return Sent(Reason.from_error(error), unwell=True)
         return Sent()
 

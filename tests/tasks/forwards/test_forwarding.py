@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from amqp.exceptions import PreconditionFailed
 
 from tasks.celery import make_app
 from tasks.events import LEFT, ContactAdded, ContactChanged
@@ -17,12 +19,13 @@ from tasks.forwards import forwarder as forwarder_module
 from tasks.forwards import senders
 from tasks.forwards import store as store_module
 from tasks.forwards.forwarder import PROBES, THREADS, Forwarder
-from tasks.forwards.senders import broker, judge
+from tasks.forwards.senders import Sent, TaskSender, broker, judge
+from tasks.forwards.store import Entry
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.reasons import Kind, Reason
 from tasks.services import Services, build_services
-from tasks.settings import read
+from tasks.settings import TaskTarget, read
 from tasks.state.erasure import forget
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
@@ -538,6 +541,17 @@ def test_a_broker_has_to_confirm_what_it_is_given_and_is_not_waited_for_without_
 
 
 # ------------------------------------------------------------------------------------------------ on_settled
+
+
+def test_what_a_broker_refuses_is_tried_again_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_args: Any, **_options: Any) -> None:
+        raise PreconditionFailed("inequivalent arg 'x-queue-type' for queue 'crm'")  # RabbitMQ's, of a quorum queue
+
+    app = broker("amqp://crm@127.0.0.1//")
+    monkeypatch.setattr(app, "send_task", refuses)
+    entry = Entry("1" * 32, "sales", "crm", "add", "line", b"{}", at=0.0, tries=1)
+    sent = TaskSender(TaskTarget("crm.greeted", "crm"), app).send(entry)
+    assert sent == Sent(Reason.of(Kind.UNEXPECTED, error="PreconditionFailed"), unwell=True)
 
 
 def with_a_task(redis_url: str, folder: Path, broker_url: str, url: str) -> Services:
