@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from types import MappingProxyType
+from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -31,7 +32,7 @@ def about(**keys: str) -> Iterator[None]:
 
 def set_up(level: str, style: str | None, role: str, zone: tzinfo = UTC) -> None:
     """Log to stderr, times in `zone`. `style`: "text", "json", or None for text on a terminal and json elsewhere."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.addFilter(_add_keys)
     if (style or ("text" if sys.stderr.isatty() else "json")) == "text":
         formatter: logging.Formatter = _Text(role)
@@ -65,6 +66,14 @@ def _time(zone: tzinfo, record: logging.LogRecord, _datefmt: str | None = None) 
 def _add_keys(record: logging.LogRecord) -> bool:
     record.__dict__.update(_about.get())
     return True
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Costs the line alone where stderr was closed, as an installed package may do; else whoever logs would fail."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # the name is logging's
+        with contextlib.suppress(ValueError):
+            super().handleError(record)
 
 
 class _Lines(logging.Formatter):

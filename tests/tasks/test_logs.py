@@ -1,5 +1,6 @@
 """One line an occurrence, with the event's key on every line of its way."""
 
+import io
 import json
 import logging
 import threading
@@ -151,3 +152,10 @@ def test_a_warning_of_a_command_that_sets_up_no_log_is_one_line(
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     log.warning("not known: %s", "a\nforged")
     assert lines(capsys) == ["not known: a\\nforged"]
+
+
+def test_a_package_that_closes_stderr_costs_the_log_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", closed := io.StringIO())
+    set_up("info", "text", "welcome")
+    closed.close()
+    log.info("greeted")
