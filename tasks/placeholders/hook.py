@@ -6,7 +6,7 @@ tasks/templates/README.md, "Placeholders of your own".
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -58,7 +58,7 @@ class Hook:
     name: str
     package: str
     placeholders: Mapping[str, Declared]  # by name, such as "level"
-    values: Callable[[Request, float], Any]
+    values: Callable[[Request, float], Any] = field(repr=False)  # of an object that may show its secrets
 
     @property
     def full_names(self) -> Mapping[str, Declared]:

@@ -78,8 +78,8 @@ def _loaded(point: metadata.EntryPoint) -> Hook:
         try:
             answer.put(read(point.name, _package(point), given))
         except BaseException as error:  # noqa: BLE001 - asking a strange object for an attribute runs its code
-            own = isinstance(error, ValueError) and isinstance(error.args[0], Message)
-            answer.put(error.args[0] if own else Message.of("its import fails: %(error)s", error=where(error)))
+            own = [one for one in error.args if isinstance(one, Message)]
+            answer.put(own[0] if own else Message.of("its import fails: %(error)s", error=where(error)))
 
     threading.Thread(target=work, name=f"import {point.name}", daemon=True).start()
     try:

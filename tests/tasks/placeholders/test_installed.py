@@ -58,6 +58,12 @@ def test_a_broken_one_is_named_and_the_others_serve_on(point: Any, caplog: pytes
     assert "SECRET-1" not in caplog.text
 
 
+def test_an_object_that_refuses_to_be_asked_is_broken_at_once(point: Any) -> None:
+    source = "class Of:\n  @property\n  def placeholders(self): raise ValueError\nof = Of()\n"
+    found = load([point(source, attribute="of")])
+    assert str(found.broken["crm"]) == "its import fails: ValueError at theirs_0.py:3"
+
+
 def test_two_packages_cannot_have_one_name(point: Any) -> None:
     found = load([point(FINE), point(FINE)])
     assert not found.hooks
