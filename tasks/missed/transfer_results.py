@@ -31,7 +31,7 @@ from tasks.reasons import Reason
 from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
-from tasks.storage.connections import Redis
+from tasks.storage.connections import Redis, repeatable
 from tasks.storage.unreadable import readable
 from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.calls import path_of
@@ -42,6 +42,15 @@ log = logging.getLogger(__name__)
 PATIENCE = 30.0  # seconds for all pairs of one turn
 CALL = 10.0  # seconds for one call
 CLAIMED = 120  # seconds for which no other process reads a pair that one has begun
+
+
+_STORE = """
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if not stored or cjson.decode(stored)['since'] ~= tonumber(ARGV[2]) then return 0 end
+if ARGV[3] == '' then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
 
 
 class TooManyPairs(Exception):
@@ -58,6 +67,7 @@ class TransferResults:
         self._life = life
         self._zone = zone
         self._key = keys.transfers(app.name)
+        self._store = repeatable(client.register_script(_STORE))
 
     def pairs(self) -> list[TransferPair]:
         """All that is known, the newest first."""
@@ -78,7 +88,7 @@ class TransferResults:
             if not ended:
                 raise TooManyPairs
             self._redis.hdel(self._key, _field(min(ended, key=lambda one: one.last_at)))
-        self._save(pair)
+        self._redis.hset(self._key, _field(pair), pair.to_json())
         return pair
 
     def advance(self) -> int:
@@ -87,7 +97,7 @@ class TransferResults:
         read = 0
         for pair in self.pairs():
             if pair.next_at is None and pair.last_at < now - DAYS * DAY:
-                self._redis.hdel(self._key, _field(pair))
+                self._store(keys=[self._key], args=[_field(pair), pair.since, ""])
             elif pair.next_at is not None and pair.next_at <= now and time.monotonic() < by:
                 self.read(pair, by)
                 read += 1
@@ -96,7 +106,8 @@ class TransferResults:
     def read(self, pair: TransferPair, by: float) -> TransferPair:
         """Read a pair until `by` (`time.monotonic`), and list who was not handed over. → the pair then.
 
-        When time runs out, it goes on in the next turn. WeCom's errors are recorded, and postpone it.
+        When time runs out, it goes on in the next turn. WeCom's errors are recorded, and postpone it. One that is asked
+        for anew meanwhile stays so.
         """
         self._save(replace(pair, next_at=self._now() + CLAIMED))
         reading = pair.reading or Reading()
@@ -133,7 +144,8 @@ class TransferResults:
         return reading if cursor else reading.next_call()
 
     def _save(self, pair: TransferPair) -> TransferPair:
-        self._redis.hset(self._key, _field(pair), pair.to_json())
+        """Store what became of a pair, unless somebody has asked for it anew since it was read from here."""
+        self._store(keys=[self._key], args=[_field(pair), pair.since, pair.to_json()])
         return pair
 
     def _now(self) -> int:

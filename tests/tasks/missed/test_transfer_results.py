@@ -157,6 +157,11 @@ def results(worker: Worker) -> TransferResults:
     return worker.services.app("default").transfer_results
 
 
+def stored(worker: Worker, pair: TransferPair) -> TransferPair:
+    worker.services.redis.hset(keys.transfers("default"), f"{pair.handover}|{pair.takeover}", pair.to_json())
+    return pair
+
+
 def asked(worker: Worker, takeover: str = "lisi") -> TransferPair:
     """The pair after it was asked for, and read by the schedule."""
     one = results(worker)
@@ -250,18 +255,28 @@ def test_nobody_was_handed_over_is_an_answer_too(there: Worker) -> None:
 def test_pairs_are_bounded_in_number_and_time(there: Worker) -> None:
     one, now = results(there), int(time.time())
     for number in range(PAIRS - 1):
-        one._save(TransferPair("zhangsan", f"m{number}", since=now, next_at=now + 999))
+        stored(there, TransferPair("zhangsan", f"m{number}", since=now, next_at=now + 999))
     one.ask("zhangsan", "lisi", "李敏")
     one.ask("ZhangSan", "lisi", "王五")  # the same pair anew
     assert len(one.pairs()) == PAIRS
     with pytest.raises(TooManyPairs):
         one.ask("zhangsan", "wangwu", "李敏")
-    one._save(TransferPair("zhangsan", "m7", since=now - 8 * DAY, next_at=None))
+    stored(there, TransferPair("zhangsan", "m7", since=now - 8 * DAY, next_at=None))
     one.ask("zhangsan", "wangwu", "李敏")  # in place of one that has ended
     assert "m7" not in {pair.takeover for pair in one.pairs()}
-    one._save(TransferPair("zhangsan", "m8", since=now - 8 * DAY, next_at=None))
+    stored(there, TransferPair("zhangsan", "m8", since=now - 8 * DAY, next_at=None))
     one.advance()
     assert "m8" not in {pair.takeover for pair in one.pairs()}  # nobody has to look at it for ever
+
+
+def test_what_is_asked_for_anew_while_it_is_read_stays_so(there: Worker) -> None:
+    handed_over(there)
+    one = results(there)
+    read = stored(there, TransferPair("zhangsan", "lisi", by="李敏", since=NOW, next_at=NOW))
+    anew = one.ask("zhangsan", "lisi", "王五")
+    one.read(read, by=time.monotonic() + 60)  # by a process that had looked before
+    assert one.pairs() == [anew]
+    assert listed(there) == FAILED
 
 
 def test_a_pair_of_another_release_stops_none_beside_it(there: Worker) -> None:
