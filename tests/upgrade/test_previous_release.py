@@ -210,7 +210,10 @@ def test_what_was_refused_or_failed_is_told_where_it_was(old: Installation, oper
         assert in_these_words(reason) in media
     for row in golden_lines("deliveries.jsonl"):
         if row["app"] == "default" and row["followup"] and row["followup"]["state"] == "failed":
-            assert in_these_words(row["followup"]["reason"]) in queue
+            reason = row["followup"][
+                "reason"
+            ]  # of a sentence that an earlier release stored, nothing is put into other words
+            assert reason in queue or in_these_words(reason) in queue
     assert OPERATOR in queue  # who has paused the follow-ups
 
 

@@ -13,11 +13,21 @@ from tests.upgrade.previous import WORDS, golden
 ERRCODES: dict[str, tuple[str, str]] = json.loads(golden("errcodes.json"))
 UNDER_A_TENTH = r"0\.0\d"  # of a second: durations are told no finer than by tenths, and never as nothing
 
+WECOMS_WORDS = {  # errmsg → errcode, which the previous release showed and this one has words of its own for
+    "system busy": -1,
+    "invalid video size": 40011,
+    "invalid Request Parameter, text": 40058,
+    "invalid Request Parameter, tag": 40058,
+    "invalid external userid": 40096,
+    "api forbidden": 48002,
+    "not external contact": 84061,
+}
 REWORDED: dict[str, dict[str, str]] = {  # regular expression → template
     "en": {
         r"no answer: the answer holds no token": "the answer holds no token",
         r"WeCom never announced the customer": "Not greeted: WeCom sent no notification of this customer",
         r"WeCom never told of this customer": "WeCom sent no notification of this customer",
+        **{f"{code} {words}": f"{CODES[code].meaning} ({code})" for words, code in WECOMS_WORDS.items()},
         # a delivery
         rf"Sent {UNDER_A_TENTH} s after": "Sent 0.1 s after",
         r"look into the chat": "check the chat",
