@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from tasks.events import ContactAdded
 from tasks.services import AppServices
@@ -28,7 +29,18 @@ class Question:
     customer_id: str = ""
 
 
-def explained(app: AppServices, book: Book, asked: Question, patience: float) -> Explanation:
+def in_zone(at: datetime, zone: ZoneInfo) -> datetime:
+    """A moment to ask about, in the installation's zone, as one without a zone is. ValueError: not of this century."""
+    try:
+        at = at.astimezone(zone) if at.tzinfo else at.replace(tzinfo=zone)
+    except OverflowError:
+        raise ValueError(at) from None
+    if not 2000 <= at.year < 2100:
+        raise ValueError(at)
+    return at
+
+
+def answer(app: AppServices, book: Book, asked: Question, patience: float) -> Explanation:
     """What a book has for a customer. `patience`: seconds for what WeCom and packages are asked."""
     at, by = asked.at.timestamp(), time.monotonic() + patience
     who = (asked.change, asked.member, asked.customer_id)

@@ -12,7 +12,7 @@ from webhook.api.problems import Problem
 from webhook.api.schemas import ExplainQuery, ExplanationSchema
 from webhook.api.subject import Subject
 from webhook.console.staff import PATIENCE
-from webhook.explaining import Question, explained
+from webhook.explaining import Question, answer, in_zone
 
 blueprint = Subject("explain", "Who would get what, and why.")
 
@@ -36,7 +36,7 @@ def explain(asked: dict[str, Any]) -> dict[str, Any]:
         asked.get("customer_type"),
         asked.get("add_way"),
     )
-    found = explained(app, book, question, PATIENCE)
+    found = answer(app, book, question, PATIENCE)
     told = {name: getattr(question, name) for name in ("member", "state", "change")}
     return {"app": app.name, **told, "at": question.at.timestamp()} | records.explanation(found)
 
@@ -55,9 +55,11 @@ def _book(which: str) -> Draft:
 
 
 def _moment(asked: datetime | None) -> datetime:
-    """In the installation's zone; a date means its noon."""
+    """In the installation's zone; a date means its noon. Raises Problem."""
+    zone = current.zone()
     if asked is None:
-        return datetime.now(current.zone())
-    if asked.tzinfo is None:
-        return datetime.combine(asked.date(), time(12), current.zone())
-    return asked
+        return datetime.now(zone)
+    try:
+        return in_zone(asked if asked.tzinfo else datetime.combine(asked.date(), time(12)), zone)
+    except ValueError:
+        raise Problem.of_query("at", "A time of this century is meant") from None

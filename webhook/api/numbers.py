@@ -44,7 +44,7 @@ def get_staying(asked: dict[str, Any]) -> dict[str, Any]:
     """The page Who stays: of the greeted customers, how many left within 1, 7 and 30 days."""
     app, by, days = current.app(), asked["by"], asked["days"]
     if days > losses.MOST_DAYS.get(by, days):
-        raise _invalid("days", f"By {by} at most {losses.MOST_DAYS[by]} days")
+        raise Problem.of_query("days", f"By {by} at most {losses.MOST_DAYS[by]} days")
     today = datetime.now(current.zone()).date()
     found = losses.known(app.shared, app.name, today, days, by)
     return {
@@ -71,15 +71,10 @@ def get_staying(asked: dict[str, Any]) -> dict[str, Any]:
 def _days(since: date, until: date, by: str) -> list[date]:
     most = MOST_DAYS.get(by, MOST_OF_OTHERS)
     if until < since:
-        raise _invalid("until", "It is before since")
+        raise Problem.of_query("until", "It is before since")
     if (until - since).days >= most:
-        raise _invalid("until", f"By {by} at most {most} days at once")
+        raise Problem.of_query("until", f"By {by} at most {most} days at once")
     return [since + timedelta(n) for n in range((until - since).days + 1)]
-
-
-def _invalid(name: str, message: str) -> Problem:
-    error = {"in": "query", "name": name, "message": message}
-    return Problem(422, "invalid_parameters", f"{name}: {message}", errors=[error])
 
 
 def _of(value: date | Value, name: str = "") -> dict[str, Any]:

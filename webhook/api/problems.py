@@ -52,6 +52,12 @@ class Problem(Exception):
         ]
         return cls(422, "invalid_book", "The book is not valid", errors=errors[:limit], count=len(errors))
 
+    @classmethod
+    def of_query(cls, name: str, message: str) -> "Problem":
+        """A parameter that does not fit the others, or the installation."""
+        error = {"in": "query", "name": name, "message": message}
+        return cls(422, "invalid_parameters", f"{name}: {message}", errors=[error])
+
 
 def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that tells of a problem."""

@@ -7,6 +7,7 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest
 
 from tasks.people.api_tokens import Scope
 
@@ -35,6 +36,12 @@ class _Parser(FlaskParser):
         "query": RAISE,
         "json": RAISE,
     }
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        try:
+            return super().load_json(req, schema)
+        except (RecursionError, ValueError):  # nested too deep; a number of more digits than Python reads
+            raise BadRequest from None
 
 
 @dataclass(frozen=True, slots=True)

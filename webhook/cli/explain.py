@@ -16,7 +16,7 @@ from tasks.templates.model import Book
 from webhook import records
 from webhook.cli.common import APP, CommandFailure, connect, current_revision, not_empty, one_app, read_book, with_redis
 from webhook.cli.terminal import marked, say, say_json
-from webhook.explaining import Question, explained
+from webhook.explaining import Question, answer, in_zone
 
 PATIENCE = 5.0  # seconds for what is looked up at WeCom
 NOWHERE = "redis://127.0.0.1:1"  # where no Redis is: questions to WeCom need none
@@ -71,7 +71,7 @@ def explain(
     app, book = _app_and_book(config, one_app(config, app_name), file)
     at = _moment(moment, config)
     asked_about = Question(member, at, state, change, customer_type, add_way, customer, customer_id)
-    found = explained(app, book, asked_about, PATIENCE)
+    found = answer(app, book, asked_about, PATIENCE)
     if as_json:
         asked = {"app": app.name, "member": member, "state": state, "change": change, "at": at.timestamp()}
         say_json(asked | records.explanation(found))
@@ -100,7 +100,6 @@ def _moment(text: str | None, config: Settings) -> datetime:
     try:
         if ":" in text and "-" not in text:
             return datetime.combine(now.date(), clock.fromisoformat(text), config.timezone)
-        at = datetime.fromisoformat(text)
+        return in_zone(datetime.fromisoformat(text), config.timezone)
     except ValueError:
         raise CommandFailure("--at takes 21:30, 2026-11-22 or 2026-11-22T21:30") from None
-    return at.astimezone(config.timezone) if at.tzinfo else at.replace(tzinfo=config.timezone)

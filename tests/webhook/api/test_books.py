@@ -241,3 +241,9 @@ def test_who_may_write_a_draft_may_not_publish_it(ask: Program) -> None:
     version = put(ask, SPRING).json["version"]
     assert publish(ask, version).status_code == 403
     assert ask.services.books.current("default") == 1
+
+
+@pytest.mark.parametrize("body", ["[" * 30_000, '{"a":' * 10_000, f'{{"version": {"9" * 5000}}}', "{", b"\xff\xfe{"])
+def test_what_no_program_can_read_as_json_is_no_error_of_ours(ask: Program, body: str | bytes) -> None:
+    answer = ask("POST", "book/draft/publish", data=body, content_type=JSON)
+    assert (answer.status_code, answer.json["code"]) == (400, "unreadable")

@@ -61,3 +61,10 @@ def test_a_member_is_asked_for(ask: Program) -> None:
     answer = ask.get("explain", at="yesterday")
     assert answer.status_code == 422
     assert [one["name"] for one in answer.json["errors"]] == ["member", "at"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31"])
+def test_a_time_that_no_customer_can_have_is_refused(ask: Program, at: str) -> None:
+    answer = ask.get("explain", member="zhangsan", at=at)
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid_parameters")
+    assert [one["name"] for one in answer.json["errors"]] == ["at"]

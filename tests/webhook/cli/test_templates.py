@@ -198,9 +198,10 @@ def test_a_moment_is_in_the_set_zone(run: Run, at: str, line: str) -> None:
     assert line in said(run("templates", "explain", "--member", "a", "--file", "book.yaml", "--at", at))[0]
 
 
-def test_a_moment_that_is_none_is_refused(run: Run) -> None:
+@pytest.mark.parametrize("at", ["soon", "0001-01-01T00:00+14:00"])
+def test_a_moment_that_is_none_is_refused(run: Run, at: str) -> None:
     write(a_template("text: t"))
-    result = run("templates", "explain", "--member", "a", "--file", "book.yaml", "--at", "soon")
+    result = run("templates", "explain", "--member", "a", "--file", "book.yaml", "--at", at)
     assert complaint(result) == "--at takes 21:30, 2026-11-22 or 2026-11-22T21:30"
 
 

@@ -24,6 +24,7 @@ from webhook.console.welcomes.lookups import book_of, member_names, names_of, st
 from webhook.console.welcomes.preview import Bubble, bubbles
 from webhook.console.welcomes.rule_words import Condition, Names
 from webhook.console.welcomes.vocabulary import vocabulary
+from webhook.explaining import in_zone
 
 LOST, WON, UNSEEN = "lost", "won", "unseen"  # what became of a rule
 LONGEST = 128  # characters of a State or userid
@@ -159,13 +160,9 @@ def question(args: "MultiDict[str, str]", zone: ZoneInfo) -> Question:
     moment = args.get("at", "").strip()
     if moment:
         try:
-            at = datetime.fromisoformat(moment)
-            at = at.astimezone(zone) if at.tzinfo else at.replace(tzinfo=zone)
-            if not 2000 <= at.year < 2100:
-                raise ValueError(moment)
-        except (ValueError, OverflowError):
+            at = in_zone(datetime.fromisoformat(moment), zone)
+        except ValueError:
             wrong = Message.of("A time looks like 2026-11-22 21:30; this is %(text)s", text=moment[:40])
-            at = None
     way_typed = args.get("way", "").strip()
     if way_typed and not (way_typed.isascii() and way_typed.isdecimal() and len(way_typed) <= 9):
         wrong, way_typed = Message.of("The way of adding is chosen from the list"), ""
