@@ -13,7 +13,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function is_well()
   if tonumber(call('HGET', KEYS[4], 'failures') or 0) > 0 then -- it was not: what failed since is due
     local leased = string.format('(%d', now + ARGV[10]) -- until then at most
-    for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[3], leased, '+inf')) do
+    -- one at a time failed meanwhile, fewer than these in a day; others may wait by the thousand, and Redis would, too
+    for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[3], leased, '+inf', 'LIMIT', 0, 5000)) do
       call('ZADD', KEYS[3], now, line)
     end
   end
