@@ -38,6 +38,11 @@
     const {width, height} = one.getBoundingClientRect();
     if (width < 24 || height < 24) faults.push(`a target of ${Math.round(width)}x${Math.round(height)}: ${one.outerHTML.slice(0, 90)}`);
   }
+  for (const one of document.querySelectorAll('td :is(button,.button).small, td:first-child time')) {
+    if (!seen(one) || one.querySelector('svg,.visually-hidden')) continue;
+    const tops = textRects(one).map((line) => line.top);
+    if (Math.max(...tops) - Math.min(...tops) > 8) faults.push(`a button or a time on two lines in a table: ${one.textContent.trim()}`);
+  }
   for (const one of document.querySelectorAll('[data-live]')) {
     const from = one.getAttribute('hx-get');
     if (from !== null && !from.startsWith('/console')) faults.push(`updates itself from ${from}, which is no page of the console`);
