@@ -5,6 +5,7 @@
     claim      the first event of each due line, under a lease                                              claim.lua
     finish     delivered; or tried again later; or parked, after a day                                      finish.lua
     retry      a parked one to the end of its line                                                          retry.lua
+    hasten     one that waits for its next try is due now                                                   hasten.lua
 
     Redis   welcome:forward-new                 a list of what is to be routed: "event:ID", "change:JSON"
             welcome:forward-entry:APP:TARGET:ID a hash: an event on its way to a target
@@ -97,9 +98,9 @@ class Forwards:
         self._apps = apps
         self._ledger = ledger
         source = resources.files("tasks.forwards")
-        self._route, self._claim, self._finish, self._retry = (
+        self._route, self._claim, self._finish, self._retry, self._hasten = (
             client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("route", "claim", "finish", "retry")
+            for name in ("route", "claim", "finish", "retry", "hasten")
         )
 
     def route(self) -> int:
@@ -255,24 +256,34 @@ class Forwards:
         return [one for one in entries if one is not None and (one.parked_at is not None or one.why is not None)]
 
     def retry(self, app: str, identity: str) -> int:
-        """Put the parked events of this id at the end of their lines. → how many there were, one for a target."""
+        """Put the parked events of this id at the end of their lines, and let those that wait be tried now.
+
+        → how many there were, one for a target.
+        """
         names = [keys.forward_entry(app, target.id, identity) for target in self._apps[app].forwards]
         return sum(self._retry_one(name) for name in names)
 
     def retry_all(self, app: str) -> int:
-        """The same for all parked events of an app, in the order in which they were given up."""
+        """The same for all events of an app, the parked ones in the order in which they were given up."""
+        waited = sum(self._hastened(app, target.id) for target in self._apps[app].forwards)
         names = [
             name
             for target in self._apps[app].forwards
             for name in replies.texts(self._redis.zrange(keys.forward_parked(app, target.id), 0, -1))
         ]
-        return sum(self._retry_one(name) for name in names)
+        return waited + sum(self._retry_one(name) for name in names)
 
     def _retry_one(self, name: str) -> int:
         entry = _read(name, replies.fields(self._redis.hgetall(name)))
         if entry is None:
             return 0
+        if entry.parked_at is None and entry.why is not None:
+            return self._hastened(entry.app, entry.target, entry.line)
         return int(self._retry(keys=_places(entry), args=[entry.line, LIFE]))
+
+    def _hastened(self, app: str, target: str, line: str = "") -> int:
+        places = [keys.forward_due(app, target), keys.forward_target(app, target)]
+        return int(self._hasten(keys=places, args=[int(LEASE * 1000), line]))
 
     def replay(self, app: str, since: int, until: int) -> int:
         """Forward what happened from `since` to `until` (ms) once more, under the same ids, in its order. → how many.

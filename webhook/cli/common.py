@@ -137,8 +137,8 @@ def account() -> str:
     return f"{before} ({name})" if before and before != name else name
 
 
-def moment(text: str | None, config: Settings) -> int:
-    """ms of a --since value; 0 for none."""
+def moment(text: str | None, config: Settings, option: str = "--since") -> int:
+    """ms of the value of --since, or of an option like it; 0 for none."""
     if text is None:
         return 0
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -150,7 +150,7 @@ def moment(text: str | None, config: Settings) -> int:
             at = at if at.tzinfo else at.replace(tzinfo=config.timezone)
         return max(0, int(at.timestamp() * 1000))
     except (ValueError, OverflowError, IndexError):
-        raise CommandFailure("--since takes 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30") from None
+        raise CommandFailure(f"{option} takes 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30") from None
 
 
 def current_revision(app: AppServices) -> int:

@@ -20,10 +20,10 @@ NOT_FORWARDING = "app {app} forwards nothing: add [[apps.{app}.forward]] with ur
 
 
 @click.command()
-@click.option("--retry", metavar="ID", help="Try the given-up events of this id again, now; `all`: every one.")
+@click.option("--retry", metavar="ID", help="Try the event of this id now, given up or not; `all`: every one.")
 @click.option("--replay", is_flag=True, help="Forward what happened since --since once more, under the same ids.")
 @click.option("--since", metavar="TIME", help="With --replay: 30m, 2h, 7d, 2026-11-22 or 2026-11-22T10:30.")
-@click.option("--until", metavar="TIME", help="With --replay: only what happened until then, as --since.")
+@click.option("--until", metavar="TIME", help="With --replay: only what happened until then; as --since.")
 @click.option(
     "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1), help="At most so many of a kind."
 )
@@ -41,7 +41,8 @@ def forwards(
     """Events on their way to the corp's other systems that failed: given up after a day, or tried again later.
 
     An event is sent again for a day, with growing waits, and later ones of the same customer wait for it; then it is
-    given up, and kept for 8 days. A receiver tells by the header webhook-id what it has had already.
+    given up, and kept for 8 days. --retry sends either kind now. A receiver tells by the header webhook-id what it
+    has had already.
 
     --replay forwards the adds of a period, and what became of contacts in it, as far as the row of the add is kept.
 
@@ -66,8 +67,10 @@ def forwards(
         _retry(services, app, retry)
     elif replay:
         now = services.ledger.now()
-        end = min(now, moment(until, config)) if until is not None else now
-        sent = services.forwards.replay(app.name, moment(since, config), end)
+        begin, end = moment(since, config), min(now, moment(until, config, "--until")) if until is not None else now
+        if end < begin:
+            raise Misuse("--until is before --since")
+        sent = services.forwards.replay(app.name, begin, end)
         record(services, Act.FORWARDED_AGAIN, app.name, number=sent)
         say(f"{counted(sent, 'event')} will be forwarded once more.", err=True)
     else:
@@ -81,7 +84,7 @@ def _retry(services: Services, app: App, identity: str) -> None:
         say(f"{counted(number, 'event')} tried again now.", err=True)
         return
     if not services.forwards.retry(app.name, identity):
-        raise CommandFailure(f"no event {identity} of app {app.name} was given up; `forwards` lists them")
+        raise CommandFailure(f"no event {identity} of app {app.name} failed; `forwards` lists them")
     record(services, Act.FORWARD_RETRIED, app.name, identity)
     say("It is tried again now.", err=True)
 
@@ -113,8 +116,13 @@ def _status(host: str, status: TargetStatus) -> str:
 def _line(entry: Entry, hosts: Mapping[str, str], config: Settings) -> str:
     at = datetime.fromtimestamp(entry.at, config.timezone)
     why = "" if entry.why is None else translate(describe(entry.why))
-    became = "given up" if entry.parked_at is not None else f"failed {entry.tries}×, tried again"
+    became = "given up" if entry.parked_at is not None else f"failed {entry.tries}×, tried again{_next(entry, config)}"
     return f"{at:%m-%d %H:%M:%S}  {entry.id}  {entry.change:<20}  {padded(hosts[entry.target], 24)}  {became}: {why}"
+
+
+def _next(entry: Entry, config: Settings) -> str:
+    at = None if entry.next_at is None else datetime.fromtimestamp(entry.next_at, config.timezone)
+    return "" if at is None else f" from {at:%m-%d %H:%M:%S}"
 
 
 def _values(entry: Entry, hosts: Mapping[str, str]) -> dict[str, object]:

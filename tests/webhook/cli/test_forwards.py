@@ -1,6 +1,7 @@
 """`wecom-welcome forwards`: what other systems have not got, tried again or forwarded once more."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_what_failed_is_listed_with_its_reason(services: Services, environ: dict
     system, event = said(run("forwards", **environ))
     assert system == (f"{HOST}: 0 delivered, 1 on their way, 0 given up, does not answer: the connection is refused")
     assert identity in event
-    assert "failed 1×, tried again: the connection is refused" in event
+    assert re.search(r"failed 1×, tried again from \d\d-\d\d [\d:]{8}: the connection is refused", event)
     (values,) = (json.loads(line) for line in said(run("forwards", "--json", **environ)))
     assert (values["id"], values["host"], values["tries"], values["given_up"]) == (identity, HOST, 1, False)
     assert "SECRET-1" not in system + event + json.dumps(values)
@@ -56,6 +57,27 @@ def test_all_that_was_given_up_is_tried_again(services: Services, environ: dict[
     assert (status.waiting, status.parked) == (1, 0)
 
 
+@pytest.mark.parametrize("which", ["all", ""])
+def test_what_waits_for_its_next_try_is_tried_now(services: Services, environ: dict[str, str], which: str) -> None:
+    identity = failed(services)
+    (target,) = services.forwards.status("sales")
+    due = keys.forward_due("sales", target)
+    (line,) = services.redis.zrange(due, 0, -1)
+    services.redis.zincrby(due, 3_600_000, line)  # it has failed some more times
+    assert services.forwards.claim("sales", target, 1) == []
+    assert run("forwards", "--retry", which or identity, **environ).exit_code == 0
+    (entry,) = services.forwards.claim("sales", target, 1)
+    assert (entry.id, entry.tries) == (identity, 2)
+    assert run("forwards", "--retry", "all", **environ).stderr == "0 events tried again now.\n"  # it is under a lease
+
+
+def test_a_period_that_ends_before_it_begins_is_a_misuse(environ: dict[str, str]) -> None:
+    result = run("forwards", "--replay", "--since", "2h", "--until", "3h", **environ)
+    assert (result.exit_code, result.stderr) == (2, "wecom-welcome: --until is before --since\n")
+    wrong = failure("forwards", "--replay", "--since", "2h", "--until", "gestern", **environ)
+    assert wrong.startswith("--until takes 30m")
+
+
 def test_a_period_is_forwarded_once_more(services: Services, environ: dict[str, str]) -> None:
     settled(services.ledger, Settlement(Outcome.SENT), app="sales", ago=7200)
     late = settled(services.ledger, Settlement(Outcome.SENT), app="sales")
@@ -79,8 +101,8 @@ def test_options_that_make_no_sense_are_a_misuse(environ: dict[str, str], option
     assert (result.exit_code, result.stderr) == (2, f"wecom-welcome: {says}\n")
 
 
-def test_an_event_that_was_not_given_up_is_not_tried_again(environ: dict[str, str]) -> None:
-    says = "no event 1f of app sales was given up; `forwards` lists them"
+def test_an_event_that_is_not_there_is_not_tried_again(environ: dict[str, str]) -> None:
+    says = "no event 1f of app sales failed; `forwards` lists them"
     assert failure("forwards", "--retry", "1f", **environ) == says
 
 
