@@ -1,7 +1,8 @@
 """Tokens of the HTTP API: what each may do, for which apps, until when. The secret itself is known to its holder alone.
 
     welcome:api-tokens        id → JSON: name, scopes, apps, by, at, expires, hash
-    welcome:api-tokens-used   id → Unix seconds of its last use, at most a minute behind
+    welcome:api-tokens-used   id → Unix seconds of its last use, at most a minute behind; -1 once revoked: an id is
+                              given once, and a form that is sent again makes no token anew
 
 A secret is `wwt_` + id + `_` + 43 random characters (256 bits) + a checksum of all before it. Scanners of source code
 find it by `wwt_[0-9a-z]{10}_[0-9A-Za-z]{49}`. Of the random part its SHA-256 is kept: nobody guesses 256 bits, so a
@@ -33,8 +34,24 @@ USE_STEP = 60  # seconds: how exactly the last use is recorded
 _LETTERS = string.digits + string.ascii_lowercase
 _ALPHABET = _LETTERS + string.ascii_uppercase
 _SECRET = re.compile(r"(wwt_([0-9a-z]{10})_([0-9A-Za-z]{43}))([0-9A-Za-z]{6})")
+_BOTH = [keys.API_TOKENS, keys.API_TOKENS_USED]
 _NOBODYS = "0" * 64  # the hash of no random part
 
+_MADE, _TOO_MANY = 0, 1  # 2: there is, or was, one of this id
+_CREATE = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 or redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return 2 end
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 1 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 0
+"""
+_REVOKE = """
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if stored then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('HSET', KEYS[2], ARGV[1], -1)
+end
+return stored
+"""
 _USED = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
 """
@@ -81,7 +98,7 @@ class TooMany(Exception):
 
 
 class MadeAlready(Exception):
-    """There is a token of this id: the form that makes it was sent twice. Its secret is not known any more."""
+    """There is a token of this id, or was: the form that makes it was sent twice. Its secret is not known any more."""
 
 
 class ApiTokens:
@@ -89,7 +106,7 @@ class ApiTokens:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._used = client.register_script(_USED)
+        self._create, self._revoke, self._used = map(client.register_script, (_CREATE, _REVOKE, _USED))
 
     def create(
         self,
@@ -102,19 +119,18 @@ class ApiTokens:
     ) -> tuple[ApiToken, str]:
         """Make a token. → (the token, its secret: nobody can read it again). Raises TooMany, or MadeAlready.
 
-        `apps`: none are all there are, later ones too. `life`: seconds. `identity`: of `new_id`, where one was offered.
+        `apps`: none are all there are, later ones too. `life`: seconds. `identity`: where it is given, of `id_of`.
         """
         name = plain(name)
         if not name or len(name) > LONGEST_NAME or not scopes or (identity and not is_id(identity)):
-            raise ValueError("a token has a name and a scope, and an id of new_id")
-        if int(self._redis.hlen(keys.API_TOKENS)) >= MOST:
-            raise TooMany
+            raise ValueError("a token has a name and a scope, and an id of id_of")
         at = clock.now_ms(self._redis) // 1000
         identity, part = identity or new_id(), _random(_ALPHABET, 43)
         expires = None if life is None else at + life
         token = ApiToken(identity, name, tuple(sorted(set(apps))), frozenset(scopes), by, at, expires)
-        if not self._redis.hsetnx(keys.API_TOKENS, identity, _to_json(token, _hash(part))):
-            raise MadeAlready
+        done = self._create(keys=_BOTH, args=[identity, _to_json(token, _hash(part)), MOST])
+        if done != _MADE:
+            raise TooMany if done == _TOO_MANY else MadeAlready
         body = f"wwt_{identity}_{part}"
         return token, body + _checksum(body)
 
@@ -130,12 +146,8 @@ class ApiTokens:
 
     def revoke(self, identity: str) -> ApiToken | None:
         """Take a token away, at once. → the token; None if there was none that can be read."""
-        with self._redis.pipeline() as pipe:
-            pipe.hget(keys.API_TOKENS, identity)
-            pipe.hdel(keys.API_TOKENS, identity)
-            pipe.hdel(keys.API_TOKENS_USED, identity)
-            stored = pipe.execute()[0]
-        known = None if stored is None else _read(identity, str(stored))
+        stored = replies.text_or_none(self._revoke(keys=_BOTH, args=[identity]))
+        known = None if stored is None else _read(identity, stored)
         return None if known is None else known.token
 
     def verify(self, secret: str) -> ApiToken | None:
@@ -157,7 +169,7 @@ class ApiTokens:
         last = known.token.last_used_at
         if last is None or abs(now - last) >= USE_STEP:
             with contextlib.suppress(redis.RedisError):  # a server that takes no write can still tell who it is
-                self._used(keys=[keys.API_TOKENS, keys.API_TOKENS_USED], args=[identity, int(now)])
+                self._used(keys=_BOTH, args=[identity, int(now)])
         return known.token
 
 
@@ -170,6 +182,15 @@ class _Known:
 def new_id() -> str:
     """An id that no token has."""
     return _random(_LETTERS, 10)
+
+
+def id_of(form: str, *said: object) -> str:
+    """The id that belongs to a form with what it says: the same for the same, so that it makes one token."""
+    number, letters = int(_hash(repr((form, *said))), 16), ""
+    for _ in range(10):
+        number, letter = divmod(number, len(_LETTERS))
+        letters += _LETTERS[letter]
+    return letters
 
 
 def is_id(text: str) -> bool:

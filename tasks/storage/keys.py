@@ -480,7 +480,7 @@ TABLE = (
     Key(AUDIT_LOGGED, STRING, "ms up to which acts of commands have been logged"),
     Key(PEOPLE, HASH, "corp|kind|id → JSON: the role that was given to a member or department", backup=_LINE),
     Key(API_TOKENS, HASH, "id → JSON: a token of the HTTP API, with a hash of its secret", backup=_LINE),
-    Key(API_TOKENS_USED, HASH, "id → Unix seconds of its last use", backup=_LINE),
+    Key(API_TOKENS_USED, HASH, "id → Unix seconds of its last use; -1: revoked", backup=_LINE),
     Key(person("{corp}", "{member}"), STRING, "JSON: a member who has signed in, as WeCom tells it", "7 days"),
     Key(person_asked("{corp}", "{member}"), STRING, "held while WeCom is asked about a member", "10 seconds"),
     Key(sign_in_used("{state}"), STRING, "the state of a sign-in with WeCom that came back", "15 minutes"),

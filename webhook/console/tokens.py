@@ -1,10 +1,8 @@
 """Tokens of the HTTP API: an admin makes and revokes them, and sees when each was last used.
 
 A secret is in the answer to the form that makes its token, once: no address, cookie, log or store has it. Whoever loads
-that answer again sends the form again, whose id is taken by then, and comes to the list.
+that answer again sends the form again, whose id is taken by then, also if the token is revoked, and comes to the list.
 """
-
-from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,7 +14,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from tasks.audit import Act
-from tasks.people.api_tokens import LONGEST_NAME, MOST, ApiToken, MadeAlready, Scope, TooMany, is_id, new_id
+from tasks.people.api_tokens import LONGEST_NAME, MOST, ApiToken, MadeAlready, Scope, TooMany, id_of, is_id, new_id
 from tasks.storage import clock
 from tasks.visible_text import plain
 from webhook.console import current
@@ -41,7 +39,7 @@ blueprint = Blueprint("tokens", __name__)
 
 
 class TokenForm(FlaskForm):
-    """A token that is to be made. `id`: the one that it will have."""
+    """A token that is to be made. `id`: of the form, see `id_of`."""
 
     id = HiddenField()
     name = StringField(
@@ -101,28 +99,12 @@ def revoke(token: str) -> ResponseReturnValue:
 
 
 def _made(form: TokenForm) -> tuple[ApiToken, str]:
-    """Raises TooMany, or MadeAlready."""
-    store, every = current.services().api_tokens, EVERY_APP in form.apps.data
-    wanted: dict[str, Any] = {
-        "name": form.name.data,
-        "scopes": frozenset(map(Scope, form.scopes.data)),
-        "apps": () if every else tuple(sorted(form.apps.data)),
-        "by": current.operator(),
-        "life": int(form.life.data) * _DAY if form.life.data else None,
-    }
-    try:
-        return store.create(**wanted, identity=form.id.data)
-    except MadeAlready:
-        before = next((one for one in store.all() if one.id == form.id.data), None)
-        if before is None or _asked_for(before) == wanted:
-            raise
-    return store.create(**wanted)  # somebody went back to a form that was sent, and typed another
-
-
-def _asked_for(token: ApiToken) -> dict[str, Any]:
-    """What a form has to say for this token."""
-    life = None if token.expires_at is None else token.expires_at - token.created_at
-    return {"name": token.name, "scopes": token.scopes, "apps": token.apps, "by": token.created_by, "life": life}
+    """Raises TooMany, or MadeAlready. Who goes back to a form that was sent, and types another, gets another."""
+    name, life = str(form.name.data), int(form.life.data) * _DAY if form.life.data else None
+    scopes, apps = sorted(form.scopes.data), [] if EVERY_APP in form.apps.data else sorted(form.apps.data)
+    identity = id_of(str(form.id.data), name, scopes, apps, life)
+    store = current.services().api_tokens
+    return store.create(name, [*map(Scope, scopes)], apps, current.operator(), life, identity)
 
 
 def _form(fresh: bool = False) -> TokenForm:

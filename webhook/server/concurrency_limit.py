@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 AT_ONCE, WAITING = 4, 6
 PATIENCE = 1.0  # seconds
 BUSY = "控制台正忙，请稍后再试 · The console is busy, try again in a moment\n"
-API_AT_ONCE, API_WAITING = (
-    2,
-    2,
-)  # programs ask one after the other, and can wait: with the console's, less than all threads
+API_AT_ONCE, API_WAITING = 2, 2  # programs can wait; with the console's, less than all threads
 API_BUSY = (
     '{"type":"about:blank","title":"Not available","status":503,"code":"busy","detail":"Others ask now; ask again"}\n'
 )

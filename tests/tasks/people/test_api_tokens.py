@@ -32,7 +32,8 @@ def test_a_secret_is_its_tokens_until_it_is_revoked(redis_client: Redis) -> None
     assert revoked.name == "BI"
     assert store.verify(secret) is None
     assert store.revoke(token.id) is None
-    assert redis_client.hgetall(keys.API_TOKENS_USED).keys() == {other.id}
+    used = redis_client.hgetall(keys.API_TOKENS_USED)
+    assert (used.keys(), used[token.id]) == ({other.id, token.id}, "-1")
 
 
 def test_no_other_secret_is_taken(redis_client: Redis) -> None:
@@ -153,3 +154,15 @@ def test_a_backup_brings_tokens_back_without_their_secrets(redis_client: Redis, 
     redis_client.flushall()
     backup.restore(redis_client, tmp_path / "a.zip")
     assert store.verify(secret) == token
+
+
+def test_an_id_is_given_once_also_when_its_token_is_revoked(redis_client: Redis) -> None:
+    store, identity = ApiTokens(redis_client), api_tokens.id_of("a form", "CI", 90)
+    assert api_tokens.is_id(identity)
+    assert identity != api_tokens.id_of("a form", "CI", None)
+    store.create("CI", {Scope.BOOKS_READ}, identity=identity)
+    for _ in range(2):
+        with pytest.raises(api_tokens.MadeAlready):
+            store.create("CI", {Scope.BOOKS_READ}, identity=identity)
+        store.revoke(identity)
+    assert store.all() == []

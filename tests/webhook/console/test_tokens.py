@@ -22,12 +22,17 @@ DAY = 86_400
 BI: dict[str, Any] = {"name": " BI ", "scopes": ["numbers:read", "deliveries:read"], "life": "30"}
 
 
-def make(browser: Browser, **given: Any) -> TestResponse:
-    """Open the page, fill in its form and send it."""
+def form_of(browser: Browser) -> str:
+    """Open the page. → the id of its form."""
     page = browser.get("/people/tokens")
     identity = re.search(r'name="id" type="hidden" value="(\w+)"', page.text)
     assert identity
-    return browser.post("/people/tokens", {"id": identity[1], **BI, **given})
+    return identity[1]
+
+
+def make(browser: Browser, **given: Any) -> TestResponse:
+    """Open the page, fill in its form and send it."""
+    return browser.post("/people/tokens", {"id": form_of(browser), **BI, **given})
 
 
 def secrets_of(page: TestResponse) -> list[str]:
@@ -65,15 +70,27 @@ def test_a_secret_is_shown_once_and_is_nowhere_else(browse: Browser, caplog: pyt
 
 
 def test_what_is_sent_twice_is_made_once(browse: Browser) -> None:
-    first = make(browse)
-    sent = {"id": browse.services.api_tokens.all()[0].id, **BI}
+    sent = {"id": form_of(browse), **BI}
+    first = browse.post("/people/tokens", sent)
     again = browse.post("/people/tokens", sent)
     assert "made already" in text_of(again)
     assert secrets_of(again) == []
     assert len(browse.services.api_tokens.all()) == 1
     other = browse.post("/people/tokens", {**sent, "name": "CI"})  # somebody went back and typed another
     assert secrets_of(other) not in ([], secrets_of(first))
+    assert secrets_of(browse.post("/people/tokens", {**sent, "name": "CI"})) == []
+    assert [one.name for one in browse.services.api_tokens.all()].count("CI") == 1
     assert {one.name for one in browse.services.api_tokens.all()} == {"BI", "CI"}
+
+
+def test_the_answer_with_a_secret_loaded_again_makes_no_token_that_was_revoked(browse: Browser) -> None:
+    sent = {"id": form_of(browse), **BI}
+    assert len(secrets_of(browse.post("/people/tokens", sent))) == 1
+    browse.post(f"/people/tokens/{browse.services.api_tokens.all()[0].id}/revoke")
+    again = browse.post("/people/tokens", sent)
+    assert "made already" in text_of(again)
+    assert secrets_of(again) == []
+    assert browse.services.api_tokens.all() == []
 
 
 @pytest.mark.parametrize(
