@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from tasks import alerts, upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app, register_unsent
 from tasks.followups.store import FollowUpTask
 from tasks.followups.tagger import Tagger
+from tasks.followups.tagging import TaggingTask
 from tasks.followups.worker import AT_ONCE, FollowUpHandler, FollowUpWorker
 from tasks.forwards.forwarder import Forwarder
 from tasks.greeting.asking import Asking
@@ -112,21 +113,8 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     running: list[str] = []  # names of scheduled tasks
     for name in jobs.SCHEDULE:
         _register(app, name, services, running, events)
-    follow_up_worker = _follow_up_worker(services, events)
-    tagger = Tagger(services.taggings, services.corp_tags, services.clients)
-    tagging_worker = FollowUpWorker(services.taggings, tagger.do)
-
-    def due() -> None:
-        try:
-            services.contact_changes.apply_due()
-        except redis.RedisError as error:
-            log.warning("cannot apply what became of contacts: %s", type(error).__name__)
-        except Exception:  # follow-ups are done all the same
-            log.exception("applying what became of contacts ended in an error")
-        follow_up_worker.run()
-        tagging_worker.run()
-
-    app.task(name=celery_message.SLOW_TASK)(due)
+    workers = _follow_up_worker(services, events), _tagging_worker(services)
+    app.task(name=celery_message.SLOW_TASK)(_slow_task(services, workers))
     for name in (FOLLOW_UP, REMIND):
         register_unsent(app, name)
     forwarder = Forwarder(services.forwards, settings.apps, services.counters, app)
@@ -136,18 +124,38 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
 
     def stop() -> None:
         renewer.stop()
-        follow_up_worker.stop()
-        tagging_worker.stop()
+        for worker in workers:
+            worker.stop()
         forwarder.stop()
 
     def current_tasks() -> list[str]:
-        return [*running, *follow_up_worker.current_tasks(), *tagging_worker.current_tasks()]
+        return [*running, *(task for one in workers for task in one.current_tasks())]
 
     heartbeat = Heartbeat(
         services.redis, "upkeep", current_tasks, skew=services.clock_ahead, hooks=services.hooks.states
     )
     role = _Role(keys.SLOW_QUEUE, UPKEEP_THREADS, UPKEEP_THREADS - 1 + AT_ONCE, events)
     _work(app, services, role, heartbeat, watchdog, on_stop=stop)
+
+
+def _slow_task(services: Services, workers: Sequence[FollowUpWorker[Any]]) -> Callable[[], None]:
+    """What a message on the slow queue has done: all that is due."""
+
+    def due() -> None:
+        try:
+            services.contact_changes.apply_due()
+        except redis.RedisError as error:
+            log.warning("cannot apply what became of contacts: %s", type(error).__name__)
+        except Exception:  # the workers run all the same
+            log.exception("applying what became of contacts ended in an error")
+        for worker in workers:
+            worker.run()
+
+    return due
+
+
+def _tagging_worker(services: Services) -> FollowUpWorker[TaggingTask]:
+    return FollowUpWorker(services.taggings, Tagger(services.taggings, services.corp_tags, services.clients).do)
 
 
 def _follow_up_worker(services: Services, events: TaskEvents | None) -> FollowUpWorker[FollowUpTask]:

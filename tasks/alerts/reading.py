@@ -1,7 +1,7 @@
 """Reads from Redis what the alerts are judged by: fixed keys, a few for each app."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -39,9 +39,7 @@ def read(services: Services) -> Reading:
         name: readable(f"the last callback of {name}", partial(int, at)) for name, at in replies.fields(called).items()
     }
     called_at = {name: at / 1000 for name, at in called_ms.items() if at is not None}
-    targets = defaultdict[str, list[TargetReading]](list)
-    for name, target, status in services.forwards.statuses(services.settings.forwarding):
-        targets[name].append(TargetReading(target.host, status.oldest, status.parked, status.parked_at))
+    targets = _targets(services)
     apps = {}
     for name, client in services.clients.items():
         refusal, media, calls = client.tokens.refusal(), queues.media.get(name), queues.calls.get(name)
@@ -52,7 +50,7 @@ def read(services: Services) -> Reading:
             refused=refusal.errcode if refusal is not None else None,
             media=0 if media is None or media.starting else media.troubled,
             limit=(calls.errcode or 0) if calls is not None and calls.is_held else None,
-            targets=tuple(targets[name]),
+            targets=tuple(targets.get(name, ())),
         )
     return Reading(
         now=now,
@@ -63,6 +61,14 @@ def read(services: Services) -> Reading:
         jobs=tuple(jobs.read(services.redis, jobs.SCHEDULE)),
         apps=apps,
     )
+
+
+def _targets(services: Services) -> Mapping[str, Sequence[TargetReading]]:
+    """App → the systems that its events are forwarded to."""
+    found = defaultdict[str, list[TargetReading]](list)
+    for name, target, status in services.forwards.statuses(services.settings.forwarding):
+        found[name].append(TargetReading(target.host, status.oldest, status.parked, status.parked_at))
+    return found
 
 
 class Usual:

@@ -98,7 +98,7 @@ class ContactChanges:
             TypeError,
             KeyError,
             AttributeError,
-        ) as error:  # past its life, forgotten; another release's
+        ) as error:  # past its life, forgotten; of another release
             if text:
                 log.error("what became of a contact cannot be read: %s", type(error).__name__)
             self._redis.zrem(keys.CHANGES, identity)
@@ -108,9 +108,6 @@ class ContactChanges:
             return 0
         at = now if add is None else add.received_ms
         days = 0 if add is None else (event.created_at - add.created_at) // 86_400
-        change = [event.change, event.created_at, event.detail]
-        if add is not None and add.user_id != event.user_id:
-            change.append(event.user_id)
         return int(
             self._apply(
                 keys=[
@@ -121,7 +118,7 @@ class ContactChanges:
                 ],
                 args=[
                     identity,
-                    json.dumps(change),
+                    json.dumps(_in_row(event, add)),
                     KEPT,
                     "1" if event.is_loss else "",
                     statistics.LIFE,
@@ -136,6 +133,12 @@ class ContactChanges:
         key = index(event.app, "external_user_id", event.external_user_id)
         newest = replies.texts(self._redis.zrevrange(key, 0, LOOKED_AT - 1))
         return _add_before(event, query.read(self._redis, newest))
+
+
+def _in_row(event: ContactChanged, add: Delivery | None) -> list[str | int]:
+    """A change as the row of the add keeps it: see ContactChange."""
+    named = [] if add is None or add.user_id == event.user_id else [event.user_id]
+    return [event.change, event.created_at, event.detail, *named]
 
 
 def _add_before(event: ContactChanged, rows: Sequence[Delivery]) -> Delivery | None:
