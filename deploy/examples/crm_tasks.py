@@ -10,6 +10,8 @@ In WELCOME_CONFIG:
 and beside it, with this file in the working directory:
 
     CRM_BROKER=redis://127.0.0.1:6379/1 celery -A crm_tasks worker --queues on-settled
+
+The server that `wecom-welcome up` brings has the address redis+socket:///…/var/valkey/server.sock.
 """
 
 import os

@@ -17,7 +17,7 @@ from webhook.cli.common import AS_JSON, CommandFailure, Misuse, account, named_a
 from webhook.cli.terminal import say, say_json, table
 
 DAY = 86_400  # seconds
-LONGEST_LIFE = 3650  # days
+USUAL_LIFE, LONGEST_LIFE = 90, 3650  # days
 
 
 @click.group()
@@ -47,10 +47,8 @@ def tokens() -> None:
 @click.option(
     "--days",
     metavar="N",
-    default=90,
-    show_default=True,
     type=click.IntRange(1, LONGEST_LIFE),
-    help="How long it is valid.",
+    help=f"How long it is valid; {USUAL_LIFE} if it is not given.",
 )
 @click.option("--no-end", is_flag=True, help="It is valid until it is revoked.")
 @AS_JSON
@@ -59,7 +57,7 @@ def create(
     scopes: tuple[str, ...],
     app_names: tuple[str, ...],
     all_apps: bool,
-    days: int,
+    days: int | None,
     no_end: bool,
     as_json: bool,
 ) -> None:
@@ -71,10 +69,12 @@ def create(
     name = plain(name)
     if not name or len(name) > LONGEST_NAME:
         raise Misuse(f"a token has a name of at most {LONGEST_NAME} characters: which program will use it")
+    if no_end and days is not None:
+        raise Misuse("--days and --no-end exclude each other: give one of them")
     config = with_redis(settings.load())
     apps = _apps(config, app_names, all_apps)
     services = build_services(config)
-    life = None if no_end else days * DAY
+    life = None if no_end else (days or USUAL_LIFE) * DAY
     try:
         token, secret = services.api_tokens.create(name, list(map(Scope, scopes)), apps, account(), life)
     except TooMany:

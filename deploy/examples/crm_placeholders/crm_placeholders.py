@@ -6,6 +6,8 @@ Install it wherever wecom-welcome runs (each role asks), and restart:
 
     CRM_URL=https://crm.example.com/customers     asked for CRM_URL/EXTERNAL_USERID; answers {"level": "金卡", …}
     CRM_TOKEN=…                                   sent as a bearer token
+
+They are variables of the environment of each role: of .env, wecom-welcome reads its own settings alone.
 """
 
 import os

@@ -74,6 +74,7 @@ def test_of_several_apps_some_are_chosen(of_two: dict[str, str], store: ApiToken
         ("reports",),
         ("reports", "--scope", "people:write"),
         ("reports", "--scope", "numbers:read", "--days", "0"),
+        ("reports", "--scope", "numbers:read", "--days", "5", "--no-end"),
     ],
 )
 def test_what_is_typed_wrongly_makes_no_token(
