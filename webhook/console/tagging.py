@@ -28,6 +28,7 @@ from tasks.reasons import Reason
 from tasks.storage import keys, replies
 from tasks.templates.model import Tag
 from tasks.wecom import WeComError
+from tasks.wecom.message_limits import TAG
 from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.links import inside
@@ -195,9 +196,14 @@ def _tags(values: Sequence[str]) -> list[Tag]:
     for value in dict.fromkeys(values):
         with contextlib.suppress(ValueError, RecursionError):
             one = json.loads(value)
-            if isinstance(one, list) and len(one) == 2 and all(isinstance(part, str) and part for part in one):
+            if isinstance(one, list) and len(one) == 2 and all(map(_is_name, one)):
                 found.append(Tag(*one))
     return found
+
+
+def _is_name(part: object) -> bool:
+    """Whether a tag or a group can be called so: what a form brings is stored in each row."""
+    return isinstance(part, str) and 0 < len(part) <= TAG.most
 
 
 def _in_words(reason: Reason) -> str:

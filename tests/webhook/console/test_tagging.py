@@ -109,7 +109,7 @@ def test_tags_are_searched_in_pinyin_and_those_ticked_before_stay(
 def test_nothing_ticked_and_too_much_ticked_are_said(browse: Browser, services: Services, corp_tags: None) -> None:
     assert "Tick at least one customer" in text_of(browse.post("/tag", {"back": "/console/missed"}))
     address = ticked(browse, [missed(services.redis)])
-    bad = ["nonsense", "[1,2]", '"ab"', '["a"]', '["a", ""]', "[" * 5000]
+    bad = ["nonsense", "[1,2]", '"ab"', '["a"]', '["a", ""]', "[" * 5000, value("a", "b" * 31)]
     assert "Tick at least one tag" in text_of(browse.post(address, {"do": "tag", "tag": bad}))
     many = [value("a", str(number)) for number in range(MOST_TAGS + 1)]
     assert "At most 20 tags at once" in text_of(browse.post(address, {"do": "tag", "tag": many}))
