@@ -2,7 +2,8 @@
 -- KEYS  the entry, the customer's line, the target's due lines, what is known of the target, its parked events, its
 --       events on their way
 -- ARGV  fencing token, 'delivered', 'later' or 'parked', delay (ms), why as JSON, how the target is by that: 'unwell',
---       'well' or '' if that is not known, least and most of its rest (ms), life of a parked one (s), line, lease (ms)
+--       'well' or '' if that is not known, least and most of its rest (ms), life of a parked one (s), line, lease (ms),
+--       how many lines are made due at most
 -- → 1 recorded, 0 the claim is another one's by now
 local call = redis.call
 if call('HGET', KEYS[1], 'tries') ~= ARGV[1] then
@@ -13,8 +14,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function is_well()
   if tonumber(call('HGET', KEYS[4], 'failures') or 0) > 0 then -- it was not: what failed since is due
     local leased = string.format('(%d', now + ARGV[10]) -- until then at most
-    -- one at a time failed meanwhile, fewer than these in a day; others may wait by the thousand, and Redis would, too
-    for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[3], leased, '+inf', 'LIMIT', 0, 5000)) do
+    for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[3], leased, '+inf', 'LIMIT', 0, ARGV[11])) do
       call('ZADD', KEYS[3], now, line)
     end
   end

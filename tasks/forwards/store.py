@@ -45,6 +45,7 @@ LEASE = 20.0  # seconds: a try's time-out, and some
 REST, LONGEST_REST = 2.0, 30.0  # seconds for which a target rests that cannot be reached: twice as long each time
 LIFE = 8 * 86_400  # seconds for which an event on its way, or parked, is kept
 AT_ONCE = 100  # events routed in one go
+MADE_DUE = 5000  # lines in one go: some 20 ms of Redis; fewer fail in a day while a target cannot be reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ class Forwards:
                 args=[
                     *(entry.tries, how, int(delay * 1000), why.to_json() if why else ""),
                     *(target, int(rest * 1000), int(LONGEST_REST * 1000), LIFE, entry.line),
-                    int(LEASE * 1000),
+                    *(int(LEASE * 1000), MADE_DUE),
                 ],
             )
         )
@@ -265,7 +266,7 @@ class Forwards:
 
     def retry_all(self, app: str) -> int:
         """The same for all events of an app, the parked ones in the order in which they were given up."""
-        waited = sum(self._hastened(app, target.id) for target in self._apps[app].forwards)
+        waited = sum(self._hasten_all(app, target.id) for target in self._apps[app].forwards)
         names = [
             name
             for target in self._apps[app].forwards
@@ -278,12 +279,18 @@ class Forwards:
         if entry is None:
             return 0
         if entry.parked_at is None and entry.why is not None:
-            return self._hastened(entry.app, entry.target, entry.line)
+            return self._hasten_some(entry.app, entry.target, entry.line)
         return int(self._retry(keys=_places(entry), args=[entry.line, LIFE]))
 
-    def _hastened(self, app: str, target: str, line: str = "") -> int:
+    def _hasten_all(self, app: str, target: str) -> int:
+        """MADE_DUE lines at a time, so that Redis is never held up for long. → how many."""
+        steps = -(-int(self._redis.zcard(keys.forward_due(app, target))) // MADE_DUE)
+        return sum(self._hasten_some(app, target) for _ in range(steps))
+
+    def _hasten_some(self, app: str, target: str, line: str = "") -> int:
+        """A line, or "" for MADE_DUE of them. → how many."""
         places = [keys.forward_due(app, target), keys.forward_target(app, target)]
-        return int(self._hasten(keys=places, args=[int(LEASE * 1000), line]))
+        return int(self._hasten(keys=places, args=[int(LEASE * 1000), MADE_DUE, line]))
 
     def replay(self, app: str, since: int, until: int) -> int:
         """Forward what happened from `since` to `until` (ms) once more, under the same ids, in its order. → how many.
