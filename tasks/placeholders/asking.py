@@ -71,6 +71,10 @@ class Hooks:
         begun = (self._calls[hook].begin(replace(request, names=frozenset(some)), by) for hook, some in names.items())
         return Answers([call for call in begun if call is not None], by)
 
+    def failures(self) -> dict[str, str]:
+        """Hook → why its last call gave no values, of those whose last one gave none."""
+        return {name: one.why for name, one in self._calls.items() if one.why}
+
     def states(self) -> dict[str, str]:
         """Hook → how it stands with it in this process."""
         asked = {name: State.SILENT if one.is_silent else State.FINE for name, one in self._calls.items()}
@@ -120,6 +124,7 @@ class _Calls:
         self._lock = threading.Lock()
         self._under_way = 0
         self._failed = 0  # in a row
+        self.why = ""  # the last call failed; "": it did not
         self._next_probe = 0.0  # of time.monotonic
 
     @property
@@ -148,7 +153,9 @@ class _Calls:
         self._count(request, Result.SKIPPED)
         return None
 
-    def settle(self, call: _Call, result: Result, values: Mapping[str, str] | None = None) -> None:
+    def settle(
+        self, call: _Call, result: Result, values: Mapping[str, str] | None = None, why: str = "no answer in time"
+    ) -> None:
         """What became of a call, told by its thread or by who waited for it: the first one counts."""
         with self._lock:
             if call.settled:
@@ -156,7 +163,7 @@ class _Calls:
             call.settled = True
             call.values = values or {}
             before, self._failed = self._failed, 0 if result is Result.ANSWERED else self._failed + 1
-            after = self._failed
+            after, self.why = self._failed, "" if result is Result.ANSWERED else why
         self._count(call.request, result)
         if result is Result.LATE:
             log.warning("the hook %s did not answer in time", self.hook.name)
@@ -171,7 +178,7 @@ class _Calls:
             values = self._cleaned(call.request.names, self.hook.values(call.request, seconds))
         except BaseException as error:  # noqa: BLE001 - code of somebody else's, at the edge of a thread
             log.warning("the hook %s failed: %s", self.hook.name, where(error))
-            self.settle(call, Result.FAILED)
+            self.settle(call, Result.FAILED, why=where(error))
         else:
             self.settle(call, Result.ANSWERED, values)
         self._ended(call)

@@ -72,6 +72,7 @@ def explain(
     at = _moment(moment, config)
     asked_about = Question(member, at, state, change, customer_type, add_way, customer, customer_id)
     found = answer(app, book, asked_about, PATIENCE)
+    say(*(marked(f"! {hook} gives no values: {why}") for hook, why in app.shared.hooks.failures().items()), err=True)
     if as_json:
         asked = {"app": app.name, "member": member, "state": state, "change": change, "at": at.timestamp()}
         say_json(asked | records.explanation(found))

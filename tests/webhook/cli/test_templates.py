@@ -1,5 +1,7 @@
 """`wecom-welcome templates …`, as an operator types it."""
 
+import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +181,9 @@ def test_packages_are_asked_about_a_customer_who_is_named(run: Run, tmp_path: Pa
         assert said(run(*ask))[-1] == "    您好会员"
         assert theirs.asked == []
         assert said(run(*ask, "--customer-id", "wm1", CRM_URL=theirs.url))[-1] == "    您好金卡"
+        unset = run(*ask, "--customer-id", "wm1", "--json")
+        assert json.loads(unset.stdout)["greetings"][0]["text"] == "您好会员"
+        assert re.fullmatch(r"! crm gives no values: KeyError at \w+\.py:\d+\n", unset.stderr)
     assert "no installed package provides {crm.level}" in complaint(run(*ask))
 
 
