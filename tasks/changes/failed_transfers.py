@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from tasks.events import LEFT, NOT_TRANSFERRED, REMOVED, ContactChanged
 from tasks.ledger import query, without_event
 from tasks.ledger.delivery import Delivery, Outcome
-from tasks.ledger.rows import index
 from tasks.reasons import Kind, Reason
 from tasks.state.erasure import forgotten, forgotten_since
-from tasks.storage import keys, replies
+from tasks.storage import keys
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
 from tasks.wecom.members import is_same_member
 
 REFUSED, LIMIT = "customer_refused", "customer_limit_exceed"  # values of FailReason, doc 92130
-LOOKED_AT = 50  # rows of a customer, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +98,8 @@ def add(client: Redis, failed: FailedTransfer, life: int) -> bool:
     """
     if _is_forgotten(client, failed):
         return False
-    listed = index(failed.app, "external_user_id", failed.external_user_id)
-    ids = replies.texts(client.zrevrange(listed, 0, LOOKED_AT - 1))
-    known = query.read(client, ids) if ids else []
+    known = query.newest_of(client, failed.app, failed.external_user_id)
+    ids = [row.id for row in known]
     places = client.zmscore(keys.missed(failed.app), ids) if ids else []
     to_do = {one for one, place in zip(ids, places, strict=True) if place is not None}
     if not is_news(failed, known, to_do):

@@ -25,7 +25,6 @@ from tasks.events import NOT_TRANSFERRED, ContactChanged
 from tasks.ledger import celery_message, query, statistics
 from tasks.ledger.delivery import Delivery, Outcome
 from tasks.ledger.ledger import SLOW_MESSAGES, WAKE_PAUSE, Acceptance
-from tasks.ledger.rows import index
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
@@ -34,7 +33,6 @@ from tasks.wecom.members import is_same_member
 log = logging.getLogger(__name__)
 
 KEPT = 20  # changes in one row
-LOOKED_AT = 50  # rows of a customer, the newest
 AT_ONCE = 100
 PUT_OFF = 30_000  # ms after which it is looked again whether the add is settled
 PATIENCE = 600  # seconds from the change after which an add that is not settled is waited for no longer
@@ -130,9 +128,7 @@ class ContactChanges:
 
     def _add(self, event: ContactChanged) -> Delivery | None:
         """The last add of the two before the change; None if none is known."""
-        key = index(event.app, "external_user_id", event.external_user_id)
-        newest = replies.texts(self._redis.zrevrange(key, 0, LOOKED_AT - 1))
-        return _add_before(event, query.read(self._redis, newest))
+        return _add_before(event, query.newest_of(self._redis, event.app, event.external_user_id))
 
 
 def _in_row(event: ContactChanged, add: Delivery | None) -> list[str | int]:

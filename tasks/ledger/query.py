@@ -18,6 +18,7 @@ from tasks.storage.places import BATCH, Place, cursor_of, place_of, walk
 from tasks.storage.unreadable import readable
 
 LOOKED = 1000  # rows looked at for one page, at the most
+OF_CUSTOMER = 50  # rows of a customer that are looked at for what became of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,12 @@ def of_customer(
         if one is not None and one.external_user_id == external_user_id and app in (None, one.app)
     ]
     return read(client, wanted)
+
+
+def newest_of(client: Redis, app: str, external_user_id: str) -> list[Delivery]:
+    """A customer's newest OF_CUSTOMER rows in an app, the newest first."""
+    listed = index(app, "external_user_id", external_user_id)
+    return read(client, replies.texts(client.zrevrange(listed, 0, OF_CUSTOMER - 1)))
 
 
 def received_ms(client: Redis, rank: int) -> int | None:
