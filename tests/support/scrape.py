@@ -53,6 +53,7 @@ def _live(services: Services) -> None:
     books.ready.put(services.settings.apps["default"].corp_id, upload, "3a", time.time() + 86400)
     missed(redis)
     services.counters.add(count("variants_total", app="default", rule="r", variant="v", outcome="sent"))
+    services.counters.add(count("placeholder_calls_total", app="default", hook="crm", result="answered"))
     services.counters.add(count("api_errors_total", app="default", path="gettoken", code=-1))
     redis.set(keys.CONSUMED, services.ledger.now())
     Heartbeat(redis, "welcome", limit=8, skew=services.clock_ahead).beat()
