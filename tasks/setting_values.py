@@ -183,13 +183,19 @@ def queue_name(value: str) -> str:
 
 
 def broker_url(value: str) -> str:
-    """Of a Celery broker, by a transport that kombu knows."""
-    from kombu.transport import TRANSPORT_ALIASES  # here, since few installations need it
+    """Of a Celery broker, by a transport that kombu knows and that works here."""
+    from kombu.connection import Connection  # here, since few installations need it
+    from kombu.transport import TRANSPORT_ALIASES
 
     scheme, _, rest = value.partition("://")
     known = scheme.partition("+")[0] in TRANSPORT_ALIASES and scheme != "unix"
     if not known or not re.fullmatch(r"[!-~]+", rest):
         raise ValueError("must be a Celery broker's URL, such as amqp://user:password@host:5672//")
+    try:
+        Connection(value).connection_errors  # noqa: B018 - loads the transport's library; connects to nothing
+    except (ImportError, NameError):  # the latter from kombu's module for Kafka
+        name = scheme.partition("+")[0]
+        raise ValueError(f"needs a Python library that is not installed here: that of kombu[{name}]") from None
     return value
 
 

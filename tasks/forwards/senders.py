@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from celery import Celery
-from kombu.exceptions import KombuError
+from kombu.exceptions import KombuError, OperationalError
 
 from tasks.forwards.addresses import is_public
 from tasks.forwards.signature import headers
@@ -123,7 +123,8 @@ class TaskSender:
                 ignore_result=True,
             )
         except self._errors as error:  # the last are what RabbitMQ answers where the queue is another one
-            return Sent(Reason.from_error(error), unwell=True)
+            cause = error.__cause__ if isinstance(error, OperationalError) else None  # kombu's for each way to fail
+            return Sent(Reason.from_error(cause if isinstance(cause, Exception) else error), unwell=True)
         return Sent()
 
     def close(self) -> None:

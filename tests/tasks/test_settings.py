@@ -485,6 +485,14 @@ def test_a_task_of_the_corps_own_is_read(tmp_path):
         ({"on_settled": "t", "on_settled_queue": "welcome"}, "apps.sales.on_settled_queue must be a Celery queue's"),
         ({"on_settled": "t", "on_settled_broker": "hunter"}, "apps.sales.on_settled_broker must be a Celery broker's"),
         ({"on_settled": "t", "on_settled_broker": "unix:///s"}, "apps.sales.on_settled_broker must be a Celery"),
+        (
+            {"on_settled": "t", "on_settled_broker": "sqs://k:hunter@"},
+            "apps.sales.on_settled_broker needs a Python library",
+        ),
+        (
+            {"on_settled": "t", "on_settled_broker": "kafka://hunter"},
+            "apps.sales.on_settled_broker needs a Python library",
+        ),
         ({"on_settled_queue": "theirs"}, "apps.sales.on_settled is not set"),
     ],
 )

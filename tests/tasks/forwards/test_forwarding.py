@@ -569,6 +569,12 @@ def test_what_a_broker_refuses_is_tried_again_with_its_reason(monkeypatch: pytes
     assert sent == Sent(Reason.of(Kind.UNEXPECTED, error="PreconditionFailed"), unwell=True)
 
 
+def test_why_a_broker_is_not_reached_is_told_by_the_cause() -> None:
+    entry = Entry("1" * 32, "sales", "crm", "add", "line", b"{}", at=0.0, tries=1)
+    sent = TaskSender(TaskTarget("crm.greeted", "crm"), broker("amqp://crm@127.0.0.1:1//")).send(entry)
+    assert sent == Sent(Reason.of(Kind.UNEXPECTED, error="ConnectionRefusedError"), unwell=True)
+
+
 def with_a_task(redis_url: str, folder: Path, broker_url: str, url: str) -> Services:
     """An installation whose settled events are sent to a task, and to a URL."""
     an_installation(redis_url, folder, ("sales", url, ""))
