@@ -153,14 +153,20 @@ def cut(name: str, value: str) -> str:
 
 
 def longest(text: str, known: Known | None = None) -> int:
-    """The size of a text in bytes of UTF-8 with the longest possible values or fallbacks."""
+    """The size of a text in bytes of UTF-8 with the longest possible values or fallbacks.
+
+    known: None for a stored text: it was held to what its hooks declared then, so their values count for nothing.
+    """
     limits = {**_LONGEST, **(known or {})}
+
+    def most(name: str) -> int:
+        return 0 if known is None and of_hook(name) else limits.get(name, VALUE_BYTES)
 
     def size(token: re.Match[str]) -> str:
         if token.group() in ("{{", "}}"):
             return "{"
         fallback = (token.group(2) or "").encode()
-        return "x" * max(limits.get(token.group(1), VALUE_BYTES), len(fallback))
+        return "x" * max(most(token.group(1) or ""), len(fallback))
 
     return len(_TOKEN.sub(size, text).encode())
 

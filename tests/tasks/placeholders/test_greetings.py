@@ -72,7 +72,7 @@ def greeted(worker: Worker, **different: str) -> str:
 def test_a_longer_value_than_the_book_was_checked_with_costs_itself_and_not_the_welcome(
     worker: Worker, package: Package
 ) -> None:
-    long = "好" * ((TEXT.most - VALUE_BYTES) // 3 - 2)  # which is enough for a package that is not installed
+    long = "好" * ((TEXT.most - VALUE_BYTES) // 3 - 2)  # enough for a value of the usual length
     worker.publish(BOOK.replace("您好{", f"{long}{{"))
     package.answer = lambda: {"level": "金" * (HOOK_BYTES // 3)}
     assert greeted(worker) == f"{long}会员"

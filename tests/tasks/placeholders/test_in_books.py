@@ -9,6 +9,7 @@ from tasks.placeholders.hook import Declared, Hook
 from tasks.placeholders.installed import Installed
 from tasks.templates.book import BookError, read
 from tasks.templates.render import fill, longest
+from tasks.wecom.message_limits import TEXT
 from tests.support.books import a_template
 from tests.support.worker import Worker
 
@@ -48,6 +49,17 @@ def test_the_cure_is_said_with_line_and_column() -> None:
 def test_the_limit_is_checked_with_the_longest_value() -> None:
     assert longest("{crm.consultant}{crm.level}{crm.level|" + "x" * 30 + "}", KNOWN) == 354
     assert "the text has up to 4200 bytes" in said(a_template('text: "' + "{crm.consultant}" * 14 + '"'))
+
+
+def test_a_stored_book_is_read_whose_values_were_shorter_than_others(here: Worker) -> None:
+    """It was held to what the package declares, which is not known when the book is read."""
+    text = "好" * ((TEXT.most - KNOWN["crm.level"]) // 3)
+    source = a_template(f'text: "{text}{{crm.level|会员}}"')
+    assert said(source) == said(source, None) == ""
+    here.publish(source)
+    row, _, record = here.greeted()
+    assert row["outcome"] == "sent"
+    assert (record.content or {})["text"] == f"{text}会员"
 
 
 def test_what_is_sent_as_written_is_told_from_braces_that_mean_nothing() -> None:
