@@ -22,7 +22,10 @@ blueprint = Subject("explain", "Who would get what, and why.")
 @blueprint.response(200, ExplanationSchema)
 def explain(asked: dict[str, Any]) -> dict[str, Any]:
     """The rule that wins, why the earlier ones do not, the greeting as it would be sent. The State may be any."""
-    app = current.app()
+    app, customer_id = current.app(), asked.get("customer_id", "")
+    if customer_id and Scope.DELIVERIES_READ not in current.token().scopes:
+        detail = f"What packages know of a customer is for tokens with the scope {Scope.DELIVERIES_READ}, too"
+        raise Problem(403, "scope", detail, scope=Scope.DELIVERIES_READ)
     draft = _book(asked["book"])
     try:
         book = draft.book()
@@ -35,7 +38,10 @@ def explain(asked: dict[str, Any]) -> dict[str, Any]:
         asked["change"],
         asked.get("customer_type"),
         asked.get("add_way"),
+        customer_id=customer_id,
     )
+    if customer_id:
+        current.exported("packages' placeholders")
     found = answer(app, book, question, PATIENCE)
     told = {name: getattr(question, name) for name in ("member", "state", "change")}
     return {"app": app.name, **told, "at": question.at.timestamp()} | records.explanation(found)

@@ -406,8 +406,9 @@ class ExplainQuery(Schema):
     state = fields.String(load_default="", validate=Length(max=LONGEST), metadata={"description": "The State."})
     at = Moment(
         metadata={
-            "description": "When; default: now. A date means its noon.",
+            "description": "When, in this century; default: now. A date means its noon.",
             "type": "string",
+            "pattern": "^20",
             "anyOf": [{"format": "date-time"}, {"format": "date"}],
         }
     )
@@ -419,6 +420,10 @@ class ExplainQuery(Schema):
     )
     change = fields.String(
         load_default="add", validate=OneOf([*CHANGES.values()]), metadata={"description": "How the customer was added."}
+    )
+    customer_id = asked(
+        "An external_userid: packages are asked about this customer for their placeholders. The token needs the scope "
+        "`deliveries:read` for it, too."
     )
     book = fields.String(
         load_default="live", validate=OneOf(["live", "draft"]), metadata={"description": "Which book is asked."}

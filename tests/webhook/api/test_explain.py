@@ -1,14 +1,19 @@
 """Explain by the API: the answer of `templates explain`."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.people.api_tokens import Scope
+from tasks.services import Services
 from tasks.templates.edits import AddRule
 from tests.support.api import NOWHERE, Program
 from tests.support.builders import ENVIRONMENT
 from tests.support.cli import run, said
+from tests.support.crm import crm, installed_here
 
 RULES = """\
 version: 1
@@ -68,3 +73,29 @@ def test_a_time_that_no_customer_can_have_is_refused(ask: Program, at: str) -> N
     answer = ask.get("explain", member="zhangsan", at=at)
     assert (answer.status_code, answer.json["code"]) == (422, "invalid_parameters")
     assert [one["name"] for one in answer.json["errors"]] == ["at"]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with crm() as theirs, installed_here(tmp_path):
+        theirs.known["wm1"] = {"level": "金卡"}
+        monkeypatch.setenv("CRM_URL", theirs.url)
+        yield
+
+
+@pytest.mark.usefixtures("package")
+def test_packages_are_asked_about_a_customer_by_who_may_read_deliveries(services: Services) -> None:
+    services.books.save("default", RULES.replace("您好，我是{member|您的顾问}", "您好{crm.level|会员}"))
+    asked = {"member": "zhangsan", "at": "2026-11-22"}
+    ask, other = Program(services), Program(services, [Scope.BOOKS_WRITE])
+
+    def told(**more: str) -> str:
+        return str(ask.get("explain", **asked, **more).json["greetings"][0]["text"])
+
+    assert told() == "您好会员"
+    assert list(services.audit.entries()) == []
+    assert told(customer_id="wm1") == "您好金卡"
+    assert [(one.who, one.target) for one in services.audit.entries()] == [("ci", "packages' placeholders")]
+    refused = other.get("explain", **asked, customer_id="wm1")
+    assert (refused.status_code, refused.json["scope"]) == (403, Scope.DELIVERIES_READ)
+    assert other.get("explain", **asked).status_code == 200
