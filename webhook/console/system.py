@@ -84,7 +84,7 @@ def show() -> str:
 
 @blueprint.post("/system/forwards/retry")
 def retry() -> Response:
-    """Try an event again that was given up, or all of them."""
+    """Try an event now that was given up or waits for its next try, or all of them."""
     identity = request.form.get("id", "")
     if identity == ALL:
         number = current.services().forwards.retry_all(current.app().name)
@@ -94,7 +94,7 @@ def retry() -> Response:
         current.record(Act.FORWARD_RETRIED, identity)
         flash(_("It is tried again now"))
     else:
-        flash(_("That event is not given up any more"), "warn")
+        flash(_("That event is being tried, or has arrived"), "warn")
     return redirect(url_for("system.show", _anchor="forwarding"))
 
 

@@ -33,7 +33,17 @@ def test_what_was_given_up_is_tried_again_by_a_button(browse: Browser, services:
     assert "It is tried again now" in page
     assert [one.parked for one in services.forwards.status("sales").values()] == [0]
     assert "forward_retried" in [one.act for one in AuditTrail(services.redis).entries()]
-    assert "not given up any more" in text_of(browse.post("/system/forwards/retry", {"id": identity}))
+    assert "being tried, or has arrived" in text_of(browse.post("/system/forwards/retry", {"id": identity}))
+
+
+def test_what_waits_for_its_next_try_is_tried_now_by_a_button(browse: Browser, services: Services) -> None:
+    identity = failed(services)
+    (target,) = services.forwards.status("sales")
+    due = keys.forward_due("sales", target)
+    services.redis.zincrby(due, 3_600_000, services.redis.zrange(due, 0, -1)[0])  # it has failed some more times
+    assert f'value="{identity}"' in browse.get("/system").text
+    assert "It is tried again now" in text_of(browse.post("/system/forwards/retry", {"id": identity}))
+    assert [one.id for one in services.forwards.claim("sales", target, 1)] == [identity]
 
 
 def test_all_that_was_given_up_is_tried_again_by_one_button(browse: Browser, services: Services) -> None:
