@@ -88,7 +88,7 @@ class Via(StrEnum):
     CONSOLE = "console"  # with the password: under whatever name was typed
     WECOM = "wecom"  # in the console, by the member who signed in with WeCom
     COMMAND = "command"
-    API = "api"  # by a program, with a token: under the token's name
+    API = "api"  # by a program, with a token: under the token's name and id
 
 
 @dataclass(frozen=True, slots=True)

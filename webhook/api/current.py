@@ -33,8 +33,9 @@ def author() -> str:
 
 
 def record(act: Act, target: str = "", number: int | None = None) -> None:
-    """Put an act into the audit trail, as the token's."""
-    services().audit.record(act, token().name, Via.API, app().name, target, number, request.remote_addr or "")
+    """Put an act into the audit trail, as the token's: by its id too, for two may have one name, or a person's."""
+    who = f"{token().name} ({token().id})"
+    services().audit.record(act, who, Via.API, app().name, target, number, request.remote_addr or "")
 
 
 def exported(what: str) -> None:

@@ -169,4 +169,4 @@ def test_the_audit_page_says_that_it_was_a_program(ask: Program) -> None:
     assert list(ask.services.audit.entries()) == []
     assert ask.get("deliveries").status_code == 200
     page = text_of(Browser(ask.services).signed_in().get("/audit"))
-    assert "ci 127.0.0.1 API Exported deliveries" in page
+    assert f"ci ({ask.token.id}) 127.0.0.1 API Exported deliveries" in page

@@ -63,9 +63,10 @@ def test_a_book_goes_live_in_two_steps(ask: Program) -> None:
     assert ask.services.books.source("default", 2) == SPRING
     assert ask.get("book/draft").status_code == 404
     acts = [(one.act, one.target, one.number, one.who, one.via) for one in ask.services.audit.entries()]
+    who = f"ci ({ask.token.id})"
     assert acts[::-1] == [
-        (Act.DRAFT_REPLACED, "book.yaml", None, "ci", Via.API),
-        (Act.PUBLISHED, "", 2, "ci", Via.API),
+        (Act.DRAFT_REPLACED, "book.yaml", None, who, Via.API),
+        (Act.PUBLISHED, "", 2, who, Via.API),
     ]
 
 
@@ -162,7 +163,7 @@ def test_an_earlier_revision_comes_back_if_nothing_went_live_since_it_was_looked
     assert (made.json["revision"], made.json["note"]) == (3, "too early")
     assert ask.services.books.source("default", 3) == BOOK
     entry = next(ask.services.audit.entries())
-    assert (entry.act, entry.target, entry.number, entry.who) == (Act.ROLLED_BACK, "1", 3, "ci")
+    assert (entry.act, entry.target, entry.number, entry.who) == (Act.ROLLED_BACK, "1", 3, f"ci ({ask.token.id})")
     assert ask("POST", "book/revisions/9/rollback", json={"base": 3}).status_code == 404
 
 

@@ -122,4 +122,4 @@ def test_looks_at_customers_are_in_the_audit_trail_and_do_not_fill_it(
         (Act.LOOKED, ids[1]),
         (Act.LOOKED_AT_MANY, ""),
     ]
-    assert {(one.who, one.via, one.app) for one in entries} == {("ci", Via.API, "default")}
+    assert {(one.who, one.via, one.app) for one in entries} == {(f"ci ({ask.token.id})", Via.API, "default")}

@@ -95,7 +95,9 @@ def test_packages_are_asked_about_a_customer_by_who_may_read_deliveries(services
     assert told() == "您好会员"
     assert list(services.audit.entries()) == []
     assert told(customer_id="wm1") == "您好金卡"
-    assert [(one.who, one.target) for one in services.audit.entries()] == [("ci", "packages' placeholders")]
+    assert [(one.who, one.target) for one in services.audit.entries()] == [
+        (f"ci ({ask.token.id})", "packages' placeholders")
+    ]
     refused = other.get("explain", **asked, customer_id="wm1")
     assert (refused.status_code, refused.json["scope"]) == (403, Scope.DELIVERIES_READ)
     assert other.get("explain", **asked).status_code == 200
