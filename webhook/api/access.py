@@ -47,11 +47,12 @@ def guard(app: Flask, services: Services) -> None:
         swallow_errors=True,
     )
     limiter.exempt(app.view_functions[DOCUMENT])
+    app.before_request(authorize)  # after the limiter: what a token may not do counts, too
     app.extensions["limits"] = limiter
 
 
 def enter() -> ResponseReturnValue | None:
-    """Authenticate and authorize a request; an answer means that it does not reach its view."""
+    """Authenticate a request; an answer means that it goes no further."""
     request.max_content_length = BODY_LIMIT
     if request.endpoint is None or request.endpoint == DOCUMENT:
         return None  # 404 or 405: nothing of an installation is in these
@@ -59,6 +60,14 @@ def enter() -> ResponseReturnValue | None:
     if isinstance(found, Response):
         return found
     g.token = found
+    return None
+
+
+def authorize() -> ResponseReturnValue | None:
+    """Let the token do what it may; an answer means that the request does not reach its view."""
+    if request.endpoint is None or request.endpoint == DOCUMENT:
+        return None
+    found: ApiToken = g.token
     needs = _needs().get(request.endpoint)
     if needs is None or (needs.scope is not None and needs.scope not in found.scopes):
         return _not_permitted(None if needs is None else needs.scope)

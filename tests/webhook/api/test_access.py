@@ -143,6 +143,13 @@ def test_a_token_that_asks_too_often_is_told_when_to_go_on(services: Services, m
     assert other.get("/apps").status_code == 200
 
 
+def test_what_a_token_may_not_do_counts_too(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "LIMITS", ["3 per hour"])
+    ask = Program(services, [Scope.BOOKS_READ])
+    asked = [("GET", "deliveries"), ("GET", "/apps/nobody/book"), ("GET", "book"), ("GET", "book")]
+    assert [ask(*one).status_code for one in asked] == [403, 404, 200, 429]
+
+
 def test_no_answer_is_kept_or_can_be_framed_and_no_cookie_is_set(ask: Program) -> None:
     for answer in (ask.get("/apps"), ask.get("/nothing"), ask.get("deliveries", limit=0)):
         assert answer.headers["Cache-Control"] == "no-store"
