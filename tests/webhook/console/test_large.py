@@ -22,6 +22,8 @@ def variables(at_wecom: dict[str, str]) -> dict[str, str]:
 def filled(services: Services, wecom: StandIn) -> Services:
     large.people(wecom)
     large.fill(services, large.Size(deliveries=300))
+    samples.fill_tokens(services)
+    samples.fill_tagging(services)
     return services
 
 
