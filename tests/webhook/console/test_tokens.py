@@ -151,9 +151,9 @@ def test_the_list_says_what_has_expired_and_what_was_used(browse: Browser) -> No
     tokens = browse.services.api_tokens
     tokens.create("old", [Scope.BOOKS_READ], life=0)
     assert "read welcome books — today" in text_of(browse.get("/people/tokens"))
-    assert "never expired" in text_of(browse.get("/people/tokens"))
+    assert "never used expired" in text_of(browse.get("/people/tokens"))
     tokens.verify(tokens.create("used", [Scope.BOOKS_READ])[1])
-    assert text_of(browse.get("/people/tokens")).count("never") == 1
+    assert text_of(browse.get("/people/tokens")).count("never used") == 1
 
 
 class TestSeveralApps:
