@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _unit_tests_stay_inside(request: pytest.FixtureRequest) -> None:
     if request.config.option.markexpr == "unit":
         sys.addaudithook(unit.stay_inside)
+
+
+@pytest.fixture(autouse=True)
+def _sockets_without_a_timeout() -> None:
+    """A Celery worker that ends in a thread sets a default for the whole process, and two may leave it behind."""
+    socket.setdefaulttimeout(None)
 
 
 @pytest.fixture(scope="session")
