@@ -24,7 +24,6 @@ class Proxy:
         self._target = target
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self._listener.settimeout(None)  # see tests.support.servers.Server
         self.port = int(self._listener.getsockname()[1])
         self.url = f"redis{'s' if tls else ''}://127.0.0.1:{self.port}/0"
         self.delay = 0.0

@@ -32,7 +32,6 @@ class Server:
         self._tls = tls
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(None)  # a worker that ends in another test's thread changes the default for a moment
         self.port = int(self._listener.getsockname()[1])
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
@@ -56,7 +55,6 @@ class Server:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                connection.settimeout(None)
                 self.connections += 1
                 self._open.append(connection)
                 threading.Thread(target=self._one, args=(connection,), daemon=True).start()
