@@ -10,7 +10,7 @@ import redis
 
 from tasks.followups.corp_tags import CorpTags
 from tasks.followups.tagging import Taggings, TaggingTask
-from tasks.followups.worker import DELAYS, NO_CONTACTS, WORK, may_pass
+from tasks.followups.worker import DELAYS, NO_CONTACTS, WORK, may_pass, next_try
 from tasks.ledger.claims import TaggingProgress
 from tasks.ledger.delivery import FollowUpStatus
 from tasks.logs import about
@@ -28,9 +28,7 @@ def after_failure(error: Exception, task: TaggingTask, jitter: float) -> Tagging
     apart = isinstance(error, WeComAPIError) and error.errcode == NO_CONTACTS and task.delivery.change != HALF_ADD
     if apart or not may_pass(error):  # whoever asked for it is told at once
         return TaggingProgress(FollowUpStatus.FAILED, reason)
-    if task.attempts > len(DELAYS):
-        return TaggingProgress(FollowUpStatus.FAILED, Reason.of(Kind.GIVEN_UP, tries=task.attempts, cause=reason))
-    return TaggingProgress(FollowUpStatus.WAITING, reason, DELAYS[task.attempts - 1] * (0.75 + jitter / 2))
+    return TaggingProgress(*next_try(task.attempts, reason, jitter))
 
 
 @dataclass(frozen=True, slots=True)

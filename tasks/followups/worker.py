@@ -57,10 +57,15 @@ def after_failure(error: Exception, task: FollowUpTask, jitter: float) -> Follow
         reason = Reason.of(Kind.AWAITS_FULL_ADD, cause=reason)
     if not may_pass(error):
         return FollowUpProgress(FollowUpStatus.FAILED, reason)
-    if task.attempts > len(DELAYS):
-        return FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.GIVEN_UP, tries=task.attempts, cause=reason))
-    delay = DELAYS[task.attempts - 1] * (0.75 + jitter / 2)
-    return FollowUpProgress(FollowUpStatus.WAITING, reason, delay, awaits_full_add=waits)
+    status, reason, delay = next_try(task.attempts, reason, jitter)
+    return FollowUpProgress(status, reason, delay, awaits_full_add=waits and status is FollowUpStatus.WAITING)
+
+
+def next_try(attempts: int, reason: Reason, jitter: float) -> tuple[FollowUpStatus, Reason, float]:
+    """(status, reason, seconds until the next try) after a try that failed for a `reason` that may pass. Pure."""
+    if attempts > len(DELAYS):
+        return FollowUpStatus.FAILED, Reason.of(Kind.GIVEN_UP, tries=attempts, cause=reason), 0.0
+    return FollowUpStatus.WAITING, reason, DELAYS[attempts - 1] * (0.75 + jitter / 2)
 
 
 def _reason(error: Exception) -> Reason:
