@@ -23,6 +23,16 @@ FILES = {
     "media/intro.mp4": MP4,
     "media/price.pdf": PDF,
 }
+SHOWING = """\
+version: 1
+templates:
+  default:
+    text: 您好
+    attachments:
+    - image: {file: media/hello.png}
+rules:
+- use: default
+"""  # with one of FILES
 ATTACHED = """\
 text: 您好
 attachments:

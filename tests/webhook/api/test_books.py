@@ -12,23 +12,13 @@ from tasks.people.api_tokens import Scope
 from tasks.storage import keys
 from tasks.templates.edits import AddRule
 from tests.support.api import Program
-from tests.support.books import FILES, PNG
+from tests.support.books import FILES, PNG, SHOWING
 from tests.support.builders import BOOK
 from webhook import records
 from webhook.api import schemas
 from webhook.api.subject import JSON, ZIP
 
 SPRING = BOOK.replace("很高兴认识您", "春天好")
-SHOWING = """\
-version: 1
-templates:
-  default:
-    text: 您好
-    attachments:
-    - image: {file: media/hello.png}
-rules:
-- use: default
-"""
 WRONG = """\
 version: 1
 templates:

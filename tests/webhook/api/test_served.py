@@ -15,7 +15,7 @@ from tasks.people.api_tokens import Scope
 from tasks.services import Services
 from tests.support.api import NOWHERE, Program
 from tests.support.api import ROOT as API
-from tests.support.books import PNG
+from tests.support.books import PNG, SHOWING
 from tests.support.console import PASSWORD
 from tests.support.documents import ROOT, Page
 from tests.support.ledger import settled
@@ -27,16 +27,6 @@ from webhook.server.concurrency_limit import API_BUSY
 README = Page(ROOT / "webhook/api/README.md")
 EDITED = ("> book.yaml\n", "> book.yaml\nsed -i s/很高兴/真高兴/ book.yaml\n")
 FAILS = 'curl() { command curl --fail-with-body "$@"; }\n'
-SHOWING = """\
-version: 1
-templates:
-  default:
-    text: 您好
-    attachments:
-    - image: {file: media/hello.png}
-rules:
-- use: default
-"""
 
 
 def test_every_scope_is_described() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tasks.books.draft_store import Drafts
 from tasks.services import Services
 from tests.support.console import Browser
 
@@ -16,3 +17,8 @@ def stranger(services: Services) -> Browser:
 def browse(services: Services) -> Browser:
     """Somebody who has."""
     return Browser(services).signed_in()
+
+
+@pytest.fixture
+def drafts(services: Services) -> Drafts:
+    return services.drafts

@@ -34,11 +34,6 @@ def store(services: Services) -> Channels:
     return services.app("default").channels
 
 
-@pytest.fixture
-def drafts(services: Services) -> Drafts:
-    return services.drafts
-
-
 def typed(**different: object) -> dict[str, object]:
     new = {"welcome": "new", "text": "您好{customer|朋友}，\r\n欢迎！"}
     return {"name": "抖音直播", "state": "", "chosen": ["zhangsan"], "skip_verify": "y"} | new | different

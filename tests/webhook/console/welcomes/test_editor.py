@@ -29,11 +29,6 @@ def book() -> str:
     return BOOK
 
 
-@pytest.fixture
-def drafts(services: Services) -> Drafts:
-    return services.drafts
-
-
 def a_file(content: bytes, name: str) -> tuple[io.BytesIO, str]:
     return io.BytesIO(content), name
 

@@ -38,11 +38,6 @@ def book() -> str:
     return BOOK
 
 
-@pytest.fixture
-def drafts(services: Services) -> Drafts:
-    return services.drafts
-
-
 def card(page: str, name: str) -> str:
     """What the library says of a file."""
     cards = re.findall(r"<li>.*?</li>", page, re.S)

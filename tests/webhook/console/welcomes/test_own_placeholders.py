@@ -20,11 +20,6 @@ def book() -> str:
 
 
 @pytest.fixture
-def drafts(services: Services) -> Drafts:
-    return services.drafts
-
-
-@pytest.fixture
 def package(tmp_path: Path) -> Iterator[None]:
     with installed_here(tmp_path):
         yield
