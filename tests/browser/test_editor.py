@@ -16,7 +16,7 @@ from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.workers import make_greeter
 from tests.simulator.client import StandIn
 from tests.support.books import MP4, PDF, WEBP
-from tests.support.chromium import Visit
+from tests.support.chromium import Visit, loaded_width
 from tests.support.console import NAME, PASSWORD
 from tests.support.until import until
 from webhook.console.welcomes import preview
@@ -319,8 +319,7 @@ def test_a_file_goes_up_when_it_is_chosen(visit: Visit, drafts: Drafts, tmp_path
         page.set_input_files(f"[name='attachments-{number}-upload']", tmp_path / name)
         expect(page.locator(f"#attachment-{number}")).to_contain_text(name)
         expect(page.locator(f"#attachment-{number}-edit")).to_be_focused()
-    width = page.evaluate("document.querySelector('.sample-ordinary .phone-image img').naturalWidth")
-    assert width == 1, "the picture is shown"
+    assert loaded_width(page.locator(".sample-ordinary .phone-image img")) == 1
     page.click("[value='down:0']")
     expect(page.locator("#attachment-1")).to_contain_text("你好.png")
     page.click("[value='add:image']")

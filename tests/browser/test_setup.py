@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tasks.services import Services
 from tests.simulator.client import StandIn
-from tests.support.chromium import Visit
+from tests.support.chromium import Visit, loaded_width
 from tests.support.worker import working
 
 STEPS = ("签名", "解密", "存储", "排队", "选择", "渲染")
@@ -63,7 +63,7 @@ def test_a_channel_from_its_form_to_its_printed_sheet(visit: Visit, script: bool
     page.check("input[value=zhangsan]")
     page.click("button:text-is('创建渠道')")
     expect(page.locator("h1")).to_have_text("抖音门店一号")
-    assert page.locator("img.qr").evaluate("one => one.naturalWidth") > 100
+    assert loaded_width(page.locator("img.qr")) > 100
     with page.expect_download() as download:
         page.click("a:text-is('下载渠道码')")
     assert download.value.suggested_filename == "抖音门店一号.png"
@@ -73,3 +73,4 @@ def test_a_channel_from_its_form_to_its_printed_sheet(visit: Visit, script: bool
     page.emulate_media(media="print")
     expect(page.locator("header.top")).to_be_hidden()
     expect(page.locator(".poster img")).to_be_visible()
+    assert loaded_width(page.locator(".poster img")) > 100
