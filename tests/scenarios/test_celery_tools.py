@@ -93,7 +93,7 @@ def test_each_greeting_is_a_task_and_whoever_was_missed_a_failure(
     greeted = [wecom.add() for _ in range(20)]
     missed = wecom.add(created_at=int(time.time()) - 600)
     wecom.wait_until_greeted(20)
-    ids = until(lambda: ids_of(product) if len(ids_of(product)) == 21 else {}, every=0.2)
+    ids = ids_of(product)
     greetings = until(lambda: ended(flower, GREET, 21), every=0.2, what="21 greetings that Flower knows of")
     for record in greeted:
         task = greetings[ids[record.external_user_id]]
@@ -109,8 +109,8 @@ def test_each_greeting_is_a_task_and_whoever_was_missed_a_failure(
 
 
 def ids_of(product: Product) -> dict[str, str]:
-    """Customer → id of the event that has its outcome."""
-    return {row["external_user_id"]: row["id"] for row in product.rows() if row["outcome"]}
+    """Customer → id of the event, which has its outcome."""
+    return {row["external_user_id"]: row["id"] for row in product.rows()}
 
 
 def ended(flower: Flower, name: str, count: int) -> dict[str, dict[str, Any]]:
@@ -147,14 +147,12 @@ def test_they_are_back_after_redis_was_gone(product: Product, wecom: StandIn, fl
     product.redis.start()
     record = wecom.add()
     wecom.wait_until_greeted(1)
-    ids = until(lambda: ids_of(product) if record.external_user_id in ids_of(product) else {}, every=0.2)
-    assert ids
+    assert record.external_user_id in ids_of(product)
     until(flower.knows_both, every=0.2, what="both workers")
 
     def seen() -> bool:
         later = wecom.add()
         wecom.wait_until_greeted(1)
-        identity = until(lambda: ids_of(product).get(later.external_user_id), every=0.1)
-        return flower.get(f"task/info/{identity}") is not None
+        return flower.get(f"task/info/{ids_of(product)[later.external_user_id]}") is not None
 
     until(seen, every=0.5, what="a greeting that Flower hears of")

@@ -26,9 +26,8 @@ FALLBACK = "您好贵宾，顾问是小王"
 
 def counted(product: Product, result: str) -> int:
     with product.redis.client() as client:
-        return int(
-            client.hget(keys.COUNTERS, count("placeholder_calls_total", app="default", hook="crm", result=result))
-        )
+        name = count("placeholder_calls_total", app="default", hook="crm", result=result)
+        return int(client.hget(keys.COUNTERS, name) or 0)
 
 
 @pytest.fixture
@@ -64,4 +63,4 @@ def test_the_example_adds_placeholders_and_a_crm_that_fails_or_hangs_costs_their
         assert {(one.content or {})["text"] for one in wecom.records(before + 1)} == {FALLBACK}
         assert {row["outcome"] for row in product.rows()} == {"sent"}
         until(lambda: counted(product, "answered") >= 2)
-        assert counted(product, "failed") + counted(product, "late") > 1
+        until(lambda: counted(product, "failed") + counted(product, "late") > 1)

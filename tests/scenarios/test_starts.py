@@ -145,7 +145,7 @@ def test_f19_a_redis_that_comes_back_empty_has_its_book_again_and_new_customers_
     product.wait_for_page("/readyz")
     first = wecom.add()
     wecom.wait_until_greeted(1)
-    until(lambda: row_of(product, first)["outcome"], what="its outcome")
+    assert row_of(product, first)["outcome"]
     with product.client() as client:
         client.flushall()
     lost_at = time.time()

@@ -38,7 +38,7 @@ def product(shared: Product, wecom: StandIn) -> Product:
     wecom.faults(latency_ms=150)
     wecom.load(80, rate=4000)
     wecom.wait_until_greeted(80)
-    until(lambda: shared.unfinished() == 0, what="their outcomes")
+    shared.wait_until_settled()
     return shared
 
 

@@ -18,7 +18,6 @@ from typing import Any
 from tests.simulator.client import StandIn
 from tests.simulator.records import Percentiles, Record
 from tests.support.processes import Installation
-from tests.support.until import until
 
 MISSED = ("expired", "failed")
 WINDOW = 20.0  # seconds that a code lives, from the first push of its event
@@ -57,10 +56,9 @@ HEADING = (
 def verdict(
     wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False, redis_away: bool = False
 ) -> Verdict:
-    """Waits until every event has its outcome, then judges."""
-    until(lambda: not product.in_lifeboat(), timeout, every=0.05, what="the lifeboat's events in the ledger")
-    until(lambda: product.unfinished() == 0, timeout, every=0.05, what="an outcome for every event")
-    rows = {row["external_user_id"]: row for row in product.rows()}
+    """Waits until every event was pushed and has its outcome, then judges."""
+    product.wait_until_settled(timeout)
+    rows = {row["external_user_id"]: row for row in product.rows_now()}
     records = wecom.records()
     accepted = [record for record in records if record.accepted_at is not None]
     lost, missed, double = [], [], []
@@ -104,7 +102,7 @@ def assert_all_greeted(
 
 
 def row_of(product: Installation, record: Record) -> dict[str, Any]:
-    """The ledger's row of this event. KeyError if there is none."""
+    """The ledger's row of this event, once all are settled. KeyError if there is none."""
     return {row["external_user_id"]: row for row in product.rows()}[record.external_user_id]
 
 

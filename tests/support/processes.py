@@ -293,8 +293,22 @@ class Installation:
         except requests.RequestException:
             return None
 
+    def wait_until_settled(self, timeout: float = 60) -> None:
+        """Wait until WeCom has pushed what it has, and the ledger has an outcome for each event.
+
+        A customer has the greeting a moment before its outcome is stored, and perhaps before the push was answered.
+        """
+        self.wecom.wait_until_pushed()
+        until(lambda: not self.in_lifeboat(), timeout, every=0.05, what="the lifeboat's events in the ledger")
+        until(lambda: self.unfinished() == 0, timeout, every=0.05, what="an outcome for every event")
+
     def rows(self) -> list[dict[str, Any]]:
-        """The ledger's deliveries, as `deliveries --json` has them, newest first."""
+        """The ledger's deliveries once all are settled, as `deliveries --json` has them, newest first."""
+        self.wait_until_settled()
+        return self.rows_now()
+
+    def rows_now(self) -> list[dict[str, Any]]:
+        """Like `rows`, whether settled or not."""
         from webhook.delivery_record import record
 
         return [record(row) for row in self.services().ledger.deliveries()]

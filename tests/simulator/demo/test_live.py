@@ -7,11 +7,6 @@ from tests.simulator.client import StandIn
 from tests.simulator.demo.installation import people
 from tests.simulator.demo.live import MISHAPS, Arrivals
 from tests.support.processes import Product
-from tests.support.until import until
-
-
-def settled(product: Product, count: int) -> None:
-    until(lambda: sum(bool(row["outcome"]) for row in product.rows()) == count, what=f"{count} outcomes")
 
 
 def test_each_mishap_has_an_outcome_and_a_reason_of_its_own(tmp_path: Path, wecom: StandIn) -> None:
@@ -19,10 +14,10 @@ def test_each_mishap_has_an_outcome_and_a_reason_of_its_own(tmp_path: Path, weco
         people(wecom)
         arrivals = Arrivals(wecom, Random(1))
         arrivals.add()
-        settled(product, 1)
-        for number, kind in enumerate(MISHAPS, 2):
+        product.wait_until_settled()
+        for kind in MISHAPS:
             arrivals.mishap(kind)
-            settled(product, number)
+            product.wait_until_settled()
         became = {(row["outcome"], row["errcode"]) for row in product.rows()}
     assert became == {
         ("sent", None),
