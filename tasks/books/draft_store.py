@@ -22,6 +22,7 @@ from redis.typing import EncodableT, FieldT
 from tasks.books import revisions
 from tasks.books.draft import Behind, Draft, DraftError, EditConflict, Moved, read, written
 from tasks.books.files import Bundle
+from tasks.books.labels import Labels
 from tasks.books.media_store import described
 from tasks.books.revisions import BookStore, NoRevision
 from tasks.storage import keys, replies
@@ -163,7 +164,8 @@ class Drafts:
         """
         files = {path: described(path, content) for path, content in bundle.files.items()}
         source = revisions.unstamped(bundle.source)
-        shown = book_file.read(source, book_file.among(files)).media()
+        book = book_file.read(source, book_file.among(files))
+        shown = book.media()
         before = self.working(app)
         if before.version != version:
             raise Moved(self.get(app))
@@ -175,6 +177,7 @@ class Drafts:
         draft = self._stamped(Draft(app, source, shown, base, before.version, by=by), author)
         if not self._put(draft, version):
             raise Moved(self.get(app))
+        Labels(self._redis).adopt(app, bundle.source, book.templates)
         return draft
 
     def discard(self, app: str, version: int) -> None:

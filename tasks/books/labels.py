@@ -1,20 +1,34 @@
 """The labels of each app's welcomes, by which people find one among hundreds.
 
-They lie beside the book, by the welcome's name: publishing, rollback and an imported file leave them alone, and a
-release that knows none reads the same books. A label is of the draft's welcome and the live one at once.
+They lie beside the book, by the welcome's name: publishing and rollback leave them alone, and a release that knows none
+reads the same books. A label is of the draft's welcome and the live one at once.
 
     welcome:labels:APP    JSON of [label, name of a welcome]
+
+An exported file has them above the book, in comments that any other reader of YAML passes over:
+
+    # wecom-welcome: label "online" of ["douyin", "xiaohongshu"]
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping
 
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.templates.yaml_composer import BOOK_LIMIT
 from tasks.visible_text import plain
 
 LONGEST = 30  # characters of a label
 MOST = 5000  # labels on all welcomes together
+
+_LINE = re.compile(r'# wecom-welcome: label ("(?:[^"\\\n]|\\.)*") of (\[.*\])\r?\n')
+_LINES = re.compile(rf"\A\ufeff?(?:{_LINE.pattern})+")
+_HEAD = re.compile(r"\A\ufeff?(?:# wecom-welcome: .*\n)*")
+_ROOM = 1024  # bytes of an exported file beside its labels and its book: the line that names its revision
+
+log = logging.getLogger(__name__)
 
 
 class TooMany(ValueError):
@@ -48,10 +62,59 @@ class Labels:
         if pairs:
             self._redis.srem(keys.labels(app), *pairs)
 
-    def follow(self, app: str, old: str, new: str) -> None:
-        """Give a welcome's labels to its new name. The old one keeps them: it is live until the draft is published."""
-        for label in self.all(app).get(old, ()):
-            self.add(app, [new], label)
+    def put(self, app: str, name: str, labels: Collection[str]) -> None:
+        """Give a welcome these labels and no others. Raises TooMany, and then it has some of them.
+
+        After a rename the old name keeps its labels: it is live until the draft is published, and may come back.
+        """
+        had = self.all(app).get(name, ())
+        for label in set(had) - set(labels):
+            self.remove(app, [name], label)
+        for label in set(labels) - set(had):
+            self.add(app, [name], label)
+
+    def above(self, app: str, source: str, names: Collection[str]) -> str:
+        """A book's YAML below the labels of these welcomes; without them where that is too large to be imported."""
+        labels, found = self.all(app), dict[str, list[str]]()
+        for name in sorted(names):
+            for label in labels.get(name, ()):
+                found.setdefault(label, []).append(name)
+        lines = "".join(f"# wecom-welcome: label {_json(one)} of {_json(found[one])}\n" for one in sorted(found))
+        return lines + source if len((lines + source).encode()) + _ROOM <= BOOK_LIMIT else source
+
+    def adopt(self, app: str, source: str, names: Collection[str]) -> None:
+        """Add the labels that an exported file has for welcomes of its book; none is taken away."""
+        for label, labelled in _told(source).items():
+            try:
+                self.add(app, [name for name in names if name in labelled], label)
+            except TooMany as error:
+                log.warning("labels of an imported book are left out: %s", error)
+                return
+
+
+def bare(source: str) -> str:
+    """A book's YAML without the labels above it."""
+    return _LINES.sub("", source)
+
+
+def _told(source: str) -> dict[str, set[str]]:
+    """Label → names of welcomes, as the lines above a book have them."""
+    told: dict[str, set[str]] = {}
+    head = _HEAD.match(source)
+    for line in _LINE.finditer(head[0] if head else ""):
+        try:
+            label, names = json.loads(line[1]), json.loads(line[2])
+        except ValueError:
+            continue  # somebody has edited the line
+        if label := cleaned(label):
+            told.setdefault(label, set()).update(name for name in names if isinstance(name, str))
+    return told
+
+
+def _json(value: str | list[str]) -> str:
+    """JSON on one line, also for a reader of YAML, to whom more characters end a line than to JSON."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
 
 
 def cleaned(text: str) -> str:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from redis.typing import EncodableT, FieldT
 
 from tasks.books.files import Bundle
+from tasks.books.labels import Labels, bare
 from tasks.books.media_store import MediaStore, ReadyMedia, described
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
@@ -117,6 +118,15 @@ class BookStore:
             raise NoRevision(f"the book of {app} has no revision {number}")
         return source, _revision(app, number, source, about)
 
+    def exported(self, app: str, number: int) -> tuple[str, Revision]:
+        """A revision as an exported file has it: below a line that names it, and labels. Raises NoRevision."""
+        source, revision = self.stored(app, number)
+        try:
+            names = tuple(book_file.read(source, book_file.among(revision.files)).templates)
+        except BookError:  # a less strict release stored it
+            names = ()
+        return stamped(Labels(self._redis).above(app, source, names), revision), revision
+
     def source(self, app: str, number: int) -> str:
         """The YAML of a revision. Raises NoRevision."""
         return self.stored(app, number)[0]
@@ -169,7 +179,7 @@ class BookStore:
         none; None: do not check. progress: told (files stored, of how many). back_to: see Revision. Raises BookError,
         MediaFull or RevisionConflict, and then nothing has changed.
         """
-        source = unstamped(source)
+        given, source = source, unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
         book = book_file.read(source, book_file.among(files))
         shown = book.media()
@@ -178,6 +188,7 @@ class BookStore:
         if base is not None and base != current:
             raise RevisionConflict(app, base, current)
         if current and self.revision(app, current).digest == digest:
+            Labels(self._redis).adopt(app, given, book.templates)
             return current
         new = ((media or {})[path] for path in shown)
         self.media.put(new, keep=lambda: self._shown_lately(shown), progress=progress)
@@ -199,6 +210,7 @@ class BookStore:
         if shown:
             self._redis.set(keys.first_media(app), now_ms(self._redis), nx=True)
         self._record_changes(app, current, book, at)
+        Labels(self._redis).adopt(app, given, book.templates)
         return int(number)
 
     def changed(self, app: str) -> dict[str, int]:
@@ -294,4 +306,5 @@ def stamp(source: str) -> str | None:
 
 
 def unstamped(source: str) -> str:
-    return _STAMP.sub("", source)
+    """A book's YAML without what an exported file has above it: its revision, and labels."""
+    return bare(_STAMP.sub("", source))

@@ -1,13 +1,14 @@
 """The live book and its revisions: read, exported, rolled back."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response
 
 from tasks.audit import Act
-from tasks.books import files, revisions
+from tasks.books import files
 from tasks.books.draft import Draft
-from tasks.books.files import Bundle, GroupIDs
+from tasks.books.files import GroupIDs
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, RevisionConflict
 from tasks.people.api_tokens import Scope
@@ -75,13 +76,13 @@ def get_revision_archive(number: int) -> Response:
     """A revision with the files that it shows, as .zip."""
     app = current.app()
     try:
-        about, bundle = app.shared.books.revision(app.name, number), app.shared.books.bundle(app.name, number)
+        source, _about = app.shared.books.exported(app.name, number)
+        bundle = replace(app.shared.books.bundle(app.name, number), source=source)
     except NoRevision as error:
         raise Problem(404, "no_revision", str(error)) from None
     ids = {one: each.template_id for one, each in app.group_sync.kept().items() if each.template_id}
-    stamped = Bundle(revisions.stamped(bundle.source, about), bundle.files)
     current.exported(f"{app.name}-{number}.zip")
-    return Response(files.to_zip(stamped, GroupIDs(app.settings.corp_id, app.name, ids)), mimetype=ZIP)
+    return Response(files.to_zip(bundle, GroupIDs(app.settings.corp_id, app.name, ids)), mimetype=ZIP)
 
 
 @blueprint.operation(
@@ -145,8 +146,8 @@ def _revision(number: int) -> dict[str, Any]:
 def _source(number: int) -> Response:
     app = current.app()
     try:
-        source, about = app.shared.books.stored(app.name, number)
+        source, _about = app.shared.books.exported(app.name, number)
     except NoRevision as error:
         raise Problem(404, "no_revision", str(error)) from None
     current.exported(f"{app.name}-{number}.yaml")
-    return Response(revisions.stamped(source, about), mimetype=YAML)
+    return Response(source, mimetype=YAML)

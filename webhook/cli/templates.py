@@ -111,7 +111,8 @@ def import_(file: Path, author: str, note: str, force: bool, app_name: str | Non
 def export(file: Path | None, revision: int | None, force: bool, app_name: str | None) -> None:
     """Write a book to a file: a .yaml, or a .zip with the files that it shows. Without FILE the YAML is printed.
 
-    A .zip also has the ids of the group welcomes, so that an import for the same app elsewhere makes none twice.
+    A .zip also has the ids of the group welcomes, so that an import for the same app elsewhere makes none twice. The
+    console's labels stand above the book, in comments.
 
     \b
     Example:  wecom-welcome templates export book.zip
@@ -119,8 +120,7 @@ def export(file: Path | None, revision: int | None, force: bool, app_name: str |
     app = connect(app_name)
     number = revision or current_revision(app)
     try:
-        source, about = app.shared.books.stored(app.name, number)
-        source = revisions.stamped(source, about)
+        source, about = app.shared.books.exported(app.name, number)
         if file is None:
             record(app.shared, Act.EXPORTED, app.name, number=number)
             say_document(source)

@@ -35,6 +35,7 @@ from webhook.console.language import sentence
 from webhook.console.welcomes import media_status, preview, trying
 from webhook.console.welcomes.editor_buttons import changed, focus, form_of, pick, read_clash, with_clash
 from webhook.console.welcomes.editor_form import AttachmentForm, EditForm, notes
+from webhook.console.welcomes.editor_labels import LabelFields, label_fields, save_labels
 from webhook.console.welcomes.editor_values import FIELDS, Typed, shown, shown_group, typed, written
 from webhook.console.welcomes.examples import example
 from webhook.console.welcomes.lookups import book_of
@@ -116,12 +117,14 @@ def _answer(kind: Named, name: str) -> ResponseReturnValue:
 
 def _save(kind: Named, name: str, form: EditForm, act: str) -> ResponseReturnValue:
     drafts, app, draft = current.services().drafts, current.app().name, _working()
-    if not form.check(drafts.files(app), kind):
+    labels = _labels(kind, name)
+    if not form.check(drafts.files(app), kind) or (labels and labels.wrong):
         return _page(kind, name, form, draft), 422
     data = form.typed
     before = draft.content.part(Part(kind, name)) if name else None
     if isinstance(before, dict) and typed(name, before) == data:
-        flash(_("Nothing was changed"))
+        relabelled = labels is not None and save_labels(labels, name, name)
+        flash(_("The labels are saved") if relabelled else _("Nothing was changed"))
         return redirect(_after(kind, name, act))
     was = form.was.data or ""
     change = SetNamed(kind, data["name"], written(data, kind == GROUP), was, "" if form.was.data == "" else name)
@@ -137,8 +140,8 @@ def _save(kind: Named, name: str, form: EditForm, act: str) -> ResponseReturnVal
     except Moved:
         form.was.errors = [_("Somebody else saved in the same moment. Press the button again")]
     else:
-        if kind == TEMPLATE and was and name != data["name"]:
-            current.services().labels.follow(app, name, data["name"])
+        if labels is not None:
+            save_labels(labels, data["name"], name)
         flash(_("The draft is saved. Customers get it once it is published"))
         return redirect(_after(kind, data["name"], act))
     return _page(kind, name, form), 422
@@ -284,12 +287,18 @@ def _page(
         placeholders=[*PLACEHOLDERS, *installed().declared],
         own_names=_own_names(),
         address=address,
+        labels=_labels(kind, name),
         status=_status(Part(kind, name), draft, number),
         clash=read_clash(form),
         trial=trying.offered(),
         tried=tried,
         **_preview(kind, form.typed, files),
     )
+
+
+def _labels(kind: Named, name: str) -> LabelFields | None:
+    """Group welcomes have no labels."""
+    return label_fields(name) if kind == TEMPLATE else None
 
 
 def _status(part: Part, draft: Draft, number: int | None) -> dict[str, Any]:

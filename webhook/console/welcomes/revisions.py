@@ -10,13 +10,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from tasks.audit import Act
-from tasks.books import files, revisions
+from tasks.books import files
 from tasks.books.draft import Behind, Draft, DraftError, Moved
 from tasks.books.files import Bundle, GroupIDs
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, Revision, RevisionConflict
 from tasks.messages import Message, translate
-from tasks.templates.edits import Content
+from tasks.templates.edits import TEMPLATE, Content
 from tasks.templates.media_kind import MB
 from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import values_of
@@ -171,11 +171,11 @@ def export(number: int) -> Response:
     """A revision as a file."""
     books, app = current.services().books, current.app().name
     try:
-        about = books.revision(app, number)
+        source, _about = books.exported(app, number)
         bundle = books.bundle(app, number)
     except NoRevision:
         abort(404)
-    return _sent(Bundle(revisions.stamped(bundle.source, about), bundle.files), f"{app}-{number}")
+    return _sent(Bundle(source, bundle.files), f"{app}-{number}")
 
 
 @blueprint.get("/welcomes/draft/export")
@@ -186,7 +186,8 @@ def export_draft() -> Response:
     if draft is None:
         abort(404)
     found = {path: services.books.media.get(media.sha256) for path, media in draft.files.items()}
-    return _sent(Bundle(draft.source, {path: one for path, one in found.items() if one is not None}), f"{app}-draft")
+    source = services.labels.above(app, draft.source, draft.content.named(TEMPLATE))
+    return _sent(Bundle(source, {path: one for path, one in found.items() if one is not None}), f"{app}-draft")
 
 
 def _sent(bundle: Bundle, name: str) -> Response:

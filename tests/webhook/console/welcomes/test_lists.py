@@ -1,13 +1,15 @@
 """The page Welcomes with many rules and welcomes: search, pages, labels, one act for many, who would get this."""
 
+import io
 import re
 from datetime import datetime
 from typing import Any
 
 import pytest
+import yaml
 
 from tasks.books.draft_store import Drafts
-from tasks.books.labels import LONGEST, Labels, TooMany, cleaned
+from tasks.books.labels import LONGEST, Labels, TooMany, bare, cleaned
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.messages import translate
@@ -15,8 +17,10 @@ from tasks.services import Services
 from tasks.templates.conditions import Contact, Directory, why_not
 from tasks.templates.edits import TEMPLATE, Part, SetNamed
 from tasks.templates.model import When
+from tasks.templates.yaml_composer import BOOK_LIMIT
 from tests.support.books import SHANGHAI
 from tests.support.console import Browser, text_of
+from tests.support.editor import fields
 from tests.support.ledger import settled
 from webhook.console.welcomes.rule_words import NO_NAMES, Names, why_lost
 
@@ -220,17 +224,139 @@ def test_an_act_goes_back_to_the_list_as_it_was(operator: Browser) -> None:
 # ------------------------------------------------------------------------------------------------ labels
 
 
-def test_labels_are_cleaned_counted_and_follow_a_name(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_cleaned_counted_and_put(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cleaned(" a\n\u202eb ") == "a b"
     assert len(cleaned("a" * 100)) == LONGEST
     labels = Labels(services.redis)
     labels.add("default", ["old"], "x")
-    labels.follow("default", "old", "new")
-    assert labels.all("default") == {"old": ("x",), "new": ("x",)}
+    labels.add("default", ["new"], "y")
+    labels.put("default", "new", ("x", "z"))
+    assert labels.all("default") == {"old": ("x",), "new": ("x", "z")}
     assert labels.all("other") == {}
+    labels.put("default", "new", ("x",))
     monkeypatch.setattr("tasks.books.labels.MOST", 2)
     with pytest.raises(TooMany):
         labels.add("default", ["third"], "x")
+
+
+def test_labels_stand_above_an_exported_book_whatever_they_and_the_names_are(services: Services) -> None:
+    labels = Labels(services.redis)
+    odd = ['a" of ["b', "new\u2028line", "全角\u3000空格", "back\\slash"]
+    labels.add("default", [*odd, "not in the book"], 'x" of ["y')
+    labels.add("default", ["全角\u3000空格"], "门店")
+    text = labels.above("default", "version: 1\n", odd)
+    assert len(text.splitlines()) == 3
+    assert (yaml.safe_load(text), bare(text), bare("\ufeff" + text.replace("\n", "\r\n"))) == (
+        {"version": 1},
+        "version: 1\n",
+        "version: 1\r\n",
+    )
+    labels.adopt("other", "# wecom-welcome: revision 3 of app default (0123456789ab)\n" + text, odd)
+    assert labels.all("other") == {name: labels.all("default")[name] for name in odd}
+    for broken in ('# wecom-welcome: label "a" of [1, x]\n', "# wecom-welcome: label a of b\n"):
+        labels.adopt("third", broken + text, odd)
+    assert labels.all("third") == labels.all("other")
+    assert labels.above("default", "x" * BOOK_LIMIT, odd) == "x" * BOOK_LIMIT
+
+
+def test_an_import_takes_as_many_labels_as_there_is_room_for(
+    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tasks.books.labels.MOST", 2)
+    lines = "".join(f'# wecom-welcome: label "{label}" of ["default"]\n' for label in "abc")
+    assert services.books.save("default", lines + BOOK) == 1
+    assert services.labels.all("default") == {"default": ("a", "b")}
+    assert "labels of an imported book are left out" in caplog.text
+
+
+def test_a_file_takes_the_labels_to_another_app_and_takes_none_away(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
+    services.labels.add("default", ["门店01", "门店02", "gone"], "华东")
+    exported = operator.get("/welcomes/history/1/export").get_data(as_text=True)
+    assert exported.splitlines()[1] == '# wecom-welcome: label "华东" of ["门店01", "门店02"]'
+    services.labels.remove("default", ["门店02"], "华东")
+    services.labels.add("default", ["门店03"], "华南")
+    page = operator.get("/welcomes/import")
+    version = re.findall(r'name="version" value="(\d+)"', page.text)[0]
+    file = (io.BytesIO(exported.encode()), "book.yaml")
+    operator.post("/welcomes/import", {"version": version, "file": file})
+    assert services.labels.all("default") == dict.fromkeys(("gone", "门店01", "门店02"), ("华东",)) | {
+        "门店03": ("华南",)
+    }
+    assert drafts.working("default").source == BOOK
+    assert "# wecom-welcome: label" in operator.get("/welcomes/draft/export").text
+    assert services.books.save("other", exported) == 1
+    assert services.labels.all("other") == dict.fromkeys(("门店01", "门店02"), ("华东",))
+    assert services.books.source("other", 1) == BOOK
+
+
+# ------------------------------------------------------------------------------------------------ labels in the editor
+
+
+def labelled(drafts: Drafts, name: str, **sent: Any) -> dict[str, Any]:
+    return fields(drafts, name, **{"label_opened": [], "label": [], "labels": ""} | sent)
+
+
+def test_the_editor_gives_and_takes_labels_without_a_draft(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
+    services.labels.add("default", ["门店01", "门店02"], "华东")
+    services.labels.add("default", ["门店02"], "旧店")
+    page = operator.get("/welcomes/edit", {"name": "门店01"})
+    assert re.findall(r'name="label" value="([^"]+)"( checked)?', page.text) == [("华东", " checked"), ("旧店", "")]
+    sent = labelled(drafts, "门店01", label_opened=["华东"], label=["旧店"], labels=" 新 店，夏季、x\u202ey ,")
+    assert "The labels are saved" in text_of(operator.post("/welcomes/edit?name=门店01", sent))
+    assert services.labels.all("default")["门店01"] == ("xy", "夏季", "新 店", "旧店")
+    assert drafts.get("default") is None
+    acts = [(one.act, one.target) for one in services.audit.entries()][:5]
+    assert acts == [("unlabelled", "华东"), *(("labelled", one) for one in ("旧店", "新 店", "夏季", "xy"))]
+    sent = labelled(drafts, "门店01", label_opened=["旧店"], label=["旧店"])
+    assert "Nothing was changed" in text_of(operator.post("/welcomes/edit?name=门店01", sent))
+
+
+def test_what_a_colleague_labelled_meanwhile_stays(operator: Browser, services: Services, drafts: Drafts) -> None:
+    services.labels.add("default", ["门店01"], "华东")
+    operator.get("/welcomes/edit", {"name": "门店01"})
+    services.labels.add("default", ["门店01"], "华南")
+    operator.post("/welcomes/edit?name=门店01", labelled(drafts, "门店01", label_opened=["华东"], text="new"))
+    assert services.labels.all("default")["门店01"] == ("华南",)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("字" * 31, "A label has 30 characters at most"), ("a,-", "“-” stands for no label")]
+)
+def test_a_label_that_cannot_be_is_said_at_its_field_and_nothing_is_saved(
+    operator: Browser, services: Services, drafts: Drafts, typed: str, said: str
+) -> None:
+    operator.get("/welcomes")
+    answer = operator.post(
+        "/welcomes/edit?name=门店01", labelled(drafts, "门店01", text="new", label=["b"], labels=typed)
+    )
+    assert (answer.status_code, said in text_of(answer), typed in answer.text) == (422, True, True)
+    assert 'href="#labels"' in answer.text
+    assert 'value="b" checked' in answer.text
+    assert (drafts.get("default"), services.labels.all("default")) == (None, {})
+
+
+def test_labels_follow_a_rename_a_copy_and_a_button_of_the_form(
+    operator: Browser, services: Services, drafts: Drafts
+) -> None:
+    services.labels.add("default", ["门店01"], "华东")
+    operator.get("/welcomes/edit", {"name": "门店01"})
+    sent = labelled(drafts, "门店01", label_opened=["华东"], label=["华东"], labels="夏季", do="add:link")
+    page = operator.post("/welcomes/edit?name=门店01", sent)
+    assert 'value="华东" checked' in page.text
+    assert 'value="夏季"' in page.text
+    operator.post("/welcomes/edit?name=门店01", sent | {"do": "save", "name": "一号店"})
+    assert services.labels.all("default") == {"门店01": ("华东",), "一号店": ("华东", "夏季")}
+    copy = operator.get("/welcomes/new?copy=一号店")
+    assert copy.text.count(" checked> <bdi>") == 2
+    assert 'name="label_opened"' not in copy.text
+    services.labels.add("default", ["二号店"], "of an earlier one of this name")
+    sent = {"was": "", "do": "save", "name": "二号店", "text": "hello", "tags": "", "remark": "", "label": ["夏季"]}
+    operator.post("/welcomes/new", sent)
+    assert services.labels.all("default")["二号店"] == ("夏季",)
 
 
 def test_the_reasons_of_many_rules_are_folded_below_the_answer(operator: Browser) -> None:
