@@ -67,3 +67,15 @@ def test_new_rows_are_told_and_not_pushed_in(services: Services, visit: Visit) -
     expect(page.locator("tbody tr")).to_have_attribute("id", f"e-{first}")
     news.click()
     expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_on_a_phone_the_outcomes_are_one_row_and_the_chosen_one_is_in_sight(services: Services, visit: Visit) -> None:
+    for outcome in ("sent", "unconfirmed", "no_code", "lost", "rehearsed"):
+        added(services, outcome, "zhangwei", outcome)
+    page = visit("/deliveries?outcome=lost", width=390)
+    row, chosen = page.locator("#tabs .tabs"), page.locator("#tabs [aria-current]")
+    tops = row.locator("a").evaluate_all("(all) => new Set(all.map((one) => one.getBoundingClientRect().top)).size")
+    assert (tops, row.evaluate("(one) => one.scrollWidth > one.clientWidth")) == (1, True)
+    expect(chosen).to_be_in_viewport(ratio=1)
+    row.locator("a").first.focus()
+    expect(row.locator("a").first).to_be_in_viewport(ratio=1)

@@ -174,6 +174,10 @@
   });
 
   show(document);
+  all(".tabs [aria-current]").forEach((one) => { // in the middle of a row that is moved sideways
+    const row = one.closest(".tabs"), [box, whole] = [one.getBoundingClientRect(), row.getBoundingClientRect()];
+    row.scrollLeft += box.left + box.width / 2 - whole.left - whole.width / 2;
+  });
   say();
   mark();
   goOn();
