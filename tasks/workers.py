@@ -20,10 +20,11 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from tasks import alerts, upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app, register_unsent
+from tasks.followups.handler import FollowUpHandler
 from tasks.followups.store import FollowUpTask
 from tasks.followups.tagger import Tagger
 from tasks.followups.tagging import TaggingTask
-from tasks.followups.worker import AT_ONCE, FollowUpHandler, FollowUpWorker
+from tasks.followups.worker import AT_ONCE, DueWorker
 from tasks.forwards.forwarder import Forwarder
 from tasks.greeting.asking import Asking
 from tasks.greeting.dispatcher import Dispatcher
@@ -138,7 +139,7 @@ def upkeep_worker(settings: Settings, stamp: Stamp) -> None:
     _work(app, services, role, heartbeat, watchdog, on_stop=stop)
 
 
-def _slow_task(services: Services, workers: Sequence[FollowUpWorker[Any]]) -> Callable[[], None]:
+def _slow_task(services: Services, workers: Sequence[DueWorker[Any]]) -> Callable[[], None]:
     """What a message on the slow queue has done: all that is due."""
 
     def due() -> None:
@@ -154,16 +155,16 @@ def _slow_task(services: Services, workers: Sequence[FollowUpWorker[Any]]) -> Ca
     return due
 
 
-def _tagging_worker(services: Services) -> FollowUpWorker[TaggingTask]:
-    return FollowUpWorker(services.taggings, Tagger(services.taggings, services.corp_tags, services.clients).do)
+def _tagging_worker(services: Services) -> DueWorker[TaggingTask]:
+    return DueWorker(services.taggings, Tagger(services.taggings, services.corp_tags, services.clients).do)
 
 
-def _follow_up_worker(services: Services, events: TaskEvents | None) -> FollowUpWorker[FollowUpTask]:
+def _follow_up_worker(services: Services, events: TaskEvents | None) -> DueWorker[FollowUpTask]:
     handler = make_follow_up_handler(services)
     if events is None:
-        return FollowUpWorker(services.follow_ups, handler.do)
+        return DueWorker(services.follow_ups, handler.do)
     observer = FollowUpEvents(events)
-    return FollowUpWorker(services.follow_ups, observer.watched(replace(handler, observe=observer).do))
+    return DueWorker(services.follow_ups, observer.watched(replace(handler, observe=observer).do))
 
 
 def make_follow_up_handler(services: Services) -> FollowUpHandler:

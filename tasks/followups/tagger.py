@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import redis
 
 from tasks.followups.corp_tags import CorpTags
+from tasks.followups.retries import DELAYS, NO_CONTACTS, WORK, may_pass, next_try
 from tasks.followups.tagging import Taggings, TaggingTask
-from tasks.followups.worker import DELAYS, NO_CONTACTS, WORK, may_pass, next_try
 from tasks.ledger.claims import TaggingProgress
 from tasks.ledger.delivery import FollowUpStatus
 from tasks.logs import about

@@ -44,7 +44,7 @@ class GreetingEvents:
 
 
 class FollowUpEvents:
-    """`observe` of `tasks.followups.worker.FollowUpHandler`."""
+    """`observe` of `tasks.followups.handler.FollowUpHandler`."""
 
     def __init__(self, events: TaskEvents) -> None:
         self._events = events

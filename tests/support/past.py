@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar
 
 from tasks.events import ContactAdded
-from tasks.followups.worker import DELAYS
+from tasks.followups.retries import DELAYS
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import FollowUpStatus
 from tasks.ledger.recorded import Recorded

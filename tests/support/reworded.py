@@ -71,8 +71,8 @@ def decisions() -> Iterator[tuple[str, Any]]:
 def _of_an_error(error: Any) -> Iterator[tuple[str, Any]]:
     from dataclasses import replace
 
+    from tasks.followups.handler import after_failure
     from tasks.followups.store import FollowUpTask
-    from tasks.followups.worker import after_failure
     from tasks.greeting import policy
     from tasks.reasons import Reason
     from tests.support.builders import a_contact

@@ -15,7 +15,7 @@ from tasks.changes.store import ContactChanges
 from tasks.counters import CallbackResult
 from tasks.directory.members import staff
 from tasks.events import LATER_CHANGES, LEFT, ContactChanged
-from tasks.followups.worker import FollowUpWorker
+from tasks.followups.worker import DueWorker
 from tasks.forwards.store import Forwards
 from tasks.ledger import pauses
 from tasks.ledger.claims import FollowUpProgress, Settlement
@@ -184,7 +184,7 @@ def greetings(here: Worker) -> None:
 
 def follow_ups(here: Worker) -> None:
     handler = make_follow_up_handler(here.services)
-    FollowUpWorker(handler.store, handler.do).run()
+    DueWorker(handler.store, handler.do).run()
     for progress in (
         FollowUpProgress(FollowUpStatus.FAILED, Reason.of(Kind.TEXT, text="why")),
         FollowUpProgress(FollowUpStatus.WAITING, delay=60, awaits_full_add=True),

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tasks.followups.retries import DELAYS
 from tasks.followups.tagger import Tagger
 from tasks.followups.tagging import MOST, MOST_TAGS, Taggings
-from tasks.followups.worker import DELAYS, FollowUpWorker
+from tasks.followups.worker import DueWorker
 from tasks.ledger.claims import SettledEvent, Settlement
 from tasks.ledger.delivery import FollowUpStatus, Outcome, TaggingState
 from tasks.ledger.pauses import FOLLOW_UPS
@@ -51,7 +52,7 @@ class Here:
         return event.id
 
     def run(self) -> None:
-        FollowUpWorker(self.store, self.tagger.do).run()
+        DueWorker(self.store, self.tagger.do).run()
 
     def state(self, identity: str) -> TaggingState:
         row = self.worker.ledger.delivery(identity)

@@ -11,15 +11,10 @@ from typing import Any
 import pytest
 
 from tasks.followups.corp_tags import CorpTags, TagsNotReady
+from tasks.followups.handler import FACTS_AWAITED, FollowUpHandler, _current_remark, after_failure
+from tasks.followups.retries import DELAYS
 from tasks.followups.store import FollowUps, FollowUpTask
-from tasks.followups.worker import (
-    DELAYS,
-    FACTS_AWAITED,
-    FollowUpHandler,
-    FollowUpWorker,
-    _current_remark,
-    after_failure,
-)
+from tasks.followups.worker import DueWorker
 from tasks.ledger.claims import FollowUpProgress, SettledEvent, Settlement
 from tasks.ledger.delivery import FollowUpState, FollowUpStatus, Outcome
 from tasks.messages import translate
@@ -93,7 +88,7 @@ class Slow:
         return event.id
 
     def run(self) -> None:
-        FollowUpWorker(self.follow_up.store, self.follow_up.do).run()
+        DueWorker(self.follow_up.store, self.follow_up.do).run()
 
     def wait(self, seconds: float) -> None:
         """As if so many seconds had passed."""

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tasks.celery import make_app
-from tasks.followups.worker import FollowUpWorker
+from tasks.followups.worker import DueWorker
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.greeting.outcomes import Outcomes
 from tasks.greeting.slots import Slots
@@ -118,7 +118,7 @@ def test_a_greeting_for_which_wecom_has_no_call_left_is_tried_again(worker: Work
 def follow_ups(worker: Worker, events: TaskEvents) -> None:
     observer = FollowUpEvents(events)
     handler = replace(make_follow_up_handler(worker.services), observe=observer)
-    FollowUpWorker(handler.store, observer.watched(handler.do)).run()
+    DueWorker(handler.store, observer.watched(handler.do)).run()
 
 
 def test_a_follow_up_is_a_task_of_its_own(worker: Worker, events: Kept) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.directory.lookup import Packages
-from tasks.followups.worker import FollowUpWorker
+from tasks.followups.worker import DueWorker
 from tasks.greeting.dispatcher import Dispatcher
 from tasks.lifeboat.last_known import LastKnown
 from tasks.placeholders.hook import Request, read
@@ -122,7 +122,7 @@ def test_a_remark_has_the_value_too(worker: Worker, package: Package) -> None:
     def remark() -> str:
         _, claim = worker.claimed()
         worker.greet(claim)
-        FollowUpWorker(handler.store, handler.do).run()
+        DueWorker(handler.store, handler.do).run()
         event = claim.event
         known = worker.services.clients["default"].external_contact.get(event.external_user_id)
         return str(next(one["remark"] for one in known["follow_user"] if one["userid"] == event.user_id))

@@ -9,7 +9,7 @@ import pytest
 from tasks.audit import Act
 from tasks.followups.tagger import Tagger
 from tasks.followups.tagging import MOST, MOST_TAGS
-from tasks.followups.worker import FollowUpWorker
+from tasks.followups.worker import DueWorker
 from tasks.services import Services
 from tasks.storage import keys
 from tests.simulator.client import StandIn
@@ -53,7 +53,7 @@ def ticked(browse: Browser, ids: list[str], back: str = "/console/missed") -> st
 
 def do(services: Services) -> None:
     tagger = Tagger(services.taggings, services.corp_tags, services.clients)
-    FollowUpWorker(services.taggings, tagger.do).run()
+    DueWorker(services.taggings, tagger.do).run()
 
 
 def test_what_is_ticked_on_the_missed_list_gets_the_tags_and_the_row_says_by_whom(
