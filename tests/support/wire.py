@@ -8,7 +8,7 @@ from tests.support.web import WebProcess
 
 def raw(process: WebProcess, *pieces: bytes, ends: bool = False) -> bytes:
     """The whole answer to these bytes. `ends`: shut down the sending side after them."""
-    with socket.create_connection(("127.0.0.1", process.port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", process.port), 30) as connection:
         for piece in pieces:
             connection.sendall(piece)
         if ends:

@@ -1,6 +1,7 @@
 """The Celery app: the settings on which promises rest, and what they do on a real server."""
 
 import functools
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,20 +118,28 @@ def test_neither_a_lost_binding_nor_an_unknown_message_stops_a_worker(redis_url:
         until(lambda: done)
 
 
-def test_a_worker_consumes_within_two_seconds_of_redis_return(server: RedisServer) -> None:
-    """The stock back-off tries after 2, 6 and then 12 s: 5.8 s after it is back. `make soak` is stricter."""
+def test_a_worker_consumes_within_two_seconds_of_redis_return(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stock back-off tries after 2, 6 and then 12 s. `make soak` measures the two seconds."""
     woken: list[float] = []
+
+    def waits() -> list[float]:
+        told = (re.search(r"Trying again in ([\d.]+) second", line) for line in caplog.messages)
+        return [float(found[1]) for found in told if found]
+
     with a_worker(server.url, lambda: woken.append(time.monotonic())):
         a_ledger(server.client()).requeue()
         until(lambda: woken)
         server.kill()
-        time.sleep(6.2)
+        until(lambda: len(waits()) >= 6, what="further tries")
+        assert max(waits()) <= 1.0
         server.start()
         returned = time.monotonic()
         with server.client() as client:
             client.lpush(keys.QUEUE, celery_message.message("f" * 32))
         until(lambda: woken[-1] > returned)
-        assert woken[-1] - returned < 5.0
+        assert woken[-1] - returned < 15.0
 
 
 def test_a_worker_whose_redis_takes_no_messages_shows_that_it_tries_and_does_not_flood_the_log(

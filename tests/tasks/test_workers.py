@@ -41,7 +41,7 @@ REFRESH = keys.job("tasks.upkeep.refresh_tokens")
 
 def first_tokens(wecom: StandIn, redis_url: str) -> threading.Thread:
     app = wecom.register(App.random())
-    services = build_services(some_settings(**app.environment(wecom.base_url), REDIS_URL=redis_url), timeout=0.5)
+    services = build_services(some_settings(**app.environment(wecom.base_url), REDIS_URL=redis_url), timeout=5)
     thread = threading.Thread(target=_first_tokens, args=(services,), daemon=True)
     thread.start()
     return thread
@@ -62,7 +62,7 @@ def test_a_token_is_followed_at_its_end_although_nobody_calls_and_upkeep_runs_on
     (key,) = redis_client.keys("wecom:token:*")
     until(lambda: redis_client.hget(key, "value") not in (None, first), what="the next token")
     wecom.settings(token_life_s=7200)
-    followers[0].join(20)
+    followers[0].join(60)
     assert not followers[0].is_alive(), "a token that lasts is left to the schedule"
     assert (tokens.left() or 0) > 7000
 
@@ -71,7 +71,7 @@ def test_an_upkeep_workers_start_fetches_a_token_for_all_without_any_message(
     wecom: StandIn, redis_url: str, redis_client: Redis
 ) -> None:
     thread = first_tokens(wecom, redis_url)
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert list(redis_client.scan_iter("wecom:token:*"))
     assert redis_client.exists(REFRESH)
@@ -87,7 +87,7 @@ def test_a_first_token_that_wecom_does_not_give_is_asked_for_again_soon(
     until(lambda: wecom.summary().answers.get("gettoken"), what="a first try")
     assert thread.is_alive()
     wecom.faults()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert list(redis_client.scan_iter("wecom:token:*"))
 
@@ -99,7 +99,7 @@ def test_a_first_token_waits_for_redis(wecom: StandIn, tmp_path: Path) -> None:
     assert thread.is_alive()
     assert wecom.summary().token_fetches == {}, "it would be fetched in vain"
     with server, server.client() as client:
-        thread.join(20)
+        thread.join(60)
         assert list(client.scan_iter("wecom:token:*"))
 
 
@@ -109,7 +109,8 @@ from tasks import celery, workers
 from tasks import liveness
 from tasks.liveness import Stamp
 from tasks.settings import load
-liveness.TO_COME_ROUND = 3.0  # the consumer comes round every two seconds
+# the consumer comes round every two seconds, and a stall of the machine counts for 2.5
+liveness.TO_COME_ROUND = 3.0 if sys.argv[1] == "consumer" else 5.0
 registered = celery.PromptConsumer.register_with_event_loop
 def register(self, hub):
     registered(self, hub)

@@ -191,8 +191,8 @@ def test_they_come_back_when_redis_does(server: RedisServer, identity: str) -> N
         server.kill()
         events.beat()
         until(lambda: events.is_away, what="an outage that was noticed")
-        server.start()
         seen = len(monitor.events)
+        server.start()
         until(lambda: any(event["type"] == "worker-online" for event in monitor.events[seen:]), what="the worker")
 
         def again() -> bool:

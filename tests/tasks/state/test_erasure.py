@@ -15,6 +15,7 @@ from tasks.storage import connections, keys
 from tasks.storage.connections import Redis
 from tasks.storage.embedded import Embedded
 from tests.support.ledger import a_ledger, accepted, settled
+from tests.support.processes import answers
 from tests.support.until import until
 
 
@@ -85,13 +86,13 @@ def test_the_append_only_file_has_nothing_of_who_is_forgotten(tmp_path: Path) ->
     try:
         until(server.socket.exists, what="the server's socket")
         with connections.connect(server.url, timeout=2) as client:
-            until(client.ping)
+            until(lambda: answers(client), what="the server's start")
             greeted(a_ledger(client), external_user_id="wm-to-forget")
-            until(lambda: b"wm-to-forget" in on_disk(), 5)
+            until(lambda: b"wm-to-forget" in on_disk())
             client.bgrewriteaof()  # one that may still be under way: it has what is erased now
             assert erasure.forget(client, "wm-to-forget") == 1
             assert erasure.rewrite_log(client)
-            until(lambda: b"wm-to-forget" not in on_disk(), 15)
+            until(lambda: b"wm-to-forget" not in on_disk())
     finally:
         process.kill()
         process.wait()

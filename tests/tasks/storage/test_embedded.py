@@ -20,6 +20,7 @@ from tasks.storage.embedded import Embedded, EmbeddedError
 from tests.support.broker import celerys
 from tests.support.builders import a_contact, in_words, some_settings
 from tests.support.ledger import a_ledger
+from tests.support.processes import answers
 from tests.support.until import until
 
 
@@ -30,7 +31,7 @@ def running(server: Embedded) -> Iterator[tuple[Redis, subprocess.Popen[bytes]]]
     try:
         until(server.socket.exists, what="the server's socket")
         with connect(server.url, timeout=2) as client:
-            until(client.ping)
+            until(lambda: answers(client), what="the server's start")
             yield client, process
     finally:
         process.kill()

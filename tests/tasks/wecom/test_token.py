@@ -1,11 +1,12 @@
 """One token for all workers, one renewal at a time; a refused secret is not retried."""
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from tasks.storage import connections
 from tasks.wecom import WeComClient, WeComError
+from tasks.wecom import token as token_module
 from tasks.wecom.errors import Busy, Misconfigured, NotSent, from_answer
 from tasks.wecom.token import FETCH, MARGIN, TokenStore
 from tests.simulator.client import StandIn
@@ -172,6 +174,15 @@ class Gettoken:
         return {"errcode": 0, "access_token": f"token-{self.calls}", "expires_in": self.life}
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The wall clock, which stands still until a test moves it."""
+    now = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    return now
+
+
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("life", [2, 30, MARGIN - 1, MARGIN])
 def test_a_token_with_a_short_life_is_used_to_its_end(life: float) -> None:
     gettoken = Gettoken(life=life)
@@ -181,24 +192,28 @@ def test_a_token_with_a_short_life_is_used_to_its_end(life: float) -> None:
 
 
 @pytest.mark.parametrize("life", [0, -5, 0.3, 1])
-def test_a_token_whose_life_is_told_as_next_to_nothing_is_not_fetched_for_every_call(life: float) -> None:
+def test_a_token_whose_life_is_told_as_next_to_nothing_is_not_fetched_for_every_call(
+    life: float, clock: list[float]
+) -> None:
     gettoken = Gettoken(life=life)
     store = TokenStore("ww0", "secret", gettoken)
     assert {store.get(soon()) for _ in range(50)} == {"token-1"}
-    time.sleep(1.1)
+    clock[0] += 1.1
     assert store.get(soon()) == "token-2", "and not used for ever"
 
 
 class SameToken(Gettoken):
-    """gettoken as WeCom's: the same token until it has ended. `delay`: seconds for each answer."""
+    """gettoken as WeCom's: the same token until it has ended. It answers while it `may`."""
 
-    def __init__(self, life: float, delay: float = 0.0) -> None:
+    def __init__(self, life: float) -> None:
         super().__init__(life)
-        self.delay, self.ends, self.number = delay, 0.0, 0
+        self.may, self.ends, self.number, self.answers = threading.Event(), 0.0, 0, 0
+        self.may.set()
 
     def __call__(self, by: float) -> dict[str, Any]:
         self.calls += 1
-        time.sleep(self.delay)
+        assert self.may.wait(60)
+        self.answers += 1
         if time.monotonic() >= self.ends:
             self.number, self.ends = self.number + 1, time.monotonic() + self.life
         left = self.ends - time.monotonic()
@@ -206,25 +221,20 @@ class SameToken(Gettoken):
 
 
 def test_near_its_end_a_token_is_asked_for_once_by_all_processes_and_nobody_waits(redis_client: Any) -> None:
-    gettoken = SameToken(life=MARGIN + 2, delay=1.2)
+    gettoken = SameToken(life=MARGIN + 2)
     stores = [TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(4)]
     assert {store.get(soon()) for store in stores} == {"token-1"}
-    time.sleep(2.1)  # fewer than MARGIN seconds are left
-    before, longest, ends = gettoken.calls, 0.0, time.monotonic() + 2.0
+    until(lambda: (stores[0].left() or 0) < MARGIN)
+    gettoken.may.clear()
     with ThreadPoolExecutor(8) as pool:
-
-        def calls(store: TokenStore) -> float:
-            longest = 0.0
-            while time.monotonic() < ends:
-                began = time.monotonic()
-                assert store.get(soon()) == "token-1"
-                longest = max(longest, time.monotonic() - began)
-                time.sleep(0.01)
-            return longest
-
-        longest = max(pool.map(calls, stores * 2))
-    assert gettoken.calls == before + 1
-    assert longest < 0.9, "and no call waited for the answer"
+        assert set(pool.map(lambda store: store.get(soon()), stores * 4)) == {"token-1"}
+        until(lambda: gettoken.calls == 2)
+        assert set(pool.map(lambda store: store.get(soon()), stores * 4)) == {"token-1"}
+        assert gettoken.answers == 1, "no call waited for the second"
+        gettoken.may.set()
+        until(lambda: not [one for one in threading.enumerate() if one.name == "access token"])
+        assert set(pool.map(lambda store: store.get(soon()), stores * 4)) == {"token-1"}
+    assert gettoken.calls == 2
 
 
 def test_upkeep_asks_once_ahead_for_a_token_that_stays_the_same(redis_client: Any) -> None:
@@ -249,16 +259,19 @@ def test_a_new_token_that_another_process_has_ahead_is_taken_over_without_a_fetc
 
 
 def test_at_its_end_a_token_is_replaced_by_one_fetch(redis_client: Any) -> None:
-    gettoken = SameToken(life=2.0, delay=0.1)
+    gettoken = SameToken(life=2.0)
     stores = [TokenStore("ww0", "secret", gettoken, redis_client) for _ in range(3)]
-    assert {store.get(soon()) for store in stores} == {"token-1"}
+    for store in stores:
+        store.get(soon())
+    until(lambda: time.monotonic() > gettoken.ends)
     gettoken.life = 100
-    time.sleep(2.1)
+    before, number = gettoken.calls, gettoken.number
     with ThreadPoolExecutor(12) as pool:
-        assert set(pool.map(lambda store: store.get(soon()), stores * 4)) == {"token-2"}
-    assert gettoken.calls == 2
+        assert set(pool.map(lambda store: store.get(soon()), stores * 4)) == {f"token-{number + 1}"}
+    assert gettoken.calls == before + 1
 
 
+@pytest.mark.usefixtures("short_pauses")
 def test_a_living_token_is_used_although_gettoken_fails(redis_client: Any) -> None:
     failures = []
     TokenStore("ww0", "secret", SameToken(life=MARGIN - 1), redis_client).get(soon())
@@ -271,10 +284,8 @@ def test_a_living_token_is_used_although_gettoken_fails(redis_client: Any) -> No
 
     other = TokenStore("ww0", "secret", busy, redis_client)
     began = time.monotonic()
-    while time.monotonic() - began < 2:
-        assert other.get(soon()) == "token-1"
-        time.sleep(0.01)
-    assert 1 <= len(failures) <= 4
+    until(lambda: other.get(soon()) == "token-1" and len(failures) >= 3)
+    assert len(failures) <= most_fetches(time.monotonic() - began)
 
 
 def test_greetings_with_a_token_near_its_end_need_no_more_fetches(wecom: StandIn, app: App, redis_client: Any) -> None:
@@ -287,8 +298,8 @@ def test_greetings_with_a_token_near_its_end_need_no_more_fetches(wecom: StandIn
     clients = [a_client(wecom, app, redis_client) for _ in range(3)]
     with ThreadPoolExecutor(16) as pool:
         calls = []
-        for number in range(90):
-            client = clients[number % 3].with_deadline(soon(3))
+        for number in range(60):
+            client = clients[number % 3].with_deadline(soon())
             calls.append(pool.submit(client.external_contact.get_follow_user_list))
             time.sleep(1 / 30)
         assert {call.result()["errcode"] for call in calls} == {0}
@@ -397,9 +408,27 @@ ALWAYS = {  # what every gettoken answers
 }
 
 
-# (seconds of calls, how many of gettoken there may be): one of each kind waits until the pauses are at their longest
-LONG, SHORT = (4.0, (3, 6)), (2.0, (2, 4))  # 0.5, 1 and then 1.8 s apart
-SOON_AGAIN = 6.0  # seconds, on any machine, until a call succeeds: what is left of the pause, and the call
+LONG, SHORT = 4, 3  # calls of gettoken: one of each kind is followed until the pauses are at their longest
+SOON_AGAIN = 15.0  # seconds, on any machine, until a call succeeds: what is left of the pause, and the call
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_module, "PAUSES", tuple(pause / 4 for pause in token_module.PAUSES))
+
+
+def most_fetches(seconds: float) -> int:
+    """How many fetches that fail there may be in this time, and two more."""
+    pauses = itertools.chain((0.0,), token_module.PAUSES, itertools.repeat(token_module.PAUSES[-1]))
+    return sum(1 for _ in itertools.takewhile(lambda begin: begin <= seconds, itertools.accumulate(pauses))) + 2
+
+
+def call_until(clients: list[WeComClient], least: int, fetches: Callable[[], int]) -> None:
+    """Call often, for as long as `least` fetches take or longer; and see that they are not many more."""
+    began = time.monotonic()
+    call_often(clients, sum(token_module.PAUSES[: least - 1]) * 1.2)
+    until(lambda: fetches() >= least or call_often(clients, token_module.PAUSES[-1]), what="so many fetches")
+    assert fetches() <= most_fetches(time.monotonic() - began)
 
 
 def call_often(clients: list[WeComClient], seconds: float) -> None:
@@ -432,27 +461,31 @@ def recovered(client: WeComClient) -> float:
 @pytest.mark.parametrize("fault", ALWAYS)
 @pytest.mark.parametrize("with_redis", [True, False], ids=["three processes", "without Redis"])
 def test_a_gettoken_that_fails_is_called_seldom_and_soon_enough_after_it_recovers(
-    wecom: StandIn, app: App, redis_client: Any, fault: str, with_redis: bool
+    wecom: StandIn, app: App, redis_client: Any, fault: str, with_redis: bool, request: pytest.FixtureRequest
 ) -> None:
+    if fault != "busy":
+        request.getfixturevalue("short_pauses")
     clients = [a_client(wecom, app, redis_client if with_redis else None) for _ in range(3 if with_redis else 1)]
     wecom.faults(paths=("gettoken",), **ALWAYS[fault])
-    seconds, (least, most) = LONG if fault == "busy" else SHORT
-    call_often(clients, seconds)
-    assert least <= sum(wecom.summary().answers["gettoken"].values()) <= most
+    call_until(
+        clients, LONG if fault == "busy" else SHORT, lambda: sum(wecom.summary().answers.get("gettoken", {}).values())
+    )
     wecom.faults()
     assert recovered(clients[0]) < SOON_AGAIN
     if with_redis:
         assert redis_client.keys("*:failed") == []
 
 
+@pytest.mark.usefixtures("short_pauses")
 def test_no_answer_and_no_connection_count_as_failures(redis_client: Any) -> None:
+    def fetches() -> int:
+        return sum(json.loads(redis_client.get(key))["times"] for key in redis_client.keys("*:failed"))
+
     with nobody() as url:
-        clients = [WeComClient("ww0", "secret", url, redis_client) for _ in range(2)]
-        call_often(clients, 2.0)
-    (key,) = redis_client.keys("*:failed")
-    assert json.loads(redis_client.get(key))["times"] in (3, 4)
+        call_until([WeComClient("ww0", "secret", url, redis_client) for _ in range(2)], SHORT, fetches)
 
 
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("same", [True, False], ids=["the same token", "a new one each time"])
 @pytest.mark.parametrize("code", [42001, 40014, 40001])
 def test_a_renewed_token_that_is_refused_again_is_followed_by_a_pause_of_all_processes(
@@ -473,9 +506,8 @@ def test_a_renewed_token_that_is_refused_again_is_followed_by_a_pause_of_all_pro
 
     with Server(serve) as server:
         clients = [WeComClient("ww0", "secret", server.url, redis_client) for _ in range(3)]
-        seconds, (least, most) = LONG if code == 42001 else SHORT
-        call_often(clients, seconds)
-        assert least <= len(fetched) <= most + 1, "the first, its renewal at once, and then as above"
+        # the first, its renewal at once, and then as above
+        call_until(clients, LONG if code == 42001 else SHORT, lambda: len(fetched) - 1)
         recovers.set()
         assert recovered(clients[0]) < SOON_AGAIN
         assert redis_client.keys("*:failed") == []
