@@ -130,14 +130,20 @@ def test_when_it_has_ended_the_next_event_queues_a_message(worker: Worker, redis
 def test_while_it_runs_it_comes_by_itself(worker: Worker, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     # on a busy machine threads come later than the promise says
     monkeypatch.setattr("tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0)
-    worker.wecom.faults(latency_ms=1200)
-    worker.added()
+    first, goes_on = worker.added()[1].id, threading.Event()
+
+    def greet(claim: Claim) -> None:
+        if claim.id == first:
+            goes_on.wait(60)
+        worker.greeter.greet(claim)
+
     redis_client.delete(keys.QUEUE)
-    running = worker.aside(worker.dispatcher().run)
+    running = worker.aside(worker.dispatcher(greet=greet).run)
     until(lambda: redis_client.get(keys.POLLING_UNTIL))
     record, _ = worker.added()
     assert redis_client.llen(keys.QUEUE) == 0
     until(lambda: worker.results(record))
+    goes_on.set()
     running.join(30)
     assert not running.is_alive()
 
@@ -147,13 +153,19 @@ def test_a_burst_of_a_hundred_needs_one_message(
 ) -> None:
     # on a busy machine threads come later than the promise says
     monkeypatch.setattr("tasks.greeting.dispatcher.POLL_AGAIN_WITHIN", 5.0)
-    worker.wecom.faults(latency_ms=1000)
+    all_came = threading.Event()
+
+    def greet(claim: Claim) -> None:
+        all_came.wait(60)
+        worker.greeter.greet(claim)
+
     worker.added()
     assert redis_client.llen(keys.QUEUE) == 1
-    running = worker.aside(worker.dispatcher(concurrency=100).run)
+    running = worker.aside(worker.dispatcher(concurrency=100, greet=greet).run)
     until(lambda: redis_client.get(keys.POLLING_UNTIL))
     for _ in range(99):
         worker.added()
+    all_came.set()
     running.join(60)
     assert redis_client.llen(keys.QUEUE) == 1  # the first one; nobody took it here
     summary = worker.wecom.summary()
@@ -180,12 +192,19 @@ def test_it_never_greets_more_at_once_than_it_may(worker: Worker) -> None:
 
 
 def test_when_stopped_it_finishes_what_it_has_and_takes_nothing_more(worker: Worker, redis_client: Redis) -> None:
-    worker.wecom.faults(latency_ms=1500)
     records = [worker.added()[0] for _ in range(4)]
-    dispatcher = worker.dispatcher(concurrency=2)
+    begun, goes_on = [], threading.Event()
+
+    def greet(claim: Claim) -> None:
+        begun.append(claim.id)
+        goes_on.wait(60)
+        worker.greeter.greet(claim)
+
+    dispatcher = worker.dispatcher(concurrency=2, greet=greet)
     running = worker.aside(dispatcher.run)
-    until(lambda: worker.wecom.summary().sends == 2)
+    until(lambda: len(begun) == 2)
     dispatcher.stop()
+    goes_on.set()
     running.join(30)
     assert not running.is_alive()
     assert [worker.results(record) for record in records] == [[0], [0], [], []]
@@ -271,7 +290,7 @@ def test_a_lookup_that_hangs_takes_no_other_customers_place(
 ) -> None:
     monkeypatch.setattr(Lookups.about, "__defaults__", (60.0,))  # so that the hanging ends the look-ups
     worker = Worker.made(wecom, server.url, NAMED_BOOK)
-    wecom.faults(hang=1, hang_s=2.5, paths=("externalcontact/get",))
+    wecom.faults(hang=1, hang_s=6, paths=("externalcontact/get",))
     named = [worker.added(state="named")[0] for _ in range(2)]
     worker.aside(worker.dispatcher(concurrency=2).run)
     until(lambda: wecom.summary().answers.get("externalcontact/get", {}).get("hang") == 2)

@@ -372,12 +372,13 @@ def test_the_lease_of_a_successor_outlasts_its_try(worker: Worker, redis_client:
         let_time_pass(redis_client, 5)
         (successor,) = worker.ledger.claim(1)
     worker.wecom.faults(hang=1, hang_s=1)
+    before = worker.ledger.now()
     greeting = worker.aside(worker.greeter.greet, successor)
     until(lambda: worker.results(record))
-    lease = (redis_client.zscore(keys.DUE, successor.id) - worker.ledger.now()) / 1000
+    lease = (redis_client.zscore(keys.DUE, successor.id) - before) / 1000
     worker.wecom.faults()
     greeting.join()
-    assert lease > CLAIM_LEASE + 0.2  # by now some of it is over
+    assert lease > CLAIM_LEASE + 0.5
     assert policy.try_timeout(successor.attempts + 1, left=20.0) > CLAIM_LEASE
 
 
@@ -500,7 +501,7 @@ def test_a_wait_for_redis_is_taken_from_the_time_of_the_try(wecom: StandIn, serv
     greeting.join()
     steps = json.loads(worker.ledger.fields(claim.id)["steps"])
     assert worker.results(record) == ["hang"]
-    assert steps["answer_3"] < 20_000 + 1200, "and not 2.5 s later"
+    assert steps["answer_3"] < 20_000 + 2300, "and not 2.5 s later"
     worker.close()
 
 

@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from tasks.services import Services, build_services
 from tests.support.api import Program
 from tests.support.processes import RedisServer
 from tests.support.until import until
@@ -16,8 +17,9 @@ def redis_url(hurt_server: RedisServer) -> str:
     return hurt_server.url
 
 
-def test_a_silent_redis_is_a_503_until_it_answers(ask: Program, hurt_server: RedisServer) -> None:
-    assert ask.get("/apps").status_code == 200
+def test_a_silent_redis_is_a_503_until_it_answers(services: Services, hurt_server: RedisServer) -> None:
+    ask = Program(build_services(services.settings, timeout=0.5))
+    until(lambda: ask.get("/apps").status_code == 200, what="an answer")
     hurt_server.signal(signal.SIGSTOP)
     try:
         answer = ask.get("/apps")

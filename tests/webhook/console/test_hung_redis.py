@@ -28,17 +28,12 @@ def redis_url(hurt_server: RedisServer) -> str:
 
 
 @pytest.fixture
-def services(services: Services) -> Services:
-    """With little patience, so that all pages together take seconds."""
-    return build_services(services.settings, timeout=0.1)
-
-
-@pytest.fixture
 def hung(services: Services, hurt_server: RedisServer) -> Iterator[Browser]:
     """Somebody who has signed in, and in whose time the server is frozen."""
     samples.fill(services)
-    browser = Browser(services).signed_in()
-    browser.get("/")
+    impatient = build_services(services.settings, timeout=0.1)  # so that all pages together take seconds
+    browser = Browser(impatient).signed_in()
+    until(lambda: browser.get("/").status_code == 200, what="a page")
     hurt_server.signal(signal.SIGSTOP)
     yield browser
     hurt_server.signal(signal.SIGCONT)
