@@ -30,6 +30,7 @@ MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "zhoujie": {"name": "周杰", "department": [5], "position": "客服", "licensed": False},
     "sunli": {"name": "孙丽", "department": [6], "position": "设计师"},
 }
+SUCCESSOR = "liuyang"  # was to take over the customers of a colleague who has left; one of them refused
 UNLICENSED, UNLICENSED_FROM = "zhoujie", 13  # o'clock today: his licence has ended
 OPERATORS = ("陈静", "张伟")  # who use the console most
 ADMIN = "zhangwei"  # of the console; the others' roles there:

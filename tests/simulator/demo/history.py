@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
-from tasks.events import LEFT, ContactAdded, ContactChanged
+from tasks.changes.failed_transfers import REFUSED as BY_CUSTOMER
+from tasks.events import LEFT, NOT_TRANSFERRED, ContactAdded, ContactChanged
 from tasks.ledger.claims import FollowUpProgress, Settlement
 from tasks.ledger.delivery import Attempt, FollowUpStatus, Outcome
 from tasks.reasons import Kind, Reason
@@ -18,7 +19,17 @@ from tasks.templates.conditions import Contact
 from tasks.templates.model import Book, Choice
 from tasks.templates.render import wanted
 from tasks.templates.select import select
-from tests.simulator.demo.company import APP, DEPARTMENTS, DIRECTORY, MEMBERS, UNLICENSED, UNLICENSED_FROM, WAYS, Way
+from tests.simulator.demo.company import (
+    APP,
+    DEPARTMENTS,
+    DIRECTORY,
+    MEMBERS,
+    SUCCESSOR,
+    UNLICENSED,
+    UNLICENSED_FROM,
+    WAYS,
+    Way,
+)
 from tests.support.past import Past
 from tests.support.people import full_name
 
@@ -36,6 +47,8 @@ ORDINARY = {"sent": 9625, "no_code": 200, "lost": 90, "unconfirmed": 40, "refuse
 LEAVING, LEAVING_ELSE = {"抖音新人礼": 0.12, "抖音一对一": 0.075}, 0.05  # part of a variant's customers, in the end
 REFUSED = Reason.of(Kind.WECOM_ERROR, errcode=41054, errmsg="user not activated")
 NO_LICENCE = Reason.of(Kind.WECOM_ERROR, errcode=701008, errmsg="no license")
+REFUSED_AT = time(10, 12)  # of the last day on which it was that late: a customer refused the member's successor
+HANDED_OVER = "wm" + hashlib.sha256("青禾 hand-over".encode()).hexdigest()[:30]  # that customer
 GIVEN_UP = (1, 30)  # days ago, and which of that day's: the one whose follow-up was given up
 NOT_TAGGED = FollowUpProgress(
     FollowUpStatus.FAILED,
@@ -247,3 +260,9 @@ def leaving(one: Past, now: datetime) -> ContactChanged | None:
     if at >= now.timestamp():
         return None
     return ContactChanged(event.app, event.corp_id, LEFT, event.user_id, event.external_user_id, at, pushed_at=at)
+
+
+def refusal(corp_id: str, now: datetime) -> ContactChanged:
+    """That a customer of a member who left did not want the successor."""
+    at = round(datetime.combine(last(REFUSED_AT, now), REFUSED_AT, now.tzinfo).timestamp())
+    return ContactChanged(APP, corp_id, NOT_TRANSFERRED, SUCCESSOR, HANDED_OVER, at, BY_CUSTOMER, pushed_at=at)

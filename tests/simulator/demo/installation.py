@@ -23,7 +23,7 @@ from tasks.audit import Act, Entry, Via
 from tasks.books.files import beside, gather
 from tasks.events import ContactAdded
 from tasks.ledger import samples
-from tasks.ledger.delivery import MISSED, Delivery, Outcome
+from tasks.ledger.delivery import MISSED, OF_NO_EVENT, Delivery, Outcome
 from tasks.missed.comparison import comparison_status
 from tasks.missed.comparison_run import last_due
 from tasks.missed.work_list import customer_name
@@ -35,7 +35,7 @@ from tasks.storage.embedded import Embedded
 from tasks.templates.conditions import DEPARTMENTS as DEPARTMENTS_FACT
 from tests.simulator.client import StandIn
 from tests.simulator.demo.company import APP, BOOK, CHANNELS, DEPARTMENTS, LABELS, MEMBERS, OPERATORS, REVISIONS, ROLES
-from tests.simulator.demo.history import Stored, down, history, leaving
+from tests.simulator.demo.history import Stored, down, history, leaving, refusal
 from tests.support import past
 from tests.support.past import Past
 from tests.support.people import full_name
@@ -45,6 +45,7 @@ LOOKUP = 5.0  # seconds for what the stand-in is asked
 START = 10.0  # seconds for the server to answer
 HOUR, DAY = 3600, 86400
 UNANNOUNCED = 9_999  # the customer whom WeCom never announces, as a number of full_name
+REFUSING = 9_998  # and the one who refused a successor
 
 
 def people(wecom: StandIn) -> None:
@@ -91,6 +92,7 @@ def live_through(services: Services, wecom: StandIn, now: float | None = None) -
     _let_leave(services, customers, at)
     _sample(services, customers, at)
     _name_missed(services)
+    _refuse_successor(services, at)
     _introduce(services, wecom, at)
     _compare(services, wecom, at)
     _tick_off(services, at)
@@ -227,6 +229,19 @@ def _name_missed(services: Services) -> None:
             work.name(row.id, full_name(number * 13 + 1))
 
 
+def _refuse_successor(services: Services, now: datetime) -> None:
+    """A customer of a member who has left was not handed over, and waits since then."""
+    failed = refusal(services.settings.apps[APP].corp_id, now)
+    services.contact_changes.record(failed)
+    services.contact_changes.apply_due()
+    services.redis.delete(keys.SLOW_QUEUE, keys.FOLLOWUP_WOKEN)
+    work = services.app(APP).work_list
+    for row in work.since(0):
+        if row.outcome is Outcome.NOT_TRANSFERRED:
+            work.name(row.id, full_name(REFUSING))
+            services.redis.hset(keys.event(row.id), "found_at", failed.created_at * 1000)
+
+
 def _tick_off(services: Services, now: datetime) -> None:
     """The missed of earlier days were greeted by hand, on the next morning."""
     work = services.app(APP).work_list
@@ -234,7 +249,7 @@ def _tick_off(services: Services, now: datetime) -> None:
     for row in work.since(0):
         morning = datetime.fromtimestamp(row.received_at, now.tzinfo)
         morning = morning.replace(hour=9, minute=40, second=0, microsecond=0) + timedelta(1)
-        if morning < now and row.outcome is not Outcome.UNANNOUNCED:
+        if morning < now and row.outcome not in OF_NO_EVENT:
             by_morning.setdefault(round(morning.timestamp()), []).append(row.id)
     for number, (at, ids) in enumerate(sorted(by_morning.items())):
         who = OPERATORS[number % len(OPERATORS)]
@@ -269,7 +284,12 @@ def _introduce(services: Services, wecom: StandIn, now: datetime) -> None:
     rows = {row.id: row for row in services.ledger.deliveries(since=since)}
     rows |= {row.id: row for row in services.app(APP).work_list.since(0)}
     wecom.people(customers={row.external_user_id: {"name": _name(row)} for row in rows.values()})
-    wecom.acquaint([_contact(row.user_id, row.external_user_id, row.created_at, row.state) for row in rows.values()])
+    known = [
+        _contact(row.user_id, row.external_user_id, row.created_at, row.state)
+        for row in rows.values()
+        if row.outcome is not Outcome.NOT_TRANSFERRED
+    ]
+    wecom.acquaint(known)
 
 
 def _name(row: Delivery) -> str:

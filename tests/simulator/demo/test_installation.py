@@ -16,7 +16,7 @@ from tasks.services import Services, build_services
 from tasks.settings import read
 from tasks.storage import connections
 from tests.simulator.client import StandIn
-from tests.simulator.demo.company import CHANNELS
+from tests.simulator.demo.company import CHANNELS, SUCCESSOR
 from tests.simulator.demo.history import DAYS, down
 from tests.simulator.demo.installation import live_through
 from tests.simulator.world import App
@@ -98,6 +98,7 @@ def test_customers_were_missed_for_different_reasons_and_those_of_earlier_days_a
 ) -> None:
     rows = list(installed.app("default").work_list.since(0))
     assert {row.outcome for row in rows} >= {Outcome.REFUSED, Outcome.EXPIRED, Outcome.FAILED, Outcome.UNANNOUNCED}
+    assert [row.user_id for row in rows if row.outcome is Outcome.NOT_TRANSFERRED] == [SUCCESSOR]
     assert len(rows) < 25
     assert installed.app("default").work_list.counts()[1] > 40
     good = comparison_status(installed.redis, "default").good
@@ -133,7 +134,7 @@ def test_each_page_shows_something_worth_showing(installed: Services) -> None:
         "/": ["未送达"],
         "/welcomes": ["抖音一对一", "夜间客服", "门店台卡"],
         "/deliveries": ["张伟", "抖音新人礼"],
-        "/missed": ["701008", "朱"],
+        "/missed": ["701008", "朱", "未能接替", "刘洋"],
         "/numbers?by=variant": ["抖音新人礼", "抖音一对一"],
         "/channels": list(CHANNELS),
         "/groups": ["会员群"],
