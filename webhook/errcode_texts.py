@@ -21,6 +21,7 @@ AUTHOR = Message("whoever edits the welcome")
 SERVER = Message("whoever runs the server")
 MEMBER = Message("the member")
 NOBODY = Message("nobody: it passes by itself")
+SAID = (NOBODY, MEMBER)  # who need not be told: the cure says it
 
 _BY_CLASS = {
     Misconfigured: ADMIN,
@@ -72,7 +73,7 @@ def what_to_do(code: int, reason: Reason | None) -> Message:
     address = _param(reason, "address")
     if address:
         cure = cure_of(code, address)
-    if by is None or by == NOBODY:  # the cure says that it passes by itself
+    if by is None or by in SAID:
         return Message("What to do: %(cure)s.", {"cure": cure})
     return Message("What to do: %(cure)s (%(who)s).", {"cure": cure, "who": by})
 

@@ -5,6 +5,7 @@ The .po files are read when the process starts: nothing has to be compiled, noth
 
 import io
 import re
+from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def speak(app: Flask) -> None:
     app.jinja_env.globals.update(language=html_language, other_language=_other)
     app.jinja_env.filters["say"] = lambda what: translate(what, gettext)
     app.jinja_env.filters["why"] = lambda reason: translate(explained(reason), gettext)
+    app.jinja_env.filters["joined"] = joined
     app.register_blueprint(blueprint)
 
 
@@ -49,6 +51,11 @@ def sentence(what: Message) -> str:
     words = translate(what, gettext)
     value = re.match(r"%\((\w+)\)s", what.msgid)
     return words[:1].upper() + words[1:] if value is None or isinstance(what.values[value[1]], Message) else words
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """Sentences one behind the other; a Chinese one ends without a blank."""
+    return " ".join(sentences).replace("。 ", "。")
 
 
 def html_language() -> str:

@@ -25,11 +25,12 @@ from tasks.missed.work_list import PAGE, MissedCause, UsedUpBy, WorkList, by_cau
 from tasks.reasons import Reason
 from webhook import outcomes
 from webhook.console import current, name_search, transfers
+from webhook.console.language import joined
 from webhook.console.layout import cut
 from webhook.console.search import LONGEST
 from webhook.console.staff import names_of
 from webhook.console.welcomes.preview import bubbles
-from webhook.errcode_texts import NOBODY, errcode, told, who
+from webhook.errcode_texts import SAID, errcode, told, who
 from webhook.idle_texts import no_worker
 from webhook.reason_texts import describe
 
@@ -85,7 +86,7 @@ def cure_of(cause: MissedCause) -> Sequence[Message]:
         meaning, cure = errcode(cause.errcode)
         by = who(cause.errcode)
         values = {"meaning": meaning, "code": cause.errcode, "cure": cure, "who": by}
-        if by is None or by == NOBODY:
+        if by is None or by in SAID:
             return (Message("%(meaning)s (%(code)s). What to do: %(cure)s.", values),)
         return (Message("%(meaning)s (%(code)s). What to do: %(cure)s (%(who)s).", values),)
     if cause.outcome is Outcome.NOT_TRANSFERRED:
@@ -290,7 +291,7 @@ def _groups(rows: Sequence[Delivery]) -> list[Group]:
     return [
         Group(
             name=_(outcomes.name(cause.outcome, cause.errcode)),
-            cure=" ".join(translate(one, _) for one in (*_idle(cause, members), *cure_of(cause))),
+            cure=joined(translate(one, _) for one in (*_idle(cause, members), *cure_of(cause))),
             rows=members,
         )
         for cause, members in by_cause(rows).items()
