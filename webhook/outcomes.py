@@ -86,37 +86,37 @@ LOOK = Message("Ask the member to check the chat.")
 
 _LATE = {  # the step that took most of the time → what to say of it, and why
     timeline.QUEUE: (
-        "Not sent: %(took)s s in the queue; the limit is %(window)s s",
+        "Not sent: %(took)s in the queue; the limit is %(window)s s",
         "No worker was free: none was running, or all were busy.",
     ),
     timeline.CHOICE: (
-        "Not sent: choosing the welcome took %(took)s s; the limit is %(window)s s",
+        "Not sent: choosing the welcome took %(took)s; the limit is %(window)s s",
         "A rule looks up the member or the customer at WeCom, which answered slowly.",
     ),
     timeline.NAMES: (
-        "Not sent: looking up names took %(took)s s; the limit is %(window)s s",
+        "Not sent: looking up names took %(took)s; the limit is %(window)s s",
         "The text uses names, and WeCom was slow to give them.",
     ),
     timeline.REDIS: (
-        "Not sent: waiting for Redis took %(took)s s; the limit is %(window)s s",
+        "Not sent: waiting for Redis took %(took)s; the limit is %(window)s s",
         "Redis was not responding. See the server's log.",
     ),
     timeline.TRY: (
-        "Not sent: one try took %(took)s s; the limit is %(window)s s",
+        "Not sent: one try took %(took)s; the limit is %(window)s s",
         "WeCom answered too slowly.",
     ),
 }
 _OVERLOADED = (
     "Not sent: more customers were added than could be greeted",
-    "All workers were busy for %(took)s s. Add a worker, or raise WELCOME_CONCURRENCY.",
+    "All workers were busy for %(took)s. Add a worker, or raise WELCOME_CONCURRENCY.",
 )
 _LIMITED = (
     "Not sent: held back by WeCom's rate limit",
-    "It waited %(took)s s. Queue shows the limit, and how many were sent.",
+    "It waited %(took)s. Queue shows the limit, and how many were sent.",
 )
 _LATE_OTHERWISE = (
     "Not sent: the limit of %(window)s s was over before the first try",
-    "The longest step took %(took)s s.",
+    "The longest step took %(took)s.",
 )
 
 
@@ -263,7 +263,7 @@ def _expired(delivery: Delivery, now: float | None, window: float) -> Words:
         said, why = _OVERLOADED
     elif delivery.cause == LIMITED:
         said, why = _LIMITED
-    values = {"took": seconds(longest.took / 1000) if longest else "", "window": f"{window:g}"}
+    values = {"took": duration(longest.took / 1000) if longest else "", "window": f"{window:g}"}
     yield Message(said, values)
     if delivery.cause == "paused":
         why = "The welcome lane was paused then."
@@ -378,7 +378,7 @@ def note(delivery: Delivery) -> Message | None:
         if longest is None:
             return None
         step = Message(STEPS[longest.kind], {"number": longest.number})
-        return Message("%(step)s %(took)s s", {"step": step, "took": seconds(longest.took / 1000)})
+        return Message("%(step)s %(took)s", {"step": step, "took": duration(longest.took / 1000)})
     if outcome == "stale":
         return Message("%(time)s late", {"time": duration(_late_by(delivery))})
     if outcome == "lost" and delivery.reason is not None and delivery.reason.kind is Kind.SAME_CODE:

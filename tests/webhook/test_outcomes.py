@@ -102,6 +102,7 @@ CASES: list[tuple[Delivery, str, str]] = [  # delivery, tone, words of it in Eng
     (became("no_template", revision=None), "bad", "no welcome is published"),
     (became("no_template"), "bad", "add a welcome for “everything else” and publish it"),
     (became("expired", steps={"started": 31000}), "bad", "Not sent: 31 s in the queue; the limit is 20 s"),
+    (became("expired", steps={"started": 2_287_000}), "bad", "Not sent: 38 min in the queue; the limit is 20 s"),
     (became("expired", steps={"started": 31000}, cause="paused"), "bad", "The welcome lane was paused then."),
     (became("expired", steps={"started": 19500}, cause="overloaded"), "bad", "more customers were added than could be"),
     (became("expired", steps={"started": 19500}, cause="overloaded"), "bad", "All workers were busy for 20 s"),
