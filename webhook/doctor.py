@@ -170,6 +170,9 @@ def _redis(services: Services, app: AppServices) -> Iterator[Finding]:
     yield from _server(services)
     yield _clock(services)
     reading = services.queues.read()
+    if reading.is_nearly_full:
+        percent = f"{100 * (reading.memory_share or 0.0):.0f}"
+        yield Finding(REDIS, None, Message.of("uses %(n)s %% of its memory", n=percent), troubles.FULL.cure)
     yield _worker(reading)
     yield _book(services, app)
     yield _schedule(services)
@@ -339,7 +342,7 @@ def _limits(calls: Status | None) -> Iterator[Finding]:
     detail = Message.of("greetings are waiting: WeCom's rate limit is reached")
     if calls.errcode:
         detail = Message.of("greetings are waiting: WeCom's rate limit (%(errcode)s)", errcode=calls.errcode)
-    yield Finding(LIMITS, None, detail, Message.of("it passes by itself; the page Queue shows how many were sent"))
+    yield Finding(LIMITS, None, detail, Message.of("it passes by itself; the page System shows how many were sent"))
 
 
 def _groups(app: AppServices) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """/healthz, /readyz, /readyz/intake, /metrics: what supervisors, deploys, load balancers and Prometheus ask."""
 
+from collections.abc import Sequence
+
 import redis
 from flask import Blueprint, Response, jsonify
 
@@ -40,20 +42,33 @@ def can_greet() -> tuple[Response, int]:
     try:
         services.queues.probe()
         reading = services.queues.read()
-        silent = heartbeat.silent(services.redis)
+        processes = heartbeat.read(services.redis)
     except redis.RedisError as error:
         return _away(error)
+    silent = [one for one in processes if one.is_silent]
     missing = []
     if not reading.consuming:
         since = "ever" if reading.silence is None else f"for {reading.silence:.0f} s (allowed: {SILENT:.0f})"
-        missing.append(f"no welcome worker has taken a message {since}: is `role welcome` running?")
+        why = (
+            "Redis is nearly full, see `wecom-welcome check`"
+            if reading.is_nearly_full
+            else "is `role welcome` running?"
+        )
+        missing.append(f"no welcome worker has taken a message {since}: {why}")
     missing += [_tokenless(services, app) for app, left in reading.tokens.items() if left is None]
     media: list[str] = []
     for app, one in reading.media.items():
         (missing if one.starting and one.absent else media).extend(f"app {app}: {line}" for line in media_alarms(one))
     return _answer(
         missing,
-        remarks=[*_remarks(services), *_refused(services, reading), *map(_said_of, silent), *_limited(reading)],
+        remarks=[
+            *_remarks(services),
+            *_full(reading),
+            *_refused(services, reading),
+            *map(_said_of, silent),
+            *_absent(processes),
+            *_limited(reading),
+        ],
         waiting=reading.waiting,
         in_flight=reading.in_flight,
         oldest_seconds=reading.oldest,
@@ -101,6 +116,12 @@ def _remarks(services: Services) -> list[str]:
     return remarks
 
 
+def _full(reading: Reading) -> list[str]:
+    if not reading.is_nearly_full:
+        return []
+    return [f"Redis uses {100 * (reading.memory_share or 0.0):.0f} % of its memory: when full, it takes no events"]
+
+
 def _refused(services: Services, reading: Reading) -> list[str]:
     """For which apps WeCom refuses a new access token, while the one that they have has not ended."""
     return [
@@ -124,6 +145,12 @@ def _limited(reading: Reading) -> list[str]:
 
 def _said_of(process: heartbeat.Process) -> str:
     return f"{process.role} has been silent for {process.silence:.0f} s: process {process.pid} on {process.host}"
+
+
+def _absent(processes: Sequence[heartbeat.Process]) -> list[str]:
+    """The roles beside the greeting that have no process at all: one that died is soon no longer among the silent."""
+    there = {one.role for one in processes}
+    return [f"{role} has no process: is `role {role}` running?" for role in ("upkeep", "beat") if role not in there]
 
 
 def _away(error: redis.RedisError) -> tuple[Response, int]:

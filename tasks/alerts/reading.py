@@ -57,7 +57,7 @@ def read(services: Services) -> Reading:
         window=services.settings.window,
         consumed_at=now - queues.silence if queues.silence is not None else None,
         oldest=queues.oldest or 0.0,
-        memory=queues.memory / queues.memory_limit if queues.memory is not None and queues.memory_limit else None,
+        memory=queues.memory_share,
         jobs=tuple(jobs.read(services.redis, jobs.SCHEDULE)),
         apps=apps,
     )

@@ -104,11 +104,6 @@ def read(client: Redis) -> list[Process]:
     return [process for _, process in _read(client) if process.silence <= GONE]
 
 
-def silent(client: Redis) -> list[Process]:
-    """The processes that should have sent a heartbeat, and have not. Raises redis.RedisError."""
-    return [process for process in read(client) if process.is_silent]
-
-
 def forget(client: Redis, host: str) -> None:
     """Remove the entries of processes that are gone. `host`: ours, whose processes we can see.
 

@@ -15,6 +15,7 @@ from tasks.storage.unreadable import readable
 from tasks.wecom import WeComClient
 
 SILENT = 6.0  # seconds without a message taken after which the workers count as not consuming: three canary messages
+NEARLY_FULL = 0.95  # of what Redis may use: from there on it refuses some writes, and workers take nothing when it does
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,16 @@ class Reading:
     @property
     def consuming(self) -> bool:
         return self.silence is not None and self.silence < SILENT
+
+    @property
+    def memory_share(self) -> float | None:
+        """Of what Redis may use; None: not known, or it may use any."""
+        return self.memory / self.memory_limit if self.memory is not None and self.memory_limit else None
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """A probe may still be written: Redis frees a little now and then."""
+        return (self.memory_share or 0.0) > NEARLY_FULL
 
 
 class Queues:

@@ -72,6 +72,10 @@ _START = Message.of("start it, or correct REDIS_URL")
 _OF_ITSELF = Message.of("wait: it goes on by itself")
 _SHUT = "-?DENIED|protected mode"
 
+FULL = Trouble(
+    Message.of("is full"), Message.of("raise its `maxmemory`, or lower WELCOME_KEEP_DAYS or WELCOME_MEDIA_MB")
+)
+
 _TABLE: tuple[tuple[str, Trouble], ...] = (
     # ---- nobody there
     (
@@ -257,12 +261,7 @@ _TABLE: tuple[tuple[str, Trouble], ...] = (
             Message.of("make room on its disk, or mend it: it goes on by itself. Its log says what is wrong"),
         ),
     ),
-    (
-        "OutOfMemoryError|OOM|used memory > 'maxmemory'",
-        Trouble(
-            Message.of("is full"), Message.of("raise its `maxmemory`, or lower WELCOME_KEEP_DAYS or WELCOME_MEDIA_MB")
-        ),
-    ),
+    ("OutOfMemoryError|OOM|used memory > 'maxmemory'", FULL),
     (
         "max number of clients",
         Trouble(

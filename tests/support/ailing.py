@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
+import redis
 
 from tests.support.processes import RedisServer
 
@@ -39,6 +40,18 @@ def full(server: RedisServer) -> Iterator[None]:
             yield
         finally:
             client.config_set("maxmemory", "0")
+
+
+@contextlib.contextmanager
+def nearly_full(client: redis.Redis) -> Iterator[None]:
+    """Of its `maxmemory` 97 % are used, and every write is taken all the same: the rest is 700 kB."""
+    client.setrange("ballast", 24 << 20, b"x")
+    client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.97))
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
+        client.delete("ballast")
 
 
 def disk_full(server: RedisServer) -> AbstractContextManager[None]:

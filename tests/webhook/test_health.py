@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.counters import count, latency
 from tasks.ledger.pauses import WELCOME
+from tasks.monitoring.heartbeat import Heartbeat
 from tasks.monitoring.queue_status import SILENT
 from tasks.rate_limits.limiter import SharedCalls
 from tasks.rate_limits.limits import SEND, Limits
@@ -19,7 +20,7 @@ from tasks.storage import keys
 from tasks.templates.render import needed
 from tasks.wecom import WeComError
 from tests.simulator.world import App
-from tests.support.ailing import full, gone, hanging, read_only
+from tests.support.ailing import full, gone, hanging, nearly_full, read_only
 from tests.support.books import MP4, a_template
 from tests.support.builders import AES_KEY, ENVIRONMENT, in_words, some_settings
 from tests.support.ledger import refused_for_its_limit, settled
@@ -118,8 +119,33 @@ def test_with_a_consuming_worker_and_a_token_it_is_ready(web, wecom):
         "oldest_seconds": 0,
         "media": [],
         "silent": [],
-        "remarks": ["app default has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"],
+        "remarks": [
+            "app default has no welcome book, so nobody is greeted: wecom-welcome templates import FILE",
+            "upkeep has no process: is `role upkeep` running?",
+            "beat has no process: is `role beat` running?",
+        ],
     }
+
+
+def test_a_role_without_any_process_is_remarked(web, wecom):
+    """Its last heartbeat is forgotten within a minute where a process of the same host sees that it is gone."""
+    for role in ("upkeep", "beat"):
+        assert f"{role} has no process: is `role {role}` running?" in web.get("/readyz").json["remarks"]
+        Heartbeat(web.services.redis, role).beat()
+        assert f"{role} has no process" not in " ".join(web.get("/readyz").json["remarks"])
+
+
+def test_workers_that_take_nothing_since_redis_is_nearly_full_are_not_said_to_be_away(web):
+    worker_took_a_message(web, SILENT + 2)
+    with nearly_full(web.services.redis):
+        answer = web.get("/readyz")
+        findings = [str(one) for one in examine(web.services.settings, web.services.settings.apps["default"])]
+    line = "no welcome worker has taken a message for 8 s (allowed: 6): Redis is nearly full, see `wecom-welcome check`"
+    assert line in answer.json["missing"]
+    assert "Redis uses 97 % of its memory: when full, it takes no events" in answer.json["remarks"]
+    (said,) = [one for one in findings if "of its memory" in one]
+    assert said.startswith("! Redis: uses 97 % of its memory\n    → raise its `maxmemory`")
+    assert "of its memory" not in web.get("/readyz").text
 
 
 def test_a_process_that_is_silent_is_named_though_another_one_greets(web, wecom):

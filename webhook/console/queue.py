@@ -75,6 +75,8 @@ def verdict(flow: Flow | None, pause: Pause | None, half: str | None, window: fl
             return QueueVerdict(
                 BAD, headline, Message.of("No worker has started yet: start `wecom-welcome up`, or `role welcome`")
             )
+        if reading.is_nearly_full:
+            return QueueVerdict(BAD, headline, Message.of("Redis is nearly full: workers cannot take anything from it"))
         return QueueVerdict(
             BAD, headline, Message.of("The workers have not responded for %(time)s", time=duration(silence))
         )

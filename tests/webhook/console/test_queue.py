@@ -43,6 +43,18 @@ def test_one_sentence_says_whether_the_next_customer_is_greeted(
 
 
 @pytest.mark.parametrize(
+    ("memory", "says"),
+    [
+        (97, "Redis is nearly full: workers cannot take anything from it"),
+        (80, "The workers have not responded for 30 s"),
+    ],
+)
+def test_workers_that_take_nothing_from_a_nearly_full_redis_are_not_said_to_be_away(memory: int, says: str) -> None:
+    found = verdict(a_flow(silence=30.0, memory=memory, memory_limit=100), None, None, window=20.0)
+    assert str(found.more) == says
+
+
+@pytest.mark.parametrize(
     ("calls", "oldest", "tone", "says"),
     [
         (at_the_limit(45009), 0.1, "bad", "(45009) 9,700 of 9,700 were sent in the last minute. One call at a time"),
