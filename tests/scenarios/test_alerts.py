@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+from tasks.alerts import records
+from tasks.alerts.conditions import Alert
+from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.processes import Process, Product
 from tests.support.until import until
@@ -14,6 +17,13 @@ def watching(product: Product, robot: str, role: str, *options: str) -> Process:
     process = Process(f"impatient-{role}", command, product.environ | {"ALERT_WEBHOOK": robot}, product.folder)
     product.processes.append(process)
     return process
+
+
+def remembers(product: Product, alert: Alert) -> bool:
+    """Whether it is kept that people were told of its end."""
+    with product.client() as client:
+        episode = records.episode_of(client.hget(keys.ALERTS, f"{alert}|"))
+    return episode is not None and episode.over_at is not None
 
 
 def test_a_group_is_told_once_that_workers_or_redis_are_gone_and_once_that_they_are_back(
@@ -35,6 +45,7 @@ def test_a_group_is_told_once_that_workers_or_redis_are_gone_and_once_that_they_
         told(1, "告警：没有进程在发送欢迎语", "no worker greets", "WorkersSilent")
         product.roles["welcome"].thaw()
         told(2, "已恢复：欢迎语进程恢复工作", "workers greet again")
+        until(lambda: remembers(product, Alert.WORKERS_SILENT), what="the record, without which it is told again")
 
         product.redis.kill()
         told(3, "告警：Redis 不接收写入", "the web process greets by itself", "LifeboatInUse")

@@ -133,7 +133,7 @@ def test_clients_that_do_nothing_hold_up_nobody(
             client.connect(("127.0.0.1", product.port))
             client.sendall(IDLERS[idlers])
         slowest = callbacks(wecom, 25)[-1]
-    assert slowest < FAST * 2
+    assert slowest < FAST * 4
     measured(f"callback while {ABREAST} clients {idlers}: slowest", slowest)
     until(lambda: product.get("/console/login") == 200, what="the console")
 

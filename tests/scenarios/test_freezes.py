@@ -32,6 +32,7 @@ def up(shared: Up, wecom: StandIn) -> Up:
     wecom.pushing(retries=100, spacing_s=0.2)
     wecom.add()  # whose greeting finds out that the stand-in's reset has revoked the token
     wecom.wait_until_greeted(1)
+    shared.wait_until_complete()
     return shared
 
 

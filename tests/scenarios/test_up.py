@@ -13,12 +13,11 @@ import pytest
 
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted, calls
-from tests.support.processes import COMMAND, Up, free_port
+from tests.support.processes import CHILDREN, COMMAND, Up, free_port
 from tests.support.until import until
 
 BACK = 20.0  # seconds until a process that was killed is there again; 2 are promised, and measured with -v
 Measured = Callable[[str, float], None]
-CHILDREN = ("server", "web", "web worker", "welcome", "upkeep", "beat")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +34,7 @@ def up(shared: Up, wecom: StandIn) -> Up:
     wecom.pushing(retries=100, spacing_s=0.2)
     wecom.add()  # whose greeting finds out that the stand-in's reset has revoked the token
     wecom.wait_until_greeted(1)
+    shared.wait_until_complete()
     return shared
 
 

@@ -73,9 +73,10 @@ def test_f37_a_token_that_dies_in_a_burst_is_renewed_once_by_all_workers_togethe
 ) -> None:
     fetched = fetches(wecom)
     wecom.faults(latency_ms=150, paths=(SEND, "gettoken"))  # time enough for everybody to want a new one
-    wecom.load(240, rate=120)
+    wecom.load(40, rate=120)
     wecom.wait_until_greeted(80 + 40)
     assert wecom.revoke_tokens() > 0
+    wecom.load(200, rate=400)
     wecom.wait_until_pushed()
     found = assert_all_greeted(wecom, product)
     assert found.outcomes == {"sent": 320}
@@ -131,7 +132,7 @@ def test_f37_while_no_token_is_accepted_all_workers_together_seldom_ask(
     wecom.faults()
     record = wecom.add()
     until(lambda: wecom.record(record).greeted_at, what="the greeting")
-    assert wecom.record(record).greeted_after < 6, "2 s on a machine that does nothing else"
+    assert wecom.record(record).greeted_after < 10, "2 s on a machine that does nothing else"
     assert_all_greeted(wecom, product)
 
 

@@ -166,7 +166,7 @@ def test_f10_a_worker_that_stalls_beyond_its_lease_does_not_stop_the_other_and_d
     until(lambda: wecom.record(record).sends, what="the call")
     stalled.freeze()
     product.roles["welcome"].start()
-    until(lambda: len(wecom.record(record).sends) == 2, what="the other worker's call")
+    until(lambda: len(wecom.record(record).sends) >= 2, what="the other worker's call")
     until(lambda: row_of(product, record)["outcome"], what="an outcome")
     assert row_of(product, record)["outcome"] == "unconfirmed"
     stalled.thaw()

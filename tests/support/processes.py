@@ -2,9 +2,9 @@
 
 import contextlib
 import os
+import random
 import re
 import resource
-import secrets
 import shutil
 import signal
 import socket
@@ -15,6 +15,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -39,13 +40,25 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("wecom-welcome")
 ROLES = ("web", "welcome", "upkeep", "beat")
+CHILDREN = ("server", "web", "web worker", "welcome", "upkeep", "beat")  # of `up`: see `Up.pids`
 MEMORY = Path("/dev/shm")
 
 
+def _ports() -> Iterator[int]:
+    """Below the system's ephemeral range, so that no client takes one; for each process of a run its own, in turn."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(20_000 + number % RUNNERS, 32_000, RUNNERS)
+    return cycle(random.SystemRandom().sample(mine, len(mine)))
+
+
+RUNNERS = 8  # processes of a run, at most
+PORTS = _ports()
+
+
 def free_port() -> int:
-    """A free port, below the system's ephemeral range, so that no client takes it meanwhile."""
+    """A free port that no other test has: a role that is started again finds its own as it left it."""
     while True:
-        port = 20_000 + secrets.randbelow(12_000)
+        port = next(PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -446,10 +459,10 @@ class Up(Installation):
         self.wait_until_consuming()
 
     def pids(self) -> dict[str, int]:
-        """Role → process: server, web (gunicorn's master), web worker, welcome, upkeep, beat."""
+        """Name → process, of those that are there: CHILDREN. "web" is gunicorn's master."""
         pids = {}
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
-            for child in psutil.Process(self.supervisor.pid).children():
+        for child in _children(self.supervisor.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
                 role = re.search(r"\brole (\w+)", " ".join(child.cmdline()))
                 if role is not None:
                     pids[role[1]] = child.pid
@@ -457,3 +470,13 @@ class Up(Installation):
                 elif Path(child.exe()) == Path(get_binary_path()).resolve():
                     pids["server"] = child.pid
         return pids
+
+    def wait_until_complete(self) -> None:
+        """Wait until each of its processes is there: it is ready before the last one may have come."""
+        until(lambda: set(CHILDREN) <= self.pids().keys(), what="each of its processes")
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children()
+    return []

@@ -358,7 +358,7 @@ def test_a_follow_up_that_had_failed_can_be_done_again(upgraded: Upgraded, stand
 
 def test_whoever_is_added_afterwards_is_greeted(upgraded: Upgraded, stand_in: StandIn) -> None:
     record = stand_in.add(user_id="zhangsan")
-    until(lambda: stand_in.record(record).greeted_at is not None, 30, what="the greeting")
+    until(lambda: stand_in.record(record).greeted_at is not None, what="the greeting")
 
 
 # ------------------------------------------------------------------------------------------------ small things
