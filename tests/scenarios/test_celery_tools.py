@@ -17,7 +17,7 @@ from tasks.monitoring.task_names import FOLLOW_UP, GREET
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.books import a_template
-from tests.support.processes import ROOT, Process, Product, free_port
+from tests.support.processes import LONG_WINDOW, ROOT, Process, Product, free_port
 from tests.support.until import until
 
 BOOK = a_template("text: 您好\nthen: {tags: [来源/新客户]}")
@@ -55,7 +55,9 @@ class Flower:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("celery"), stand_in, start=["web", "welcome", "upkeep"], book=BOOK) as product:
+    started, window = ["web", "welcome", "upkeep"], str(LONG_WINDOW)  # in which Celery's own commands start
+    folder = tmp_path_factory.mktemp("celery")
+    with Product(folder, stand_in, start=started, book=BOOK, WELCOME_WINDOW_S=window) as product:
         yield product
 
 
@@ -137,9 +139,13 @@ def test_what_is_being_greeted_is_active(product: Product, wecom: StandIn) -> No
         until(lambda: client.zcard(keys.DUE) == 0, what="the outcomes of those who were added before")
         wecom.add()
         (event,) = until(lambda: client.zrange(keys.DUE, 0, -1))
-    told = json.loads(celery(product, "inspect", "active", "--json"))
-    assert [task["id"] for task in told[f"welcome@{HOST}"]] == [event]
-    assert [task["name"] for task in told[f"welcome@{HOST}"]] == [GREET]
+
+    def active() -> list[dict[str, Any]]:
+        told: dict[str, list[dict[str, Any]]] = json.loads(celery(product, "inspect", "active", "--json"))
+        return told[f"welcome@{HOST}"]
+
+    (task,) = until(active, what="what is being greeted")
+    assert (task["id"], task["name"]) == (event, GREET)
 
 
 def test_they_are_back_after_redis_was_gone(product: Product, wecom: StandIn, flower: Flower) -> None:

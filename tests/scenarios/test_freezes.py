@@ -10,10 +10,9 @@ import psutil
 import pytest
 import requests
 
-from tasks.monitoring import heartbeat
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted
-from tests.support.processes import Up
+from tests.support.processes import LONG_WINDOW, Up
 from tests.support.until import until
 
 REPLACED = 30.0  # seconds until a frozen process is replaced; 7 are usual, and measured with -v
@@ -22,14 +21,15 @@ Measured = Callable[[str, float], None]
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Up]:
-    with Up(tmp_path_factory.mktemp("up"), stand_in) as up:
+    with Up(tmp_path_factory.mktemp("up"), stand_in, WELCOME_WINDOW_S=str(LONG_WINDOW)) as up:
         yield up
 
 
 @pytest.fixture
 def up(shared: Up, wecom: StandIn) -> Up:
     wecom.register(shared.app)
-    wecom.pushing(retries=100, spacing_s=0.2)
+    wecom.settings(window_s=LONG_WINDOW)
+    wecom.pushing(retries=300, spacing_s=0.2)
     wecom.add()  # whose greeting finds out that the stand-in's reset has revoked the token
     wecom.wait_until_greeted(1)
     shared.wait_until_complete()
@@ -69,7 +69,7 @@ def test_one_of_two_workers_that_is_frozen_is_named_and_the_other_one_greets(up:
     other = up.command("role", "welcome")  # which `up` does not know, so nobody replaces it
     other.start()
     try:
-        until(lambda: other.pid in beating(up), REPLACED, what="its heartbeat")
+        until(lambda: other.pid in up.beating(), REPLACED, what="its heartbeat")
         other.freeze()
 
         def named() -> dict[str, Any]:
@@ -84,11 +84,6 @@ def test_one_of_two_workers_that_is_frozen_is_named_and_the_other_one_greets(up:
         assert_all_greeted(wecom, up)
     finally:
         other.kill()
-
-
-def beating(up: Up) -> set[int]:
-    with up.client() as client:
-        return {process.pid for process in heartbeat.read(client)}
 
 
 def readiness(up: Up) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests import upgrade
 from tests.simulator.client import StandIn
 from tests.support.books import FOLLOWED_UP
 from tests.support.judge import assert_all_greeted, calls
-from tests.support.processes import Process, Product
+from tests.support.processes import LONG_WINDOW, Process, Product
 from tests.support.until import until
 
 CODE = Path(upgrade.__file__).with_name("code-dee2447.tar.xz")  # see CONTRIBUTING.md, Releases
@@ -81,7 +81,9 @@ def mixed(tmp_path: Path, wecom: StandIn) -> Iterator[Mixed]:
     with tarfile.open(CODE) as archive:
         archive.extractall(tmp_path / "code", filter="data")
     few = "2"  # greetings in flight: so few that one worker wakes the other
-    with Product(tmp_path, wecom, start=[], book=FOLLOWED_UP, WELCOME_CONCURRENCY=few) as product:
+    wecom.settings(window_s=LONG_WINDOW)
+    settings = {"WELCOME_CONCURRENCY": few, "WELCOME_WINDOW_S": str(LONG_WINDOW)}
+    with Product(tmp_path, wecom, start=[], book=FOLLOWED_UP, **settings) as product:
         mixed = Mixed(product, tmp_path / "code")
         for role in mixed.old.values():
             role.start()
@@ -93,7 +95,7 @@ def test_f50_roles_restarted_one_by_one_with_the_next_release_are_noticed_by_nob
     mixed: Mixed, wecom: StandIn, measured: Callable[[str, float], None]
 ) -> None:
     old, new = mixed.old, mixed.new
-    wecom.pushing(retries=100, spacing_s=0.3)
+    wecom.pushing(retries=200, spacing_s=0.3)
     wecom.faults(latency_ms=80, jitter_ms=20)
 
     def both_greet() -> None:

@@ -11,7 +11,7 @@ from tasks.monitoring import jobs
 from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted, row_of, verdict
-from tests.support.processes import ROLES, Process, Product
+from tests.support.processes import LONG_WINDOW, ROLES, Process, Product
 from tests.support.until import until
 
 STOPS = 45.0  # seconds in which a role that is just starting ends: its start, and a little, on any machine
@@ -19,7 +19,8 @@ STOPS = 45.0  # seconds in which a role that is just starting ends: its start, a
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("starts"), stand_in, start=[], WELCOME_LIFEBOAT="off") as product:
+    settings = {"WELCOME_LIFEBOAT": "off", "WELCOME_WINDOW_S": str(LONG_WINDOW)}
+    with Product(tmp_path_factory.mktemp("starts"), stand_in, start=[], **settings) as product:
         yield product
 
 
@@ -29,7 +30,8 @@ def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
     if not shared.redis.alive():  # a scenario that failed while it was away
         shared.redis.start()
     wecom.register(shared.app)
-    wecom.pushing(retries=100, spacing_s=0.3)
+    wecom.settings(window_s=LONG_WINDOW)
+    wecom.pushing(retries=200, spacing_s=0.3)
     shared.forget_tokens()
     yield shared
     shared.stop_all_but()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.monitoring import heartbeat
 from tests.simulator.client import StandIn
 from tests.support.judge import Verdict, assert_all_greeted, calls, verdict
 from tests.support.processes import Process, Product
@@ -51,7 +50,7 @@ def storm(
     """
     chance = random.Random(seed)
     for _ in range(kills):
-        until(lambda: {worker.pid for worker in workers} <= there(product), what="both workers")
+        until(lambda: {worker.pid for worker in workers} <= product.beating(), what="both workers")
         wecom.load(round(rate * every * 1.5), rate=rate)
         time.sleep(every * chance.uniform(0.5, 1.5))
         worker = chance.choice(workers)
@@ -68,12 +67,6 @@ def test_f06_workers_killed_in_a_storm_leave_everybody_greeted_once(
     found = assert_all_greeted(wecom, product)
     assert found.accepted == found.events
     measured(f"F6: 6 kills, {found.recovered} recovered, the slowest greeting", found.to_greeting.max)
-
-
-def there(product: Product) -> set[int]:
-    """The processes that have sent a heartbeat: their pids."""
-    with product.client() as client:
-        return {one.pid for one in heartbeat.read(client)}
 
 
 def restarts(wecom: StandIn, worker: Process, cycles: int) -> list[float]:
@@ -148,7 +141,7 @@ def test_kills_of_workers_and_of_redis_in_one_run_lose_nobody(
     chance.shuffle(victims)
     for victim in victims:
         time.sleep(chance.uniform(2.2, 3.2))
-        until(lambda: {worker.pid for worker in workers} <= there(product), what="both workers")
+        until(lambda: {worker.pid for worker in workers} <= product.beating(), what="both workers")
         process = product.redis if victim == "redis" else chance.choice(workers)
         process.kill()
         process.start()

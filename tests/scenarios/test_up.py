@@ -13,7 +13,7 @@ import pytest
 
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted, calls
-from tests.support.processes import CHILDREN, COMMAND, Up, free_port
+from tests.support.processes import CHILDREN, COMMAND, LONG_WINDOW, Up, free_port
 from tests.support.until import until
 
 BACK = 20.0  # seconds until a process that was killed is there again; 2 are promised, and measured with -v
@@ -22,7 +22,7 @@ Measured = Callable[[str, float], None]
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Up]:
-    with Up(tmp_path_factory.mktemp("up"), stand_in) as up:
+    with Up(tmp_path_factory.mktemp("up"), stand_in, WELCOME_WINDOW_S=str(LONG_WINDOW)) as up:
         yield up
 
 
@@ -31,7 +31,8 @@ def up(shared: Up, wecom: StandIn) -> Up:
     if not shared.supervisor.alive():  # a test that failed after it had killed it
         shared.start()
     wecom.register(shared.app)
-    wecom.pushing(retries=100, spacing_s=0.2)
+    wecom.settings(window_s=LONG_WINDOW)
+    wecom.pushing(retries=300, spacing_s=0.2)
     wecom.add()  # whose greeting finds out that the stand-in's reset has revoked the token
     wecom.wait_until_greeted(1)
     shared.wait_until_complete()

@@ -96,11 +96,12 @@ def test_f27_a_web_side_that_dies_between_storing_and_answering_stores_the_event
 
 def test_f27_a_web_side_killed_again_and_again_loses_nobody_whom_it_answered(product: Product, wecom: StandIn) -> None:
     wecom.pushing(retries=100, spacing_s=0.5)
-    wecom.load(200, rate=50)
-    for _ in range(3):
-        time.sleep(1)
+    for _ in range(3):  # each under a load of its own: nobody waits for more than one start, however long it takes
+        wecom.load(70, rate=50)
+        time.sleep(0.7)
         product.roles["web"].kill()
         product.roles["web"].start()
+        product.wait_for_page("/readyz/intake")
     wecom.wait_until_pushed()
     found = verdict(wecom, product)
     assert (found.lost, found.missed, found.double) == ([], [], [])

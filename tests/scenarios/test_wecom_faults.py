@@ -27,7 +27,8 @@ FAULTY = Faults(
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
     few = {"WELCOME_CONCURRENCY": "32"}  # with more, one worker alone takes a burst of these tests
     with Product(tmp_path_factory.mktemp("wecom-faults"), stand_in, **few) as product:
-        product.role("welcome", "other").start()
+        other = product.role("welcome", "other").start()
+        until(lambda: other.pid in product.beating(), what="the other worker")
         yield product
 
 
@@ -64,7 +65,7 @@ def test_two_workers_share_a_burst_and_nobody_is_greeted_twice(product: Product,
     def shares() -> dict[str, int]:
         return {name: count - before[name] for name, count in sent_by(product).items()}
 
-    until(lambda: sum(shares().values()) == 400, what="all lines of the logs, which come after the ledger's rows")
+    until(lambda: sum(shares().values()) >= 400, what="all lines of the logs, which come after the ledger's rows")
     assert min(shares().values()) > 20, f"one worker did it nearly alone: {shares()}"
 
 

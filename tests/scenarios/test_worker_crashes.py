@@ -12,7 +12,7 @@ from tasks.storage import keys
 from tests.simulator.client import StandIn
 from tests.simulator.records import Record
 from tests.support.judge import assert_all_greeted, calls, row_of, verdict
-from tests.support.processes import Product
+from tests.support.processes import LONG_WINDOW, Product
 from tests.support.until import until
 
 RECOVERY = 15.0  # seconds from a worker's death to the greeting; 5 are promised, slow machines start workers slowly
@@ -20,7 +20,8 @@ RECOVERY = 15.0  # seconds from a worker's death to the greeting; 5 are promised
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("crashes"), stand_in, start=["web"]) as product:
+    window = str(LONG_WINDOW)
+    with Product(tmp_path_factory.mktemp("crashes"), stand_in, start=["web"], WELCOME_WINDOW_S=window) as product:
         yield product
 
 
@@ -28,6 +29,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, stand_in: StandIn) -> Itera
 def product(shared: Product, wecom: StandIn) -> Iterator[Product]:
     """The product without a worker: each scenario starts those that it is about."""
     shared.forget_tokens()
+    wecom.settings(window_s=LONG_WINDOW)
     yield shared
     unfinished = shared.unfinished()
     shared.kill_all_but("web")

