@@ -8,13 +8,15 @@ double    another call with a used code, after the answer of its use had reached
           worker that died, since it cannot know that answer; and once a worker after Redis was killed by kill -9, which
           loses what was not on disk yet, such as a claim; and once the lifeboat or a worker, where the answer to the
           hand-over was lost, since neither knows of the other; and once the lifeboat, where the worker that greeted
-          could not say so, since Redis was away
+          could not say so, since Redis was away; and a try that waited in vain for all its time, though the stand-in
+          thinks that it was answered: the answer came as it ended
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.greeting.policy import TIMEOUTS
 from tests.simulator.client import StandIn
 from tests.simulator.records import Percentiles, Record
 from tests.support.processes import Installation
@@ -117,12 +119,20 @@ def _is_explained(record: Record, row: dict[str, Any]) -> bool:
 
 
 def _is_double(record: Record, row: dict[str, Any] | None, redis_away: bool) -> bool:
-    deaths = redis_away + (row["recoveries"] + row["lifeboat"] if row is not None else 0)
+    deaths = redis_away + (row["recoveries"] + row["lifeboat"] + _answered_late(record, row) if row is not None else 0)
     told = needless = 0
     for send in record.sends:
         needless += told > 0
         told += (send.spent or send.result in (41050, 41051)) and send.answered is not False
     return told > 1 + deaths if deaths else needless > 0
+
+
+def _answered_late(record: Record, row: dict[str, Any]) -> int:
+    """Tries that ended when their time was over, beyond those of which the stand-in knows that nobody heard it."""
+    steps = row["steps"]
+    waited = (steps.get(f"answer_{n}", 0) - steps.get(f"try_{n}", 0) for n in range(1, row["attempts"] + 1))
+    in_vain = sum(milliseconds >= 1000 * TIMEOUTS[0] for milliseconds in waited)
+    return max(0, in_vain - sum(send.answered is False for send in record.sends))
 
 
 def _told(record: Record, row: dict[str, Any] | None) -> str:
