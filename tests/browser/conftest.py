@@ -65,7 +65,10 @@ def console_url(services: Services, application: Flask) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Visit]:
-    """visit("/path", language="zh_Hans", width=1280, script=True) → that page, for somebody who has signed in."""
+    """visit("/path", language="zh_Hans", width=1280, script=True) → that page, for somebody who has signed in.
+
+    With `clock`, `page.clock.run_for(POLL)` brings what the page asks for every few seconds at once.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -74,7 +77,12 @@ def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Vi
             complaints.append(f"{message.text} ({message.location.get('url')})")
 
     def open_(
-        path: str = "/", language: str = "zh_Hans", width: int = 1280, script: bool = True, as_: str = NAME
+        path: str = "/",
+        language: str = "zh_Hans",
+        width: int = 1280,
+        script: bool = True,
+        as_: str = NAME,
+        clock: bool = False,
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 900},
@@ -91,6 +99,8 @@ def visit(browser: Browser, application: Flask, console_url: str) -> Iterator[Vi
         page = context.new_page()
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        if clock:
+            page.clock.install()
         page.goto(console_url + path)
         return page
 

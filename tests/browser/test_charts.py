@@ -11,7 +11,7 @@ from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.services import Services
 from tasks.storage import keys
-from tests.support.chromium import Visit
+from tests.support.chromium import POLL, Visit
 from tests.support.ledger import settled
 from tests.support.until import until
 
@@ -26,6 +26,11 @@ PIXELS = """box => {  // how often each colour that is opaque stands on a canvas
   for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) {
     const name = data.slice(at, at + 3).join(","); found[name] = (found[name] || 0) + 1; }
   return found;
+}"""
+RESTS = """async () => {  // a page that a finger pushed scrolls on by itself
+  const was = scrollY;
+  await new Promise((done) => setTimeout(done, 100));
+  return scrollY === was;
 }"""
 
 
@@ -99,11 +104,12 @@ def test_it_follows_the_colour_scheme(visit: Visit, services: Services) -> None:
 def test_the_last_hour_goes_on_by_itself(visit: Visit, services: Services) -> None:
     now = services.ledger.now()
     services.redis.lpush(keys.SAMPLES, *(f"{now - 10_000 * ago}|1|1|2|{100 - ago}|0" for ago in range(50, 0, -1)))
-    page = visit("/queue")
+    page = visit("/queue", clock=True)
     plot = page.locator('[aria-labelledby="hour"] .plot').first
     expect(plot.locator("canvas")).to_have_count(1)
     plot.evaluate("box => { box.querySelector('canvas').dataset.same = '1' }")
     services.redis.lpush(keys.SAMPLES, f"{now}|7|1|2|101|0")
+    page.clock.run_for(POLL)
     expect(plot).to_have_js_property("children.length", 1)
     newest = "box => JSON.parse(box.dataset.chart).series[0].values.at(-1) === 7"
     page.wait_for_function(newest, arg=plot.element_handle())
@@ -128,6 +134,7 @@ def test_a_finger_zooms_sideways_and_scrolls_up_and_down(visit: Visit, services:
     finger(*(at(page, 4 / 7, height) for height in (0.3, 0.4, 0.6, 0.8, 1.0)))
     page.wait_for_function("was => scrollY !== was", arg=scrolled)
     expect(link).to_be_hidden()
+    page.wait_for_function(RESTS)
     page.locator(OUTCOMES).scroll_into_view_if_needed()
     finger(*(at(page, part / 7, 0.5) for part in (2.2, 2.6, 3.4, 4.2, 4.6)))
     expect(link).to_be_visible()

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Attempt
 from tasks.services import Services
-from tests.support.chromium import Visit
+from tests.support.chromium import POLL, Visit
 from tests.support.ledger import settled
 
 STEPS = {"started": 29, "chosen": 30, "named": 93, "prepared": 95, "try_1": 96, "token": 97, "answer_1": 227}
@@ -60,10 +60,11 @@ def test_a_delivery_is_opened_read_and_left_for_its_neighbour(services: Services
 
 def test_new_rows_are_told_and_not_pushed_in(services: Services, visit: Visit) -> None:
     first = added(services, "sent", "zhangwei", "王芳")
-    page = visit("/deliveries")
+    page = visit("/deliveries", clock=True)
     added(services, "sent", "lisi", "韩梅")
+    page.clock.run_for(POLL)
     news = page.get_by_role("link", name="有 1 条新记录，显示")
-    expect(news).to_be_visible(timeout=12_000)
+    expect(news).to_be_visible()
     expect(page.locator("tbody tr")).to_have_attribute("id", f"e-{first}")
     news.click()
     expect(page.locator("tbody tr")).to_have_count(2)

@@ -16,6 +16,7 @@ from webhook import create_app
 Scheme = Literal["light", "dark"]
 AXE = Axe()
 RUN_AXE = "axe.run({resultTypes: ['violations'], preload: false, selectors: false}).then(found => found.violations)"
+STANDS_STILL = "addEventListener('htmx:before:request', (event) => event.preventDefault(), true)"
 HTML: set[str] = set()  # addresses of pages, not of files: each is asked once what it is
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 
@@ -64,6 +65,7 @@ def test_every_page(
     page = visit("/", language, width, script)
     assert page.locator("details.menu.apps").count() == (apps > 1)
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # a colour on its way is no colour
+    page.add_init_script(STANDS_STILL)  # what updates by itself is not replaced while it is measured
     base = page.url.rstrip("/")
     foreign: list[str] = []
     page.on(

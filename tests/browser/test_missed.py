@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tasks.services import Services
 from tasks.storage import keys
 from tests.simulator.client import StandIn
-from tests.support.chromium import Visit
+from tests.support.chromium import POLL, Visit
 from tests.support.ledger import missed
 from tests.support.samples import NASTY
 from tests.support.until import until
@@ -62,20 +62,21 @@ def test_all_of_the_page_can_be_ticked_at_once(three: list[str], services: Servi
 def test_ticks_and_rows_stand_still_while_something_is_ticked(
     three: list[str], services: Services, visit: Visit
 ) -> None:
-    page = visit("/missed", "en")
+    page = visit("/missed", "en", clock=True)
     page.get_by_label("韩梅").check()
     missed(services.redis)
-    page.wait_for_timeout(6_000)
+    page.clock.run_for(POLL)
+    page.wait_for_timeout(500)
     expect(page.get_by_label("韩梅")).to_be_checked()
     expect(page.locator(".misses input")).to_have_count(3)
     expect(page.get_by_text("Updates wait while customers are ticked")).to_be_visible()
     page.get_by_label("韩梅").uncheck()
+    page.clock.run_for(POLL)
     expect(page.locator(".misses input")).to_have_count(4)
 
 
 def test_an_update_that_is_under_way_loses_no_tick(three: list[str], services: Services, visit: Visit) -> None:
-    page = visit("/missed", "en")
-
+    page = visit("/missed", "en", clock=True)
     page.evaluate(
         """value => document.addEventListener("htmx:before:request", () => {
             document.querySelector(`[value="${value}"]`).checked = true;
@@ -83,6 +84,7 @@ def test_an_update_that_is_under_way_loses_no_tick(three: list[str], services: S
         three[1],
     )
     missed(services.redis)
+    page.clock.run_for(POLL)
     expect(page.locator(".misses input")).to_have_count(4)
     expect(page.get_by_label("韩梅")).to_be_checked()
     expect(page.get_by_role("button", name="Mark this one as followed up")).to_be_enabled()

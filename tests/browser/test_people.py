@@ -43,7 +43,9 @@ def test_an_admin_gives_a_role_and_ends_a_session(visit: Visit, services: Servic
     expect(page.get_by_role("status")).to_contain_text("李四 现在是发布者")
     other = enter(visit, services, "李四 (lisi)", width=390)
     page.goto(page.url.replace("/people", "/sessions"))
-    page.get_by_role("button", name="结束 李四 (lisi) 的登录").click()
+    end = page.get_by_role("button", name="结束 李四 (lisi) 的登录")
+    end.click()
+    expect(end).to_have_count(0)
     other.reload()
     expect(other.get_by_role("heading", level=1)).to_have_text("登录")
 

@@ -1,7 +1,7 @@
 """Journeys: members and departments chosen from the tree and by a search, with JavaScript and without."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tasks.services import Services
 from tests.simulator.client import StandIn
@@ -49,6 +49,22 @@ def test_a_rule_for_members_and_a_department(services: Services, visit: Visit, s
     expect(page.locator("#flashes")).to_contain_text("规则已保存到草稿")
     rule = next(one for one in services.drafts.working("default").content.rules if one.get("name") == "华东")
     assert rule["when"] == {"member": ["zhangwei", "zengxue"], "department": "4"}
+
+
+def test_what_is_ticked_and_typed_before_the_scripts_are_there_counts(visit: Visit) -> None:
+    page = visit("/")
+    scripts: list[Route] = []
+    page.route("**/static/*.js*", lambda route: scripts.append(route))
+    page.goto(page.url + "welcomes/rules/new", wait_until="commit")
+    page.locator("#condition-department > summary").click()
+    page.locator("#condition-department .pane input[type=checkbox]").first.check()
+    page.locator("#condition-member > summary").click()
+    page.locator("#condition-member [type=search]").fill("zw")
+    for script in scripts:
+        script.continue_()
+    page.unroute("**/static/*.js*")
+    expect(page.locator("#condition-member .pane label")).to_contain_text("张伟")
+    expect(page.locator("#condition-department .picked li")).to_have_count(1)
 
 
 def test_a_chip_is_taken_back_by_the_keyboard(visit: Visit) -> None:

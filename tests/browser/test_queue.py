@@ -8,7 +8,7 @@ from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
 from tasks.ledger.pauses import WELCOME
 from tasks.services import Services
-from tests.support.chromium import Visit
+from tests.support.chromium import POLL, Visit
 from tests.support.console import NAME
 from tests.support.ledger import settled
 
@@ -33,26 +33,29 @@ def test_without_javascript_it_is_the_same(visit: Visit, services: Services) -> 
 
 
 def test_what_is_new_comes_by_itself_and_what_is_open_stays_open(visit: Visit, services: Services) -> None:
-    page = visit("/queue", language="en")
+    page = visit("/queue", language="en", clock=True)
     page.get_by_text("Pause the welcome lane").click()
     for _ in range(2):
         settled(services.ledger, Settlement(Outcome.SENT, steps={"answer_1": 900}))
-    expect(page.get_by_text("2 greetings today")).to_be_visible(timeout=20_000)
+    page.clock.run_for(POLL)
+    expect(page.get_by_text("2 greetings today")).to_be_visible()
     expect(page.get_by_role("button", name="Pause for 10 minutes")).to_be_visible()
     page.get_by_role("button", name="Pause updates").click()
     expect(page.get_by_text("Updates paused")).to_be_visible()
 
 
 def test_a_page_that_stays_open_tells_of_a_pause_and_of_who_was_missed(visit: Visit, services: Services) -> None:
-    page = visit("/missed")
+    page = visit("/missed", clock=True)
     expect(page.locator("#paused")).to_be_empty()
     services.queue_pauses.pause(WELCOME, NAME)
     settled(services.ledger, Settlement(Outcome.FAILED, errcode=-1))
+    page.clock.run_for(POLL)
     expect(page.locator("#paused")).to_contain_text("欢迎语通道已暂停")
     expect(page.locator("#pulse")).to_have_text("已暂停")
     expect(page.locator("#pages")).to_contain_text("未送达 1")
     services.queue_pauses.resume(WELCOME, NAME)
-    expect(page.locator("#paused")).to_be_empty(timeout=20_000)
+    page.clock.run_for(POLL)
+    expect(page.locator("#paused")).to_be_empty()
 
 
 def test_numbers_are_asked_for_and_taken_away(visit: Visit, services: Services) -> None:

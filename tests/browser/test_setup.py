@@ -44,7 +44,7 @@ def test_what_is_typed_is_not_lost_while_a_check_runs(services: Services, visit:
     page.click("text=Check now")
     expect(page.locator("text=Checking since")).to_be_visible()
     page.fill("#member", "half a na")
-    expect(page.locator("text=Checking since")).to_be_hidden(timeout=25_000)
+    expect(page.locator("text=Checking since")).to_be_hidden()
     expect(page.locator(".findings")).to_contain_text("WeCom's API")
     expect(page.locator("#member")).to_have_value("half a na")
     expect(page.locator("#member")).to_be_focused()

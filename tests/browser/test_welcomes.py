@@ -26,7 +26,7 @@ def drafts(services: Services, wecom: StandIn) -> Drafts:
 
 
 def opened(page: Page, condition: str) -> None:
-    if page.locator(f"#condition-{condition}:not([open])").count():
+    if page.locator(f"#condition-{condition}").get_attribute("open") is None:
         page.locator(f"#condition-{condition} > summary").click()
 
 
@@ -108,6 +108,7 @@ def test_two_editors_of_one_rule(drafts: Drafts, visit: Visit) -> None:
     for page, member in ((theirs, "lisi"), (mine, "wangwu")):
         page.locator(".typed input[name=member]").fill(member)
         page.click(".actions >> text=保存草稿")
+        expect(page.locator("#flashes .verdict, #clash")).to_be_visible()
     clash = mine.locator("#clash")
     expect(clash).to_contain_text(re.compile("刚刚改过"))
     for member in ("wangwu", "lisi", "zhangsan"):

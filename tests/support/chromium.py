@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page
 from tests.support.until import until
 
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu")
+POLL = 5_000  # milliseconds between two updates of a page that updates by itself
 Visit = Callable[..., Page]  # see the fixture `visit` in tests/browser
 
 

@@ -75,6 +75,13 @@
   document.addEventListener("submit", (event) => { if (!event.defaultPrevented) unsaved = false; });
   window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
+  // What is typed while the scripts are still on their way is heard once they are there, and keeps the focus.
+  const typed = () => {
+    const one = document.activeElement;
+    return one && "defaultValue" in one && one.value !== one.defaultValue ? one : null;
+  };
+  document.addEventListener("DOMContentLoaded", () => typed()?.dispatchEvent(new Event("input", { bubbles: true })));
+
   // After a form the keyboard goes on where it was: at what is wrong, at the button that was pressed, at what was said.
   const WAS = "was-sent";
   document.addEventListener("submit", (event) => {
@@ -85,6 +92,7 @@
   const goOn = () => {
     const was = JSON.parse(sessionStorage.getItem(WAS) ?? "null");
     sessionStorage.removeItem(WAS);
+    if (typed()) return;
     const errors = document.getElementById("errors");
     if (errors) return errors.focus();
     if (!was || document.querySelector("[autofocus]") || Date.now() - was.at > 30_000) return;

@@ -54,5 +54,8 @@
     setTimeout(() => all.forEach((one) => { one.disabled = false; }));
   });
   document.querySelectorAll("[data-find-button]").forEach((one) => { one.hidden = true; });
+  for (const box of document.querySelectorAll("[data-picker] .pane input[type=checkbox]")) { // before this file was there
+    if (box.checked && !box.defaultChecked) box.dispatchEvent(new Event("change", { bubbles: true }));
+  }
   pickers().forEach(sync);
 })();
