@@ -51,20 +51,23 @@ def test_a_rule_for_members_and_a_department(services: Services, visit: Visit, s
     assert rule["when"] == {"member": ["zhangwei", "zengxue"], "department": "4"}
 
 
-def test_what_is_ticked_and_typed_before_the_scripts_are_there_counts(visit: Visit) -> None:
+def test_what_is_ticked_opened_and_typed_before_the_scripts_are_there_counts(visit: Visit) -> None:
     page = visit("/")
     scripts: list[Route] = []
     page.route("**/static/*.js*", lambda route: scripts.append(route))
     page.goto(page.url + "welcomes/rules/new", wait_until="commit")
-    page.locator("#condition-department > summary").click()
-    page.locator("#condition-department .pane input[type=checkbox]").first.check()
+    department = page.locator("#condition-department")
+    department.locator("> summary").click()
+    department.locator(".pane input[type=checkbox]").first.check()
+    department.locator(".pane summary", has_text="华东区").click()
     page.locator("#condition-member > summary").click()
     page.locator("#condition-member [type=search]").fill("zw")
     for script in scripts:
         script.continue_()
     page.unroute("**/static/*.js*")
     expect(page.locator("#condition-member .pane label")).to_contain_text("张伟")
-    expect(page.locator("#condition-department .picked li")).to_have_count(1)
+    expect(department.locator(".picked li")).to_have_count(1)
+    expect(department.locator(".pane label", has_text="上海组")).to_be_visible()
 
 
 def test_a_chip_is_taken_back_by_the_keyboard(visit: Visit) -> None:

@@ -58,4 +58,7 @@
     if (box.checked && !box.defaultChecked) box.dispatchEvent(new Event("change", { bubbles: true }));
   }
   pickers().forEach(sync);
+  document.addEventListener("DOMContentLoaded", () => { // after htmx has begun: a department that is open already is asked for too
+    document.querySelectorAll("[data-picker] details[open][hx-post]").forEach((one) => one.dispatchEvent(new Event("toggle")));
+  });
 })();
