@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import redis
@@ -29,6 +30,7 @@ from tasks.reasons import Kind, Reason
 from tasks.settings import App
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.templates.model import Media
 from tasks.templates.problems import BookError
 from tasks.templates.render import Upload, needed, stand_in
@@ -159,6 +161,12 @@ def media_status(books: BookStore, app: App, now: float | None = None) -> MediaS
     since = books.since_first_media(app.name)
     left = min(lefts, default=None)
     return MediaStatus(len(wanted), absent, failing, left, starting=since is not None and since < FIRST)
+
+
+def media_statuses(books: BookStore, apps: Iterable[App]) -> dict[str, MediaStatus]:
+    """App → the status of its media; without those of which something stored cannot be read."""
+    found = {app.name: readable(f"the media of {app.name}", partial(media_status, books, app)) for app in apps}
+    return {app: status for app, status in found.items() if status is not None}
 
 
 # ------------------------------------------------------------------------------------------------ the renewer

@@ -27,7 +27,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.ledger.pauses import QueuePauses
 from tasks.ledger.sums import Sums
 from tasks.ledger.verifications import Verifications
-from tasks.media_renewal import media_status
+from tasks.media_renewal import media_statuses
 from tasks.missed.comparison import Comparison
 from tasks.missed.reminders import Observer as ReminderObserver
 from tasks.missed.reminders import Reminders
@@ -262,7 +262,7 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
         queues=Queues(
             client,
             clients,
-            lambda: {app.name: media_status(books, app) for app in settings.apps.values()},
+            lambda: media_statuses(books, settings.apps.values()),
             calls,
             {app.name: app.corp_id for app in settings.apps.values()},
         ),

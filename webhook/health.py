@@ -1,6 +1,7 @@
 """/healthz, /readyz, /readyz/intake, /metrics: what supervisors, deploys, load balancers and Prometheus ask."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import redis
 from flask import Blueprint, Response, jsonify
@@ -10,7 +11,8 @@ from tasks.monitoring import heartbeat
 from tasks.monitoring.metrics import exposition, of_this_process, text
 from tasks.monitoring.queue_status import SILENT, Reading
 from tasks.services import Services
-from tasks.storage import troubles
+from tasks.storage import damage, troubles
+from tasks.storage.unreadable import readable
 from webhook import current
 from webhook.reason_texts import media_alarms
 
@@ -38,11 +40,17 @@ def can_store() -> tuple[Response, int]:
 @blueprint.get("/readyz")
 def can_greet() -> tuple[Response, int]:
     """Whether events can be accepted and greeted; if not, what is missing."""
-    services = current.services()
+    with damage.left_out() as damaged:
+        return _readiness(current.services(), damaged)
+
+
+def _readiness(services: Services, damaged: set[str]) -> tuple[Response, int]:
+    """damaged: keys that were left out, as they are found."""
     try:
         services.queues.probe()
         reading = services.queues.read()
         processes = heartbeat.read(services.redis)
+        remarks = [*_remarks(services), *_full(reading), *_refused(services, reading)]
     except redis.RedisError as error:
         return _away(error)
     silent = [one for one in processes if one.is_silent]
@@ -62,12 +70,11 @@ def can_greet() -> tuple[Response, int]:
     return _answer(
         missing,
         remarks=[
-            *_remarks(services),
-            *_full(reading),
-            *_refused(services, reading),
+            *remarks,
             *map(_said_of, silent),
             *_absent(processes),
             *_limited(reading),
+            *(f"the key {name} in Redis is of another type than ours" for name in sorted(damaged)),
         ],
         waiting=reading.waiting,
         in_flight=reading.in_flight,
@@ -83,10 +90,10 @@ def metrics() -> Response:
     services, lifeboat = current.services(), current.lifeboat()
     of_the_lifeboat = [] if lifeboat is None else of_lifeboat(lifeboat.status())
     try:
-        takes_writes = _takes_writes(services)
-        own = [*of_this_process(takes_writes), *of_the_lifeboat]
-        statuses = services.forwards.statuses(services.settings.forwarding)
-        content = exposition(services.redis, services.queues, own, statuses)
+        own = [*of_this_process(_takes_writes(services)), *of_the_lifeboat]
+        with damage.left_out():
+            statuses = services.forwards.statuses(services.settings.forwarding)
+            content = exposition(services.redis, services.queues, own, statuses)
     except redis.RedisError:
         content = text([*of_this_process(redis_is_up=False), *of_the_lifeboat])
     return Response(content, content_type="text/plain; version=0.0.4")
@@ -108,7 +115,7 @@ def _remarks(services: Services) -> list[str]:
     remarks = [
         f"app {app} has no welcome book, so nobody is greeted: wecom-welcome templates import FILE"
         for app in services.settings.apps
-        if services.books.current(app) is None
+        if readable(f"the number of the book of {app}", partial(_has_no_book, services, app))
     ]
     for lane, pause in services.queue_pauses.paused().items():
         left = "until somebody resumes it" if pause.left is None else f"for {pause.left:.0f} s more"
@@ -120,6 +127,10 @@ def _full(reading: Reading) -> list[str]:
     if not reading.is_nearly_full:
         return []
     return [f"Redis uses {100 * (reading.memory_share or 0.0):.0f} % of its memory: when full, it takes no events"]
+
+
+def _has_no_book(services: Services, app: str) -> bool:
+    return services.books.current(app) is None
 
 
 def _refused(services: Services, reading: Reading) -> list[str]:

@@ -21,7 +21,7 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 from redis.typing import EncodableT, FieldT
 
-from tasks.storage import keys, replies
+from tasks.storage import damage, keys, replies
 from tasks.storage.connections import Redis
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,15 @@ class RedisStore:
         return bool(self._lease.acquire())
 
     def load(self) -> dict[str, str]:
-        return replies.fields(self._redis.hgetall(keys.ALERTS))
+        """Of another type they are nothing: no alert is to be silent for that."""
+        try:
+            return replies.fields(self._redis.hgetall(keys.ALERTS))
+        except redis.ResponseError as error:
+            if not damage.is_it(error):
+                raise
+            log.error("the course of the alerts cannot be read, and begins anew")
+            self._redis.delete(keys.ALERTS)
+            return {}
 
     def save(self, changes: Mapping[str, str | None]) -> None:
         kept: dict[FieldT, EncodableT] = {name: text for name, text in changes.items() if text is not None}

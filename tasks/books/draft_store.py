@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from redis.typing import EncodableT, FieldT
@@ -28,6 +29,7 @@ from tasks.books.revisions import BookStore, NoRevision
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.templates import book as book_file
 from tasks.templates.edits import ABSENT, Content, Edit, Part, SetNamed, Stale
 from tasks.templates.merge import Clash, TakeBack, changed, merged
@@ -45,7 +47,8 @@ _NAME_LIMIT = 100  # characters of a file's name
 
 _SWAP = """
 local now = redis.call('GET', KEYS[1])
-local version = now and tostring(cjson.decode(now).version) or '0'
+local is_read, draft = pcall(cjson.decode, now or '')
+local version = is_read and type(draft) == 'table' and tostring(draft.version) or '0'
 if version ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) return 1 end
 redis.call('SET', KEYS[1], ARGV[2])
@@ -64,9 +67,9 @@ class Drafts:
     # --- reading ---
 
     def get(self, app: str) -> Draft | None:
-        """The draft; None: there is none, and the live book is edited."""
+        """The draft; None: there is none that can be read, and the live book is edited."""
         found = self._redis.get(keys.draft(app))
-        return None if found is None else read(app, replies.text(found))
+        return None if found is None else readable(f"the draft of {app}", partial(read, app, replies.text(found)))
 
     def working(self, app: str) -> Draft:
         """The draft, or else the live book as version 0. An app without a book has an empty one."""
@@ -296,7 +299,8 @@ class Drafts:
 
     def _held(self, app: str) -> dict[str, Media]:
         found = replies.fields(self._redis.hgetall(keys.draft_files(app)))
-        return {path: Media(path, *json.loads(stored)[:3]) for path, stored in found.items()}
+        known = {path: readable(f"a file of {app}", partial(_media, path, stored)) for path, stored in found.items()}
+        return {path: media for path, media in known.items() if media is not None}
 
     def _keep(self, app: str, files: Mapping[str, Media], contents: list[bytes] | None = None) -> None:
         """Protect files from eviction, and store the bytes in `contents`. Raises MediaFull."""
@@ -329,6 +333,10 @@ class Drafts:
         if gone:
             raise NoRevision(f"files of the draft are not kept any more: {', '.join(gone)}; upload them again")
         return {path: content for path, content in found.items() if content is not None}
+
+
+def _media(path: str, stored: str) -> Media:
+    return Media(path, *json.loads(stored)[:3])
 
 
 def _path(name: str, content: bytes, known: Mapping[str, Media]) -> str:

@@ -15,6 +15,7 @@ from tasks.ledger import earlier
 from tasks.reasons import Kind, Reason
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.templates import media_kind
 from tasks.templates.media_kind import MB
 from tasks.templates.model import Media
@@ -62,7 +63,8 @@ class MediaStore:
 
     def sizes(self) -> dict[str, int]:
         """sha256 → size in bytes, of all stored files."""
-        return {sha256: int(size) for sha256, size in replies.fields(self._redis.hgetall(keys.MEDIA_SIZES)).items()}
+        found = replies.fields(self._redis.hgetall(keys.MEDIA_SIZES))
+        return {sha256: readable("the size of a file", partial(int, size)) or 0 for sha256, size in found.items()}
 
     def put(
         self,
@@ -215,7 +217,10 @@ def _stored(record: Record) -> str:
 
 
 def _record(stored: str | None) -> Record:
-    if not stored:
-        return Record()
+    """What cannot be read is none: the file is uploaded again."""
+    return (readable("a record of an upload", partial(_parsed, stored)) if stored else None) or Record()
+
+
+def _parsed(stored: str) -> Record:
     data = json.loads(stored)
     return Record(**data | {"reason": earlier.reason_of_data(data.get("reason"))})

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from tasks.directory.lookup import directory
 from tasks.ledger import query
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.templates.conditions import Contact
 
 DAYS = 7
@@ -33,7 +35,7 @@ def recent_adds(client: Redis, app: str, timezone: ZoneInfo, most: int = MOST) -
     here. Raises redis.RedisError.
     """
     since = now_ms(client) - DAYS * 86_400_000
-    newest = query.newest_adds(client, since, most + 1)
+    newest = readable("the newest adds", partial(query.newest_adds, client, since, most + 1)) or []
     complete = len(newest) <= most
     adds = [one for one in newest[:most] if one is not None and one.app == app and not one.rehearsal]
     known = directory(client, app, {one.user_id for one in adds})

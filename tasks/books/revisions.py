@@ -16,6 +16,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from redis.typing import EncodableT, FieldT
 
@@ -25,6 +26,7 @@ from tasks.books.media_store import MediaStore, ReadyMedia, described
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.templates import book as book_file
 from tasks.templates.media_kind import MB
 from tasks.templates.model import Book, Media
@@ -90,9 +92,9 @@ class BookStore:
     # --- reading ---
 
     def current(self, app: str) -> int | None:
-        """The number of the current revision of an app's book; None if none is stored."""
+        """The number of the current revision of an app's book; None if none is stored that can be read."""
         number = self._redis.get(keys.book(app))
-        return None if number is None else int(number)
+        return None if number is None else readable(f"the number of the book of {app}", partial(int, number))
 
     def book(self, app: str, number: int) -> Book:
         """A revision as a book, cached until another one is asked for. Raises NoRevision or BookError."""
@@ -116,7 +118,10 @@ class BookStore:
         source, about = replies.texts_or_none(self._redis.mget(names))
         if source is None:
             raise NoRevision(f"the book of {app} has no revision {number}")
-        return source, _revision(app, number, source, about)
+        revision = readable(f"revision {number} of {app}", partial(_revision, app, number, source, about))
+        if revision is None:
+            raise NoRevision(f"what is stored of revision {number} of the book of {app} cannot be read")
+        return source, revision
 
     def exported(self, app: str, number: int) -> tuple[str, Revision]:
         """A revision as an exported file has it: below a line that names it, and labels. Raises NoRevision."""
@@ -143,8 +148,11 @@ class BookStore:
             sources = replies.texts_or_none(self._redis.mget([keys.revision(app, number) for number in numbers]))
             abouts = replies.texts_or_none(self._redis.mget([keys.revision_about(app, number) for number in numbers]))
             for number, source, about in zip(numbers, sources, abouts, strict=True):
-                if source is not None:
-                    yield _revision(app, number, source, about)
+                if source is None:
+                    continue
+                revision = readable(f"revision {number} of {app}", partial(_revision, app, number, source, about))
+                if revision is not None:
+                    yield revision
 
     def find(self, app: str, digest: str) -> int | None:
         """The newest revision with this content; None if there is none."""

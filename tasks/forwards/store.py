@@ -22,7 +22,8 @@ Once it answers again, what waits for its next try is due.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
 
 import redis
@@ -36,6 +37,7 @@ from tasks.reasons import Reason
 from tasks.settings import App, Target
 from tasks.storage import clock, keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +235,10 @@ class Forwards:
                 pipe.zrange(keys.forward_parked(app, target.id), -1, -1, withscores=True)
             time, *found = pipe.execute()
         rows = zip(found[::5], found[1::5], found[2::5], found[3::5], found[4::5], strict=True)
-        return [(*one, _status(clock.seconds(time), *row)) for one, row in zip(targets, rows, strict=True)]
+        return [
+            (app, target, _status(f"how the target {target.id} of {app} is", clock.seconds(time), *row))
+            for (app, target), row in zip(targets, rows, strict=True)
+        ]
 
     def listed(self, app: str, most: int) -> list[Entry]:
         """The parked events, newest first, then those that failed and are tried again: up to `most` of each."""
@@ -349,6 +354,7 @@ def _places(entry: Entry) -> list[str]:
 
 
 def _status(
+    what: str,
     now: float,
     waiting: int,
     first: Sequence[tuple[str, float]],
@@ -356,13 +362,21 @@ def _status(
     parked: int,
     last: Sequence[tuple[str, float]],
 ) -> TargetStatus:
-    return TargetStatus(
+    """`what`: for the log, where it is known no more than how many events there are."""
+    events = TargetStatus(
         waiting=waiting,
         oldest=max(0.0, now - first[0][1] / 1000) if first else 0.0,
+        parked=parked,
+        parked_at=last[0][1] / 1000 if last else None,
+    )
+    return readable(what, partial(_known, events, known)) or events
+
+
+def _known(events: TargetStatus, known: Mapping[str, str]) -> TargetStatus:
+    return replace(
+        events,
         failures=int(known.get("failures") or 0),
         why=Reason.from_json(known.get("why")),
         delivered=int(known.get("delivered") or 0),
         delivered_at=int(known["delivered_at"]) / 1000 if known.get("delivered_at") else None,
-        parked=parked,
-        parked_at=last[0][1] / 1000 if last else None,
     )

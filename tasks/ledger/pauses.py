@@ -8,10 +8,12 @@ queue resumes by itself: every minute of its pause costs customers their greetin
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from tasks.storage import keys
 from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 WELCOME, FOLLOW_UPS = "welcome", "follow-ups"
 QUEUES = (WELCOME, FOLLOW_UPS)
@@ -87,7 +89,9 @@ class QueuePauses:
                 pipe.hgetall(keys.pause(queue))
             time, *found = pipe.execute()
         now = seconds(time)
-        return {queue: _pause(row, now) for queue, row in zip(QUEUES, found, strict=True) if row}
+        rows = zip(QUEUES, found, strict=True)
+        pauses = {queue: readable(f"the pause of {queue}", partial(_pause, row, now)) for queue, row in rows if row}
+        return {queue: pause for queue, pause in pauses.items() if pause is not None}
 
     def paused(self) -> dict[str, Pause]:
         """Queue → its pause, of the queues that are paused now."""

@@ -27,12 +27,14 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 from redis.client import CaseInsensitiveDict
 
 from tasks.ledger.delivery import OUTCOMES
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 LIFE = 400 * 86400  # seconds
 FIELDS_LIMIT = 2000  # of one hash
@@ -130,7 +132,7 @@ def read_values(
             pipe.hmget(key(app, day, dimension), fields)
         replies = pipe.execute()
     return {
-        day: {(dimension, *cell): int(count) for cell, count in zip(asked, reply, strict=True) if count}
+        day: {(dimension, *cell): _NUMBERS[count] for cell, count in zip(asked, reply, strict=True) if count}
         for day, reply in zip(days, replies, strict=True)
     }
 
@@ -154,7 +156,7 @@ class _Numbers(dict[str, int]):
     """Digits → number. Of a member's day most are small, and to look one up takes half as long as `int`."""
 
     def __missing__(self, digits: str) -> int:
-        return int(digits)
+        return readable("a count of a day", partial(int, digits)) or 0
 
 
 _NUMBERS = _Numbers({str(number): number for number in range(256)})
@@ -180,7 +182,7 @@ def _parsed(dimension: str, counts: Mapping[str, int | str], dimensions: Collect
     found: Tallies = {}
     for field, number in counts.items():
         outcome, bar, text = field.partition("|")
-        count = int(number)
+        count = number if isinstance(number, int) else _NUMBERS[number]
         if not count:
             continue
         if dimension in dimensions:

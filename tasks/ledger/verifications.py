@@ -2,7 +2,9 @@
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import redis
 from redis.typing import EncodableT, FieldT
@@ -11,6 +13,7 @@ from tasks.ledger import earlier
 from tasks.reasons import Reason
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,11 @@ class Verifications:
     def last(self, app: str) -> Verification | None:
         """What was recorded last of an app's callbacks; None if nothing was. Raises redis.RedisError."""
         stored = replies.fields(self._redis.hgetall(keys.verification(app)))
-        for kind in ("verdict", "doubt"):
-            if stored.get(kind):
-                return Verification(int(stored[f"{kind}_at"]), earlier.reason(stored[kind]), kind == "verdict")
-        return Verification(int(stored["at"]), None, True) if "at" in stored else None
+        return readable(f"the last callback of {app}", partial(_verification, stored))
+
+
+def _verification(stored: Mapping[str, str]) -> Verification | None:
+    for kind in ("verdict", "doubt"):
+        if stored.get(kind):
+            return Verification(int(stored[f"{kind}_at"]), earlier.reason(stored[kind]), kind == "verdict")
+    return Verification(int(stored["at"]), None, True) if "at" in stored else None

@@ -35,6 +35,7 @@ from tasks.settings import App
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
+from tasks.storage.unreadable import readable
 from tasks.templates.problems import BookError
 from tasks.visible_text import head, plain, trimmed
 from tasks.wecom import WeComAPIError, WeComClient, WeComError
@@ -342,9 +343,11 @@ class Reminders:
         return learned
 
     def switch(self) -> Switch | None:
-        """The switch of automatic reminders; None: they are off."""
+        """The switch of automatic reminders; None: they are off, or nobody can tell."""
         stored = replies.fields(self._redis.hgetall(keys.reminders(self._app.name)))
-        return Switch(stored["by"], int(stored["since"])) if stored else None
+        if not stored:
+            return None
+        return readable(f"the reminders of {self._app.name}", lambda: Switch(stored["by"], int(stored["since"])))
 
     def switch_on(self, who: str) -> None:
         """Remind members automatically, of customers added from now on."""

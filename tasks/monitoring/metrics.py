@@ -7,6 +7,7 @@ or result from the start, at zero: `increase()` sees nothing of one that appears
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from itertools import product
 
@@ -21,8 +22,9 @@ from tasks.monitoring import gauges, snapshot
 from tasks.monitoring.gauges import NAMESPACE
 from tasks.monitoring.queue_status import Queues
 from tasks.settings import Target
-from tasks.storage import keys, replies
+from tasks.storage import damage, keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 
 HELP = {
     "callbacks_total": "Callbacks answered, by result",
@@ -62,23 +64,26 @@ def exposition(
 ) -> bytes:
     """All metrics in Prometheus' text format; `of_the_process`: further ones; `forwards`: how each target is.
 
-    Raises redis.RedisError.
+    Keys of another type are left out, and counted. Raises redis.RedisError.
     """
+    with damage.left_out() as damaged:
+        metrics = [*_stored(client, queues), *gauges.of_forwards(forwards), *of_the_process]
+    what = "Keys in Redis of another type than they should be, that these metrics do without"
+    return text([*metrics, gauges.single("damaged_keys", what, len(damaged))])
+
+
+def _stored(client: Redis, queues: Queues) -> list[Metric]:
     stored = replies.fields(client.hgetall(keys.COUNTERS))
     counts = _by_name(stored)
     apps = tuple(queues.corps)
     now = snapshot.read(client, queues.corps)
-    return text(
-        [
-            *_counters(counts, apps),
-            _histogram(counts, apps),
-            *gauges.of_queues(queues.read(), queues.refusals()),
-            *gauges.of_apps(now),
-            *gauges.of_forwards(forwards),
-            *gauges.of_processes(now),
-            *of_the_process,
-        ]
-    )
+    return [
+        *_counters(counts, apps),
+        _histogram(counts, apps),
+        *gauges.of_queues(queues.read(), queues.refusals()),
+        *gauges.of_apps(now),
+        *gauges.of_processes(now),
+    ]
 
 
 def of_this_process(redis_is_up: bool) -> list[Metric]:
@@ -111,7 +116,9 @@ def _by_name(stored: Mapping[str, str]) -> Counts:
     counts: defaultdict[str, list[tuple[dict[str, str], int]]] = defaultdict(list)
     for field, value in stored.items():
         name, *labels = field.split("|")
-        counts[name].append((dict(label.partition("=")[::2] for label in labels), int(value)))
+        number = readable(f"the counter {name}", partial(int, value))
+        if number is not None:
+            counts[name].append((dict(label.partition("=")[::2] for label in labels), number))
     return counts
 
 

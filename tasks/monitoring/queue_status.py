@@ -97,8 +97,12 @@ class Queues:
             memory_limit=in_memory.get("maxmemory") or None,
             tokens={app: client.tokens.left() for app, client in self._clients.items()},
             media=self._media(),
-            calls={app: calls.status() for app, calls in self._calls.items()},
+            calls=self._limits(),
         )
+
+    def _limits(self) -> dict[str, Status]:
+        found = {app: readable(f"the calls of {app}", calls.status) for app, calls in self._calls.items()}
+        return {app: status for app, status in found.items() if status is not None}
 
     def refusals(self) -> dict[str, bool]:
         """App → whether WeCom refuses its secret. Raises redis.RedisError."""

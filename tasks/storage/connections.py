@@ -11,6 +11,7 @@ What is tried again, once:
                                        (REPEATABLE, and scripts that are guarded by an id: `repeatable`)
 """
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
-from tasks.storage import circuit_breaker, redis_url
+from tasks.storage import circuit_breaker, damage, redis_url
 from tasks.storage.redis_url import RedisAddress
 
 Redis: TypeAlias = redis.Redis  # its replies come as text: see tasks.storage.replies
@@ -294,7 +295,12 @@ class Client(redis.Redis):
         return registered
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        return _again(lambda: self._once(*args, **options), self.retries, lambda: _may_repeat(args, self.repeatable))
+        try:
+            return _again(
+                lambda: self._once(*args, **options), self.retries, lambda: _may_repeat(args, self.repeatable)
+            )
+        except redis.ResponseError as error:
+            return damage.answer_to(args, error)
 
     def _execute_command(self, *args: Any, **options: Any) -> Any:
         """A command on a connection of the pool.
@@ -324,7 +330,7 @@ class Client(redis.Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         pipe = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipe.retries, pipe.repeatable = self.retries, self.repeatable
+        pipe.retries, pipe.repeatable, pipe.is_transaction = self.retries, self.repeatable, transaction
         return pipe
 
 
@@ -340,6 +346,7 @@ class _Script(Script):
 class _Pipeline(Pipeline):
     retries = 1
     repeatable: set[str]
+    is_transaction = True
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         commands, scripts, watching = list(self.command_stack), set(self.scripts), self.watching
@@ -354,6 +361,14 @@ class _Pipeline(Pipeline):
             0 if watching else self.retries,
             lambda: all(_may_repeat(one[0], self.repeatable) for one in commands),
         )
+
+    def raise_first_error(self, commands: Any, response: Any) -> None:
+        if not self.is_transaction:
+            for number, answer in enumerate(response):
+                if isinstance(answer, redis.ResponseError):
+                    with contextlib.suppress(redis.ResponseError):
+                        response[number] = damage.answer_to(commands[number][0], answer)
+        super().raise_first_error(commands, response)
 
 
 def repeatable(script: Script) -> Script:

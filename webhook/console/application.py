@@ -41,7 +41,7 @@ from webhook.console.welcomes import (
     rules,
     selection,
 )
-from webhook.patience import WaitsOnce
+from webhook.patience import ShowsTheRest, WaitsOnce
 
 FORM_LIMIT = 1 << 20  # bytes of one request, unless a view that takes files says otherwise
 A_YEAR = 365 * 86400
@@ -90,5 +90,5 @@ def create_console(services: Services) -> Flask:
     app.register_blueprint(error_pages.blueprint)
     for subject in SUBJECTS:
         app.register_blueprint(subject.blueprint)
-    app.wsgi_app = WaitsOnce(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = WaitsOnce(ShowsTheRest(app.wsgi_app))  # type: ignore[method-assign]
     return app

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
@@ -21,6 +22,7 @@ from tasks.messages import Message
 from tasks.services import Services
 from tasks.settings import App
 from tasks.storage import keys
+from tasks.storage.unreadable import readable
 from webhook.doctor import Finding, examine
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class Checkup:
     def running_since(self, app: App) -> int | None:
         """Unix seconds at which the current one began; None if none is running."""
         began = self._redis.get(keys.checkup_running(app.name))
-        return None if began is None else int(began)
+        return None if began is None else readable(f"the check of {app.name}", partial(int, began))
 
     def begin(self, app: App) -> bool:
         """Start one unless one is running. → whether it was completed within GRACE."""

@@ -6,6 +6,7 @@ The filter is the query string, so every view of the list has an address.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import redis
@@ -24,6 +25,7 @@ from tasks.messages import Message, translate
 from tasks.missed.work_list import customer_name
 from tasks.settings import Settings
 from tasks.storage.places import cursor_of, place_of
+from tasks.storage.unreadable import readable
 from webhook import durations, outcomes, timeline
 from webhook.console import csv_rows, current, name_search, picker
 from webhook.console import delivery_detail as in_full
@@ -410,5 +412,6 @@ def again(identity: str) -> ResponseReturnValue:
 
 
 def _found(identity: str) -> Delivery:
-    row = current.services().ledger.delivery(identity) if len(identity) <= LONGEST else None
+    delivery = current.services().ledger.delivery
+    row = readable(f"the row of {identity}", partial(delivery, identity)) if len(identity) <= LONGEST else None
     return row if row is not None else abort(404)

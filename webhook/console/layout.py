@@ -24,6 +24,7 @@ from tasks.ledger.pauses import WELCOME, Pause
 from tasks.lifeboat.lifeboat import Status
 from tasks.rate_limits.limits import TOO_MANY
 from tasks.services import Services
+from tasks.storage import damage
 from tasks.visible_text import head, plain
 from webhook.console import cookies, current
 from webhook.console.links import here
@@ -196,6 +197,7 @@ def shared() -> dict[str, Any]:
         "navigation": navigation,
         "state": layout.pulse.state,
         "lifeboat": lifeboat,
+        "damaged": lambda: sorted(damage.found()),
         "section": WITHIN.get(request.blueprint or "", request.blueprint),
         "demo": layout.demo,
         "apps": list(settings.apps),

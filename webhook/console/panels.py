@@ -9,6 +9,7 @@ import redis
 
 from tasks.messages import Message
 from tasks.storage import troubles
+from tasks.storage.unreadable import UNREADABLE
 
 log = logging.getLogger(__name__)
 
@@ -45,3 +46,6 @@ class Panels:
             if isinstance(error, redis.ConnectionError | redis.TimeoutError):
                 self._away = said
             return Panel(None, said)
+        except UNREADABLE:
+            log.exception("a page is shown without a part that cannot be read")
+            return Panel(None, Message.of("what is stored cannot be read, see the log"))

@@ -26,6 +26,7 @@ from tasks.messages import translate
 from tasks.missed.work_list import customer_name
 from tasks.reasons import Reason
 from tasks.storage import keys, replies
+from tasks.storage.unreadable import readable
 from tasks.templates.model import Tag
 from tasks.wecom import WeComError
 from tasks.wecom.message_limits import TAG
@@ -159,7 +160,7 @@ def _kept(token: str) -> Selection | None:
     if not _TOKEN.fullmatch(token):
         return None
     text = replies.text_or_none(current.services().redis.getex(keys.selection(token), ex=LIFE))
-    selection = Selection(**json.loads(text)) if text else None
+    selection = readable("a selection", lambda: Selection(**json.loads(text))) if text else None
     return selection if selection and selection.app == current.app().name else None
 
 

@@ -1,8 +1,13 @@
 """The page System: processes, jobs, token, media; what cannot be read is unknown, and each panel for itself."""
 
+from typing import NoReturn
+
+import pytest
+import redis
+
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
-from tasks.monitoring import jobs
+from tasks.monitoring import heartbeat, jobs
 from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services
 from tasks.storage import keys
@@ -41,11 +46,20 @@ def test_placeholders_of_packages_are_shown_by_process_and_only_if_there_are_any
     assert "Cannot be loaded welcome" in page
 
 
-def test_one_panel_fails_alone(browse: Browser, services: Services) -> None:
-    """Redis refuses one key: it holds something else than it should."""
-    services.redis.set(keys.PROCESSES, "no hash")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (redis.ResponseError("ERR"), "Redis answers with an error"),
+        (ValueError("no number"), "what is stored cannot be read, see the log"),
+    ],
+)
+def test_one_panel_fails_alone(browse: Browser, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
+    def failing(_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(heartbeat, "read", failing)
     page = text_of(browse.get("/system"))
-    assert "Redis answers with an error" in page
+    assert said in page
     assert "Token and media" in page
     assert "Scheduled jobs" in page
 

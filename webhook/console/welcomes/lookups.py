@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from tasks.books.draft import Draft
+from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
 from tasks.directory.members import Department
 from tasks.templates.model import Book, Rule
@@ -39,7 +40,10 @@ def names_of(rules: Iterable[Rule]) -> Names:
 
 def states() -> list[str]:
     """The States to suggest: those of the channels that were made here."""
-    channels = current.app().channels.all().values()
+    try:
+        channels = current.app().channels.all().values()
+    except ChannelError:  # the page Channels says which one cannot be read
+        return []
     return sorted({channel.state for channel in channels if channel.state})[:STATES]
 
 

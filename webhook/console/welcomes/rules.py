@@ -58,7 +58,7 @@ def add() -> ResponseReturnValue:
     if request.method == "POST":
         return _answer(RuleForm.of_request(request.form), new=True)
     welcome = request.args.get("use", "")
-    form = RuleForm(use=[(welcome, "1")] if welcome in _working().book().templates else [])
+    form = RuleForm(use=[(welcome, "1")] if welcome in _working().content.named(TEMPLATE) else [])
     state = request.args.get("state", "")
     if state:
         form.lists["state"] = [state]
