@@ -6,6 +6,7 @@
     finish     delivered; or tried again later; or parked, after a day                                      finish.lua
     retry      a parked one to the end of its line                                                          retry.lua
     hasten     one that waits for its next try is due now                                                   hasten.lua
+    replay     what happened in a period is to be routed once more                                          replay.lua
 
     Redis   welcome:forward-new                 a list of what is to be routed: "event:ID", "change:JSON"
             welcome:forward-entry:APP:TARGET:ID a hash: an event on its way to a target
@@ -101,9 +102,9 @@ class Forwards:
         self._apps = apps
         self._ledger = ledger
         source = resources.files("tasks.forwards")
-        self._route, self._claim, self._finish, self._retry, self._hasten = (
+        self._route, self._claim, self._finish, self._retry, self._hasten, self._replay = (
             client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("route", "claim", "finish", "retry", "hasten")
+            for name in ("route", "claim", "finish", "retry", "hasten", "replay")
         )
 
     def route(self) -> int:
@@ -113,7 +114,8 @@ class Forwards:
 
     def _route_one(self, item: str) -> int:
         kind, _, rest = item.partition(":")
-        names, bodies, line = [keys.FORWARD_NEW], list[str | bytes](), ""
+        names = [keys.FORWARD_NEW, keys.event(rest) if kind == "event" else ""]
+        bodies, line = list[str | bytes](), ""
         try:
             entries = list(self._bodies(kind, rest))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError) as error:
@@ -305,13 +307,17 @@ class Forwards:
         found = []
         for row in self._ledger.deliveries(until=until):
             if row.app == app and not row.rehearsal and row.outcome not in (None, Outcome.NOT_TRANSFERRED):
+                name = keys.event(row.id)
                 if row.received_ms >= since:
-                    found.append((row.created_at, 0, f"event:{row.id}"))
-                found += [(one.at, 1, _change(row, one)) for one in row.changes if since <= one.at * 1000 <= until]
+                    found.append((row.created_at, 0, f"event:{row.id}", name))
+                changes = (one for one in row.changes if since <= one.at * 1000 <= until)
+                found += [(one.at, 1, _change(row, one), name) for one in changes]
         found.sort()
-        for begin in range(0, len(found), AT_ONCE):
-            self._redis.rpush(keys.FORWARD_NEW, *(item for _, _, item in found[begin : begin + AT_ONCE]))
-        return len(found)
+        some = (found[begin : begin + AT_ONCE] for begin in range(0, len(found), AT_ONCE))
+        return sum(
+            int(self._replay(keys=[keys.FORWARD_NEW, *(one[3] for one in part)], args=[one[2] for one in part]))
+            for part in some
+        )
 
 
 def _change(row: Delivery, one: ContactChange) -> str:

@@ -16,13 +16,13 @@ from amqp.exceptions import PreconditionFailed
 from tasks.celery import make_app
 from tasks.events import LEFT, ContactAdded, ContactChanged
 from tasks.forwards import forwarder as forwarder_module
-from tasks.forwards import senders
+from tasks.forwards import payload, senders
 from tasks.forwards import store as store_module
 from tasks.forwards.forwarder import PROBES, THREADS, Forwarder
 from tasks.forwards.senders import Sent, TaskSender, broker, judge
 from tasks.forwards.store import Entry
 from tasks.ledger.claims import Settlement
-from tasks.ledger.delivery import Outcome
+from tasks.ledger.delivery import Delivery, Outcome
 from tasks.reasons import Kind, Reason
 from tasks.services import Services, build_services
 from tasks.settings import TaskTarget, read
@@ -246,6 +246,50 @@ def test_nothing_of_who_is_forgotten_is_on_its_way(services: Services, receives:
         until(lambda: waiting(services) == [], what="the receiver's last answer")
     assert {body["data"]["external_user_id"] for _, body in receives.got} == {stays.external_user_id}
     assert waiting(services) == []
+
+
+@pytest.mark.parametrize("what", ["add", "change"])
+def test_who_is_forgotten_while_an_event_is_routed_is_not_on_its_way(
+    services: Services, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    gone, make = added(services, external_user_id="wm-gone"), payload.body
+    if what == "change":
+        services.forwards.route()
+        forget(services.redis, "wm-gone")
+        left(services, gone)
+
+    def forgetting(*args: Any) -> bytes:
+        made = make(*args)
+        forget(services.redis, "wm-gone")
+        return made
+
+    monkeypatch.setattr(payload, "body", forgetting)
+    services.forwards.route()
+    assert waiting(services) == []
+
+
+def test_who_is_forgotten_while_a_period_is_forwarded_once_more_is_not_on_its_way(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = added(services, external_user_id="wm-gone"), added(services)
+    for event in (gone, stays):
+        left(services, event)
+    services.contact_changes.apply_due()
+    services.forwards.route()
+    read_all = services.ledger.deliveries
+
+    def forgetting(**asked: Any) -> list[Delivery]:
+        rows = list(read_all(**asked))
+        forget(services.redis, "wm-gone")
+        services.redis.delete(*services.redis.keys("welcome:forward-*"))
+        return rows
+
+    monkeypatch.setattr(services.ledger, "deliveries", forgetting)
+    begin = stays.created_at * 1000
+    services.forwards.replay("sales", begin, begin + 60_000)
+    listed = str(replies.texts(services.redis.lrange(keys.FORWARD_NEW, 0, -1)))
+    assert "wm-gone" not in listed
+    assert stays.external_user_id in listed
 
 
 def waiting(services: Services) -> list[str]:
