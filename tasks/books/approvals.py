@@ -104,10 +104,6 @@ class Approvals:
             pipe.hset(keys.approval(app), DECLINED, _written(said))
             pipe.execute()
 
-    def done(self, app: str) -> None:
-        """It has been published."""
-        self._redis.hdel(keys.approval(app), ASKED, DECLINED)
-
 
 def _written(said: Said) -> str:
     return json.dumps(asdict(said), ensure_ascii=False)

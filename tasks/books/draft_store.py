@@ -25,7 +25,7 @@ from tasks.books.draft import Behind, Draft, DraftError, EditConflict, Moved, re
 from tasks.books.files import Bundle
 from tasks.books.labels import Labels
 from tasks.books.media_store import described
-from tasks.books.revisions import BookStore, NoRevision
+from tasks.books.revisions import BookStore, DraftMoved, NoRevision, OfDraft
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis
@@ -190,10 +190,13 @@ class Drafts:
 
     # --- going live ---
 
-    def publish(self, app: str, version: int, author: str, note: str = "") -> int:
+    def publish(self, app: str, version: int, author: str, note: str = "", approved: str = "") -> int:
         """Make the draft the current revision. → its number. `version`: of the draft that the operator saw.
 
-        Raises Moved, Behind (then see `rebase`), BookError, MediaFull or NoRevision, and then nothing has changed.
+        approved: the digest of what a second person has approved, see `approvals`; "": nobody has to. That, and that
+        the draft is still that version, holds in the step in which it goes live.
+        Raises Moved, NotApproved, Behind (then see `rebase`), BookError, MediaFull or NoRevision, and then nothing has
+        changed.
         """
         draft = self.get(app)
         if draft is None or draft.version != version:
@@ -202,10 +205,13 @@ class Drafts:
         if live.base != draft.base and (live.source, live.files) != (draft.source, draft.files):
             raise Behind(draft, live.base, self._rebased(draft, live)[1])
         try:
-            number = self._books.save(app, draft.source, self._bytes(draft), author, note, base=live.base)
+            of = OfDraft(version, approved)
+            number = self._books.save(app, draft.source, self._bytes(draft), author, note, base=live.base, draft=of)
         except revisions.RevisionConflict as conflict:
             raise Behind(draft, conflict.current, self._rebased(draft, self.live(app))[1]) from None
-        self._swap(keys=[keys.draft(app)], args=[str(version), ""])  # else somebody has already gone on from it
+        except DraftMoved:
+            raise Moved(self.get(app)) from None
+        self._swap(keys=[keys.draft(app)], args=[str(version), ""])  # of one that is what is live
         return number
 
     def rebase(self, app: str, version: int, author: str, choices: Mapping[Part, str] | None = None) -> Draft:

@@ -38,14 +38,27 @@ _BATCH = 100  # revisions per read
 
 _STAMP = re.compile(r"\A\ufeff?# wecom-welcome: revision \d+ of app \S+ \(([0-9a-f]{12})\)\r?\n")
 _SAVE = """
+-- KEYS  the book; and the app's draft and its approval, where it is the draft that is saved
+-- ARGV  the revision it began from or '', YAML, about; version of the draft, digest that was approved or ''
 local current = tonumber(redis.call('GET', KEYS[1]) or 0)
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= current then return {0, current} end
+if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= current then return {'conflict', current} end
+local function stored(text)
+  local is_read, value = pcall(cjson.decode, text or '')
+  return is_read and type(value) == 'table' and value or {}
+end
+if KEYS[2] then
+  if tostring(stored(redis.call('GET', KEYS[2])).version) ~= ARGV[4] then return {'moved', current} end
+  local on, asked = redis.call('HEXISTS', KEYS[3], 'on') == 1, stored(redis.call('HGET', KEYS[3], 'asked'))
+  if on ~= (ARGV[5] ~= '') or on and asked.digest ~= ARGV[5] then return {'not approved', current} end
+  redis.call('DEL', KEYS[2])
+  redis.call('HDEL', KEYS[3], 'asked', 'declined')
+end
 local number = current + 1
 local key = KEYS[1] .. ':' .. number
 redis.call('SET', key, ARGV[2])
 redis.call('SET', key .. ':about', ARGV[3])
 redis.call('SET', KEYS[1], number)
-return {1, number}
+return {'saved', number}
 """
 
 
@@ -57,8 +70,27 @@ class RevisionConflict(Exception):
         self.base, self.current = base, current
 
 
+class DraftMoved(Exception):
+    """The draft that was to be saved is another one by now."""
+
+
+class NotApproved(Exception):
+    """Nobody has approved what was to be saved, or nobody has to any more."""
+
+
 class NoRevision(LookupError):
     """There is no such revision, or files that it shows are no longer stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfDraft:
+    """The draft that is saved, which is looked at in the step that saves it, and gone with it.
+
+    approved: digest of what a second person has approved; "": nobody has to.
+    """
+
+    version: int
+    approved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +212,13 @@ class BookStore:
         base: int | None = None,
         progress: Callable[[int, int], object] = lambda *_: None,
         back_to: int = 0,
+        draft: OfDraft | None = None,
     ) -> int:
         """Store a book as the next revision, with its files. → its number; the current one's when nothing is different.
 
         media: path → bytes for the files that the book shows. base: the revision that the edit started from, 0 for
         none; None: do not check. progress: told (files stored, of how many). back_to: see Revision. Raises BookError,
-        MediaFull or RevisionConflict, and then nothing has changed.
+        MediaFull, RevisionConflict, or of a draft DraftMoved or NotApproved, and then nothing has changed.
         """
         given, source = source, unstamped(source)
         files = {path: described(path, content) for path, content in (media or {}).items()}
@@ -209,12 +242,15 @@ class BookStore:
             "files": {path: [one.sha256, one.kind, one.size] for path, one in shown.items()},
             "back_to": back_to,
         }
-        saved, number = self._save(
-            keys=[keys.book(app)],
-            args=["" if base is None else base, source, json.dumps(about, ensure_ascii=False)],
-        )
-        if not saved:
+        names, args = [keys.book(app)], ["" if base is None else base, source, json.dumps(about, ensure_ascii=False)]
+        if draft is not None:
+            names += [keys.draft(app), keys.approval(app)]
+            args += [draft.version, draft.approved]
+        became, number = self._save(keys=names, args=args)
+        if became == "conflict":
             raise RevisionConflict(app, -1 if base is None else base, int(number))
+        if became != "saved":
+            raise DraftMoved if became == "moved" else NotApproved
         if shown:
             self._redis.set(keys.first_media(app), now_ms(self._redis), nx=True)
         self._record_changes(app, current, book, at)

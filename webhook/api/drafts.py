@@ -9,7 +9,7 @@ from tasks.books import files
 from tasks.books.draft import Behind, Draft, Moved
 from tasks.books.files import Bundle
 from tasks.books.media_store import MediaFull
-from tasks.books.revisions import NoRevision
+from tasks.books.revisions import NoRevision, NotApproved
 from tasks.directory.members import staff
 from tasks.people.api_tokens import Scope
 from tasks.templates import book as book_file
@@ -107,8 +107,6 @@ def discard_draft(asked: dict[str, Any]) -> None:
 def publish_draft(asked: dict[str, Any]) -> dict[str, Any]:
     """Make the draft live. Workers use it from the next customer on."""
     services, app = current.services(), current.app().name
-    if services.approvals.switched_on(app) is not None:
-        raise Problem(409, "second_person", "A second person publishes here: let somebody ask for it in the console")
     try:
         number = services.drafts.publish(app, asked["version"], current.author(), asked["note"])
     except Moved as moved:
@@ -118,6 +116,9 @@ def publish_draft(asked: dict[str, Any]) -> dict[str, Any]:
             "Another revision went live since the draft began: bring the two together in the console, or import again"
         )
         raise Problem(409, "behind", detail, revision=behind.live) from None
+    except NotApproved:
+        detail = "A second person publishes here: let somebody ask for it in the console"
+        raise Problem(409, "second_person", detail) from None
     except MediaFull as error:
         raise Problem(422, "media_full", str(error)) from None
     except NoRevision as error:

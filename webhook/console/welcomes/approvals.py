@@ -10,7 +10,7 @@ from tasks.audit import Act, Via
 from tasks.books.approvals import Said, Standing, digest, standing
 from tasks.books.draft import Behind, Draft, Moved
 from tasks.books.media_store import MediaFull
-from tasks.books.revisions import NoRevision
+from tasks.books.revisions import NoRevision, NotApproved
 from tasks.templates.problems import BookError
 from webhook.console import current, wecom
 
@@ -66,14 +66,13 @@ def approve() -> ResponseReturnValue:
         return _back(_why_not(found))
     note = f"{asked.note} ✓ {person.label}".strip()
     try:
-        number = services.drafts.publish(app, draft.version, asked.label, note)
-    except Moved:
+        number = services.drafts.publish(app, draft.version, asked.label, note, asked.digest)
+    except (Moved, NotApproved):
         return _back(_("The draft has changed meanwhile: its author has to ask again"))
     except Behind:
         return _back(_("Something else was published meanwhile: bring the two together, then ask again"))
     except (MediaFull, BookError, NoRevision) as error:
         return _back(str(error))
-    services.approvals.done(app)
     current.record(Act.APPROVED, asked.who, number)
     return redirect(url_for("welcomes.show", published=number))
 

@@ -16,7 +16,7 @@ from tasks.books.draft import Behind, Draft, DraftError, Moved
 from tasks.books.draft_media import is_kept
 from tasks.books.media_store import MediaFull
 from tasks.books.recent import DAYS, recent_adds
-from tasks.books.revisions import NoRevision
+from tasks.books.revisions import NoRevision, NotApproved
 from tasks.directory.lookup import directory
 from tasks.messages import Message, translate
 from tasks.templates.edits import RULE, TEMPLATE, Content, Part
@@ -66,8 +66,6 @@ def publish() -> ResponseReturnValue:
     note = request.form.get("note", "").strip()
     if len(note) > NOTE_LIMIT:
         return _review(note, Message.of("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
-    if current.services().approvals.switched_on(current.app().name) is not None:
-        return _review(note, Message.of("A second person publishes here: ask for an approval")), 409
     drafts, version = current.services().drafts, request.form.get("version", 0, type=int)
     try:
         number = drafts.publish(current.app().name, version, current.operator(), note)
@@ -79,6 +77,8 @@ def publish() -> ResponseReturnValue:
         return _review(note, why), 409
     except Behind:
         return _review(note), 409
+    except NotApproved:
+        return _review(note, Message.of("A second person publishes here: ask for an approval")), 409
     except MediaFull as full:
         return _review(note, Message(str(full))), 422
     except (BookError, NoRevision) as error:
