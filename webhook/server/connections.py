@@ -26,7 +26,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.task import WSGITask
-from waitress.utilities import BadRequest
+from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from webhook.callback.parsing import BODY_LIMIT
 
@@ -100,9 +100,11 @@ class Request(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Take bytes; how many of them were taken."""
         taken: int = super().received(data)
-        if self.chunked and self.adj.small is self.adj and len(self.body_rcv) > BODY_LIMIT:
-            self.completed = self.unread = True
-            self.headers |= {"CONNECTION": "close", "CONTENT_LENGTH": str(len(self.body_rcv))}  # it answers 413
+        is_too_long = isinstance(self.error, RequestEntityTooLarge)  # of which waitress would tell in plain text
+        if self.chunked and (is_too_long or (self.adj.small is self.adj and len(self.body_rcv) > BODY_LIMIT)):
+            self.completed, self.unread, self.error = True, True, None
+            length = UPLOAD_LIMIT + 1 if is_too_long else len(self.body_rcv)
+            self.headers |= {"CONNECTION": "close", "CONTENT_LENGTH": str(length)}  # the application answers 413
         if self.completed:
             self.expect_continue = False  # nothing more is wanted
         return len(data) if self.error or self.unread else taken

@@ -1,6 +1,7 @@
 """The API as it is served, where the console is; the page's commands work against it."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +24,25 @@ from tests.support.web import WebProcess
 from webhook import create_app
 from webhook.api.application import SCOPES
 from webhook.server.concurrency_limit import API_BUSY
+from webhook.server.connections import UPLOAD_LIMIT
 
 README = Page(ROOT / "webhook/api/README.md")
 EDITED = ("> book.yaml\n", "> book.yaml\nsed -i s/很高兴/真高兴/ book.yaml\n")
 FAILS = 'curl() { command curl --fail-with-body "$@"; }\n'
+
+
+def _endless(port: int, secret: str) -> bytes:
+    """What an operation answers to a body in chunks that does not end."""
+    head = (
+        f"POST {API}/apps/default/book/validate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\n"
+        "Content-Type: application/zip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(head.encode())
+        for _ in range(UPLOAD_LIMIT // (1 << 20)):
+            connection.sendall(chunk)
+        return connection.makefile("rb").read()
 
 
 def test_every_scope_is_described() -> None:
@@ -58,8 +74,11 @@ def test_the_pages_commands_work_one_after_the_other(
             headers={"Authorization": f"Bearer {secret}", "Content-Type": "application/zip"},
             timeout=30,
         )
+        refused = _endless(web.port, secret)
         assert answer.status_code == 200, answer.text
     assert services.books.revision("default", 2).note == "autumn"
+    assert refused.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(refused.partition(b"\r\n\r\n")[2])["code"] == "too_large"
 
 
 @pytest.mark.parametrize("variables", [{"CONSOLE_BIND": "127.0.0.1:8001"}])
