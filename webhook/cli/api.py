@@ -14,12 +14,11 @@ from typing import Any
 import click
 
 from tasks.spelling import nearest
-from tasks.wecom import WeComAPIError, WeComClient, WeComError
+from tasks.wecom import WeComClient, WeComError
 from tasks.wecom.calls import DownloadedFile
 from tasks.wecom.catalogue import Entry, calls
-from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
 from webhook.cli import api_options
-from webhook.cli.common import CommandFailure
+from webhook.cli.common import CommandFailure, in_a_line
 from webhook.cli.terminal import say, say_json
 
 Connect = Callable[[str | None], WeComClient]  # (--app's value) → the client of that app
@@ -128,7 +127,7 @@ def _command(entry: Entry, connect: Connect, called: Called) -> click.Command:
             else:
                 _print(entry.bind(client)(**arguments))
         except WeComError as error:
-            raise CommandFailure(_line(error)) from None
+            raise CommandFailure(in_a_line(error)) from None
         finally:
             client.close()
             called(app_name, entry.path)
@@ -163,15 +162,3 @@ def _save(file: DownloadedFile, output: str) -> None:
     except OSError as error:
         raise CommandFailure(f"cannot write {output}: {error.strerror}") from None
     _print({"filename": file.filename, "content_type": file.content_type, "size": file.size, "output": output})
-
-
-def _line(error: WeComError) -> str:
-    """What went wrong, and what to do about it."""
-    if isinstance(error, WeComAPIError):
-        known = CODES.get(error.errcode)
-        return f"{error} ({f'{known.meaning}: {known.cure}' if known else 'doc 90313 lists the errcodes'})"
-    if isinstance(error, NotSent):
-        return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
-    if isinstance(error, HTTPRefused):
-        return f"{error} (there is no such path, or a gateway refuses: compare WECOM_API_BASE and the proxy)"
-    return f"{error} (try again)" if isinstance(error, NoAnswer) else str(error)

@@ -13,10 +13,9 @@ from tasks.audit import Act
 from tasks.channels import NAME_LIMIT, STATE_LIMIT, Channel, ChannelError, Found, picture, rule_for
 from tasks.services import AppServices
 from tasks.templates.model import Book
-from tasks.wecom import WeComAPIError, WeComError
-from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
+from tasks.wecom import WeComError
 from webhook import records
-from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, not_empty, record
+from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, in_a_line, not_empty, record
 from webhook.cli.terminal import Progress, say, say_json, table
 
 P = ParamSpec("P")
@@ -24,6 +23,7 @@ P = ParamSpec("P")
 PATIENCE = 15.0  # seconds for a code's image
 SHOWN = 50  # of the codes that were made elsewhere, with what WeCom has of them
 CURES = {41040: "WeCom does not make such a code for this app: look at the app's rights in 客户联系"}
+UNSURE = "look with `channels list --all` whether it was done, then try again"
 
 
 def _words(limit: int) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -77,7 +77,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
         except ChannelError as error:
             raise CommandFailure(str(error)) from None
         except WeComError as error:
-            raise CommandFailure(_line(error)) from None
+            raise CommandFailure(in_a_line(error, CURES, UNSURE)) from None
 
     return run
 
@@ -306,16 +306,3 @@ def _write(name: str, url: str, png: Path | None, err: bool = False) -> None:
             f"{png}: {error.strerror}; the channel is there: write it elsewhere with `channels show {name} --png`"
         ) from None
     say(f"{png}: the QR code" + ("" if kind == "PNG" else f", a {kind}"), err=err)
-
-
-def _line(error: WeComError) -> str:
-    """What went wrong, and what to do about it."""
-    if isinstance(error, WeComAPIError):
-        known = CODES.get(error.errcode)
-        words = f"{known.meaning}: {known.cure}" if known else "doc 90313 lists the errcodes"
-        return f"{error} ({CURES.get(error.errcode, words)})"
-    if isinstance(error, NotSent | HTTPRefused):
-        return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
-    if isinstance(error, NoAnswer):
-        return f"{error} (look with `channels list --all` whether it was done, then try again)"
-    return str(error)

@@ -3,8 +3,10 @@
 import contextlib
 import os
 import pwd
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -19,6 +21,8 @@ from tasks.storage import connections, formats, redis_url, troubles
 from tasks.storage.embedded import EmbeddedError, not_yours
 from tasks.templates.model import Book
 from tasks.templates.problems import BookError
+from tasks.wecom import WeComAPIError, WeComError
+from tasks.wecom.errors import CODES, HTTPRefused, NoAnswer, NotSent
 from webhook.cli.terminal import say
 
 Given = TypeVar("Given", str, str | None, tuple[str, ...])
@@ -171,3 +175,19 @@ def read_book(file: Path, lenient: bool = False) -> tuple[Book, Bundle]:
         raise CommandFailure(f"{file} is not UTF-8") from None
     except BookError as error:
         raise CommandFailure(*(f"{file}: {problem}" for problem in error.problems)) from None
+
+
+def in_a_line(error: WeComError, cures: Mapping[int, str] = MappingProxyType({}), unsure: str = "try again") -> str:
+    """What went wrong in a call of WeCom's API, and what to do about it.
+
+    cures: of a command's own, by errcode; unsure: what to do where nobody knows whether it was done.
+    """
+    if isinstance(error, WeComAPIError):
+        known = CODES.get(error.errcode)
+        words = f"{known.meaning}: {known.cure}" if known else "doc 90313 lists the errcodes"
+        return f"{error} ({cures.get(error.errcode, words)})"
+    if isinstance(error, NotSent):
+        return f"{error} (let this machine reach WECOM_API_BASE, or try again)"
+    if isinstance(error, HTTPRefused):
+        return f"{error} (there is no such path, or a gateway refuses: compare WECOM_API_BASE and the proxy)"
+    return f"{error} ({unsure})" if isinstance(error, NoAnswer) else str(error)
