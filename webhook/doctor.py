@@ -9,6 +9,7 @@ import redis
 
 from tasks import alerts, lifeboat
 from tasks.books.revisions import NoRevision
+from tasks.forwards.senders import broker, sender
 from tasks.lifeboat.journal import has_events
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
@@ -21,11 +22,12 @@ from tasks.placeholders.installed import installed
 from tasks.rate_limits.limiter import Status
 from tasks.reasons import Reason
 from tasks.services import AppServices, Services, build_services, reachable
-from tasks.settings import DEFAULT_APP, App, Settings
+from tasks.settings import DEFAULT_APP, App, Settings, TaskTarget
 from tasks.storage import connections, formats, troubles
 from tasks.storage.embedded import EmbeddedError
 from tasks.templates.problems import BookError
 from tasks.wecom import Failure, Unanswered, WeComAPIError, WeComClient, WeComError
+from tasks.wecom.errors import NotSent
 from webhook import local_address
 from webhook.callback.crypto import decode_key
 from webhook.durations import duration
@@ -87,7 +89,10 @@ _HOOK_TROUBLES = {  # what is wrong with a hook in some processes, and the cure
     ),
 }
 PROXY, LIMITS = Message.of("outbound proxy"), Message.of("WeCom's rate limit")
-ALERTS = Message.of("alerts")
+ALERTS, FORWARDING = Message.of("alerts"), Message.of("forwarding")
+_NOT_ALLOWED = Reason.from_error(NotSent("", Failure.ADDRESS_NOT_ALLOWED))
+_FORBIDDEN = Message.of("set `private = true` in its table of WELCOME_CONFIG, if it is the corp's own")
+_UNREACHED = Message.of("let this machine reach it; events wait for a day, and then are given up")
 MEMBERS, API = Message.of("members with 客户联系 in the app's range"), Message.of("WeCom's API")
 
 
@@ -112,6 +117,7 @@ def examine(settings: Settings, app: App) -> Iterator[Finding]:
         client = services.app(app.name).wecom
     yield _lifeboat(settings)
     yield _alerts(settings)
+    yield from forwarding(app, services)
     yield from _wecom(client)
     yield from _wecoms_clock(client, services)
 
@@ -228,6 +234,31 @@ def _alerts(settings: Settings) -> Finding:
     if robot is None:
         return Finding(ALERTS, True, Message.of("go to no group robot: ALERT_WEBHOOK is not set"))
     return Finding(ALERTS, True, Message.of("go to the group robot at %(host)s", host=robot.host))
+
+
+def forwarding(app: App, services: Services | None) -> Iterator[Finding]:
+    """Each target: whether it can be reached from here, and what was given up on the way there. No event is sent."""
+    for target in app.forwards:
+        if isinstance(target, TaskTarget) and not target.broker:
+            yield Finding(FORWARDING, True, Message.of("%(target)s goes to Redis, as a task", target=target.host))
+            continue
+        way = sender(target, lambda: broker(""))
+        why = way.reach()
+        way.close()
+        if why is None:
+            yield Finding(FORWARDING, True, Message.of("%(target)s can be reached", target=target.host))
+        else:
+            what = Message.of("%(target)s: %(why)s", target=target.host, why=explained(why))
+            yield Finding(FORWARDING, None, what, _FORBIDDEN if why == _NOT_ALLOWED else _UNREACHED)
+    try:
+        statuses = services.forwards.statuses([app.name]) if services is not None else []
+    except redis.RedisError:  # it has been told of
+        return
+    for _, target, status in statuses:
+        if status.parked:
+            what = Message.of("%(n)s events for %(target)s were given up", n=status.parked, target=target.host)
+            cure = Message.of("`wecom-welcome forwards` says why; with `--retry all` they are sent again")
+            yield Finding(FORWARDING, None, what, cure)
 
 
 def _clock(services: Services) -> Finding:

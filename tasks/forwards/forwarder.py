@@ -14,15 +14,15 @@ import redis
 from celery import Celery
 
 from tasks.counters import Counters, count
-from tasks.forwards.senders import HTTPSender, Sender, TaskSender, broker
+from tasks.forwards.senders import SHARE, sender
 from tasks.forwards.store import DAY, Entry, Forwards
 from tasks.logs import about
-from tasks.settings import App, Target, TaskTarget
+from tasks.settings import App
 
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at what is due, while nothing wakes it
-THREADS, SHARE = 16, 4  # sends at a time, in all and to one target
+THREADS = 16  # sends at a time, in all
 PROBES = THREADS // 2  # of them, to targets that did not answer the last time: each may last for TIMEOUT
 
 
@@ -34,7 +34,7 @@ class Forwarder(threading.Thread):
         super().__init__(name="forwarder", daemon=True)
         self._store = store
         self._targets = {(app.name, target.id): target for app in apps.values() for target in app.forwards}
-        self._senders = {key: _sender(target, celery) for key, target in self._targets.items()}
+        self._senders = {key: sender(target, lambda: celery) for key, target in self._targets.items()}
         self._counters = counters
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="forward")
         self._lock = threading.Lock()
@@ -140,11 +140,5 @@ class Forwarder(threading.Thread):
         if self.is_alive():
             self.join()
         self._pool.shutdown(wait=True)
-        for sender in self._senders.values():
-            sender.close()
-
-
-def _sender(target: Target, celery: Celery) -> Sender:
-    if isinstance(target, TaskTarget):
-        return TaskSender(target, broker(target.broker) if target.broker else celery)
-    return HTTPSender(target, connections=SHARE)
+        for one in self._senders.values():
+            one.close()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
@@ -19,12 +20,13 @@ from tasks.forwards.addresses import is_public
 from tasks.forwards.signature import headers
 from tasks.forwards.store import Entry
 from tasks.reasons import Reason
-from tasks.settings import Forward, TaskTarget
+from tasks.settings import Forward, Target, TaskTarget
 from tasks.wecom.errors import Failure, NotSent, Unanswered
 from tasks.wecom.http1 import Response
 from tasks.wecom.transport import Transport
 
 TIMEOUT = 10.0  # seconds for one send
+SHARE = 4  # sends to one target at a time
 MOST_WAIT = 3600.0  # seconds that a target may ask for with Retry-After
 CONNECTION_AGE = 300.0  # seconds after which a connection is made anew: the name may lead elsewhere by now
 UNWELL = (408, 429, 500, 502, 503, 504)  # statuses that speak of the target, not of the event
@@ -70,6 +72,9 @@ class Sender(Protocol):
     def send(self, entry: Entry) -> Sent:
         """Deliver an event. Raises nothing that the target or the way to it does."""
 
+    def reach(self) -> Reason | None:
+        """Why the target cannot be reached now; None if it can. Nothing is sent to it."""
+
     def close(self) -> None:
         """Let the connections go."""
 
@@ -93,6 +98,13 @@ class HTTPSender:
         except (NotSent, Unanswered) as error:
             return Sent(Reason.from_error(error), unwell=True)
         return judge(response, time.time())
+
+    def reach(self) -> Reason | None:
+        try:
+            self._transport.connect(time.monotonic() + TIMEOUT)
+        except NotSent as error:
+            return Reason.from_error(error)
+        return None
 
     def close(self) -> None:
         self._transport.close()
@@ -123,12 +135,31 @@ class TaskSender:
                 ignore_result=True,
             )
         except self._errors as error:  # the last are what RabbitMQ answers where the queue is another one
-            cause = error.__cause__ if isinstance(error, OperationalError) else None  # kombu's for each way to fail
-            return Sent(Reason.from_error(cause if isinstance(cause, Exception) else error), unwell=True)
+            return Sent(_cause(error), unwell=True)
         return Sent()
+
+    def reach(self) -> Reason | None:
+        try:
+            with self._app.connection_for_write() as way:
+                way.connect()
+        except self._errors as error:
+            return _cause(error)
+        return None
 
     def close(self) -> None:
         self._app.close()
+
+
+def _cause(error: Exception) -> Reason:
+    cause = error.__cause__ if isinstance(error, OperationalError) else None  # kombu's for each way to fail
+    return Reason.from_error(cause if isinstance(cause, Exception) else error)
+
+
+def sender(target: Target, own: Callable[[], Celery]) -> Sender:
+    """The sender to a target. `own`: a Celery app on our broker, for a task whose workers take messages from there."""
+    if isinstance(target, TaskTarget):
+        return TaskSender(target, broker(target.broker) if target.broker else own())
+    return HTTPSender(target, connections=SHARE)
 
 
 def broker(url: str) -> Celery:

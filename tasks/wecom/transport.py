@@ -394,6 +394,15 @@ class Transport:
         """The answer to a POST of JSON to `target`; see `get`. cut: a body that is too long is cut off."""
         return self._exchange("POST", target, self._pool.host, by, body, headers, JSON_LIMIT, cut)
 
+    def connect(self, by: float) -> None:
+        """Make a connection, with TLS where there is some, and send nothing. Raises NotSent."""
+        try:
+            with _borrowed(self._pool) as connection:
+                connection.timeout = min(by - time.monotonic(), CONNECT)
+                connection.connect()
+        except (HTTPError, OSError) as error:
+            raise NotSent(self._pool.host, failure_of(error)) from None
+
     def _exchange(
         self,
         method: str,
