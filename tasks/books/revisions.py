@@ -164,6 +164,11 @@ class BookStore:
             names = ()
         return stamped(Labels(self._redis).above(app, source, names), revision), revision
 
+    def stored_book(self, app: str, number: int) -> Book:
+        """A revision as a book, past the cache of the current one. Raises NoRevision or BookError."""
+        source, revision = self.stored(app, number)
+        return book_file.read(source, book_file.among(revision.files))
+
     def source(self, app: str, number: int) -> str:
         """The YAML of a revision. Raises NoRevision."""
         return self.stored(app, number)[0]

@@ -13,8 +13,9 @@ from importlib import metadata
 from queue import Empty, SimpleQueue
 
 from tasks.messages import Message
-from tasks.placeholders.hook import Declared, Hook, read
+from tasks.placeholders.hook import Declared, Hook, read, used
 from tasks.placeholders.raised import where
+from tasks.templates.model import Book
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,14 @@ class Installed:
 def installed() -> Installed:
     """What is installed. Imports the packages when it is called first."""
     return load(metadata.entry_points(group=GROUP))
+
+
+def unprovided(book: Book | None, live: Book | None) -> tuple[str, ...]:
+    """The placeholders that a book uses and no package here provides, without those that the live book uses already:
+    customers would get their fallbacks from now on.
+    """
+    wanted = used(book) if book is not None else frozenset()
+    return tuple(sorted(wanted - installed().known.keys() - (used(live) if live is not None else frozenset())))
 
 
 def load(points: Iterable[metadata.EntryPoint]) -> Installed:

@@ -12,6 +12,8 @@ from tasks.books.files import GroupIDs
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, RevisionConflict
 from tasks.people.api_tokens import Scope
+from tasks.placeholders.installed import unprovided
+from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook import records
 from webhook.api import current
@@ -98,6 +100,9 @@ def roll_back(asked: dict[str, Any], number: int) -> dict[str, Any]:
     """Make an earlier revision live again: as a new one, so this too can be undone."""
     books, app = current.services().books, current.app().name
     try:
+        if not asked["without"]:
+            source, about = books.stored(app, number)
+            require_packages(Draft(app, source, about.files))
         made = books.rollback(app, number, current.author(), asked["note"], asked["base"])
     except RevisionConflict as conflict:
         detail = f"Revision {conflict.current} is live, and not {asked['base']}"
@@ -113,17 +118,33 @@ def roll_back(asked: dict[str, Any], number: int) -> dict[str, Any]:
     return records.revision(books.revision(app, made), made)
 
 
+def require_packages(draft: Draft) -> None:
+    """Raises Problem for placeholders that no package here provides, and that the live book does not use."""
+    live = current.services().drafts.live(draft.app)
+    gone = unprovided(book_of(draft), book_of(live))
+    if gone:
+        detail = f"No package here provides {', '.join(gone)}: install it, or let customers get the fallbacks (without)"
+        raise Problem(409, "placeholders_unprovided", detail, placeholders=list(gone))
+
+
 def contents(draft: Draft) -> dict[str, Any] | None:
     """What is in a book; None if it cannot be read, since a less strict release stored it."""
-    try:
-        book = draft.book()
-    except BookError:
+    book = book_of(draft)
+    if book is None:
         return None
     return {
         "templates": [records.template(one) for one in book.templates.values()],
         "rules": [records.rule(one, number) for number, one in enumerate(book.rules, 1)],
         "group_welcomes": [records.group_welcome(one) for one in book.group_welcomes.values()],
     }
+
+
+def book_of(draft: Draft) -> Book | None:
+    """None if it cannot be read, or is empty."""
+    try:
+        return draft.book()
+    except BookError:
+        return None
 
 
 def _live() -> int:

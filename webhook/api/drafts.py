@@ -18,7 +18,7 @@ from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook import records
 from webhook.api import current
-from webhook.api.books import ANYTHING, contents
+from webhook.api.books import ANYTHING, contents, require_packages
 from webhook.api.problems import Problem
 from webhook.api.schemas import DraftSchema, DraftVersion, ImportQuery, PublishBody, RevisionSchema, ValidSchema
 from webhook.api.subject import JSON, YAML, ZIP, Subject
@@ -107,6 +107,9 @@ def discard_draft(asked: dict[str, Any]) -> None:
 def publish_draft(asked: dict[str, Any]) -> dict[str, Any]:
     """Make the draft live. Workers use it from the next customer on."""
     services, app = current.services(), current.app().name
+    draft = services.drafts.get(app)
+    if draft is not None and draft.version == asked["version"] and not asked["without"]:
+        require_packages(draft)
     try:
         number = services.drafts.publish(app, asked["version"], current.author(), asked["note"])
     except Moved as moved:

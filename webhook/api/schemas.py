@@ -353,6 +353,11 @@ class ImportQuery(Schema):
     )
 
 
+def _without() -> fields.Boolean:
+    about = "Go live although no package here provides some of its placeholders: customers get their fallbacks."
+    return fields.Boolean(load_default=False, truthy={True}, falsy={False}, metadata={"description": about})
+
+
 class PublishBody(Schema):
     """What is to be published."""
 
@@ -366,6 +371,7 @@ class PublishBody(Schema):
         validate=Length(max=NOTE_LIMIT),
         metadata={"description": "Why, for the history.", "example": "autumn"},
     )
+    without = _without()
 
 
 class RollbackBody(Schema):
@@ -379,6 +385,7 @@ class RollbackBody(Schema):
     note = fields.String(
         load_default="", validate=Length(max=NOTE_LIMIT), metadata={"description": "Why, for the history."}
     )
+    without = _without()
 
 
 class ValidSchema(Schema):

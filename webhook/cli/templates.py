@@ -13,6 +13,7 @@ from tasks.books import files, revisions
 from tasks.books.media_store import MediaFull
 from tasks.group_welcomes import ADDED, DELETED, EDITED, FAILED, SAME, WAITS
 from tasks.messages import translate
+from tasks.placeholders.installed import unprovided
 from tasks.services import AppServices
 from tasks.templates import book as book_file
 from tasks.templates import changes
@@ -239,17 +240,26 @@ def diff(a: int | None, b: int | None, app_name: str | None) -> None:
 @click.argument("revision", type=click.IntRange(1))
 @AUTHOR
 @NOTE
+@click.option("--force", is_flag=True, help="Even if no package here provides placeholders of it.")
 @APP
-def rollback(revision: int, author: str, note: str, app_name: str | None) -> None:
+def rollback(revision: int, author: str, note: str, force: bool, app_name: str | None) -> None:
     """Make an earlier revision the current one: as a new revision, so this too can be undone.
+
+    One with placeholders that no package here provides is refused, for customers would get their fallbacks.
 
     \b
     Example:  wecom-welcome templates rollback 3 --note wrong-brochure
     """
     app = connect(app_name)
-    before = current_revision(app)
+    before, books = current_revision(app), app.shared.books
     try:
-        number = app.shared.books.rollback(app.name, revision, author, note, before)
+        gone = unprovided(books.stored_book(app.name, revision), books.book(app.name, before))
+        if gone and not force:
+            raise CommandFailure(
+                f"no package here provides {', '.join(gone)}, which revision {revision} uses: install it, or let"
+                " customers get the fallbacks with --force"
+            )
+        number = books.rollback(app.name, revision, author, note, before)
     except (revisions.NoRevision, revisions.RevisionConflict) as error:
         raise CommandFailure(f"{error}; `templates history` shows which there are") from None
     _warn_of_approvals(app, number != before)

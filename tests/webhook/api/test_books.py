@@ -157,6 +157,20 @@ def test_an_earlier_revision_comes_back_if_nothing_went_live_since_it_was_looked
     assert ask("POST", "book/revisions/9/rollback", json={"base": 3}).status_code == 404
 
 
+def test_what_no_package_provides_goes_live_only_if_that_is_asked_for(ask: Program) -> None:
+    services = ask.services
+    gilded = BOOK.replace("很高兴认识您", "{crm.level|会员}")
+    draft = services.drafts.replace("default", Bundle(gilded, {}), "李敏", 0)
+    refused = publish(ask, draft.version)
+    assert (refused.status_code, refused.json["code"]) == (409, "placeholders_unprovided")
+    assert refused.json["placeholders"] == ["crm.level"]
+    made = ask("POST", "book/draft/publish", json={"version": draft.version, "without": True})
+    assert made.json["revision"] == 2
+    services.books.save("default", BOOK)
+    assert ask("POST", "book/revisions/2/rollback", json={"base": 3}).json["code"] == "placeholders_unprovided"
+    assert ask("POST", "book/revisions/2/rollback", json={"base": 3, "without": True}).json["revision"] == 4
+
+
 def test_files_come_in_a_zip_or_are_there_already(ask: Program) -> None:
     refused = put(ask, SHOWING)
     assert (refused.status_code, refused.json["errors"][0]["line"]) == (422, 6)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from tasks.books.approvals import Approvals
+from tasks.books.revisions import BookStore
 from tasks.storage import connections, keys
 from tests.simulator.client import StandIn
 from tests.support import cli
@@ -117,6 +118,14 @@ def test_a_member_that_does_not_exist_is_a_remark(run: Run, wecom: StandIn) -> N
 
 
 # ------------------------------------------------------------------------------------------------ history
+
+
+def test_going_back_to_what_no_package_provides_is_refused(run: Run, redis_url: str) -> None:
+    books = BookStore(connections.connect(redis_url, timeout=2))
+    for text in ("'{crm.level|会员}'", "a"):
+        books.save("default", a_template(f"text: {text}"))
+    assert "no package here provides crm.level, which revision 1 uses" in complaint(run("templates", "rollback", "1"))
+    assert said(run("templates", "rollback", "1", "--force")) == ["default: revision 3, the same as 1"]
 
 
 def test_history_difference_and_rollback(run: Run) -> None:

@@ -13,6 +13,8 @@ from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, NotApproved
 from tasks.templates.problems import BookError
 from webhook.console import current, wecom
+from webhook.console.language import sentence
+from webhook.console.welcomes.lookups import UNPROVIDED, book_of, needs_a_word
 
 NOTE_LIMIT = 200  # characters
 
@@ -64,6 +66,8 @@ def approve() -> ResponseReturnValue:
     found = _standing(asked, draft)
     if found is not Standing.MAY or seen != (draft.version, digest(draft)):
         return _back(_why_not(found))
+    if needs_a_word(book_of(draft)):
+        return _back(sentence(UNPROVIDED))
     note = f"{asked.note} ✓ {person.label}".strip()
     try:
         number = services.drafts.publish(app, draft.version, asked.label, note, asked.digest)

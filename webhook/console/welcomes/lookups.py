@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
+from flask import request
+
 from tasks.books.draft import Draft
 from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
 from tasks.directory.members import Department
+from tasks.messages import Message
+from tasks.placeholders.installed import unprovided
 from tasks.templates.model import Book, Rule
 from tasks.templates.problems import BookError
 from webhook.console import current
@@ -13,6 +17,7 @@ from webhook.console.staff import known_staff
 from webhook.console.welcomes.rule_words import Names
 
 STATES = 50  # that a form proposes
+UNPROVIDED = Message.of("Customers would get fallbacks: confirm that, or install the package first")
 
 
 def book_of(draft: Draft) -> Book | None:
@@ -21,6 +26,11 @@ def book_of(draft: Draft) -> Book | None:
         return draft.book()
     except BookError:
         return None
+
+
+def needs_a_word(book: Book | None) -> bool:
+    """Whether placeholders would be without a package once it is live, and the operator has not said that they may."""
+    return request.form.get("without") != "1" and bool(unprovided(book, current.live_book()))
 
 
 def member_names(members: Iterable[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import NoRevision, NotApproved
 from tasks.directory.lookup import directory
 from tasks.messages import Message, translate
+from tasks.placeholders.installed import unprovided
 from tasks.templates.edits import RULE, TEMPLATE, Content, Part
 from tasks.templates.impact import compare, shadowed, unnamed_states
 from tasks.templates.merge import ORDER, Clash, TakeBack
@@ -32,7 +33,7 @@ from webhook.console.links import inside
 from webhook.console.welcomes import approvals
 from webhook.console.welcomes.change_groups import grouped
 from webhook.console.welcomes.differences import MOVED, fields, flat, outline, part_of, unseen
-from webhook.console.welcomes.lookups import book_of, member_names, names_of
+from webhook.console.welcomes.lookups import UNPROVIDED, book_of, member_names, names_of, needs_a_word
 from webhook.console.welcomes.media_status import standing
 from webhook.console.welcomes.rule_form import rule_of, rules_in
 from webhook.console.welcomes.vocabulary import vocabulary
@@ -67,6 +68,9 @@ def publish() -> ResponseReturnValue:
     if len(note) > NOTE_LIMIT:
         return _review(note, Message.of("A note has at most %(most)s characters", most=NOTE_LIMIT)), 422
     drafts, version = current.services().drafts, request.form.get("version", 0, type=int)
+    draft = drafts.get(current.app().name)
+    if draft is not None and draft.version == version and needs_a_word(book_of(draft)):
+        return _review(note, UNPROVIDED), 409
     try:
         number = drafts.publish(current.app().name, version, current.operator(), note)
     except Moved as moved:
@@ -170,6 +174,7 @@ def _review(note: str = "", why: Message | None = None, chosen: Mapping[Part, st
         why=why,
         rule_of=rule_of,
         names=names_of([*rules_in(groups), *_clashing(clashes)]),
+        unprovided=unprovided(book, before),
     )
 
 

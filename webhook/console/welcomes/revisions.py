@@ -16,14 +16,17 @@ from tasks.books.files import Bundle, GroupIDs
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, Revision, RevisionConflict
 from tasks.messages import Message, translate
+from tasks.placeholders.installed import unprovided
 from tasks.templates.edits import TEMPLATE, Content
 from tasks.templates.media_kind import MB
+from tasks.templates.model import Book
 from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import values_of
 from webhook.console import current
+from webhook.console.language import sentence
 from webhook.console.welcomes.change_groups import grouped
 from webhook.console.welcomes.differences import count, outline
-from webhook.console.welcomes.lookups import names_of
+from webhook.console.welcomes.lookups import UNPROVIDED, names_of, needs_a_word
 from webhook.console.welcomes.rule_form import rule_of, rules_in
 from webhook.console.welcomes.vocabulary import vocabulary
 
@@ -87,6 +90,7 @@ def revision(number: int) -> str:
         source=source,
         rule_of=rule_of,
         names=names_of(rules_in(groups)),
+        unprovided=unprovided(_book(number), current.live_book()) if newest != number else (),
     )
 
 
@@ -94,6 +98,9 @@ def revision(number: int) -> str:
 def rollback(number: int) -> ResponseReturnValue:
     """Make an earlier revision live again, as a new one."""
     base = request.form.get("base", 0, type=int)
+    if needs_a_word(_book(number)):
+        flash(sentence(UNPROVIDED), "warn")
+        return redirect(url_for("revisions.revision", number=number))
     note = request.form.get("note", "").strip()[:200] or _("Rolled back to revision %(number)s", number=number)
     try:
         made = current.services().books.rollback(current.app().name, number, current.operator(), note, base)
@@ -143,6 +150,14 @@ def _stored(number: int) -> tuple[str, Revision] | None:
     try:
         return current.services().books.stored(current.app().name, number)
     except NoRevision:
+        return None
+
+
+def _book(number: int) -> Book | None:
+    """A revision's book; None if it is not stored, or no book."""
+    try:
+        return current.services().books.stored_book(current.app().name, number)
+    except (NoRevision, BookError):
         return None
 
 
