@@ -1,4 +1,4 @@
-"""The only way in: `submit` stores an event and queues a task message, or says within 1.5 s that it cannot.
+"""The only way in: what WeCom tells is stored, or it is known within 1.5 s that it cannot be (Unavailable).
 
 WeCom waits 5 s for an answer and sends again what was not accepted, so "I cannot" is safe and silence is not. While
 Redis does not answer, one caller at a time finds out whether it is back; the others are told at once, so that a
@@ -42,11 +42,11 @@ class Intake:
         self._failed_at: float | None = None  # None: the last call was answered
 
     def submit(self, event: ContactAdded) -> Acceptance:
-        """True: stored, with its place in the queue, in one step. False: known, or a replay. Raises Unavailable."""
+        """Store an event and queue a task message: see `Ledger.accept`. Raises Unavailable."""
         return self.keep(lambda: self._ledger.accept(event))
 
     def keep(self, store: Callable[[], Acceptance]) -> Acceptance:
-        """Store what else WeCom tells, on the same conditions. Raises Unavailable."""
+        """Have `store` called, which stores something that WeCom tells. → what it returns. Raises Unavailable."""
         failed_at = self._failed_at
         if failed_at is None:
             return self._keep(store, was_there=True)
