@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.services import Services
-from webhook import current, health
+from webhook import api, current, health
 from webhook.callback import views
 from webhook.callback.parsing import BODY_LIMIT
 from webhook.callback.path import served_as
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
-
-API = "/api/v1"
 
 
 def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
@@ -42,8 +40,9 @@ def create_app(services: Services, lifeboat: Lifeboat | None = None) -> Flask:
 
         app.extensions["console"] = create_console(services)
         current.set_lifeboat(app.extensions["console"], lifeboat)
-        app.extensions["api"] = api = OnDemand(services)
-        served = DispatcherMiddleware(served, {"/console": app.extensions["console"], API: api})
+        app.extensions["api"] = OnDemand(services)
+        parts = {"/console": app.extensions["console"], api.PREFIX: app.extensions["api"]}
+        served = DispatcherMiddleware(served, parts)
     else:
         log.info("neither CONSOLE_PASSWORD nor CONSOLE_ADMINS: the console is off")
     if settings.trusted_proxies:

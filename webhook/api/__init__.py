@@ -11,3 +11,5 @@
 
 A view reads what is asked, calls what the command of the same name calls, and returns values for a schema.
 """
+
+PREFIX = "/api/v1"  # where webhook.application mounts it

@@ -15,7 +15,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 from tasks.people.api_tokens import ApiToken, Scope
 from tasks.services import Services
 from tasks.storage import keys
-from webhook.api import current, problems, wrong_tokens
+from webhook.api import PREFIX, current, problems, wrong_tokens
 from webhook.api.problems import Problem
 from webhook.api.subject import SYNONYMS, Needs
 
@@ -74,7 +74,7 @@ def authorize() -> ResponseReturnValue | None:
     name = (request.view_args or {}).pop("app", None)
     if name is not None:
         if name not in current.services().settings.apps or (found.apps and name not in found.apps):
-            raise Problem(404, "no_app", "This token may ask for no app of this name; see /api/v1/apps")
+            raise Problem(404, "no_app", f"This token may ask for no app of this name; see {PREFIX}/apps")
         g.app_name = name
     _check_body(needs)
     return None

@@ -11,9 +11,8 @@ from werkzeug.exceptions import HTTPException
 
 from tasks.people.api_tokens import Scope
 from tasks.services import Services
-from webhook.api import access, apps, books, current, deliveries, drafts, explain, numbers, problems
+from webhook.api import PREFIX, access, apps, books, current, deliveries, drafts, explain, numbers, problems
 from webhook.api.schemas import ProblemSchema
-from webhook.application import API
 from webhook.patience import WaitsOnce
 
 SUBJECTS = (apps, deliveries, numbers, books, drafts, explain)
@@ -77,7 +76,7 @@ def _about() -> dict[str, Any]:
             "description": ABOUT.format(limits=" and ".join(access.LIMITS)),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": API}],
+        "servers": [{"url": PREFIX}],
     }
 
 
