@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tasks.templates.limits import chinese_characters
 from tasks.templates.model import MSGTYPES, Attachment, GroupWelcome, Link, Media, MediaID, MiniProgram, PicURL, source
 from tasks.templates.model import Template as Welcome
-from tasks.templates.render import Known, Ready, attached, longest, welcome_text
+from tasks.templates.render import Known, longest, welcome_text
 from tasks.templates.texts import NICKNAME
 from tasks.wecom.message_limits import GROUP_TEXT, TEXT
 
@@ -32,7 +32,6 @@ class Bubble:
     `text` is what is read: the text itself, a title, a file's name. `detail`: a link's description, a file's kind.
     `picture`: sha256 of a picture that is kept here, "" for none; `elsewhere`: the host that has it, or AT_WECOM.
     `target`: where a tap leads: a link's host, a mini-program's page. `size`: bytes of a file, 0 if not known.
-    `waits`: the worker would leave it out now, since it is not at WeCom.
     """
 
     kind: str
@@ -42,36 +41,34 @@ class Bubble:
     elsewhere: str = ""
     target: str = ""
     size: int = 0
-    waits: bool = False
 
 
-def bubbles(template: Welcome, values: Mapping[str, str], ready: Ready | None = None) -> list[Bubble]:
+def bubbles(template: Welcome, values: Mapping[str, str]) -> list[Bubble]:
     """The messages of a welcome, in the order in which they arrive.
 
     values: placeholder → value, as `Lookup.values` gives them; what is missing gives its fallback.
-    ready: what is at WeCom now, to tell what would be left out; None: all of it is taken to be there.
     """
-    return list(_messages(welcome_text(template, values), template.attachments, ready))
+    return list(_messages(welcome_text(template, values), template.attachments))
 
 
-def group_bubbles(welcome: GroupWelcome, nickname: str = "", ready: Ready | None = None) -> list[Bubble]:
+def group_bubbles(welcome: GroupWelcome, nickname: str) -> list[Bubble]:
     """The same for a group welcome, whose only placeholder is WeCom's own %NICKNAME%."""
     items = () if welcome.item is None else (welcome.item,)
-    return list(_messages(welcome.text.replace(NICKNAME, nickname), items, ready))
+    return list(_messages(welcome.text.replace(NICKNAME, nickname), items))
 
 
-def _messages(text: str, attachments: Iterable[Attachment], ready: Ready | None) -> Iterator[Bubble]:
+def _messages(text: str, attachments: Iterable[Attachment]) -> Iterator[Bubble]:
     if text.strip():
         yield Bubble("text", text)
     for attachment in attachments:
-        yield _bubble(attachment, ready is not None and attached(attachment, ready) is None)
+        yield _bubble(attachment)
 
 
-def _bubble(attachment: Attachment, waits: bool) -> Bubble:
+def _bubble(attachment: Attachment) -> Bubble:
     kind = MSGTYPES[type(attachment)]
     if isinstance(attachment, Link):
         elsewhere = host(attachment.picurl)
-        return Bubble(kind, attachment.title, attachment.desc, "", elsewhere, host(attachment.url), waits=waits)
+        return Bubble(kind, attachment.title, attachment.desc, "", elsewhere, host(attachment.url))
     shown = source(attachment)
     media = shown if isinstance(shown, Media) else None
     picture = media.sha256 if media is not None and media.kind in _KEPT_INLINE and kind != "file" else ""
@@ -79,9 +76,9 @@ def _bubble(attachment: Attachment, waits: bool) -> Bubble:
     if isinstance(shown, MediaID) and shown.media_id:
         elsewhere = AT_WECOM
     if isinstance(attachment, MiniProgram):
-        return Bubble(kind, attachment.title, attachment.appid, picture, elsewhere, attachment.page, waits=waits)
+        return Bubble(kind, attachment.title, attachment.appid, picture, elsewhere, attachment.page)
     name, what, size = (media.name, media.kind, media.size) if media is not None else ("", "", 0)
-    return Bubble(kind, name, what, picture, elsewhere, size=size, waits=waits)
+    return Bubble(kind, name, what, picture, elsewhere, size=size)
 
 
 def host(url: str) -> str:
@@ -107,16 +104,14 @@ LONGEST_NAME = "阳光总在风雨后🌸平凡之路一直走🌈岁月静好�
 CUSTOMERS: Mapping[str, str] = {"ordinary": "王芳", "nameless": "", "longest": LONGEST_NAME}
 
 
-def samples(
-    at: datetime, member: Mapping[str, str] = MEMBER, own: Mapping[str, str] | None = None
-) -> dict[str, dict[str, str]]:
+def samples(at: datetime, own: Mapping[str, str] | None = None) -> dict[str, dict[str, str]]:
     """ordinary, nameless, longest → the values of a customer with a name, without one, and with the longest one.
 
     own: examples of placeholders of packages, which know nothing of a customer without a name.
     """
     moment = {"date": at.date().isoformat(), "time": at.strftime("%H:%M")}
     return {
-        key: {**member, **moment, **((own or {}) if name else {}), "customer": name} for key, name in CUSTOMERS.items()
+        key: {**MEMBER, **moment, **((own or {}) if name else {}), "customer": name} for key, name in CUSTOMERS.items()
     }
 
 

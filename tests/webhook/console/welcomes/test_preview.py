@@ -31,18 +31,12 @@ def test_the_bubbles_say_what_the_worker_sends(customer: str) -> None:
     values = preview.samples(AT)[customer]
     ready = {upload: "https://example.com/u" for each in EVERYTHING.attachments for upload in render.uploads(each)}
     sent = render.message(EVERYTHING, values, ready)
-    shown = preview.bubbles(EVERYTHING, values, ready)
+    shown = preview.bubbles(EVERYTHING, values)
     assert shown[0].text == sent["text"]["content"]  # type: ignore[index]
     assert [one.kind for one in shown[1:]] == [one["msgtype"] for one in sent["attachments"]]  # type: ignore[index, attr-defined]
-    assert not any(one.waits for one in shown)
     assert [one.text for one in shown[1:]] == ["hello.png", "产品手册", "预约", "intro.mp4", "price.pdf", "", ""]
     assert [one.picture for one in shown if one.picture] == [PICTURE.sha256] * 2
     assert [one.elsewhere for one in shown if one.elsewhere] == ["img.example.net", "wework.qpic.cn", "WeCom"]
-
-
-def test_what_is_not_at_wecom_is_marked_and_the_rest_is_not() -> None:
-    shown = preview.bubbles(EVERYTHING, {}, {})
-    assert [one.kind for one in shown if one.waits] == ["image", "miniprogram", "video", "file"]
 
 
 def test_the_three_customers() -> None:
