@@ -140,9 +140,9 @@ class MediaStatus:
         return bool(self.absent or self.failing or self.is_ending)
 
 
-def media_status(books: BookStore, app: App, now: float | None = None) -> MediaStatus:
-    """The status of one app's media. `now`: Unix seconds. Raises redis.RedisError."""
-    now = time.time() if now is None else now
+def media_status(books: BookStore, app: App) -> MediaStatus:
+    """The status of one app's media. Raises redis.RedisError."""
+    now = time.time()
     wanted = wanted_by(books, app.name)
     if not wanted:
         return MediaStatus()

@@ -253,7 +253,13 @@ def build_services(settings: Settings, timeout: float = TIMEOUT) -> Services:
         settings=settings,
         redis=client,
         ledger=Ledger(
-            *(client, settings.keep_days, settings.window, settings.timezone, limits, len(corps), settings.forwarding)
+            client,
+            keep_days=settings.keep_days,
+            window=settings.window,
+            timezone=settings.timezone,
+            limits=limits,
+            corps=len(corps),
+            forwarding=settings.forwarding,
         ),
         books=books,
         clients=clients,

@@ -287,10 +287,10 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
         raise SettingsError(shut + error.problems) from None
 
 
-def load_for_tools(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> ToolSettings:
+def load_for_tools() -> ToolSettings:
     """As `load`, of the few variables that Celery's own tools need."""
-    directory = directory or Path.cwd()
-    given, problems = _given(environ, directory)
+    directory = Path.cwd()
+    given, problems = _given(os.environ, directory)
     values = _values(given, ("REDIS_URL", "WELCOME_DATA_DIR", "CELERY_REMOTE_CONTROL"), problems)
     if problems:
         raise SettingsError(problems)

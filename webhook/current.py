@@ -1,7 +1,6 @@
 """The services, and the lifeboat, of the Flask application that handles the request."""
 
 from flask import Flask, current_app
-from flask.sansio.app import App
 
 from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.services import Services
@@ -25,7 +24,7 @@ def lifeboat() -> Lifeboat | None:
     return found
 
 
-def services(app: App | None = None) -> Services:
-    """The services of the current application, or of the given one."""
-    found: Services = (app or current_app).extensions[_KEY]
+def services() -> Services:
+    """The services of the current application."""
+    found: Services = current_app.extensions[_KEY]
     return found

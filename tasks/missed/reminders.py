@@ -169,8 +169,8 @@ def text(customers: Sequence[tuple[str, str]], total: int | None = None, most: i
     return text(customers[:-1], total, most)
 
 
-def with_greetings(line: str, greetings: Sequence[tuple[str, str]], most: int = BYTES) -> str:
-    """A reminder's line with (name or "", greeting) of each customer to send, in at most `most` bytes.
+def with_greetings(line: str, greetings: Sequence[tuple[str, str]]) -> str:
+    """A reminder's line with (name or "", greeting) of each customer to send, in at most BYTES.
 
     Equal greetings stand there once; a greeting that does not fit is left out whole, never cut.
 
@@ -188,7 +188,7 @@ def with_greetings(line: str, greetings: Sequence[tuple[str, str]], most: int = 
     for greeting, of in names.items():
         head = "可以这样说" if len(names) == 1 else f"可以对{'、'.join(of)}这样说"
         more = f"{told}\n\n{head}：\n{greeting}"
-        if len(more.encode()) <= most:
+        if len(more.encode()) <= BYTES:
             told = more
     return told
 

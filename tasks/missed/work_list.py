@@ -25,7 +25,7 @@ from tasks.ledger.query import Page
 from tasks.ledger.rows import erase, index
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
-from tasks.storage.places import BATCH, cursor_of, place_of, walk
+from tasks.storage.places import cursor_of, place_of, walk
 from tasks.visible_text import plain
 
 PAGE = 50  # rows
@@ -165,9 +165,9 @@ class WorkList:
             )
         ]
 
-    def ticked_at(self, at: int, most: int = PAGE) -> list[str]:
-        """The ids that were ticked off at `at` (ms), which is one request's `now`; at most `most`."""
-        return replies.texts(self._redis.zrangebyscore(self._done, at, at, start=0, num=most))
+    def ticked_at(self, at: int) -> list[str]:
+        """The ids that were ticked off at `at` (ms), which is one request's `now`; at most PAGE."""
+        return replies.texts(self._redis.zrangebyscore(self._done, at, at, start=0, num=PAGE))
 
     def add_unannounced(self, found: Iterable[Delivery], life: int) -> int:
         """Put customers on the list for whom no event came; rows are kept `life` s. → how many are new.
@@ -180,9 +180,9 @@ class WorkList:
         """Erase rows, such as those of customers who were announced after all."""
         erase(self._redis, query.read(self._redis, ids))
 
-    def since(self, ms: int, batch: int = BATCH, most: int = 10_000) -> Iterator[Delivery]:
+    def since(self, ms: int, most: int = 10_000) -> Iterator[Delivery]:
         """Rows to do of customers added since `ms`, newest first; looks at `most` at the most."""
-        return query.listed(self._redis, self._todo, ms, batch=batch, most=most)
+        return query.listed(self._redis, self._todo, ms, most=most)
 
     def name(self, identity: str, customer: str) -> None:
         """Record a customer's name in its row, if the row still exists."""

@@ -61,9 +61,9 @@ def standing(upload: Upload, records: Mapping[str, Record], now: float) -> Fresh
     return Freshness("usable", left)
 
 
-def of_files(book: Book | None, records: Mapping[str, Record], now: float | None = None) -> dict[str, Freshness]:
+def of_files(book: Book | None, records: Mapping[str, Record]) -> dict[str, Freshness]:
     """sha256 → state of every file of a live book, or of a draft: the worst of its uploads."""
-    now = time.time() if now is None else now
+    now = time.time()
     found: dict[str, Freshness] = {}
     for upload in needed(book) if book is not None else ():
         one = standing(upload, records, now)
