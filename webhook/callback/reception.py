@@ -4,7 +4,6 @@
          or, if Redis takes nothing, in the lifeboat (`tasks.lifeboat`)
     400  well signed, yet unreadable                                                  WeCom sends it again, in vain
     403  not signed by WeCom, or for another corp; one identical answer               (not WeCom)
-    413  larger than any callback                                                     (not WeCom)
     503  cannot be stored now                                                         WeCom sends it again
 
 WeCom waits 5 s and sends again up to three times what was not answered 200 (doc 90238).
@@ -13,9 +12,7 @@ Nothing here knows Flask: `webhook.callback.views` is the border.
 """
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,19 +20,16 @@ from tasks.counters import CallbackResult
 from tasks.events import ContactAdded, ContactChanged
 from tasks.ledger.intake import Intake, Unavailable
 from tasks.ledger.ledger import Acceptance
-from tasks.ledger.verifications import Verifications
 from tasks.lifeboat.lifeboat import Lifeboat
 from tasks.logs import about
 from tasks.reasons import Reason
 from tasks.services import Services
 from webhook.callback import parsing
 from webhook.callback.crypto import Envelope, EnvelopeError, NotSigned, Unreadable
-from webhook.callback.diagnosis import SIGNED, diagnose, is_proven
-from webhook.reason_texts import describe
+from webhook.callback.diagnosis import SIGNED
+from webhook.callback.refusals import Diagnoses
 
 log = logging.getLogger(__name__)
-
-DIAGNOSIS_INTERVAL = 1.0  # seconds between two diagnoses for one app: a flood of forgeries costs no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +42,17 @@ class Answer:
 
 
 SUCCESS = Answer(200, b"success")
+
+_KNOWN = (Acceptance.STORED, Acceptance.DUPLICATE)
+_BECAME = {
+    Acceptance.STORED: (logging.INFO, "stored"),
+    Acceptance.DUPLICATE: (logging.INFO, "already stored: WeCom sent it again"),
+    Acceptance.FORGOTTEN: (logging.WARNING, "ignored: its customer was forgotten since, so somebody replays it"),
+    Acceptance.OUTDATED: (
+        logging.WARNING,
+        "ignored: older than what is remembered, so somebody replays it, or Redis' clock is days off",
+    ),
+}
 
 
 class Reception:
@@ -137,18 +142,6 @@ class Reception:
         self._counters.answered(app, result)
 
 
-_KNOWN = (Acceptance.STORED, Acceptance.DUPLICATE)
-_BECAME = {
-    Acceptance.STORED: (logging.INFO, "stored"),
-    Acceptance.DUPLICATE: (logging.INFO, "already stored: WeCom sent it again"),
-    Acceptance.FORGOTTEN: (logging.WARNING, "ignored: its customer was forgotten since, so somebody replays it"),
-    Acceptance.OUTDATED: (
-        logging.WARNING,
-        "ignored: older than what is remembered, so somebody replays it, or Redis' clock is days off",
-    ),
-}
-
-
 def opened(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> bytes:
     """The message in a signed envelope. Raises EnvelopeError."""
     given, timestamp, nonce = (query.get(name, "") for name in SIGNED)
@@ -156,54 +149,3 @@ def opened(envelope: Envelope, query: Mapping[str, str], ciphertext: str) -> byt
         raise NotSigned("no ciphertext")
     envelope.check(given, timestamp, nonce, ciphertext)
     return envelope.open(ciphertext)
-
-
-class Diagnoses:
-    """At most one diagnosis a second for each app: to the log, and to the ledger for `check` and the console."""
-
-    def __init__(self, verifications: Verifications, apps: Iterable[str]) -> None:
-        self._verifications = verifications
-        self._lock = threading.Lock()
-        self._next: dict[str, float] = {}
-        self._refused = set(apps)  # those whose last callback may have been refused: at first, all
-
-    def make(
-        self,
-        app: str,
-        envelope: Envelope,
-        query: Mapping[str, str],
-        ciphertext: str,
-        problem: Reason | None = None,
-    ) -> None:
-        """`problem`: what is wrong, where it is known."""
-        if not self.is_due(app):
-            return
-        problem = problem or diagnose(envelope, query, ciphertext)
-        signed_at = parsing.seconds(query.get("timestamp", "")) or 0
-        self.record(app, problem, is_proven(problem, time.time() - signed_at))
-
-    def record(self, app: str | None, problem: Reason, proven: bool) -> None:
-        """app None: it is not known whose callback it was; it goes to the log alone."""
-        log.warning("a callback of app %s was refused: %s", app or "?", describe(problem))
-        if app is not None:
-            self._refused.add(app)
-            self._verifications.record(app, problem, proven)
-
-    def is_due(self, app: str) -> bool:
-        """Whether a diagnosis may be made now; it counts as made."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._next.get(app, 0.0):
-                return False
-            self._next[app] = now + DIAGNOSIS_INTERVAL
-            return True
-
-    def refused(self, app: str) -> bool:
-        """Whether the app's last callback may have been refused, so that `clear` has something to do."""
-        return app in self._refused
-
-    def clear(self, app: str) -> None:
-        """WeCom's callback was accepted: whatever was wrong no longer is. Asks Redis only if something was."""
-        if app in self._refused:
-            self._refused.discard(app)
-            self._verifications.record(app, None)

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from importlib import import_module
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +14,7 @@ from tests.support.builders import AES_KEY, CORP
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, sealed, signed, xml
 from tests.support.until import until
 from tests.support.web import Web
+from webhook.callback import refusals
 from webhook.callback.crypto import Envelope, signature
 from webhook.callback.diagnosis import FRESH, SIGNED, diagnose
 from webhook.callback.parsing import read_ciphertext
@@ -141,7 +141,7 @@ CAPTURED = {  # what a listener can make of it
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("change", CAPTURED.values(), ids=CAPTURED)
 def test_nothing_that_was_captured_plants_a_proven_verdict(web, monkeypatch, method, change):
-    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 0)
+    monkeypatch.setattr(refusals, "INTERVAL", 0)
     push = captured(web)
     while "+" not in (text := read_ciphertext(push.body)):
         push = captured(web)
@@ -204,17 +204,15 @@ def test_a_verification_that_succeeds_clears_the_verdict(web):
 
 
 def test_a_flood_of_forgeries_costs_one_diagnosis_a_second(web, caplog, monkeypatch):
-    assert import_module("webhook.callback.reception").DIAGNOSIS_INTERVAL == 1
-    monkeypatch.setattr(
-        import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 60
-    )  # however slow this machine is
+    assert refusals.INTERVAL == 1
+    monkeypatch.setattr(refusals, "INTERVAL", 60)  # however slow this machine is
     for _ in range(20):
         assert web.post(Push({}, b"")).status_code == 403
     assert len(caplog.records) == 1
 
 
 def test_after_a_while_the_next_one_is_diagnosed(web, caplog, monkeypatch):
-    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 0.1)
+    monkeypatch.setattr(refusals, "INTERVAL", 0.1)
     web.get("/callback")
     assert web.verdict() == QUERY_DROPPED
 
@@ -227,7 +225,7 @@ def test_after_a_while_the_next_one_is_diagnosed(web, caplog, monkeypatch):
 
 
 def test_what_anybody_can_cause_does_not_hide_what_is_wrong_with_wecoms_own(web, monkeypatch):
-    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 0)
+    monkeypatch.setattr(refusals, "INTERVAL", 0)
     web.post(a_push(envelope=Envelope.of(TOKEN, OTHER_KEY, CORP)))
     web.get("/callback")
     assert web.verdict() == KEY_WRONG

@@ -1,7 +1,6 @@
 """A callback URL that was registered slightly differently is served; one that is wrong is diagnosed."""
 
 import logging
-from importlib import import_module
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from tasks.settings import read
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT, some_settings
 from tests.support.pushes import TOKEN, Push, a_push, a_verification
 from tests.support.web import Web, stored
+from webhook.callback import refusals
 from webhook.callback.crypto import Envelope
 from webhook.callback.path import served_as
 
@@ -111,7 +111,7 @@ def test_what_does_not_look_like_wecoms_is_404_without_a_word(web, caplog):
 
 
 def test_of_several_apps_the_one_that_it_is_signed_for_is_told(tmp_path, redis_url, caplog, monkeypatch):
-    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 0)
+    monkeypatch.setattr(refusals, "INTERVAL", 0)
     table = f'corp_id = "{CORP}"\nsecret = "s"\nencoding_aes_key = "{AES_KEY}"\n'
     (tmp_path / "apps.toml").write_text(
         f'[apps.sales]\n{table}token = "{TOKEN}"\n[apps.service]\n{table}token = "anotherToken"\n'
@@ -127,7 +127,7 @@ def test_of_several_apps_the_one_that_it_is_signed_for_is_told(tmp_path, redis_u
 
 
 def test_a_flood_at_other_paths_costs_one_diagnosis_a_second(web, caplog, monkeypatch):
-    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 60)
+    monkeypatch.setattr(refusals, "INTERVAL", 60)
     for _ in range(20):
         assert web.post(a_push(), "/elsewhere").status_code == 404
     assert len(caplog.records) == 1

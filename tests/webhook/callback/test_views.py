@@ -4,7 +4,6 @@ import base64
 import logging
 import re
 import time
-from importlib import import_module
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +17,7 @@ from tasks.storage import keys
 from tests.support.builders import AES_KEY, CORP, ENVIRONMENT
 from tests.support.pushes import ENVELOPE, TOKEN, Push, a_push, a_verification, an_event, as_json, sealed, signed, xml
 from tests.support.web import Web, stored
+from webhook.callback import refusals
 from webhook.callback.crypto import Envelope, signature
 from webhook.callback.parsing import BODY_LIMIT, parse, read_ciphertext
 
@@ -447,7 +447,7 @@ def test_the_same_customer_added_under_two_apps_is_two_events(redis_url, tmp_pat
 
 
 def test_no_log_line_holds_a_secret_a_code_a_token_or_a_body(web, caplog, monkeypatch):
-    monkeypatch.setattr(import_module("webhook.callback.reception"), "DIAGNOSIS_INTERVAL", 0)
+    monkeypatch.setattr(refusals, "INTERVAL", 0)
     caplog.set_level(logging.DEBUG)
     sent = []
     for _, make, _, _ in ANSWERS:
