@@ -67,6 +67,24 @@ def test_each_path_that_is_named_is_there(document: Page) -> None:
     assert not [path for path in named if path != "deploy/config/" and not list(ROOT.glob(path))]
 
 
+def test_the_design_shows_the_folders_as_they_are() -> None:
+    shown: dict[str, str] = {}
+    top = folder = ""
+    for line in the("design.md").blocks[0][1].splitlines():
+        if begins := re.match(r"( {2})?(\w+)/ ", line):
+            folder = f"{top}/{begins[2]}" if begins[1] else begins[2]
+        elif re.match(r" {2}\S", line):
+            folder = top
+        top = folder.partition("/")[0]
+        shown[folder] = f"{shown.get(folder, '')}{line}\n"
+    modules = [one.relative_to(ROOT) for one in (*ROOT.glob("tasks/*/*.py"), *ROOT.glob("webhook/*/*.py"))]
+    assert {*shown} == {"tasks", "webhook", *(one.parent.as_posix() for one in modules)}
+    for folder, text in shown.items():
+        named, files = {*re.findall(r"\w+\.py\b", text)}, {one.name for one in (ROOT / folder).glob("[!_]*.py")}
+        assert not named - files, f"{folder} has none of these"
+        assert not files - named or "…" in text or "a file" in text, f"{folder} has others, too"
+
+
 def test_each_module_that_has_moved_is_where_the_page_says() -> None:
     rows = the("deploy/UPGRADING.md").section("Moved modules").rows()
     now = [name for cells in rows for name in re.findall(r"`((?:tasks|webhook)(?:\.\w+)+)`", cells[1])]
