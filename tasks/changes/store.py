@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from importlib import resources
 from zoneinfo import ZoneInfo
 
 from tasks.changes import failed_transfers, losses
@@ -28,6 +27,7 @@ from tasks.ledger.ledger import SLOW_MESSAGES, WAKE_PAUSE, Acceptance
 from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, repeatable
+from tasks.storage.scripts import registered
 from tasks.wecom.members import is_same_member
 
 log = logging.getLogger(__name__)
@@ -47,11 +47,7 @@ class ContactChanges:
         self._forwarding = forwarding
         self._life = keep_days * 86_400
         self._timezone = timezone
-        source = resources.files("tasks.changes")
-        self._record, self._apply = (
-            repeatable(client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8")))
-            for name in ("record", "apply")
-        )
+        self._record, self._apply = map(repeatable, registered(client, "tasks.changes", "record", "apply"))
 
     def record(self, event: ContactChanged) -> Acceptance:
         """Store a change, unless it is there already, or a replay."""

@@ -11,7 +11,6 @@ lease with a fencing token, like an event's: see tasks.ledger.ledger.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from tasks.events import ContactAdded
 from tasks.ledger import pauses
@@ -22,6 +21,7 @@ from tasks.ledger.rows import flat, progress_fields
 from tasks.storage import keys
 from tasks.storage.clock import seconds
 from tasks.storage.connections import Redis, repeatable
+from tasks.storage.scripts import registered
 
 LISTED = 100  # rows that are read for a list
 LEASE = 10.0  # seconds that a worker has; then another may claim the follow-up
@@ -69,10 +69,7 @@ class FollowUps:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        source = resources.files("tasks.followups")
-        self._claim, self._record = (
-            client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8")) for name in ("claim", "record")
-        )
+        self._claim, self._record = registered(client, "tasks.followups", "claim", "record")
         repeatable(self._record)  # it is for the claim's number alone, and says the same twice
         self._again = client.register_script(_AGAIN)
 

@@ -14,7 +14,6 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from tasks.ledger import celery_message, pauses
 from tasks.ledger.claims import TaggingProgress
@@ -24,6 +23,7 @@ from tasks.ledger.query import claimed
 from tasks.ledger.rows import flat, tagging_fields
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis, repeatable
+from tasks.storage.scripts import registered
 from tasks.templates.model import Tag
 
 MOST = 200  # customers of one request
@@ -50,11 +50,8 @@ class Taggings:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        source = resources.files("tasks.followups")
-        self._ask, self._claim, self._record = (
-            client.register_script(source.joinpath(f"tag_{name}.lua").read_text("utf-8"))
-            for name in ("ask", "claim", "record")
-        )
+        names = "tag_ask", "tag_claim", "tag_record"
+        self._ask, self._claim, self._record = registered(client, "tasks.followups", *names)
         repeatable(self._ask)  # tags that are wanted twice are wanted once
         repeatable(self._record)  # it is for the claim's number alone, and says the same twice
 

@@ -39,7 +39,6 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -70,6 +69,7 @@ from tasks.storage import keys, replies
 from tasks.storage.clock import now_ms
 from tasks.storage.connections import Redis, ScriptCall, repeatable, run_scripts
 from tasks.storage.places import BATCH
+from tasks.storage.scripts import registered
 
 log = logging.getLogger(__name__)
 
@@ -126,17 +126,8 @@ class Ledger:
         self._forwarding = forwarding
         self._limits = limits or Limits.of()
         self._all_corps = keys.calls(SEND, ALL_CORPS) if corps > 1 else ""
-        source = resources.files("tasks.ledger")
-        self._accept, self._claim, self._extend, self._settle, self._requeue = (
-            client.register_script(before + source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name, before in (
-                ("accept", ""),
-                ("claim", CALLS_LUA),
-                ("extend", CALLS_LUA),
-                ("settle", ""),
-                ("requeue", ""),
-            )
-        )
+        self._accept, self._settle, self._requeue = registered(client, "tasks.ledger", "accept", "settle", "requeue")
+        self._claim, self._extend = registered(client, "tasks.ledger", "claim", "extend", before=CALLS_LUA)
         # An event that is there already is only counted as sent again; `extend` says how many tries there are. Of the
         # others, `claim` and `requeue` are called again anyway; who calls `settle` decides what a lost answer means.
         repeatable(self._accept)

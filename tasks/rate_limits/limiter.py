@@ -10,18 +10,16 @@ Without Redis each process counts for itself: a limiter that does not answer sto
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib import resources
 
 import redis
-from redis.commands.core import Script
 
 from tasks.rate_limits import limits
 from tasks.rate_limits.limits import Calls, Limits
 from tasks.storage import keys
 from tasks.storage.connections import Redis
+from tasks.storage.scripts import registered, source
 from tasks.wecom.errors import Failure, NotSent, WeComAPIError, WeComError
 
 log = logging.getLogger(__name__)
@@ -32,7 +30,7 @@ PATIENCE = 2.0  # seconds for which a call waits for its permit; then its caller
 AWAY = 5.0  # seconds for which Redis is not asked after it did not answer
 REMEMBERED = 0.5  # seconds for which `held` is not read again
 
-CALLS_LUA = resources.files("tasks.rate_limits").joinpath("calls.lua").read_text("utf-8")
+CALLS_LUA = source("tasks.rate_limits", "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,10 @@ class SharedCalls:
         several = len(set(corp_ids)) > 1  # a thousand keys in each step would keep Redis busy for 6 ms
         self._greetings = keys.calls(limits.SEND, limits.ALL_CORPS if several else corp_id)
         self.limits = allowed
-        self._take, self._refused, self._lifted, self._status = _scripts(client)
+        names = "take", "refused", "lifted", "status"
+        self._take, self._refused, self._lifted, self._status = registered(
+            client, "tasks.rate_limits", *names, before=CALLS_LUA
+        )
         self._held: tuple[float, Held | None] = (0.0, None)  # when it was read (monotonic), and what it was
 
     def take(self, path: str, wanted: int, allowed: Limits) -> tuple[int, float, bool]:
@@ -126,15 +127,6 @@ class SharedCalls:
             held = Held(int(since) / 1000, int(at) / 1000, int(by or 0)) if since and at else None
             self._held = (time.monotonic(), held)
         return held
-
-
-@lru_cache(maxsize=8)
-def _source(name: str) -> str:
-    return CALLS_LUA + resources.files("tasks.rate_limits").joinpath(f"{name}.lua").read_text("utf-8")
-
-
-def _scripts(client: Redis) -> Iterator[Script]:
-    return (client.register_script(_source(name)) for name in ("take", "refused", "lifted", "status"))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,21 @@
+"""The Lua scripts that lie beside the modules which call them."""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+from redis.commands.core import Script
+
+from tasks.storage.connections import Redis
+
+
+@cache
+def source(package: str, name: str) -> str:
+    """The text of a package's `name`.lua."""
+    return resources.files(package).joinpath(f"{name}.lua").read_text("utf-8")
+
+
+def registered(client: Redis, package: str, *names: str, before: str = "") -> Iterator[Script]:
+    """A package's scripts of these names, in this order. `before`: text that stands before each."""
+    for name in names:
+        yield client.register_script(before + source(package, name))
