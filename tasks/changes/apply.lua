@@ -1,32 +1,36 @@
 -- Apply a change of a contact to the row of its add, once, and count a loss under the day of the add, once for a row.
--- KEYS  the change, pending changes, row of the add ('' without one), the day's losses
--- ARGV  id, change as a JSON list, how many a row keeps, '1' if it is a loss or '', their life (s), most fields,
---       then the fields of the losses that it adds to
+-- KEYS  as they are named below
+-- ARGV  as they are named below, then the fields of the losses that it adds to
 -- → 1 applied, 0 it was applied already
 local call = redis.call
-if call('ZREM', KEYS[2], ARGV[1]) == 0 then
+local change, pending, row, losses = unpack(KEYS) -- row: of the add, '' without one; losses: of the day
+local id, told, most_changes = ARGV[1], ARGV[2], tonumber(ARGV[3]) -- told: a JSON list; most_changes: that a row keeps
+local is_loss, life, most_fields = ARGV[4], ARGV[5], tonumber(ARGV[6]) -- '1' or ''; of losses: their life (s)
+local FIELDS = 7 -- from here on
+
+if call('ZREM', pending, id) == 0 then
   return 0
 end
-if call('EXISTS', KEYS[1]) == 1 then
-  call('SET', KEYS[1], '', 'KEEPTTL') -- nothing but that it was here: it names a customer no longer
+if call('EXISTS', change) == 1 then
+  call('SET', change, '', 'KEEPTTL') -- nothing but that it was here: it names a customer no longer
 end
-if KEYS[3] == '' or call('EXISTS', KEYS[3]) == 0 then
+if row == '' or call('EXISTS', row) == 0 then
   return 1
 end
-local readable, known = pcall(cjson.decode, call('HGET', KEYS[3], 'changes') or '[]')
+local readable, known = pcall(cjson.decode, call('HGET', row, 'changes') or '[]')
 if not readable then known = {} end
-if #known < tonumber(ARGV[3]) then
-  known[#known + 1] = cjson.decode(ARGV[2])
-  call('HSET', KEYS[3], 'changes', cjson.encode(known))
+if #known < most_changes then
+  known[#known + 1] = cjson.decode(told)
+  call('HSET', row, 'changes', cjson.encode(known))
 end
-if ARGV[4] == '1' and call('HSETNX', KEYS[3], 'lost_at', cjson.decode(ARGV[2])[2]) == 1 then
-  for i = 7, #ARGV do
-    if call('HEXISTS', KEYS[4], ARGV[i]) == 1 or call('HLEN', KEYS[4]) < tonumber(ARGV[6]) then
-      call('HINCRBY', KEYS[4], ARGV[i], 1)
+if is_loss == '1' and call('HSETNX', row, 'lost_at', cjson.decode(told)[2]) == 1 then
+  for i = FIELDS, #ARGV do
+    if call('HEXISTS', losses, ARGV[i]) == 1 or call('HLEN', losses) < most_fields then
+      call('HINCRBY', losses, ARGV[i], 1)
     end
   end
-  if call('TTL', KEYS[4]) < 0 and call('EXISTS', KEYS[4]) == 1 then
-    call('EXPIRE', KEYS[4], ARGV[5])
+  if call('TTL', losses) < 0 and call('EXISTS', losses) == 1 then
+    call('EXPIRE', losses, life)
   end
 end
 return 1

@@ -1,37 +1,40 @@
 -- Record the progress of a follow-up, if the fencing token is still the claim's.
--- KEYS  row, due follow-ups, those that await a full add, the app's failed ones
--- ARGV  id, fencing token, state, delay (ms; for 'waiting'), '1' if it awaits a full add or '',
---       then field, value, ... of the row
+-- KEYS  as they are named below
+-- ARGV  as they are named below, then field, value, ... of the row
 -- → 1 recorded, 0 the claim is no longer ours, or there is no row
-local state = ARGV[3]
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('ZREM', KEYS[2], ARGV[1])
+local row, due, awaited, failed = unpack(KEYS) -- awaited: those that wait for a full add; failed: of the app
+local id, fencing_token, state = ARGV[1], ARGV[2], ARGV[3]
+local delay, awaits = ARGV[4], ARGV[5] -- ms, for 'waiting'; '1' if it awaits a full add or ''
+local FIELDS = 6 -- from here on
+
+if redis.call('EXISTS', row) == 0 then
+  redis.call('ZREM', due, id)
   return 0
 end
-if redis.call('HGET', KEYS[1], 'follow_claims') ~= ARGV[2] then
+if redis.call('HGET', row, 'follow_claims') ~= fencing_token then
   return 0
 end
 if state == 'none' then -- its template asks for nothing
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  redis.call('HDEL', KEYS[1], 'follow_state', 'follow_claims', 'follow_attempts', 'follow_next_at')
+  redis.call('ZREM', due, id)
+  redis.call('HDEL', row, 'follow_state', 'follow_claims', 'follow_attempts', 'follow_next_at')
   return 1
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'follow_state', state, 'follow_at', now, unpack(ARGV, 6))
+redis.call('HSET', row, 'follow_state', state, 'follow_at', now, unpack(ARGV, FIELDS))
 if state == 'waiting' then
-  local next_at = now + ARGV[4]
-  redis.call('HSET', KEYS[1], 'follow_next_at', next_at)
-  redis.call('ZADD', KEYS[2], next_at, ARGV[1])
-  if ARGV[5] == '1' then
-    local who = redis.call('HMGET', KEYS[1], 'app', 'user_id', 'external_user_id')
-    redis.call('HSET', KEYS[3], table.concat(who, '|'), ARGV[1])
+  local next_at = now + delay
+  redis.call('HSET', row, 'follow_next_at', next_at)
+  redis.call('ZADD', due, next_at, id)
+  if awaits == '1' then
+    local who = redis.call('HMGET', row, 'app', 'user_id', 'external_user_id')
+    redis.call('HSET', awaited, table.concat(who, '|'), id)
   end
 else
-  redis.call('HDEL', KEYS[1], 'follow_next_at')
-  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('HDEL', row, 'follow_next_at')
+  redis.call('ZREM', due, id)
   if state == 'failed' then
-    redis.call('ZADD', KEYS[4], redis.call('HGET', KEYS[1], 'received_at'), ARGV[1])
+    redis.call('ZADD', failed, redis.call('HGET', row, 'received_at'), id)
   end
 end
 return 1

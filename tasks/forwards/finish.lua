@@ -1,61 +1,65 @@
 -- Record what became of a try: delivered, to be tried again, or given up and kept to be looked at.
--- KEYS  the entry, the customer's line, the target's due lines, what is known of the target, its parked events, its
---       events on their way
--- ARGV  fencing token, 'delivered', 'later' or 'parked', delay (ms), why as JSON, how the target is by that: 'unwell',
---       'well' or '' if that is not known, least and most of its rest (ms), life of a parked one (s), line, lease (ms),
---       how many lines are made due at most
+-- KEYS, ARGV  as they are named below
 -- → 1 recorded, 0 the claim is another one's by now
 local call = redis.call
-if call('HGET', KEYS[1], 'tries') ~= ARGV[1] then
+local entry, line, due, target, parked, waiting = unpack(KEYS) -- line: of the customer; the others, of the target
+local fencing_token, became = ARGV[1], ARGV[2] -- became: 'delivered', 'later' or 'parked'
+local delay, why = ARGV[3], ARGV[4] -- ms; JSON
+local health = ARGV[5] -- of the target by that: 'unwell', 'well', or '' if that is not known
+local least_rest, most_rest = tonumber(ARGV[6]), tonumber(ARGV[7]) -- ms
+local life, lease = ARGV[8], ARGV[10] -- of a parked one (s); of a claim (ms)
+local line_name, most_lines = ARGV[9], ARGV[11] -- as it is called in `due`; how many are made due at most
+
+if call('HGET', entry, 'tries') ~= fencing_token then
   return 0
 end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function is_well()
-  if tonumber(call('HGET', KEYS[4], 'failures') or 0) > 0 then -- it was not: what failed since is due
-    local leased = string.format('(%d', now + ARGV[10]) -- until then at most
-    for _, line in ipairs(call('ZRANGEBYSCORE', KEYS[3], leased, '+inf', 'LIMIT', 0, ARGV[11])) do
-      call('ZADD', KEYS[3], now, line)
+  if tonumber(call('HGET', target, 'failures') or 0) > 0 then -- it was not: what failed since is due
+    local leased = string.format('(%d', now + lease) -- until then at most
+    for _, other in ipairs(call('ZRANGEBYSCORE', due, leased, '+inf', 'LIMIT', 0, most_lines)) do
+      call('ZADD', due, now, other)
     end
   end
-  call('HDEL', KEYS[4], 'failures', 'rests_until', 'probed_until', 'why')
+  call('HDEL', target, 'failures', 'rests_until', 'probed_until', 'why')
 end
-if ARGV[2] == 'delivered' then
-  call('DEL', KEYS[1])
-  call('HINCRBY', KEYS[4], 'delivered', 1)
-  call('HSET', KEYS[4], 'delivered_at', now)
+if became == 'delivered' then
+  call('DEL', entry)
+  call('HINCRBY', target, 'delivered', 1)
+  call('HSET', target, 'delivered_at', now)
   is_well()
 else
-  call('HSET', KEYS[1], 'why', ARGV[4], 'tried_at', now)
-  if ARGV[5] == 'unwell' then
-    if tonumber(call('HGET', KEYS[4], 'rests_until') or 0) <= now then -- else it failed beside another one
-      local failures = call('HINCRBY', KEYS[4], 'failures', 1)
-      local rest = math.min(ARGV[6] * 2 ^ (failures - 1), math.max(ARGV[6], ARGV[7])) -- twice as long each time
-      call('HSET', KEYS[4], 'rests_until', now + math.floor(rest))
+  call('HSET', entry, 'why', why, 'tried_at', now)
+  if health == 'unwell' then
+    if tonumber(call('HGET', target, 'rests_until') or 0) <= now then -- else it failed beside another one
+      local failures = call('HINCRBY', target, 'failures', 1)
+      local rest = math.min(least_rest * 2 ^ (failures - 1), math.max(least_rest, most_rest)) -- twice as long each time
+      call('HSET', target, 'rests_until', now + math.floor(rest))
     end
-    call('HSET', KEYS[4], 'why', ARGV[4])
-    call('HDEL', KEYS[4], 'probed_until')
-  elseif ARGV[5] == 'well' then -- it has answered: it is the event that it does not take
+    call('HSET', target, 'why', why)
+    call('HDEL', target, 'probed_until')
+  elseif health == 'well' then -- it has answered: it is the event that it does not take
     is_well()
   end
 end
-if ARGV[2] == 'later' then
-  call('ZADD', KEYS[3], now + ARGV[3], ARGV[9])
-  call('HSET', KEYS[1], 'next_at', now + ARGV[3])
+if became == 'later' then
+  call('ZADD', due, now + delay, line_name)
+  call('HSET', entry, 'next_at', now + delay)
   return 1
 end
-call('LREM', KEYS[2], 1, KEYS[1])
-call('ZREM', KEYS[6], KEYS[1])
-if ARGV[2] == 'parked' then
-  call('HSET', KEYS[1], 'parked_at', now)
-  call('ZADD', KEYS[5], time[1] * 1000 + time[2] / 1000, KEYS[1]) -- exactly: by it they are retried in their order
-  call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[8] * 1000) -- past their lives
-  call('EXPIRE', KEYS[5], ARGV[8])
-  call('EXPIRE', KEYS[1], ARGV[8])
+call('LREM', line, 1, entry)
+call('ZREM', waiting, entry)
+if became == 'parked' then
+  call('HSET', entry, 'parked_at', now)
+  call('ZADD', parked, time[1] * 1000 + time[2] / 1000, entry) -- exactly: by it they are retried in their order
+  call('ZREMRANGEBYSCORE', parked, '-inf', now - life * 1000) -- past their lives
+  call('EXPIRE', parked, life)
+  call('EXPIRE', entry, life)
 end
-if call('LLEN', KEYS[2]) > 0 then
-  call('ZADD', KEYS[3], now, ARGV[9])
+if call('LLEN', line) > 0 then
+  call('ZADD', due, now, line_name)
 else
-  call('ZREM', KEYS[3], ARGV[9])
+  call('ZREM', due, line_name)
 end
 return 1
