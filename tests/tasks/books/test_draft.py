@@ -135,7 +135,7 @@ def test_an_edit_that_breaks_the_book_says_where_and_changes_nothing(drafts: Dra
     assert drafts.get("sales") is None
 
 
-def test_names(drafts: Drafts) -> None:
+def test_a_taken_name_is_refused_and_rules_follow_a_template_to_its_new_name(drafts: Drafts) -> None:
     opened = drafts.working("sales")
     with pytest.raises(NameTaken):
         drafts.change("sales", text("other", "new", ABSENT), "li")
@@ -190,7 +190,7 @@ def test_the_first_welcome_of_an_empty_book_is_what_everybody_gets(drafts: Draft
     assert drafts.get("service") is None
 
 
-def test_group_welcomes(drafts: Drafts) -> None:
+def test_a_group_welcome_that_comes_and_goes_leaves_no_draft(drafts: Drafts) -> None:
     draft = drafts.change("sales", SetNamed(GROUP, "new", {"text": "hi"}), "li")
     assert draft.book().group_welcomes["new"].text == "hi"
     drafts.change("sales", DeleteNamed(GROUP, "new", digest(draft, "new", GROUP)), "li")

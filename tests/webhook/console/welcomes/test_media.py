@@ -97,7 +97,7 @@ def test_a_draft_says_how_its_files_stand_before_it_is_published(
     (Record().failed(in_words("no"), 0.0), "absent"),
     (Record("m", 0, 30), "renewing"),
 ])  # fmt: skip
-def test_freshness(record: Record, state: str) -> None:
+def test_a_file_is_as_fresh_as_the_record_of_its_upload(record: Record, state: str) -> None:
     upload = Upload("ab" * 32, "video")
     found = media_status.standing(upload, {upload.key: record}, 1.0)
     assert found.state == state

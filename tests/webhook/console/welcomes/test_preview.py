@@ -39,7 +39,7 @@ def test_the_bubbles_say_what_the_worker_sends(customer: str) -> None:
     assert [one.elsewhere for one in shown if one.elsewhere] == ["img.example.net", "wework.qpic.cn", "WeCom"]
 
 
-def test_the_three_customers() -> None:
+def test_the_sample_customers_have_a_name_none_and_the_longest_one() -> None:
     samples = preview.samples(AT)
     assert [*samples] == ["ordinary", "nameless", "longest"]
     assert len(samples["longest"]["customer"]) == render.CUSTOMER_CHARACTERS
@@ -74,7 +74,7 @@ def test_a_group_welcome_has_wecoms_own_placeholder() -> None:
     assert [one.text for one in preview.group_bubbles(welcome, "王芳")] == ["欢迎 王芳 {customer}", "群规"]
 
 
-def test_the_counter() -> None:
+def test_the_counter_warns_near_the_limit_and_says_how_many_characters_are_too_many() -> None:
     assert preview.count("好" * 1000).tone == "plain"
     assert preview.count("好" * 1200).tone == "warn"
     over = preview.count("好" * 1333 + "ab" + "好")
