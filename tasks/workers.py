@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 from celery import Celery, Task, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.worker import WorkController
 
 from tasks import alerts, upkeep
 from tasks.celery import PromptConsumer, WatchedScheduler, make_app, register_unsent
@@ -272,6 +273,8 @@ def _work(
     watchdog: Watchdog,
     on_stop: Callable[[], None],
 ) -> None:
+    """Run a worker, and what goes with it in its process, until SIGTERM; then end the process."""
+
     def stop() -> None:
         watchdog.drain()
         on_stop()
@@ -285,9 +288,19 @@ def _work(
     reaper.start()
     make_recovery(services).start()
     watch = alerts.launch(services)
+    worker = _celery_worker(app, role)
+    with _shown_to_celerys_tools(app, worker, role):
+        worker.start()
+        if watch is not None:
+            watch.stop()
+        reaper.stop()
+    sys.exit(worker.exitcode)
+
+
+def _celery_worker(app: Celery, role: _Role) -> WorkController:
     warnings.filterwarnings("ignore", category=SecurityWarning)  # about running as root: concerns pickle, this is JSON
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that `tasks.celery` sets
-    worker = app.Worker(
+    return app.Worker(
         pool="threads",
         concurrency=role.threads,
         queues=[role.queue],
@@ -297,19 +310,20 @@ def _work(
         without_heartbeat=True,
         quiet=True,
     )
-    control = None
-    if role.events is not None:
-        role.events.start()
-        control = RemoteControl(app, worker, role.events, role.at_once)
-        control.start()
-    worker.start()
-    if watch is not None:
-        watch.stop()
-    reaper.stop()
-    if role.events is not None and control is not None:
-        control.stop()
-        role.events.stop()
-    sys.exit(worker.exitcode)
+
+
+@contextlib.contextmanager
+def _shown_to_celerys_tools(app: Celery, worker: WorkController, role: _Role) -> Iterator[None]:
+    """Send Celery's events and answer its remote control inside of the `with` block, unless that is switched off."""
+    if role.events is None:
+        yield
+        return
+    role.events.start()
+    control = RemoteControl(app, worker, role.events, role.at_once)
+    control.start()
+    yield
+    control.stop()
+    role.events.stop()
 
 
 def _once_aside(on_stop: Callable[[], None]) -> Callable[..., None]:
