@@ -1,1 +1,1 @@
-"""Redis: connections, keys, the embedded server, backup and erasure."""
+"""Redis: connections and scripts, the names of all keys, the embedded server, and why a server cannot be used."""

@@ -1,0 +1,1 @@
+"""WeCom's callback: path, envelope, document, what is done with a push, and what is told of refused ones."""
