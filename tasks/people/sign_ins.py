@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from redis.typing import EncodableT, FieldT
+
 from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
 
@@ -42,10 +44,12 @@ class SignIns:
 
     def note(self, one: SignIn) -> None:
         """A session was begun, or used."""
-        values = {name: str(value)[:_DEVICE] for name, value in asdict(one).items() if name != "id"}
+        values: dict[FieldT, EncodableT] = {
+            name: str(value)[:_DEVICE] for name, value in asdict(one).items() if name != "id"
+        }
         now = int(time.time())
         with self._redis.pipeline() as pipe:
-            pipe.hset(keys.session(one.id), mapping=values)  # type: ignore[arg-type]
+            pipe.hset(keys.session(one.id), mapping=values)
             pipe.expire(keys.session(one.id), LIFE)
             pipe.zadd(keys.SESSIONS, {one.id: one.used * 1000})
             pipe.zremrangebyscore(keys.SESSIONS, "-inf", (now - LIFE) * 1000)

@@ -115,8 +115,8 @@ def _flow() -> Flow:
 def _last_hour() -> OutcomeCount:
     ledger = current.services().ledger
     counts = ledger.count(current.app().name, since=ledger.now() - HOUR)
-    tallies = {("total", "", outcome): n for outcome, n in counts.items() if outcome not in ("", "rehearsed")}
-    return statistics_summary.total(tallies)  # type: ignore[arg-type]
+    tallies: Tallies = {("total", "", outcome): n for outcome, n in counts.items() if outcome not in ("", "rehearsed")}
+    return statistics_summary.total(tallies)
 
 
 def _today() -> Tallies:

@@ -126,7 +126,7 @@ def show() -> ResponseReturnValue:
     name = _name_of(given)
     if name is None:
         flash(_("A search for a name ends after 30 minutes. Enter the name again"), "warn")
-        return redirect(url_for("deliveries.show", **drop(given, "name")))  # type: ignore[arg-type]
+        return redirect(_list(drop(given, "name")))
     app, ledger = current.app().name, current.services().ledger
     if "q" in given and (row := ledger.delivery(given["q"])) and row.app == app:
         return redirect(url_for("deliveries.one", identity=row.id))
@@ -134,7 +134,7 @@ def show() -> ResponseReturnValue:
     try:
         page, new = _read(query, cursors, name)
     except ValueError:  # no cursor of ours
-        return redirect(url_for("deliveries.show", **given))  # type: ignore[arg-type]
+        return redirect(_list(given))
     others = given.keys() - {"outcome", "since", "until"}
     counts = {} if others else counted(ledger.count(app, query["since"] or 0, query["until"]))
     day = datetime.fromtimestamp(ledger.now() / 1000, current.zone()).date()
@@ -206,12 +206,17 @@ def search() -> ResponseReturnValue:
     given = {name: value for name, value in form.given().items() if name not in ("q", "name")}
     app, services = current.app().name, current.services()
     if not text:
-        return redirect(url_for("deliveries.show", **given))  # type: ignore[arg-type]
+        return redirect(_list(given))
     if text.isascii() and (row := services.ledger.delivery(text)) and row.app == app:
         return redirect(url_for("deliveries.one", identity=row.id))
     if text.isascii() and services.ledger.page(app, external_user_id=text, limit=1).rows:
-        return redirect(url_for("deliveries.show", **given, q=text))  # type: ignore[arg-type]
-    return redirect(url_for("deliveries.show", **given, name=name_search.keep(services.redis, text)))  # type: ignore[arg-type]
+        return redirect(_list(given, q=text))
+    return redirect(_list(given, name=name_search.keep(services.redis, text)))
+
+
+def _list(given: Mapping[str, Any], **more: str) -> str:
+    """The address of the list with this filter, and more fields of it."""
+    return url_for("deliveries.show", **{**given, **more})
 
 
 def _refused(form: Filter, choices: Mapping[str, tuple[str, str]] | None = None) -> ResponseReturnValue:
@@ -232,12 +237,12 @@ def _refused(form: Filter, choices: Mapping[str, tuple[str, str]] | None = None)
 def _by_name(form: Filter, given: Mapping[str, str], called: Sequence[str]) -> ResponseReturnValue:
     """The member was entered by name: redirect if it is unique, otherwise list those who are called so."""
     if len(called) == 1:
-        return redirect(url_for("deliveries.show", **{**given, "member": called[0]}))  # type: ignore[arg-type]
+        return redirect(_list(given, member=called[0]))
     nobody = _("No member of this name has a recent customer; enter the account")
     several = _("Several members have this name: %(ids)s", ids=", ".join(called))
     form.member.errors = [several if called else nobody]
     names = picker.names(called)
-    links = {url_for("deliveries.show", **{**given, "member": one}): (names[one], one) for one in called}  # type: ignore[arg-type]
+    links = {_list(given, member=one): (names[one], one) for one in called}
     return _refused(form, links)
 
 

@@ -1,6 +1,6 @@
 """The last hour of the queue, from its samples: two charts, and a table of spans that says the same. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from flask_babel import lazy_gettext
@@ -40,9 +40,9 @@ def spans(samples: Sequence[Sample]) -> list[Span]:
     ]
 
 
-def _if_any(of: object, values: Sequence[int | None]) -> int | None:
+def _if_any(of: Callable[[Iterable[int]], int], values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return of(known) if known else None  # type: ignore[operator]
+    return of(known) if known else None
 
 
 def per_minute(samples: Sequence[Sample], name: str) -> list[Number]:

@@ -7,6 +7,7 @@ the answer says so.
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -270,8 +271,8 @@ def _chosen() -> list[str]:
     return list(dict.fromkeys(request.form.getlist("id")))[:PAGE]
 
 
-def _back(**query: object) -> ResponseReturnValue:
-    return redirect(url_for(".show", **query))  # type: ignore[arg-type]
+def _back(**query: Any) -> ResponseReturnValue:
+    return redirect(url_for(".show", **query))
 
 
 # ------------------------------------------------------------------------------------------------ in words

@@ -1,5 +1,7 @@
 """Hand-overs to a colleague, on the page Missed: two members are named, and WeCom is asked who was not handed over."""
 
+from typing import Any
+
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -56,5 +58,5 @@ def _member(text: str) -> str:
     return called[0] if typed not in known and len(called) == 1 else typed
 
 
-def _back(**typed: str | None) -> ResponseReturnValue:
-    return redirect(url_for("missed.show", **typed))  # type: ignore[arg-type]
+def _back(**typed: Any) -> ResponseReturnValue:
+    return redirect(url_for("missed.show", **typed))

@@ -330,9 +330,9 @@ def _working() -> Draft:
     return current.services().drafts.working(current.app().name)
 
 
-def address(act: str, kind: str, **values: str) -> str:
+def address(act: str, kind: str, **values: Any) -> str:
     """The URL of one of the pages: `new`, `edit`, `preview` or `delete`."""
-    return url_for(f"editor.{act}" if kind == TEMPLATE else f"editor.{act}_group", **values)  # type: ignore[arg-type]
+    return url_for(f"editor.{act}" if kind == TEMPLATE else f"editor.{act}_group", **values)
 
 
 def _missing(kind: str, name: str) -> ResponseReturnValue:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tasks.books.media_store import Record
 from tasks.media_renewal import due_at
 from tasks.reasons import Reason
-from tasks.templates.model import Book, Media, source
+from tasks.templates.model import Attachment, Book, Media, source
 from tasks.templates.render import Upload, needed, stand_in
 
 
@@ -81,8 +81,8 @@ def uses(book: Book) -> Iterator[tuple[str, str, str]]:
             yield from ((path, "group_welcome", welcome.name) for path in _paths([welcome.item]))
 
 
-def _paths(attachments: Iterable[object]) -> Iterator[str]:
+def _paths(attachments: Iterable[Attachment]) -> Iterator[str]:
     for attachment in attachments:
-        media = source(attachment)  # type: ignore[arg-type]
+        media = source(attachment)
         if isinstance(media, Media):
             yield media.path
