@@ -71,7 +71,7 @@ def test_while_all_slots_are_taken_those_too_late_are_settled_aside(
     tried = worker.added()[1].id
     running = worker.aside(dispatcher.run)
     assert begun.wait(30)
-    until(lambda: became(worker, late) == {("expired", Kind.OVERLOADED)})
+    until(lambda: became(worker, late) == {("expired", Kind.OVERLOADED)}, every=0.2)
     assert became(worker, [tried]) == {(None, None)}
     assert WorkList(redis_client, "default").counts()[0] == len(late)
     assert redis_client.hget(keys.COUNTERS, "overloaded_total|app=default") == str(len(late))
