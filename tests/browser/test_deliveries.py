@@ -58,6 +58,16 @@ def test_a_delivery_is_opened_read_and_left_for_its_neighbour(services: Services
     expect(page.locator("pre")).to_contain_text('"user_id": "zhangwei"')
 
 
+def test_the_heads_of_columns_stay_in_sight(services: Services, visit: Visit) -> None:
+    for number in range(12):
+        added(services, "sent", "zhangwei", f"客户{number}")
+    page = visit("/deliveries")
+    page.set_viewport_size({"width": 1280, "height": 400})
+    page.locator("tbody tr").last.scroll_into_view_if_needed()
+    top = page.locator("thead th").first.evaluate("head => head.getBoundingClientRect().top")
+    assert top == 0
+
+
 def test_new_rows_are_told_and_not_pushed_in(services: Services, visit: Visit) -> None:
     first = added(services, "sent", "zhangwei", "王芳")
     page = visit("/deliveries", clock=True)
