@@ -13,6 +13,11 @@
     box.remove();
     if (!copied) throw new Error("not copied");
   };
+  // Safari lets a page copy within the click alone, and takes a text that is to come; what cannot take one waits for it.
+  const copyWhenThere = async (text) => {
+    const blob = text.then((one) => new Blob([one], { type: "text/plain" }));
+    try { await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]); } catch { await copy(await text); }
+  };
   const labels = new WeakMap(); // of a button that says so just now: { label, timer }
   const copied = (button) => {
     const before = labels.get(button);
@@ -21,11 +26,13 @@
     button.textContent = button.dataset.copied || "✓";
     labels.set(button, { label, timer: setTimeout(() => { button.textContent = label; labels.delete(button); }, 1500) });
   };
-  // What a link leads to: the text that the page there offers to copy; undefined when there is none.
+  // What a link leads to: the text that the page there offers to copy.
   const offered = async (address) => {
     const answer = await fetch(address);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    return answer.ok ? page.querySelector("main [data-copy]")?.dataset.copy : undefined;
+    const text = answer.ok && page.querySelector("main [data-copy]")?.dataset.copy;
+    if (!text) throw new Error("nothing to copy");
+    return text;
   };
   const show = (root) => all(".copy[hidden], [data-needs-script][hidden]", root).forEach((one) => { one.hidden = false; });
   document.addEventListener("click", async (event) => {
@@ -35,9 +42,7 @@
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // in another tab
     event.preventDefault();
     try {
-      const text = await offered(button.href);
-      if (!text) throw new Error("nothing to copy");
-      await copy(text);
+      await copyWhenThere(offered(button.href));
       copied(button);
     } catch { location.assign(button.href); } // the page says why, or offers it to be copied
   });
