@@ -137,6 +137,12 @@ def token(value: str) -> str:
 
 
 def aes_key(value: str) -> str:
+    other = re.search(r"[^A-Za-z0-9+/]", value)
+    if len(value) == 43 and other is not None:
+        raise ValueError(
+            "must be the 43 characters of EncodingAESKey (doc 90930), letters and digits; "
+            f"number {other.start() + 1} is something else"
+        )
     try:
         if len(value) != 43 or len(base64.b64decode(value + "=", validate=True)) != 32:
             raise ValueError

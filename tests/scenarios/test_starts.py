@@ -110,6 +110,7 @@ def test_f22_the_schedule_goes_on_when_redis_was_away_at_its_start_and_later(
     assert hurried_beat.alive()
     product.redis.start()
     until(lambda: scheduled(product) > 0, what="a scheduled message")
+    assert "role beat of wecom-welcome " in hurried_beat.log.read_text("utf-8").splitlines()[0]
     product.redis.kill()
     time.sleep(2)
     product.redis.start()

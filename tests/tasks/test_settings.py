@@ -131,7 +131,11 @@ MALFORMED = [
     ("WECOM_TOKEN", "密钥", "must be 1 to 32 letters and digits"),
     ("WECOM_ENCODING_AES_KEY", AES_KEY[:-1], "must be the 43 characters of EncodingAESKey (doc 90930); it has 42"),
     ("WECOM_ENCODING_AES_KEY", AES_KEY + "=", "must be the 43 characters of EncodingAESKey (doc 90930); it has 44"),
-    ("WECOM_ENCODING_AES_KEY", AES_KEY[:-1] + "$", "must be the 43 characters"),
+    (
+        "WECOM_ENCODING_AES_KEY",
+        AES_KEY[:-1] + "$",
+        "must be the 43 characters of EncodingAESKey (doc 90930), letters and digits; number 43 is something else",
+    ),
     ("WECOM_ENCODING_AES_KEY", "密" * 43, "must be the 43 characters"),
     ("WECOM_AGENT_ID", "sales", "must be the app's AgentId, a number"),
     ("WECOM_AGENT_ID", "-1", "must be the app's AgentId, a number"),

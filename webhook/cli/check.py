@@ -52,6 +52,8 @@ def check(as_json: bool, app_name: str | None) -> None:
     logging.getLogger().addHandler(logging.NullHandler())  # the findings say it
     failures = 0
     for app in [one_app(config, app_name)] if app_name else config.apps.values():
+        if len(config.apps) > 1 and not as_json:
+            say("", f"app {app.name}:")
         for finding in doctor.examine(config, app):
             failures += finding.stops
             tell(finding, app.name)

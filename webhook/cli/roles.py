@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+from importlib import metadata
 
 import click
 import redis
@@ -13,7 +14,7 @@ from tasks import logs, settings
 from tasks.books.media_store import MediaFull
 from tasks.liveness import Stamp, open_stamp
 from tasks.settings import Settings
-from tasks.storage import connections, formats, keys, troubles
+from tasks.storage import connections, formats, keys, redis_url, troubles
 from webhook.cli.common import APP_OF_ALL, CommandFailure, found_redis, named_app, read_book, redis_failure
 from webhook.cli.terminal import say
 
@@ -75,7 +76,17 @@ def role(name: str, host: str, port: int, app_name: str | None) -> None:
         _refuse_taken_place(config, host, port)
     else:
         _check_books(config)
-    _play(name, config, host, port, _stamp(config))
+    _play(name, config, host, port, _stamp(config), beginning(name, config, host, port))
+
+
+def beginning(name: str, config: Settings, host: str, port: int) -> str:
+    """What a role says first; for a log that would else be empty until a customer comes."""
+    from webhook.server.addresses import places
+
+    begins = f"role {name} of wecom-welcome {metadata.version('wecom-welcome')} begins"
+    if name == "web":
+        begins += " on " + ", ".join(dict.fromkeys(f"http://{place}" for place, _ in places(config, host, port)))
+    return begins if config.redis_url is None else f"{begins}, with Redis at {redis_url.read(config.redis_url)}"
 
 
 def _role_of_up(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> None:
@@ -87,8 +98,10 @@ def _role_of_up(name: str, config: Settings, host: str, port: int, stamp: Stamp)
         sys.exit(error.exit_code)
 
 
-def _play(name: str, config: Settings, host: str, port: int, stamp: Stamp) -> None:
+def _play(name: str, config: Settings, host: str, port: int, stamp: Stamp, begins: str = "") -> None:
     logs.set_up(config.log_level, config.log_format, name, config.timezone)
+    if begins:
+        log.info("%s", begins)
     if name == "web":
         for line in settings.unknown():
             log.warning("%s", line)

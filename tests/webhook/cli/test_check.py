@@ -308,6 +308,23 @@ def test_it_says_whether_a_group_is_told_and_sends_nothing(registered, wecom):
     assert "✗ settings: ALERT_WEBHOOK must be" in run("check", **registered, ALERT_WEBHOOK="no-url").stdout
 
 
+def test_of_several_apps_it_is_said_which_one_is_looked_at(registered, tmp_path):
+    table = '[apps.{}]\ncorp_id = "{WECOM_CORP_ID}"\nsecret = "{WECOM_CORP_SECRET}"\ntoken = "{WECOM_TOKEN}"\n'
+    table += 'encoding_aes_key = "{WECOM_ENCODING_AES_KEY}"\n'
+    config = tmp_path / "apps.toml"
+    config.write_text("".join(table.format(name, **registered) for name in ("sales", "support")), "utf-8")
+    config.chmod(0o600)
+    several = {name: value for name, value in registered.items() if not name.startswith("WECOM_C")}
+    for name in ("WECOM_TOKEN", "WECOM_ENCODING_AES_KEY", "WECOM_AGENT_ID"):
+        several.pop(name, None)
+    several |= {"WELCOME_CONFIG": str(config)}
+    lines = run("check", **several).stdout.splitlines()
+    assert [line for line in lines if line.startswith("app ")] == ["app sales:", "app support:"]
+    assert lines[lines.index("app sales:") + 1].startswith(("✓ callback URL", "! callback URL"))
+    assert "app support:" not in run("check", "--app", "sales", **several).stdout
+    assert "app " not in run("check", **registered).stdout.split("members")[0]
+
+
 def test_placeholders_of_packages_are_looked_at_here_and_in_every_process(registered, redis_client, tmp_path):
     BookStore(redis_client).save("default", a_template('text: "您好{crm.level|会员}{erp.id|0}"'))
     for role, hooks in (("web", {"crm": "fine", "erp": "fine"}), ("welcome", {"crm": "silent"}), ("upkeep", {})):

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import click
 import pytest
 
+from tasks import settings
 from tests.support.builders import CORP, ENVIRONMENT
 from tests.support.cli import all_commands, complaints, failure, run
 from tests.support.processes import COMMAND, free_port
@@ -227,6 +229,19 @@ def test_an_unknown_role_is_refused_with_the_roles_there_are():
 def test_without_a_redis_it_is_said_how_to_get_one(command):
     line = failure(*command, **ENVIRONMENT)
     assert line == "no Redis: set REDIS_URL, or start `wecom-welcome up` with this data directory first"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("web", "begins on http://[::1]:8000, http://127.0.0.1:9100, with"), ("beat", "begins, with")],
+)
+def test_a_role_says_first_what_it_is_where_it_listens_and_which_redis_it_uses(name, says):
+    config = settings.load(
+        ENVIRONMENT | {"REDIS_URL": "redis://:hunter@redis:6380/2", "METRICS_BIND": "127.0.0.1:9100"}
+    )
+    version = metadata.version("wecom-welcome")
+    said = roles.beginning(name, config, "::1", 8000)
+    assert said == f"role {name} of wecom-welcome {version} {says} Redis at redis://redis:6380/2"
 
 
 def test_a_redis_that_does_not_answer_is_said_so():
