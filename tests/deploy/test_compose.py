@@ -47,7 +47,7 @@ def redis_as_composed(directory: Path):
             [get_binary_path(), *arguments, "--port", "0", "--unixsocket", door], stdout=subprocess.DEVNULL
         )
         try:
-            client = redis.Redis(unix_socket_path=door, decode_responses=True, retry=Retry(ConstantBackoff(0.05), 100))
+            client = redis.Redis(unix_socket_path=door, decode_responses=True, retry=Retry(ConstantBackoff(0.05), 900))
             client.ping()
             yield client, server
         finally:

@@ -14,7 +14,7 @@ import requests
 
 from tests.simulator.client import StandIn
 from tests.support.judge import assert_all_greeted
-from tests.support.processes import COMMAND, Product
+from tests.support.processes import COMMAND, LONG_WINDOW, Product
 from tests.support.until import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
@@ -23,8 +23,8 @@ RETURN = 12.0  # seconds from room on the disk to a greeting; 2 are promised, an
 
 @pytest.fixture
 def product(tmp_path: Path, wecom: StandIn) -> Iterator[Product]:
-    started = ["web", "welcome", "upkeep"]
-    with Product(tmp_path, wecom, start=started, CONSOLE_PASSWORD="let-me-in", WELCOME_LIFEBOAT="off") as product:
+    settings = {"CONSOLE_PASSWORD": "let-me-in", "WELCOME_LIFEBOAT": "off", "WELCOME_WINDOW_S": str(LONG_WINDOW)}
+    with Product(tmp_path, wecom, start=["web", "welcome", "upkeep"], **settings) as product:
         yield product
 
 
@@ -45,7 +45,8 @@ def all_answered(wecom: StandIn, by: float) -> bool:
 def test_f51_a_full_disk_costs_nobody_the_greeting_and_is_named(
     product: Product, wecom: StandIn, measured: Callable[[str, float], None]
 ) -> None:
-    wecom.pushing(retries=100, spacing_s=0.3)
+    wecom.settings(window_s=LONG_WINDOW)  # customers wait while the command looks at it
+    wecom.pushing(retries=200, spacing_s=0.3)
     wecom.faults(latency_ms=80)
     wecom.load(150, rate=30)
     wecom.wait_until_greeted(30)
