@@ -1,5 +1,6 @@
 """The product does what it does, on a real Redis, and every key that comes and goes meanwhile is as the table says."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -154,7 +155,8 @@ def test_every_key_is_in_the_table_and_every_row_of_the_table_is_met(here: Worke
             console,
         ):
             act(here)
-        time.sleep(0.2)
+        with contextlib.suppress(AssertionError):
+            until(lambda: {key.name for key in keys.TABLE} <= observer.seen)
     assert observer.wrong == set()
     assert {key.name for key in keys.TABLE} - observer.seen == set()
 

@@ -135,10 +135,12 @@ def test_right_passwords_count_for_nothing_and_a_name_is_stored_nowhere(services
 
 
 def guesses(services: Services, number: int, address: str = "10.1.{n}.1", **environ: str) -> list[int]:
-    """Wrong passwords of strangers, each from an address of its own."""
+    """Wrong passwords of strangers, each from an address of its own, within the seconds for which they count."""
     statuses = []
+    stranger = Browser(services, **environ)
     for n in range(number):
-        stranger = Browser(services, REMOTE_ADDR=address.format(n=n), **environ)
+        stranger.client = stranger.client.application.test_client()  # who has no cookie
+        stranger.environ["REMOTE_ADDR"] = address.format(n=n)
         stranger.get("/login")
         statuses.append(stranger.post("/login", {"name": "a", "password": "guess"}).status_code)
     return statuses
