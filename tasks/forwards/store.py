@@ -25,7 +25,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import resources
 
 import redis
 
@@ -38,6 +37,7 @@ from tasks.reasons import Reason
 from tasks.settings import App, Target
 from tasks.storage import clock, keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.scripts import registered
 from tasks.storage.unreadable import readable
 
 log = logging.getLogger(__name__)
@@ -101,10 +101,9 @@ class Forwards:
         self._redis = client
         self._apps = apps
         self._ledger = ledger
-        source = resources.files("tasks.forwards")
-        self._route, self._claim, self._finish, self._retry, self._hasten, self._replay = (
-            client.register_script(source.joinpath(f"{name}.lua").read_text("utf-8"))
-            for name in ("route", "claim", "finish", "retry", "hasten", "replay")
+        names = "route", "claim", "finish", "retry", "hasten", "replay"
+        self._route, self._claim, self._finish, self._retry, self._hasten, self._replay = registered(
+            client, "tasks.forwards", *names
         )
 
     def route(self) -> int:
