@@ -15,7 +15,7 @@ from tasks.services import AppServices
 from tasks.templates.model import Book
 from tasks.wecom import WeComError
 from webhook import records
-from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, in_a_line, not_empty, record
+from webhook.cli.common import APP, AS_JSON, CommandFailure, Group, connect, in_a_line, not_empty, record
 from webhook.cli.terminal import Progress, say, say_json, table
 
 P = ParamSpec("P")
@@ -82,7 +82,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-@click.group()
+@click.group(cls=Group)
 def channels() -> None:
     """QR codes (联系我) by which customers add members, each with a State that rules can ask for.
 

@@ -43,6 +43,17 @@ APP_OF_ALL = click.option("--app", "app_name", metavar="NAME", help="Without eff
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
+class Group(click.Group):
+    """Lists its commands with their whole first sentences, on several lines where need be; click's own cuts them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit=1000)) for name, one in commands if one is not None]
+            )
+
+
 class CommandFailure(click.ClickException):
     """A failed command: one line on stderr, one for each mistake in settings or in a book; exit code 1."""
 

@@ -22,7 +22,7 @@ from webhook.cli.api import Api
 from webhook.cli.audit import audit
 from webhook.cli.channels import channels
 from webhook.cli.check import check
-from webhook.cli.common import CommandFailure, one_app, record_if_possible, redis_failure, with_redis
+from webhook.cli.common import CommandFailure, Group, one_app, record_if_possible, redis_failure, with_redis
 from webhook.cli.completion import completion
 from webhook.cli.deliveries import deliveries
 from webhook.cli.forwards import forwards
@@ -46,7 +46,7 @@ def _write_anything() -> None:
             stream.reconfigure(encoding=None if asked else "utf-8", errors="replace")
 
 
-class _Group(click.Group):
+class _Group(Group):
     """Turns what commands raise into one line."""
 
     _typed: Sequence[str] = ()

@@ -21,7 +21,7 @@ from tasks.templates.explain import described
 from tasks.templates.model import Book
 from tasks.wecom import WeComError
 from webhook import records
-from webhook.cli.common import APP, AS_JSON, CommandFailure, connect, current_revision, read_book, record
+from webhook.cli.common import APP, AS_JSON, CommandFailure, Group, connect, current_revision, read_book, record
 from webhook.cli.explain import explain
 from webhook.cli.terminal import Colour, Painted, Progress, counted, padded, say, say_document, say_json
 from webhook.errcode_texts import explained
@@ -36,7 +36,7 @@ NOTE = click.option("--note", metavar="TEXT", default="", help="Why, for the his
 FORCE = click.option("--force", is_flag=True, help="Even if the book has been changed meanwhile.")
 
 
-@click.group()
+@click.group(cls=Group)
 def templates() -> None:
     """The welcome book: what customers are sent, and who gets what.
 

@@ -13,14 +13,14 @@ from tasks.services import Services, build_services
 from tasks.settings import Settings
 from tasks.storage import clock
 from tasks.visible_text import plain
-from webhook.cli.common import AS_JSON, CommandFailure, Misuse, account, named_app, record, with_redis
+from webhook.cli.common import AS_JSON, CommandFailure, Group, Misuse, account, named_app, record, with_redis
 from webhook.cli.terminal import say, say_json, table
 
 DAY = 86_400  # seconds
 USUAL_LIFE, LONGEST_LIFE = 90, 3650  # days
 
 
-@click.group()
+@click.group(cls=Group)
 def tokens() -> None:
     """Tokens with which programs use the HTTP API: each for some scopes and apps, and with an end.
 

@@ -43,6 +43,13 @@ def test_every_help_fits_100_columns(command, monkeypatch):
     assert max(map(len, help_of(command).splitlines())) <= 100
 
 
+@pytest.mark.parametrize("command", ["", "templates", "channels", "tokens"])
+def test_a_list_of_commands_cuts_no_sentence(command):
+    listed = run(*command.split(), "--help").stdout.split("\nCommands:\n")[1]
+    assert "..." not in listed
+    assert listed.count("\n  ") >= 2
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda path: " ".join(path) or "wecom-welcome")
 def test_no_help_shows_the_mark_that_keeps_its_lines(command):
     """As a raw docstring would: click takes the character \\b for it, and prints the two of its spelling."""
