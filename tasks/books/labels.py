@@ -14,9 +14,11 @@ import json
 import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
-from tasks.storage import keys
+from tasks.storage import keys, replies
 from tasks.storage.connections import Redis
+from tasks.storage.unreadable import readable
 from tasks.templates.yaml_composer import BOOK_LIMIT
 from tasks.visible_text import plain
 
@@ -44,7 +46,9 @@ class Labels:
     def all(self, app: str) -> Mapping[str, tuple[str, ...]]:
         """Name of a welcome → its labels, in their order."""
         found: dict[str, list[str]] = {}
-        for label, name in sorted(json.loads(pair) for pair in self._redis.smembers(keys.labels(app))):
+        pairs = replies.texts(self._redis.smembers(keys.labels(app)))
+        stored = (readable(f"a label of {app}", partial(_parsed, pair)) for pair in pairs)
+        for label, name in sorted(pair for pair in stored if pair is not None):
             found.setdefault(name, []).append(label)
         return {name: tuple(labels) for name, labels in found.items()}
 
@@ -120,6 +124,11 @@ def _json(value: str | list[str]) -> str:
 def cleaned(text: str) -> str:
     """A label as it is stored: one line, no blanks around it; "" if nothing is left."""
     return plain(plain(" ".join(text.split()))[:LONGEST])
+
+
+def _parsed(pair: str) -> tuple[str, str]:
+    label, name = json.loads(pair)
+    return str(label), str(name)
 
 
 def _pair(label: str, name: str) -> str:

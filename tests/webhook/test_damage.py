@@ -92,7 +92,7 @@ def test_a_page_says_what_it_does_without(lived_in: tuple[Browser, dict[str, str
     browser.services.redis.delete(keys.EVENTS)
     browser.services.redis.set(keys.EVENTS, "x")
     shown = text_of(browser.get("/deliveries"))
-    assert "This page is not whole: keys in Redis are of another type than they should be · welcome:events" in shown
+    assert f"This page is not whole: keys in Redis are of another type than they should be · {keys.EVENTS}" in shown
     assert browser.client.get("/readyz").json["remarks"]
     assert "wecom_welcome_damaged_keys 0.0" in browser.client.get("/metrics").text  # it does not read that one
     browser.services.redis.delete(keys.CONSUMED)
@@ -111,9 +111,9 @@ def test_what_decides_meets_the_error(services: Services) -> None:
 
 
 def test_a_name_that_holds_what_is_nobodys_business_is_not_told() -> None:
-    assert damage.shown(keys.forward_due("sales", "0123")) == "welcome:forward-due:sales:0123"
-    assert damage.shown(keys.session("secret")) == "welcome:session:{session}"
-    assert damage.shown(keys.index("sales", "external_user_id", "wm1")) == "welcome:index:{app}:{kind}:{value}"
+    assert damage.shown(keys.forward_due("sales", "0123")) == keys.forward_due("sales", "0123")
+    assert damage.shown(keys.session("secret")) == keys.session("{session}")
+    assert damage.shown(keys.index("sales", "external_user_id", "wm1")) == keys.index("{app}", "{kind}", "{value}")
 
 
 def test_how_a_target_is_may_be_unreadable_and_its_events_are_counted(redis_url: str, tmp_path: Path) -> None:

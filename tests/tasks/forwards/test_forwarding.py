@@ -281,7 +281,7 @@ def test_who_is_forgotten_while_a_period_is_forwarded_once_more_is_not_on_its_wa
     def forgetting(**asked: Any) -> list[Delivery]:
         rows = list(read_all(**asked))
         forget(services.redis, "wm-gone")
-        services.redis.delete(*services.redis.keys("welcome:forward-*"))
+        services.redis.delete(keys.FORWARD_NEW)
         return rows
 
     monkeypatch.setattr(services.ledger, "deliveries", forgetting)
