@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.books.revisions import NoRevision
 from tasks.directory import lookup
+from tasks.directory.members import department_names
 from tasks.ledger.delivery import Delivery
 from tasks.messages import Message
 from tasks.services import Services
@@ -17,6 +18,7 @@ from tasks.templates.problems import BookError
 from tasks.templates.render import wanted, welcome_text
 from webhook import change_texts, errcode_texts, outcomes, timeline
 from webhook.console.welcomes.preview import Bubble, bubbles
+from webhook.console.welcomes.rule_words import Names, why_lost
 from webhook.idle_texts import why_no_worker
 
 
@@ -74,8 +76,10 @@ def as_sent(book: Book, row: Delivery) -> AsSent | None:
 def passed_over(book: Book, row: Delivery, services: Services) -> Iterator[tuple[str, Message]]:
     """(rule, why it did not apply) for each rule before the one that chose.
 
-    By what the row itself tells, and by the departments that its member is in today.
+    By what the row itself tells, and by the departments that its member is in today; with the names that are cached.
     """
+    known = lookup.known_members(services.redis, row.app, [row.user_id]).get(row.user_id, ("", ""))
+    names = Names({row.user_id: known[0]}, department_names(services.redis, row.app))
     contact = Contact(
         app=row.app,
         user_id=row.user_id,
@@ -89,7 +93,8 @@ def passed_over(book: Book, row: Delivery, services: Services) -> Iterator[tuple
         if rule.label(number) == row.rule:
             return
         why = why_not(rule.when, contact)
-        yield rule.label(number), why or Message("something that it asks for was not known in time")
+        asked = Message("something that it asks for was not known in time")
+        yield rule.label(number), asked if why is None else why_lost(why, names)
 
 
 def _book(services: Services, row: Delivery) -> Book | None:

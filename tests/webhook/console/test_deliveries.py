@@ -363,7 +363,10 @@ def test_a_rule_of_a_department_says_whether_the_member_is_in_it(browse: Browser
     member = {"answer": {"member": "张三", "departments": [3], "department": 3}, "until": 0}
     services.redis.set(keys.member("default", "zhangsan"), json.dumps(member))
     services.redis.set(keys.department_tree("default"), json.dumps({"answer": {"3": 1, "5": 1, "1": 0}, "until": 0}))
-    assert "Rule 门店 : zhangsan is not in department 5 or below" in text_of(browse.get(f"/e/{event.id}"))
+    assert "Rule 门店 : 张三 is not in department 5 or below" in text_of(browse.get(f"/e/{event.id}"))
+    kept = {"members": {}, "departments": [[5, "门店部", 0]], "whole": True, "until": 0}
+    services.redis.set(keys.staff("default"), json.dumps(kept))
+    assert "Rule 门店 : 张三 is not in department 门店部 or below" in text_of(browse.get(f"/e/{event.id}"))
 
 
 def test_who_waited_past_the_limit_is_told_by_how_much(browse: Browser, services: Services) -> None:
