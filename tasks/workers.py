@@ -5,6 +5,7 @@ welcome   the 20-second task, in threads          upkeep   the slow queue       
 
 import contextlib
 import functools
+import itertools
 import logging
 import sys
 import threading
@@ -56,6 +57,7 @@ log = logging.getLogger(__name__)
 UPKEEP_THREADS = 4
 FIRST_TOKENS = (1, 2, 4, 8, 16)  # seconds between tries to fetch tokens at a worker's start
 WELCOME_THREADS = 2  # one dispatches; the other holds a message that arrived meanwhile
+REMINDED = 60  # tries, a second apart, after which the log says again that Redis is waited for
 BEAT_SLEEP = 2.0  # seconds after which the schedule comes round at the latest: it shows that it works
 
 
@@ -224,11 +226,15 @@ def _started_watchdog(stamp: Stamp) -> Watchdog:
 
 
 def _import_books(services: Services) -> None:
-    while True:
+    said = ""
+    for second in itertools.count():
         try:
             import_books(services)
         except redis.RedisError as error:
-            log.warning("waiting for Redis, which %s", troubles.line(error))
+            trouble = troubles.line(error)
+            if trouble != said or second % REMINDED == 0:
+                log.warning("waiting for Redis, which %s", trouble)
+            said = trouble
             time.sleep(1)
         else:
             return

@@ -4,8 +4,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import redis
 
 from tasks import upkeep, workers
 from tasks.ledger import celery_message
@@ -135,3 +137,25 @@ def test_a_worker_one_of_whose_loops_hangs_ends_itself(loop: str, redis_url: str
         assert "thread MainThread:" in worker.output()
     finally:
         worker.kill()
+
+
+def test_a_worker_that_waits_for_redis_says_so_when_something_is_new_and_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line a second would bury what came before."""
+    away = [redis.exceptions.ConnectionError("gone")] * 130 + [
+        redis.exceptions.BusyLoadingError("LOADING its file")
+    ] * 3
+    answers = iter(away)
+
+    def import_books(_: object) -> None:
+        if (error := next(answers, None)) is not None:
+            raise error
+
+    monkeypatch.setattr(workers, "import_books", import_books)
+    monkeypatch.setattr(workers, "time", SimpleNamespace(sleep=lambda _: None))
+    workers._import_books(build_services(some_settings(REDIS_URL="redis://127.0.0.1:1/0")))
+    said = [record.getMessage() for record in caplog.records if "waiting for Redis" in record.getMessage()]
+    assert said == ["waiting for Redis, which does not answer"] * 3 + [
+        "waiting for Redis, which is still reading its file"
+    ]
