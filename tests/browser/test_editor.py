@@ -241,6 +241,26 @@ def test_an_input_method_writes_between_chips(visit: Visit, drafts: Drafts) -> N
     assert value(drafts)["text"] == "{customer}你{member}"
 
 
+def test_a_placeholders_panel_works_as_safari_clicks_and_composes(visit: Visit) -> None:
+    """There a button takes no focus from a click, and an input method's Enter comes after the composition."""
+    page = visit(EDIT, language="en")
+    page.fill("#text", "a{customer|you}b")
+    page.evaluate("""() => window.addEventListener("mousedown", (event) => {
+        if (event.defaultPrevented || !event.target.closest("button")) return;
+        event.preventDefault();
+        document.activeElement.blur();
+    })""")
+    page.locator("#text").evaluate("text => text.setSelectionRange(3, 3)")
+    panel = page.locator("#fallback")
+    expect(panel).to_be_visible()
+    page.focus("#fallback-words")
+    enter = {"key": "Enter", "keyCode": 229, "bubbles": True, "cancelable": True}
+    page.dispatch_event("#fallback-words", "keydown", enter)
+    expect(panel).to_be_visible()
+    panel.locator("[data-act=remove]").click()
+    expect(page.locator("#text")).to_have_value("ab")
+
+
 def test_a_slow_preview_never_replaces_a_newer_one(visit: Visit) -> None:
     page = visit(EDIT)
     held: list[Route] = []

@@ -23,6 +23,7 @@
   const tokens = () => [...text.value.matchAll(TOKEN)].map((match) => ({
     name: match[1] ?? match[0], fallback: match[2] ?? "", start: match.index, end: match.index + match[0].length,
   })).filter((one) => buttons.has(one.name));
+  const composes = (event) => event.isComposing || event.keyCode === 229; // Safari tells of an input method's Enter afterwards
   const told = () => text.dispatchEvent(new Event("input", { bubbles: true }));
 
   // ---- drawn
@@ -137,10 +138,12 @@
     mark();
   };
   panel?.addEventListener("keydown", (event) => {
-    if (event.isComposing || (event.key !== "Escape" && (event.key !== "Enter" || event.target !== words))) return;
+    if (composes(event) || (event.key !== "Escape" && (event.key !== "Enter" || event.target !== words))) return;
     event.preventDefault();
     back();
   });
+  // Safari gives a button that is clicked no focus: without this the text would lose it, and the panel close before the click.
+  panel?.addEventListener("mousedown", (event) => { if (event.target.closest("button")) event.preventDefault(); });
   panel?.addEventListener("click", (event) => {
     const { act } = event.target.closest("button")?.dataset ?? {};
     if (act === "remove" && asked) { const { start, end } = asked; close(); put("", start, end); }
@@ -161,7 +164,7 @@
     put("", one.start, one.end);
   });
   text.addEventListener("keydown", (event) => {
-    if (event.isComposing || !asked) return;
+    if (composes(event) || !asked) return;
     if (event.key === "Enter" && !panel.querySelector("[data-ask]").hidden) { event.preventDefault(); words.focus(); words.select(); }
     if (event.key === "Escape") { event.preventDefault(); back(); }
   });
