@@ -25,6 +25,20 @@ def test_the_rest_of_a_phones_navigation_opens_without_javascript(visit: Visit, 
     expect(page.locator(".more > summary")).to_have_attribute("aria-current", "true")
 
 
+def test_nothing_lies_under_the_camera_of_a_phone_on_its_side(visit: Visit) -> None:
+    page = visit("/", width=852)
+    insets = {"left": 59, "right": 59, "bottom": 21}
+    page.context.new_cdp_session(page).send("Emulation.setSafeAreaInsetsOverride", {"insets": insets})
+    page.wait_for_function("() => document.querySelector('.brand').getBoundingClientRect().left >= 59")
+    side, heading, table = (page.locator(one).bounding_box() for one in (".shell", "h1", "main .panel >> nth=0"))
+    assert side
+    assert heading
+    assert table
+    assert side["x"] == 59
+    assert heading["x"] == side["x"] + side["width"] + 24
+    assert table["x"] + table["width"] == 852 - 59
+
+
 def test_a_menu_closes_with_escape_and_gives_the_focus_back(visit: Visit) -> None:
     page = visit("/")
     account = page.locator(".account")
