@@ -1,5 +1,7 @@
 """What every page does beside its subject: navigation on a phone, buttons that lock, focus that stays, new rows."""
 
+import re
+
 from playwright.sync_api import Route, expect
 
 from tasks.ledger.claims import Settlement
@@ -48,6 +50,21 @@ def test_a_menu_closes_with_escape_and_gives_the_focus_back(visit: Visit) -> Non
     page.keyboard.press("Escape")
     expect(account.get_by_role("button", name="退出")).to_be_hidden()
     expect(account.locator("summary")).to_be_focused()
+
+
+def test_a_page_that_the_browser_kept_is_asked_for_again_after_signing_out(visit: Visit) -> None:
+    page = visit("/missed")
+    back = "() => dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+    page.evaluate(back)
+    expect(page.locator("h1")).to_be_visible()
+    page.locator(".account summary").click()
+    page.get_by_role("button", name="退出").evaluate("""button => { // a kept page, in the moment after
+      button.form.addEventListener("submit", (event) => event.preventDefault());
+      button.click();
+    }""")
+    page.context.clear_cookies()
+    page.evaluate(back)
+    expect(page).to_have_url(re.compile("/console/login"))
 
 
 def test_a_button_works_once_while_it_is_on_its_way_and_again_when_one_comes_back(visit: Visit) -> None:

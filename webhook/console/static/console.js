@@ -65,6 +65,16 @@
   };
   window.addEventListener("pageshow", unlock); // back to a page that the browser kept
 
+  // A page that the browser kept shows nobody's names once its operator has signed out.
+  const OUT = "signed-out";
+  const opened = Date.now();
+  document.addEventListener("submit", (event) => { if ("signsOut" in event.target.dataset) localStorage.setItem(OUT, Date.now()); });
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted || Number(localStorage.getItem(OUT)) < opened) return;
+    document.documentElement.hidden = true;
+    location.reload();
+  });
+
   // A page that takes long says that it is coming.
   let download = false;
   document.addEventListener("click", (event) => { download = Boolean(event.target.closest("a[download]")); });
