@@ -101,6 +101,13 @@ def test_it_follows_the_colour_scheme(visit: Visit, services: Services) -> None:
     assert page.locator(OUTCOMES).evaluate(PIXELS).keys() != light.keys()
 
 
+def test_it_is_drawn_when_it_is_printed(visit: Visit, services: Services) -> None:
+    a_week(services)
+    box = visit("/numbers").locator(OUTCOMES)
+    expect(box.locator("canvas")).to_be_visible()
+    assert box.evaluate(f"box => {{ dispatchEvent(new Event('beforeprint')); return ({PIXELS})(box); }}")
+
+
 def test_the_last_hour_goes_on_by_itself(visit: Visit, services: Services) -> None:
     now = services.ledger.now()
     services.redis.lpush(keys.SAMPLES, *(f"{now - 10_000 * ago}|1|1|2|{100 - ago}|0" for ago in range(50, 0, -1)))

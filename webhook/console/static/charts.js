@@ -199,6 +199,7 @@
     touch(box, chart, u);
     sizes.observe(box);
     if (held?.span) zoom(box, held.span);
+    if (printing) u.batch(() => {}); // drawn at once: Firefox prints what there is when this returns
   };
   // What updates by itself: with the same series only the data is new, so a zoom and the cursor stay.
   const update = (box) => {
