@@ -10,6 +10,7 @@ def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> 
     page = visit("/", "zh_Hans", 390)
     page.locator("summary", has_text="账号").click()
     page.get_by_role("button", name="退出").click()
+    expect(page.get_by_label("密码")).to_be_visible()
     page.goto(page.url.replace("/login", "/deliveries"))
     for password in ("wrong", PASSWORD):
         expect(page.get_by_role("heading", level=1)).to_have_text("登录")
@@ -22,6 +23,7 @@ def test_a_person_signs_in_where_he_wanted_to_go_and_out_again(visit: Visit) -> 
     page.locator("summary", has_text="账号").click()
     expect(page.locator(".who")).to_contain_text(NAME)
     page.get_by_role("button", name="退出").click()
+    expect(page.get_by_label("密码")).to_be_visible()
     page.go_back()
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("登录")
