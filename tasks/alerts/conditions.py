@@ -23,6 +23,7 @@ class Alert(StrEnum):
     LIMIT_REACHED = "LimitReached"
     JOB_LATE = "JobLate"
     FORWARDS_FAILING = "ForwardsFailing"
+    PLACEHOLDERS_FAILING = "PlaceholdersFailing"
     REDIS_MEMORY_HIGH = "RedisMemoryHigh"
     LIFEBOAT_IN_USE = "LifeboatInUse"
     INTAKE_FAILING = "IntakeFailing"
@@ -46,6 +47,7 @@ PATIENCE: Mapping[Alert, Patience] = {
     Alert.LIMIT_REACHED: Patience(60.0, 60.0),
     Alert.JOB_LATE: Patience(),
     Alert.FORWARDS_FAILING: Patience(steady=60.0),
+    Alert.PLACEHOLDERS_FAILING: Patience(120.0, 60.0),  # a package is installed process by process
     Alert.REDIS_MEMORY_HIGH: Patience(60.0, 60.0),
     Alert.LIFEBOAT_IN_USE: Patience(15.0),  # a restart or a failover of Redis takes less
     Alert.INTAKE_FAILING: Patience(15.0),
@@ -94,6 +96,7 @@ class Reading:
     oldest: float = 0.0  # seconds for which the oldest event has waited
     memory: float | None = None  # share of what Redis may use; None: not known, or no limit
     jobs: tuple[Job, ...] = ()
+    hooks: tuple[str, ...] = ()  # those that fail, hang, or are missing in some process
     apps: Mapping[str, AppReading] = field(default_factory=dict)
 
 
@@ -191,6 +194,7 @@ def _of_all(reading: Reading, past: Past) -> Iterator[Finding]:
     names = ", ".join(job.short_name for job in late)
     late_since = min((max(job.fine_at or 0.0, past.watched_from) for job in late), default=None)
     yield Finding(Alert.JOB_LATE, bool(late), facts={"jobs": names}, since=late_since)
+    yield Finding(Alert.PLACEHOLDERS_FAILING, bool(reading.hooks), facts={"hooks": list(reading.hooks)})
     if reading.memory is not None:
         facts = {"percent": round(100 * reading.memory)}
         yield Finding(Alert.REDIS_MEMORY_HIGH, reading.memory > MEMORY, facts=facts)

@@ -10,7 +10,9 @@ from tasks.alerts.conditions import QUIET, AppReading, Past, Reading, TargetRead
 from tasks.counters import count
 from tasks.ledger import statistics
 from tasks.ledger.delivery import MISSED
-from tasks.monitoring import jobs
+from tasks.monitoring import heartbeat, jobs
+from tasks.monitoring.hook_status import of_hooks
+from tasks.placeholders.asking import State
 from tasks.services import Services
 from tasks.storage import damage, keys, replies
 from tasks.storage.clock import now_ms
@@ -45,6 +47,7 @@ def _read(services: Services) -> Reading:
     }
     called_at = {name: at / 1000 for name, at in called_ms.items() if at is not None}
     targets = _targets(services)
+    hooks = of_hooks(heartbeat.read(services.redis), used=frozenset())
     apps = {}
     for name, client in services.clients.items():
         refusal, media, calls = client.tokens.refusal(), queues.media.get(name), queues.calls.get(name)
@@ -64,6 +67,7 @@ def _read(services: Services) -> Reading:
         oldest=queues.oldest or 0.0,
         memory=queues.memory_share,
         jobs=tuple(jobs.read(services.redis, jobs.SCHEDULE)),
+        hooks=tuple(name for name, states in hooks.items() if states.keys() - {State.FINE}),
         apps=apps,
     )
 

@@ -13,7 +13,7 @@ from tasks.alerts.conditions import Alert, Finding
 from tasks.alerts.episode import Notice
 
 MOST_APPS = 8  # that a message names
-MOST_HOSTS = 3
+MOST_NAMES = 3
 Facts = Mapping[str, object]
 
 
@@ -103,10 +103,8 @@ def _errcode(facts: Facts) -> tuple[str, str]:
 
 
 def _forwards(facts: Facts) -> tuple[str, str]:
-    hosts, waited, parked = facts.get("hosts"), facts.get("waited"), facts.get("parked")
-    names = [str(host) for host in hosts] if isinstance(hosts, list) else []
-    zh = ["、".join(names[:MOST_HOSTS]) + ("等" if len(names) > MOST_HOSTS else "")]
-    en = [", ".join(names[:MOST_HOSTS]) + (" …" if len(names) > MOST_HOSTS else "")]
+    waited, parked = facts.get("waited"), facts.get("parked")
+    zh, en = ([names] for names in _some(facts.get("hosts")))
     if waited:
         zh.append(f"最久的已等 {spoken(waited)[0]}")
         en.append(f"the first has waited for {spoken(waited)[1]}")
@@ -114,6 +112,14 @@ def _forwards(facts: Facts) -> tuple[str, str]:
         zh.append(f"已放弃 {parked} 个")
         en.append(f"{parked} given up")
     return "，".join(zh), ", ".join(en)
+
+
+def _some(found: object) -> tuple[str, str]:
+    """The first of a list's names."""
+    names = [str(one) for one in found] if isinstance(found, list) else []
+    more = len(names) > MOST_NAMES
+    zh, en = "、".join(names[:MOST_NAMES]), ", ".join(names[:MOST_NAMES])
+    return (f"{zh}等", f"{en} …") if more else (zh, en)
 
 
 WORDS: Mapping[Alert, Words] = {
@@ -205,6 +211,16 @@ WORDS: Mapping[Alert, Words] = {
         "请对方恢复；放弃的事件用 `wecom-welcome forwards --retry all` 再发一次",
         "have that system mended; `wecom-welcome forwards --retry all` sends what was given up",
         _forwards,
+        "system",
+    ),
+    Alert.PLACEHOLDERS_FAILING: Words(
+        "自有占位符查询失败，欢迎语使用后备文字",
+        "placeholders of your own fail: greetings go with their fallbacks",
+        "自有占位符恢复正常",
+        "placeholders of your own work again",
+        "看它所查询的系统和欢迎语进程的日志；确认每台机器都装了该程序包",
+        "look at the system that they ask and at the welcome workers' logs; have the package installed on every host",
+        lambda facts: _some(facts.get("hooks")),
         "system",
     ),
     Alert.REDIS_MEMORY_HIGH: Words(

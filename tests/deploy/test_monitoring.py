@@ -33,6 +33,7 @@ RUNBOOKS = (ROOT / "deploy/RUNBOOK.md", ROOT / "deploy/RUNBOOK.zh-CN.md")
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
 NAMES = {rule["alert"] for rule in ALERTS}
 OF_PROMETHEUS = {"instance", "job"}  # labels that it gives to what it scrapes
+OF_HOOKS = "placeholder_calls_total"  # `Hooks` begins with zeros, since it alone knows the packages' names
 EQUAL = {"20.0": "20"}  # what Prometheus 3 makes of a bucket's limit
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/wecom-welcome.json").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
@@ -158,7 +159,7 @@ def test_what_no_scrape_has_would_be_noticed(families):
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_a_rule_sees_the_first_count_and_counts_what_redis_has_once(rule):
     for name in re.findall(rf"(?:increase|rate)\({NAMESPACE}(\w+)", rule["expr"]):
-        assert name in FROM_ZERO, "it is not there before its first count"
+        assert name in {*FROM_ZERO, OF_HOOKS}, "it is not there before its first count"
     sums = re.findall(r"\bsum(?: by \([\w, ]*\))? *\((.*)", rule["expr"])
     assert all(inner.startswith("max by (") for inner in sums), "each instance exports the same"
 

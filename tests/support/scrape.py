@@ -10,6 +10,7 @@ from tasks.counters import count
 from tasks.missed.comparison_run import ComparisonRun
 from tasks.monitoring import jobs
 from tasks.monitoring.heartbeat import Heartbeat
+from tasks.placeholders.asking import Result
 from tasks.services import Services
 from tasks.settings import Forward
 from tasks.storage import keys
@@ -53,7 +54,8 @@ def _live(services: Services) -> None:
     books.ready.put(services.settings.apps["default"].corp_id, upload, "3a", time.time() + 86400)
     missed(redis)
     services.counters.add(count("variants_total", app="default", rule="r", variant="v", outcome="sent"))
-    services.counters.add(count("placeholder_calls_total", app="default", hook="crm", result="answered"))
+    for result in Result:
+        services.counters.add(count("placeholder_calls_total", app="default", hook="crm", result=result))
     services.counters.add(count("api_errors_total", app="default", path="gettoken", code=-1))
     redis.set(keys.CONSUMED, services.ledger.now())
     Heartbeat(redis, "welcome", limit=8, skew=services.clock_ahead).beat()

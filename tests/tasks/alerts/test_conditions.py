@@ -112,6 +112,12 @@ def test_a_system_does_not_get_its_events_for_an_hour_or_at_all(target: TargetRe
     assert finding.facts["hosts"] == (["crm"] if holds else [])
 
 
+@pytest.mark.parametrize("hooks", [(), ("crm",)])
+def test_a_hook_that_does_not_answer_is_told_by_name(hooks: tuple[str, ...]):
+    (finding,) = (one for one in found(a_reading(hooks=hooks)) if one.alert is Alert.PLACEHOLDERS_FAILING)
+    assert (finding.app, finding.holds, finding.facts) == ("", bool(hooks), {"hooks": list(hooks)})
+
+
 @pytest.mark.parametrize(("share", "holds"), [(0.84, False), (0.86, True)])
 def test_redis_is_almost_full(share: float, holds: bool):
     assert (Alert.REDIS_MEMORY_HIGH in alerts(a_reading(memory=share))) is holds

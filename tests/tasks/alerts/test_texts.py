@@ -22,6 +22,7 @@ FACTS: dict[Alert, dict[str, object]] = {
     Alert.LIMIT_REACHED: {"errcode": 45009},
     Alert.JOB_LATE: {"jobs": "watch_media"},
     Alert.FORWARDS_FAILING: {"hosts": [f"crm-{n}.example.com" for n in range(9)], "waited": 90000, "parked": 1000},
+    Alert.PLACEHOLDERS_FAILING: {"hooks": [f"crm{n}" for n in range(9)]},
     Alert.REDIS_MEMORY_HIGH: {"percent": 91},
 }
 OF_APPS = {

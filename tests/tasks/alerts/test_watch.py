@@ -25,6 +25,7 @@ from tasks.counters import count
 from tasks.ledger import statistics
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Outcome
+from tasks.monitoring.heartbeat import Heartbeat
 from tasks.services import Services, build_services
 from tasks.storage import keys, replies
 from tasks.wecom import robot as robots
@@ -277,6 +278,14 @@ def test_the_reading_knows_what_other_systems_have_not_got(redis_url: str, tmp_p
     assert (target.host, target.parked, target.oldest >= 0) == ("crm.example.com", 1, True)
     assert target.parked_at is not None
     assert abs(target.parked_at - time.time()) < 60
+
+
+def test_the_reading_knows_which_hooks_fail_or_are_missing_where_others_have_them(services: Services) -> None:
+    for states in ({"crm": "silent", "loyalty": "fine"}, {"crm": "fine", "loyalty": "fine"}):
+        Heartbeat(services.redis, f"welcome-{states['crm']}", hooks=lambda states=states: states).beat()
+    assert read(services).hooks == ("crm",)
+    Heartbeat(services.redis, "welcome-bare", hooks=dict).beat()
+    assert read(services).hooks == ("crm", "loyalty")
 
 
 def test_what_is_usual_is_read_from_the_tallies_of_the_same_hours(

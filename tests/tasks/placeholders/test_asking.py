@@ -11,7 +11,7 @@ import pytest
 
 from tasks.counters import Counters
 from tasks.placeholders import asking
-from tasks.placeholders.asking import AT_ONCE, SILENT, Hooks
+from tasks.placeholders.asking import AT_ONCE, SILENT, Hooks, Result
 from tasks.placeholders.hook import Request, read
 from tasks.placeholders.installed import Installed
 from tasks.storage import keys
@@ -47,8 +47,8 @@ def counters(redis_client: Redis) -> Counters:
     return Counters(redis_client)
 
 
-def hooks_of(theirs: Theirs, counters: Counters) -> Hooks:
-    return Hooks(Installed({"crm": read("crm", "crm 1.0", theirs)}), counters, ())
+def hooks_of(theirs: Theirs, counters: Counters, *apps: str) -> Hooks:
+    return Hooks(Installed({"crm": read("crm", "crm 1.0", theirs)}), counters, apps)
 
 
 def asked(hooks: Hooks, *wanted: str, seconds: float = LONG) -> dict[str, str]:
@@ -69,6 +69,11 @@ def test_only_what_is_wanted_and_provided_is_asked_for(counters: Counters, redis
     assert asked(hooks, "erp.id") == {}
     assert len(theirs.asked) == 1
     assert counts(counters, redis_client) == {"answered": 1}
+
+
+def test_all_results_are_there_before_the_first_call(counters: Counters, redis_client: Redis) -> None:
+    hooks_of(Theirs(lambda _: {}), counters, "sales")
+    assert counts(counters, redis_client) == dict.fromkeys(Result, 0)
 
 
 def test_values_are_cut_and_cleaned(counters: Counters, caplog: pytest.LogCaptureFixture) -> None:
