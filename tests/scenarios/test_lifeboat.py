@@ -46,7 +46,7 @@ def without_redis(
             product.roles["web"].start()
         wecom.wait_until_pushed()
         until(lambda: wecom.status()["greeted"] >= count, what="everybody greeted without Redis")
-    return verdict(wecom, product, redis_away=True)
+    return verdict(wecom, product, redis_away=True, web_died=kill_web)
 
 
 def assert_everybody_was_greeted_once(found: Verdict) -> None:

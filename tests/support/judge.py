@@ -4,12 +4,13 @@ lost      answered 200, but neither greeted nor settled with an outcome that say
           does not know it (except a row that Redis lost because it was killed by kill -9 before it was on disk)
 missed    not greeted, and the ledger says why: `expired`, `failed`; or `refused` because the code had expired before
           the event could be accepted
-double    another call with a used code, after the answer of its use had reached the caller. Excused: the successor of a
-          worker that died, since it cannot know that answer; and once a worker after Redis was killed by kill -9, which
-          loses what was not on disk yet, such as a claim; and once the lifeboat or a worker, where the answer to the
-          hand-over was lost, since neither knows of the other; and once the lifeboat, where the worker that greeted
-          could not say so, since Redis was away; and a try that waited in vain for all its time, though the stand-in
-          thinks that it was answered: the answer came as it ended
+double    another call with a used code, after the answer of its use had reached the caller. Excused: the successor of
+          a worker that died, since it cannot know that answer; and once a worker after Redis was killed by kill -9,
+          which loses what was not on disk yet, such as a claim; and once the lifeboat or a worker, where the answer
+          to the hand-over was lost, since neither knows of the other; and once the lifeboat, where the worker that
+          greeted could not say so, since Redis was away, and once more that of the web process which follows a killed
+          one; and a try that waited in vain for all its time, though the stand-in thinks that it was answered: the
+          answer came as it ended
 """
 
 from collections import Counter
@@ -56,9 +57,16 @@ HEADING = (
 
 
 def verdict(
-    wecom: StandIn, product: Installation, timeout: float = 60, *, redis_died: bool = False, redis_away: bool = False
+    wecom: StandIn,
+    product: Installation,
+    timeout: float = 60,
+    *,
+    redis_died: bool = False,
+    redis_away: bool = False,
+    web_died: bool = False,
 ) -> Verdict:
     """Waits until every event was pushed and has its outcome, then judges."""
+    deaths = (redis_died or redis_away) + web_died  # that anybody may have met
     product.wait_until_settled(timeout)
     rows = {row["external_user_id"]: row for row in product.rows_now()}
     records = wecom.records()
@@ -70,7 +78,7 @@ def verdict(
             (missed if row is not None and _is_explained(record, row) else lost).append(_told(record, row))
         elif not redis_died if row is None else row["outcome"] not in ("sent", "unconfirmed"):
             lost.append(_told(record, row))
-        if _is_double(record, row, redis_died or redis_away):
+        if _is_double(record, row, deaths):
             double.append(_told(record, row))
     recovered = [
         r
@@ -118,8 +126,9 @@ def _is_explained(record: Record, row: dict[str, Any]) -> bool:
     return row["outcome"] in MISSED or (row["errcode"] == 41050 and code_had_died)
 
 
-def _is_double(record: Record, row: dict[str, Any] | None, redis_away: bool) -> bool:
-    deaths = redis_away + (row["recoveries"] + row["lifeboat"] + _answered_late(record, row) if row is not None else 0)
+def _is_double(record: Record, row: dict[str, Any] | None, deaths: int) -> bool:
+    if row is not None:
+        deaths += row["recoveries"] + row["lifeboat"] + _answered_late(record, row)
     told = needless = 0
     for send in record.sends:
         needless += told > 0
