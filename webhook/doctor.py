@@ -9,7 +9,7 @@ import redis
 
 from tasks import alerts, lifeboat
 from tasks.books.revisions import NoRevision
-from tasks.forwards.senders import broker, sender
+from tasks.forwards.senders import sender
 from tasks.lifeboat.journal import has_events
 from tasks.media_renewal import MediaStatus
 from tasks.messages import Message
@@ -242,7 +242,7 @@ def forwarding(app: App, services: Services | None) -> Iterator[Finding]:
         if isinstance(target, TaskTarget) and not target.broker:
             yield Finding(FORWARDING, True, Message.of("%(target)s goes to Redis, as a task", target=target.host))
             continue
-        way = sender(target, lambda: broker(""))
+        way = sender(target)
         why = way.reach()
         way.close()
         if why is None:

@@ -4,17 +4,13 @@ No proxy is used, and none of the environment's.
 """
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
-
-from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
 
 from tasks.forwards.addresses import is_public
 from tasks.forwards.signature import headers
@@ -24,6 +20,9 @@ from tasks.settings import Forward, Target, TaskTarget
 from tasks.wecom.errors import Failure, NotSent, Unanswered
 from tasks.wecom.http1 import Response
 from tasks.wecom.transport import Transport
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 TIMEOUT = 10.0  # seconds for one send
 SHARE = 4  # sends to one target at a time
@@ -110,73 +109,17 @@ class HTTPSender:
         self._transport.close()
 
 
-class TaskSender:
-    """As a message for a task of this name, with the event as its one argument and the event's id as its own.
+def sender(target: Target, own: "Callable[[], Celery] | None" = None) -> Sender:
+    """The sender to a target.
 
-    `app`: a Celery app on the broker that the task's workers take their messages from.
+    own: a Celery app on our broker, for a task whose workers take messages from there. Raises ValueError without it.
     """
+    if not isinstance(target, TaskTarget):
+        return HTTPSender(target, connections=SHARE)
+    from tasks.forwards.task_sender import TaskSender, broker  # and with it Celery, which the web side does without
 
-    def __init__(self, target: TaskTarget, app: Celery) -> None:
-        self._target = target
-        self._app = app
-        way = app.connection_for_write()  # which connects when it is used, and not before
-        self._errors = (KombuError, OSError, *way.connection_errors, *way.channel_errors)
-
-    def send(self, entry: Entry) -> Sent:
-        event = json.loads(entry.body)
-        try:
-            self._app.send_task(
-                self._target.name,
-                (event,),
-                task_id=entry.id,
-                queue=self._target.queue,
-                argsrepr="(…)",  # which monitors show: it names a customer
-                retry=False,
-                ignore_result=True,
-            )
-        except self._errors as error:  # the last are what RabbitMQ answers where the queue is another one
-            return Sent(_cause(error), unwell=True)
-        return Sent()
-
-    def reach(self) -> Reason | None:
-        try:
-            with self._app.connection_for_write() as way:
-                way.connect()
-        except self._errors as error:
-            return _cause(error)
-        return None
-
-    def close(self) -> None:
-        self._app.close()
-
-
-def _cause(error: Exception) -> Reason:
-    cause = error.__cause__ if isinstance(error, OperationalError) else None  # kombu's for each way to fail
-    return Reason.from_error(cause if isinstance(cause, Exception) else error)
-
-
-def sender(target: Target, own: Callable[[], Celery]) -> Sender:
-    """The sender to a target. `own`: a Celery app on our broker, for a task whose workers take messages from there."""
-    if isinstance(target, TaskTarget):
-        return TaskSender(target, broker(target.broker) if target.broker else own())
-    return HTTPSender(target, connections=SHARE)
-
-
-def broker(url: str) -> Celery:
-    """A Celery app that sends to another broker than ours, and waits for none for long."""
-    app = Celery("wecom-welcome", broker=url, set_as_current=False)
-    app.conf.update(
-        broker_connection_timeout=2,
-        broker_pool_acquire_timeout=2,
-        broker_transport_options={
-            "socket_timeout": 2,  # these are for Redis
-            "socket_connect_timeout": 2,
-            "max_retries": 0,
-            "confirm_publish": True,  # and these for AMQP, where what is not confirmed may be lost
-            "read_timeout": 5,
-            "write_timeout": 2,
-        },
-        task_serializer="json",
-        accept_content=["json"],
-    )
-    return app
+    if target.broker:
+        return TaskSender(target, broker(target.broker))
+    if own is None:
+        raise ValueError("a task on our broker needs a Celery app on it")
+    return TaskSender(target, own())

@@ -19,8 +19,9 @@ from tasks.forwards import forwarder as forwarder_module
 from tasks.forwards import payload, senders
 from tasks.forwards import store as store_module
 from tasks.forwards.forwarder import PROBES, THREADS, Forwarder
-from tasks.forwards.senders import Sent, TaskSender, broker, judge
+from tasks.forwards.senders import Sent, judge
 from tasks.forwards.store import Entry
+from tasks.forwards.task_sender import TaskSender, broker
 from tasks.ledger.claims import Settlement
 from tasks.ledger.delivery import Delivery, Outcome
 from tasks.reasons import Kind, Reason
