@@ -10,6 +10,7 @@ import argparse
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,9 @@ def main() -> int:
             costs = pages.measure()
     except SystemDidNotRun as error:
         print(error, file=sys.stderr, flush=True)
+        failed = True
+    except Exception:  # what was measured before is told all the same
+        traceback.print_exc()
         failed = True
 
     found = Findings(machine, results, idle, costs)

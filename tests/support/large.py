@@ -26,7 +26,7 @@ from tasks.services import Services
 from tasks.storage import keys
 from tasks.templates.edits import AddRule
 from tests.simulator.client import StandIn
-from tests.support import past
+from tests.support import past, samples
 from tests.support.books import PNG
 from tests.support.past import Past
 from tests.support.people import full_name
@@ -78,6 +78,8 @@ def fill(services: Services, size: Size = LARGE) -> None:
     _names(services, size)
     _channels(services, size)
     past.write(services, deliveries(services, size))
+    samples.fill_tokens(services)
+    samples.fill_tagging(services)
 
 
 # ------------------------------------------------------------------------------------------------ the book

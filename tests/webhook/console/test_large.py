@@ -7,9 +7,10 @@ import pytest
 
 from tasks.ledger import statistics
 from tasks.services import Services
+from tests.bench.pages import addresses
 from tests.simulator.client import StandIn
-from tests.support import large, samples
-from tests.support.console import Browser, pages_of
+from tests.support import large
+from tests.support.console import Browser
 
 
 @pytest.fixture
@@ -22,8 +23,6 @@ def variables(at_wecom: dict[str, str]) -> dict[str, str]:
 def filled(services: Services, wecom: StandIn) -> Services:
     large.people(wecom)
     large.fill(services, large.Size(deliveries=300))
-    samples.fill_tokens(services)
-    samples.fill_tagging(services)
     return services
 
 
@@ -40,5 +39,5 @@ def test_it_is_as_large_as_it_says_and_its_totals_are_those_of_its_rows(filled: 
 
 
 def test_every_page_stands_over_it(filled: Services, browse: Browser) -> None:
-    for path in pages_of(browse.console, samples.arguments(filled)).values():
+    for path in addresses(filled, browse).values():
         assert browse.get(path).status_code == 200, path
