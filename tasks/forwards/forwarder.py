@@ -34,7 +34,7 @@ class Forwarder(threading.Thread):
         super().__init__(name="forwarder", daemon=True)
         self._store = store
         self._targets = {(app.name, target.id): target for app in apps.values() for target in app.forwards}
-        self._senders = {key: sender(target, lambda: celery) for key, target in self._targets.items()}
+        self._senders = {key: sender(target, celery) for key, target in self._targets.items()}
         self._counters = counters
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="forward")
         self._lock = threading.Lock()

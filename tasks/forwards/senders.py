@@ -6,7 +6,6 @@ No proxy is used, and none of the environment's.
 import contextlib
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
@@ -109,7 +108,7 @@ class HTTPSender:
         self._transport.close()
 
 
-def sender(target: Target, own: "Callable[[], Celery] | None" = None) -> Sender:
+def sender(target: Target, own: "Celery | None" = None) -> Sender:
     """The sender to a target.
 
     own: a Celery app on our broker, for a task whose workers take messages from there. Raises ValueError without it.
@@ -122,4 +121,4 @@ def sender(target: Target, own: "Callable[[], Celery] | None" = None) -> Sender:
         return TaskSender(target, broker(target.broker))
     if own is None:
         raise ValueError("a task on our broker needs a Celery app on it")
-    return TaskSender(target, own())
+    return TaskSender(target, own)
