@@ -9,7 +9,7 @@ from tasks.templates import book as book_file
 from tasks.templates.edits import Content
 from tasks.templates.merge import Clash
 from tasks.templates.model import Book, Media
-from tasks.templates.problems import Problem
+from tasks.templates.problems import BookError, Problem
 from tasks.templates.yaml_writer import values_of
 
 
@@ -44,6 +44,14 @@ class Draft:
     def book(self) -> Book:
         """The draft as a book. Raises BookError while it is empty, or if a less strict release stored it."""
         return _book(self.source, frozenset(self.files.items()))
+
+
+def book_of(draft: Draft) -> Book | None:
+    """A draft's book; None while it is empty, or if a less strict release stored it."""
+    try:
+        return draft.book()
+    except BookError:
+        return None
 
 
 @lru_cache(maxsize=16)

@@ -7,13 +7,12 @@ from flask import Response
 
 from tasks.audit import Act
 from tasks.books import files
-from tasks.books.draft import Draft
+from tasks.books.draft import Draft, book_of
 from tasks.books.files import GroupIDs
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, RevisionConflict
 from tasks.people.api_tokens import Scope
 from tasks.placeholders.installed import unprovided
-from tasks.templates.model import Book
 from tasks.templates.problems import BookError
 from webhook import records
 from webhook.api import current
@@ -137,14 +136,6 @@ def contents(draft: Draft) -> dict[str, Any] | None:
         "rules": [records.rule(one, number) for number, one in enumerate(book.rules, 1)],
         "group_welcomes": [records.group_welcome(one) for one in book.group_welcomes.values()],
     }
-
-
-def book_of(draft: Draft) -> Book | None:
-    """None if it cannot be read, or is empty."""
-    try:
-        return draft.book()
-    except BookError:
-        return None
 
 
 def _live() -> int:

@@ -8,13 +8,13 @@ from flask_babel import gettext as _
 
 from tasks.audit import Act, Via
 from tasks.books.approvals import Said, Standing, digest, standing
-from tasks.books.draft import Behind, Draft, Moved
+from tasks.books.draft import Behind, Draft, Moved, book_of
 from tasks.books.media_store import MediaFull
 from tasks.books.revisions import NoRevision, NotApproved
 from tasks.templates.problems import BookError
 from webhook.console import current, wecom
 from webhook.console.language import sentence
-from webhook.console.welcomes.lookups import UNPROVIDED, book_of, needs_a_word
+from webhook.console.welcomes.lookups import UNPROVIDED, needs_a_word
 
 NOTE_LIMIT = 200  # characters
 

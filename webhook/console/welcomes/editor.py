@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage
 from wtforms import HiddenField, StringField
 
 from tasks.audit import Act
-from tasks.books.draft import Draft, DraftError, EditConflict, Moved
+from tasks.books.draft import Draft, DraftError, EditConflict, Moved, book_of
 from tasks.books.media_store import MediaFull
 from tasks.messages import translate
 from tasks.placeholders.installed import installed
@@ -38,7 +38,6 @@ from webhook.console.welcomes.editor_form import AttachmentForm, EditForm, notes
 from webhook.console.welcomes.editor_labels import LabelFields, label_fields, save_labels
 from webhook.console.welcomes.editor_values import FIELDS, Typed, shown, shown_group, typed, written
 from webhook.console.welcomes.examples import example
-from webhook.console.welcomes.lookups import book_of
 from webhook.console.welcomes.uploads import received
 
 FILES_LIMIT = 2 * LARGEST  # bytes of one form with its files; of each file LARGEST

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from werkzeug.datastructures import MultiDict
 
+from tasks.books.draft import book_of
 from tasks.directory.lookup import Lookup
 from tasks.events import CHANGES, ContactAdded
 from tasks.messages import Message
@@ -20,7 +21,7 @@ from tasks.templates.select import needs
 from webhook.console import current, picker
 from webhook.console.staff import PATIENCE, known_staff, suggested_members
 from webhook.console.welcomes import rule_words
-from webhook.console.welcomes.lookups import book_of, member_names, names_of, states
+from webhook.console.welcomes.lookups import member_names, names_of, states
 from webhook.console.welcomes.preview import Bubble, bubbles
 from webhook.console.welcomes.rule_words import Condition, Names
 from webhook.console.welcomes.vocabulary import vocabulary

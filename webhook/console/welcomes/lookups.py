@@ -4,28 +4,18 @@ from collections.abc import Iterable, Mapping
 
 from flask import request
 
-from tasks.books.draft import Draft
 from tasks.channels import ChannelError
 from tasks.directory.lookup import known_members
 from tasks.directory.members import Department
 from tasks.messages import Message
 from tasks.placeholders.installed import unprovided
 from tasks.templates.model import Book, Rule
-from tasks.templates.problems import BookError
 from webhook.console import current
 from webhook.console.staff import known_staff
 from webhook.console.welcomes.rule_words import Names
 
 STATES = 50  # that a form proposes
 UNPROVIDED = Message.of("Customers would get fallbacks: confirm that, or install the package first")
-
-
-def book_of(draft: Draft) -> Book | None:
-    """A draft's book; None while it is empty."""
-    try:
-        return draft.book()
-    except BookError:
-        return None
 
 
 def needs_a_word(book: Book | None) -> bool:

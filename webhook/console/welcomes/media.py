@@ -13,6 +13,7 @@ from flask_babel import lazy_gettext, ngettext
 from werkzeug.datastructures import FileStorage
 
 from tasks.audit import Act
+from tasks.books.draft import book_of
 from tasks.books.media_store import MediaFull, described
 from tasks.media_renewal import PER_DAY, PER_MONTH, quota_keys
 from tasks.templates import media_kind
@@ -23,7 +24,6 @@ from tasks.wecom.message_limits import PERMANENT_IMAGE_MOST
 from webhook.console import current
 from webhook.console.layout import cut
 from webhook.console.welcomes import media_status
-from webhook.console.welcomes.lookups import book_of
 from webhook.console.welcomes.media_status import UNSAVED, Freshness
 from webhook.console.welcomes.uploads import received
 

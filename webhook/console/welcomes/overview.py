@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from tasks.audit import Act
-from tasks.books.draft import Draft, Moved
+from tasks.books.draft import Draft, Moved, book_of
 from tasks.books.recent import DAYS, recent_adds
 from tasks.books.revisions import Revision
 from tasks.templates.impact import Hits, hits
@@ -20,7 +20,7 @@ from webhook.console import current
 from webhook.console.paging import address
 from webhook.console.staff import suggested_members
 from webhook.console.welcomes import differences
-from webhook.console.welcomes.lookups import book_of, states
+from webhook.console.welcomes.lookups import states
 from webhook.console.welcomes.rule_list import rule_list
 from webhook.console.welcomes.vocabulary import vocabulary
 from webhook.console.welcomes.welcome_list import welcome_list

@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 
 from tasks.audit import Act
 from tasks.books.approvals import digest
-from tasks.books.draft import Behind, Draft, DraftError, Moved
+from tasks.books.draft import Behind, Draft, DraftError, Moved, book_of
 from tasks.books.draft_media import is_kept
 from tasks.books.media_store import MediaFull
 from tasks.books.recent import DAYS, recent_adds
@@ -33,7 +33,7 @@ from webhook.console.links import inside
 from webhook.console.welcomes import approvals
 from webhook.console.welcomes.change_groups import grouped
 from webhook.console.welcomes.differences import MOVED, fields, flat, outline, part_of, unseen
-from webhook.console.welcomes.lookups import UNPROVIDED, book_of, member_names, names_of, needs_a_word
+from webhook.console.welcomes.lookups import UNPROVIDED, member_names, names_of, needs_a_word
 from webhook.console.welcomes.media_status import standing
 from webhook.console.welcomes.rule_form import rule_of, rules_in
 from webhook.console.welcomes.vocabulary import vocabulary
